@@ -1,0 +1,127 @@
+"""The database: its pool, short read sessions, and write transactions that are retried."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.database_url import parse_database_url
+from core.engine import make_engine
+from core.errors import UnavailableError
+from core.settings import Settings
+from core.statements import count_statements
+
+Result = TypeVar("Result")
+
+_WRITE_ATTEMPTS: Final = 4
+_SERIALIZATION_FAILURES: Final = {"40001", "40P01"}
+# Classes 08, 53 and 57 of PostgreSQL: connection lost, no resources, operator intervention.
+_UNAVAILABLE_CLASSES: Final = {"08", "53", "57"}
+_UNCHANGED: Final = "unchanged"
+# Where a session keeps the revisions that its transaction has taken, by user.
+REVISIONS: Final = "revisions"
+_SQLITE_BUSY: Final = "database is locked"
+
+
+class Database:
+    """One engine; reads without a transaction, writes in one that commits at the edge."""
+
+    def __init__(self, settings: Settings) -> None:
+        target = parse_database_url(settings.database_url)
+        self.is_sqlite = target.is_sqlite
+        self.engine = make_engine(target, settings)
+        self.after_commit: list[Callable[[Mapping[str, int]], None]] = []
+        count_statements(self.engine)
+        # One statement needs no transaction on PostgreSQL; on SQLite a lone SELECT has none anyway.
+        # Behind a pooler it does: preparing and running it are two steps, which must meet the same connection.
+        is_bare = self.is_sqlite or target.is_pooled
+        self._readers = self.engine if is_bare else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._writers = self.engine.execution_options(begin_immediate=True)
+        # SQLite has one writer: ours queue here, in order, instead of polling its lock.
+        self._write_turns = asyncio.Lock() if self.is_sqlite else None
+        self._longest_wait_s = settings.database_statement_timeout_s
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """Give a session for reading, each statement on its own."""
+        with _translated_failures():
+            async with AsyncSession(self._readers) as session:
+                yield session
+
+    async def write(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
+        """Run `work` in one transaction and commit it; run it again after a deadlock or serialisation failure."""
+        with _translated_failures():
+            for attempt in range(1, _WRITE_ATTEMPTS):
+                try:
+                    return await self._write_once(work)
+                except DBAPIError as error:
+                    if sqlstate(error) not in _SERIALIZATION_FAILURES:
+                        raise
+                    await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter is no secret
+            return await self._write_once(work)
+
+    async def _write_once(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
+        async with self._write_turn(), AsyncSession(self._writers, expire_on_commit=False) as session:
+            result = await work(session)
+            if _UNCHANGED in session.info:
+                return result
+            await session.commit()
+        self._tell_commit(session.info.get(REVISIONS, {}))
+        return result
+
+    def _tell_commit(self, revisions: Mapping[str, int]) -> None:
+        if revisions:
+            for listener in self.after_commit:
+                listener(revisions)
+
+    @asynccontextmanager
+    async def _write_turn(self) -> AsyncIterator[None]:
+        if self._write_turns is None:
+            yield
+            return
+        async with asyncio.timeout(self._longest_wait_s):
+            await self._write_turns.acquire()
+        try:
+            yield
+        finally:
+            self._write_turns.release()
+
+    async def close(self) -> None:
+        """Close every connection of the pool."""
+        await self.engine.dispose()
+
+
+def leave_unchanged(session: AsyncSession) -> None:
+    """Let the transaction end without a commit: there is nothing to keep of it, its counter least of all."""
+    session.info[_UNCHANGED] = True
+
+
+def sqlstate(error: DBAPIError) -> str:
+    """Return PostgreSQL's code of a failure, or nothing on SQLite."""
+    return str(getattr(error.orig, "sqlstate", None) or "")
+
+
+def _is_passing(error: DBAPIError) -> bool:
+    if error.connection_invalidated or sqlstate(error)[:2] in _UNAVAILABLE_CLASSES | {"40"}:
+        return True
+    return _SQLITE_BUSY in str(error.orig)
+
+
+@contextmanager
+def _translated_failures() -> Iterator[None]:
+    """Turn what will pass by itself into an error that says so; leave our own bugs as they are."""
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise UnavailableError("The server is busy: no database connection came free. Try again shortly.") from error
+    except DBAPIError as error:
+        if not _is_passing(error):
+            raise
+        raise UnavailableError("The database cannot answer now. Try again shortly.") from error
+    except (OSError, TimeoutError) as error:
+        raise UnavailableError("The database cannot be reached now. Try again shortly.") from error

@@ -1,0 +1,105 @@
+"""Database URLs as people paste them, made into what the drivers take."""
+
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+_POSTGRES_SCHEMES = {"postgres", "postgresql", "postgresql+asyncpg"}
+_SQLITE_SCHEMES = {"sqlite", "sqlite+aiosqlite"}
+_VERIFIED_MODES = {"verify-ca", "verify-full"}
+_SSL_MODES = {"disable", "allow", "prefer", "require"} | _VERIFIED_MODES
+_PORTS = 1 << 16
+# Parameters of libpq that asyncpg does by itself or has no use for.
+_IGNORED_PARAMETERS = {"channel_binding", "gssencmode", "pgbouncer"}
+# A statement is prepared without a name, for one use: a named one would stay behind on a connection of the pooler's.
+_WITHOUT_KEPT_STATEMENTS = {
+    "statement_cache_size": 0,
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": str,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseTarget:
+    """A URL that SQLAlchemy takes, and what the driver is told beside it."""
+
+    url: URL
+    connect_args: dict[str, Any] = field(default_factory=dict)
+    # Each transaction may meet another connection of the server's.
+    is_pooled: bool = False
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Tell whether the embedded database is meant."""
+        return self.url.get_backend_name() == "sqlite"
+
+
+def parse_database_url(text: str) -> DatabaseTarget:
+    """Read a pasted URL; raise ValueError with the remedy where it cannot be used."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):  # ValueError: its port is no number
+        raise ValueError("it is no URL; write postgresql://user:password@host/name or sqlite:///path/to/file") from None
+    if url.drivername in _SQLITE_SCHEMES:
+        return _sqlite_target(url)
+    if url.drivername in _POSTGRES_SCHEMES:
+        return _postgres_target(url)
+    raise ValueError(f"{url.drivername}:// is not supported; use postgresql:// or sqlite:///")
+
+
+def _sqlite_target(url: URL) -> DatabaseTarget:
+    if not url.database or url.database == ":memory:":
+        raise ValueError("an in-memory SQLite database would be empty in every connection; name a file")
+    return DatabaseTarget(url.set(drivername="sqlite+aiosqlite", database=str(Path(url.database).absolute())))
+
+
+def _postgres_target(url: URL) -> DatabaseTarget:
+    query = {key: value if isinstance(value, str) else value[-1] for key, value in url.query.items()}
+    connect_args: dict[str, Any] = {}
+    if url.port is not None and not 0 < url.port < _PORTS:
+        raise ValueError(f"the port {url.port} does not exist; PostgreSQL's own is 5432")
+    if (mode := query.pop("sslmode", None)) is not None:
+        connect_args["ssl"] = _ssl_argument(mode, query.pop("sslrootcert", None))
+    if (timeout_s := query.pop("connect_timeout", None)) is not None:
+        connect_args["timeout"] = _positive_number("connect_timeout", timeout_s)
+    if (name := query.pop("application_name", None)) is not None:
+        connect_args["server_settings"] = {"application_name": name}
+    if is_pooled := _is_pooled(url, query):
+        connect_args |= _WITHOUT_KEPT_STATEMENTS
+    kept: dict[str, str] = {key: query.pop(key) for key in ("host", "port") if key in query}
+    unknown = sorted(query.keys() - _IGNORED_PARAMETERS)
+    if unknown:
+        raise ValueError(f"the parameter {unknown[0]} is not supported; remove it from the URL")
+    return DatabaseTarget(url.set(drivername="postgresql+asyncpg", query=kept), connect_args, is_pooled)
+
+
+def _is_pooled(url: URL, query: dict[str, str]) -> bool:
+    first_label = (url.host or "").split(".")[0]
+    return first_label.endswith("-pooler") or query.get("pgbouncer", "").lower() == "true"
+
+
+def _ssl_argument(mode: str, root_certificate: str | None) -> str | ssl.SSLContext:
+    if mode not in _SSL_MODES:
+        raise ValueError(f"sslmode={mode} is unknown; use one of {', '.join(sorted(_SSL_MODES))}")
+    if mode not in _VERIFIED_MODES:
+        return mode
+    try:
+        context = ssl.create_default_context(cafile=root_certificate)
+    except OSError as error:
+        raise ValueError(f"sslrootcert={root_certificate} cannot be read: {error.strerror}") from None
+    context.check_hostname = mode == "verify-full"
+    return context
+
+
+def _positive_number(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} must be a number of seconds, not {text!r}")
+    return value

@@ -1,0 +1,74 @@
+"""Makes the SQLAlchemy engine of either database."""
+
+import time
+from typing import Any, Final
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from core.database_url import DatabaseTarget
+from core.settings import Settings
+
+_PING_AFTER_IDLE_S: Final = 5.0
+_SQLITE_PRAGMAS: Final = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
+
+
+def make_engine(target: DatabaseTarget, settings: Settings) -> AsyncEngine:
+    """Return the engine for the target with its pool, time-outs and connection set-up."""
+    pool = {
+        "pool_size": settings.database_pool_size,
+        "max_overflow": settings.database_max_overflow,
+        "pool_timeout": settings.database_pool_timeout_s,
+        "pool_recycle": settings.database_pool_recycle_s,
+    }
+    if target.is_sqlite:
+        return _sqlite_engine(target, settings, pool)
+    connect_args = {
+        "timeout": settings.database_connect_timeout_s,
+        "command_timeout": settings.database_statement_timeout_s,
+        **target.connect_args,
+    }
+    engine = create_async_engine(target.url, connect_args=connect_args, hide_parameters=True, **pool)
+    _ping_after_idling(engine)
+    return engine
+
+
+def _sqlite_engine(target: DatabaseTarget, settings: Settings, pool: dict[str, Any]) -> AsyncEngine:
+    connect_args = {"timeout": settings.database_statement_timeout_s}
+    engine = create_async_engine(target.url, connect_args=connect_args, hide_parameters=True, **pool)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_up(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in _SQLITE_PRAGMAS:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A write transaction takes the lock at once: one that begins by reading may find it cannot write.
+        if connection.get_execution_options().get("begin_immediate"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _ping_after_idling(engine: AsyncEngine) -> None:
+    """Test a connection that has rested: Neon suspends and drops it; a busy one needs no round trip for that."""
+    pool, dialect = engine.sync_engine.pool, engine.sync_engine.dialect
+
+    @event.listens_for(pool, "checkin")
+    def note_rest(_connection: Any, record: Any) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    @event.listens_for(pool, "checkout")
+    def ping(connection: Any, record: Any, _proxy: Any) -> None:
+        rests_since = record.info.get("rests_since")
+        if rests_since is None or time.monotonic() - rests_since < _PING_AFTER_IDLE_S:
+            return
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError("the connection was closed while it rested") from error

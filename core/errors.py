@@ -1,0 +1,82 @@
+"""The failures a caller can be told about, each with a stable code; every door maps them once."""
+
+from datetime import datetime
+from typing import ClassVar
+
+
+class TasktalkError(Exception):
+    """A failure whose message is written for the caller."""
+
+    code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
+
+    def __init__(self, message: str, *, path: tuple[str, ...] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+
+
+class BadUserInputError(TasktalkError):
+    """What was sent cannot be accepted; the message says how to mend it."""
+
+    code = "BAD_USER_INPUT"
+
+
+class UnauthenticatedError(TasktalkError):
+    """The caller is not signed in, or no longer."""
+
+    code = "UNAUTHENTICATED"
+
+
+class ForbiddenError(TasktalkError):
+    """The caller is known but may not do this."""
+
+    code = "FORBIDDEN"
+
+
+class NotFoundError(TasktalkError):
+    """There is no such row for this caller; the same whether it is another's or never was."""
+
+    code = "NOT_FOUND"
+
+
+class ConflictError(TasktalkError):
+    """What was sent contradicts the present state; `current` is the row as it stands, where there is one."""
+
+    code = "CONFLICT"
+
+    def __init__(self, message: str, *, path: tuple[str, ...] | None = None, current: object = None) -> None:
+        super().__init__(message, path=path)
+        self.current = current
+
+
+class RateLimitedError(TasktalkError):
+    """Too many attempts; `retry_at` says when the next one will be heard."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, message: str, *, retry_at: datetime) -> None:
+        super().__init__(message)
+        self.retry_at = retry_at
+
+
+class CursorExpiredError(TasktalkError):
+    """The cursor is older than the tombstones that are kept."""
+
+    code = "CURSOR_EXPIRED"
+
+
+class UnavailableError(TasktalkError):
+    """The database cannot serve this now; the same request may succeed shortly."""
+
+    code = "SERVICE_UNAVAILABLE"
+
+
+class QueryTooComplexError(TasktalkError):
+    """The operation would do more work than one request may."""
+
+    code = "QUERY_TOO_COMPLEX"
+
+    def __init__(self, message: str, *, cost: int, limit: int) -> None:
+        super().__init__(message)
+        self.cost = cost
+        self.limit = limit

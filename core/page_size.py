@@ -1,0 +1,6 @@
+"""How many rows a page has."""
+
+from typing import Final
+
+DEFAULT_PAGE_SIZE: Final = 20
+MAX_PAGE_SIZE: Final = 100

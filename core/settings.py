@@ -1,0 +1,178 @@
+"""The settings: one typed class, read once from the environment and `.env`."""
+
+import os
+import re
+import secrets
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from core.database_url import parse_database_url
+
+DATA_FOLDER = Path("data")
+_LEAST_KEY_BYTES = 32
+_MOST_DAYS = 3_650
+_MOST_MINUTES = 24 * 60 * _MOST_DAYS
+_ORIGIN = re.compile(r"https?://[^/?#\s@]+", re.IGNORECASE)
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Environment(StrEnum):
+    """Where the server runs."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message is one line that says how to mend it."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; each name in upper case is the environment's variable."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    environment: Environment = Field(Environment.DEVELOPMENT, description="`development` or `production`")
+    database_url: str = Field(
+        f"sqlite:///{DATA_FOLDER}/tasktalk.db", repr=False, description="SQLite file or PostgreSQL URL, as pasted"
+    )
+    secret_key: str = Field(
+        "", repr=False, description="signs tokens; at least 32 bytes; in development made once under `data/`"
+    )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins of browsers' pages that may call, separated by commas; `*`: all"
+    )
+    access_token_expire_minutes: Count = Field(30, le=_MOST_MINUTES, description="life of an access token")
+    refresh_token_expire_days: Count = Field(30, le=_MOST_DAYS, description="life of a session that is not refreshed")
+    api_host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    api_port: int = Field(8000, ge=0, le=65535, description="port to listen on")
+    better_auth_url: str | None = Field(None, description="base URL of a Better Auth server whose tokens to accept")
+    rate_limit_storage: str = Field("memory://", description="where sign-in attempts are counted (`limits` URL)")
+    sign_in_attempts: Count = Field(10, description="wrong passwords for one account from one address in 5 minutes")
+    sign_in_attempts_per_address: Count = Field(100, description="wrong passwords from one address in 5 minutes")
+
+    database_pool_size: Count = Field(5, description="connections kept open by each worker")
+    database_max_overflow: int = Field(10, ge=0, description="connections opened beyond those when busy")
+    database_pool_timeout_s: Seconds = Field(5, description="wait for a free connection, then 503")
+    database_pool_recycle_s: Seconds = Field(300, description="age at which a connection is replaced")
+    database_connect_timeout_s: Seconds = Field(15, description="wait for a connection, a suspended database included")
+    database_statement_timeout_s: Seconds = Field(30, description="longest statement; on SQLite the wait for its lock")
+
+    database_direct_url: str | None = Field(
+        None, repr=False, description="PostgreSQL without its pooler, to LISTEN on, where DATABASE_URL goes through one"
+    )
+    database_listen: bool = Field(True, description="whether to LISTEN for other processes' changes on PostgreSQL")
+    broker_url: str | None = Field(
+        None, repr=False, description="`redis://` URL that tells many processes of changes, in place of LISTEN"
+    )
+    poll_s: Seconds = Field(0.25, description="how often to look for changes that nothing tells of")
+    poll_when_told_s: Seconds = Field(2, description="the same, while LISTEN or Redis tells of them")
+    tombstones_kept_days: Count = Field(90, description="how long a client may be away and still learn of deletions")
+    max_sockets_per_user: Count = Field(20, description="most sockets and event streams of a user in one process")
+    max_operations_per_socket: Count = Field(100, description="most operations at once on one socket")
+    socket_send_timeout_s: Seconds = Field(10, description="how long a client may not read before it is cut off")
+    connection_init_timeout_s: Seconds = Field(10, description="how long a new socket may stay silent")
+    shutdown_grace_s: Seconds = Field(20, description="how long running requests may take after SIGTERM")
+
+    graphql_max_body_bytes: Count = Field(4 * 1024 * 1024, description="largest request body")
+    graphql_max_depth: Count = Field(15, description="deepest nesting of an operation")
+    graphql_max_aliases: Count = Field(100, description="most aliases in an operation")
+    graphql_max_tokens: Count = Field(5_000, description="most tokens in a document")
+    graphql_max_directives: Count = Field(50, description="most directives in an operation")
+    graphql_max_cost: Count = Field(10_000, description="most objects an operation may ask for")
+    gzip_least_bytes: int = Field(1_000, ge=0, description="answers from this size on are compressed; 0: none")
+
+    @property
+    def is_production(self) -> bool:
+        """Tell whether strangers can reach this server."""
+        return self.environment is Environment.PRODUCTION
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, value: str) -> str:
+        parse_database_url(value)
+        return value
+
+    @field_validator("database_direct_url")
+    @classmethod
+    def _check_database_direct_url(cls, value: str | None) -> str | None:
+        if value and parse_database_url(value).is_sqlite:
+            raise ValueError("it must be a postgresql:// address; leave it out where the database is SQLite")
+        return value or None
+
+    @field_validator("broker_url")
+    @classmethod
+    def _check_broker_url(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("write it such as redis://localhost:6379")
+        return value or None
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        origins = tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
+        for origin in origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin; write it such as https://app.example.com, without a path")
+        return origins
+
+    @field_validator("better_auth_url")
+    @classmethod
+    def _check_better_auth_url(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("write it with its scheme, such as https://app.example.com")
+        return value.rstrip("/")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _make_development_key(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("secret_key") or values.get("environment") == Environment.PRODUCTION:
+            return values
+        return {**values, "secret_key": _kept_secret_key(DATA_FOLDER / "secret_key")}
+
+    @field_validator("secret_key")
+    @classmethod
+    def _check_secret_key(cls, value: str) -> str:
+        if len(value.encode()) < _LEAST_KEY_BYTES:
+            raise ValueError(
+                f"it must have at least {_LEAST_KEY_BYTES} bytes; make one with: "
+                'python -c "import secrets; print(secrets.token_urlsafe(48))"'
+            )
+        return value
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; raise SettingsError with one line for the first that is wrong."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else "SETTINGS"
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{name} is wrong: {reason}") from None
+
+
+def _kept_secret_key(path: Path) -> str:
+    """Return the key kept in the file; make it first where there is none, once even when several ask at a time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    if not path.exists():
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_urlsafe(48), encoding="ascii")
+        try:
+            os.link(fresh, path)
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return path.read_text(encoding="ascii").strip()

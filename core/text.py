@@ -1,0 +1,42 @@
+"""Checks of text that a person wrote, with messages that say how to mend it."""
+
+from core.errors import BadUserInputError
+
+_FIRST_SURROGATE = "\ud800"
+_LAST_SURROGATE = "\udfff"
+
+
+def is_storable(text: str) -> bool:
+    """Tell whether both databases can keep the text: no NUL and no lone surrogate."""
+    if text.isascii():
+        return "\0" not in text
+    return not any(char == "\0" or _FIRST_SURROGATE <= char <= _LAST_SURROGATE for char in text)
+
+
+def require_storable(text: str, path: tuple[str, ...]) -> str:
+    """Return the text, or refuse characters that cannot be stored."""
+    if is_storable(text):
+        return text
+    raise BadUserInputError(
+        f"{_name(path)} contains a NUL character or a lone surrogate; remove it and send the text as valid Unicode.",
+        path=path,
+    )
+
+
+def require_length(text: str, path: tuple[str, ...], *, least: int, most: int) -> str:
+    """Return the text, or refuse it where its length is out of bounds."""
+    require_storable(text, path)
+    if least <= len(text) <= most:
+        return text
+    bounds = f"{least} to {most}" if least else f"at most {most}"
+    raise BadUserInputError(f"{_name(path)} must be {bounds} characters long; it has {len(text)}.", path=path)
+
+
+def require_line(text: str, path: tuple[str, ...], *, most: int) -> str:
+    """Return the text without surrounding white space, or refuse it where nothing or too much is left."""
+    return require_length(text.strip(), path, least=1, most=most)
+
+
+def _name(path: tuple[str, ...]) -> str:
+    """Return what the input is called; the element of a list by its place."""
+    return f"{path[-2]}[{path[-1]}]" if path[-1].isdecimal() else path[-1]

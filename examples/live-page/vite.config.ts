@@ -1,0 +1,6 @@
+import { defineConfig } from "vite";
+
+// The page and the API share an origin, here as behind a proxy in production: no CORS, no ALLOWED_ORIGINS.
+export default defineConfig({
+  server: { proxy: { "/graphql": { target: "http://127.0.0.1:8000", ws: true } } },
+});

@@ -1,0 +1,1 @@
+"""GraphQL types mapped from the tables, and what resolvers share: context, loaders, connections."""

@@ -1,0 +1,91 @@
+"""What resolvers are given: the authenticated caller, the session factory, and loaders fresh for each operation."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import strawberry
+from sqlmodel.ext.asyncio.session import AsyncSession
+from strawberry.dataloader import DataLoader
+
+from core.database import Database
+from core.errors import UnauthenticatedError
+from core.passwords import Passwords
+from core.settings import Settings
+from graph.selection import place
+from live.live import Live
+from services.account import Accounts
+from services.authentication import Authenticator
+from services.caller import Caller
+
+Result = TypeVar("Result")
+
+
+class Batch(Protocol):
+    """Loads the values of many keys by one statement, in the order of the keys."""
+
+    async def load(self, session: AsyncSession, keys: list[str]) -> list[Any]:
+        """Load the values of the keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What lives as long as the application."""
+
+    settings: Settings
+    database: Database
+    passwords: Passwords
+    authenticator: Authenticator
+    accounts: Accounts
+    live: Live
+
+
+@dataclass(slots=True)
+class Context:
+    """What lives as long as one operation. It holds no open session: fields run concurrently, a session cannot."""
+
+    runtime: Runtime
+    caller: Caller | None
+    request_id: str
+    client_address: str
+    loaders: dict[Any, DataLoader[str, Any]] = field(default_factory=dict)
+
+    @property
+    def user_id(self) -> str | None:
+        """Return the authenticated user's id, or None for an anonymous caller."""
+        return None if self.caller is None else self.caller.user_id
+
+    @property
+    def database(self) -> Database:
+        """Return the factory of sessions."""
+        return self.runtime.database
+
+    def require_caller(self) -> Caller:
+        """Return the caller, or say that one must sign in."""
+        if self.caller is None:
+            raise UnauthenticatedError("Sign in first: send an access token as `Authorization: Bearer …`.")
+        return self.caller
+
+    def loader(self, info: "Info", make_batch: Callable[[], Batch], *, part: str = "") -> DataLoader[str, Any]:
+        """Return the loader that belongs to this field of the operation, so that all its parents share a batch."""
+        key = (place(info), part)
+        if key not in self.loaders:
+            self.loaders[key] = self._make_loader(make_batch())
+        return self.loaders[key]
+
+    def _make_loader(self, batch: Batch) -> DataLoader[str, Any]:
+        async def load(keys: list[str]) -> list[Any]:
+            async with self.database.read() as session:
+                return await batch.load(session, keys)
+
+        return DataLoader(load)
+
+    async def write(self, work: Callable[[AsyncSession, Caller], Awaitable[Result]]) -> Result:
+        """Run the work in one transaction, committed before anything else loads; what loaders know is then old."""
+        caller = self.require_caller()
+        result = await self.database.write(lambda session: work(session, caller))
+        self.loaders.clear()
+        return result
+
+
+Info: TypeAlias = strawberry.Info[Context, None]

@@ -1,0 +1,137 @@
+"""Loaders of every relation, named by their signature; each batch is one statement."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from sqlalchemy import Row
+from sqlmodel import SQLModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from models import Conversation, Message, Task
+from services.caller import Caller
+from services.lookup import kinds_by_id, rows_by_id
+from services.paging import Listing, Page, Window, count_rows, count_rows_of, fetch_page, fetch_pages
+from services.user_list import users_by_id
+
+
+@dataclass(frozen=True, slots=True)
+class RowById:
+    """The caller's row of an id."""
+
+    caller: Caller
+    columns: frozenset[str]
+    model: ClassVar[type[SQLModel]]
+
+    async def load(self, session: AsyncSession, keys: list[str]) -> list[Row[Any] | None]:
+        """Load the values of the keys."""
+        return await rows_by_id(session, self.caller, self.model, keys, self.columns)
+
+
+class TaskById(RowById):
+    """The task of an id."""
+
+    model = Task
+
+
+class ConversationById(RowById):
+    """The conversation of an id."""
+
+    model = Conversation
+
+
+class MessageById(RowById):
+    """The message of an id."""
+
+    model = Message
+
+
+@dataclass(frozen=True, slots=True)
+class UserById:
+    """The user of an id: the caller, or anyone where an admin asks."""
+
+    caller: Caller
+    columns: frozenset[str]
+
+    async def load(self, session: AsyncSession, keys: list[str]) -> list[Row[Any] | None]:
+        """Load the values of the keys."""
+        return await users_by_id(session, self.caller, keys, self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class KindById:
+    """What kind of row an id names."""
+
+    caller: Caller
+
+    async def load(self, session: AsyncSession, keys: list[str]) -> list[Any]:
+        """Load the values of the keys."""
+        kinds = await kinds_by_id(session, self.caller, keys)
+        return [kinds.get(key) for key in keys]
+
+
+@dataclass(frozen=True, slots=True)
+class _PageByParent:
+    listing: Listing
+    window: Window
+    parent: ClassVar[str]
+
+    async def load(self, session: AsyncSession, keys: list[str]) -> list[Page]:
+        """Load the values of the keys."""
+        return await fetch_pages(session, self.listing, self.window, self.parent, keys)
+
+
+@dataclass(frozen=True, slots=True)
+class _CountByParent:
+    listing: Listing
+    parent: ClassVar[str]
+
+    async def load(self, session: AsyncSession, keys: list[str]) -> list[int]:
+        """Load the values of the keys."""
+        return await count_rows_of(session, self.listing, self.parent, keys)
+
+
+@dataclass(frozen=True, slots=True)
+class PageByOwner:
+    """A page of the list that the caller owns, wherever their row stands."""
+
+    listing: Listing
+    window: Window
+
+    async def load(self, session: AsyncSession, keys: list[str]) -> list[Page]:
+        """Load the values of the keys."""
+        return [await fetch_page(session, self.listing, self.window)] * len(keys)
+
+
+@dataclass(frozen=True, slots=True)
+class CountByOwner:
+    """How many rows the list has that the caller owns."""
+
+    listing: Listing
+
+    async def load(self, session: AsyncSession, keys: list[str]) -> list[int]:
+        """Load the values of the keys."""
+        return [await count_rows(session, self.listing)] * len(keys)
+
+
+class SubtasksByTask(_PageByParent):
+    """A page of each task's subtasks."""
+
+    parent = "parent_id"
+
+
+class SubtaskCountByTask(_CountByParent):
+    """How many subtasks each task has."""
+
+    parent = "parent_id"
+
+
+class MessagesByConversation(_PageByParent):
+    """A page of each conversation's messages."""
+
+    parent = "conversation_id"
+
+
+class MessageCountByConversation(_CountByParent):
+    """How many messages each conversation has."""
+
+    parent = "conversation_id"

@@ -1,0 +1,84 @@
+"""What mutations answer: the changed thing, and expected failures as data."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import strawberry
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.errors import ConflictError, RateLimitedError, TasktalkError
+from graph.context import Info
+from graph.mapping import enum_type
+from services.caller import Caller
+
+Payload = TypeVar("Payload")
+
+
+class ErrorCode(StrEnum):
+    """Why a mutation did nothing."""
+
+    BAD_USER_INPUT = "BAD_USER_INPUT"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    NOT_FOUND = "NOT_FOUND"
+    CONFLICT = "CONFLICT"
+    RATE_LIMITED = "RATE_LIMITED"
+
+
+enum_type(ErrorCode)
+
+
+@strawberry.type(description="A failure that the caller can do something about.")
+class UserError:
+    """An expected failure as data."""
+
+    code: ErrorCode = strawberry.field(description="What kind of failure it is.")
+    message: str = strawberry.field(description="What went wrong and how to mend it, for people.")
+    path: list[str] | None = strawberry.field(description="Which part of the arguments it is about.")
+    retry_at: datetime | None = strawberry.field(description="When to try again, where that is known.")
+
+
+@strawberry.type(description="What was deleted.")
+class DeletePayload:
+    """The answer of every deletion."""
+
+    deleted_ids: list[strawberry.ID] = strawberry.field(
+        default_factory=list, description="Everything that is gone, what was named first."
+    )
+    errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was deleted.")
+
+
+async def answer(payload: Callable[..., Payload], name: str, attempt: Awaitable[Any]) -> Payload:
+    """Return the payload with what the attempt gave under the name, or with the reason why it gave nothing."""
+    try:
+        return payload(**{name: await attempt})
+    except TasktalkError as error:
+        failed = payload(errors=[as_data(error)])
+        if isinstance(error, ConflictError) and error.current is not None and payload is not DeletePayload:
+            setattr(failed, name, error.current)
+        return failed
+
+
+def as_data(error: TasktalkError) -> UserError:
+    """Return an expected failure as data; raise any other again."""
+    if error.code not in ErrorCode.__members__:
+        raise error
+    return UserError(
+        code=ErrorCode(error.code),
+        message=error.message,
+        path=list(error.path) if error.path is not None else None,
+        retry_at=error.retry_at if isinstance(error, RateLimitedError) else None,
+    )
+
+
+async def mutate(
+    info: Info,
+    payload: Callable[..., Payload],
+    name: str,
+    work: Callable[[AsyncSession, Caller], Awaitable[Any]],
+) -> Payload:
+    """Run the work in one transaction of the caller's and return the payload."""
+    info.context.require_caller()
+    return await answer(payload, name, info.context.write(work))

@@ -1,0 +1,73 @@
+"""What changed for the caller after a cursor, as GraphQL shows it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import strawberry
+from sqlmodel import SQLModel
+
+import models
+from graph.context import Info
+from graph.node import Node, TypedRow
+from graph.selection import columns_below
+from services.lookup import rows_by_id
+from services.sync import Change, ChangeKind, Changes
+from services.user_list import users_by_id
+
+_MODELS: Final[dict[ChangeKind, tuple[type[SQLModel], str]]] = {
+    ChangeKind.TASK: (models.Task, "revision"),
+    ChangeKind.CONVERSATION: (models.Conversation, "revision"),
+    ChangeKind.MESSAGE: (models.Message, "revision"),
+    ChangeKind.USER: (models.User, "profile_revision"),
+}
+
+
+@strawberry.type(description="What changed for the caller after a cursor, each row once with its latest state.")
+class ChangeSet:
+    """A page of changes."""
+
+    changed: list[Node] = strawberry.field(description="What was made or changed, in the order of the changes.")
+    deleted_ids: list[strawberry.ID] = strawberry.field(description="What is gone.")
+    cursor: str = strawberry.field(description="Pass it as since to read on from here, now or after a cut.")
+    has_more: bool = strawberry.field(description="Whether there is more to read right away.")
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSetSource:
+    """What a page of changes is resolved from."""
+
+    changed: Sequence[TypedRow]
+    deleted_ids: Sequence[str]
+    cursor: str
+    has_more: bool
+
+
+async def load_changes(info: Info, changes: Changes) -> Any:
+    """Load what a page of changes names, with the columns that are selected, by one statement for each kind."""
+    loaded: dict[Change, TypedRow] = {}
+    for kind in dict.fromkeys(entry.kind for entry in changes.entries if entry.kind in _MODELS):
+        loaded |= await _load_kind(info, kind, [entry for entry in changes.entries if entry.kind is kind])
+    return ChangeSetSource(
+        changed=[loaded[entry] for entry in changes.entries if entry in loaded],
+        deleted_ids=[entry.id for entry in changes.entries if entry.kind is ChangeKind.DELETION],
+        cursor=changes.cursor.write(),
+        has_more=changes.has_more,
+    )
+
+
+async def _load_kind(info: Info, kind: ChangeKind, entries: Sequence[Change]) -> dict[Change, TypedRow]:
+    """Load rows of one kind; one that was changed or deleted meanwhile comes again, at its new place."""
+    caller, (model, stamp) = info.context.require_caller(), _MODELS[kind]
+    columns = columns_below(info, "changed", model) | {stamp}
+    ids = [entry.id for entry in entries]
+    async with info.context.database.read() as session:
+        if model is models.User:
+            rows = await users_by_id(session, caller, ids, columns)
+        else:
+            rows = await rows_by_id(session, caller, model, ids, columns)
+    return {
+        entry: TypedRow(kind.value, row)
+        for entry, row in zip(entries, rows, strict=True)
+        if row is not None and getattr(row, stamp) == entry.revision
+    }

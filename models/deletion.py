@@ -1,0 +1,34 @@
+"""The table of deletions: the tombstones that sync needs."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Index
+from sqlmodel import Field, SQLModel
+
+from core.clock import utc_now
+from models.types import Id, Named, UserId, UtcDateTime
+
+
+class EntityKind(StrEnum):
+    """What kind of row it was."""
+
+    TASK = "TASK"
+    CONVERSATION = "CONVERSATION"
+    MESSAGE = "MESSAGE"
+
+
+class Deletion(SQLModel, table=True):
+    """A row that is gone, and the owner's change counter when it went."""
+
+    __tablename__ = "deletions"
+    __table_args__ = (
+        Index("ix_deletions_revision", "user_id", "revision"),
+        Index("ix_deletions_deleted_at", "deleted_at"),
+    )
+
+    user_id: str = Field(primary_key=True, sa_type=UserId, foreign_key="users.id", ondelete="CASCADE")
+    id: str = Field(primary_key=True, sa_type=Id)
+    kind: EntityKind = Field(sa_type=Named(EntityKind))
+    revision: int
+    deleted_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)

@@ -1,0 +1,54 @@
+"""The table of users."""
+
+from datetime import datetime
+
+from sqlalchemy import Index, false, text, true
+from sqlmodel import Field, SQLModel
+
+from core.clock import utc_now
+from core.ids import new_id
+from models.base import length_check
+from models.types import UserId, UtcDateTime
+
+
+class User(SQLModel, table=True):
+    """A person with an account, here or at the Better Auth server that vouches for them."""
+
+    __tablename__ = "users"
+    __table_args__ = (
+        # Addresses of Better Auth's users are that server's matter: only those who sign in here must be told apart.
+        Index(
+            "uq_users_email",
+            "email",
+            unique=True,
+            postgresql_where=text("password_hash IS NOT NULL"),
+            sqlite_where=text("password_hash IS NOT NULL"),
+        ),
+        Index("ix_users_created_at_id", "created_at", "id"),
+        length_check("name", 0, 200),
+    )
+
+    id: str = Field(primary_key=True, sa_type=UserId, default_factory=new_id)
+    email: str = Field(max_length=320, description="The address they sign in with, in lower case.")
+    name: str = Field(max_length=200, description="What they are called.")
+    image: str | None = Field(default=None, max_length=2_000, description="Address of a picture of them.")
+    email_verified: bool = Field(
+        default=False,
+        sa_column_kwargs={"server_default": false()},
+        description="Whether the address is known to be theirs.",
+    )
+    is_active: bool = Field(
+        default=True, sa_column_kwargs={"server_default": true()}, description="Whether they may sign in."
+    )
+    is_admin: bool = Field(
+        default=False, sa_column_kwargs={"server_default": false()}, description="Whether they may manage users."
+    )
+    password_hash: str | None = Field(default=None, max_length=255, repr=False)
+    issuer: str | None = Field(default=None, max_length=2_000)
+    profile_revision: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    forgotten_revision: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    revision: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime, description="When the account was made.")
+    updated_at: datetime = Field(
+        default_factory=utc_now, sa_type=UtcDateTime, description="When the profile last changed."
+    )

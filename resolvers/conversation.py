@@ -1,0 +1,81 @@
+"""Queries and mutations of conversations."""
+
+from functools import partial
+from typing import Any
+
+import strawberry
+
+import models
+from graph.connection import Connection, connect
+from graph.context import Info
+from graph.conversation import (
+    Conversation,
+    ConversationPayload,
+    ConversationRefInput,
+    CreateConversationInput,
+    UpdateConversationInput,
+)
+from graph.message import load_conversation
+from graph.payload import DeletePayload, mutate
+from services import conversation as conversations
+from services.conversation import ConversationOrder, conversation_listing
+from services.paging import PageArguments
+
+
+@strawberry.type
+class ConversationQuery:
+    """Reads the caller's conversations."""
+
+    @strawberry.field(graphql_type=Conversation | None, description="The caller's conversation of an id.")
+    async def conversation(self, info: Info, id: strawberry.ID) -> Any:
+        """Load one conversation."""
+        return await load_conversation(info, id)
+
+    @strawberry.field(
+        graphql_type=Connection[Conversation],
+        description="The caller's conversations, the latest active first where no order is asked for.",
+    )
+    async def conversations(
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+        order_by: list[ConversationOrder] | None = None,
+    ) -> Any:
+        """Load a page of conversations."""
+        make = partial(conversation_listing, info.context.require_caller(), order=order_by)
+        return await connect(info, models.Conversation, make, PageArguments(first, after, last, before))
+
+
+@strawberry.type
+class ConversationMutation:
+    """Changes the caller's conversations."""
+
+    @strawberry.mutation(description="Make a conversation.")
+    async def create_conversation(self, info: Info, input: CreateConversationInput) -> ConversationPayload:
+        """Make one."""
+        work = partial(
+            conversations.create_conversation, title=input.title, given_id=input.id, key=input.idempotency_key
+        )
+        return await mutate(info, ConversationPayload, "conversation", work)
+
+    @strawberry.mutation(description="Change what is given of a conversation.")
+    async def update_conversation(self, info: Info, input: UpdateConversationInput) -> ConversationPayload:
+        """Change one."""
+        work = partial(
+            conversations.update_conversation,
+            conversation_id=input.id,
+            changes=input.to_changes(),
+            expected_revision=input.expected_revision,
+        )
+        return await mutate(info, ConversationPayload, "conversation", work)
+
+    @strawberry.mutation(description="Delete a conversation with its messages.")
+    async def delete_conversation(self, info: Info, input: ConversationRefInput) -> DeletePayload:
+        """Delete one."""
+        work = partial(
+            conversations.delete_conversation, conversation_id=input.id, expected_revision=input.expected_revision
+        )
+        return await mutate(info, DeletePayload, "deleted_ids", work)

@@ -1,0 +1,103 @@
+"""Queries and mutations of tasks."""
+
+from functools import partial
+from typing import Any
+
+import strawberry
+
+import models
+from graph.connection import Connection, connect
+from graph.context import Info
+from graph.payload import DeletePayload, mutate
+from graph.task import Task, TaskPayload, TasksPayload, load_task
+from graph.task_input import (
+    CreateTaskInput,
+    CreateTasksInput,
+    DeleteTasksInput,
+    SetTasksCompletedInput,
+    TaskRefInput,
+    UpdateTaskInput,
+)
+from services import task as tasks
+from services.paging import PageArguments
+from services.task_filter import TaskFilter
+from services.task_list import TaskOrder, task_listing
+
+
+@strawberry.type
+class TaskQuery:
+    """Reads the caller's tasks."""
+
+    @strawberry.field(graphql_type=Task | None, description="The caller's task of an id.")
+    async def task(self, info: Info, id: strawberry.ID) -> Any:
+        """Load one task."""
+        return await load_task(info, id)
+
+    @strawberry.field(
+        graphql_type=Connection[Task],
+        description="The caller's tasks, in the order of their making where no order is asked for.",
+    )
+    async def tasks(
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+        filter: TaskFilter | None = None,
+        order_by: list[TaskOrder] | None = None,
+    ) -> Any:
+        """Load a page of tasks."""
+        make = partial(task_listing, info.context.require_caller(), task_filter=filter, order=order_by)
+        return await connect(info, models.Task, make, PageArguments(first, after, last, before))
+
+
+@strawberry.type
+class TaskMutation:
+    """Changes the caller's tasks."""
+
+    @strawberry.mutation(description="Make a task.")
+    async def create_task(self, info: Info, input: CreateTaskInput) -> TaskPayload:
+        """Make one."""
+        work = partial(tasks.create_task, new=input.to_new())
+        return await mutate(info, TaskPayload, "task", work)
+
+    @strawberry.mutation(description="Make up to 100 tasks, all or none.")
+    async def create_tasks(self, info: Info, input: CreateTasksInput) -> TasksPayload:
+        """Make several."""
+        work = partial(tasks.create_tasks, new=[task.to_new() for task in input.tasks], key=input.idempotency_key)
+        return await mutate(info, TasksPayload, "tasks", work)
+
+    @strawberry.mutation(description="Change what is given of a task: what is left out stays, null clears.")
+    async def update_task(self, info: Info, input: UpdateTaskInput) -> TaskPayload:
+        """Change one."""
+        work = partial(
+            tasks.update_task,
+            task_id=input.id,
+            changes=input.to_changes(),
+            expected_revision=input.expected_revision,
+        )
+        return await mutate(info, TaskPayload, "task", work)
+
+    @strawberry.mutation(description="Complete an open task, reopen a completed one.")
+    async def toggle_task(self, info: Info, input: TaskRefInput) -> TaskPayload:
+        """Turn one over."""
+        work = partial(tasks.toggle_task, task_id=input.id, expected_revision=input.expected_revision)
+        return await mutate(info, TaskPayload, "task", work)
+
+    @strawberry.mutation(description="Complete or reopen up to 100 tasks, all or none.")
+    async def set_tasks_completed(self, info: Info, input: SetTasksCompletedInput) -> TasksPayload:
+        """Complete or reopen several."""
+        work = partial(tasks.set_tasks_completed, task_ids=input.ids, completed=input.completed)
+        return await mutate(info, TasksPayload, "tasks", work)
+
+    @strawberry.mutation(description="Delete a task with its subtasks.")
+    async def delete_task(self, info: Info, input: TaskRefInput) -> DeletePayload:
+        """Delete one."""
+        work = partial(tasks.delete_task, task_id=input.id, expected_revision=input.expected_revision)
+        return await mutate(info, DeletePayload, "deleted_ids", work)
+
+    @strawberry.mutation(description="Delete up to 100 tasks with their subtasks, all or none.")
+    async def delete_tasks(self, info: Info, input: DeleteTasksInput) -> DeletePayload:
+        """Delete several."""
+        return await mutate(info, DeletePayload, "deleted_ids", partial(tasks.delete_tasks, task_ids=input.ids))

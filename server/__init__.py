@@ -1,0 +1,1 @@
+"""The application: schema, endpoint, limits, logs, metrics and the command line."""

@@ -1,0 +1,178 @@
+"""The application: what is served where, and what lives as long as it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import strawberry
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from core.database import Database
+from core.passwords import Passwords
+from core.settings import Settings, load_settings
+from graph.context import Runtime
+from live.live import Live
+from server.compression import Compression
+from server.endpoint import GraphQLEndpoint
+from server.event_streams import EventStreams, wants_events
+from server.graphiql import GraphiQL
+from server.health import health, ready
+from server.housekeeper import keep_house
+from server.leaving import leaving_gently
+from server.logs import configure_logs
+from server.metrics import Metrics
+from server.operations import Operations
+from server.presence import Presence
+from server.request_log import RequestLog
+from server.response_headers import ResponseHeaders
+from server.schema import schema as product_schema
+from server.sockets import Sockets
+from server.streaming import Streaming
+from services.account import Accounts
+from services.authentication import Authenticator
+from services.sign_in_limit import SignInLimit
+
+_GRAPHIQL_BUILD: Final = Path(__file__).parent.parent / "web" / "dist"
+_PATH: Final = "/graphql"
+_GZIP_LEVEL: Final = 5
+_PREFLIGHT_KEPT_S: Final = 3600
+
+
+def create_app(settings: Settings | None = None, schema: strawberry.Schema = product_schema) -> FastAPI:
+    """Return the application; settings that are not given are read from the environment."""
+    settings = settings or load_settings()
+    configure_logs(settings)
+    metrics = Metrics()
+    runtime = _make_runtime(settings, metrics)
+    presence = Presence(runtime.database, settings.max_sockets_per_user)
+    runtime.authenticator.on_forget.append(presence.check_user)
+    operations = Operations(schema, settings)
+    streaming = Streaming(operations, presence, settings, metrics.streams)
+    event_streams = EventStreams(streaming)
+    app = _Application(
+        Sockets(streaming),
+        title="Tasktalk",
+        lifespan=_lifespan(runtime, streaming, metrics),
+        openapi_url=None,
+        redirect_slashes=False,
+        exception_handlers={HTTPException: _answer_http_error},
+    )
+    app.state.runtime, app.state.presence = runtime, presence
+    graphiql = None if settings.is_production else GraphiQL(_GRAPHIQL_BUILD)
+    app.router.routes += [
+        Route("/health", health),
+        Route("/ready", ready),
+        Route("/metrics", metrics.serve),
+        *(graphiql.routes if graphiql else ()),
+    ]
+    # Innermost of the layers: the router and FastAPI's own layers would cost more than some operations.
+    app.add_middleware(
+        _GraphQL,
+        endpoint=GraphQLEndpoint(operations, settings, graphiql, event_streams),
+        event_streams=event_streams,
+    )
+    _add_middleware(app, settings, metrics)
+    return app
+
+
+class _Application(FastAPI):
+    """Hands sockets to their door at once: whatever lay around it would stay in memory as long as they are open."""
+
+    def __init__(self, sockets: ASGIApp, **options: Any) -> None:
+        super().__init__(**options)
+        self._sockets = sockets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and scope["path"] == _PATH:
+            scope["app"] = self
+            await self._sockets(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+class _GraphQL:
+    """Hands the endpoint's requests straight to who answers them, by what they ask for."""
+
+    def __init__(self, app: ASGIApp, endpoint: ASGIApp, event_streams: ASGIApp) -> None:
+        self._app = app
+        self._endpoint = endpoint
+        self._event_streams = event_streams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != _PATH:
+            target = self._app
+        else:
+            target = self._event_streams if wants_events(scope) else self._endpoint
+        await target(scope, receive, send)
+
+
+def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+    """Wrap the application; the last one added is the outermost."""
+    if settings.gzip_least_bytes:
+        app.add_middleware(Compression, minimum_size=settings.gzip_least_bytes, compresslevel=_GZIP_LEVEL)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("Authorization", "Content-Type", "X-Request-ID"),
+            expose_headers=("Retry-After", "X-Request-ID"),
+            max_age=_PREFLIGHT_KEPT_S,
+        )
+    app.add_middleware(ResponseHeaders)
+    app.add_middleware(RequestLog, metrics=metrics)
+
+
+def _make_runtime(settings: Settings, metrics: Metrics) -> Runtime:
+    database = Database(settings)
+    metrics.watch_pool(database.engine, settings)
+    authenticator = Authenticator(database, settings)
+    passwords = Passwords()
+    accounts = Accounts(database, settings, passwords, authenticator, SignInLimit(settings))
+    live = Live(database, settings, metrics.streams.count_wake_up)
+    return Runtime(settings, database, passwords, authenticator, accounts, live)
+
+
+def _lifespan(
+    runtime: Runtime, streaming: Streaming, metrics: Metrics
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        runtime.live.start()
+        tasks = [
+            asyncio.create_task(streaming.presence.watch()),
+            asyncio.create_task(keep_house(runtime.database, runtime.settings)),
+        ]
+        try:
+            with leaving_gently(streaming.presence):
+                yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await streaming.finish()
+            await runtime.live.close()
+            await runtime.accounts.close()
+            await runtime.authenticator.close()
+            await runtime.database.close()
+            runtime.passwords.close()
+            metrics.close()
+
+    return lifespan
+
+
+async def _answer_http_error(_request: Request, error: Exception) -> Response:
+    """Answer what no route takes, in the shape of every other error."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(status, "BAD_USER_INPUT")
+    message = "There is nothing at this path." if status == 404 else str(getattr(error, "detail", error))  # noqa: PLR2004
+    headers = getattr(error, "headers", None)
+    return JSONResponse({"errors": [{"message": message, "extensions": {"code": code}}]}, status, headers)

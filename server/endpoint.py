@@ -1,0 +1,141 @@
+"""The GraphQL endpoint: GraphQL over HTTP as a plain ASGI application."""
+
+from typing import Any, Final, NamedTuple
+
+import orjson
+from graphql import ExecutionResult, OperationType
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from core.errors import TasktalkError
+from core.settings import Settings
+from graph.context import Context, Runtime
+from server.bearer import authenticate
+from server.documents import PreparedOperation
+from server.errors import Header, RefusedError, format_field_error, refuse, refuse_for, retry_after
+from server.event_stream import EventStream
+from server.event_streams import EventStreams, takes_events
+from server.graphiql import GraphiQL
+from server.media_type import MediaType, preferred
+from server.operations import Operations, require_post_for_mutations
+from server.request_body import GraphQLRequest, read_json_request, read_query_string
+from server.request_record import Outcome, RequestRecord, record_of
+from services.caller import Caller
+
+_METHODS: Final = (b"allow", b"GET, POST")
+_CONTENT_TYPES: Final = {
+    media_type: (b"content-type", f"{media_type.value}; charset=utf-8".encode()) for media_type in MediaType
+}
+_NO_STORE: Final = (b"cache-control", b"no-store")
+# The answer depends on it, and a cache between us and the client must know.
+_VARY: Final = (b"vary", b"Accept, Authorization")
+
+
+class _Answer(NamedTuple):
+    status: int
+    body: dict[str, Any]
+    headers: tuple[Header, ...] = ()
+
+
+class GraphQLEndpoint:
+    """Answers POST and GET on its path; `graphiql` is the page for browsers, or None where it is off."""
+
+    def __init__(
+        self, operations: Operations, settings: Settings, graphiql: GraphiQL | None, event_streams: EventStreams
+    ) -> None:
+        self._operations = operations
+        self._event_streams = event_streams
+        self._max_body_bytes = settings.graphql_max_body_bytes
+        self._graphiql = graphiql
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, unless its client has gone."""
+        headers = dict(scope["headers"])
+        media_type = preferred(headers.get(b"accept", b"*/*"), html_offered=scope["method"] == "GET")
+        if media_type is MediaType.HTML and self._graphiql:
+            await self._graphiql.page()(scope, receive, send)
+            return
+        try:
+            answer = await self._answer(scope, receive, send, media_type)
+            if isinstance(answer, EventStream):
+                await self._event_streams.serve(answer, receive, record_of(scope))
+                return
+        except RefusedError as refusal:
+            record_of(scope).outcome = Outcome.REFUSED
+            status = refusal.status if media_type is MediaType.GRAPHQL_RESPONSE else refusal.json_status
+            answer = _Answer(status, {"errors": refusal.errors}, refusal.headers)
+        except ClientDisconnect:
+            return
+        await _send(send, answer, media_type or MediaType.JSON)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, media_type: MediaType | None
+    ) -> _Answer | EventStream:
+        _check_acceptable(media_type)
+        headers = dict(scope["headers"])
+        runtime: Runtime = scope["app"].state.runtime
+        record = record_of(scope)
+        caller = await _authenticate(headers, runtime)
+        record.user_id = caller.user_id if caller else None
+        request = await self._read(scope, receive, headers)
+        operation = self._operations.prepare(request)
+        record.operation = operation.label
+        context = Context(runtime, caller, record.request_id, (scope.get("client") or ("",))[0])
+        if operation.type is OperationType.SUBSCRIPTION and takes_events(headers):
+            return self._event_streams.open(context, request, scope, send)
+        _check_method(operation, scope["method"])
+        result = await self._operations.execution.run(operation, request, context, receive)
+        return _format(result, operation, record)
+
+    async def _read(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> GraphQLRequest:
+        if scope["method"] == "POST":
+            return await read_json_request(headers, receive, self._max_body_bytes)
+        if scope["method"] == "GET":
+            return read_query_string(scope["query_string"])
+        raise refuse(405, "Use POST, or GET for queries.", headers=(_METHODS,))
+
+
+def _check_acceptable(media_type: MediaType | None) -> None:
+    if media_type is None:
+        raise refuse(406, "Accept application/graphql-response+json or application/json.")
+    if media_type is MediaType.HTML:
+        raise refuse(404, "There is no page here; send GraphQL operations by POST.", code="NOT_FOUND")
+
+
+async def _authenticate(headers: dict[bytes, bytes], runtime: Runtime) -> Caller | None:
+    try:
+        return await authenticate(headers.get(b"authorization"), runtime)
+    except TasktalkError as error:
+        raise refuse_for(error) from None
+
+
+def _check_method(operation: PreparedOperation, method: str) -> None:
+    require_post_for_mutations(operation, method)
+    if operation.type is OperationType.SUBSCRIPTION:
+        raise refuse(400, "Subscribe over a socket, or with Accept: text/event-stream.")
+
+
+def _format(result: ExecutionResult, operation: PreparedOperation, record: RequestRecord) -> _Answer:
+    if not result.errors:
+        record.outcome = Outcome.OK
+        return _Answer(200, {"data": result.data})
+    record.outcome = Outcome.ERRORS
+    errors = [format_field_error(error, record.request_id) for error in result.errors]
+    is_unavailable = any(error["extensions"]["code"] == "SERVICE_UNAVAILABLE" for error in errors)
+    # What a mutation has done already must be told, so it fails as a whole only where nothing came of it.
+    if is_unavailable and (operation.type is OperationType.QUERY or not any((result.data or {}).values())):
+        return _Answer(503, {"data": None, "errors": errors}, (retry_after(),))
+    return _Answer(200, {"data": result.data, "errors": errors})
+
+
+async def _send(send: Send, answer: _Answer, media_type: MediaType) -> None:
+    body = orjson.dumps(answer.body)
+    headers = [
+        _CONTENT_TYPES[media_type if media_type is not MediaType.HTML else MediaType.JSON],
+        (b"content-length", b"%d" % len(body)),
+        _NO_STORE,
+        _VARY,
+        *answer.headers,
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

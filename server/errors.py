@@ -1,0 +1,128 @@
+"""The failures of the GraphQL door: refusals before execution, and errors of fields as clients see them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import structlog
+from graphql import GraphQLError
+
+from core.errors import QueryTooComplexError, RateLimitedError, TasktalkError, UnavailableError
+from core.tokens import expired_token
+
+FormattedError = dict[str, Any]
+Header = tuple[bytes, bytes]
+
+RETRY_AFTER_S: Final = 1
+_INTERNAL: Final = "INTERNAL_SERVER_ERROR"
+
+_log = structlog.stdlib.get_logger("graphql")
+
+
+class RefusedError(Exception):
+    """A request that is answered without being executed.
+
+    `json_status` is the status where the client asked for application/json, which wants 200 for some.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        errors: Sequence[FormattedError],
+        *,
+        json_status: int | None = None,
+        headers: tuple[Header, ...] = (),
+    ) -> None:
+        super().__init__(errors[0]["message"])
+        self.status = status
+        self.json_status = status if json_status is None else json_status
+        self.errors = errors
+        self.headers = headers
+
+
+def refuse(
+    status: int, message: str, *, code: str = "BAD_USER_INPUT", headers: tuple[Header, ...] = ()
+) -> RefusedError:
+    """Return the refusal of a request that is no proper GraphQL request."""
+    return RefusedError(status, [{"message": message, "extensions": {"code": code}}], headers=headers)
+
+
+def refuse_document(errors: Iterable[GraphQLError], code: str) -> RefusedError:
+    """Return the refusal of a document, or of its variables, that does not fit the schema."""
+    formatted = [_with_extensions(error, {"code": code}) for error in errors]
+    return RefusedError(400, formatted, json_status=200)
+
+
+def refuse_for_limit(code: str, message: str, **extensions: Any) -> RefusedError:
+    """Return the refusal of a document that asks for too much."""
+    return RefusedError(400, [{"message": message, "extensions": {"code": code, **extensions}}])
+
+
+def refuse_for(error: TasktalkError) -> RefusedError:
+    """Return the refusal of a request that failed before its fields were reached."""
+    headers: tuple[Header, ...] = ()
+    if error.code == "UNAUTHENTICATED":
+        status, headers = 401, ((b"www-authenticate", b'Bearer error="invalid_token"'),)
+    elif isinstance(error, UnavailableError):
+        status, headers = 503, (retry_after(),)
+    else:
+        status = 400
+    return RefusedError(status, [{"message": error.message, "extensions": _extensions(error)}], headers=headers)
+
+
+def session_over() -> FormattedError:
+    """Return what running operations are told when their caller's session ends."""
+    return {"message": "The session is over; sign in again.", "extensions": {"code": "UNAUTHENTICATED"}}
+
+
+def token_expired() -> FormattedError:
+    """Return what running operations are told when only the token has come to its end."""
+    return {"message": expired_token().message, "extensions": {"code": "UNAUTHENTICATED"}}
+
+
+def masked(request_id: str) -> RefusedError:
+    """Return the refusal that stands for a failure of ours."""
+    extensions = {"code": _INTERNAL, "requestId": request_id}
+    return RefusedError(500, [{"message": masked_message(request_id), "extensions": extensions}])
+
+
+def retry_after() -> Header:
+    """Return the header that tells when to try again."""
+    return (b"retry-after", str(RETRY_AFTER_S).encode())
+
+
+def masked_message(request_id: str) -> str:
+    """Return what a client is told of a failure that is ours."""
+    return f"Something went wrong on our side. Request id: {request_id}"
+
+
+def format_field_error(error: GraphQLError, request_id: str) -> FormattedError:
+    """Return a field's error as the client sees it; log and mask one that nobody foresaw."""
+    cause = error.original_error
+    if isinstance(cause, TasktalkError):
+        return _with_extensions(error, _extensions(cause))
+    if cause is None or (isinstance(cause, GraphQLError) and _is_for_the_caller(cause)):
+        code = (error.extensions or {}).get("code", "BAD_USER_INPUT")
+        return _with_extensions(error, {**(error.extensions or {}), "code": code})
+    _log.error("field failed", path=error.path, exc_info=cause)
+    formatted = _with_extensions(error, {"code": _INTERNAL, "requestId": request_id})
+    return {**formatted, "message": masked_message(request_id)}
+
+
+def _is_for_the_caller(cause: GraphQLError) -> bool:
+    # Arguments that do not fit name their nodes; a result that does not fit its type is our fault and names none.
+    return bool(cause.nodes or cause.extensions)
+
+
+def _with_extensions(error: GraphQLError, extensions: dict[str, Any]) -> FormattedError:
+    return {**error.formatted, "extensions": extensions}
+
+
+def _extensions(error: TasktalkError) -> dict[str, Any]:
+    extensions: dict[str, Any] = {"code": error.code}
+    if error.path:
+        extensions["inputPath"] = list(error.path)
+    if isinstance(error, RateLimitedError):
+        extensions["retryAt"] = error.retry_at.isoformat()
+    elif isinstance(error, QueryTooComplexError):
+        extensions |= {"cost": error.cost, "limit": error.limit}
+    return extensions

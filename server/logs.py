@@ -1,0 +1,88 @@
+"""Structured logs: a line of JSON for each event in production, readable lines in development."""
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+import structlog
+from structlog.typing import Processor
+
+from core.settings import Settings
+
+_LEVEL: Final = logging.INFO
+_SHARED: Final[tuple[Processor, ...]] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
+
+
+def configure_logs(settings: Settings) -> None:
+    """Set up our own loggers, for the whole process."""
+    structlog.configure(
+        processors=[*_SHARED, *_rendering(is_production=settings.is_production)],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVEL),
+        logger_factory=lambda *_names: Output(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def log_config(settings: Settings) -> dict[str, Any]:
+    """Return what `logging.config` needs so that the loggers of uvicorn and of the libraries write such lines too."""
+    formatter = {"()": "server.logs.make_formatter", "is_production": settings.is_production}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"structured": formatter},
+        "filters": {"quiet": {"()": "server.logs.make_filter"}},
+        "handlers": {
+            "output": {
+                "class": "logging.StreamHandler",
+                "formatter": "structured",
+                "filters": ["quiet"],
+                "stream": "ext://sys.stdout",
+            }
+        },
+        # uvicorn's own line for a request would repeat ours, with the query string; it is off where uvicorn starts.
+        "root": {"handlers": ["output"], "level": _LEVEL},
+    }
+
+
+def make_filter() -> Callable[[logging.LogRecord], bool]:
+    """Return the filter that leaves out uvicorn's line for a socket's handshake, which has its query string."""
+    return lambda record: record.levelno > logging.INFO or record.module != "websockets_sansio_impl"
+
+
+def make_formatter(*, is_production: bool) -> logging.Formatter:
+    """Return the formatter of lines that do not come from structlog."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*_SHARED, structlog.stdlib.add_logger_name],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *_rendering(is_production=is_production),
+        ],
+    )
+
+
+class Output:
+    """Writes lines to whatever standard output is at the time."""
+
+    def msg(self, line: str) -> None:
+        """Write a line of any level."""
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+    debug = info = warning = error = critical = exception = msg
+
+
+def _rendering(*, is_production: bool) -> list[Processor]:
+    if is_production:
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_serialize)]
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)]
+
+
+def _serialize(event: dict[str, Any], **_options: Any) -> str:
+    return orjson.dumps(event, default=str).decode()

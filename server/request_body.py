@@ -1,0 +1,141 @@
+"""Reads a GraphQL request: its body within a bound, or its query string, as typed parameters."""
+
+import asyncio
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from server.errors import refuse
+
+BODY_TIMEOUT_S: Final = 30.0
+# Each value is coerced in Python, before anyone asks who sent it.
+MOST_VALUES: Final = 10_000
+_MOST_PARAMETERS: Final = 32
+_Headers = Mapping[bytes, bytes]
+
+
+class GraphQLRequest(NamedTuple):
+    """The parameters of a request, each of the type that the specification asks for."""
+
+    query: str
+    operation_name: str | None
+    variables: dict[str, Any]
+
+
+async def read_json_request(headers: _Headers, receive: Receive, max_bytes: int) -> GraphQLRequest:
+    """Read the parameters from a JSON body; raise the refusal of one that is too large or not well formed."""
+    _check_headers(headers, max_bytes)
+    body = await _read_body(receive, max_bytes)
+    if not body:
+        raise refuse(400, "The body is empty; send a JSON object with a `query`.")
+    try:
+        parameters = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise refuse(400, f"The body is not valid JSON: {error.msg}.") from None
+    if isinstance(parameters, list):
+        raise refuse(400, "Batches are not supported; send each operation as a request of its own.")
+    if not isinstance(parameters, dict):
+        raise refuse(400, "The body must be a JSON object with a `query`.")
+    return read_parameters(parameters, may_be_many=body.count(b",") >= MOST_VALUES)
+
+
+def read_query_string(query_string: bytes) -> GraphQLRequest:
+    """Read the parameters of a GET request; `variables` and `extensions` are JSON there."""
+    try:
+        pairs = parse_qsl(
+            query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS
+        )
+    except ValueError:
+        raise refuse(400, "The query string is not valid UTF-8, or has too many parameters.") from None
+    parameters: dict[str, Any] = dict(pairs)
+    for name in ("variables", "extensions"):
+        if name in parameters:
+            parameters[name] = _json_parameter(name, parameters[name])
+    return read_parameters(parameters, may_be_many=True)
+
+
+def _check_headers(headers: _Headers, max_bytes: int) -> None:
+    encoding = headers.get(b"content-encoding", b"identity")
+    if encoding.strip().lower() != b"identity":
+        raise refuse(415, "The body must not be compressed; send it without Content-Encoding.")
+    content_type = headers.get(b"content-type")
+    if content_type is None or not _is_json(content_type[:200]):
+        raise refuse(415, "The Content-Type must be application/json, in UTF-8.")
+    content_length = headers.get(b"content-length", b"")
+    if content_length.isdigit() and int(content_length) > max_bytes:
+        raise _too_large(max_bytes)
+
+
+@lru_cache(maxsize=128)
+def _is_json(content_type: bytes) -> bool:
+    media_type, *parameters = (part.strip() for part in content_type.decode("latin-1").lower().split(";"))
+    charsets = [part.partition("=")[2].strip(' "') for part in parameters if part.startswith("charset")]
+    return media_type == "application/json" and all(charset in {"utf-8", "utf8"} for charset in charsets)
+
+
+async def _read_body(receive: Receive, max_bytes: int) -> bytes:
+    chunks, size, has_more = list[bytes](), 0, True
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while has_more and size <= max_bytes:
+                chunk, has_more = await _read_chunk(receive)
+                chunks.append(chunk)
+                size += len(chunk)
+    except TimeoutError:
+        raise refuse(408, f"The body did not arrive within {BODY_TIMEOUT_S:.0f} seconds.") from None
+    if size > max_bytes:
+        raise _too_large(max_bytes)
+    return b"".join(chunks)
+
+
+async def _read_chunk(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] != "http.request":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)
+
+
+def _too_large(max_bytes: int) -> Exception:
+    return refuse(413, f"The body is larger than {max_bytes} bytes.")
+
+
+def _json_parameter(name: str, text: str) -> object:
+    if not text:
+        return None
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise refuse(400, f"The parameter `{name}` is not valid JSON: {error.msg}.") from None
+
+
+def read_parameters(parameters: dict[str, Any], *, may_be_many: bool = True) -> GraphQLRequest:
+    """Return the parameters of a request; raise the refusal of what is not of the right type."""
+    query = parameters.get("query")
+    if not isinstance(query, str):
+        raise refuse(400, "The parameter `query` is missing." if query is None else "`query` must be a string.")
+    operation_name = parameters.get("operationName")
+    if not isinstance(operation_name, str | None):
+        raise refuse(400, "`operationName` must be a string or null.")
+    variables = parameters.get("variables")
+    if not isinstance(variables, dict | None):
+        raise refuse(400, "`variables` must be an object or null.")
+    if may_be_many and _are_many(variables):
+        raise refuse(400, f"`variables` have more than {MOST_VALUES} values.")
+    if not isinstance(parameters.get("extensions"), dict | None):
+        raise refuse(400, "`extensions` must be an object or null.")
+    return GraphQLRequest(query, operation_name or None, variables or {})
+
+
+def _are_many(values: object) -> bool:
+    found, waiting = 0, [values]
+    while waiting and found <= MOST_VALUES:
+        value = waiting.pop()
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        found += len(inner)
+        waiting.extend(inner)
+    return found > MOST_VALUES

@@ -1,0 +1,84 @@
+"""Puts the schema together out of the resolvers."""
+
+from datetime import datetime
+from typing import Any, Final
+
+import strawberry
+from graphql import (
+    GraphQLDirective,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    Undefined,
+)
+from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.name_converter import NameConverter
+from strawberry.tools import merge_types
+
+from graph.descriptions import describe
+from graph.scalars import DATE_TIME
+from resolvers.conversation import ConversationMutation, ConversationQuery
+from resolvers.message import MessageMutation, MessageSubscription
+from resolvers.node import NodeQuery
+from resolvers.session import SessionMutation
+from resolvers.sync import SyncQuery, SyncSubscription
+from resolvers.task import TaskMutation, TaskQuery
+from resolvers.user import UserMutation, UserQuery
+
+Query: Final = merge_types("Query", (UserQuery, NodeQuery, TaskQuery, ConversationQuery, SyncQuery))
+Subscription: Final = merge_types("Subscription", (MessageSubscription, SyncSubscription))
+Mutation: Final = merge_types(
+    "Mutation", (SessionMutation, UserMutation, TaskMutation, ConversationMutation, MessageMutation)
+)
+
+
+class _Names(NameConverter):
+    """Camel case; a name that Python keeps for itself is written with an underscore that GraphQL never sees."""
+
+    def apply_naming_config(self, name: str) -> str:
+        return super().apply_naming_config(name.rstrip("_"))
+
+
+def make_schema() -> strawberry.Schema:
+    """Return the schema of the API."""
+    config = StrawberryConfig(name_converter=_Names(), scalar_map={datetime: DATE_TIME})
+    schema = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, config=config)
+    _tidy(core_schema(schema))
+    describe(core_schema(schema))
+    return schema
+
+
+def core_schema(schema: strawberry.Schema) -> GraphQLSchema:
+    """Return the schema that graphql-core executes."""
+    core: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry gives it no public name
+    return core
+
+
+def _tidy(schema: GraphQLSchema) -> None:
+    """Leave optional arguments without a default, and rows unquestioned where their type is known."""
+    schema.directives = tuple(_as_older_tools_know_it(directive) for directive in schema.directives)
+    for named in schema.type_map.values():
+        if isinstance(named, GraphQLInputObjectType):
+            _drop_null_defaults(named.fields.values())
+        elif isinstance(named, GraphQLObjectType | GraphQLInterfaceType):
+            for field in named.fields.values():
+                _drop_null_defaults(field.args.values())
+        if isinstance(named, GraphQLObjectType):
+            named.is_type_of = None
+
+
+def _as_older_tools_know_it(directive: GraphQLDirective) -> GraphQLDirective:
+    """Leave out the place that graphql-js before 16.14 takes for an error when it reads an introspection."""
+    known = [place for place in directive.locations if place.name != "DIRECTIVE_DEFINITION"]
+    configuration: dict[str, Any] = {**directive.to_kwargs(), "locations": known}
+    return GraphQLDirective(**configuration)
+
+
+def _drop_null_defaults(arguments: Any) -> None:
+    for argument in arguments:
+        if argument.default_value is None:
+            argument.default_value = Undefined
+
+
+schema: Final = make_schema()

@@ -1,0 +1,112 @@
+"""Runs the server's processes."""
+
+import asyncio
+import gc
+import math
+import os
+import socket
+import sys
+from contextlib import ExitStack
+from datetime import timedelta
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
+
+from core.settings import Settings
+from core.tokens import AccessTokens
+from server.command_database import migrate
+from server.command_error import CommandError
+from server.connection import Connection
+from server.logs import log_config
+from services.better_auth import origin_of
+from services.sign_in_limit import SignInLimit
+
+_STARTUP_FAILED: Final = 3
+_EVERY_ADDRESS: Final = {"", "0.0.0.0", "::"}  # noqa: S104 - recognised here, not bound to
+
+
+def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
+    """Serve until a signal says to stop; with several workers each is a process."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(_listen(host, port))
+        check(settings)
+        if not settings.is_production:
+            asyncio.run(migrate(settings))
+        if workers > 1:
+            # The workers' metrics meet in files, which must not be those of an earlier run.
+            folder = stack.enter_context(TemporaryDirectory(prefix="tasktalk-metrics-"))
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        config = uvicorn.Config(
+            "server.serving:make_app",
+            factory=True,
+            workers=workers,
+            lifespan="on",
+            access_log=False,
+            server_header=False,
+            log_config=log_config(settings),
+            # A second of it is gone by then: see leaving.py.
+            timeout_graceful_shutdown=max(1, math.floor(settings.shutdown_grace_s) - 1),
+            # Where no proxy is named, uvicorn would believe any process of this machine about where clients are.
+            proxy_headers=bool(os.environ.get("FORWARDED_ALLOW_IPS")),
+            http=Connection,
+            ws="websockets-sansio",
+            ws_max_size=settings.graphql_max_body_bytes,
+            # Each socket would keep a third of a megabyte for compressing a few bytes.
+            ws_per_message_deflate=False,
+        )
+        print(_greeting(settings, host, listener.getsockname()[1]), flush=True)
+        _run(config, listener)
+
+
+def make_app() -> FastAPI:
+    """Return the application of a process that serves nothing else."""
+    from server.app import create_app  # noqa: PLC0415 - a process that only watches over workers needs none of it
+
+    app = create_app()
+    # Modules and the schema stay for good: looking through them again and again would hold requests up.
+    gc.collect()
+    gc.freeze()
+    return app
+
+
+def check(settings: Settings) -> None:
+    """Raise SettingsError for what only those who use a setting can tell to be wrong, before anything is served."""
+    SignInLimit(settings)
+    AccessTokens(settings.secret_key, timedelta(minutes=settings.access_token_expire_minutes))
+    if settings.better_auth_url is not None:
+        origin_of(settings.better_auth_url)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = (error.strerror or str(error)).split(" (")[0]
+        raise CommandError(
+            f"cannot listen on {host}:{port}: {reason}; stop what listens there, or choose with --host and --port"
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def _greeting(settings: Settings, host: str, port: int) -> str:
+    name = "127.0.0.1" if host in _EVERY_ADDRESS else f"[{host}]" if ":" in host else host
+    address = f"http://{name}:{port}/graphql"
+    return f"GraphQL at {address}" if settings.is_production else f"GraphiQL at {address}"
+
+
+def _run(config: uvicorn.Config, listener: socket.socket) -> None:
+    if config.workers > 1:
+        Multiprocess(config, sockets=[listener]).run()
+        return
+    server = uvicorn.Server(config)
+    try:
+        server.run(sockets=[listener])
+    except KeyboardInterrupt:
+        return  # asked to stop, it has stopped
+    if not server.started:
+        sys.exit(_STARTUP_FAILED)

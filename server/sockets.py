@@ -1,0 +1,56 @@
+"""The endpoint's door for sockets: who may knock, and in which language."""
+
+import asyncio
+from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from core.settings import Settings
+from server.connection import cut_of
+from server.socket import Socket
+from server.socket_protocol import PROTOCOL, CloseCode, close_message
+from server.streaming import Streaming
+
+# Longer than the server waits for the other half of a closing.
+_LINGERING_S: Final = 12.0
+
+
+class Sockets:
+    """Serves every socket of the endpoint."""
+
+    def __init__(self, streaming: Streaming) -> None:
+        self._streaming = streaming
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket."""
+        await receive()
+        if not is_welcome(scope, self._streaming.settings):
+            # Closed before it is accepted, its handshake is answered with 403.
+            await send({"type": "websocket.close"})
+        elif PROTOCOL not in scope["subprotocols"]:
+            await send({"type": "websocket.accept"})
+            await send(close_message(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, f"Speak {PROTOCOL}."))
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        cut = cut_of(scope)
+        try:
+            await Socket(scope, receive, send, self._streaming, cut).serve()
+        finally:
+            # Whoever does not read would keep what is still to be sent in our memory.
+            asyncio.get_running_loop().call_later(_LINGERING_S, cut)
+
+
+def is_welcome(scope: Scope, settings: Settings) -> bool:
+    """Tell whether the page that opens the socket may: our own, one from the settings, or a program that is no page."""
+    headers = dict(scope["headers"])
+    origin = headers.get(b"origin")
+    if origin is None:
+        return True
+    text = origin.decode("latin-1").lower()
+    allowed = {each.lower() for each in settings.allowed_origins}
+    host = headers.get(b"host", b"").decode("latin-1").lower()
+    # Behind what ends TLS, a secure page's socket arrives as a plain one.
+    schemes = ("https",) if scope["scheme"] == "wss" else ("https", "http")
+    return "*" in allowed or text in allowed.union(f"{scheme}://{host}" for scheme in schemes)

@@ -1,0 +1,1 @@
+"""The rules and all SQL: typed functions that take a session and a caller."""

@@ -1,0 +1,58 @@
+"""Who sends a token: ours by our own key, Better Auth's by its key set; refused once the session is over."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from core.database import Database
+from core.errors import UnauthenticatedError
+from core.settings import Settings
+from core.tokens import AccessClaims, AccessTokens, invalid_token, read_key_id
+from services.better_auth import BetterAuth
+from services.caller import Caller
+from services.gate import Gate, Standing
+from services.session import standing_of
+from services.sql import execute
+
+
+class Authenticator:
+    """Turns a token into a caller."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.tokens = AccessTokens(settings.secret_key, timedelta(minutes=settings.access_token_expire_minutes))
+        self._database = database
+        self._gate = Gate()
+        self.on_forget: list[Callable[[str], None]] = []
+        url = settings.better_auth_url
+        self._better_auth = BetterAuth(database, self._gate, url) if url is not None else None
+
+    async def authenticate(self, token: str) -> Caller:
+        """Return the caller whom the token speaks for, or raise UnauthenticatedError."""
+        key_id = read_key_id(token)
+        if key_id == self.tokens.key_id:
+            return await self._authenticate_local(self.tokens.verify(token))
+        if self._better_auth is None:
+            raise invalid_token()
+        return await self._better_auth.authenticate(token, key_id)
+
+    async def _authenticate_local(self, claims: AccessClaims) -> Caller:
+        key = (claims.user_id, claims.session_id)
+        standing = await self._gate.standing(key, claims.user_id, lambda: self._standing(claims))
+        if standing is None:
+            raise UnauthenticatedError("The session is over; sign in again.")
+        return Caller(claims.user_id, claims.session_id, standing.is_admin, claims.expires_at)
+
+    async def _standing(self, claims: AccessClaims) -> Standing | None:
+        async with self._database.read() as session:
+            row = (await execute(session, standing_of(claims.user_id, claims.session_id))).one_or_none()
+        return None if row is None else Standing(row.is_admin)
+
+    def forget(self, user_id: str) -> None:
+        """Ask the database anew about the user: call it after each commit that ends a session or changes a right."""
+        self._gate.forget(user_id)
+        for listener in self.on_forget:
+            listener(user_id)
+
+    async def close(self) -> None:
+        """Close the connections to Better Auth."""
+        if self._better_auth is not None:
+            await self._better_auth.close()

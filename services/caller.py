@@ -1,0 +1,35 @@
+"""Who asks, and the one place where statements are scoped to them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy import BindParameter, ColumnElement
+
+
+class HasColumns(Protocol):
+    """A table, or another name for it in a statement."""
+
+    @property
+    def c(self) -> Any:
+        """Return the columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated user; `session_id` is None where Better Auth keeps the session."""
+
+    user_id: str
+    session_id: str | None
+    is_admin: bool
+    expires_at: datetime
+
+    def owns(self, table: HasColumns) -> ColumnElement[bool]:
+        """Return the condition that every statement on a user's rows carries."""
+        return owned_by(table, self.user_id)
+
+
+def owned_by(table: HasColumns, user_id: str | BindParameter[str]) -> ColumnElement[bool]:
+    """Return the condition that a row belongs to a user, or to the one that a parameter will name."""
+    condition: ColumnElement[bool] = table.c.user_id == user_id
+    return condition

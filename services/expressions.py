@@ -1,0 +1,172 @@
+"""Conditions that each database says in its own way; a list is always one parameter, however long."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import orjson
+from sqlalchemy import Boolean, ColumnElement, String, Text, Uuid, bindparam
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+
+class _List(TypeDecorator[Sequence[str]]):
+    """A list of texts: an array on PostgreSQL, JSON on SQLite."""
+
+    impl = Text
+    cache_ok = True
+    on_postgresql: ClassVar[TypeEngine[Any]] = ARRAY(String())
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the driver's type for the list."""
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else self.on_postgresql)
+
+    def process_bind_param(self, value: Sequence[str] | None, dialect: Dialect) -> Any:
+        """Return the list as the driver takes it."""
+        values = list(value or ())
+        return orjson.dumps(values).decode() if dialect.name == "sqlite" else self.as_sent(values)
+
+    def as_sent(self, values: list[str]) -> Any:
+        """Return the list as PostgreSQL's driver takes it."""
+        return values
+
+
+class _IdList(_List):
+    """A list of ids."""
+
+    cache_ok = True
+    on_postgresql = ARRAY(Uuid(as_uuid=False))
+
+
+class _Words(_List):
+    """Words to search for: a tsquery of prefixes on PostgreSQL."""
+
+    cache_ok = True
+    on_postgresql = Text()
+
+    def as_sent(self, values: list[str]) -> str:
+        """Return the query; a word is letters, digits and underscores alone, so quoting it is enough."""
+        return " & ".join(f"'{word}':*" for word in values)
+
+
+def id_list(ids: Sequence[str]) -> ColumnElement[Any]:
+    """Return any number of ids as one parameter."""
+    return bindparam(None, ids, type_=_IdList())
+
+
+def text_list(texts: Sequence[str]) -> ColumnElement[Any]:
+    """Return any number of texts as one parameter."""
+    return bindparam(None, texts, type_=_List())
+
+
+def word_list(words: Sequence[str]) -> ColumnElement[Any]:
+    """Return words to search for as one parameter."""
+    return bindparam(None, words, type_=_Words())
+
+
+class _Condition(FunctionElement[bool]):
+    """A condition on a column and one parameter."""
+
+    type = Boolean()
+    inherit_cache = True
+    # Or SQLite would be asked whether it equals 1, and would use no index for it.
+    _is_implicitly_boolean = True
+
+
+def _sides(element: _Condition, compiler: SQLCompiler, **options: Any) -> tuple[str, str]:
+    column, parameter = element.clauses
+    return compiler.process(column, **options), compiler.process(parameter, **options)
+
+
+class IsAnyOf(_Condition):
+    """The column is one of a list."""
+
+    name = "is_any_of"
+    inherit_cache = True
+
+
+class HasAll(_Condition):
+    """The list in the column has every element of another."""
+
+    name = "has_all"
+    inherit_cache = True
+
+
+class HasWords(_Condition):
+    """The words in the column include one that begins with each of a list."""
+
+    name = "has_words"
+    inherit_cache = True
+
+
+class Contains(_Condition):
+    """The text in the column contains another, case and all."""
+
+    name = "contains_text"
+    inherit_cache = True
+
+
+class StartsWith(_Condition):
+    """The text in the column begins with another, case and all."""
+
+    name = "starts_with_text"
+    inherit_cache = True
+
+
+@compiles(IsAnyOf, "postgresql")
+def _is_any_of(element: IsAnyOf, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = _sides(element, compiler, **options)
+    return f"{column} = ANY ({values})"
+
+
+@compiles(IsAnyOf, "sqlite")
+def _is_any_of_sqlite(element: IsAnyOf, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = _sides(element, compiler, **options)
+    return f"{column} IN (SELECT value FROM json_each({values}))"
+
+
+@compiles(HasAll, "postgresql")
+def _has_all(element: HasAll, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = _sides(element, compiler, **options)
+    return f"{column} @> {values}"
+
+
+@compiles(HasAll, "sqlite")
+def _has_all_sqlite(element: HasAll, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = _sides(element, compiler, **options)
+    missing = f"wanted.value NOT IN (SELECT value FROM json_each({column}))"
+    return f"NOT EXISTS (SELECT 1 FROM json_each({values}) AS wanted WHERE {missing})"
+
+
+@compiles(HasWords, "postgresql")
+def _has_words(element: HasWords, compiler: SQLCompiler, **options: Any) -> str:
+    column, words = _sides(element, compiler, **options)
+    return f"array_to_tsvector(string_to_array({column}, ' ')) @@ CAST({words} AS tsquery)"
+
+
+@compiles(HasWords, "sqlite")
+def _has_words_sqlite(element: HasWords, compiler: SQLCompiler, **options: Any) -> str:
+    column, words = _sides(element, compiler, **options)
+    missing = f"instr(' ' || {column}, ' ' || word.value) = 0"
+    return f"NOT EXISTS (SELECT 1 FROM json_each({words}) AS word WHERE {missing})"
+
+
+@compiles(Contains, "postgresql")
+def _contains(element: Contains, compiler: SQLCompiler, **options: Any) -> str:
+    column, part = _sides(element, compiler, **options)
+    return f"strpos({column}, {part}) > 0"
+
+
+@compiles(Contains, "sqlite")
+def _contains_sqlite(element: Contains, compiler: SQLCompiler, **options: Any) -> str:
+    column, part = _sides(element, compiler, **options)
+    return f"instr({column}, {part}) > 0"
+
+
+@compiles(StartsWith)
+def _starts_with(element: StartsWith, compiler: SQLCompiler, **options: Any) -> str:
+    column, beginning = _sides(element, compiler, **options)
+    return f"substr({column}, 1, length({beginning})) = {beginning}"

@@ -1,0 +1,89 @@
+"""Finding a user's rows by id."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Row, literal, select, union_all
+from sqlmodel import SQLModel
+from sqlmodel import select as select_model
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.errors import NotFoundError
+from core.ids import parse_id
+from models import Conversation, EntityKind, Message, Task
+from models.base import Owned
+from services.caller import Caller
+from services.expressions import IsAnyOf, id_list
+from services.sql import fetch_all, table_of
+
+Entity = TypeVar("Entity", bound=Owned)
+
+MODELS: Final[dict[EntityKind, type[Owned]]] = {
+    EntityKind.TASK: Task,
+    EntityKind.CONVERSATION: Conversation,
+    EntityKind.MESSAGE: Message,
+}
+
+
+async def rows_by_id(
+    session: AsyncSession, caller: Caller, model: type[SQLModel], ids: Sequence[str], columns: Iterable[str]
+) -> list[Row[Any] | None]:
+    """Return the caller's rows in the order of the ids; None where there is none."""
+    table = table_of(model)
+    wanted, known = {"id", *columns}, _canonical(ids)
+    selected = [column for column in table.c if column.name in wanted]
+    statement = select(*selected).where(caller.owns(table), IsAnyOf(table.c.id, id_list(list(known.values()))))
+    found = {row.id: row for row in await fetch_all(session, statement)}
+    return [found.get(known.get(given, "")) for given in ids]
+
+
+async def kinds_by_id(session: AsyncSession, caller: Caller, ids: Sequence[str]) -> dict[str, EntityKind]:
+    """Return what kind of row each of the caller's ids names, by one statement."""
+    known = _canonical(ids)
+    parts = [
+        select(table.c.id, literal(kind.value).label("kind")).where(
+            caller.owns(table), IsAnyOf(table.c.id, id_list(list(known.values())))
+        )
+        for kind, table in ((kind, table_of(model)) for kind, model in MODELS.items())
+    ]
+    found = {row.id: EntityKind(row.kind) for row in await fetch_all(session, union_all(*parts))}
+    return {given: found[row_id] for given, row_id in known.items() if row_id in found}
+
+
+def _canonical(ids: Iterable[str]) -> dict[str, str]:
+    """Return the canonical form of each id that is one; any other names nothing."""
+    return {given: row_id for given in ids if (row_id := parse_id(given)) is not None}
+
+
+async def find(session: AsyncSession, caller: Caller, model: type[Entity], given_id: str) -> Entity | None:
+    """Return the caller's row, to be changed."""
+    row_id = parse_id(given_id)
+    return None if row_id is None else await session.get(model, (caller.user_id, row_id))
+
+
+async def require(
+    session: AsyncSession, caller: Caller, model: type[Entity], given_id: str, path: tuple[str, ...]
+) -> Entity:
+    """Return the caller's row, to be changed, or say that there is none."""
+    if (row := await find(session, caller, model, given_id)) is None:
+        raise not_found(model, path)
+    return row
+
+
+async def require_all(
+    session: AsyncSession, caller: Caller, model: type[Entity], given_ids: Sequence[str], path: tuple[str, ...]
+) -> list[Entity]:
+    """Return the caller's rows in the order of the ids, or say which is missing."""
+    ids = [parse_id(given_id) for given_id in given_ids]
+    table, known = table_of(model), id_list([row_id for row_id in ids if row_id])
+    statement = select_model(model).where(caller.owns(table), IsAnyOf(table.c.id, known))
+    found = {row.id: row for row in await session.exec(statement)}
+    for index, row_id in enumerate(ids):
+        if row_id is None or row_id not in found:
+            raise not_found(model, (*path, str(index)))
+    return [found[row_id] for row_id in ids if row_id is not None]
+
+
+def not_found(model: type[SQLModel], path: tuple[str, ...]) -> NotFoundError:
+    """Say that there is no such row, in the same words whether it is another's or never was."""
+    return NotFoundError(f"There is no such {model.__name__.lower()}.", path=path)

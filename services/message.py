@@ -1,0 +1,89 @@
+"""The rules of messages, and their lists."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.clock import utc_now
+from core.errors import BadUserInputError
+from core.ids import new_id
+from core.text import require_length
+from models import Conversation, Message, MessageRole
+from services.caller import Caller
+from services.idempotency import Request, once
+from services.lookup import require
+from services.order import OrderDirection, moment_key, order_by
+from services.paging import Listing
+from services.revision import next_revision
+from services.sql import table_of
+
+
+class MessageOrderField(StrEnum):
+    """What messages can be ordered by."""
+
+    CREATED_AT = "CREATED_AT"
+
+
+@dataclass
+class MessageOrder:
+    """One thing to order messages by."""
+
+    field: MessageOrderField
+    direction: OrderDirection = OrderDirection.ASC
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """What a message is made from."""
+
+    conversation_id: str
+    content: str
+    role: MessageRole = MessageRole.USER
+
+
+_MESSAGES: Final = table_of(Message)
+_KEYS: Final = {MessageOrderField.CREATED_AT: moment_key("created_at")}
+_DEFAULT: Final = (MessageOrder(MessageOrderField.CREATED_AT),)
+
+
+def message_listing(
+    caller: Caller, columns: frozenset[str] = frozenset(), order: Sequence[MessageOrder] | None = None
+) -> Listing:
+    """Return the list of the caller's messages, as they were said where no order is asked for."""
+    keys = [(_KEYS[part.field], part.direction) for part in order or _DEFAULT]
+    return Listing(table=_MESSAGES, order=order_by(_MESSAGES, keys), caller=caller, columns=columns)
+
+
+async def add_message(session: AsyncSession, caller: Caller, new: NewMessage, key: str | None = None) -> Message:
+    """Store a message; its conversation becomes the latest active."""
+    revision = await next_revision(session, caller.user_id)
+
+    async def make() -> Sequence[Message]:
+        conversation = await require(session, caller, Conversation, new.conversation_id, ("input", "conversationId"))
+        moment = utc_now()
+        message = Message(
+            user_id=caller.user_id,
+            id=new_id(),
+            conversation_id=conversation.id,
+            role=new.role,
+            content=_content(new.content),
+            revision=revision,
+            created_at=moment,
+        )
+        conversation.updated_at, conversation.revision = moment, revision
+        session.add(message)
+        await session.flush()
+        return [message]
+
+    content = {"conversation": new.conversation_id, "content": new.content, "role": new.role}
+    return (await once(session, caller, Request(key, "addMessage", content), Message, make))[0]
+
+
+def _content(text: str) -> str:
+    path = ("input", "content")
+    if not text.strip():
+        raise BadUserInputError("content is empty; write something.", path=path)
+    return require_length(text, path, least=1, most=100_000)

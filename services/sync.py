@@ -1,0 +1,168 @@
+"""What changed for a user after a cursor, each row once with its latest state."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import ColumnElement, Executable, Select, String, and_, cast, literal, or_, select, union_all
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.errors import BadUserInputError, CursorExpiredError, UnauthenticatedError
+from core.page_size import MAX_PAGE_SIZE
+from core.text import is_storable
+from models import Conversation, Deletion, Message, Task, User
+from services.caller import Caller
+from services.opaque import is_revision, read_opaque, write_opaque
+from services.sql import execute, fetch_all, table_of
+
+_MARK: Final = "changes"
+# A new user's own row stands at 0.
+_BEFORE_ALL: Final = -1
+_USERS: Final = table_of(User)
+_DELETIONS: Final = table_of(Deletion)
+
+
+class ChangeKind(StrEnum):
+    """What an entry of the log of changes is about; a row's kind is the name of its GraphQL type."""
+
+    TASK = "Task"
+    CONVERSATION = "Conversation"
+    MESSAGE = "Message"
+    USER = "User"
+    DELETION = "Deletion"
+
+
+_ROWS: Final = {
+    ChangeKind.TASK: table_of(Task),
+    ChangeKind.CONVERSATION: table_of(Conversation),
+    ChangeKind.MESSAGE: table_of(Message),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in a user's changes: everything up to it is known, and deletions up to `base` do not matter.
+
+    Within one revision rows stand in the order of their ids; without an id, the whole revision is known.
+    """
+
+    revision: int
+    row_id: str | None = None
+    base: int = 0
+
+    @property
+    def known_up_to(self) -> int:
+        """Return the newest revision of which everything is known."""
+        return max(self.revision if self.row_id is None else self.revision - 1, self.base)
+
+    def write(self) -> str:
+        """Return the cursor as clients keep it."""
+        return write_opaque([_MARK, self.revision, self.row_id, self.base])
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row that changed, or is gone."""
+
+    kind: ChangeKind
+    id: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """A page of changes, and the cursor behind it."""
+
+    entries: Sequence[Change]
+    cursor: Cursor
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Where a user's counter stands, and up to where tombstones have been cleared away."""
+
+    revision: int
+    forgotten: int
+
+
+def read_cursor(text: str, name: str) -> Cursor:
+    """Read a cursor, or refuse it."""
+    match read_opaque(text):
+        case [str() as mark, revision, str() | None as row_id, base] if mark == _MARK:
+            if is_revision(revision) and is_revision(base) and (row_id is None or is_storable(row_id)):
+                return Cursor(revision, row_id, base)
+    raise BadUserInputError(f"{name} is not a cursor of changes; pass one that changes returned.", path=(name,))
+
+
+async def read_counter(session: AsyncSession, caller: Caller) -> Counter:
+    """Return where the caller's counter stands."""
+    statement = select(_USERS.c.revision, _USERS.c.forgotten_revision).where(_USERS.c.id == caller.user_id)
+    row = (await execute(session, statement)).one_or_none()
+    if row is None:
+        raise UnauthenticatedError("This account is gone; sign in again.")
+    return Counter(row.revision, row.forgotten_revision)
+
+
+def resume(since: Cursor | None, counter: Counter) -> Cursor:
+    """Return where to read on; without a cursor from the start, for which what is deleted by now never was."""
+    if since is None:
+        return Cursor(_BEFORE_ALL, None, counter.revision)
+    if since.known_up_to < counter.forgotten:
+        raise CursorExpiredError("This cursor is too old to tell what was deleted since; begin anew, without a cursor.")
+    if since.revision > counter.revision:
+        raise CursorExpiredError("This cursor is ahead of what the account holds; begin anew, without a cursor.")
+    return since
+
+
+async def read_changes(session: AsyncSession, caller: Caller, after: Cursor, first: int) -> Changes:
+    """Return the caller's changes after the cursor."""
+    found = await fetch_all(session, _statement(caller, after, first + 1))
+    entries = [Change(ChangeKind(row.kind), row.id, row.revision) for row in found[:first]]
+    has_more = len(found) > first
+    if not entries:
+        return Changes((), after, has_more=has_more)
+    last = entries[-1]
+    # A revision is committed as a whole, so where there is no more all of it was read.
+    return Changes(entries, Cursor(last.revision, last.id if has_more else None, after.base), has_more)
+
+
+def check_size(first: int | None) -> int:
+    """Return how many changes a page has, or refuse it."""
+    if first is None:
+        return MAX_PAGE_SIZE
+    if not 1 <= first <= MAX_PAGE_SIZE:
+        raise BadUserInputError(f"first must be 1 to {MAX_PAGE_SIZE}; it is {first}.", path=("first",))
+    return first
+
+
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """Where changes of one kind are found."""
+
+    kind: ChangeKind
+    revision: ColumnElement[int]
+    row_id: ColumnElement[str]
+    scope: ColumnElement[bool]
+
+    def beyond(self, after: Cursor, limit: int) -> Select[int, str, str]:
+        """Return the statement that names its first changes after the cursor."""
+        row_id = cast(self.row_id, String)
+        is_beyond: ColumnElement[bool] = self.revision > after.revision
+        if after.row_id is not None:
+            is_beyond = and_(self.revision >= after.revision, or_(is_beyond, row_id > after.row_id))
+        columns = (self.revision.label("revision"), row_id.label("id"), literal(self.kind.value).label("kind"))
+        return select(*columns).where(self.scope, is_beyond).order_by(self.revision, row_id).limit(limit)
+
+
+def _statement(caller: Caller, after: Cursor, limit: int) -> Executable:
+    buried, users = _DELETIONS.c, _USERS.c
+    logs = [_Log(kind, table.c.revision, table.c.id, caller.owns(table)) for kind, table in _ROWS.items()]
+    logs.append(_Log(ChangeKind.USER, users.profile_revision, users.id, users.id == caller.user_id))
+    is_news = and_(caller.owns(_DELETIONS), buried.revision > after.base)
+    logs.append(_Log(ChangeKind.DELETION, buried.revision, buried.id, is_news))
+    # Each is limited by itself, so that an index serves it; a subquery, for SQLite takes no limit within a union.
+    parts = [select(*log.beyond(after, limit).subquery().c) for log in logs]
+    merged = union_all(*parts).subquery("merged")
+    return select(*merged.c).order_by(merged.c.revision, merged.c.id).limit(limit)

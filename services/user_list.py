@@ -1,0 +1,43 @@
+"""Lists of users, and users by id: oneself, or anyone for an admin."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Row, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.errors import ForbiddenError
+from core.text import is_storable
+from models import User
+from services.caller import Caller
+from services.expressions import IsAnyOf, text_list
+from services.order import Key, OrderDirection, moment_key, order_by, read_text
+from services.paging import Listing
+from services.sql import fetch_all, table_of
+
+_USERS: Final = table_of(User)
+_ORDER: Final = order_by(_USERS, [(moment_key("created_at"), OrderDirection.ASC)], Key("id", read_text))
+
+
+def user_listing(caller: Caller, columns: frozenset[str] = frozenset()) -> Listing:
+    """Return the list of all users, in the order of their signing up."""
+    require_admin(caller)
+    return Listing(table=_USERS, order=_ORDER, caller=None, columns=columns)
+
+
+def require_admin(caller: Caller) -> None:
+    """Refuse anyone but an admin."""
+    if not caller.is_admin:
+        raise ForbiddenError("Only admins may do this.")
+
+
+async def users_by_id(
+    session: AsyncSession, caller: Caller, ids: Sequence[str], columns: Iterable[str]
+) -> list[Row[Any] | None]:
+    """Return the users in the order of the ids; None where there is none that the caller may see."""
+    visible = [user_id for user_id in ids if user_id == caller.user_id or (caller.is_admin and is_storable(user_id))]
+    wanted = {"id", *columns}
+    selected = [column for column in _USERS.c if column.name in wanted]
+    rows = await fetch_all(session, select(*selected).where(IsAnyOf(_USERS.c.id, text_list(visible))))
+    found = {row.id: row for row in rows}
+    return [found.get(user_id) for user_id in ids]

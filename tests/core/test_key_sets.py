@@ -1,0 +1,253 @@
+"""The remote key set, read from a real HTTP server that rotates, fails and goes away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from fastapi import Response
+
+from core.errors import UnauthenticatedError
+from core.key_sets import GIVE_UP_AFTER_S, REFETCH_AFTER_S, REFRESH_AFTER_S, RemoteKeySet
+from core.tokens import Claims, read_key_id, verify_token
+from tests.better_auth import (
+    BetterAuthServer,
+    SigningKey,
+    better_auth_server,
+    compact,
+    ed25519_key,
+    encoded,
+    es256_key,
+    hmac_sign,
+    rs256_key,
+)
+
+
+@dataclass(slots=True)
+class Clock:
+    """A clock that the test moves."""
+
+    now_s: float = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A server of keys, and our view of it."""
+
+    server: BetterAuthServer
+    keys: RemoteKeySet
+    clock: Clock
+
+    async def knows(self, key: SigningKey) -> bool:
+        return await self.keys.key(key.id) is not None
+
+    async def verify(self, token: str) -> Claims:
+        key = await self.keys.key(read_key_id(token))
+        assert key is not None
+        return verify_token(token, key, issuer=self.server.url, audience=self.server.url)
+
+
+@pytest.fixture(scope="module")
+async def server() -> AsyncIterator[BetterAuthServer]:
+    async with better_auth_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def remote(server: BetterAuthServer) -> AsyncIterator[Remote]:
+    server.reset()
+    clock = Clock()
+    keys = RemoteKeySet(f"{server.url}/api/auth/jwks", clock=clock)
+    yield Remote(server, keys, clock)
+    await keys.close()
+
+
+@pytest.mark.parametrize("make_key", [ed25519_key, es256_key, rs256_key])
+async def test_each_algorithm_is_verified(remote: Remote, make_key: Any) -> None:
+    key, other = make_key(), make_key()
+    remote.server.publish(key)
+    claims = remote.server.claims()
+    assert (await remote.verify(key.token(claims))).subject == claims["sub"]
+    forged = compact({"alg": key.algorithm, "kid": key.id}, claims, other.sign)
+    with pytest.raises(UnauthenticatedError):
+        await remote.verify(forged)
+    for signature in ("AA", encoded(b"\0" * 64), encoded(b"\xff" * 256)):
+        with pytest.raises(UnauthenticatedError):
+            await remote.verify(f"{key.token(claims).rpartition('.')[0]}.{signature}")
+
+
+async def test_each_key_is_good_for_its_algorithm_only(remote: Remote) -> None:
+    keys = [ed25519_key(), es256_key(), rs256_key()]
+    remote.server.publish(*keys)
+    claims = remote.server.claims()
+    for key in keys:
+        public = key.published.get("x", key.published.get("n", "")).encode()
+        for algorithm in {"EdDSA", "ES256", "RS256", "RS512", "PS256", "HS256", "none"} - {key.algorithm}:
+            sign = hmac_sign(public) if algorithm == "HS256" else key.sign
+            with pytest.raises(UnauthenticatedError):
+                await remote.verify(compact({"alg": algorithm, "kid": key.id}, claims, sign))
+
+
+async def test_one_bad_key_does_not_spoil_the_others(remote: Remote) -> None:
+    good = [ed25519_key(), es256_key(), rs256_key()]
+    eddsa, es256, rs256 = (key.published for key in good)
+    bad: list[Any] = [
+        None,
+        "key",
+        [],
+        {},
+        {"kid": "no type"},
+        eddsa | {"kid": 1},
+        eddsa | {"kid": ""},
+        eddsa | {"kid": "x" * 256},
+        eddsa | {"kid": ["list"]},
+        eddsa | {"kid": "short", "x": "AAAA"},
+        eddsa | {"kid": "not base64", "x": "\u00e9"},
+        eddsa | {"kid": "x a number", "x": 1},
+        eddsa | {"kid": "other curve", "crv": "X25519"},
+        eddsa | {"kid": "curve a list", "crv": []},
+        eddsa | {"kid": "other algorithm", "alg": "HS256"},
+        eddsa | {"kid": "for encryption", "use": "enc"},
+        eddsa | {"kid": "for signing", "key_ops": ["sign"]},
+        eddsa | {"kid": "private", "d": "AAAA"},
+        es256 | {"kid": "off the curve", "y": es256["x"]},
+        es256 | {"kid": "half", "y": None},
+        es256 | {"kid": "P-384", "crv": "P-384"},
+        rs256 | {"kid": "even", "e": "Ag"},
+        rs256 | {"kid": "no modulus", "n": ""},
+        rs256_key(1024).published | {"kid": "too short"},
+        {"kid": "oct", "kty": "oct", "k": "AAAA", "alg": "HS256"},
+        {"kid": "nested", "kty": "RSA", "n": {"n": []}, "e": []},
+    ]
+    remote.server.keys = [*bad, *(key.published for key in good)]
+    claims = remote.server.claims()
+    for key in good:
+        assert (await remote.verify(key.token(claims))).subject == claims["sub"]
+    for entry in bad:
+        kid = entry.get("kid") if isinstance(entry, dict) else None
+        if isinstance(kid, str):
+            assert await remote.keys.key(kid) is None
+    assert remote.server.requests == 1
+
+
+async def test_a_rotation_is_noticed_and_both_keys_work_in_the_overlap(remote: Remote) -> None:
+    old, new = ed25519_key(), ed25519_key()
+    remote.server.publish(old)
+    assert await remote.knows(old)
+    remote.clock.now_s += REFETCH_AFTER_S
+    remote.server.publish(old, new)
+    assert await remote.knows(new)
+    assert await remote.knows(old)
+    remote.server.publish(new)
+    remote.clock.now_s += REFRESH_AFTER_S
+    assert await remote.knows(new)
+    assert not await remote.knows(old)
+
+
+async def test_unknown_ids_cause_one_request_a_minute(remote: Remote) -> None:
+    key, new = ed25519_key(), ed25519_key()
+    remote.server.publish(key)
+    assert await remote.knows(key)
+    assert remote.server.requests == 1
+    remote.server.publish(key, new)
+    for _ in range(20):
+        assert await remote.keys.key(ed25519_key().id) is None
+    assert not await remote.knows(new)
+    assert remote.server.requests == 1
+    remote.clock.now_s += REFETCH_AFTER_S
+    assert await remote.knows(new)
+    for _ in range(20):
+        assert await remote.keys.key(ed25519_key().id) is None
+    assert remote.server.requests == 2
+
+
+async def test_many_who_ask_at_once_cause_one_request(remote: Remote) -> None:
+    key = ed25519_key()
+    remote.server.publish(key)
+    remote.server.delay_s = 0.05
+    first = asyncio.create_task(remote.knows(key))
+    others = [asyncio.create_task(remote.knows(key)) for _ in range(50)]
+    await asyncio.sleep(0.02)
+    first.cancel()
+    assert all(await asyncio.gather(*others))
+    assert remote.server.requests == 1
+
+
+async def test_known_keys_outlive_the_server_for_a_day() -> None:
+    clock, key = Clock(), ed25519_key()
+    async with better_auth_server() as server:
+        server.publish(key)
+        keys = RemoteKeySet(f"{server.url}/api/auth/jwks", clock=clock)
+        assert await keys.key(key.id) is not None
+    clock.now_s += REFRESH_AFTER_S
+    assert await keys.key(key.id) is not None
+    assert await keys.key("unknown") is None
+    clock.now_s += GIVE_UP_AFTER_S - REFRESH_AFTER_S - 1
+    assert await keys.key(key.id) is not None
+    clock.now_s += 1
+    assert await keys.key(key.id) is None
+    await keys.close()
+
+
+async def test_a_server_that_comes_late_is_found(remote: Remote) -> None:
+    key = ed25519_key()
+    remote.server.publish(key)
+    remote.server.answer = Response(status_code=503)
+    assert not await remote.knows(key)
+    remote.server.answer = None
+    assert not await remote.knows(key)
+    assert remote.server.requests == 1
+    remote.clock.now_s += 5
+    assert await remote.knows(key)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Response(status_code=500),
+        Response(status_code=204),
+        Response(status_code=302, headers={"location": "/api/auth/jwks"}),
+        Response(b"", media_type="application/json"),
+        Response(b"<html>"),
+        Response(b"[]"),
+        Response(b"null"),
+        Response(b"{}"),
+        Response(b'{"keys":{}}'),
+        Response(b"[" * 200_000),
+        Response(b'{"keys":[]}' + b" " * 300_000),
+        Response(b"\x1f\x8b broken", headers={"content-encoding": "gzip"}),
+    ],
+    ids=lambda answer: f"{answer.status_code} {answer.body[:12]!r}",
+)
+async def test_a_broken_answer_leaves_the_known_keys(remote: Remote, answer: Response) -> None:
+    key = ed25519_key()
+    remote.server.publish(key)
+    assert await remote.knows(key)
+    remote.server.answer = answer
+    remote.clock.now_s += REFRESH_AFTER_S
+    assert await remote.knows(key)
+    assert remote.server.requests == 2
+
+
+async def test_an_empty_set_is_taken_at_its_word(remote: Remote) -> None:
+    key = ed25519_key()
+    remote.server.publish(key)
+    assert await remote.knows(key)
+    remote.server.publish()
+    remote.clock.now_s += REFRESH_AFTER_S
+    assert not await remote.knows(key)
+
+
+async def test_a_server_that_hangs_is_not_waited_for(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.key_sets._FETCH_TIMEOUT_S", 0.05)
+    key = ed25519_key()
+    remote.server.publish(key)
+    assert await remote.knows(key)
+    remote.server.delay_s = 1.0
+    remote.clock.now_s += REFRESH_AFTER_S
+    async with asyncio.timeout(0.8):
+        assert await remote.knows(key)

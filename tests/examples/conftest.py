@@ -1,0 +1,86 @@
+"""What the tests of the examples are given: the examples' server behind a line that can be cut, and somebody else."""
+
+import asyncio
+import hashlib
+import shutil
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser
+from starlette.responses import Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from core.settings import Settings
+from tests.browsers import run_browser
+from tests.examples.cuttable import Cuttable
+from tests.examples.elsewhere import Elsewhere
+from tests.servers import serve
+
+LIVE_PAGE = Path(__file__).parents[2] / "examples" / "live-page"
+NPM = shutil.which("npm")
+
+Opening = AbstractAsyncContextManager[tuple[Cuttable, Elsewhere]]
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with run_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+async def built_page() -> Path:
+    """Build the page, unless that was done with the same sources."""
+    if NPM is None:
+        pytest.skip("needs npm")
+    sources = [path for path in LIVE_PAGE.iterdir() if path.is_file()] + sorted(LIVE_PAGE.glob("src/*"))
+    digest = hashlib.sha256(b"\n".join(path.read_bytes() for path in sorted(sources))).hexdigest()
+    stamp, dist = LIVE_PAGE / "node_modules" / ".built", LIVE_PAGE / "dist"
+    if not (stamp.is_file() and stamp.read_text() == digest and dist.is_dir()):
+        await _npm("ci", "--no-audit", "--no-fund", "--fetch-retries=0", or_skip=True)
+        await _npm("run", "build")
+        stamp.write_text(digest)
+    return dist
+
+
+async def _npm(*arguments: str, or_skip: bool = False) -> None:
+    process = await asyncio.create_subprocess_exec(str(NPM), *arguments, cwd=LIVE_PAGE, stdout=PIPE, stderr=PIPE)
+    output, errors = await process.communicate()
+    if process.returncode != 0 and or_skip:
+        pytest.skip(f"needs the packages of examples/live-page, and `npm ci` failed: {errors.decode().strip()[:300]}")
+    assert process.returncode == 0, output + errors
+
+
+class _Page(StaticFiles):
+    """Files of a page, which does with the strictest policy that lets a page do anything."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["content-security-policy"] = "default-src 'self'; img-src data:"
+        return response
+
+
+@pytest.fixture
+def open_line(settings: Settings) -> Callable[..., Opening]:
+    """Serve the application, with a page at its root if one is given, behind a line that can be cut."""
+    from server.app import create_app
+
+    @asynccontextmanager
+    async def opening(page: Path | None = None, **overrides: object) -> AsyncIterator[tuple[Cuttable, Elsewhere]]:
+        app = create_app(settings.model_copy(update=overrides))
+        if page is not None:
+            app.router.routes.append(Mount("/", _Page(directory=page, html=True)))
+        async with serve(app) as server, Elsewhere.at(server.url) as elsewhere:
+            line = Cuttable(server.url)
+            await line.mend()
+            try:
+                yield line, elsewhere
+            finally:
+                await line.cut()
+
+    return opening

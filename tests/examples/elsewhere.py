@@ -1,0 +1,71 @@
+"""The same person at another device, which no cut concerns."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import httpx
+
+from core.ids import new_id
+
+_AT_ONCE = 50
+
+
+@dataclass
+class Elsewhere:
+    """Sends operations straight to the server."""
+
+    http: httpx.AsyncClient
+    email: str = field(default_factory=lambda: f"{new_id()}@example.com")
+    password: str = "correct horse battery staple"
+
+    @classmethod
+    @asynccontextmanager
+    async def at(cls, url: str) -> AsyncIterator[Self]:
+        async with httpx.AsyncClient(base_url=url) as http:
+            yield cls(http)
+
+    async def sign_up(self) -> None:
+        given = {"email": self.email, "password": self.password, "name": "Ada"}
+        await self._obtain("signUp", "SignUpInput", given)
+
+    async def sign_in(self) -> None:
+        await self._obtain("signIn", "SignInInput", {"email": self.email, "password": self.password})
+
+    async def create_conversation(self, title: str = "Plans") -> str:
+        query = "mutation ($title: String) { made: createConversation(input: {title: $title}) { conversation { id } } }"
+        conversation_id: str = (await self._ask(query, title=title))["made"]["conversation"]["id"]
+        return conversation_id
+
+    async def conversation_ids(self) -> list[str]:
+        answer = await self._ask("{ conversations { nodes { id } } }")
+        return [node["id"] for node in answer["conversations"]["nodes"]]
+
+    async def write(self, conversation_id: str, contents: Sequence[str]) -> None:
+        """Add messages, in this order."""
+        for start in range(0, len(contents), _AT_ONCE):
+            some = contents[start : start + _AT_ONCE]
+            names = ", ".join(f"$m{i}: String!" for i in range(len(some)))
+            fields = " ".join(
+                f"m{i}: addMessage(input: {{conversationId: $id, content: $m{i}}}) {{ errors {{ message }} }}"
+                for i in range(len(some))
+            )
+            query = f"mutation ($id: ID!, {names}) {{ {fields} }}"
+            variables = {f"m{i}": content for i, content in enumerate(some)}
+            answer = await self._ask(query, id=conversation_id, **variables)
+            assert all(payload == {"errors": []} for payload in answer.values()), answer
+
+    async def _obtain(self, mutation: str, input_type: str, given: dict[str, str]) -> None:
+        # An old token that came along would be refused.
+        self.http.headers.pop("Authorization", None)
+        query = f"mutation ($given: {input_type}!) {{ tokens: {mutation}(input: $given) {{ accessToken }} }}"
+        answer = await self._ask(query, given=given)
+        self.http.headers["Authorization"] = f"Bearer {answer['tokens']['accessToken']}"
+
+    async def _ask(self, query: str, **variables: object) -> dict[str, Any]:
+        response = await self.http.post("/graphql", json={"query": query, "variables": variables})
+        answer: dict[str, Any] = response.json()
+        assert "errors" not in answer, answer
+        data: dict[str, Any] = answer["data"]
+        return data

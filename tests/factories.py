@@ -1,0 +1,105 @@
+"""Makes the rows that tests begin with."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlmodel import SQLModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.clock import utc_now
+from core.database import Database
+from core.ids import new_id
+from core.refresh_tokens import RefreshTokens
+from core.settings import Settings
+from core.tokens import AccessTokens
+from models import Conversation, Message, MessageRole, Session, Task, User
+from services.caller import Caller
+from services.conversation import create_conversation
+from services.message import NewMessage, add_message
+from services.task import NewTask, create_task
+from services.words import searchable
+
+# An id that no row has. A constant, so that tests which name it are called the same in every process.
+NOBODYS_ID: Final = "01900000-0000-7000-8000-000000000000"
+
+
+async def make_user(database: Database, **values: Any) -> User:
+    """Store a user of their own name, who has no password unless one is given."""
+    user_id = new_id()
+    user = User(**{"id": user_id, "email": f"{user_id}@example.com", "name": "Ada"} | values)
+
+    async def store(session: AsyncSession) -> None:
+        session.add(user)
+
+    await database.write(store)
+    return user
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A user with a session, and what a client of theirs sends."""
+
+    user: User
+    caller: Caller
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+async def sign_in(database: Database, settings: Settings, user: User | None = None) -> SignedIn:
+    """Store a session for the user, or for a new one, without the work of a password."""
+    user = user or await make_user(database)
+    expires_at = utc_now() + timedelta(days=settings.refresh_token_expire_days)
+    session_id = new_id()
+    refresh_token = RefreshTokens(settings.secret_key).issue(session_id, 0)
+    row = Session(id=session_id, user_id=user.id, token_hash=refresh_token.hash, expires_at=expires_at)
+
+    async def store(session: AsyncSession) -> None:
+        session.add(row)
+
+    await database.write(store)
+    lifetime = timedelta(minutes=settings.access_token_expire_minutes)
+    access_token = AccessTokens(settings.secret_key, lifetime).issue(user.id, session_id)
+    caller = Caller(user.id, session_id, user.is_admin, access_token.expires_at)
+    return SignedIn(user, caller, access_token.text)
+
+
+async def make_task(database: Database, caller: Caller, title: str = "Water the plants", **values: Any) -> Task:
+    """Make a task as its owner would."""
+    return await database.write(lambda session: create_task(session, caller, NewTask(title, **values)))
+
+
+async def make_conversation(database: Database, caller: Caller, title: str = "Plans") -> Conversation:
+    """Make a conversation as its owner would."""
+    return await database.write(lambda session: create_conversation(session, caller, title))
+
+
+async def make_message(database: Database, caller: Caller, conversation_id: str, content: str = "Hello") -> Message:
+    """Say something as the conversation's owner would."""
+    return await database.write(lambda session: add_message(session, caller, NewMessage(conversation_id, content)))
+
+
+async def store(database: Database, *rows: SQLModel) -> None:
+    """Store rows just as they are, past the rules of the services."""
+
+    async def add(session: AsyncSession) -> None:
+        session.add_all(rows)
+
+    await database.write(add)
+
+
+def task_row(user_id: str, **values: Any) -> Task:
+    """Return a task that is not stored yet, with the columns that follow from others."""
+    given: dict[str, Any] = {"title": "Water the plants", "revision": 1} | values
+    completed_at = utc_now() if given.get("completed") else None
+    words = searchable(given["title"], given.get("description"))
+    return Task(**{"completed_at": completed_at, "words": words} | given, user_id=user_id)
+
+
+def message_row(owner: SignedIn, conversation_id: str, **values: Any) -> Message:
+    """Return a message that is not stored yet."""
+    given: dict[str, Any] = {"role": MessageRole.USER, "content": "Hello", "revision": 1} | values
+    return Message(**given, user_id=owner.user.id, conversation_id=conversation_id)

@@ -1,0 +1,47 @@
+"""Runs operations inside the process, where the SQL statements of each can be seen."""
+
+import re
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from graphql import execute, parse, validate
+
+from core.statements import StatementCount, current_statements
+from graph.context import Context
+from server.schema import core_schema, schema
+from tests.factories import SignedIn
+from tests.servers import RunningServer
+
+_SCHEMA: Final = core_schema(schema)
+_SELECTED: Final = re.compile(r"(?:tasks|conversations|messages|users|page)\.(\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What an operation returned, and the statements that it took."""
+
+    data: Any
+    statements: list[str]
+
+    @property
+    def columns(self) -> list[set[str]]:
+        """Return the columns that each statement returns, without the parents' keys that it is asked with."""
+        return [set(_SELECTED.findall(statement.partition("FROM")[0])) for statement in self.statements]
+
+
+async def run(server: RunningServer, user: SignedIn | None, query: str, variables: dict[str, Any] | None = None) -> Run:
+    """Execute an operation that must have no errors."""
+    document = parse(query)
+    assert not validate(_SCHEMA, document)
+    count = StatementCount()
+    counting = current_statements.set(count)
+    try:
+        context = Context(server.runtime, user.caller if user else None, "test", "127.0.0.1")
+        result = execute(_SCHEMA, document, context_value=context, variable_values=variables)
+        if isinstance(result, Awaitable):
+            result = await result
+    finally:
+        current_statements.reset(counting)
+    assert not result.errors, result.errors
+    return Run(result.data, count.statements)

@@ -1,0 +1,92 @@
+"""Nested connections: each parent's page is what one gets by asking for that parent alone."""
+
+from typing import Any, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.order import OrderDirection
+from services.task_list import TaskOrderField
+from tests.graph.conftest import House
+from tests.graph.operations import run
+from tests.servers import RunningServer
+
+PAGE: Final = """{ totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+    edges { cursor node { id revision } } nodes { id revision } }"""
+SUBTASKS: Final = f"subtasks(first: $first, last: $last, after: $after, orderBy: $orderBy) {PAGE}"
+MESSAGES: Final = f"messages(first: $first, last: $last, after: $after, orderBy: $orderBy) {PAGE}"
+VARIABLES: Final = "$first: Int, $last: Int, $after: String, $orderBy"
+TASKS: Final = f"query ({VARIABLES}: [TaskOrder!]) {{ tasks(first: 60) {{ nodes {{ id {SUBTASKS} }} }} }}"
+TASK: Final = f"query ($id: ID!, {VARIABLES}: [TaskOrder!]) {{ task(id: $id) {{ id {SUBTASKS} }} }}"
+TALKS: Final = f"query ({VARIABLES}: [MessageOrder!]) {{ conversations(first: 60) {{ nodes {{ id {MESSAGES} }} }} }}"
+TALK: Final = f"query ($id: ID!, {VARIABLES}: [MessageOrder!]) {{ conversation(id: $id) {{ id {MESSAGES} }} }}"
+
+directions: Final = st.sampled_from([direction.value for direction in OrderDirection])
+task_fields: Final = st.sampled_from([field.value for field in TaskOrderField])
+sizes: Final = st.tuples(st.sampled_from(["first", "last"]), st.integers(0, 30)).map(lambda pair: dict([pair]))
+
+
+def orders(names: st.SearchStrategy[str]) -> st.SearchStrategy[list[dict[str, str]]]:
+    return st.lists(st.fixed_dictionaries({"field": names, "direction": directions}), max_size=2)
+
+
+async def check(server: RunningServer, house: House, many: str, one: str, variables: dict[str, Any]) -> None:
+    """Compare the first, the largest and a middle one of the parents with what each gets alone."""
+    (connection,) = (await run(server, house.owner, many, variables)).data.values()
+    parents = connection["nodes"]
+    for parent in (parents[0], parents[len(parents) // 2], parents[-1]):
+        alone = await run(server, house.owner, one, variables | {"id": parent["id"]})
+        assert [parent] == list(alone.data.values())
+
+
+@settings(max_examples=8, deadline=None)
+@given(size=sizes, order=orders(task_fields))
+async def test_subtasks(
+    server: RunningServer, fifty_of_each: House, size: dict[str, int], order: list[dict[str, str]]
+) -> None:
+    await check(server, fifty_of_each, TASKS, TASK, size | {"orderBy": order})
+
+
+@settings(max_examples=8, deadline=None)
+@given(size=sizes, order=orders(st.just("CREATED_AT")))
+async def test_messages(
+    server: RunningServer, fifty_of_each: House, size: dict[str, int], order: list[dict[str, str]]
+) -> None:
+    await check(server, fifty_of_each, TALKS, TALK, size | {"orderBy": order})
+
+
+async def test_one_cursor_for_every_parent(server: RunningServer, fifty_of_each: House) -> None:
+    for many, one, name in ((TASKS, TASK, "subtasks"), (TALKS, TALK, "messages")):
+        parent_id = (fifty_of_each.task_ids if name == "subtasks" else fifty_of_each.conversation_ids)[0]
+        alone = (await run(server, fifty_of_each.owner, one, {"id": parent_id, "first": 1})).data
+        (parent,) = alone.values()
+        cursor = parent[name]["pageInfo"]["endCursor"]
+        await check(server, fifty_of_each, many, one, {"after": cursor, "first": 3})
+        await check(server, fifty_of_each, many, one, {"after": cursor, "last": 3})
+
+
+async def test_the_last_message_is_the_last_of_the_messages(server: RunningServer, fifty_of_each: House) -> None:
+    query = "{ conversations(first: 60) { nodes { lastMessage { id } messages(last: 1) { nodes { id } } } } }"
+    rows = (await run(server, fifty_of_each.owner, query)).data["conversations"]["nodes"]
+    assert len(rows) == 50
+    for row in rows:
+        assert [row["lastMessage"]] == row["messages"]["nodes"]
+
+
+@pytest.mark.parametrize("selection", ["totalCount", "__typename", "a: totalCount b: totalCount"])
+async def test_no_page_is_read_where_nothing_of_it_is_selected(
+    server: RunningServer, fifty_of_each: House, selection: str
+) -> None:
+    query = f"{{ tasks(first: 50) {{ {selection} }} conversations {{ {selection} }} users {{ {selection} }} }}"
+    done = await run(server, fifty_of_each.owner, query)
+    assert all(statement.startswith("SELECT count(*)") for statement in done.statements)
+
+
+async def test_directives_take_what_is_skipped_out_of_the_answer(server: RunningServer, one_of_each: House) -> None:
+    query = """query ($no: Boolean!) { tasks(first: 1) { totalCount @include(if: $no)
+        nodes { id title @include(if: $no) subtasks @include(if: $no) { totalCount } } } }"""
+    done = await run(server, one_of_each.owner, query, {"no": False})
+    assert done.data == {"tasks": {"nodes": [{"id": one_of_each.task_ids[0]}]}}
+    assert len(done.statements) == 1
+    assert (await run(server, one_of_each.owner, query, {"no": True})).data["tasks"]["totalCount"] == 3

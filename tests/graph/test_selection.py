@@ -1,0 +1,100 @@
+"""Only the columns that an operation selects are read, with those that a cursor or a relation needs."""
+
+from typing import Final
+
+import pytest
+
+from graph.mapping import COLUMNS_BY_FIELD
+from models import Conversation, Message, Task, User
+from tests.graph.conftest import House
+from tests.graph.operations import run
+from tests.servers import RunningServer
+
+OF_TASK: Final = {
+    "__typename": set(),
+    "id": set(),
+    "title": {"title"},
+    "description": {"description"},
+    "completed": {"completed"},
+    "completedAt": {"completed_at"},
+    "priority": {"priority"},
+    "dueAt": {"due_at"},
+    "tags": {"tags"},
+    "revision": {"revision"},
+    "createdAt": {"created_at"},
+    "updatedAt": {"updated_at"},
+    "parent { id }": {"parent_id"},
+    "owner { id }": {"user_id"},
+    "subtasks { nodes { title } }": set(),
+}
+
+
+@pytest.mark.parametrize(("field", "columns"), OF_TASK.items())
+async def test_each_field_of_a_task(server: RunningServer, one_of_each: House, field: str, columns: set[str]) -> None:
+    by_id = f"query ($id: ID!) {{ task(id: $id) {{ {field} }} }}"
+    found = await run(server, one_of_each.owner, by_id, {"id": one_of_each.task_ids[0]})
+    assert found.columns[0] == {"id"} | columns
+    for below in (f"nodes {{ {field} }}", f"edges {{ node {{ {field} }} }}"):
+        listed = await run(server, one_of_each.owner, f"{{ tasks {{ {below} }} }}")
+        assert listed.columns[0] == {"id", "created_at"} | columns
+        nested = await run(server, one_of_each.owner, f"{{ tasks {{ nodes {{ subtasks {{ {below} }} }} }} }}")
+        assert nested.columns[1] == {"id", "created_at"} | columns
+
+
+OPERATIONS: Final = [
+    ("{ tasks(orderBy: {field: DUE_AT}) { nodes { title } } }", [{"id", "due_at", "title"}]),
+    (
+        "{ tasks(orderBy: [{field: TITLE}, {field: PRIORITY, direction: DESC}]) { pageInfo { endCursor } } }",
+        [{"id", "title", "priority"}],
+    ),
+    ('{ tasks(filter: {search: "a", tags: ["b"], completed: true}) { nodes { id } } }', [{"id", "created_at"}]),
+    ("{ tasks { totalCount } }", [set()]),
+    ("{ tasks { edges { cursor } } }", [{"id", "created_at"}]),
+    ("{ tasks { nodes { title } edges { node { tags } } } }", [{"id", "created_at", "title", "tags"}]),
+    ("{ tasks { nodes { a: title b: title } nodes { revision } } }", [{"id", "created_at", "title", "revision"}]),
+    (
+        """{ tasks { ...Page } } fragment Page on TaskConnection { nodes { ...Row ... { tags } } }
+        fragment Row on Task { ... on Task { title } ... on Node { id } }""",
+        [{"id", "created_at", "title", "tags"}],
+    ),
+    ("{ conversations { nodes { title } } }", [{"id", "updated_at", "title"}]),
+    (
+        "{ conversations { nodes { id lastMessage { content } } } }",
+        [{"id", "updated_at"}, {"id", "created_at", "content"}],
+    ),
+    (
+        "{ conversations { nodes { messages { nodes { role conversation { title } } } } } }",
+        [{"id", "updated_at"}, {"id", "created_at", "role", "conversation_id"}, {"id", "title"}],
+    ),
+    ("{ viewer { name } }", [{"id", "name"}]),
+    ("{ viewer { id tasks { nodes { id } } } }", [{"id"}, {"id", "created_at"}]),
+    ("{ users { nodes { email isAdmin } } }", [{"id", "created_at", "email", "is_admin"}]),
+    ("{ tasks { nodes { owner { image } } } }", [{"id", "created_at", "user_id"}, {"id", "image"}]),
+]
+
+
+@pytest.mark.parametrize(("query", "columns"), OPERATIONS)
+async def test_what_an_operation_reads(
+    server: RunningServer, one_of_each: House, query: str, columns: list[set[str]]
+) -> None:
+    assert (await run(server, one_of_each.owner, query)).columns == columns
+
+
+async def test_a_node_is_read_with_what_is_selected_of_any_type(server: RunningServer, one_of_each: House) -> None:
+    query = "query ($id: ID!) { node(id: $id) { id ... on Task { title } ... on Message { content } } }"
+    found = await run(server, one_of_each.owner, query, {"id": one_of_each.task_ids[0]})
+    assert found.columns[1] == {"id", "title"}
+
+
+async def test_no_statement_reads_what_is_never_shown(server: RunningServer, one_of_each: House) -> None:
+    everything = """{ users { nodes { id email name image emailVerified isActive isAdmin createdAt updatedAt } }
+        tasks { nodes { id title description completed completedAt priority dueAt tags revision updatedAt } } }"""
+    done = await run(server, one_of_each.owner, everything)
+    assert not any(secret in statement for secret in ("password_hash", "words") for statement in done.statements)
+
+
+def test_every_field_names_columns_that_there_are() -> None:
+    assert set(COLUMNS_BY_FIELD) == {User, Task, Conversation, Message}
+    for model, fields in COLUMNS_BY_FIELD.items():
+        for columns in fields.values():
+            assert columns <= set(model.model_fields)

@@ -1,0 +1,86 @@
+"""A user's conversation, written through any door, and what subscribers must have received of it."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+import httpx
+from sqlalchemy import select
+
+from core.database import Database
+from core.settings import Settings
+from models import Message
+from services.new_messages import MessageCursor
+from services.sql import fetch_all, table_of
+from services.sync import Cursor
+from tests.factories import SignedIn, make_conversation, make_message, sign_in
+from tests.graph_client import GraphClient
+from tests.live.following import CHANGES, MESSAGES, Follower, following
+
+_MESSAGES: Final = table_of(Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A conversation of a user's own, and where their changes stood when it was made."""
+
+    database: Database
+    user: SignedIn
+    conversation_id: str
+    revision: int
+
+    @classmethod
+    async def begin(cls, database: Database, settings: Settings) -> "Talk":
+        user = await sign_in(database, settings)
+        conversation = await make_conversation(database, user.caller)
+        return cls(database, user, conversation.id, conversation.revision)
+
+    def messages(self, *urls: str, connection: socket.socket | None = None) -> AbstractAsyncContextManager[Follower]:
+        """Follow its messages from the first on."""
+        variables = {"conversation": self.conversation_id, "cursor": MessageCursor(self.revision).write()}
+        return following(urls, self.user, MESSAGES, variables, connection)
+
+    def changes(self, *urls: str) -> AbstractAsyncContextManager[Follower]:
+        """Follow all that changes after it was made."""
+        return following(urls, self.user, CHANGES, {"cursor": Cursor(self.revision).write()})
+
+    async def say(self, content: str) -> None:
+        """Add a message past every server, of which nothing tells them."""
+        await make_message(self.database, self.user.caller, self.conversation_id, content)
+
+    async def write(self, url: str, contents: Sequence[str], *, at_once: int = 1, a_request: int = 1) -> None:
+        """Add messages through a server's door: over so many connections, so many a request, each its own commit."""
+        rest = iter(contents)
+
+        async def write_some(client: GraphClient) -> None:
+            while some := list(islice(rest, a_request)):
+                await self._add(client, some)
+
+        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+            await asyncio.gather(*(write_some(GraphClient(http)) for _ in range(at_once)))
+
+    async def _add(self, client: GraphClient, contents: Sequence[str]) -> None:
+        added = await client.query(*self.addition(contents), as_=self.user)
+        assert [payload["errors"] for payload in added.values()] == [[]] * len(contents)
+
+    def addition(self, contents: Sequence[str]) -> tuple[str, dict[str, Any]]:
+        """Return the mutations that add messages one after another, and their variables."""
+        names = [f"m{index}" for index in range(len(contents))]
+        fields = [f"{name}: addMessage(input: ${name}) {{ errors {{ message }} }}" for name in names]
+        document = f"mutation ({', '.join(f'${name}: AddMessageInput!' for name in names)}) {{ {' '.join(fields)} }}"
+        given = [{"conversationId": self.conversation_id, "content": content} for content in contents]
+        return document, dict(zip(names, given, strict=True))
+
+    async def contents(self) -> list[str]:
+        """Return what the messages say, in the order in which they were committed."""
+        statement = (
+            select(_MESSAGES.c.content)
+            .where(_MESSAGES.c.user_id == self.user.user.id)
+            .order_by(_MESSAGES.c.revision, _MESSAGES.c.id)
+        )
+        async with self.database.read() as session:
+            return [row.content for row in await fetch_all(session, statement)]

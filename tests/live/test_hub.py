@@ -1,0 +1,89 @@
+"""The hub: who is woken by what, and who need not be."""
+
+import asyncio
+
+import pytest
+
+from live.hub import Hub, WakeUp
+
+PATIENCE_S = 5
+
+
+class Told:
+    """A hub, and what it has told its observer."""
+
+    def __init__(self) -> None:
+        self.kinds: list[WakeUp] = []
+        self.hub = Hub(self.kinds.append)
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+async def test_who_waits_is_woken(told: Told) -> None:
+    with told.hub.waiting("ada") as first, told.hub.waiting("ada") as second, told.hub.waiting("eve") as other:
+        assert sorted(told.hub.users) == ["ada", "eve"]
+        assert told.hub.wake({"ada": 1, "nobody": 7}, WakeUp.LOCAL)
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.gather(first.wait(), second.wait())
+        assert told.kinds == [WakeUp.LOCAL, WakeUp.LOCAL]
+        assert other.seen == -1
+    assert told.hub.users == []
+
+
+async def test_what_comes_while_nobody_waits_counts(told: Told) -> None:
+    with told.hub.waiting("ada") as waiter:
+        told.hub.wake({"ada": 1}, WakeUp.LOCAL)
+        told.hub.wake({"ada": 2}, WakeUp.NOTIFY)
+        await waiter.wait()
+        waiting = asyncio.create_task(waiter.wait())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        told.hub.wake({"ada": 3}, WakeUp.POLL)
+        await waiting
+
+
+def test_the_same_twice_is_no_news(told: Told) -> None:
+    with told.hub.waiting("ada") as waiter:
+        waiter.seen = 5
+        for kind in WakeUp:
+            assert not told.hub.wake({"ada": 5}, kind)
+        for kind in (WakeUp.LOCAL, WakeUp.NOTIFY, WakeUp.REDIS):
+            assert not told.hub.wake({"ada": 4}, kind)
+        assert told.kinds == []
+        assert told.hub.wake({"ada": 6}, WakeUp.NOTIFY)
+        assert not told.hub.wake({"ada": 6}, WakeUp.POLL)
+
+
+def test_a_signal_of_another_database_does_not_deafen(told: Told) -> None:
+    with told.hub.waiting("ada"):
+        assert told.hub.wake({"ada": 1_000_000}, WakeUp.REDIS)
+        assert told.hub.wake({"ada": 7}, WakeUp.POLL)
+        assert not told.hub.wake({"ada": 7}, WakeUp.POLL)
+        assert told.hub.wake({"ada": 8}, WakeUp.LOCAL)
+
+
+def test_nobody_is_there(told: Told) -> None:
+    assert not told.hub.wake({"ada": 1}, WakeUp.LOCAL)
+    assert not told.hub.wake({}, WakeUp.POLL)
+    assert told.hub.users == []
+
+
+def test_leaving_by_an_error(told: Told) -> None:
+    with pytest.raises(ValueError, match="gone"), told.hub.waiting("ada"):
+        raise ValueError("gone")
+    assert told.hub.users == []
+
+
+async def test_doubt_shortens_the_rest(told: Told) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        told.hub.doubt()
+        await told.hub.rest(3_600)
+        resting = asyncio.create_task(told.hub.rest(3_600))
+        await asyncio.sleep(0)
+        assert not resting.done()
+        told.hub.doubt()
+        await resting
+        await told.hub.rest(0.001)

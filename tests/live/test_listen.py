@@ -1,0 +1,100 @@
+"""LISTEN and NOTIFY between processes, and what happens while they fail."""
+
+import asyncio
+from dataclasses import replace
+
+import asyncpg
+import httpx
+import pytest
+
+from core.settings import Settings
+from live.hub import WakeUp
+from server.app import create_app
+from tests.databases import PostgresDatabases, make_settings, only_postgresql, opened, postgres_server
+from tests.graph_client import GraphClient
+from tests.live.processes import ServerProcess
+from tests.live.talk import Talk
+from tests.live.wake_ups import until_told, wake_ups
+from tests.servers import RunningServer, serve
+
+TERMINATE = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND query LIKE 'LISTEN%'
+"""
+
+
+@only_postgresql
+async def test_notify_wakes_the_other_process(server: RunningServer, neighbour: ServerProcess, talk: Talk) -> None:
+    await until_told(server)
+    async with talk.messages(server.url) as messages:
+        await talk.say("nothing tells of this one")
+        await messages.until_count(1)
+        before = await wake_ups(server)
+        await talk.write(neighbour.url, ["of this one NOTIFY does"])
+        await messages.until_count(2)
+        after = await wake_ups(server)
+        assert (after[WakeUp.NOTIFY], after[WakeUp.POLL]) == (before[WakeUp.NOTIFY] + 1, before[WakeUp.POLL])
+
+
+@only_postgresql
+async def test_terminated_listeners_come_back(
+    settings: Settings, server: RunningServer, neighbour: ServerProcess, talk: Talk
+) -> None:
+    await until_told(server)
+    connection = await asyncpg.connect(settings.database_url)
+    async with talk.messages(server.url) as messages:
+        for turn in range(3):
+            assert await connection.fetchval(TERMINATE) >= 1
+            contents = [f"{turn}, {number}" for number in range(20)]
+            await talk.write(neighbour.url, contents)
+            await messages.until_count(20 * (turn + 1), patience_s=10)
+        await until_told(server)
+        assert messages.contents == await talk.contents()
+        assert messages.cuts == []
+    await connection.close()
+    await test_notify_wakes_the_other_process(server, neighbour, await Talk.begin(talk.database, settings))
+
+
+async def until_it_answers(url: str, talk: Talk) -> None:
+    async with asyncio.timeout(30), httpx.AsyncClient(base_url=url) as http:
+        while True:
+            answer = await GraphClient(http).execute("{ conversations { totalCount } }", as_=talk.user)
+            if answer.status == httpx.codes.OK:
+                return
+            assert (answer.status, answer.codes) == (503, ["SERVICE_UNAVAILABLE"])
+            await asyncio.sleep(0.02)
+
+
+async def begin_talk(settings: Settings) -> Talk:
+    async with opened(settings) as database:
+        return await Talk.begin(database, settings)
+
+
+async def test_postgresql_restarts_under_subscribers() -> None:
+    with postgres_server() as postgres:
+        databases = await PostgresDatabases.migrated(postgres)
+        settings = make_settings(await databases.create())
+        talk = await begin_talk(settings)
+        async with (
+            serve(create_app(settings)) as one,
+            serve(create_app(settings)) as other,
+            talk.messages(one.url) as messages,
+            talk.changes(one.url) as changes,
+        ):
+            for turn in range(2):
+                await asyncio.gather(until_told(one), until_told(other))
+                writing = asyncio.create_task(talk.write(other.url, [f"{number}" for number in range(500)]))
+                await messages.until_count(len(messages.contents) + 20)
+                postgres.stop()
+                with pytest.raises(AssertionError):
+                    await writing
+                postgres.ensure_postgres_running()
+                await until_it_answers(other.url, talk)
+                await talk.write(other.url, [f"back {turn}"])
+                async with opened(settings) as database:
+                    expected = await replace(talk, database=database).contents()
+                await asyncio.gather(messages.until_count(len(expected)), changes.until_count(len(expected)))
+                assert messages.contents == changes.contents == expected
+                # Who cannot be served meanwhile is told so, and goes on by the cursor.
+                assert {*messages.cuts, *changes.cuts} <= {"SERVICE_UNAVAILABLE"}
+            await asyncio.gather(until_told(one), until_told(other))

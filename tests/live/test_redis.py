@@ -1,0 +1,63 @@
+"""Redis, which tells of changes in place of LISTEN; and what happens while it is away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from core.settings import Settings
+from live.hub import WakeUp
+from server.app import create_app
+from tests.live.processes import serving
+from tests.live.programs import Redis, needs_redis, redis
+from tests.live.talk import Talk
+from tests.live.wake_ups import until_told, wake_ups
+from tests.servers import serve
+
+pytestmark = needs_redis
+
+
+@pytest.fixture
+async def own_redis() -> AsyncIterator[Redis]:
+    """Give a Redis that a test may stop."""
+    async with redis() as server:
+        yield server
+
+
+async def test_processes_tell_each_other_by_redis(settings: Settings, own_redis: Redis, talk: Talk) -> None:
+    through_redis = settings.model_copy(update={"broker_url": own_redis.url})
+    async with (
+        serve(create_app(through_redis)) as server,
+        serving(settings, BROKER_URL=own_redis.url) as other,
+        talk.messages(server.url) as messages,
+        talk.changes(server.url) as changes,
+    ):
+        for turn in range(2):
+            await until_told(server)
+            await talk.write(other.url, [f"{turn}: the first look may find it"])
+            await asyncio.gather(messages.until_count(12 * turn + 1), changes.until_count(12 * turn + 1))
+            before = await wake_ups(server)
+            await talk.write(other.url, [f"{turn}: Redis tells of it"])
+            await asyncio.gather(messages.until_count(12 * turn + 2), changes.until_count(12 * turn + 2))
+            after = await wake_ups(server)
+            assert after[WakeUp.REDIS] >= before[WakeUp.REDIS] + 2
+            assert after[WakeUp.POLL] == before[WakeUp.POLL]
+
+            await own_redis.stop()
+            await talk.write(other.url, [f"{turn}: {number}" for number in range(10)])
+            await asyncio.gather(messages.until_count(12 * turn + 12), changes.until_count(12 * turn + 12))
+            await own_redis.start()
+        assert messages.contents == changes.contents == await talk.contents()
+        assert messages.cuts == changes.cuts == []
+
+
+async def test_redis_that_does_not_answer_hinders_nothing(settings: Settings, own_redis: Redis, talk: Talk) -> None:
+    through_redis = settings.model_copy(update={"broker_url": own_redis.url})
+    async with serve(create_app(through_redis)) as server, talk.messages(server.url) as messages:
+        await until_told(server)
+        own_redis.pause()
+        await talk.write(server.url, [f"{number}" for number in range(20)])
+        await messages.until_count(20, patience_s=5)
+        await talk.say("of this one only the poll can tell")
+        await messages.until_count(21, patience_s=10)
+        own_redis.resume()

@@ -1,0 +1,203 @@
+"""Following changes: what lies beyond a cursor, then each change as it comes, every row with its latest state."""
+
+import asyncio
+from functools import partial
+from typing import Any, Final
+
+import pytest
+
+from core.database import Database
+from core.settings import Settings
+from services.new_messages import MessageCursor
+from services.sync import Cursor
+from services.task import NewTask, TaskChanges, create_tasks, delete_tasks, update_task
+from tests.factories import SignedIn, make_conversation, make_message, make_task
+from tests.servers import RunningServer, serve_with
+from tests.services.rows import all_statements, change_user
+from tests.socket_client import SocketClient, signed_in_socket
+from tests.waiting import until
+
+QUERY: Final = """subscription ($since: String) { changes(since: $since) {
+    changed { id ... on Task { title subtasks { totalCount } } } deletedIds cursor hasMore
+} }"""
+Page = dict[str, Any]
+
+
+async def begin(server: RunningServer, socket: SocketClient, user: SignedIn, since: str | None = None) -> None:
+    await socket.subscribe(QUERY, {"since": since})
+    await until(lambda: user.user.id in server.runtime.live.hub.users)
+
+
+async def page(socket: SocketClient) -> Page:
+    found: Page = (await socket.data())["changes"]
+    return found
+
+
+async def collect(socket: SocketClient, count: int) -> list[str]:
+    """Return the ids of the next changes; after them there must be nothing."""
+    ids: list[str] = []
+    while len(ids) < count:
+        ids += [row["id"] for row in (await page(socket))["changed"]]
+    await socket.round_trip()
+    return ids
+
+
+async def test_from_now_on(server: RunningServer, user: SignedIn) -> None:
+    database = server.runtime.database
+    await make_task(database, user.caller)
+    async with signed_in_socket(server, user.token) as socket:
+        await begin(server, socket, user)
+        await socket.round_trip()
+        task = await make_task(database, user.caller, "Sweep")
+        found = await page(socket)
+        assert found["changed"] == [{"id": task.id, "title": "Sweep", "subtasks": {"totalCount": 0}}]
+        assert (found["deletedIds"], found["hasMore"]) == ([], False)
+        await database.write(partial(delete_tasks, caller=user.caller, task_ids=[task.id]))
+        found = await page(socket)
+        assert (found["changed"], found["deletedIds"]) == ([], [task.id])
+        await change_user(database, user.user.id, name="no change that is counted")
+        await socket.round_trip()
+
+
+async def test_from_a_cursor_page_by_page(server: RunningServer, user: SignedIn) -> None:
+    database = server.runtime.database
+    made: list[str] = []
+    for _ in range(3):
+        tasks = await database.write(partial(create_tasks, caller=user.caller, new=[NewTask("x")] * 90))
+        made += [task.id for task in tasks]
+    async with signed_in_socket(server, user.token) as socket:
+        await begin(server, socket, user, Cursor(0).write())
+        pages = [await page(socket) for _ in range(3)]
+        assert [(len(each["changed"]), each["hasMore"]) for each in pages] == [(100, True), (100, True), (70, False)]
+        assert [row["id"] for each in pages for row in each["changed"]] == made
+        await socket.round_trip()
+        await socket.complete()
+        for each, rest in zip(pages, (170, 70, 0), strict=True):
+            await socket.subscribe(QUERY, {"since": each["cursor"]})
+            assert await collect(socket, rest) == made[270 - rest :]
+            await socket.complete()
+
+
+async def test_nothing_between_the_backlog_and_what_comes(server: RunningServer, user: SignedIn) -> None:
+    database, start, made = server.runtime.database, Cursor(0).write(), list[str]()
+
+    async def write(count: int) -> None:
+        for _ in range(count):
+            made.append((await make_task(database, user.caller)).id)
+
+    async with signed_in_socket(server, user.token) as socket:
+        for _ in range(10):
+            already = len(made)
+            await asyncio.gather(write(6), socket.subscribe(QUERY, {"since": start}))
+            assert await collect(socket, already + 6) == made
+            await socket.complete()
+
+
+async def test_the_query_and_the_subscription_share_their_cursor(server: RunningServer, user: SignedIn) -> None:
+    database = server.runtime.database
+    first = await make_task(database, user.caller)
+    async with signed_in_socket(server, user.token) as socket:
+        query = QUERY.replace("subscription", "query")
+        asked = (await socket.result(query))["data"]["changes"]
+        assert [row["id"] for row in asked["changed"]] == [user.user.id, first.id]
+        second = await make_task(database, user.caller)
+        await begin(server, socket, user, asked["cursor"])
+        followed = await page(socket)
+        assert [row["id"] for row in followed["changed"]] == [second.id]
+        third = await make_task(database, user.caller)
+        asked = (await socket.result(query, {"since": (await page(socket))["cursor"]}))["data"]["changes"]
+        assert asked["changed"] == []
+        asked = (await socket.result(query, {"since": followed["cursor"]}))["data"]["changes"]
+        assert [row["id"] for row in asked["changed"]] == [third.id]
+
+
+async def test_many_changes_of_one_row(server: RunningServer, user: SignedIn) -> None:
+    database = server.runtime.database
+    task = await make_task(database, user.caller, "0")
+    async with signed_in_socket(server, user.token) as socket:
+        await begin(server, socket, user)
+        for number in range(1, 30):
+            changes = TaskChanges(title=str(number))
+            await database.write(partial(update_task, caller=user.caller, task_id=task.id, changes=changes))
+        titles: list[str] = []
+        while titles[-1:] != ["29"]:
+            titles += [row["title"] for row in (await page(socket))["changed"]]
+        # Some were passed over for later ones; none came twice, and none after its successor.
+        assert titles == sorted(set(titles), key=int)
+        await socket.round_trip()
+
+
+async def test_each_event_sees_the_latest(server: RunningServer, user: SignedIn) -> None:
+    database = server.runtime.database
+    parent = await make_task(database, user.caller, "parent")
+    async with signed_in_socket(server, user.token) as socket:
+        await begin(server, socket, user)
+        for number in range(1, 4):
+            await make_task(database, user.caller, parent_id=parent.id)
+            await page(socket)
+            changes = TaskChanges(title=str(number))
+            await database.write(partial(update_task, caller=user.caller, task_id=parent.id, changes=changes))
+            (row,) = (await page(socket))["changed"]
+            assert row == {"id": parent.id, "title": str(number), "subtasks": {"totalCount": number}}
+
+
+async def test_only_what_is_theirs(server: RunningServer, user: SignedIn, stranger: SignedIn) -> None:
+    database = server.runtime.database
+    async with signed_in_socket(server, user.token) as socket, signed_in_socket(server, stranger.token) as other:
+        await begin(server, socket, user)
+        await begin(server, other, stranger)
+        theirs = await make_task(database, stranger.caller)
+        mine = await make_task(database, user.caller)
+        assert await collect(socket, 1) == [mine.id]
+        assert await collect(other, 1) == [theirs.id]
+
+
+@pytest.mark.parametrize(
+    ("cursor", "code"),
+    [
+        ("", "BAD_USER_INPUT"),
+        ("\0", "BAD_USER_INPUT"),
+        (MessageCursor(0).write(), "BAD_USER_INPUT"),
+        (Cursor(4).write(), "CURSOR_EXPIRED"),
+        (Cursor(5, "x").write(), "CURSOR_EXPIRED"),
+        (Cursor(10).write(), "CURSOR_EXPIRED"),
+    ],
+)
+async def test_cursors_that_do_not_lead_on(server: RunningServer, user: SignedIn, cursor: str, code: str) -> None:
+    await change_user(server.runtime.database, user.user.id, revision=9, forgotten_revision=5)
+    async with signed_in_socket(server, user.token) as socket:
+        await socket.subscribe(QUERY, {"since": cursor})
+        assert await socket.codes() == [code]
+        assert user.user.id not in server.runtime.live.hub.users
+
+
+async def test_from_elsewhere_by_the_poll_alone(settings: Settings, database: Database, user: SignedIn) -> None:
+    async with (
+        serve_with(settings, database_listen=False, poll_s=0.02) as server,
+        signed_in_socket(server, user.token) as socket,
+    ):
+        await begin(server, socket, user)
+        made = [(await make_task(database, user.caller)).id for _ in range(20)]
+        assert await collect(socket, 20) == made
+
+
+async def test_what_an_event_costs(server: RunningServer, user: SignedIn) -> None:
+    database, pool = server.runtime.database, server.runtime.database.engine.pool
+    conversation = await make_conversation(database, user.caller)
+    async with signed_in_socket(server, user.token) as socket:
+        await socket.subscribe("subscription { changes { changed { id } cursor } }")
+        await until(lambda: user.user.id in server.runtime.live.hub.users)
+        await until(lambda: getattr(pool, "checkedout", int)() == 0)
+        with all_statements(database) as statements:
+            await make_message(database, user.caller, conversation.id)
+            assert len((await page(socket))["changed"]) == 2
+        reads = [each for each in statements if each.startswith("SELECT") and user_rows(each)]
+        # Which rows there are, then one for each kind.
+        assert len(reads) == 3
+        await until(lambda: getattr(pool, "checkedout", int)() == 0)
+
+
+def user_rows(statement: str) -> bool:
+    """Tell whether a statement reads changes: not what the mutation reads for itself, nor the poll."""
+    is_poll = statement.startswith("SELECT users.id, users.revision")
+    return not is_poll and ("merged" in statement or "json_each" in statement or "ANY" in statement)

@@ -1,0 +1,182 @@
+"""What is another user's is as if it did not exist; the places to try are read from the schema."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+from graphql import GraphQLObjectType, get_named_type
+
+from core.database import Database
+from core.ids import new_id
+from tests.factories import SignedIn, make_conversation, make_message, make_task
+from tests.graph_client import GraphClient, mutation
+from tests.schema_walk import SCHEMA, Operation, operations
+from tests.state import state_of
+
+OPEN_TO_ALL: Final = {"viewer", "signUp", "signIn", "refreshSession"}
+
+Given = Callable[[str, str], dict[str, Any]]
+# Each place that takes an id, with arguments that have one there: the one to try, beside one of the caller's own tasks.
+CASES: Final[dict[str, Given]] = {
+    "node(id)": lambda tried, _: {"id": tried},
+    "nodes(ids)": lambda tried, own: {"ids": [own, tried]},
+    "task(id)": lambda tried, _: {"id": tried},
+    "conversation(id)": lambda tried, _: {"id": tried},
+    "setUserActive(input.id)": lambda tried, _: {"input": {"id": tried, "isActive": False}},
+    "deleteUser(input.id)": lambda tried, _: {"input": {"id": tried}},
+    "createTask(input.id)": lambda tried, _: {"input": {"title": "Mine", "id": tried}},
+    "createTask(input.parentId)": lambda tried, _: {"input": {"title": "Mine", "parentId": tried}},
+    "createTasks(input.tasks.id)": lambda tried, _: {"input": {"tasks": [{"title": "Mine", "id": tried}]}},
+    "createTasks(input.tasks.parentId)": lambda tried, own: {
+        "input": {"tasks": [{"title": "Mine", "parentId": own}, {"title": "Mine", "parentId": tried}]}
+    },
+    "updateTask(input.id)": lambda tried, _: {"input": {"id": tried, "title": "Mine"}},
+    "updateTask(input.parentId)": lambda tried, own: {"input": {"id": own, "title": "Mine", "parentId": tried}},
+    "toggleTask(input.id)": lambda tried, _: {"input": {"id": tried}},
+    "setTasksCompleted(input.ids)": lambda tried, own: {"input": {"ids": [own, tried], "completed": True}},
+    "deleteTask(input.id)": lambda tried, _: {"input": {"id": tried, "expectedRevision": 1}},
+    "deleteTasks(input.ids)": lambda tried, own: {"input": {"ids": [own, tried]}},
+    "createConversation(input.id)": lambda tried, _: {"input": {"id": tried}},
+    "updateConversation(input.id)": lambda tried, _: {"input": {"id": tried, "title": "Mine"}},
+    "deleteConversation(input.id)": lambda tried, _: {"input": {"id": tried}},
+    "addMessage(input.conversationId)": lambda tried, _: {"input": {"conversationId": tried, "content": "Mine"}},
+}
+CREATING: Final = {"createTask(input.id)", "createTasks(input.tasks.id)", "createConversation(input.id)"}
+
+
+def ids_in_schema() -> set[str]:
+    return {str(place) for operation in operations() for place in operation.places if place.type_name == "ID"}
+
+
+def test_each_place_that_takes_an_id_has_a_case() -> None:
+    assert ids_in_schema() == set(CASES)
+
+
+def test_only_roots_take_ids() -> None:
+    of_types = [named for named in SCHEMA.type_map.values() if isinstance(named, GraphQLObjectType)]
+    roots = {SCHEMA.query_type, SCHEMA.mutation_type, SCHEMA.subscription_type}
+    arguments = [
+        f"{named.name}.{name}({argument})"
+        for named in of_types
+        if named not in roots
+        for name, field in named.fields.items()
+        for argument, each in field.args.items()
+        if get_named_type(each.type).name == "ID"
+    ]
+    assert arguments == []
+
+
+def document(name: str) -> str:
+    """Return an operation of the field that selects ids alone, which nothing but the id tried makes differ."""
+    query = SCHEMA.query_type
+    assert query is not None
+    if (field := query.fields.get(name)) is None:
+        return mutation(name, of_entity="id")
+    (argument,) = [f"${key}: {each.type}" for key, each in field.args.items()]
+    key = argument[1:].partition(":")[0]
+    return f"query ({argument}) {{ {name}({key}: ${key}) {{ __typename id }} }}"
+
+
+async def answers(client: GraphClient, place: str, tried: str, own: str, caller: SignedIn) -> Any:
+    answer = await client.execute(document(place.partition("(")[0]), CASES[place](tried, own), as_=caller)
+    seen = json.dumps([answer.status, answer.data, answer.errors])
+    assert "INTERNAL_SERVER_ERROR" not in seen
+    return json.loads(seen.replace(tried, "the id that was tried"))
+
+
+@pytest.mark.parametrize("place", CASES)
+async def test_another_users_id_is_as_one_that_never_was(
+    client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn, *, place: str
+) -> None:
+    own = (await make_task(database, user.caller, id=new_id())).id
+    conversation = await make_conversation(database, stranger.caller)
+    theirs = [
+        (await make_task(database, stranger.caller)).id,
+        conversation.id,
+        (await make_message(database, stranger.caller, conversation.id)).id,
+    ]
+    if place not in CREATING:
+        theirs.append(stranger.user.id)
+    before = [await state_of(database, each.user.id) for each in (user, stranger)]
+    expected = await answers(client, place, new_id(), own, user)
+    if place in CREATING:
+        before[0] = await state_of(database, user.user.id)
+    for tried in theirs:
+        assert await answers(client, place, tried, own, user) == expected
+        if place not in CREATING:
+            assert await state_of(database, user.user.id) == before[0]
+        assert await state_of(database, stranger.user.id) == before[1]
+    if place in CREATING:
+        assert set((await state_of(database, user.user.id)).rows) == {*before[0].rows, *theirs}
+
+
+async def test_what_has_the_same_id_is_not_the_same(
+    client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn
+) -> None:
+    root, child, talk = new_id(), new_id(), new_id()
+    for each, name in ((user, "mine"), (stranger, "theirs")):
+        await make_task(database, each.caller, name, id=root)
+        await make_task(database, each.caller, name, id=child, parent_id=root)
+        await client.mutate("createConversation", {"id": talk, "title": name}, as_=each)
+        await client.mutate("addMessage", {"conversationId": talk, "content": name}, as_=each)
+    task = "title owner { id } parent { title } subtasks { totalCount nodes { title parent { title } } }"
+    talks = (
+        "title owner { id } lastMessage { content } messages { totalCount nodes { content conversation { title } } }"
+    )
+    query = f"""query ($root: ID!, $child: ID!, $talk: ID!) {{
+        task(id: $root) {{ {task} }}
+        node(id: $child) {{ ... on Task {{ {task} }} }}
+        conversation(id: $talk) {{ {talks} }}
+        nodes(ids: [$root, $talk]) {{ ... on Task {{ {task} }} ... on Conversation {{ {talks} }} }}
+        tasks {{ totalCount nodes {{ {task} }} }}
+        conversations {{ totalCount edges {{ node {{ {talks} }} }} }}
+        viewer {{ tasks {{ totalCount nodes {{ title }} }} conversations {{ totalCount nodes {{ title }} }} }}
+        changes {{ changed {{ ... on Task {{ title }} ... on Conversation {{ title }} ... on Message {{ content }} }} }}
+    }}"""
+    ids = {"root": root, "child": child, "talk": talk}
+    seen = json.dumps(await client.query(query, ids, as_=user))
+    assert ("theirs" in seen, stranger.user.id in seen) == (False, False)
+    theirs = json.dumps(await client.query(query, ids, as_=stranger))
+    assert theirs == seen.replace("mine", "theirs").replace(user.user.id, stranger.user.id)
+
+
+async def test_what_goes_is_ones_own(
+    client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn
+) -> None:
+    root, talk = new_id(), new_id()
+    for each in (user, stranger):
+        await make_task(database, each.caller, id=root)
+        await client.mutate("createConversation", {"id": talk}, as_=each)
+    await make_task(database, stranger.caller, parent_id=root)
+    await make_message(database, stranger.caller, talk)
+    before = await state_of(database, stranger.user.id)
+    child = await client.mutate("createTask", {"title": "x", "parentId": root}, as_=user)
+    for name, row_id, below in (("deleteTask", root, [child["task"]["id"]]), ("deleteConversation", talk, [])):
+        payload = await client.mutate(name, {"id": row_id}, as_=user)
+        assert payload == {"deletedIds": [row_id, *below], "errors": []}
+    state = await state_of(database, user.user.id)
+    assert (state.rows, set(state.deletions)) == ({}, {root, talk, child["task"]["id"]})
+    assert await state_of(database, stranger.user.id) == before
+
+
+async def test_another_users_cursor_shows_nothing_of_theirs(
+    client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn
+) -> None:
+    tasks = [await make_task(database, each.caller) for each in (user, stranger, user, stranger, user)]
+    query = "query ($after: String) { tasks(after: $after) { edges { cursor node { id } } } }"
+    theirs = await client.query(query, as_=stranger)
+    cursor = theirs["tasks"]["edges"][0]["cursor"]
+    mine = await client.query(query, {"after": cursor}, as_=user)
+    assert [edge["node"]["id"] for edge in mine["tasks"]["edges"]] == [tasks[2].id, tasks[4].id]
+
+
+@pytest.mark.parametrize("operation", [each for each in operations() if each.name not in OPEN_TO_ALL], ids=str)
+async def test_who_is_not_signed_in(client: GraphClient, operation: Operation) -> None:
+    answer = await client.execute(operation.document, operation.least_variables)
+    assert (answer.codes, any((answer.data or {}).values())) == (["UNAUTHENTICATED"], False)
+    assert answer.errors[0]["message"].startswith("Sign in first")
+
+
+def test_what_is_open_to_all_is_in_the_schema() -> None:
+    assert {operation.name for operation in operations()} > OPEN_TO_ALL

@@ -1,0 +1,188 @@
+"""Whatever is put in whatever place: a clear answer, never a failure of ours."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from core.database import Database
+from core.settings import Settings
+from models import Conversation
+from server.app import create_app
+from tests.databases import only_sqlite
+from tests.factories import SignedIn, sign_in, store, task_row
+from tests.graph_client import Answer, GraphClient
+from tests.schema_walk import SOME_ID, Place, least_value, operations
+from tests.servers import serve
+
+EXPECTED: Final = {"BAD_USER_INPUT", "UNAUTHENTICATED", "FORBIDDEN", "NOT_FOUND", "CONFLICT", "RATE_LIMITED"}
+REFUSED: Final = {"QUERY_TOO_COMPLEX"}
+DEEPEST_FILTER: Final = 10
+# What takes a tenth of a second for each password.
+HASHING: Final = {"signUp", "signIn"}
+LEAKS: Final = ("Traceback", "sqlalchemy", "asyncpg", "sqlite3", "SELECT ", "INSERT ", "[parameters", 'File "')
+
+TEXTS: Final = {
+    "nothing": "",
+    "white space": " \t\r\n\u00a0\u2028\u3000",
+    "NUL": "a\0b",
+    "controls": "\x01\x1b[31m\x7f\x85\ufeff\ufffe\uffff\u202eesrever\u202c \u2066abc",
+    "wide": "Z\u0351\u0351\u0351 \U0001f469\u200d\U0001f469\u200d\U0001f467 \U0001f3f4\U000e0067\U0010ffff",
+    "SQL": "'; DROP TABLE users; -- \" OR 1=1 /* %_\\ :name $1 ? {0}",
+    "syntax": '& | ! <-> :* {"a": [null, "\\u0000"]} """} { a',
+    "digits": "\u0663" * 36,
+    "a moment": "2026-01-31T09:00:00Z",
+    "long": "x" * 120_000,
+    "long and wide": "\U0001f680" * 30_000,
+}
+WRONG: Final[dict[str, list[Any]]] = {
+    "ID": [True, 1.5, {}, {"a": 1}, [[]]],
+    "String": [True, 1, 1.5, {}, {"a": 1}, [[]]],
+    "Int": [2**31, -(2**31) - 1, 2**63, 10**30, 1.5, 1e300, "1", True, {}, [[]]],
+    "Boolean": [0, 1, "true", {}, [[]]],
+    "DateTime": [
+        *(0, True, {}, [[]], "", "now", "2026-01-31", "2026-01-31T09:00:00", "2026-02-30T09:00:00Z"),
+        *("2026-01-31T24:00:01Z", "2026-01-31T09:00:60Z", "2026-01-31T09:00:00+24:00", "10000-01-01T00:00:00Z"),
+        *(
+            "0000-01-01T00:00:00Z",
+            "0001-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
+            "\u0662026-01-31T09:00:00Z",
+        ),
+    ],
+}
+RIGHT: Final[dict[str, list[Any]]] = {
+    "Int": [0, 2**31 - 1, -(2**31), -1],
+    "DateTime": ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-01-31t09:00:00.123456789+14:00"],
+}
+
+EVERYTHING: Final = """{
+    viewer { name image }
+    tasks { nodes { title description tags parent { title } } }
+    conversations { nodes { title messages { nodes { content } } } }
+}"""
+
+PLACES: Final = [place for operation in operations() for place in operation.places]
+TEXT_PLACES: Final = [place for place in PLACES if place.type_name in {"String", "ID"}]
+
+
+@pytest.fixture(scope="module")
+async def client(settings: Settings) -> AsyncIterator[GraphClient]:
+    """Give a client of a server of its own, for what is sent here counts as wrong passwords too."""
+    async with serve(create_app(settings)) as server, httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+        yield GraphClient(http)
+
+
+@pytest.fixture(scope="module")
+async def someone(database: Database, settings: Settings) -> SignedIn:
+    return await sign_in(database, settings)
+
+
+def assert_clear(answer: Answer) -> None:
+    """Check that a refusal has a code that is foreseen and tells nothing of what is inside."""
+    seen = json.dumps([answer.data, answer.errors])
+    assert answer.status in {200, 400}, seen
+    assert set(answer.codes) <= EXPECTED | REFUSED, seen
+    assert not [leak for leak in LEAKS if leak in seen]
+    assert all(len(error["message"]) < 1_000 for error in answer.errors)
+
+
+def assert_refused(answer: Answer, place: Place) -> None:
+    assert_clear(answer)
+    assert (answer.status, set(answer.codes), answer.data) == (400, {"BAD_USER_INPUT"}, None), place
+
+
+def in_place(place: Place, value: Any) -> Any:
+    return [value] if place.is_list else value
+
+
+async def make_everything(database: Database, settings: Settings) -> SignedIn:
+    """Make a user who has a task and a conversation of the id that operations name."""
+    made = await sign_in(database, settings)
+    talk = Conversation(user_id=made.user.id, id=SOME_ID, title="Plans", revision=1)
+    await store(database, talk, task_row(made.user.id, id=SOME_ID))
+    return made
+
+
+@pytest.mark.parametrize("place", TEXT_PLACES, ids=str)
+async def test_texts(client: GraphClient, database: Database, settings: Settings, place: Place) -> None:
+    someone = await make_everything(database, settings)
+    few = place.operation.name in HASHING
+    for text in list(TEXTS.values())[:: 5 if few else 1]:
+        variables = place.variables(in_place(place, text))
+        assert_clear(await client.execute(place.operation.document, variables, as_=someone))
+    assert (await client.execute(EVERYTHING, as_=someone)).codes == []
+
+
+@only_sqlite
+@pytest.mark.parametrize("place", PLACES, ids=str)
+async def test_values_of_another_type(client: GraphClient, someone: SignedIn, place: Place) -> None:
+    for value in WRONG.get(place.type_name, ["GARBAGE", 1, True, [[[1]]], {"garbage": 1}]):
+        variables = place.variables(in_place(place, value))
+        assert_refused(await client.execute(place.operation.document, variables, as_=someone), place)
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place.type_name in RIGHT], ids=str)
+async def test_values_as_far_as_they_go(client: GraphClient, someone: SignedIn, place: Place) -> None:
+    for value in RIGHT[place.type_name]:
+        variables = place.variables(in_place(place, value))
+        assert_clear(await client.execute(place.operation.document, variables, as_=someone))
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place.is_list], ids=str)
+async def test_lists(client: GraphClient, someone: SignedIn, place: Place) -> None:
+    item = {"GARBAGE": 1}
+    wrong: tuple[Any, ...] = ([None], [item, None], {"0": item})
+    for value in wrong:
+        assert_refused(await client.execute(place.operation.document, place.variables(value), as_=someone), place)
+    (least,) = least_value(place.type)
+    for value in ([], [least] * 10_000):
+        assert_clear(await client.execute(place.operation.document, place.variables(value), as_=someone))
+
+
+@pytest.mark.parametrize("surrogate", ["\\ud800", "\\udfff", "a\\udc00\\ud800b", "\\ud83d x"])
+async def test_lone_surrogates(http: httpx.AsyncClient, someone: SignedIn, surrogate: str) -> None:
+    query = "mutation ($title: String!) { createTask(input: {title: $title}) { errors { code } } }"
+    bodies = [
+        f'{{"query": "{query}", "variables": {{"title": "{surrogate}"}}}}',
+        json.dumps({"query": query.replace("$title}", f'"{surrogate}"}}').replace("($title: String!) ", "")}),
+        json.dumps({"query": query}).replace("createTask", f"createTask {surrogate}"),
+    ]
+    for body in bodies:
+        headers = someone.headers | {"Content-Type": "application/json"}
+        response = await http.post("/graphql", content=body, headers=headers | {"Accept": "application/json"})
+        (error,) = response.json()["errors"]
+        assert error["extensions"]["code"] in {"BAD_USER_INPUT", "GRAPHQL_PARSE_FAILED"}
+        assert response.status_code in {200, 400}
+
+
+async def test_ten_megabytes(http: httpx.AsyncClient, someone: SignedIn) -> None:
+    query = "mutation ($title: String!) { createTask(input: {title: $title}) { errors { code } } }"
+    body = {"query": query, "variables": {"title": "x" * 10_000_000}}
+    response = await http.post("/graphql", json=body, headers=someone.headers)
+    assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (413, "BAD_USER_INPUT")
+
+
+@pytest.mark.parametrize("depth", [DEEPEST_FILTER, DEEPEST_FILTER + 1, 500, 5_000])
+@pytest.mark.parametrize(("opening", "closing"), [('{"not": ', "}"), ('{"and": [', "]}"), ('{"or": [{}, ', "]}")])
+async def test_filters_in_filters(
+    http: httpx.AsyncClient, someone: SignedIn, *, depth: int, opening: str, closing: str
+) -> None:
+    query = "query ($filter: TaskFilter) { tasks(filter: $filter) { nodes { id } } }"
+    nested = f"{opening * (depth - 1)}{{}}{closing * (depth - 1)}"
+    body = f'{{"query": {json.dumps(query)}, "variables": {{"filter": {nested}}}}}'
+    response = await http.post("/graphql", content=body, headers=someone.headers | {"Content-Type": "application/json"})
+    answer = Answer(response.status_code, response.json().get("data"), response.json().get("errors", []))
+    assert_clear(answer)
+    assert answer.codes == ([] if depth == DEEPEST_FILTER else ["BAD_USER_INPUT"])
+
+
+async def test_wide_filters(client: GraphClient, someone: SignedIn) -> None:
+    query = "query ($filter: TaskFilter) { tasks(filter: $filter) { nodes { id } totalCount } }"
+    leaf = {"title": {"eq": "x"}, "search": "some words", "tags": ["a", "b"], "dueAt": {"isNull": False}}
+    for shape in ("and", "or"):
+        for width in (50, 500, 5_000):
+            answer = await client.execute(query, {"filter": {shape: [leaf] * width}}, as_=someone)
+            assert_clear(answer)

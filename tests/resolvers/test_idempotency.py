@@ -1,0 +1,153 @@
+"""Mutations sent twice."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from core.database import Database
+from core.ids import new_id
+from tests.factories import SignedIn, make_conversation
+from tests.graph_client import GraphClient, refusal
+from tests.state import state_of
+
+USED = "This idempotencyKey was used for another request; use a new one."
+DELETED = "What this idempotencyKey made is deleted since; use a new key to make it again."
+NAMES = ["createTask", "createTasks", "createConversation", "addMessage"]
+
+
+async def request_of(database: Database, user: SignedIn, name: str, text: str = "Hello") -> dict[str, Any]:
+    """Return an input of the mutation, without a key."""
+    match name:
+        case "createTask":
+            return {"title": text, "tags": ["a", "b"], "dueAt": "2026-03-01T09:30:00+01:00"}
+        case "createTasks":
+            return {"tasks": [{"title": text}, {"title": "and another", "priority": "HIGH"}]}
+        case "createConversation":
+            return {"title": text}
+    return {"conversationId": (await make_conversation(database, user.caller)).id, "content": text}
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_the_same_again(client: GraphClient, database: Database, user: SignedIn, name: str) -> None:
+    given = await request_of(database, user, name) | {"idempotencyKey": "once"}
+    first = await client.mutate(name, given, as_=user)
+    assert first["errors"] == []
+    state = await state_of(database, user.user.id)
+    for _ in range(2):
+        assert await client.mutate(name, given, as_=user) == first
+    assert await state_of(database, user.user.id) == state
+
+
+async def test_the_same_written_in_another_way(client: GraphClient, database: Database, user: SignedIn) -> None:
+    given = {"title": "x", "dueAt": "2026-03-01T09:30:00+01:00", "idempotencyKey": "once"}
+    first = await client.mutate("createTask", given, as_=user)
+    spelt_out: dict[str, Any] = {"priority": "MEDIUM", "tags": [], "description": None, "parentId": None}
+    again = await client.mutate("createTask", given | spelt_out | {"dueAt": "2026-03-01T08:30:00Z"}, as_=user)
+    assert again == first
+    assert len((await state_of(database, user.user.id)).rows) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_another_body(client: GraphClient, database: Database, user: SignedIn, name: str) -> None:
+    given = await request_of(database, user, name) | {"idempotencyKey": "once"}
+    await client.mutate(name, given, as_=user)
+    other = await request_of(database, user, name, "Goodbye") | {"idempotencyKey": "once"}
+    state = await state_of(database, user.user.id)
+    for body in (other, given | {"id": new_id()} if name in {"createTask", "createConversation"} else other):
+        assert refusal(await client.mutate(name, body, as_=user)) == ("CONFLICT", "input.idempotencyKey", USED)
+    assert await state_of(database, user.user.id) == state
+
+
+async def test_another_mutation(client: GraphClient, database: Database, user: SignedIn) -> None:
+    await client.mutate("createConversation", {"title": "x", "idempotencyKey": "once"}, as_=user)
+    state = await state_of(database, user.user.id)
+    for name, given in (("createTask", {"title": "x"}), ("createTasks", {"tasks": [{"title": "x"}]})):
+        payload = await client.mutate(name, given | {"idempotencyKey": "once"}, as_=user)
+        assert refusal(payload) == ("CONFLICT", "input.idempotencyKey", USED)
+    assert await state_of(database, user.user.id) == state
+
+
+async def test_another_user(client: GraphClient, user: SignedIn, stranger: SignedIn) -> None:
+    given = {"title": "x", "idempotencyKey": "once"}
+    payloads = [await client.mutate("createTask", given, as_=each) for each in (user, stranger)]
+    assert [payload["errors"] for payload in payloads] == [[], []]
+    assert payloads[0]["task"]["id"] != payloads[1]["task"]["id"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_at_once(client: GraphClient, database: Database, user: SignedIn, name: str) -> None:
+    given = await request_of(database, user, name) | {"idempotencyKey": "once"}
+    before = await state_of(database, user.user.id)
+    payloads = await asyncio.gather(*(client.mutate(name, given, as_=user) for _ in range(8)))
+    assert payloads[0]["errors"] == []
+    assert all(payload == payloads[0] for payload in payloads)
+    after = await state_of(database, user.user.id)
+    assert len(after.rows) - len(before.rows) == (2 if name == "createTasks" else 1)
+    assert after.revision == before.revision + 1
+
+
+async def test_different_ones_at_once(client: GraphClient, database: Database, user: SignedIn) -> None:
+    bodies = [{"title": str(number), "idempotencyKey": "once"} for number in range(6)]
+    payloads = await asyncio.gather(*(client.mutate("createTask", body, as_=user) for body in bodies))
+    (made,) = [payload["task"] for payload in payloads if not payload["errors"]]
+    refused = [refusal(payload) for payload in payloads if payload["errors"]]
+    assert refused == [("CONFLICT", "input.idempotencyKey", USED)] * 5
+    state = await state_of(database, user.user.id)
+    assert (set(state.rows), state.revision) == ({made["id"]}, 1)
+
+
+async def test_what_was_changed_since(client: GraphClient, database: Database, user: SignedIn) -> None:
+    given = {"title": "x", "idempotencyKey": "once"}
+    made = (await client.mutate("createTask", given, as_=user))["task"]
+    changed = (await client.mutate("updateTask", {"id": made["id"], "title": "y"}, as_=user))["task"]
+    assert (await client.mutate("createTask", given, as_=user))["task"] == changed
+    assert (await state_of(database, user.user.id)).revision == 2
+
+
+async def test_what_was_deleted_since(client: GraphClient, database: Database, user: SignedIn) -> None:
+    given = {"tasks": [{"title": "x"}, {"title": "y"}], "idempotencyKey": "once"}
+    made = (await client.mutate("createTasks", given, as_=user))["tasks"]
+    await client.mutate("deleteTask", {"id": made[1]["id"]}, as_=user)
+    state = await state_of(database, user.user.id)
+    payload = await client.mutate("createTasks", given, as_=user)
+    assert refusal(payload) == ("NOT_FOUND", "input.idempotencyKey", DELETED)
+    assert await state_of(database, user.user.id) == state
+
+
+async def test_what_failed_may_be_tried_again(client: GraphClient, database: Database, user: SignedIn) -> None:
+    failed = await client.mutate("createTask", {"title": " ", "idempotencyKey": "once"}, as_=user)
+    assert refusal(failed)[1] == "input.title"
+    mended = await client.mutate("createTask", {"title": "x", "idempotencyKey": "once"}, as_=user)
+    assert (mended["errors"], (await state_of(database, user.user.id)).revision) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("", "idempotencyKey must be 1 to 200 characters long; it has 0."),
+        (" ", "idempotencyKey must be 1 to 200 characters long; it has 0."),
+        ("x" * 201, "idempotencyKey must be 1 to 200 characters long; it has 201."),
+        (
+            "a\0",
+            (
+                "idempotencyKey contains a NUL character or a lone surrogate; "
+                "remove it and send the text as valid Unicode."
+            ),
+        ),
+    ],
+)
+async def test_a_key_that_cannot_be(
+    client: GraphClient, database: Database, user: SignedIn, key: str, message: str
+) -> None:
+    before = await state_of(database, user.user.id)
+    payload = await client.mutate("createTask", {"title": "x", "idempotencyKey": key}, as_=user)
+    assert refusal(payload) == ("BAD_USER_INPUT", "input.idempotencyKey", message)
+    assert await state_of(database, user.user.id) == before
+
+
+async def test_the_longest_key(client: GraphClient, user: SignedIn) -> None:
+    given = {"title": "x", "idempotencyKey": "\N{ROCKET}" * 200}
+    first = await client.mutate("createTask", given, as_=user)
+    assert first["errors"] == []
+    assert await client.mutate("createTask", given, as_=user) == first

@@ -1,0 +1,257 @@
+"""messageAdded: each message of a conversation once, in order, from any cursor, whoever writes meanwhile."""
+
+import asyncio
+from functools import partial
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.database import Database
+from core.ids import new_id, new_ids
+from models import Conversation, Message, MessageStatus
+from services.conversation import ConversationChanges, update_conversation
+from services.message import NewMessage, add_message
+from services.new_messages import MessageCursor
+from services.revision import next_revision
+from services.sql import execute, table_of
+from services.sync import Cursor
+from tests.factories import SignedIn, make_conversation, make_message, message_row, store
+from tests.servers import RunningServer
+from tests.services.rows import all_statements, change_user
+from tests.socket_client import SocketClient, signed_in_socket
+from tests.waiting import until
+
+QUERY: Final = """subscription ($id: ID!, $after: String) {
+    messageAdded(conversationId: $id, after: $after) { cursor message { id content revision } }
+}"""
+Event = dict[str, Any]
+
+
+async def begin(
+    server: RunningServer, socket: SocketClient, user: SignedIn, conversation_id: str, after: str | None = None
+) -> None:
+    """Subscribe, and wait until that has come about."""
+    await socket.subscribe(QUERY, {"id": conversation_id, "after": after})
+    await until(lambda: user.user.id in server.runtime.live.hub.users)
+
+
+async def event(socket: SocketClient) -> Event:
+    added: Event = (await socket.data())["messageAdded"]
+    return added
+
+
+async def contents(socket: SocketClient, count: int) -> list[str]:
+    """Return what the next messages say; after them there must be nothing."""
+    found = [(await event(socket))["message"]["content"] for _ in range(count)]
+    await socket.round_trip()
+    return found
+
+
+async def test_from_now_on(server: RunningServer, user: SignedIn) -> None:
+    database = server.runtime.database
+    conversation = await make_conversation(database, user.caller)
+    await make_message(database, user.caller, conversation.id, "before")
+    async with signed_in_socket(server, user.token) as socket:
+        await begin(server, socket, user, conversation.id)
+        for number in range(5):
+            await make_message(database, user.caller, conversation.id, str(number))
+        assert await contents(socket, 5) == list("01234")
+
+
+async def test_from_every_cursor(server: RunningServer, user: SignedIn) -> None:
+    database = server.runtime.database
+    conversation = await make_conversation(database, user.caller)
+    async with signed_in_socket(server, user.token) as socket:
+        await begin(server, socket, user, conversation.id)
+        for number in range(5):
+            await make_message(database, user.caller, conversation.id, str(number))
+        cursors = [(await event(socket))["cursor"] for _ in range(5)]
+        assert len(set(cursors)) == 5
+        await socket.complete()
+        for index, cursor in enumerate(cursors):
+            await socket.subscribe(QUERY, {"id": conversation.id, "after": cursor})
+            assert await contents(socket, 4 - index) == list("01234")[index + 1 :]
+            await socket.complete()
+
+
+async def test_several_in_one_transaction(server: RunningServer, user: SignedIn) -> None:
+    database = server.runtime.database
+    conversation = await make_conversation(database, user.caller)
+
+    async def add(session: AsyncSession) -> None:
+        for number in range(250):
+            await add_message(session, user.caller, NewMessage(conversation.id, str(number)))
+
+    async with signed_in_socket(server, user.token) as socket:
+        await begin(server, socket, user, conversation.id)
+        await database.write(add)
+        events = [await event(socket) for _ in range(250)]
+        await socket.complete()
+        assert [each["message"]["content"] for each in events] == [str(number) for number in range(250)]
+        assert len({each["message"]["revision"] for each in events}) == 1
+        # A cursor within the transaction knows what came before it, and no more.
+        await socket.subscribe(QUERY, {"id": conversation.id, "after": events[120]["cursor"]})
+        assert await contents(socket, 129) == [str(number) for number in range(121, 250)]
+
+
+async def test_a_backlog_of_many_pages(server: RunningServer, user: SignedIn) -> None:
+    database = server.runtime.database
+    conversation = await make_conversation(database, user.caller)
+    await fill(database, user, conversation.id, 1_000)
+    async with signed_in_socket(server, user.token) as socket:
+        await socket.subscribe(QUERY, {"id": conversation.id, "after": MessageCursor(0).write()})
+        assert await contents(socket, 1_000) == [str(number) for number in range(1_000)]
+
+
+async def fill(database: Database, user: SignedIn, conversation_id: str, count: int) -> None:
+    """Store messages of many revisions, three to each."""
+    ids = new_ids(count)
+    rows = [message_row(user, conversation_id, id=ids[n], content=str(n), revision=2 + n // 3) for n in range(count)]
+    await store(database, *rows)
+    await change_user(database, user.user.id, revision=2 + count // 3)
+
+
+async def test_nothing_between_the_backlog_and_what_comes(server: RunningServer, user: SignedIn) -> None:
+    database = server.runtime.database
+    conversation = await make_conversation(database, user.caller)
+    start, said = MessageCursor(1).write(), 0
+
+    async def write(count: int) -> None:
+        nonlocal said
+        for _ in range(count):
+            await make_message(database, user.caller, conversation.id, str(said))
+            said += 1
+
+    async with signed_in_socket(server, user.token) as socket:
+        for round_ in range(15):
+            # While some are written, who subscribes sees all there were, are and will be.
+            already = said
+            await asyncio.gather(write(6), socket.subscribe(QUERY, {"id": conversation.id, "after": start}))
+            assert await contents(socket, already + 6) == [str(number) for number in range(already + 6)], round_
+            await socket.complete()
+
+
+async def test_only_what_is_complete(server: RunningServer, user: SignedIn) -> None:
+    database = server.runtime.database
+    conversation = await make_conversation(database, user.caller)
+    messages = table_of(Message)
+    ids = dict(zip(MessageStatus, new_ids(len(MessageStatus)), strict=True))
+
+    async def add(session: AsyncSession) -> None:
+        revision = await next_revision(session, user.user.id)
+        for status, row_id in ids.items():
+            values = {"id": row_id, "content": status.value, "status": status, "revision": revision}
+            session.add(message_row(user, conversation.id, **values))
+
+    async def finish(session: AsyncSession) -> None:
+        stamp = {"revision": await next_revision(session, user.user.id), "status": MessageStatus.COMPLETE}
+        await execute(session, update(messages).where(messages.c.id == ids[MessageStatus.STREAMING]).values(stamp))
+
+    async with signed_in_socket(server, user.token) as socket:
+        await begin(server, socket, user, conversation.id)
+        await database.write(add)
+        assert await contents(socket, 1) == ["COMPLETE"]
+        await database.write(finish)
+        assert await contents(socket, 1) == ["STREAMING"]
+
+
+async def test_only_this_conversation_of_this_user(server: RunningServer, user: SignedIn, stranger: SignedIn) -> None:
+    database = server.runtime.database
+    mine, other = [await make_conversation(database, user.caller) for _ in range(2)]
+    theirs = await make_conversation(database, stranger.caller)
+    # Ids are unique for each user alone: somebody else's conversation may have the same.
+    await store(database, Conversation(user_id=stranger.user.id, id=mine.id, title="Theirs", revision=1))
+    async with signed_in_socket(server, user.token) as socket:
+        await begin(server, socket, user, mine.id)
+        for caller, conversation_id in (
+            (user.caller, other.id),
+            (stranger.caller, theirs.id),
+            (stranger.caller, mine.id),
+        ):
+            await make_message(database, caller, conversation_id, "not for this one")
+        await make_message(database, user.caller, mine.id, "for this one")
+        assert await contents(socket, 1) == ["for this one"]
+
+
+async def test_where_there_is_no_conversation(server: RunningServer, user: SignedIn, stranger: SignedIn) -> None:
+    database = server.runtime.database
+    theirs = await make_conversation(database, stranger.caller)
+    message = await make_message(database, stranger.caller, theirs.id)
+    ids = [theirs.id, message.id, user.user.id, new_id(), "", "x", "\0", "\u00e9" * 36, "7" * 5_000]
+    async with signed_in_socket(server, user.token) as socket:
+        answers = []
+        for row_id in ids:
+            await socket.subscribe(QUERY, {"id": row_id})
+            answer = await socket.receive()
+            assert answer["type"] == "error"
+            answers.append(answer["payload"])
+        assert answers[0][0]["extensions"] == {"code": "NOT_FOUND", "inputPath": ["conversationId"]}
+        assert answers == answers[:1] * len(ids)
+        assert user.user.id not in server.runtime.live.hub.users
+
+
+@pytest.mark.parametrize(
+    ("cursor", "code"),
+    [
+        ("", "BAD_USER_INPUT"),
+        ("x", "BAD_USER_INPUT"),
+        ("\0", "BAD_USER_INPUT"),
+        ("\N{ROCKET}", "BAD_USER_INPUT"),
+        ("W10", "BAD_USER_INPUT"),
+        (Cursor(1).write(), "BAD_USER_INPUT"),
+        ("x" * 100_000, "BAD_USER_INPUT"),
+        # An account that was restored knows less than its clients.
+        (MessageCursor(1_000_000).write(), "CURSOR_EXPIRED"),
+    ],
+)
+async def test_cursors_that_are_none(server: RunningServer, user: SignedIn, cursor: str, code: str) -> None:
+    conversation = await make_conversation(server.runtime.database, user.caller)
+    async with signed_in_socket(server, user.token) as socket:
+        await socket.subscribe(QUERY, {"id": conversation.id, "after": cursor})
+        assert await socket.codes() == [code]
+
+
+async def test_a_conversation_id_in_upper_case(server: RunningServer, user: SignedIn) -> None:
+    conversation = await make_conversation(server.runtime.database, user.caller)
+    async with signed_in_socket(server, user.token) as socket:
+        await begin(server, socket, user, conversation.id.upper())
+        await make_message(server.runtime.database, user.caller, conversation.id, "Hello")
+        assert await contents(socket, 1) == ["Hello"]
+
+
+async def test_each_event_sees_the_latest(server: RunningServer, user: SignedIn) -> None:
+    database = server.runtime.database
+    conversation = await make_conversation(database, user.caller)
+    query = """subscription ($id: ID!) { messageAdded(conversationId: $id) { message {
+        conversation { title messages { totalCount } }
+    } } }"""
+    async with signed_in_socket(server, user.token) as socket:
+        await socket.subscribe(query, {"id": conversation.id})
+        await until(lambda: user.user.id in server.runtime.live.hub.users)
+        for number in range(1, 4):
+            changes = ConversationChanges(title=f"Title {number}")
+            rename = partial(update_conversation, caller=user.caller, conversation_id=conversation.id, changes=changes)
+            await database.write(rename)
+            await make_message(database, user.caller, conversation.id)
+            seen = (await event(socket))["message"]["conversation"]
+            assert seen == {"title": f"Title {number}", "messages": {"totalCount": number}}
+
+
+async def test_what_an_event_costs(server: RunningServer, user: SignedIn, database: Database) -> None:
+    conversation = await make_conversation(database, user.caller)
+    pool: Any = server.runtime.database.engine.pool
+    async with signed_in_socket(server, user.token) as socket:
+        await begin(server, socket, user, conversation.id)
+        await make_message(server.runtime.database, user.caller, conversation.id, "warm")
+        assert await contents(socket, 1) == ["warm"]
+        # No connection is held while there is nothing to do.
+        await until(lambda: pool.checkedout() == 0)
+        with all_statements(server.runtime.database) as statements:
+            await make_message(server.runtime.database, user.caller, conversation.id, "counted")
+            assert await contents(socket, 1) == ["counted"]
+        reads = [each for each in statements if each.startswith("SELECT messages")]
+        assert len(reads) == 1
+        assert "messages.role" not in reads[0].partition("FROM")[0]
+        await until(lambda: pool.checkedout() == 0)

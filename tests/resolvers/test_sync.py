@@ -1,0 +1,269 @@
+"""changes: all there is, page by page, and what changed since, while others write."""
+
+import asyncio
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import pytest
+
+from core.clock import utc_now
+from core.database import Database
+from core.ids import new_id
+from models import Deletion, EntityKind
+from services.conversation import delete_conversation
+from services.housekeeping import forget_deletions
+from services.new_messages import MessageCursor
+from services.sync import Cursor
+from services.task import NewTask, TaskChanges, create_tasks, delete_tasks, update_task
+from tests.factories import SignedIn, make_conversation, make_message, make_task, store
+from tests.graph.operations import run
+from tests.graph_client import GraphClient
+from tests.servers import RunningServer
+from tests.services.rows import change_user
+
+QUERY: Final = """query ($since: String, $first: Int) { changes(since: $since, first: $first) {
+    changed {
+        __typename id
+        ... on Task { title revision }
+        ... on Conversation { title revision }
+        ... on Message { content revision }
+        ... on User { name }
+    }
+    deletedIds cursor hasMore
+} }"""
+Page = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Replica:
+    """A copy of what a user has, kept by its cursor alone, as an app that is offline at times would."""
+
+    client: GraphClient
+    user: SignedIn
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    deleted: list[str] = field(default_factory=list)
+    cursor: str | None = None
+
+    async def read(self, first: int | None = None) -> Page:
+        variables = {"since": self.cursor, "first": first}
+        page: Page = (await self.client.query(QUERY, variables, as_=self.user))["changes"]
+        assert not {row["id"] for row in page["changed"]} & set(page["deletedIds"])
+        self.rows |= {row["id"]: row for row in page["changed"]}
+        for row_id in page["deletedIds"]:
+            self.rows.pop(row_id, None)
+        self.deleted += page["deletedIds"]
+        self.cursor = page["cursor"]
+        return page
+
+    async def read_all(self, first: int | None = None) -> None:
+        while (await self.read(first))["hasMore"]:
+            pass
+
+    def named(self, kind: str) -> set[str]:
+        """Return what the rows of a kind say."""
+        name = {"Message": "content", "User": "name"}.get(kind, "title")
+        return {row[name] for row in self.rows.values() if row["__typename"] == kind}
+
+
+@pytest.fixture
+def replica(client: GraphClient, user: SignedIn) -> Replica:
+    return Replica(client, user)
+
+
+async def test_all_there_is_and_what_comes_later(database: Database, user: SignedIn, replica: Replica) -> None:
+    await replica.read_all()
+    assert replica.rows == {user.user.id: {"__typename": "User", "id": user.user.id, "name": "Ada"}}
+    task = await make_task(database, user.caller, "Sweep")
+    conversation = await make_conversation(database, user.caller, "Plans")
+    message = await make_message(database, user.caller, conversation.id, "Hello")
+    page = await replica.read()
+    assert page["changed"] == [
+        {"__typename": "Task", "id": task.id, "title": "Sweep", "revision": 1},
+        *sorted(
+            (
+                {"__typename": "Conversation", "id": conversation.id, "title": "Plans", "revision": 3},
+                {"__typename": "Message", "id": message.id, "content": "Hello", "revision": 3},
+            ),
+            key=lambda row: str(row["id"]),
+        ),
+    ]
+    assert (page["deletedIds"], page["hasMore"]) == ([], False)
+    page = await replica.read()
+    assert (page["changed"], page["deletedIds"], page["hasMore"]) == ([], [], False)
+
+
+async def test_deletions(database: Database, user: SignedIn, replica: Replica) -> None:
+    task = await make_task(database, user.caller)
+    conversation = await make_conversation(database, user.caller)
+    message = await make_message(database, user.caller, conversation.id)
+    await replica.read_all()
+    await database.write(partial(delete_tasks, caller=user.caller, task_ids=[task.id]))
+    await database.write(partial(delete_conversation, caller=user.caller, conversation_id=conversation.id))
+    await replica.read_all()
+    assert sorted(replica.deleted) == sorted([task.id, conversation.id, message.id])
+    assert list(replica.rows) == [user.user.id]
+
+
+async def test_who_begins_hears_of_no_deletion_before(database: Database, user: SignedIn, replica: Replica) -> None:
+    tasks = [await make_task(database, user.caller, str(number)) for number in range(4)]
+    delete = partial(delete_tasks, caller=user.caller)
+    await database.write(partial(delete, task_ids=[tasks[0].id]))
+    await replica.read(1)
+    # While pages are read, one goes that was to come yet, and one that is new.
+    new = await make_task(database, user.caller, "new")
+    await replica.read(1)
+    await database.write(partial(delete, task_ids=[tasks[3].id, new.id]))
+    await replica.read_all(1)
+    assert replica.named("Task") == {"1", "2"}
+    assert set(replica.deleted) == {tasks[3].id, new.id}
+
+
+async def test_a_row_that_comes_back_under_its_id(database: Database, user: SignedIn, replica: Replica) -> None:
+    task = await make_task(database, user.caller, "first")
+    await replica.read_all()
+    await database.write(partial(delete_tasks, caller=user.caller, task_ids=[task.id]))
+    await make_task(database, user.caller, "second", id=task.id)
+    page = await replica.read()
+    assert ([row["title"] for row in page["changed"]], page["deletedIds"]) == (["second"], [])
+
+
+async def test_the_profile(client: GraphClient, user: SignedIn, replica: Replica) -> None:
+    await replica.read_all()
+    await client.mutate("updateProfile", {"name": "Grace"}, as_=user)
+    page = await replica.read()
+    assert page["changed"] == [{"__typename": "User", "id": user.user.id, "name": "Grace"}]
+    await client.mutate("updateProfile", {"name": "Grace"}, as_=user)
+    assert (await replica.read())["changed"] == []
+
+
+@pytest.mark.parametrize("first", [1, 3, 100])
+async def test_pages_while_others_write(database: Database, user: SignedIn, replica: Replica, first: int) -> None:
+    tasks = await database.write(
+        partial(create_tasks, caller=user.caller, new=[NewTask(f"{number}") for number in range(12)])
+    )
+
+    async def write() -> None:
+        for number in range(12):
+            await make_task(database, user.caller, f"new {number}")
+            changes = TaskChanges(title=f"changed {number}")
+            await database.write(partial(update_task, caller=user.caller, task_id=tasks[number].id, changes=changes))
+            if number % 3 == 0:
+                await database.write(partial(delete_tasks, caller=user.caller, task_ids=[tasks[number].id]))
+
+    async def read(writing: asyncio.Task[None]) -> None:
+        while not writing.done():
+            await replica.read(first)
+
+    async with asyncio.TaskGroup() as group:
+        await read(group.create_task(write()))
+    await replica.read_all(first)
+    kept = [number for number in range(12) if number % 3]
+    assert replica.named("Task") == {f"new {number}" for number in range(12)} | {f"changed {each}" for each in kept}
+    assert set(replica.deleted) <= {tasks[number].id for number in range(0, 12, 3)}
+    assert len(replica.deleted) == len(set(replica.deleted))
+
+
+async def test_each_row_once_in_a_run_of_pages(database: Database, user: SignedIn, replica: Replica) -> None:
+    await database.write(partial(create_tasks, caller=user.caller, new=[NewTask(f"{number}") for number in range(100)]))
+    seen: list[str] = []
+    has_more = True
+    while has_more:
+        page = await replica.read(7)
+        assert len(page["changed"]) <= 7
+        seen += [row["id"] for row in page["changed"]]
+        has_more = page["hasMore"]
+    assert len(seen) == len(set(seen)) == 101
+
+
+async def test_a_page_has_a_hundred_at_most(
+    client: GraphClient, database: Database, user: SignedIn, replica: Replica
+) -> None:
+    for _ in range(2):
+        await database.write(partial(create_tasks, caller=user.caller, new=[NewTask("x")] * 100))
+    page = await replica.read()
+    assert (len(page["changed"]), page["hasMore"]) == (100, True)
+    for size in (0, -1, 101, 2**31 - 1):
+        answer = await client.execute(QUERY, {"first": size}, as_=user)
+        assert answer.codes == ["BAD_USER_INPUT"]
+        assert answer.errors[0]["extensions"]["inputPath"] == ["first"]
+
+
+async def test_only_what_is_theirs(database: Database, user: SignedIn, stranger: SignedIn, replica: Replica) -> None:
+    task = await make_task(database, stranger.caller)
+    await database.write(partial(delete_tasks, caller=stranger.caller, task_ids=[task.id]))
+    await make_task(database, stranger.caller)
+    await replica.read_all()
+    assert list(replica.rows) == [user.user.id]
+    # Another's cursor means a place in one's own changes, and tells nothing of theirs.
+    others = Replica(replica.client, stranger)
+    await others.read_all()
+    await make_task(database, user.caller, "mine")
+    replica.cursor = Cursor(0).write()
+    await replica.read_all()
+    assert (replica.named("Task"), replica.deleted) == ({"mine"}, [])
+
+
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "\0", "W10", "\N{ROCKET}", MessageCursor(1).write(), "x" * 100_000, "MQ", "=" * 7]
+)
+async def test_cursors_that_are_none(client: GraphClient, user: SignedIn, cursor: str) -> None:
+    answer = await client.execute(QUERY, {"since": cursor}, as_=user)
+    assert answer.codes == ["BAD_USER_INPUT"]
+    assert answer.errors[0]["extensions"]["inputPath"] == ["since"]
+
+
+async def test_a_lone_surrogate_is_no_cursor(client: GraphClient, user: SignedIn) -> None:
+    answer = await client.execute('{ changes(since: "\\ud800") { cursor } }', as_=user)
+    assert answer.codes in (["BAD_USER_INPUT"], ["GRAPHQL_PARSE_FAILED"])
+
+
+async def test_nobody_has_no_changes(client: GraphClient) -> None:
+    assert (await client.execute(QUERY)).codes == ["UNAUTHENTICATED"]
+
+
+async def test_cursors_of_before_what_is_forgotten(
+    client: GraphClient, database: Database, user: SignedIn, replica: Replica
+) -> None:
+    task = await make_task(database, user.caller)
+    await replica.read_all()
+    old = replica.cursor
+    await change_user(database, user.user.id, revision=5)
+    moment = utc_now().replace(year=2020)
+    row = Deletion(user_id=user.user.id, id=new_id(), kind=EntityKind.TASK, revision=3, deleted_at=moment)
+    await store(database, row)
+    await database.write(lambda session: forget_deletions(session, 90))
+    answer = await client.execute(QUERY, {"since": old}, as_=user)
+    assert answer.codes == ["CURSOR_EXPIRED"]
+    assert answer.errors[0]["message"].endswith("begin anew, without a cursor.")
+    replica.cursor = None
+    await replica.read_all()
+    assert set(replica.rows) == {user.user.id, task.id}
+    for cursor in (Cursor(3), Cursor(4, "x"), Cursor(0, None, 3)):
+        assert (await client.execute(QUERY, {"since": cursor.write()}, as_=user)).errors == []
+    assert (await client.execute(QUERY, {"since": Cursor(3, "x").write()}, as_=user)).codes == ["CURSOR_EXPIRED"]
+    assert (await client.execute(QUERY, {"since": Cursor(6).write()}, as_=user)).codes == ["CURSOR_EXPIRED"]
+
+
+async def test_a_cursor_of_the_last_deletion_does_not_expire_with_it(
+    client: GraphClient, database: Database, user: SignedIn, replica: Replica
+) -> None:
+    task = await make_task(database, user.caller)
+    await database.write(partial(delete_tasks, caller=user.caller, task_ids=[task.id]))
+    await replica.read_all(1)
+    await change_user(database, user.user.id, forgotten_revision=2)
+    assert (await client.execute(QUERY, {"since": replica.cursor}, as_=user)).errors == []
+
+
+async def test_how_many_statements(server: RunningServer, database: Database, user: SignedIn) -> None:
+    empty = await run(server, user, "{ changes { cursor } }")
+    # Where the counter stands, which rows there are, and one for each kind: here the user's own row alone.
+    assert len(empty.statements) == 3
+    for count in (1, 30):
+        for _ in range(count):
+            await make_task(database, user.caller)
+            conversation = await make_conversation(database, user.caller)
+            await make_message(database, user.caller, conversation.id)
+        query = "{ changes { changed { id ... on Task { title } ... on Message { conversation { title } } } } }"
+        done = await run(server, user, query)
+        assert len(done.statements) == 7

@@ -1,0 +1,137 @@
+"""Parents and subtasks: who may be whose, and what goes when one goes."""
+
+import pytest
+
+from core.database import Database
+from core.ids import new_id
+from models import EntityKind, Task
+from tests.factories import SignedIn, make_conversation, make_task
+from tests.graph_client import GraphClient, refusal
+from tests.state import state_of
+
+NO_TASK = "There is no such task."
+BELOW_ITSELF = "A task cannot be below itself; choose a parent outside its subtasks."
+
+
+async def make_chain(database: Database, user: SignedIn, length: int) -> list[Task]:
+    """Make tasks each of which is the parent of the next."""
+    chain: list[Task] = []
+    for depth in range(length):
+        parent_id = chain[-1].id if chain else None
+        chain.append(await make_task(database, user.caller, f"depth {depth}", parent_id=parent_id))
+    return chain
+
+
+async def test_moving_a_branch(client: GraphClient, database: Database, user: SignedIn) -> None:
+    root, child, leaf = await make_chain(database, user, 3)
+    other, _ = await make_chain(database, user, 2)
+    for task, parent_id in ((child, other.id.upper()), (leaf, root.id), (root, leaf.id)):
+        payload = await client.mutate("updateTask", {"id": task.id, "parentId": parent_id}, as_=user)
+        if task is root:
+            assert refusal(payload) == ("BAD_USER_INPUT", "input.parentId", BELOW_ITSELF)
+        else:
+            assert payload["errors"] == []
+    rows = (await state_of(database, user.user.id)).rows
+    assert [rows[task.id].parent_id for task in (root, child, leaf)] == [None, other.id, root.id]
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 3])
+async def test_a_circle(client: GraphClient, database: Database, user: SignedIn, depth: int) -> None:
+    chain = await make_chain(database, user, 4)
+    before = await state_of(database, user.user.id)
+    given = {"id": chain[0].id, "parentId": chain[depth].id.upper(), "title": "never"}
+    payload = await client.mutate("updateTask", given, as_=user)
+    assert refusal(payload) == ("BAD_USER_INPUT", "input.parentId", BELOW_ITSELF)
+    assert await state_of(database, user.user.id) == before
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "another's", "a conversation", "no id"])
+async def test_a_parent_that_is_none(
+    client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn, *, whose: str
+) -> None:
+    task = await make_task(database, user.caller)
+    parent_id = {
+        "nobody's": new_id(),
+        "another's": (await make_task(database, stranger.caller)).id,
+        "a conversation": (await make_conversation(database, user.caller)).id,
+        "no id": "parent",
+    }[whose]
+    before = await state_of(database, user.user.id)
+    for name, given in (("createTask", {"title": "x"}), ("updateTask", {"id": task.id})):
+        payload = await client.mutate(name, given | {"parentId": parent_id}, as_=user)
+        assert refusal(payload) == ("NOT_FOUND", "input.parentId", NO_TASK)
+    payload = await client.mutate("createTask", {"title": "x", "id": parent_id, "parentId": parent_id}, as_=user)
+    assert [error["code"] for error in payload["errors"]] in (["NOT_FOUND"], ["CONFLICT"], ["BAD_USER_INPUT"])
+    assert await state_of(database, user.user.id) == before
+
+
+async def test_what_is_deleted_with_a_task(client: GraphClient, database: Database, user: SignedIn) -> None:
+    spared = await make_task(database, user.caller)
+    root, child, leaf = await make_chain(database, user, 3)
+    other_leaf = await make_task(database, user.caller, parent_id=child.id)
+    payload = await client.mutate("deleteTask", {"id": child.id.upper(), "expectedRevision": 3}, as_=user)
+    assert payload == {"deletedIds": [child.id, *sorted([leaf.id, other_leaf.id])], "errors": []}
+    state = await state_of(database, user.user.id)
+    assert set(state.rows) == {spared.id, root.id}
+    assert {row.id: (row.kind, row.revision) for row in state.deletions.values()} == {
+        task.id: (EntityKind.TASK, 6) for task in (child, leaf, other_leaf)
+    }
+    assert state.revision == 6
+    for task in (child, leaf):
+        gone = await client.mutate("deleteTask", {"id": task.id}, as_=user)
+        assert refusal(gone) == ("NOT_FOUND", "input.id", NO_TASK)
+    assert await state_of(database, user.user.id) == state
+
+
+async def test_deleting_several(client: GraphClient, database: Database, user: SignedIn) -> None:
+    root, child, leaf = await make_chain(database, user, 3)
+    alone, spared = [await make_task(database, user.caller) for _ in range(2)]
+    ids = [leaf.id, alone.id, root.id.upper(), leaf.id]
+    payload = await client.mutate("deleteTasks", {"ids": ids}, as_=user)
+    assert payload == {"deletedIds": [leaf.id, alone.id, root.id, child.id], "errors": []}
+    state = await state_of(database, user.user.id)
+    assert set(state.rows) == {spared.id}
+    assert (len(state.deletions), state.revision, state.stamps) == (4, 6, [5, 6, 6, 6, 6])
+
+
+async def test_an_id_comes_back(client: GraphClient, database: Database, user: SignedIn) -> None:
+    parent, child = await make_chain(database, user, 2)
+    await client.mutate("deleteTask", {"id": parent.id}, as_=user)
+    made = await client.mutate("createTask", {"title": "Again", "id": child.id}, as_=user)
+    assert (made["errors"], made["task"]["revision"]) == ([], 4)
+    state = await state_of(database, user.user.id)
+    assert (set(state.rows), set(state.deletions)) == ({child.id}, {parent.id})
+    as_conversation = await client.mutate("createConversation", {"id": parent.id}, as_=user)
+    assert as_conversation["errors"] == []
+    for name, row_id in (("deleteTask", child.id), ("deleteConversation", parent.id)):
+        assert (await client.mutate(name, {"id": row_id}, as_=user))["deletedIds"] == [row_id]
+    state = await state_of(database, user.user.id)
+    assert {row.id: (row.kind, row.revision) for row in state.deletions.values()} == {
+        child.id: (EntityKind.TASK, 6),
+        parent.id: (EntityKind.CONVERSATION, 7),
+    }
+
+
+async def test_an_id_that_does_not_come_back_after_all(client: GraphClient, database: Database, user: SignedIn) -> None:
+    task = await make_task(database, user.caller)
+    await client.mutate("deleteTask", {"id": task.id}, as_=user)
+    before = await state_of(database, user.user.id)
+    payload = await client.mutate("createTask", {"title": " ", "id": task.id}, as_=user)
+    assert len(payload["errors"]) == 1
+    assert await state_of(database, user.user.id) == before
+
+
+async def test_a_chain_as_deep_as_it_gets(client: GraphClient, database: Database, user: SignedIn) -> None:
+    ids = [new_id() for _ in range(300)]
+    for begin in range(0, 300, 100):
+        batch = [
+            {"title": str(index), "id": ids[index], "parentId": ids[index - 1] if index else None}
+            for index in range(begin, begin + 100)
+        ]
+        assert (await client.mutate("createTasks", {"tasks": batch}, as_=user))["errors"] == []
+    circle = await client.mutate("updateTask", {"id": ids[0], "parentId": ids[-1]}, as_=user)
+    assert refusal(circle) == ("BAD_USER_INPUT", "input.parentId", BELOW_ITSELF)
+    payload = await client.mutate("deleteTask", {"id": ids[0]}, as_=user)
+    assert set(payload["deletedIds"]) == set(ids)
+    state = await state_of(database, user.user.id)
+    assert (state.rows, len(state.deletions)) == ({}, 300)

@@ -1,0 +1,25 @@
+"""How tests of the door ask, and read its refusals."""
+
+from typing import Any, Final
+
+import httpx
+
+GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
+JSON: Final = "application/json"
+
+
+async def post(
+    door: httpx.AsyncClient, query: str, accept: str = GRAPHQL_RESPONSE, **parameters: Any
+) -> httpx.Response:
+    return await door.post("/graphql", json={"query": query, **parameters}, headers={"Accept": accept})
+
+
+def only_error(response: httpx.Response) -> dict[str, Any]:
+    errors: list[dict[str, Any]] = response.json()["errors"]
+    assert len(errors) == 1
+    return errors[0]
+
+
+def only_code(response: httpx.Response) -> str:
+    code: str = only_error(response)["extensions"]["code"]
+    return code

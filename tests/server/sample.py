@@ -1,0 +1,135 @@
+"""A small schema whose fields do what the door must cope with, and the application that serves it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import strawberry
+
+from core.clock import utc_now
+from core.errors import BadUserInputError, NotFoundError, RateLimitedError, UnavailableError
+from core.settings import Settings
+from graph.context import Info
+from server.app import create_app
+from tests.databases import make_settings
+from tests.servers import serve
+
+SECRET = "the password of the database is hunter2"
+FAILURES = {
+    "bad": BadUserInputError("Send less.", path=("input", "title")),
+    "gone": NotFoundError("There is no such thing."),
+    "limited": RateLimitedError("Too many attempts.", retry_at=utc_now()),
+    "unavailable": UnavailableError("The database cannot answer now."),
+    "unforeseen": RuntimeError(SECRET),
+}
+
+
+class Happenings:
+    """What resolvers did, for tests to see."""
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+        self.may_end = asyncio.Event()
+        self.over = asyncio.Event()
+        self.ended: list[str] = []
+
+    async def take_part(self) -> str:
+        self.began.set()
+        try:
+            await self.may_end.wait()
+        except asyncio.CancelledError:
+            self.ended.append("cancelled")
+            raise
+        finally:
+            self.over.set()
+        self.ended.append("done")
+        return "done"
+
+
+happenings = Happenings()
+
+
+@strawberry.type
+class Thing:
+    name: str = "thing"
+
+    @strawberry.field
+    def inner(self) -> "Thing":
+        return Thing()
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    def hello(self, name: str = "world") -> str:
+        return f"Hello, {name}!"
+
+    @strawberry.field
+    def double(self, number: int) -> int:
+        return 2 * number
+
+    @strawberry.field
+    def user_id(self, info: Info) -> str | None:
+        return info.context.user_id
+
+    @strawberry.field
+    def thing(self) -> Thing:
+        return Thing()
+
+    @strawberry.field
+    def fail(self, how: str) -> str | None:
+        raise FAILURES[how]
+
+    @strawberry.field
+    async def wait(self) -> str:
+        return await happenings.take_part()
+
+    @strawberry.field
+    def long(self, characters: int) -> str:
+        return "x" * characters
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation
+    async def note(self, text: str) -> str | None:
+        happenings.ended.append(text)
+        return text
+
+    @strawberry.mutation
+    def fail(self, how: str) -> str | None:
+        raise FAILURES[how]
+
+    @strawberry.mutation
+    async def wait(self) -> str:
+        return await happenings.take_part()
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription
+    async def ticks(self) -> AsyncIterator[int]:
+        yield 1
+
+    @strawberry.subscription
+    async def broken(self, how: str) -> AsyncIterator[int]:
+        yield 1
+        raise FAILURES[how]
+
+
+schema = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription)
+
+
+def sample_settings(folder: Path, **overrides: Any) -> Settings:
+    """Return the settings of an application whose database nobody asks."""
+    return make_settings(f"sqlite:///{folder}/none.db", **overrides)
+
+
+@asynccontextmanager
+async def open_door(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve the sample over real HTTP and give a client of it."""
+    async with serve(create_app(settings, schema)) as running, httpx.AsyncClient(base_url=running.url) as client:
+        yield client

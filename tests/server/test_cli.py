@@ -1,0 +1,266 @@
+"""The console script: help, clear errors, and what each command does."""
+
+import asyncio
+import io
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+
+import migrations
+from core.database import Database
+from core.ids import new_id
+from core.settings import Settings
+from models import User
+from server.app import create_app
+from server.cli import main
+from tests.databases import make_settings, opened
+from tests.factories import make_user
+from tests.servers import serve
+
+TASKTALK: Final = (sys.executable, "-m", "server.cli")
+ROOT: Final = Path(__file__).parents[2]
+COMMANDS: Final = ("serve", "migrate", "schema", "admin", "demo")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    status: int
+    output: str
+    errors: str
+
+
+async def tasktalk(*arguments: str, **environment: str) -> Ended:
+    """Run a command in this process, which spares its imports."""
+    output, errors = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        try:
+            status = await asyncio.to_thread(main, arguments)
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+    return Ended(status, output.getvalue(), errors.getvalue())
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the empty folder that the commands run in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def variables(settings: Settings, **others: str) -> dict[str, str]:
+    return {"DATABASE_URL": settings.database_url, "SECRET_KEY": settings.secret_key} | others
+
+
+def test_help_names_every_command_and_comes_at_once() -> None:
+    started_s = time.monotonic()
+    command = [*TASKTALK, "--help"]
+    ended = subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
+    assert time.monotonic() - started_s < 1
+    assert [name for name in COMMANDS if not re.search(rf"^ +{name} +\w", ended.stdout, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_each_command_has_help(command: str, folder: Path) -> None:
+    ended = await tasktalk(command, "--help")
+    assert ended.status == 0
+    assert ended.output.startswith(f"usage: tasktalk {command} ")
+    assert names_in(folder) == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "line"),
+    [
+        ((), {}, "the following arguments are required: COMMAND"),
+        (("serve", "--port", "70000"), {}, "'70000' is no port; give a number from 0 to 65535"),
+        (("serve", "--workers", "0"), {}, "'0' is no number of processes; give 1 or more"),
+        (("serve",), {"API_PORT": "x"}, "API_PORT is wrong: "),
+        (("serve",), {"ENVIRONMENT": "production"}, "SECRET_KEY is wrong: it must have at least 32 bytes"),
+        (("migrate",), {"DATABASE_URL": "mysql://h/n"}, "DATABASE_URL is wrong: mysql:// is not supported"),
+        (
+            ("migrate",),
+            {"DATABASE_URL": "postgres://a:pw@127.0.0.1:1/n"},
+            "postgres://a:***@127.0.0.1:1/n cannot be used",
+        ),
+        (("serve",), {"DATABASE_URL": "postgres://a:pw@127.0.0.1:1/n", "API_PORT": "0"}, "cannot be used"),
+        (("admin", "a@example.com"), {"DATABASE_URL": "postgres://a:pw@127.0.0.1:1/n"}, "cannot be used"),
+        (("admin", "a@example.com"), {}, "There is no account with the address a@example.com."),
+    ],
+)
+async def test_what_is_wrong_is_told_in_one_line(
+    arguments: tuple[str, ...], environment: dict[str, str], line: str
+) -> None:
+    ended = await tasktalk(*arguments, **environment)
+    assert ended.status == 2
+    assert line in ended.errors.splitlines()[-1]
+    assert "Traceback" not in ended.errors
+    assert ended.output == ""
+    assert ":pw@" not in ended.errors
+
+
+async def test_database_without_tables_is_told_with_the_remedy(folder: Path) -> None:
+    production = {"ENVIRONMENT": "production", "SECRET_KEY": "k" * 32, "DATABASE_URL": f"sqlite:///{folder}/empty.db"}
+    ended = await tasktalk("admin", "a@example.com", **production)
+    assert ended.status == 2
+    assert ended.errors.endswith("cannot be used: no such table: users; run `tasktalk migrate` first\n")
+
+
+async def test_migrate_makes_the_default_database(folder: Path) -> None:
+    for _ in range(2):
+        ended = await tasktalk("migrate")
+        assert (ended.status, ended.errors) == (0, "")
+        assert ended.output == f"The database is at revision {migrations.head_revision()}, the newest.\n"
+    async with opened(make_settings(f"sqlite:///{folder}/data/tasktalk.db")) as database:
+        await make_user(database)
+
+
+async def test_schema_is_printed_without_any_setting(folder: Path) -> None:
+    ended = await tasktalk("schema", ENVIRONMENT="production")
+    assert (ended.status, ended.errors) == (0, "")
+    assert "type Query {" in ended.output
+    assert names_in(folder) == set()
+
+
+async def test_admin_makes_an_account_an_admin(database: Database, settings: Settings) -> None:
+    user = await make_user(database)
+    ended = await tasktalk("admin", user.email.upper(), **variables(settings))
+    assert (ended.status, ended.output) == (0, f"{user.email} is an admin now.\n")
+    async with database.read() as session:
+        assert (await session.get_one(User, user.id)).is_admin
+
+
+async def test_demo_makes_an_account_that_can_sign_in_and_fills_it_once(settings: Settings) -> None:
+    address = f"{new_id()}@example.com"
+    ended = await tasktalk("demo", address, **variables(settings))
+    assert (ended.status, ended.errors) == (0, "")
+    found = re.fullmatch(
+        rf"{address} has a month of (\d+) tasks and (\d+) conversations now\. Its password is (\S+)\n", ended.output
+    )
+    assert found is not None
+    async with serve(create_app(settings)) as server, httpx.AsyncClient(base_url=server.url) as client:
+        sign_in = "mutation ($input: SignInInput!) { signIn(input: $input) { accessToken } }"
+        signed_in = await client.post(
+            "/graphql", json={"query": sign_in, "variables": {"input": {"email": address, "password": found[3]}}}
+        )
+        headers = {"Authorization": f"Bearer {signed_in.json()['data']['signIn']['accessToken']}"}
+        counts = "{ tasks { totalCount } conversations { totalCount nodes { messages { totalCount } } } }"
+        data = (await client.post("/graphql", json={"query": counts}, headers=headers)).json()["data"]
+    assert data["tasks"]["totalCount"] == int(found[1]) >= 40
+    assert data["conversations"]["totalCount"] == int(found[2])
+    assert all(node["messages"]["totalCount"] > 0 for node in data["conversations"]["nodes"])
+    again = await tasktalk("demo", address, **variables(settings))
+    assert (again.status, again.output) == (2, "")
+    assert "this account has tasks already" in again.errors
+
+
+async def test_demo_refuses_what_is_no_address() -> None:
+    ended = await tasktalk("demo", "ann")
+    assert (ended.status, ended.output) == (2, "")
+    assert "'ann' is no email address" in ended.errors
+
+
+@asynccontextmanager
+async def serving(*arguments: str, **environment: str) -> AsyncIterator[tuple[Process, str]]:
+    variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"} | environment
+    process = await asyncio.create_subprocess_exec(
+        *TASKTALK, "serve", *arguments, env=variables, stdout=PIPE, stderr=PIPE
+    )
+    assert process.stdout is not None
+    try:
+        greeting = (await process.stdout.readline()).decode()
+        yield process, greeting
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(process.communicate(), 30)
+
+
+async def until_ready(url: str) -> httpx.Response:
+    async with asyncio.timeout(30), httpx.AsyncClient() as client:
+        while True:
+            try:
+                response = await client.get(f"{url}/ready")
+            except httpx.TransportError:
+                await asyncio.sleep(0.05)
+            else:
+                return response
+
+
+async def test_serve_in_an_empty_folder_migrates_and_tells_the_address(folder: Path) -> None:
+    async with serving("--port", "0") as (process, greeting):
+        found = re.fullmatch(r"GraphiQL at (http://127\.0\.0\.1:\d+)/graphql\n", greeting)
+        assert found is not None
+        assert (await until_ready(found[1])).status_code == 200
+        process.send_signal(signal.SIGINT)
+        await asyncio.wait_for(process.communicate(), 10)
+        assert process.returncode == 0
+    assert names_in(folder / "data") >= {"secret_key", "tasktalk.db"}
+
+
+async def test_serve_in_production_leaves_the_migrations_to_their_command(folder: Path) -> None:
+    production = {"ENVIRONMENT": "production", "SECRET_KEY": "k" * 32, "DATABASE_URL": f"sqlite:///{folder}/empty.db"}
+    async with serving("--port", "0", **production) as (_, greeting):
+        found = re.fullmatch(r"GraphQL at (http://127\.0\.0\.1:\d+)/graphql\n", greeting)
+        assert found is not None
+        response = await until_ready(found[1])
+        assert response.status_code == 503
+        assert "tasktalk migrate" in response.text
+
+
+async def test_workers_share_settings_and_metrics(settings: Settings) -> None:
+    async with serving("--port", "0", "--workers", "2", **variables(settings)) as (_, greeting):
+        url = greeting.removeprefix("GraphiQL at ").removesuffix("/graphql\n")
+        assert (await until_ready(url)).status_code == 200
+        for _ in range(20):
+            async with httpx.AsyncClient() as client:
+                assert (await client.get(f"{url}/health")).status_code == 200
+        async with httpx.AsyncClient() as client:
+            metrics = (await client.get(f"{url}/metrics")).text
+        counted = re.search(r'tasktalk_http_requests_total\{method="GET",path="/health",status="200"\} (\d+)', metrics)
+        assert counted is not None
+        assert int(counted[1]) == 20
+
+
+@pytest.mark.parametrize(
+    ("proxies", "code"), [({}, "RATE_LIMITED"), ({"FORWARDED_ALLOW_IPS": "127.0.0.1"}, "UNAUTHENTICATED")]
+)
+async def test_only_a_proxy_that_is_named_tells_where_clients_are(
+    settings: Settings, proxies: dict[str, str], code: str
+) -> None:
+    guess = 'mutation { signIn(input: {email: "ann@example.com", password: "a guess"}) { errors { code } } }'
+    async with serving("--port", "0", **variables(settings, SIGN_IN_ATTEMPTS="1", **proxies)) as (_, greeting):
+        url = greeting.removeprefix("GraphiQL at ").removesuffix("/graphql\n")
+        assert (await until_ready(url)).status_code == 200
+        async with httpx.AsyncClient() as client:
+            for address, expected in (("192.0.2.1", "UNAUTHENTICATED"), ("192.0.2.2", code)):
+                headers = {"x-forwarded-for": address}
+                response = await client.post(f"{url}/graphql", json={"query": guess}, headers=headers)
+                assert response.json()["data"]["signIn"]["errors"] == [{"code": expected}]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_port_in_use_is_told_before_anything_starts(workers: str, folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = await tasktalk("serve", "--port", str(port), "--workers", workers)
+    assert ended.status == 2
+    assert ended.errors.startswith(f"tasktalk: cannot listen on 127.0.0.1:{port}: Address already in use; ")
+    assert not (folder / "data" / "tasktalk.db").exists()

@@ -1,0 +1,79 @@
+"""A real HTTP server in the loop of the tests."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from core.settings import Settings
+from server.connection import Connection
+
+if TYPE_CHECKING:
+    from graph.context import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that listens, and the application behind it."""
+
+    url: str
+    app: FastAPI
+
+    @property
+    def runtime(self) -> "Runtime":
+        runtime: Runtime = self.app.state.runtime
+        return runtime
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the signals to pytest."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def serve(app: FastAPI, *, ws_max_size: int = 4 * 1024 * 1024) -> AsyncIterator[RunningServer]:
+    """Serve an application, ours or another, on a free port; let running requests end before it stops."""
+    # Named a TCP socket, or asyncio would leave Nagle's delay of 40 ms a request on.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            lifespan="on",
+            timeout_graceful_shutdown=5,
+            http=Connection,
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,
+            ws_max_size=ws_max_size,
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    try:
+        if serving.done():
+            await serving
+            raise RuntimeError("the server did not start; the log says why")
+        yield RunningServer(f"http://127.0.0.1:{listener.getsockname()[1]}", app)
+    finally:
+        server.should_exit = True
+        await serving
+
+
+@asynccontextmanager
+async def serve_with(settings: Settings, **overrides: Any) -> AsyncIterator[RunningServer]:
+    """Serve the application with settings of a test's own: as another process on the same database would."""
+    from server.app import create_app
+
+    changed = settings.model_copy(update=overrides)
+    async with serve(create_app(changed), ws_max_size=changed.graphql_max_body_bytes) as running:
+        yield running

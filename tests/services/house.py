@@ -1,0 +1,75 @@
+"""Everything that accounts need, put together as the application does it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from core.database import Database
+from core.ids import new_id
+from core.passwords import Passwords
+from core.settings import Settings
+from models import Session, User
+from services import user as users
+from services.account import Accounts, SignedIn
+from services.authentication import Authenticator
+from services.caller import Caller
+from services.sign_in_limit import SignInLimit
+from services.sql import execute, fetch_all, table_of
+
+PASSWORD = "correct horse battery"
+HERE = "192.0.2.1"
+ELSEWHERE = "198.51.100.7"
+WRONG = "The email address or the password is wrong."
+
+_USERS = table_of(User)
+_SESSIONS = table_of(Session)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The services behind a door, with hashes that cost little."""
+
+    database: Database
+    settings: Settings
+    authenticator: Authenticator
+    accounts: Accounts
+
+    async def sign_up(self, email: str | None = None) -> SignedIn:
+        return await self.accounts.sign_up(email=email or new_email(), password=PASSWORD, name="Ada")
+
+    async def sign_in(self, email: str, password: str = PASSWORD, address: str = HERE) -> SignedIn:
+        return await self.accounts.sign_in(email=email, password=password, client_address=address)
+
+    async def caller(self, signed_in: SignedIn) -> Caller:
+        return await self.authenticator.authenticate(signed_in.access_token)
+
+    async def admin(self) -> Caller:
+        signed_in = await self.sign_up()
+        await self.database.write(lambda session: users.make_admin(session, signed_in.user.email))
+        self.authenticator.forget(signed_in.user.id)
+        return await self.caller(signed_in)
+
+    async def row(self, user_id: str) -> Any:
+        async with self.database.read() as session:
+            return (await execute(session, select(_USERS).where(_USERS.c.id == user_id))).one_or_none()
+
+    async def sessions(self, user_id: str) -> list[Any]:
+        async with self.database.read() as session:
+            return list(await fetch_all(session, select(_SESSIONS).where(_SESSIONS.c.user_id == user_id)))
+
+
+@asynccontextmanager
+async def open_house(database: Database, settings: Settings) -> AsyncIterator[House]:
+    passwords = Passwords(time_cost=1, memory_cost=64, parallelism=1)
+    authenticator = Authenticator(database, settings)
+    accounts = Accounts(database, settings, passwords, authenticator, SignInLimit(settings))
+    yield House(database, settings, authenticator, accounts)
+    passwords.close()
+    await authenticator.close()
+
+
+def new_email() -> str:
+    return f"{new_id()}@example.com"

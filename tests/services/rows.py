@@ -1,0 +1,37 @@
+"""Rows of users, read and changed behind the services' back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import event, select, update
+
+from core.database import Database
+from models import User
+from services.sql import execute, table_of
+
+_USERS = table_of(User)
+
+
+@contextmanager
+def all_statements(database: Database) -> Iterator[list[str]]:
+    """Collect every statement of the database, whoever runs it."""
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if not statement.startswith(("BEGIN", "PRAGMA")):
+            statements.append(statement)
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+
+
+async def change_user(database: Database, user_id: str, **values: Any) -> None:
+    statement = update(_USERS).where(_USERS.c.id == user_id).values(values)
+    await database.write(lambda session: execute(session, statement))
+
+
+async def read_user(database: Database, user_id: str) -> Any:
+    async with database.read() as session:
+        return (await execute(session, select(_USERS).where(_USERS.c.id == user_id))).one_or_none()

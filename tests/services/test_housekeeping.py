@@ -1,0 +1,107 @@
+"""What has had its time is cleared away, and nothing else."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import insert, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.clock import utc_now
+from core.database import Database
+from core.errors import CursorExpiredError
+from core.ids import new_id
+from models import Deletion, EntityKind, IdempotencyKey, Session, User
+from services.housekeeping import forget_deletions, forget_keys, forget_sessions
+from services.sql import execute, fetch_all, table_of
+from services.sync import Counter, Cursor, resume
+from tests.factories import make_user
+
+DELETIONS, KEYS, SESSIONS, USERS = (table_of(model) for model in (Deletion, IdempotencyKey, Session, User))
+
+
+def tombstone(user: User, revision: int, days_ago: int) -> dict[str, object]:
+    moment = utc_now() - timedelta(days=days_ago)
+    return {
+        "user_id": user.id,
+        "id": new_id(),
+        "kind": EntityKind.TASK,
+        "revision": revision,
+        "deleted_at": moment,
+    }
+
+
+async def test_old_tombstones_go_and_the_user_says_up_to_where(database: Database) -> None:
+    user, other = await make_user(database), await make_user(database)
+    rows = [tombstone(user, 3, 100), tombstone(user, 5, 91), tombstone(user, 7, 89), tombstone(other, 2, 1)]
+
+    async def work(session: AsyncSession) -> None:
+        await execute(session, insert(DELETIONS).values(rows))
+        await forget_deletions(session, 90)
+
+    await database.write(work)
+
+    async with database.read() as session:
+        left = await fetch_all(
+            session,
+            select(DELETIONS.c.revision).where(DELETIONS.c.user_id.in_([user.id, other.id])).order_by("revision"),
+        )
+        forgotten = await fetch_all(session, select(USERS.c.forgotten_revision).where(USERS.c.id == user.id))
+        untouched = await fetch_all(session, select(USERS.c.forgotten_revision).where(USERS.c.id == other.id))
+    assert [row.revision for row in left] == [2, 7]
+    assert forgotten[0].forgotten_revision == 5
+    assert untouched[0].forgotten_revision == 0
+
+
+@pytest.mark.parametrize("cursor", [Cursor(4), Cursor(0, None, 4), Cursor(4, new_id(), 0)])
+def test_a_cursor_older_than_what_is_forgotten_is_refused(cursor: Cursor) -> None:
+    with pytest.raises(CursorExpiredError, match="too old"):
+        resume(cursor, Counter(9, 5))
+
+
+@pytest.mark.parametrize("cursor", [Cursor(5), Cursor(9), Cursor(2, None, 5)])
+def test_a_cursor_that_knows_what_is_forgotten_goes_on(cursor: Cursor) -> None:
+    assert resume(cursor, Counter(9, 5)) == cursor
+
+
+async def test_old_keys_go(database: Database) -> None:
+    user = await make_user(database)
+
+    async def work(session: AsyncSession) -> None:
+        for key, days_ago in (("old", 31), ("new", 29)):
+            moment = utc_now() - timedelta(days=days_ago)
+            session.add(
+                IdempotencyKey(
+                    user_id=user.id, key=key, operation="x", request_hash="x", result_ids=[], created_at=moment
+                )
+            )
+        await session.flush()
+        await forget_keys(session)
+
+    await database.write(work)
+
+    async with database.read() as session:
+        left = await fetch_all(session, select(KEYS.c.key).where(KEYS.c.user_id == user.id))
+    assert [row.key for row in left] == ["new"]
+
+
+async def test_sessions_that_are_long_over_go(database: Database) -> None:
+    user = await make_user(database)
+    now = utc_now()
+    ends = {
+        "expired long ago": (now - timedelta(days=8), None),
+        "revoked long ago": (now + timedelta(days=8), now - timedelta(days=8)),
+        "revoked just now": (now + timedelta(days=8), now),
+        "alive": (now + timedelta(days=8), None),
+    }
+
+    async def work(session: AsyncSession) -> None:
+        for name, (expires_at, revoked_at) in ends.items():
+            session.add(Session(user_id=user.id, token_hash=name, expires_at=expires_at, revoked_at=revoked_at))
+        await session.flush()
+        await forget_sessions(session)
+
+    await database.write(work)
+
+    async with database.read() as session:
+        left = await fetch_all(session, select(SESSIONS.c.token_hash).where(SESSIONS.c.user_id == user.id))
+    assert {row.token_hash for row in left} == {"revoked just now", "alive"}

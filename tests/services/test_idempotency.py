@@ -1,0 +1,114 @@
+"""What is remembered of a mutation that was sent with a key."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.database import Database
+from core.errors import ConflictError, NotFoundError
+from core.settings import Settings
+from models import IdempotencyKey, Task
+from services.caller import Caller
+from services.idempotency import Request, once
+from services.revision import next_revision
+from services.task import NewTask, create_task, delete_task
+from tests.factories import SignedIn, sign_in
+from tests.state import state_of
+
+
+@pytest.fixture
+async def user(database: Database, settings: Settings) -> SignedIn:
+    return await sign_in(database, settings)
+
+
+class Making:
+    """Makes a task, and counts how often."""
+
+    def __init__(self, database: Database, caller: Caller) -> None:
+        self.database = database
+        self.caller = caller
+        self.times = 0
+
+    async def __call__(self, request: Request) -> list[str]:
+        async def work(session: AsyncSession) -> list[str]:
+            revision = await next_revision(session, self.caller.user_id)
+
+            async def make() -> Sequence[Task]:
+                self.times += 1
+                task = Task(user_id=self.caller.user_id, title="x", revision=revision)
+                session.add(task)
+                await session.flush()
+                return [task]
+
+            return [task.id for task in await once(session, self.caller, request, Task, make)]
+
+        return await self.database.write(work)
+
+
+async def test_what_is_remembered(database: Database, user: SignedIn) -> None:
+    (made,) = await Making(database, user.caller)(Request("  the key ", "make", {"title": "a secret"}))
+    (row,) = [row for row in (await state_of(database, user.user.id)).others if hasattr(row, "request_hash")]
+    assert (row.key, row.operation, row.result_ids) == ("the key", "make", [made])
+    assert len(row.request_hash) == 64
+    assert "secret" not in repr(tuple(row))
+
+
+async def test_without_a_key_nothing_is(database: Database, user: SignedIn) -> None:
+    making = Making(database, user.caller)
+    request = Request(None, "make", {})
+    assert await making(request) != await making(request)
+    assert not [row for row in (await state_of(database, user.user.id)).others if hasattr(row, "request_hash")]
+
+
+@pytest.mark.parametrize(
+    ("other", "is_same"),
+    [
+        (Request("key", "make", {"a": 1, "b": [None, "ü"]}), True),
+        (Request(" key", "make", {"b": [None, "ü"], "a": 1}), True),
+        (Request("key", "make", {"a": 1, "b": ["ü", None]}), False),
+        (Request("key", "make", {"a": "1", "b": [None, "ü"]}), False),
+        (Request("key", "make", {"a": 1}), False),
+        (Request("key", "mend", {"a": 1, "b": [None, "ü"]}), False),
+    ],
+)
+async def test_what_is_the_same(database: Database, user: SignedIn, other: Request, *, is_same: bool) -> None:
+    making = Making(database, user.caller)
+    first = await making(Request("key", "make", {"a": 1, "b": [None, "ü"]}))
+    if is_same:
+        assert await making(other) == first
+    else:
+        with pytest.raises(ConflictError, match="used for another request") as refusal:
+            await making(other)
+        assert (refusal.value.path, refusal.value.current) == (("input", "idempotencyKey"), None)
+    assert making.times == 1
+
+
+async def test_a_key_is_one_users_own(database: Database, settings: Settings, user: SignedIn) -> None:
+    other = await sign_in(database, settings)
+    request = Request("key", "make", {})
+    made = [await Making(database, each.caller)(request) for each in (user, other)]
+    assert made[0] != made[1]
+
+
+async def test_keys_go_with_their_user(database: Database, user: SignedIn) -> None:
+    await Making(database, user.caller)(Request("key", "make", {}))
+
+    async def leave(session: AsyncSession) -> Any:
+        await session.delete(await session.get_one(type(user.user), user.user.id))
+        await session.flush()
+        return await session.get(IdempotencyKey, (user.user.id, "key"), populate_existing=True)
+
+    assert await database.write(leave) is None
+
+
+async def test_what_was_made_is_gone(database: Database, user: SignedIn) -> None:
+    new = NewTask("x", idempotency_key="key")
+    task = await database.write(lambda session: create_task(session, user.caller, new))
+    await database.write(lambda session: delete_task(session, user.caller, task.id))
+    before = await state_of(database, user.user.id)
+    with pytest.raises(NotFoundError, match="What this idempotencyKey made is deleted since") as refusal:
+        await database.write(lambda session: create_task(session, user.caller, new))
+    assert refusal.value.path == ("input", "idempotencyKey")
+    assert await state_of(database, user.user.id) == before

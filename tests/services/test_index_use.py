@@ -1,0 +1,192 @@
+"""Every order of a list is read off an index, forwards and backwards; nothing is sorted that need not be."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import event
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.database import Database
+from core.ids import new_ids
+from models import Conversation, Message, MessageRole, TaskPriority, User
+from services.caller import Caller
+from services.conversation import ConversationOrder, ConversationOrderField, conversation_listing
+from services.message import MessageOrder, MessageOrderField, message_listing
+from services.order import OrderDirection
+from services.paging import (
+    Listing,
+    PageArguments,
+    count_rows,
+    fetch_page,
+    fetch_pages,
+    read_window,
+)
+from services.task_filter import TaskFilter
+from services.task_list import TaskOrder, TaskOrderField, task_listing
+from services.user_list import user_listing
+from tests.databases import Databases, make_settings, only_postgresql
+from tests.factories import make_user, store, task_row
+from tests.services.task_rows import NOON, caller_of
+
+Work = Callable[[AsyncSession], Awaitable[Any]]
+
+ANYBODY: Final = caller_of("anybody")
+DIRECTIONS: Final = list(OrderDirection)
+LISTS: Final = [
+    *((task_listing(ANYBODY, order=[TaskOrder(field, way)]), field) for field in TaskOrderField for way in DIRECTIONS),
+    *(
+        (conversation_listing(ANYBODY, order=[ConversationOrder(field, way)]), field)
+        for field in ConversationOrderField
+        for way in DIRECTIONS
+    ),
+    (user_listing(replace(ANYBODY, is_admin=True)), "CREATED_AT"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A database with so many rows of several users that an index pays."""
+
+    database: Database
+    caller: Caller
+    task_ids: list[str]
+    conversation_ids: list[str]
+
+    async def plan(self, work: Work, *settings: str) -> str:
+        """Return how the database goes about the one statement of the work."""
+        engine, seen = self.database.engine.sync_engine, list[tuple[str, Any]]()
+
+        def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+            seen.append((statement, parameters))
+
+        async def explain(session: AsyncSession) -> str:
+            connection = await session.connection()
+            for setting in settings:
+                await connection.exec_driver_sql(f"SET LOCAL {setting}")
+            event.listen(engine, "before_cursor_execute", note)
+            await work(session)
+            event.remove(engine, "before_cursor_execute", note)
+            ((statement, parameters),) = seen
+            verb = "EXPLAIN QUERY PLAN" if self.database.is_sqlite else "EXPLAIN"
+            rows = await connection.exec_driver_sql(f"{verb} {statement}", tuple(parameters))
+            return "\n".join(str(row[-1]) for row in rows)
+
+        return await self.database.write(explain)
+
+    async def page_plan(self, listing: Listing, **arguments: Any) -> str:
+        window = read_window(listing.order, PageArguments(**arguments))
+        return await self.plan(lambda session: fetch_page(session, listing, window))
+
+    async def nested_plan(self, listing: Listing, parent: str, parent_ids: list[str], **arguments: Any) -> str:
+        window = read_window(listing.order, PageArguments(**arguments))
+        return await self.plan(lambda session: fetch_pages(session, listing, window, parent, parent_ids))
+
+
+@pytest.fixture(scope="module")
+async def library(databases: Databases) -> AsyncIterator[Library]:
+    """Give such a database, with its statistics gathered."""
+    database = Database(make_settings(await databases.create()))
+    await store(database, *(_user(index) for index in range(1_000)))
+    await _fill(database, (await make_user(database)).id)
+    filled = await _fill(database, (await make_user(database)).id)
+    await database.write(_analyze)
+    yield filled
+    await database.close()
+
+
+def _user(index: int) -> User:
+    return User(email=f"{index}@example.com", name="Ada", created_at=NOON + timedelta(seconds=index))
+
+
+async def _analyze(session: AsyncSession) -> None:
+    await (await session.connection()).exec_driver_sql("ANALYZE")
+
+
+async def _fill(database: Database, user_id: str) -> Library:
+    tops, moments = new_ids(1_000), [NOON + timedelta(minutes=index) for index in range(2_000)]
+    tasks = [
+        task_row(
+            user_id,
+            id=row_id,
+            title=f"task {index}",
+            description=f"word{index}",
+            tags=[f"tag{index % 200}"],
+            priority=list(TaskPriority)[index % 3],
+            due_at=None if index % 3 else moment,
+            created_at=moment,
+            updated_at=moment,
+            parent_id=None if index < 1_000 else tops[index % 100],
+        )
+        for index, (row_id, moment) in enumerate(zip([*tops, *new_ids(1_000)], moments, strict=True))
+    ]
+    conversations = [
+        Conversation(user_id=user_id, title=f"{at}", revision=1, created_at=at, updated_at=at) for at in moments[:500]
+    ]
+    await store(database, *tasks, *conversations)
+    await store(
+        database,
+        *(
+            Message(
+                user_id=user_id,
+                conversation_id=conversations[index % 50].id,
+                role=MessageRole.USER,
+                content="Hello",
+                revision=1,
+                created_at=moment,
+            )
+            for index, moment in enumerate(moments)
+        ),
+    )
+    return Library(database, caller_of(user_id), tops[:20], [each.id for each in conversations[:20]])
+
+
+def _name(value: Any) -> str | None:
+    return ",".join(value.order.columns) if isinstance(value, Listing) else None
+
+
+@pytest.mark.parametrize(("listing", "field"), LISTS, ids=_name)
+async def test_a_page_in_any_order_is_read_off_an_index(library: Library, listing: Listing, field: str) -> None:
+    if listing.caller is not None:
+        listing = replace(listing, caller=library.caller)
+    async with library.database.read() as session:
+        page = await fetch_page(session, listing, read_window(listing.order, PageArguments(first=40)))
+    cursor = listing.order.cursor(page.rows[-1])
+    for arguments in ({"first": 20}, {"last": 20}, {"first": 20, "after": cursor}, {"last": 20, "before": cursor}):
+        plan = await library.page_plan(listing, **arguments)
+        assert f"ix_{listing.table.name}_{field.lower()}" in plan, arguments
+        assert "Sort" not in plan, arguments
+        assert "TEMP B-TREE" not in plan, arguments
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+async def test_pages_of_many_parents_are_read_off_an_index(library: Library, direction: OrderDirection) -> None:
+    subtasks = task_listing(library.caller, order=[TaskOrder(TaskOrderField.CREATED_AT, direction)])
+    messages = message_listing(library.caller, order=[MessageOrder(MessageOrderField.CREATED_AT, direction)])
+    for listing, parent, parent_ids, index in (
+        (subtasks, "parent_id", library.task_ids, "ix_tasks_parent"),
+        (messages, "conversation_id", library.conversation_ids, "ix_messages_conversation"),
+    ):
+        for arguments in ({"first": 5}, {"last": 5}):
+            plan = await library.nested_plan(listing, parent, parent_ids, **arguments)
+            assert index in plan
+            assert "Sort" not in plan
+            assert "SCAN page" not in plan
+
+
+@only_postgresql
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (TaskFilter(search="word17"), "ix_tasks_words"),
+        (TaskFilter(search="word171 task"), "ix_tasks_words"),
+        (TaskFilter(tags=["tag7"]), "ix_tasks_tags"),
+    ],
+)
+async def test_a_search_can_be_looked_up_in_an_index(library: Library, wanted: TaskFilter, index: str) -> None:
+    # Of anybody's tasks: among one user's few, reading them all may well be quicker.
+    listing = replace(task_listing(library.caller, task_filter=wanted), caller=None)
+    plan = await library.plan(lambda session: count_rows(session, listing), "enable_seqscan = off")
+    assert f"Bitmap Index Scan on {index}" in plan

@@ -1,0 +1,146 @@
+"""Cursors as clients see them: whatever may come back is read, or is none."""
+
+import base64
+import json
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import BadUserInputError
+from services.new_messages import MessageCursor, read_message_cursor
+from services.opaque import is_revision, read_opaque, write_opaque
+from services.sync import Cursor, read_cursor
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner, max_size=5),
+    max_leaves=10,
+)
+REVISIONS = st.integers(0, (1 << 31) - 1)
+STORABLE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=255)
+
+
+def encoded(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode()
+
+
+def as_cursor(values: object) -> str:
+    """Return a cursor of values that ours never has, endless numbers among them."""
+    return encoded(json.dumps(values).encode())
+
+
+@given(st.lists(st.none() | st.booleans() | st.integers(-(1 << 53), 1 << 53) | STORABLE, max_size=5))
+def test_values_come_back(values: list[Any]) -> None:
+    text = write_opaque(values)
+    assert read_opaque(text) == values
+    assert text.replace("-", "").replace("_", "").isalnum() or not text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "=",
+        "x",
+        " ",
+        "\0",
+        "\ud800",
+        "\N{ROCKET}",
+        "W10=x",
+        encoded(b"{}"),
+        encoded(b"7"),
+        encoded(b"[1"),
+        encoded(b"\xff"),
+        encoded(b'["\\ud800"]'),
+        encoded(b"[" * 5_000),
+        "W10" * 5_000,
+    ],
+)
+def test_what_is_none(text: str) -> None:
+    assert read_opaque(text) is None
+
+
+@pytest.mark.parametrize("value", [0, 1, (1 << 31) - 1])
+def test_revisions(value: int) -> None:
+    assert is_revision(value)
+
+
+@pytest.mark.parametrize("value", [True, False, -1, 1 << 31, 1 << 64, 1.0, "1", None, [1]])
+def test_what_is_no_revision(value: object) -> None:
+    assert not is_revision(value)
+
+
+@given(REVISIONS, st.none() | STORABLE, REVISIONS)
+def test_cursors_of_changes_come_back(revision: int, row_id: str | None, base: int) -> None:
+    cursor = Cursor(revision, row_id, base)
+    assert read_cursor(cursor.write(), "since") == cursor
+
+
+@given(REVISIONS, st.none() | st.uuids().map(str))
+def test_cursors_of_messages_come_back(revision: int, message_id: str | None) -> None:
+    cursor = MessageCursor(revision, message_id)
+    assert read_message_cursor(cursor.write(), "after") == cursor
+
+
+MARKS = st.sampled_from(["changes", "messages", "tasks", ""])
+
+
+@given(
+    st.text()
+    | st.binary().map(encoded)
+    | JSON.map(lambda value: as_cursor([value]))
+    | st.lists(MARKS | JSON, max_size=5).map(as_cursor)
+    | st.tuples(MARKS, JSON, JSON, JSON).map(lambda values: as_cursor(list(values)))
+    | st.tuples(MARKS, JSON, JSON).map(lambda values: as_cursor(list(values)))
+)
+def test_anything_else_is_refused_or_means_the_same(text: str) -> None:
+    for read, name in ((read_cursor, "since"), (read_message_cursor, "after")):
+        with suppress(BadUserInputError):
+            cursor = read(text, name)
+            assert read(cursor.write(), name) == cursor
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["messages", 1, None],
+        ["changes", 1, None],
+        ["changes", 1, None, 0, 0],
+        ["changes", True, None, 0],
+        ["changes", 1, None, False],
+        ["changes", 1.0, None, 0],
+        ["changes", "1", None, 0],
+        ["changes", -1, None, 0],
+        ["changes", 1 << 31, None, 0],
+        ["changes", 10**18, None, 0],
+        ["changes", 1, None, 10**18],
+        ["changes", 1, 7, 0],
+        ["changes", 1, "\0", 0],
+        [None, 1, None, 0],
+    ],
+)
+def test_cursors_of_changes_that_are_none(values: list[Any]) -> None:
+    with pytest.raises(BadUserInputError, match=r"^since is not a cursor of changes; pass one that changes returned"):
+        read_cursor(write_opaque(values), "since")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["changes", 1, None, 0],
+        ["messages", 1],
+        ["messages", True, None],
+        ["messages", 1.0, None],
+        ["messages", -1, None],
+        ["messages", 1 << 31, None],
+        ["messages", 1, "x"],
+        ["messages", 1, "0190F0C8-7B5E-7CC1-9D6F-2F6B8A5C4D3E"],
+        ["messages", 1, 7],
+    ],
+)
+def test_cursors_of_messages_that_are_none(values: list[Any]) -> None:
+    with pytest.raises(BadUserInputError, match=r"^after is not a cursor of messages; pass one that messageAdded gave"):
+        read_message_cursor(write_opaque(values), "after")

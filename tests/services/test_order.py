@@ -1,0 +1,247 @@
+"""Cursors: the place of a row, there and back; whatever else is sent as one is refused."""
+
+import base64
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from core.database import Database
+from core.errors import BadUserInputError
+from core.ids import parse_id
+from core.text import is_storable
+from models import TaskPriority
+from services.conversation import conversation_listing
+from services.message import message_listing
+from services.order import Order, OrderDirection
+from services.task_list import TaskOrder, TaskOrderField, task_listing
+from services.user_list import user_listing
+from tests.factories import task_row
+from tests.services.task_rows import MOMENTS, NOON, caller_of, orders, task_pages, task_values
+
+ID: Final = "01890a5d-ac96-774b-bcce-b302099a8057"
+CALLER: Final = caller_of(ID)
+EVERY_ORDER: Final = [TaskOrder(field) for field in TaskOrderField]
+many = settings(max_examples=300, deadline=None)
+
+json_values: Final = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=40)
+    | st.sampled_from([ID, ID.upper(), NOON.isoformat(), "2026-01-31", "HIGH", "0001-01-01T00:00:00+23:59"])
+    | st.datetimes(timezones=st.timezones()).map(datetime.isoformat),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def order_of(*parts: TaskOrder) -> Order:
+    return task_listing(CALLER, order=parts).order
+
+
+def encoded(content: Any) -> str:
+    document = content if isinstance(content, bytes) else orjson.dumps(content)
+    return base64.urlsafe_b64encode(document).decode().rstrip("=")
+
+
+def decoded(cursor: str) -> list[Any]:
+    values: list[Any] = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    return values
+
+
+def read_or_refuse(order: Order, cursor: str) -> tuple[Any, ...] | None:
+    """Return the values of a place, each of its type, or None where the cursor is refused as it should be."""
+    try:
+        values = order.read_cursor(cursor, "after")
+    except BadUserInputError:
+        return None
+    assert len(values) == len(order.keys)
+    for part, value in zip(order.keys, values, strict=True):
+        assert (value is None and part.key.nullable) or _is_of_its_type(part.key.column, value)
+    return values
+
+
+def _is_of_its_type(column: str, value: Any) -> bool:
+    if column.endswith("_at"):
+        return isinstance(value, datetime) and value.tzinfo is UTC
+    if column == "priority":
+        return isinstance(value, TaskPriority)
+    return isinstance(value, str) and is_storable(value) and (column != "id" or parse_id(value) == value)
+
+
+@many
+@given(values=task_values, order=orders)
+def test_a_cursor_names_the_place_of_its_row(values: dict[str, Any], order: list[TaskOrder]) -> None:
+    keys = order_of(*order)
+    expected = [values[part.key.column] for part in keys.keys]
+    found = read_or_refuse(keys, keys.cursor(task_row(ID, **values)))
+    assert found is not None
+    assert [each.lower() if isinstance(each, str) else each for each in found] == [
+        each.lower() if isinstance(each, str) else each for each in expected
+    ]
+
+
+@pytest.mark.parametrize("char", ["a", "\x01", "\N{PARTY POPPER}", '"'])
+def test_the_longest_title_fits_a_cursor(char: str) -> None:
+    keys = order_of(*EVERY_ORDER)
+    row = task_row(ID, id=ID, title=char * 500, due_at=MOMENTS[1])
+    found = read_or_refuse(keys, keys.cursor(row))
+    assert found is not None
+    assert char * 500 in found
+
+
+def test_the_refusal_says_how_to_mend_it() -> None:
+    with pytest.raises(BadUserInputError) as caught:
+        order_of().read_cursor("no cursor", "after")
+    assert caught.value.path == ("after",)
+    assert caught.value.message == (
+        "after is not a cursor of this list in this order; pass one that it returned, with the same orderBy."
+    )
+
+
+def test_a_cursor_is_made_for_an_address() -> None:
+    cursor = order_of(TaskOrder(TaskOrderField.TITLE)).cursor(task_row(ID, id=ID, title="\N{PARTY POPPER}?~>" * 20))
+    assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+@many
+@given(cursor=st.text(max_size=200), order=orders)
+@example(cursor="", order=[])
+@example(cursor="\ud800", order=[])
+@example(cursor="\0", order=[])
+@example(cursor="=", order=[])
+@example(cursor="A", order=[])
+def test_a_text_that_was_never_a_cursor(cursor: str, order: list[TaskOrder]) -> None:
+    assert read_or_refuse(order_of(*order), cursor) is None
+
+
+@many
+@given(content=st.binary(max_size=200) | json_values.map(orjson.dumps), order=orders)
+def test_bytes_that_were_never_a_cursor(content: bytes, order: list[TaskOrder]) -> None:
+    assert read_or_refuse(order_of(*order), encoded(content)) is None
+
+
+@many
+@given(values=task_values, order=orders, data=st.data())
+def test_a_cursor_with_another_value_in_it(values: dict[str, Any], order: list[TaskOrder], data: st.DataObject) -> None:
+    keys = order_of(*order)
+    parts = decoded(keys.cursor(task_row(ID, **values)))
+    parts[data.draw(st.integers(1, len(parts) - 1))] = data.draw(json_values)
+    read_or_refuse(keys, encoded(parts))
+
+
+@many
+@given(values=task_values, order=orders, data=st.data())
+def test_a_cursor_with_another_character_in_it(
+    values: dict[str, Any], order: list[TaskOrder], data: st.DataObject
+) -> None:
+    keys = order_of(*order)
+    chars = list(keys.cursor(task_row(ID, **values)))
+    place = data.draw(st.integers(0, len(chars) - 1))
+    chars[place : place + data.draw(st.integers(0, 3))] = data.draw(st.text(max_size=3))
+    read_or_refuse(keys, "".join(chars))
+
+
+@many
+@given(values=task_values, order=orders, parts=st.lists(json_values, max_size=3), kept=st.integers(0, 6))
+def test_a_cursor_with_more_or_fewer_values(
+    values: dict[str, Any], order: list[TaskOrder], parts: list[Any], kept: int
+) -> None:
+    keys = order_of(*order)
+    changed = decoded(keys.cursor(task_row(ID, **values)))[:kept] + parts
+    if len(changed) != len(keys.keys) + 1:
+        assert read_or_refuse(keys, encoded(changed)) is None
+
+
+def _created_at(moment: Any, row_id: Any = ID) -> str:
+    return encoded([*decoded(order_of().cursor(task_row(ID, id=ID)))[:1], moment, row_id])
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        encoded([]),
+        encoded({}),
+        encoded("created_at,id"),
+        encoded(None),
+        encoded(b"[" * 10_000 + b"]" * 10_000),
+        encoded(b"[" * 2_000 + b"]" * 2_000),
+        encoded(b'{"a":' * 500 + b"1" + b"}" * 500),
+        encoded(b"[1e999]"),
+        encoded(b"[" + b"9" * 1_000 + b"]"),
+        encoded(b'["\\ud800"]'),
+        "A" * 1_000_000,
+        _created_at(NOON.isoformat())[:-1] + "!",
+        _created_at(NOON.isoformat(), None),
+        _created_at(NOON.isoformat(), 7),
+        _created_at(NOON.isoformat(), "\0"),
+        _created_at(NOON.isoformat(), f"{ID}0"),
+        _created_at(NOON.isoformat(), f"{{{ID}}}"),
+        _created_at(NOON.isoformat(), [ID]),
+        _created_at(None),
+        _created_at(True),
+        _created_at(10**18),
+        _created_at([]),
+        _created_at({}),
+        _created_at(""),
+        _created_at("2026-01-31"),
+        _created_at("2026-01-31T12:00:00"),
+        _created_at("10000-01-01T00:00:00+00:00"),
+        _created_at("0000-01-01T00:00:00+00:00"),
+        _created_at("0001-01-01T00:00:00+00:01"),
+        _created_at("9999-12-31T23:59:59-00:01"),
+        _created_at("2026-02-30T00:00:00+00:00"),
+        _created_at("\0"),
+    ],
+)
+def test_hostile_cursors(cursor: str) -> None:
+    assert read_or_refuse(order_of(), cursor) is None
+
+
+def test_a_cursor_of_another_order_or_list() -> None:
+    row = task_row(ID, id=ID, created_at=NOON, updated_at=NOON, due_at=NOON)
+    task_orders = [
+        order_of(TaskOrder(field, direction), *more)
+        for field in TaskOrderField
+        for direction in OrderDirection
+        for more in ((), (TaskOrder(TaskOrderField.TITLE),))
+        if not more or field is not TaskOrderField.TITLE
+    ]
+    others = [
+        conversation_listing(CALLER).order,
+        message_listing(CALLER).order,
+        user_listing(replace(CALLER, is_admin=True)).order,
+    ]
+    for order in (*task_orders, *others):
+        cursor = order.cursor(row)
+        for other in (*task_orders, *others):
+            assert (read_or_refuse(other, cursor) is not None) == (other == order)
+
+
+@settings(max_examples=40, deadline=None)
+@given(values=task_values, order=orders, data=st.data())
+async def test_what_is_accepted_the_database_takes_too(
+    database: Database, values: dict[str, Any], order: list[TaskOrder], data: st.DataObject
+) -> None:
+    keys = order_of(*order)
+    parts = decoded(keys.cursor(task_row(ID, **values)))
+    texts = st.text(max_size=20) | st.datetimes(timezones=st.timezones()).map(datetime.isoformat)
+    parts[data.draw(st.integers(1, len(parts) - 1))] = data.draw(texts)
+    cursor = encoded(parts)
+    if read_or_refuse(keys, cursor) is not None:
+        read = task_pages(database, CALLER, order)
+        assert (await read(after=cursor)).rows == (await read(last=5, before=cursor)).rows == []
+
+
+async def test_every_place_is_one_for_the_database(database: Database) -> None:
+    read = task_pages(database, CALLER, EVERY_ORDER)
+    keys = order_of(*EVERY_ORDER)
+    for moment in MOMENTS:
+        row = task_row(ID, id=ID, created_at=moment, updated_at=moment, due_at=moment, title="x" * 500)
+        assert (await read(after=keys.cursor(row))).rows == []

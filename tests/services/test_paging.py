@@ -1,0 +1,216 @@
+"""Pages: walked in any order, size and direction they give the list once, whatever comes and goes meanwhile."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete
+
+from core.database import Database
+from core.errors import BadUserInputError
+from core.ids import new_id
+from models import Task
+from services.caller import Caller
+from services.order import OrderDirection
+from services.paging import (
+    Page,
+    PageArguments,
+    Window,
+    count_rows,
+    count_rows_of,
+    fetch_page,
+    fetch_pages,
+    read_window,
+)
+from services.sql import execute, table_of
+from services.task_list import TaskOrder, TaskOrderField, task_listing
+from tests.factories import store, task_row
+from tests.services.task_rows import (
+    NOON,
+    Steps,
+    caller_of,
+    ids,
+    in_order,
+    make_tasks,
+    orders,
+    steps,
+    task_lists,
+    task_pages,
+    task_values,
+    walk,
+)
+
+Drawn = list[dict[str, Any]]
+
+TASKS: Final = table_of(Task)
+SINGLE_ORDERS: Final = [TaskOrder(field, direction) for field in TaskOrderField for direction in OrderDirection]
+BY_CREATION: Final = task_listing(caller_of("nobody")).order
+some = settings(max_examples=40, deadline=None)
+
+
+@some
+@given(drawn=task_lists, order=orders, walked=steps)
+async def test_a_walk_gives_the_list_once_and_in_order(
+    database: Database, drawn: Drawn, order: list[TaskOrder], walked: Steps
+) -> None:
+    caller, tasks = await make_tasks(database, drawn)
+    pages = [page async for page in walk(task_pages(database, caller, order), walked)]
+    in_sequence = pages[::-1] if walked.backwards else pages
+    assert [row_id for page in in_sequence for row_id in ids(page)] == in_order(tasks, order)
+    assert all(page.rows for page in pages) == bool(tasks)
+    assert [page.has_next for page in in_sequence] == [True] * (len(pages) - 1) + [False]
+    assert [page.has_previous for page in in_sequence] == [False] + [True] * (len(pages) - 1)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("order", SINGLE_ORDERS, ids=lambda order: f"{order.field}-{order.direction}")
+async def test_each_order_over_ties_and_missing_values(database: Database, order: TaskOrder, backwards: bool) -> None:
+    drawn = [{"due_at": due_at, "created_at": NOON, "updated_at": NOON} for due_at in (NOON, None, NOON, None, NOON)]
+    caller, tasks = await make_tasks(database, drawn)
+    pages = [page async for page in walk(task_pages(database, caller, [order]), Steps([1], backwards))]
+    found = [row_id for page in pages for row_id in ids(page)]
+    assert (found[::-1] if backwards else found) == in_order(tasks, [order])
+
+
+@some
+@given(
+    drawn=task_lists,
+    changes=st.lists(
+        st.tuples(st.lists(task_values, max_size=2), st.lists(st.integers(0, 30), max_size=2)), max_size=4
+    ),
+    order=orders,
+    walked=steps,
+)
+async def test_what_stays_appears_once_while_rows_come_and_go(
+    database: Database, drawn: Drawn, changes: list[tuple[Drawn, list[int]]], order: list[TaskOrder], walked: Steps
+) -> None:
+    caller, tasks = await make_tasks(database, drawn)
+    shifting = _Shifting(database, caller, tasks)
+    seen: list[str] = []
+    async for page in walk(task_pages(database, caller, order), walked):
+        seen += ids(page)[::-1] if walked.backwards else ids(page)
+        if changes:
+            await shifting.change(*changes.pop())
+    if walked.backwards:
+        seen.reverse()
+    assert seen == [row_id for row_id in in_order(shifting.ever, order) if row_id in seen]
+    assert {task.id for task in tasks} - shifting.gone <= set(seen)
+
+
+class _Shifting:
+    """Adds rows and removes others, and remembers which there ever were."""
+
+    def __init__(self, database: Database, caller: Caller, tasks: Sequence[Task]) -> None:
+        self._database = database
+        self._caller = caller
+        self.ever = list(tasks)
+        self.gone: set[str] = set()
+
+    async def change(self, added: Drawn, removed: Sequence[int]) -> None:
+        new = [task_row(self._caller.user_id, **values | {"id": new_id()}) for values in added]
+        await store(self._database, *new)
+        self.ever += new
+        gone = {self.ever[index % len(self.ever)].id for index in removed if self.ever}
+        statement = delete(TASKS).where(self._caller.owns(TASKS), TASKS.c.id.in_(gone))
+        await self._database.write(lambda session: execute(session, statement))
+        self.gone |= gone
+
+
+@some
+@given(drawn=task_lists, order=orders, data=st.data())
+async def test_a_page_between_two_places(
+    database: Database, drawn: Drawn, order: list[TaskOrder], data: st.DataObject
+) -> None:
+    caller, _ = await make_tasks(database, drawn)
+    read = task_pages(database, caller, order)
+    whole = await read(first=100)
+    places = st.none() | st.sampled_from(range(len(drawn))) if drawn else st.none()
+    after, before = data.draw(places), data.draw(places)
+    size, backwards = data.draw(st.integers(0, 14)), data.draw(st.booleans())
+    page = await read(
+        after=None if after is None else whole.order.cursor(whole.rows[after]),
+        before=None if before is None else whole.order.cursor(whole.rows[before]),
+        **{"last" if backwards else "first": size},
+    )
+    between = ids(whole)[0 if after is None else after + 1 : before]
+    assert ids(page) == (between[max(len(between) - size, 0) :] if backwards else between[:size])
+    goes_on = size < len(between)
+    assert page.has_next == (before is not None if backwards else goes_on)
+    assert page.has_previous == (goes_on if backwards else after is not None)
+
+
+@some
+@given(drawn=task_lists, order=orders, data=st.data())
+async def test_the_pages_of_many_parents_are_those_of_each_alone(
+    database: Database, drawn: Drawn, order: list[TaskOrder], data: st.DataObject
+) -> None:
+    caller, parents = await make_tasks(database, [{}] * data.draw(st.integers(1, 4)))
+    listing = task_listing(caller, frozenset({"parent_id", "title"}), order=order)
+    children = await _make_children(database, drawn, parents, data)
+    cursors = st.none() | st.sampled_from(children).map(listing.order.cursor) if children else st.none()
+    sizes: Any = {data.draw(st.sampled_from(["first", "last"])): data.draw(st.integers(0, 6))}
+    arguments = PageArguments(after=data.draw(cursors), before=data.draw(cursors), **sizes)
+    window = read_window(listing.order, arguments)
+    parent_ids = [*(task.id for task in reversed(parents)), new_id()]
+    async with database.read() as session:
+        together = await fetch_pages(session, listing, window, "parent_id", parent_ids)
+        counts = await count_rows_of(session, listing, "parent_id", parent_ids)
+        for parent_id, page, count in zip(parent_ids, together, counts, strict=True):
+            alone = replace(listing, conditions=(TASKS.c.parent_id == parent_id,))
+            assert _values(page) == _values(await fetch_page(session, alone, window))
+            assert all(row.parent_id == parent_id for row in page.rows)
+            assert count == await count_rows(session, alone)
+
+
+async def _make_children(
+    database: Database, drawn: Drawn, parents: Sequence[Task], data: st.DataObject
+) -> Sequence[Task]:
+    parent = st.sampled_from([task.id for task in parents])
+    children = [task_row(parents[0].user_id, **values, parent_id=data.draw(parent)) for values in drawn]
+    await store(database, *children)
+    return children
+
+
+def _values(page: Page) -> tuple[list[tuple[str, str]], bool, bool]:
+    return [(row.id, row.title) for row in page.rows], page.has_next, page.has_previous
+
+
+async def test_no_parents_have_no_pages(database: Database) -> None:
+    listing = task_listing(caller_of("nobody"))
+    async with database.read() as session:
+        assert await fetch_pages(session, listing, Window(1, False, None, None), "parent_id", []) == []
+        assert await count_rows_of(session, listing, "parent_id", []) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size", "backwards"),
+    [
+        (PageArguments(), 20, False),
+        (PageArguments(first=0), 0, False),
+        (PageArguments(first=100), 100, False),
+        (PageArguments(last=0), 0, True),
+        (PageArguments(last=100), 100, True),
+    ],
+)
+def test_the_size_of_a_page(arguments: PageArguments, size: int, backwards: bool) -> None:
+    assert read_window(BY_CREATION, arguments) == Window(size, backwards, after=None, before=None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path", "message"),
+    [
+        (PageArguments(first=-1), "first", "first must be 0 to 100; it is -1."),
+        (PageArguments(first=101), "first", "first must be 0 to 100; it is 101."),
+        (PageArguments(last=-1), "last", "last must be 0 to 100; it is -1."),
+        (PageArguments(last=101), "last", "last must be 0 to 100; it is 101."),
+        (PageArguments(first=1, last=1), "last", "Pass first or last, not both."),
+        (PageArguments(first=0, last=0), "last", "Pass first or last, not both."),
+    ],
+)
+def test_a_size_out_of_bounds_is_refused(arguments: PageArguments, path: str, message: str) -> None:
+    with pytest.raises(BadUserInputError) as caught:
+        read_window(BY_CREATION, arguments)
+    assert (caught.value.path, caught.value.message) == ((path,), message)

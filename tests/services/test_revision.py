@@ -1,0 +1,77 @@
+"""The change counter: taken once a transaction, without gaps, by those who are there."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.database import Database, leave_unchanged
+from core.errors import UnauthenticatedError
+from models import User
+from services.revision import next_revision
+from services.sql import execute, table_of
+from tests.factories import make_user
+from tests.state import state_of
+
+
+async def test_it_counts_transactions(database: Database) -> None:
+    user, other = await make_user(database), await make_user(database)
+
+    async def work(session: AsyncSession) -> list[int]:
+        return [await next_revision(session, user_id) for user_id in (user.id, user.id, other.id, user.id)]
+
+    assert await database.write(work) == [1, 1, 1, 1]
+    assert await database.write(work) == [2, 2, 2, 2]
+    assert [(await state_of(database, each.id)).revision for each in (user, other)] == [2, 2]
+
+
+async def test_what_fails_is_not_counted(database: Database) -> None:
+    user = await make_user(database)
+
+    async def fail(session: AsyncSession) -> None:
+        assert await next_revision(session, user.id) == 1
+        raise LookupError("not today")
+
+    for _ in range(3):
+        with pytest.raises(LookupError, match="not today"):
+            await database.write(fail)
+    assert (await state_of(database, user.id)).revision == 0
+
+
+async def test_what_changes_nothing_is_not_counted(database: Database) -> None:
+    user = await make_user(database)
+
+    async def work(session: AsyncSession) -> int:
+        revision = await next_revision(session, user.id)
+        leave_unchanged(session)
+        return revision
+
+    assert [await database.write(work) for _ in range(3)] == [1, 1, 1]
+    assert (await state_of(database, user.id)).revision == 0
+
+
+async def test_writers_take_turns(database: Database) -> None:
+    user = await make_user(database)
+    ended: list[int] = []
+
+    async def work(session: AsyncSession) -> int:
+        revision = await next_revision(session, user.id)
+        await asyncio.sleep(0.001 * (10 - revision % 10))
+        ended.append(revision)
+        return revision
+
+    taken = await asyncio.gather(*(database.write(work) for _ in range(20)))
+    assert sorted(taken) == list(range(1, 21))
+    assert ended == list(range(1, 21))
+
+
+@pytest.mark.parametrize("who", ["gone", "deactivated"])
+async def test_who_may_not_write(database: Database, who: str) -> None:
+    user = await make_user(database)
+    users = table_of(User)
+    of_user = users.c.id == user.id
+    statement = users.delete().where(of_user) if who == "gone" else update(users).where(of_user).values(is_active=False)
+    await database.write(lambda session: execute(session, statement))
+    with pytest.raises(UnauthenticatedError, match="This account is gone or deactivated"):
+        await database.write(lambda session: next_revision(session, user.id))

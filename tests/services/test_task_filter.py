@@ -1,0 +1,162 @@
+"""Filters let through what plain Python would, on both databases."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from sqlalchemy import select
+
+from core.database import Database
+from core.errors import BadUserInputError
+from models import Task, TaskPriority
+from services.caller import Caller
+from services.paging import PageArguments, count_rows, fetch_pages, read_window
+from services.sql import fetch_all
+from services.task_filter import DateTimeFilter, StringFilter, TaskFilter
+from services.task_list import TaskOrder, TaskOrderField, task_listing
+from tests.factories import make_user, store, task_row
+from tests.services.task_filters import lets_through, task_filters, various_tasks
+from tests.services.task_rows import MOMENTS, NOON, caller_of
+
+NOBODY = caller_of("nobody")
+
+
+@pytest.fixture(scope="module")
+async def shelf(database: Database) -> tuple[Caller, list[Task]]:
+    """Give a user's tasks of every kind, every third one a part of the one before."""
+    caller = caller_of((await make_user(database)).id)
+    tasks = [task_row(caller.user_id, **values) for values in various_tasks(40)]
+    subtasks = [
+        task_row(caller.user_id, **values, parent_id=parent.id)
+        for values, parent in zip(various_tasks(60)[40:], tasks, strict=False)
+    ]
+    await store(database, *tasks)
+    await store(database, *subtasks)
+    return caller, tasks + subtasks
+
+
+async def found(database: Database, caller: Caller, wanted: TaskFilter) -> set[str]:
+    listing = task_listing(caller, task_filter=wanted)
+    async with database.read() as session:
+        rows = await fetch_all(session, select(listing.table.c.id).where(*listing.where))
+        assert await count_rows(session, listing) == len(rows)
+    return {row.id for row in rows}
+
+
+@settings(max_examples=250, deadline=None)
+@given(wanted=task_filters)
+async def test_a_filter_against_plain_python(
+    database: Database, shelf: tuple[Caller, list[Task]], wanted: TaskFilter
+) -> None:
+    caller, tasks = shelf
+    assert await found(database, caller, wanted) == {task.id for task in tasks if lets_through(wanted, task)}
+
+
+ALL, NONE = TaskFilter(), TaskFilter(priority=[])
+EVERYTHING = TaskFilter(
+    completed=True,
+    priority=[TaskPriority.LOW],
+    tags=["home"],
+    title=StringFilter(eq="water", contains="at", starts_with="w"),
+    search="water",
+    due_at=DateTimeFilter(gt=NOON, is_null=False),
+    is_subtask=False,
+)
+DUE_BEFORE = TaskFilter(due_at=DateTimeFilter(lt=NOON))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "same"),
+    [
+        (TaskFilter(and_=[], tags=[], search=""), ALL),
+        (TaskFilter(title=StringFilter(contains="", starts_with="")), ALL),
+        (TaskFilter(due_at=DateTimeFilter(), title=StringFilter()), ALL),
+        (TaskFilter(not_=NONE), ALL),
+        (TaskFilter(or_=[NONE, ALL]), ALL),
+        (TaskFilter(or_=[]), NONE),
+        (TaskFilter(not_=ALL), NONE),
+        (TaskFilter(and_=[ALL, NONE]), NONE),
+        (TaskFilter(created_at=DateTimeFilter(is_null=True)), NONE),
+        (TaskFilter(not_=TaskFilter(not_=DUE_BEFORE)), DUE_BEFORE),
+        (TaskFilter(or_=[DUE_BEFORE, TaskFilter(not_=DUE_BEFORE)]), ALL),
+        (TaskFilter(and_=[DUE_BEFORE, TaskFilter(not_=DUE_BEFORE)]), NONE),
+        (TaskFilter(priority=list(TaskPriority)), ALL),
+        (TaskFilter(priority=[TaskPriority.LOW] * 50_000), TaskFilter(priority=[TaskPriority.LOW])),
+        (TaskFilter(tags=["home"] * 50_000), TaskFilter(tags=["home"])),
+        (TaskFilter(due_at=DateTimeFilter(gte=MOMENTS[2])), TaskFilter(due_at=DateTimeFilter(is_null=False))),
+        (TaskFilter(due_at=DateTimeFilter(lte=MOMENTS[3])), TaskFilter(due_at=DateTimeFilter(is_null=False))),
+    ],
+)
+async def test_filters_that_mean_the_same(
+    database: Database, shelf: tuple[Caller, list[Task]], wanted: TaskFilter, same: TaskFilter
+) -> None:
+    caller, tasks = shelf
+    expected = {task.id for task in tasks if lets_through(same, task)}
+    assert await found(database, caller, wanted) == await found(database, caller, same) == expected
+
+
+@pytest.mark.parametrize("text", ["\0", "a\0b", "\ud800", "a\udfffb"])
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("tags", lambda text: TaskFilter(tags=["home", text])),
+        ("search", lambda text: TaskFilter(search=text)),
+        ("eq", lambda text: TaskFilter(title=StringFilter(eq=text))),
+        ("contains", lambda text: TaskFilter(title=StringFilter(contains=text))),
+        ("startsWith", lambda text: TaskFilter(title=StringFilter(starts_with=text))),
+    ],
+)
+def test_text_that_no_database_keeps_is_refused(name: str, make: Any, text: str) -> None:
+    for wanted in (make(text), TaskFilter(not_=TaskFilter(or_=[make(text)]))):
+        with pytest.raises(BadUserInputError) as caught:
+            task_listing(NOBODY, task_filter=wanted)
+        assert caught.value.path is not None
+        assert (caught.value.path[0], caught.value.path[-1]) == ("filter", name)
+
+
+def _nested(depth: int) -> TaskFilter:
+    wanted = TaskFilter(completed=False)
+    for _ in range(depth):
+        wanted = TaskFilter(not_=wanted)
+    return wanted
+
+
+def _densely_nested(depth: int) -> TaskFilter:
+    wanted = EVERYTHING
+    for _ in range(depth):
+        wanted = replace(EVERYTHING, or_=[EVERYTHING, wanted], and_=[EVERYTHING], not_=EVERYTHING)
+    return wanted
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [_nested(9), _densely_nested(9), TaskFilter(and_=[ALL] * 99), TaskFilter(or_=[DUE_BEFORE] * 99)],
+    ids=["nested", "densely nested", "and", "or"],
+)
+async def test_a_filter_may_be_large(database: Database, shelf: tuple[Caller, list[Task]], wanted: TaskFilter) -> None:
+    caller, tasks = shelf
+    expected = {task.id for task in tasks if lets_through(wanted, task)}
+    assert await found(database, caller, wanted) == expected
+    listing = task_listing(caller, task_filter=wanted, order=[TaskOrder(field) for field in TaskOrderField])
+    cursor = listing.order.cursor(tasks[0])
+    window = read_window(listing.order, PageArguments(after=cursor, before=cursor))
+    async with database.read() as session:
+        (page,) = await fetch_pages(session, listing, window, "parent_id", [tasks[0].id])
+    assert not page.rows
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (_nested(10), "filter is nested more than 10 deep; ask for less."),
+        (_nested(5_000), "filter is nested more than 10 deep; ask for less."),
+        (TaskFilter(and_=[ALL] * 100), "filter has more than 100 parts; ask for less."),
+        (TaskFilter(or_=[ALL] * 100_000), "filter has more than 100 parts; ask for less."),
+    ],
+    ids=["nested", "deeply nested", "and", "or"],
+)
+def test_a_larger_filter_is_refused(wanted: TaskFilter, message: str) -> None:
+    with pytest.raises(BadUserInputError) as caught:
+        task_listing(NOBODY, task_filter=wanted)
+    assert (caught.value.path, caught.value.message) == (("filter",), message)

@@ -1,0 +1,192 @@
+"""Words: how texts are taken apart, and what a search finds on both databases."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.database import Database
+from core.errors import BadUserInputError
+from models import Task
+from services.caller import Caller
+from services.paging import Window, fetch_page
+from services.task_filter import TaskFilter
+from services.task_list import task_listing
+from services.words import searchable, words_of
+from tests.services.task_rows import caller_of, make_tasks
+
+SPLIT = [
+    ((), []),
+    ((None, ""), []),
+    (("Water the plants",), ["plants", "the", "water"]),
+    (("water", "Water WATER"), ["water"]),
+    (("e-mail", "it's"), ["e", "it", "mail", "s"]),
+    (("snake_case", "__init__"), ["__init__", "snake_case"]),
+    (("50% of 3.5",), ["3", "5", "50", "of"]),
+    (("Straße", "STRASSE"), ["strasse"]),
+    (("Café", "Cafe\u0301"), ["café"]),
+    (("\ufb01sh ﬁne",), ["fine", "fish"]),
+    (("\uff26\uff55\uff4c\uff4c",), ["full"]),
+    (("日本 語",), ["日本", "語"]),
+    (("a'b\"c\\d:e&f|g!h(i)j*k<->l",), list("abcdefghijkl")),
+    (("\N{PARTY POPPER} … — \u200b",), []),
+    (("x" * 150,), ["x" * 100]),
+]
+
+
+@pytest.mark.parametrize(("texts", "words"), SPLIT)
+def test_the_words_of_texts(texts: tuple[str | None, ...], words: list[str]) -> None:
+    assert words_of(*texts) == words
+    assert searchable(*texts) == " ".join(words)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=60))
+def test_words_have_nothing_in_them_that_a_database_would_read(text: str) -> None:
+    for word in words_of(text):
+        assert 1 <= len(word) <= 100
+        assert all(char.isalnum() or char == "_" for char in word)
+
+
+@pytest.fixture(scope="module")
+async def shelf(database: Database) -> tuple[Caller, list[Task]]:
+    """Give tasks with all sorts of words."""
+    texts: list[tuple[str, str | None]] = [
+        ("Water the plants", "in the Kitchen, twice"),
+        ("water", None),
+        ("Wash the car", ""),
+        ("rock'n'roll \\ \"quoted\"", "100% sure: A&B | C!"),
+        ("snake_case and __init__", None),
+        ("Straße nach Zürich", "Cafe\u0301"),
+        ("日本語のタスク", "ﬁsh"),
+        ("\N{PARTY POPPER}", None),
+        ("x" * 120, "y" * 5_000),
+        ("a b c d e", "f g"),
+        ("İstanbul ΣΊΣΥΦΟΣ", "ǰ"),
+    ]
+    return await make_tasks(database, [{"title": title, "description": about} for title, about in texts])
+
+
+async def found(database: Database, caller: Caller, search: str) -> list[str]:
+    listing = task_listing(caller, frozenset({"title"}), TaskFilter(search=search))
+    async with database.read() as session:
+        page = await fetch_page(session, listing, Window(100, backwards=False, after=None, before=None))
+    return sorted(row.title for row in page.rows)
+
+
+@pytest.mark.parametrize(
+    ("search", "beginnings"),
+    [
+        ("water", ["Water", "water"]),
+        ("WATER", ["Water", "water"]),
+        ("wat", ["Water", "water"]),
+        ("w", ["Wash", "Water", "water"]),
+        ("ater", []),
+        ("plants water", ["Water"]),
+        ("wat pla", ["Water"]),
+        ("water kitchen", ["Water"]),
+        ("water, kitchen!", ["Water"]),
+        ("water car", []),
+        ("the", ["Wash", "Water"]),
+        ("'", None),
+        ("", None),
+        ("   ", None),
+        (":*", None),
+        ("& | ! ( )", None),
+        ("\N{PARTY POPPER}", None),
+        ("rock'n'roll", ["rock"]),
+        ("rock' & roll", ["rock"]),
+        ("rock | water", []),
+        ("!water", ["Water", "water"]),
+        ("'wat':*", ["Water", "water"]),
+        ("wat:*", ["Water", "water"]),
+        ("wat%", ["Water", "water"]),
+        ("w_t", []),
+        ("\\quoted\\", ["rock"]),
+        ('"quoted" 100% a&b', ["rock"]),
+        ("snake", ["snake"]),
+        ("snake_case", ["snake"]),
+        ("snake_c", ["snake"]),
+        ("case", []),
+        ("__in", ["snake"]),
+        ("_", ["snake"]),
+        ("strasse", ["Straße"]),
+        ("STRASSE zürich", ["Straße"]),
+        ("zu", []),
+        ("CAFÉ", ["Straße"]),
+        ("fi", ["日本語"]),
+        ("日本", ["日本語"]),
+        ("語", []),
+        ("x" * 100, ["xxx"]),
+        ("x" * 120, ["xxx"]),
+        ("X" * 99, ["xxx"]),
+        ("y" * 1_000, ["xxx"]),
+        ("a b c d e f g", ["a b"]),
+        ("g f e d c b a", ["a b"]),
+        ("a b c d e f g h", []),
+        ("i\u0307stanbul", ["İ"]),
+        ("σίσυφος", ["İ"]),
+        ("σίσυφοσ", ["İ"]),
+    ],
+)
+async def test_a_search_finds_every_word_by_its_beginning(
+    database: Database, shelf: tuple[Caller, list[Task]], search: str, beginnings: list[str] | None
+) -> None:
+    caller, tasks = shelf
+    titles = await found(database, caller, search)
+    if beginnings is None:
+        assert titles == sorted(task.title for task in tasks)
+    else:
+        assert len(titles) == len(beginnings)
+        assert all(title.startswith(part) for title, part in zip(titles, sorted(beginnings), strict=True))
+
+
+@pytest.mark.parametrize("search", ["\0", "wat\0er", "\ud800", "water \udfff"])
+async def test_a_search_for_what_no_database_keeps(database: Database, search: str) -> None:
+    with pytest.raises(BadUserInputError):
+        await found(database, caller_of("nobody"), search)
+
+
+texts = st.lists(st.sampled_from(["ab", "AB", "abc", "a_b", "b", "ß", "'", "\\", "&", " ", "é", "ÀB"]), max_size=6).map(
+    "".join
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(titles=st.lists(texts.filter(str.strip), min_size=1, max_size=8), search=texts)
+async def test_a_search_against_plain_python(database: Database, titles: list[str], search: str) -> None:
+    caller, _ = await make_tasks(database, [{"title": title} for title in titles])
+
+    def has_all(title: str) -> bool:
+        return all(any(word.startswith(part) for word in words_of(title)) for part in words_of(search))
+
+    assert await found(database, caller, search) == sorted(title for title in titles if has_all(title))
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(min_size=1, max_size=60), search=st.text(max_size=30))
+async def test_any_text_can_be_kept_and_searched(database: Database, text: str, search: str) -> None:
+    values: dict[str, Any] = {"title": "title", "description": "".join(c for c in text if c.isprintable())}
+    caller, _ = await make_tasks(database, [values])
+    whole = words_of("title", values["description"])
+    assert await found(database, caller, " ".join(whole)) == ["title"]
+    if "\0" not in search and search.isprintable():
+        wanted = words_of(search)
+        expected = all(any(word.startswith(part) for word in whole) for part in wanted)
+        assert await found(database, caller, search) == (["title"] if expected else [])
+
+
+async def test_the_longest_description_can_be_kept_and_searched(database: Database) -> None:
+    words = [f"w{number:04}" for number in range(1_600)]
+    caller, _ = await make_tasks(database, [{"title": "t", "description": " ".join(words)}, {"title": "other"}])
+    assert await found(database, caller, " ".join(words[::16])) == ["t"]
+
+
+async def test_an_endless_search_is_refused(database: Database) -> None:
+    caller, _ = await make_tasks(database, [{"title": "t"}])
+    with pytest.raises(BadUserInputError) as caught:
+        await found(database, caller, "w " * 500 + "w")
+    assert caught.value.path == ("filter", "search")
+    assert caught.value.message == "search must be at most 1000 characters long; it has 1001."
+    assert await found(database, caller, "w " * 500) == []

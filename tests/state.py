@@ -1,0 +1,51 @@
+"""Everything of a user's that the database holds, to be compared before and after."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Table, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.database import Database
+from models import Conversation, Deletion, IdempotencyKey, Message, Session, Task, User
+from services.sql import Rows, fetch_all, table_of
+
+_STAMPED: Final = (table_of(Task), table_of(Conversation), table_of(Message))
+_OTHERS: Final = (table_of(Session), table_of(IdempotencyKey))
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A user's row and all rows of theirs, the stamped ones and the tombstones by id."""
+
+    user: Any
+    rows: dict[str, Any]
+    deletions: dict[str, Any]
+    others: list[Any]
+
+    @property
+    def revision(self) -> int:
+        revision: int = self.user.revision
+        return revision
+
+    @property
+    def stamps(self) -> list[int]:
+        """Return the revisions that rows and tombstones bear, in ascending order."""
+        return sorted(row.revision for row in (*self.rows.values(), *self.deletions.values()))
+
+
+async def state_of(database: Database, user_id: str) -> State:
+    """Read everything of the user's."""
+    users = table_of(User)
+    async with database.read() as session:
+        (user,) = await fetch_all(session, select(users).where(users.c.id == user_id))
+        return State(
+            user=user,
+            rows={row.id: row for table in _STAMPED for row in await _rows(session, table, user_id)},
+            deletions={row.id: row for row in await _rows(session, table_of(Deletion), user_id)},
+            others=[row for table in _OTHERS for row in await _rows(session, table, user_id)],
+        )
+
+
+async def _rows(session: AsyncSession, table: Table, user_id: str) -> Rows:
+    return await fetch_all(session, select(table).where(table.c.user_id == user_id).order_by(*table.primary_key))

@@ -1,0 +1,159 @@
+"""The rules of the house: which way imports run, how long files and functions get, what no file may name."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[1]
+ROOMS: Final[dict[str, set[str]]] = {
+    "core": set(),
+    "models": {"core"},
+    "services": {"core", "models"},
+    "assistant": {"core", "models", "services"},
+    "engine": set(),
+    "live": {"core", "models", "services"},
+    "graph": {"core", "models", "services", "live", "engine"},
+    "resolvers": {"core", "models", "services", "live", "assistant", "engine", "graph"},
+    "server": {"core", "models", "services", "live", "assistant", "engine", "graph", "resolvers", "migrations"},
+    "migrations": {"core", "models"},
+}
+LONGEST_FILE: Final = 300
+LONGEST_FUNCTION: Final = 40
+# What may be longer, and why.
+LONG_FILES: Final[dict[str, str]] = {}
+LONG_FUNCTIONS: Final[dict[str, str]] = {}
+# Spelled in two parts, so that this file names none of them.
+REGISTRY_HOSTS: Final = (
+    "pypi" + ".org",
+    "pythonhosted" + ".org",
+    "registry.npmjs" + ".org",
+    "registry.yarnpkg" + ".com",
+)
+FOREIGN_PATH: Final = re.compile(r"(?<![\w.*<>)}\"'/-])/(?:root|work|tmp|home/\w+)/" + r"\w")
+
+
+def tracked_files() -> list[Path]:
+    command = ["git", "ls-files", "-co", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("needs git, to know which files are the project's")
+    return [path for name in listed.stdout.decode().splitlines() if (path := ROOT / name).is_file()]
+
+
+def modules(room: str) -> list[Path]:
+    return sorted((ROOT / room).rglob("*.py"))
+
+
+def imported_modules(path: Path, *, when_run: bool = False) -> Iterator[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if when_run:
+        tree = _WithoutTypeChecking().visit(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.relative_to(ROOT)} imports relatively: name the module in full"
+            module = node.module or ""
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+class _WithoutTypeChecking(ast.NodeTransformer):
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return node.orelse
+        return self.generic_visit(node)
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_every_folder_with_code_is_a_room() -> None:
+    folders = {path.relative_to(ROOT).parts[0] for path in tracked_files() if path.suffix == ".py"}
+    assert folders - {"tests", "bench", "examples"} <= ROOMS.keys()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_run_one_way(room: str) -> None:
+    allowed = ROOMS[room] | {room}
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules(room)
+        for name in imported_modules(path)
+        if (top := name.split(".")[0]) in ROOMS.keys() | {"tests", "bench"} and top not in allowed
+    ]
+    assert wrong == []
+
+
+def test_rooms_form_no_circle() -> None:
+    assert set(TopologicalSorter(ROOMS).static_order()) == ROOMS.keys()
+
+
+def test_modules_form_no_circle() -> None:
+    names = {module_name(path): path for room in ROOMS for path in modules(room)}
+    graph = {
+        name: {other for other in imported_modules(path, when_run=True) if other in names and other != name}
+        for name, path in names.items()
+    }
+    tuple(TopologicalSorter(graph).static_order())
+
+
+def test_files_and_functions_are_short() -> None:
+    long = []
+    for path in tracked_files():
+        if path.suffix != ".py" or "versions" in path.parts:
+            continue
+        name = str(path.relative_to(ROOT))
+        source = path.read_text(encoding="utf-8")
+        if source.count("\n") > LONGEST_FILE and name not in LONG_FILES:
+            long.append(f"{name} has {source.count(chr(10))} lines")
+        long += [
+            f"{name}: {found}" for found in long_functions(source) if f"{name}:{found.split()[0]}" not in LONG_FUNCTIONS
+        ]
+    assert long == []
+
+
+def long_functions(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > LONGEST_FUNCTION:
+                yield f"{node.name} has {lines} lines"
+
+
+def test_modules_open_with_one_line_that_says_what_they_are() -> None:
+    silent = []
+    for path in tracked_files():
+        if path.suffix != ".py" or not (source := path.read_text(encoding="utf-8")):
+            continue
+        docstring = ast.get_docstring(ast.parse(source))
+        if docstring is None or not docstring.split("\n")[0].endswith("."):
+            silent.append(str(path.relative_to(ROOT)))
+    assert silent == []
+
+
+def test_no_file_names_a_registry_or_a_path_of_somebodys_machine() -> None:
+    found = []
+    for path in tracked_files():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        found += [f"{path.relative_to(ROOT)}: {host}" for host in REGISTRY_HOSTS if host in text]
+        found += [f"{path.relative_to(ROOT)}: {match[0]}" for match in FOREIGN_PATH.finditer(text)]
+    assert found == []
+
+
+def test_every_package_is_installed() -> None:
+    configuration = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = {name.replace(".", "/") for name in configuration["tool"]["setuptools"]["packages"]}
+    rooms = {str(path.parent.relative_to(ROOT)) for room in ROOMS for path in modules(room)}
+    assert packages == rooms

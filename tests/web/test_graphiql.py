@@ -1,0 +1,203 @@
+"""GraphiQL in a real browser: everything comes from our own server, and the examples work as they stand."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from httpx import AsyncClient
+from playwright.async_api import Browser, Locator, expect
+
+from core.database import Database
+from core.settings import Settings
+from tests.browsers import WatchedPage, needs_browser, run_browser
+from tests.factories import SignedIn, sign_in
+from tests.servers import RunningServer
+
+ROOT = Path(__file__).parents[2]
+PICTURE = ROOT / "docs" / "images" / "graphiql.png"
+
+pytestmark = [
+    needs_browser,
+    pytest.mark.skipif(
+        not (ROOT / "web" / "dist" / "index.html").is_file(),
+        reason="needs web/dist: run `npm ci && npm run build` in web/",
+    ),
+]
+
+
+class GraphiQLPage(WatchedPage):
+    """The page as somebody uses it."""
+
+    @property
+    def badge(self) -> Locator:
+        return self.page.get_by_role("status")
+
+    @property
+    def response(self) -> Locator:
+        return self.page.locator(".graphiql-response")
+
+    async def keep_token(self, token: str) -> None:
+        await self.page.evaluate("token => localStorage['tasktalk:accessToken'] = token", token)
+        await self.page.reload()
+        await self.until_ready()
+
+    async def until_ready(self) -> None:
+        """Return once the editors listen: a tab that is clicked before has no effect on them."""
+        await expect(self.page.locator(".graphiql-query-editor .view-line").first).to_be_visible()
+
+    async def kept_token(self) -> str | None:
+        token: str | None = await self.page.evaluate("localStorage.getItem('tasktalk:accessToken')")
+        return token
+
+    async def run(self, operation_name: str) -> None:
+        await self.page.get_by_role("tab", name=operation_name).click()
+        # GraphiQL takes a tab's operation in with a delay: until then the button runs the tab before.
+        await self.page.wait_for_function("name => localStorage['graphiql:query'].includes(name)", arg=operation_name)
+        await self.page.get_by_role("button", name="Execute query").click()
+
+    async def write_headers(self, headers: str) -> None:
+        await self.page.get_by_role("button", name="Headers", exact=True).click()
+        await self.page.get_by_role("region", name="Headers").locator(".monaco-editor:visible").first.click()
+        await self.page.keyboard.insert_text(headers)
+        await self.page.wait_for_function("headers => localStorage['graphiql:headers'] === headers", arg=headers)
+
+    async def take_picture(self) -> None:
+        # The editors show their scroll bars for a moment after a change, and for as long as the mouse is there.
+        await self.page.mouse.move(0, 0)
+        await self.page.wait_for_timeout(1500)
+        PICTURE.parent.mkdir(exist_ok=True)
+        await self.page.screenshot(path=PICTURE)
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with run_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+async def graphiql(server: RunningServer, browser: Browser) -> AsyncIterator[GraphiQLPage]:
+    context = await browser.new_context(viewport={"width": 1280, "height": 800})
+    opened = GraphiQLPage(await context.new_page())
+    await opened.page.goto(f"{server.url}/graphql")
+    await opened.until_ready()
+    yield opened
+    await context.close()
+
+
+@pytest.fixture
+async def signed_in(database: Database, settings: Settings) -> SignedIn:
+    return await sign_in(database, settings)
+
+
+async def until_followed(server: RunningServer, signed_in: SignedIn) -> None:
+    """Return once a subscription waits for the user's changes: what is written before would not come."""
+    async with asyncio.timeout(5):
+        while signed_in.user.id not in server.runtime.live.hub.users:  # noqa: ASYNC110 - the hub has no event for it
+            await asyncio.sleep(0.01)
+
+
+async def create_task(http: AsyncClient, signed_in: SignedIn, title: str) -> None:
+    query = "mutation ($title: String!) { createTask(input: {title: $title}) { errors { message } } }"
+    response = await http.post(
+        "/graphql", json={"query": query, "variables": {"title": title}}, headers=signed_in.headers
+    )
+    assert response.json() == {"data": {"createTask": {"errors": []}}}
+
+
+async def test_the_examples_work_from_left_to_right(server: RunningServer, graphiql: GraphiQLPage) -> None:
+    await expect(graphiql.page).to_have_title("Tasktalk GraphiQL")
+    await expect(graphiql.badge).to_have_text("Not signed in")
+    await graphiql.run("SignUp")
+    await expect(graphiql.badge).to_contain_text("Signed in as you@example.com")
+    await graphiql.run("CreateTask")
+    await expect(graphiql.response).to_contain_text('"title": "Water the plants"')
+    await graphiql.run("ListTasks")
+    await expect(graphiql.response).to_contain_text('"totalCount": 1')
+    await expect(graphiql.response).to_contain_text('"title": "Water the plants"')
+    if os.environ.get("TASKTALK_PICTURES"):
+        await graphiql.take_picture()
+    for operation_name in ("StartConversation", "ListConversations"):
+        await graphiql.run("StartConversation")
+        await graphiql.page.get_by_role("menuitem", name=operation_name).click()
+        await expect(graphiql.response).to_contain_text('"title": "My week"')
+    await graphiql.run("SignIn")
+    await expect(graphiql.response).to_contain_text('"accessToken": "')
+    assert graphiql.hosts == {urlsplit(server.url).netloc}
+    assert graphiql.errors == []
+
+
+async def test_a_subscription_shows_what_comes_until_it_is_stopped(
+    server: RunningServer, graphiql: GraphiQLPage, signed_in: SignedIn, http: AsyncClient
+) -> None:
+    await graphiql.keep_token(signed_in.token)
+    async with graphiql.page.expect_websocket() as opening:
+        await graphiql.run("Subscribe")
+    socket = await opening.value
+    assert socket.url == f"{server.url.replace('http', 'ws')}/graphql"
+    await until_followed(server, signed_in)
+    for title in ("Made elsewhere", "And another"):
+        await create_task(http, signed_in, title)
+        await expect(graphiql.response).to_contain_text(f'"title": "{title}"')
+    async with socket.expect_event("close"):
+        await graphiql.page.get_by_role("button", name="Stop query").click()
+    assert graphiql.hosts == {urlsplit(server.url).netloc}
+    assert graphiql.errors == []
+
+
+async def test_a_socket_ends_with_the_session_that_opened_it(
+    server: RunningServer, graphiql: GraphiQLPage, signed_in: SignedIn, http: AsyncClient
+) -> None:
+    await graphiql.keep_token(signed_in.token)
+    async with graphiql.page.expect_websocket() as opening:
+        await graphiql.run("Subscribe")
+    await until_followed(server, signed_in)
+    async with (await opening.value).expect_event("close"):
+        await http.post(
+            "/graphql", json={"query": "mutation { signOut { errors { code } } }"}, headers=signed_in.headers
+        )
+    await expect(graphiql.response).to_contain_text('"code": "UNAUTHENTICATED"')
+    await expect(graphiql.badge).to_have_text("The server refused the access token: sign in again")
+    assert await graphiql.kept_token() is None
+
+
+async def test_a_socket_refused_says_why(graphiql: GraphiQLPage) -> None:
+    await graphiql.page.get_by_role("tab", name="Subscribe").click()
+    await graphiql.write_headers('{"Authorization": "Bearer of my own"}')
+    await graphiql.run("Subscribe")
+    await expect(graphiql.response).to_contain_text('"closeCode": 4403')
+
+
+async def test_sign_out_ends_the_session_that_was_kept(
+    graphiql: GraphiQLPage, signed_in: SignedIn, http: AsyncClient
+) -> None:
+    await graphiql.keep_token(signed_in.token)
+    await expect(graphiql.badge).to_contain_text(f"Signed in as {signed_in.user.email}")
+    await graphiql.page.get_by_role("button", name="Sign out").click()
+    await expect(graphiql.badge).to_have_text("Not signed in")
+    assert await graphiql.kept_token() is None
+    response = await http.post("/graphql", json={"query": "{ __typename }"}, headers=signed_in.headers)
+    assert response.status_code == 401
+    assert graphiql.errors == []
+
+
+async def test_a_refused_token_is_forgotten(graphiql: GraphiQLPage) -> None:
+    await graphiql.keep_token("spent")
+    await expect(graphiql.badge).to_have_text("The server refused the access token: sign in again")
+    assert await graphiql.kept_token() is None
+
+
+async def test_the_headers_pane_goes_before_the_kept_token(graphiql: GraphiQLPage, signed_in: SignedIn) -> None:
+    await graphiql.keep_token(signed_in.token)
+    await graphiql.page.get_by_role("tab", name="ListTasks").click()
+    await graphiql.write_headers('{"AUTHORIZATION": "Bearer of my own"}')
+    await graphiql.run("ListTasks")
+    await expect(graphiql.response).to_contain_text('"code": "UNAUTHENTICATED"')
+    assert await graphiql.kept_token() == signed_in.token
+    await graphiql.page.reload()
+    await graphiql.until_ready()
+    await graphiql.page.get_by_role("button", name="Headers", exact=True).click()
+    await expect(graphiql.page.get_by_role("region", name="Headers")).to_contain_text("Bearer of my own")

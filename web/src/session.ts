@@ -1,0 +1,52 @@
+/** The access token of whoever signed in last: kept across reloads, forgotten when the server refuses it. */
+import { useSyncExternalStore } from "react";
+
+const STORAGE_KEY = "tasktalk:accessToken";
+
+export interface Session {
+  readonly accessToken: string | null;
+  /** The server refused the token that was kept, so somebody has to sign in again. */
+  readonly refused: boolean;
+}
+
+let current: Session = { accessToken: localStorage.getItem(STORAGE_KEY), refused: false };
+const listeners = new Set<() => void>();
+
+export function keepToken(accessToken: string): void {
+  localStorage.setItem(STORAGE_KEY, accessToken);
+  publish({ accessToken, refused: false });
+}
+
+export function forgetToken(): void {
+  localStorage.removeItem(STORAGE_KEY);
+  publish({ accessToken: null, refused: false });
+}
+
+/** A late refusal of an older token must not sign out the newer one. */
+export function refuseToken(accessToken: string): void {
+  if (accessToken !== current.accessToken) return;
+  localStorage.removeItem(STORAGE_KEY);
+  publish({ accessToken: null, refused: true });
+}
+
+export function currentToken(): string | null {
+  return current.accessToken;
+}
+
+export function useSession(): Session {
+  return useSyncExternalStore(watchSession, () => current);
+}
+
+function publish(next: Session): void {
+  current = next;
+  for (const listener of listeners) listener();
+}
+
+export function watchSession(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+window.addEventListener("storage", ({ key, newValue }) => {
+  if (key === STORAGE_KEY) publish({ accessToken: newValue, refused: false });
+});
