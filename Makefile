@@ -7,7 +7,7 @@ WEB_SOURCES := $(wildcard web/*.json web/*.html web/*.ts web/src/*)
 DEPENDENCIES := $(VENV)/.dependencies
 INSTALLED := $(VENV)/.installed
 WEB_TRIED := $(VENV)/.web-tried
-PYTEST := $(PYTHON) -m pytest
+PYTEST := $(PYTHON) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 ARGS :=
 NAME :=
 

@@ -48,7 +48,7 @@ async def test_exhausted_pool_is_told_quickly(fresh_settings: Settings) -> None:
             started_s = time.monotonic()
             with pytest.raises(UnavailableError, match="no database connection came free"):
                 await make_user(database)
-            assert time.monotonic() - started_s < 1
+            assert time.monotonic() - started_s < fresh_settings.database_pool_timeout_s
         await make_user(database)
 
 
@@ -252,8 +252,8 @@ async def test_file_that_stays_locked_is_told_to_all_in_time(fresh_settings: Set
         locked_by_another_process(fresh_settings),
     ):
         started_s = time.monotonic()
-        outcomes = await asyncio.gather(*(make_user(database) for _ in range(5)), return_exceptions=True)
-        assert [type(outcome) for outcome in outcomes] == [UnavailableError] * 5
-        assert time.monotonic() - started_s < 1.5
+        outcomes = await asyncio.gather(*(make_user(database) for _ in range(20)), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [UnavailableError] * 20
+        assert time.monotonic() - started_s < 4
     async with opened(fresh_settings) as database:
         await make_user(database)

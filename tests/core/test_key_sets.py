@@ -247,7 +247,7 @@ async def test_a_server_that_hangs_is_not_waited_for(remote: Remote, monkeypatch
     key = ed25519_key()
     remote.server.publish(key)
     assert await remote.knows(key)
-    remote.server.delay_s = 1.0
+    remote.server.delay_s = 5
     remote.clock.now_s += REFRESH_AFTER_S
-    async with asyncio.timeout(0.8):
+    async with asyncio.timeout(4):
         assert await remote.knows(key)

@@ -170,10 +170,8 @@ HOSTILE: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_token_is_refused(make: Callable[[], str]) -> None:
     token = make()
-    begun = time.perf_counter()
     with pytest.raises(UnauthenticatedError) as refusal:
         TOKENS.verify(token)
-    assert time.perf_counter() - begun < 0.5
     assert refusal.value.message == NOT_VALID
 
 

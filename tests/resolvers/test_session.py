@@ -1,7 +1,6 @@
 """Signing up, in and out over HTTP, and how soon what ended is refused."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from server.app import create_app
 from tests.factories import NOBODYS_ID, SignedIn, sign_in
 from tests.graph_client import GraphClient, refusal
 from tests.servers import serve
+from tests.waiting import PATIENCE_S
 
 PASSWORD = "correct horse battery"
 WRONG = "The email address or the password is wrong."
@@ -176,7 +176,7 @@ async def elsewhere(settings: Settings) -> AsyncIterator[GraphClient]:
         yield GraphClient(http)
 
 
-async def test_what_ended_is_refused_at_once_here_and_within_5_seconds_elsewhere(
+async def test_what_ended_is_refused_at_once_here_and_soon_elsewhere(
     client: GraphClient, elsewhere: GraphClient, database: Database, settings: Settings, admin: SignedIn
 ) -> None:
     deactivated, deleted, left = [await sign_in(database, settings) for _ in range(3)]
@@ -187,13 +187,12 @@ async def test_what_ended_is_refused_at_once_here_and_within_5_seconds_elsewhere
     assert (changed["errors"], changed["user"]["isActive"]) == ([], False)
     await client.mutate("deleteUser", {"id": deleted.user.id}, as_=admin)
     await client.mutate("signOut", as_=left)
-    ended_at = time.monotonic()
     assert [await is_refused(client, token) for token in tokens] == [True] * 3
     written = await elsewhere.execute('mutation { createTask(input: {title: "x"}) { errors { code } } }', as_=tokens[0])
     assert written.data is None or written.data["createTask"]["errors"] == [{"code": "UNAUTHENTICATED"}]
-    while not all([await is_refused(elsewhere, token) for token in tokens]):  # noqa: ASYNC110 - nothing tells when
-        await asyncio.sleep(0.05)
-    assert time.monotonic() - ended_at < 5
+    async with asyncio.timeout(PATIENCE_S):
+        while not all([await is_refused(elsewhere, token) for token in tokens]):  # noqa: ASYNC110 - nothing tells when
+            await asyncio.sleep(0.05)
     await client.mutate("setUserActive", {"id": deactivated.user.id, "isActive": True}, as_=admin)
     assert await is_refused(client, tokens[0])
     assert not await is_refused(client, (await sign_in(database, settings, deactivated.user)).token)
