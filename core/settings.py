@@ -80,6 +80,19 @@ class Settings(BaseSettings):
     connection_init_timeout_s: Seconds = Field(10, description="how long a new socket may stay silent")
     shutdown_grace_s: Seconds = Field(20, description="how long running requests may take after SIGTERM")
 
+    openai_api_key: str | None = Field(
+        None, repr=False, description="key of the model's provider; without one the offline model answers"
+    )
+    openai_base_url: str | None = Field(None, description="address of any provider that speaks OpenAI's protocol")
+    assistant_model: str = Field("gpt-5-mini", min_length=1, max_length=200, description="the provider's model")
+    assistant_daily_tokens: int = Field(0, ge=0, description="tokens that a user may use on a day of UTC; 0: no limit")
+    assistant_history_tokens: Count = Field(8_000, description="most tokens of a conversation that the model reads")
+    assistant_timeout_s: Seconds = Field(300, description="longest run, approvals not counted")
+    assistant_stall_s: Seconds = Field(30, description="how long the provider may be silent")
+    assistant_max_runs: Count = Field(50, description="most runs at once in one process; further ones are queued")
+    run_lease_s: Seconds = Field(10, description="how long after its last sign of life a run counts as dead")
+    mcp_server_url: str | None = Field(None, description="MCP server whose tools the assistant may use too")
+
     graphql_max_body_bytes: Count = Field(4 * 1024 * 1024, description="largest request body")
     graphql_max_depth: Count = Field(15, description="deepest nesting of an operation")
     graphql_max_aliases: Count = Field(100, description="most aliases in an operation")

@@ -16,6 +16,8 @@ class EntityKind(StrEnum):
     TASK = "TASK"
     CONVERSATION = "CONVERSATION"
     MESSAGE = "MESSAGE"
+    RUN = "RUN"
+    TOOL_CALL = "TOOL_CALL"
 
 
 class Deletion(SQLModel, table=True):

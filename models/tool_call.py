@@ -1,0 +1,46 @@
+"""The table of tool calls: what the assistant did, or asks to do."""
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, Index
+from sqlmodel import Field
+
+from models.base import Owned, owned_reference
+from models.types import Id, Named
+
+
+class ToolCallStatus(StrEnum):
+    """How far a tool call is."""
+
+    AWAITING_APPROVAL = "AWAITING_APPROVAL"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    REJECTED = "REJECTED"
+    FAILED = "FAILED"
+
+
+class ToolCall(Owned, table=True):
+    """One use of a tool within a run; `call_id` is the model's name for it."""
+
+    __tablename__ = "tool_calls"
+
+    run_id: str = Field(sa_type=Id)
+    call_id: str = Field(max_length=200)
+    position: int
+    name: str = Field(max_length=100, description="The tool.")
+    arguments: dict[str, Any] = Field(sa_type=JSON, description="What the tool is asked for.")
+    result: Any = Field(
+        default=None, nullable=True, sa_type=JSON(none_as_null=True), description="What the tool answered."
+    )
+    status: ToolCallStatus = Field(sa_type=Named(ToolCallStatus), description="How far it is.")
+
+    __table_args__ = (
+        owned_reference("run_id", "runs"),
+        CheckConstraint(
+            "status IN ('AWAITING_APPROVAL', 'RUNNING', 'COMPLETED', 'REJECTED', 'FAILED')", name="status_known"
+        ),
+        Index("ix_tool_calls_revision", "user_id", "revision"),
+        Index("ix_tool_calls_run", "user_id", "run_id", "position"),
+        Index("uq_tool_calls_call", "user_id", "run_id", "call_id", unique=True),
+    )

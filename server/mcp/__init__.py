@@ -1,0 +1,1 @@
+"""The MCP door: the assistant's tools for other people's assistants."""
