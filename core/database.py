@@ -101,6 +101,11 @@ def leave_unchanged(session: AsyncSession) -> None:
     session.info[_UNCHANGED] = True
 
 
+def keep_changes(session: AsyncSession) -> None:
+    """Let the transaction be committed after all: there is more in it than what was left unchanged."""
+    session.info.pop(_UNCHANGED, None)
+
+
 def sqlstate(error: DBAPIError) -> str:
     """Return PostgreSQL's code of a failure, or nothing on SQLite."""
     return str(getattr(error.orig, "sqlstate", None) or "")

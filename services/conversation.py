@@ -24,7 +24,7 @@ from services.sql import execute, table_of
 
 _CONVERSATIONS: Final = table_of(Conversation)
 _MESSAGES: Final = table_of(Message)
-_UNTITLED: Final = "New conversation"
+UNTITLED: Final = "New conversation"
 
 
 class ConversationOrderField(StrEnum):
@@ -71,7 +71,7 @@ async def create_conversation(
 
     async def make() -> Sequence[Conversation]:
         (row_id,) = await claim_ids(session, caller, [(given_id, ("input", "id"))])
-        name = _UNTITLED if title is None else _title(title)
+        name = UNTITLED if title is None else _title(title)
         moment = utc_now()
         conversation = Conversation(
             user_id=caller.user_id, id=row_id, title=name, revision=revision, created_at=moment, updated_at=moment

@@ -69,7 +69,7 @@ async def add_message(session: AsyncSession, caller: Caller, new: NewMessage, ke
             id=new_id(),
             conversation_id=conversation.id,
             role=new.role,
-            content=_content(new.content),
+            content=check_content(new.content),
             revision=revision,
             created_at=moment,
         )
@@ -82,7 +82,8 @@ async def add_message(session: AsyncSession, caller: Caller, new: NewMessage, ke
     return (await once(session, caller, Request(key, "addMessage", content), Message, make))[0]
 
 
-def _content(text: str) -> str:
+def check_content(text: str) -> str:
+    """Return what a message says, or refuse it."""
     path = ("input", "content")
     if not text.strip():
         raise BadUserInputError("content is empty; write something.", path=path)

@@ -1,0 +1,62 @@
+"""What was said in a conversation up to a message, with the tools that were called on the way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Row, and_, or_, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from models import Message, MessageRole, Run
+from services.caller import Caller
+from services.sql import fetch_all, table_of
+from services.tool_call import calls_of_replies
+
+_MESSAGES: Final = table_of(Message)
+_RUNS: Final = table_of(Run)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One message, with the ended tool calls of the run that wrote it."""
+
+    role: MessageRole
+    content: str
+    calls: Sequence[Row[Any]] = ()
+
+
+async def read_dialogue(session: AsyncSession, caller: Caller, run: Run, most: int) -> list[Said]:
+    """Return the last messages up to the one that a run answers, the oldest first; of several replies the newest."""
+    rows = await _messages(session, caller, run, most)
+    answered: set[str] = {run.message_id}
+    kept: list[Row[Any]] = []
+    for row in rows:
+        # From the newest on: what another reply came after is superseded.
+        if row.answers is not None and row.answers in answered:
+            continue
+        if row.answers is not None:
+            answered.add(row.answers)
+        kept.append(row)
+    replies = [row.id for row in kept if row.answers is not None]
+    calls = await calls_of_replies(session, caller, replies) if replies else {}
+    return [Said(row.role, row.content, calls.get(row.id, ())) for row in reversed(kept)]
+
+
+async def _messages(session: AsyncSession, caller: Caller, run: Run, most: int) -> Sequence[Row[Any]]:
+    question = select(_MESSAGES.c.created_at, _MESSAGES.c.id).where(
+        caller.owns(_MESSAGES), _MESSAGES.c.id == run.message_id
+    )
+    place = question.subquery("question")
+    is_before = or_(
+        _MESSAGES.c.created_at < place.c.created_at,
+        and_(_MESSAGES.c.created_at == place.c.created_at, _MESSAGES.c.id <= place.c.id),
+    )
+    wrote = and_(_RUNS.c.user_id == _MESSAGES.c.user_id, _RUNS.c.reply_id == _MESSAGES.c.id)
+    statement = (
+        select(_MESSAGES.c.id, _MESSAGES.c.role, _MESSAGES.c.content, _RUNS.c.message_id.label("answers"))
+        .select_from(_MESSAGES.join(place, is_before).outerjoin(_RUNS, wrote))
+        .where(caller.owns(_MESSAGES), _MESSAGES.c.conversation_id == run.conversation_id)
+        .order_by(_MESSAGES.c.created_at.desc(), _MESSAGES.c.id.desc())
+        .limit(most)
+    )
+    return await fetch_all(session, statement)

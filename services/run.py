@@ -1,0 +1,236 @@
+"""The rules of runs, as people see them: asking, asking again, cancelling, and deciding on tool calls."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import exists, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.clock import utc_now
+from core.errors import BadUserInputError, ConflictError
+from core.ids import new_ids
+from models import Conversation, Message, MessageRole, MessageStatus, Run, RunStatus, ToolCall, ToolCallStatus
+from services.caller import Caller
+from services.conversation import UNTITLED
+from services.idempotency import Request, once
+from services.lookup import require
+from services.message import check_content
+from services.revision import next_revision
+from services.run_progress import Outcome, end_run
+from services.sql import execute, fetch_all, table_of
+from services.token_usage import require_tokens
+
+ACTIVE: Final = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.AWAITING_APPROVAL)
+_MOST_TITLE_LENGTH: Final = 60
+_RUNS: Final = table_of(Run)
+_MESSAGES: Final = table_of(Message)
+_TOOL_CALLS: Final = table_of(ToolCall)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person asks of the assistant; without a conversation, a new one begins."""
+
+    content: str
+    conversation_id: str | None = None
+    time_zone: str = "UTC"
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms a run begins: the model that answers, and whether there is room for it right now."""
+
+    model: str
+    lease: timedelta
+    daily_tokens: int
+    begins_at_once: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """A run with what it answers; it is not new where the same request came before."""
+
+    run: Run
+    message: Message
+    reply: Message
+    conversation: Conversation
+    is_new: bool
+
+
+async def begin_run(session: AsyncSession, caller: Caller, question: Question, terms: Terms) -> Answering:
+    """Store a message, and the run that is to answer it."""
+    revision = await next_revision(session, caller.user_id)
+    made: list[Answering] = []
+
+    async def make() -> Sequence[Run]:
+        await require_tokens(session, caller, terms.daily_tokens)
+        content, time_zone = check_content(question.content), _check_time_zone(question.time_zone)
+        conversation = await _conversation(session, caller, question, revision)
+        message = _message(conversation, MessageRole.USER, content, revision)
+        made.append(await _begin(session, conversation, message, time_zone, terms))
+        return [made[0].run]
+
+    asked = {
+        "conversation": question.conversation_id,
+        "content": question.content,
+        "time_zone": question.time_zone,
+    }
+    (run,) = await once(session, caller, Request(question.idempotency_key, "sendMessage", asked), Run, make)
+    return made[0] if made else await _answering(session, caller, run)
+
+
+async def begin_again(session: AsyncSession, caller: Caller, message_id: str, terms: Terms) -> Answering:
+    """Answer a message anew; it is named by its own id or by that of a reply to it."""
+    await next_revision(session, caller.user_id)
+    path = ("input", "messageId")
+    message = await require(session, caller, Message, message_id, path)
+    earlier = await _latest_run(session, caller, message)
+    if message.role is MessageRole.ASSISTANT:
+        if earlier is None:
+            raise BadUserInputError(
+                "No run of the assistant wrote this message; name the one to be answered.", path=path
+            )
+        message = await require(session, caller, Message, earlier.message_id, path)
+    await require_tokens(session, caller, terms.daily_tokens)
+    conversation = await require(session, caller, Conversation, message.conversation_id, path)
+    await _require_idle(session, caller, conversation)
+    time_zone = "UTC" if earlier is None else earlier.time_zone
+    return await _begin(session, conversation, message, time_zone, terms)
+
+
+async def cancel_run(session: AsyncSession, caller: Caller, run_id: str) -> Run:
+    """End a run, keeping the text so far; whoever executes it finds that it has ended."""
+    revision = await next_revision(session, caller.user_id)
+    run = await require(session, caller, Run, run_id, ("input", "id"))
+    if run.status not in ACTIVE:
+        raise ConflictError("This run has ended already.", path=("input", "id"), current=run)
+    await end_run(session, caller, run, Outcome(RunStatus.CANCELLED), revision)
+    return run
+
+
+async def resolve_tool_call(
+    session: AsyncSession, caller: Caller, tool_call_id: str, *, approve: bool, lease: timedelta
+) -> Run:
+    """Approve or reject a tool call; once all calls that wait are decided, its run is to go on."""
+    revision = await next_revision(session, caller.user_id)
+    path = ("input", "id")
+    call = await require(session, caller, ToolCall, tool_call_id, path)
+    run = await require(session, caller, Run, call.run_id, path)
+    if call.status is not ToolCallStatus.AWAITING_APPROVAL:
+        raise ConflictError("This tool call does not wait for approval, or no longer.", path=path, current=run)
+    call.status = ToolCallStatus.RUNNING if approve else ToolCallStatus.REJECTED
+    call.revision = revision
+    await session.flush()
+    waits = _TOOL_CALLS.c.status == ToolCallStatus.AWAITING_APPROVAL
+    waiting = select(_TOOL_CALLS.c.id).where(caller.owns(_TOOL_CALLS), _TOOL_CALLS.c.run_id == run.id, waits)
+    run.revision = revision
+    if (await execute(session, waiting)).first() is None:
+        run.status, run.lease_until = RunStatus.RUNNING, utc_now() + lease
+    return run
+
+
+async def _conversation(session: AsyncSession, caller: Caller, question: Question, revision: int) -> Conversation:
+    """Return the conversation, as changed by a new message; one without a name is called after its first message."""
+    moment, title = utc_now(), _title_from(question.content)
+    if question.conversation_id is None:
+        (row_id,) = new_ids(1)
+        conversation = Conversation(
+            user_id=caller.user_id, id=row_id, title=title, revision=revision, created_at=moment, updated_at=moment
+        )
+        session.add(conversation)
+        await session.flush()
+        return conversation
+    path = ("input", "conversationId")
+    conversation = await require(session, caller, Conversation, question.conversation_id, path)
+    await _require_idle(session, caller, conversation)
+    if conversation.title == UNTITLED and await _is_empty(session, caller, conversation):
+        conversation.title = title
+    return conversation
+
+
+async def _require_idle(session: AsyncSession, caller: Caller, conversation: Conversation) -> None:
+    is_active = _RUNS.c.status.in_(ACTIVE)
+    same = _RUNS.c.conversation_id == conversation.id
+    active = (await execute(session, select(_RUNS.c.status).where(caller.owns(_RUNS), same, is_active))).scalar()
+    if active is None:
+        return
+    if active is RunStatus.AWAITING_APPROVAL:
+        message = "The assistant waits for your approval in this conversation; decide on it, or cancel the run, first."
+    else:
+        message = "The assistant is still answering in this conversation; wait for the reply, or cancel the run, first."
+    raise ConflictError(message, path=("input", "conversationId"))
+
+
+async def _is_empty(session: AsyncSession, caller: Caller, conversation: Conversation) -> bool:
+    said = exists().where(caller.owns(_MESSAGES), _MESSAGES.c.conversation_id == conversation.id)
+    return not (await execute(session, select(said))).scalar()
+
+
+async def _begin(
+    session: AsyncSession, conversation: Conversation, message: Message, time_zone: str, terms: Terms
+) -> Answering:
+    revision = await next_revision(session, conversation.user_id)
+    reply = _message(conversation, MessageRole.ASSISTANT, "", revision)
+    reply.status = MessageStatus.STREAMING
+    moment = utc_now()
+    run = Run(
+        user_id=conversation.user_id,
+        conversation_id=conversation.id,
+        message_id=message.id,
+        reply_id=reply.id,
+        status=RunStatus.RUNNING if terms.begins_at_once else RunStatus.QUEUED,
+        model=terms.model,
+        time_zone=time_zone,
+        revision=revision,
+        lease_until=moment + terms.lease,
+    )
+    conversation.updated_at, conversation.revision = moment, revision
+    session.add_all([message, reply])
+    await session.flush()
+    session.add(run)
+    await session.flush()
+    return Answering(run, message, reply, conversation, is_new=True)
+
+
+async def _answering(session: AsyncSession, caller: Caller, run: Run) -> Answering:
+    path = ("input", "idempotencyKey")
+    return Answering(
+        run,
+        await require(session, caller, Message, run.message_id, path),
+        await require(session, caller, Message, run.reply_id, path),
+        await require(session, caller, Conversation, run.conversation_id, path),
+        is_new=False,
+    )
+
+
+async def _latest_run(session: AsyncSession, caller: Caller, message: Message) -> Run | None:
+    """Return the run that wrote the message or, of a person's message, the last one that answered it."""
+    column = _RUNS.c.reply_id if message.role is MessageRole.ASSISTANT else _RUNS.c.message_id
+    statement = select(_RUNS.c.id).where(caller.owns(_RUNS), column == message.id)
+    rows = await fetch_all(session, statement.order_by(_RUNS.c.created_at.desc(), _RUNS.c.id.desc()).limit(1))
+    return await require(session, caller, Run, rows[0].id, ("input", "messageId")) if rows else None
+
+
+def _message(conversation: Conversation, role: MessageRole, content: str, revision: int) -> Message:
+    return Message(
+        user_id=conversation.user_id, conversation_id=conversation.id, role=role, content=content, revision=revision
+    )
+
+
+def _title_from(content: str) -> str:
+    """Return what a conversation is called that begins with these words."""
+    return textwrap.shorten(content[:1_000], _MOST_TITLE_LENGTH, placeholder=" …") or UNTITLED
+
+
+def _check_time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # a name that is none, and one that is no name
+        message = f"{name[:60]!r} is no time zone; write a name such as Europe/Berlin or UTC."
+        raise BadUserInputError(message, path=("input", "timeZone")) from None
+    return name

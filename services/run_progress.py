@@ -1,0 +1,192 @@
+"""How runs go on and end, as those who execute them tell it; each step is refused once a run has ended otherwise."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import Row, select, tuple_, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.clock import utc_now
+from core.database import leave_unchanged
+from core.errors import UnauthenticatedError
+from models import Message, MessageStatus, Run, RunStatus, ToolCall, ToolCallStatus
+from services.caller import Caller
+from services.revision import next_revision
+from services.sql import execute, fetch_all, table_of
+from services.token_usage import add_tokens
+
+_RUNS: Final = table_of(Run)
+_MESSAGES: Final = table_of(Message)
+_TOOL_CALLS: Final = table_of(ToolCall)
+_EXECUTED: Final = (RunStatus.QUEUED, RunStatus.RUNNING)
+_OF_REPLY: Final = {
+    RunStatus.COMPLETED: MessageStatus.COMPLETE,
+    RunStatus.CANCELLED: MessageStatus.CANCELLED,
+    RunStatus.FAILED: MessageStatus.FAILED,
+}
+_MOST_SWEPT: Final = 100
+
+RunKey = tuple[str, str]
+
+
+class RunEndedError(Exception):
+    """The run has ended in the meantime: cancelled, counted as dead, or deleted with its conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What the model has read and written."""
+
+    read: int = 0
+    written: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come: its reply's text, and the tokens used since it was last told."""
+
+    text: str
+    tokens: Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """What is needed to go on with a run, and the tool calls that wait for approval."""
+
+    state: str
+    calls: Sequence[ToolCall]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ends; the error is a plain sentence."""
+
+    status: RunStatus
+    error: str | None = None
+
+
+async def require_executed(session: AsyncSession, caller: Caller, run_id: str) -> Run:
+    """Return the run, to be gone on with; the owner's counter is held, so that it stays as it is."""
+    run = await session.get(Run, (caller.user_id, run_id))
+    if run is None or run.status not in _EXECUTED:
+        raise RunEndedError
+    return run
+
+
+async def begin_running(session: AsyncSession, caller: Caller, run_id: str) -> Run:
+    """Let a run begin that may have been queued."""
+    revision = await next_revision(session, caller.user_id)
+    run = await require_executed(session, caller, run_id)
+    run.status, run.revision = RunStatus.RUNNING, revision
+    return run
+
+
+async def write_reply(session: AsyncSession, caller: Caller, reply_id: str, text: str) -> None:
+    """Keep the text so far; nobody's counter moves until the reply is complete."""
+    statement = (
+        update(_MESSAGES)
+        .where(caller.owns(_MESSAGES), _MESSAGES.c.id == reply_id, _MESSAGES.c.status == MessageStatus.STREAMING)
+        .values(content=text)
+    )
+    if not (await execute(session, statement)).rowcount:
+        raise RunEndedError
+
+
+async def pause_run(session: AsyncSession, caller: Caller, run_id: str, progress: Progress, pause: Pause) -> None:
+    """Let a run wait until people have decided on tool calls."""
+    revision = await next_revision(session, caller.user_id)
+    run = await require_executed(session, caller, run_id)
+    await _keep_tokens(session, caller, run, progress.tokens)
+    await write_reply(session, caller, run.reply_id, progress.text)
+    run.status, run.state, run.lease_until, run.revision = RunStatus.AWAITING_APPROVAL, pause.state, None, revision
+    taken = await count_calls(session, caller, run_id)
+    for position, call in enumerate(pause.calls, taken):
+        call.position, call.revision = position, revision
+        session.add(call)
+
+
+async def finish_run(session: AsyncSession, caller: Caller, run_id: str, progress: Progress, outcome: Outcome) -> None:
+    """End a run, and its reply with it."""
+    revision = await next_revision(session, caller.user_id)
+    run = await require_executed(session, caller, run_id)
+    await _keep_tokens(session, caller, run, progress.tokens)
+    await write_reply(session, caller, run.reply_id, progress.text)
+    await end_run(session, caller, run, outcome, revision)
+
+
+async def count_tokens(session: AsyncSession, caller: Caller, run_id: str, tokens: Tokens) -> None:
+    """Count what a run has used that ended in the meantime."""
+    revision = await next_revision(session, caller.user_id)
+    run = await session.get(Run, (caller.user_id, run_id))
+    if run is None:
+        await add_tokens(session, caller, tokens.read, tokens.written)
+        return
+    await _keep_tokens(session, caller, run, tokens)
+    run.revision = revision
+
+
+async def _end_open_calls(session: AsyncSession, caller: Caller, run: Run, revision: int) -> None:
+    for before, after in (
+        (ToolCallStatus.AWAITING_APPROVAL, ToolCallStatus.REJECTED),
+        (ToolCallStatus.RUNNING, ToolCallStatus.FAILED),
+    ):
+        of_run = _TOOL_CALLS.c.run_id == run.id, _TOOL_CALLS.c.status == before
+        ended = update(_TOOL_CALLS).where(caller.owns(_TOOL_CALLS), *of_run)
+        await execute(session, ended.values(status=after, revision=revision))
+
+
+async def count_calls(session: AsyncSession, caller: Caller, run_id: str) -> int:
+    """Return how many tools a run has called, which is the next one's position."""
+    calls = select(_TOOL_CALLS.c.id).where(caller.owns(_TOOL_CALLS), _TOOL_CALLS.c.run_id == run_id)
+    return len(await fetch_all(session, calls))
+
+
+async def renew_leases(
+    session: AsyncSession, runs: Sequence[tuple[str, str]], lease: timedelta
+) -> set[tuple[str, str]]:
+    """Give a sign of life for runs, by owner and id; return those that have not ended in the meantime."""
+    statement = (
+        update(_RUNS)
+        .where(tuple_(_RUNS.c.user_id, _RUNS.c.id).in_(runs), _RUNS.c.status.in_(_EXECUTED))
+        .values(lease_until=utc_now() + lease)
+        .returning(_RUNS.c.user_id, _RUNS.c.id)
+    )
+    return {(row.user_id, row.id) for row in await fetch_all(session, statement)}
+
+
+async def expired_runs(session: AsyncSession) -> Sequence[Row[Any]]:
+    """Return some of the runs, by owner and id, that have given no sign of life in time."""
+    statement = select(_RUNS.c.user_id, _RUNS.c.id).where(_RUNS.c.lease_until < utc_now()).limit(_MOST_SWEPT)
+    return await fetch_all(session, statement)
+
+
+async def fail_expired(session: AsyncSession, caller: Caller, run_id: str, error: str) -> None:
+    """End a run whose process died, unless it has been heard of after all."""
+    try:
+        revision = await next_revision(session, caller.user_id)
+    except UnauthenticatedError:
+        # Nobody follows the changes of a deactivated account.
+        revision = 0
+    run = await session.get(Run, (caller.user_id, run_id))
+    if run is None or run.lease_until is None or run.lease_until >= utc_now():
+        leave_unchanged(session)
+        return
+    await end_run(session, caller, run, Outcome(RunStatus.FAILED, error), revision or run.revision)
+
+
+async def _keep_tokens(session: AsyncSession, caller: Caller, run: Run, tokens: Tokens) -> None:
+    run.input_tokens += tokens.read
+    run.output_tokens += tokens.written
+    if tokens.read or tokens.written:
+        await add_tokens(session, caller, tokens.read, tokens.written)
+
+
+async def end_run(session: AsyncSession, caller: Caller, run: Run, outcome: Outcome, revision: int) -> None:
+    """Set the end of a run, of its reply and of the tool calls that will come to none."""
+    run.status, run.error, run.finished_at = outcome.status, outcome.error, utc_now()
+    run.lease_until, run.state, run.revision = None, None, revision
+    reply = update(_MESSAGES).where(caller.owns(_MESSAGES), _MESSAGES.c.id == run.reply_id)
+    await execute(session, reply.values(status=_OF_REPLY[outcome.status], revision=revision))
+    await _end_open_calls(session, caller, run, revision)

@@ -1,0 +1,94 @@
+"""The record of tool calls: each is carried out once, together with what it changes."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.database import keep_changes
+from models import Run, ToolCall, ToolCallStatus
+from services.caller import Caller
+from services.revision import next_revision
+from services.run_progress import count_calls, require_executed
+from services.sql import fetch_all, table_of
+
+_TOOL_CALLS: Final = table_of(ToolCall)
+_ENDED: Final = (ToolCallStatus.COMPLETED, ToolCallStatus.FAILED, ToolCallStatus.REJECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What the model asks of a tool."""
+
+    run_id: str
+    call_id: str
+    name: str
+    arguments: dict[str, Any] = field(repr=False)
+
+
+async def open_call(session: AsyncSession, caller: Caller, call: Call) -> ToolCall:
+    """Return the record of a call that is to be carried out, or that was; refuse it once the run has ended."""
+    revision = await next_revision(session, caller.user_id)
+    await require_executed(session, caller, call.run_id)
+    row = await _find(session, caller, call)
+    if row is None:
+        row = ToolCall(
+            user_id=caller.user_id,
+            run_id=call.run_id,
+            call_id=call.call_id,
+            position=await count_calls(session, caller, call.run_id),
+            name=call.name,
+            arguments=call.arguments,
+            status=ToolCallStatus.RUNNING,
+            revision=revision,
+        )
+        session.add(row)
+        await session.flush()
+    return row
+
+
+def has_ended(row: ToolCall) -> bool:
+    """Tell whether a call was carried out before, or never will be."""
+    return row.status in _ENDED
+
+
+async def close_call(
+    session: AsyncSession, caller: Caller, row: ToolCall, result: Any, status: ToolCallStatus = ToolCallStatus.COMPLETED
+) -> None:
+    """Record what a call came to, in the transaction that also holds what it changed."""
+    row.revision = await next_revision(session, caller.user_id)
+    row.result, row.status = result, status
+    # A tool that found nothing to change has still been called.
+    keep_changes(session)
+    await session.flush()
+
+
+async def calls_of_replies(session: AsyncSession, caller: Caller, reply_ids: list[str]) -> dict[str, list[Any]]:
+    """Return the calls that were carried out while each of the replies was written, in their order."""
+    runs = table_of(Run)
+    statement = (
+        select(
+            runs.c.reply_id,
+            _TOOL_CALLS.c.call_id,
+            _TOOL_CALLS.c.name,
+            _TOOL_CALLS.c.arguments,
+            _TOOL_CALLS.c.result,
+            _TOOL_CALLS.c.status,
+        )
+        .join_from(_TOOL_CALLS, runs, (runs.c.user_id == _TOOL_CALLS.c.user_id) & (runs.c.id == _TOOL_CALLS.c.run_id))
+        .where(caller.owns(_TOOL_CALLS), runs.c.reply_id.in_(reply_ids), _TOOL_CALLS.c.status.in_(_ENDED))
+        .order_by(_TOOL_CALLS.c.position)
+    )
+    calls: dict[str, list[Any]] = {reply_id: [] for reply_id in reply_ids}
+    for row in await fetch_all(session, statement):
+        calls[row.reply_id].append(row)
+    return calls
+
+
+async def _find(session: AsyncSession, caller: Caller, call: Call) -> ToolCall | None:
+    known = select(_TOOL_CALLS.c.id).where(
+        caller.owns(_TOOL_CALLS), _TOOL_CALLS.c.run_id == call.run_id, _TOOL_CALLS.c.call_id == call.call_id
+    )
+    rows = await fetch_all(session, known)
+    return await session.get(ToolCall, (caller.user_id, rows[0].id)) if rows else None
