@@ -12,6 +12,8 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.utils.str_converters import to_camel_case
 
+from graph.scalars import Json
+
 Class = TypeVar("Class", bound=type)
 NEEDS: Final = "needs"
 # Which columns each field of a table's type reads; filled as the types are declared.
@@ -50,7 +52,11 @@ def needing(*columns: str, description: str | None = None) -> Any:
 
 
 def _graphql_annotation(annotation: Any) -> Any:
-    """Return the column's type; its enums become GraphQL's on the way."""
+    """Return the column's type; its enums become GraphQL's on the way, and what is kept as JSON is shown as such."""
+    if annotation is Any:
+        return Json | None
+    if get_origin(annotation) is dict:
+        return Json
     for part in get_args(annotation) if get_origin(annotation) in (UnionType, list) else (annotation,):
         if isinstance(part, type) and issubclass(part, StrEnum) and not _is_known(part):
             enum_type(part)

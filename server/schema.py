@@ -17,7 +17,7 @@ from strawberry.schema.name_converter import NameConverter
 from strawberry.tools import merge_types
 
 from graph.descriptions import describe
-from graph.scalars import DATE_TIME
+from graph.scalars import DATE_TIME, JSON, Json
 from resolvers.conversation import ConversationMutation, ConversationQuery
 from resolvers.message import MessageMutation, MessageSubscription
 from resolvers.node import NodeQuery
@@ -42,7 +42,7 @@ class _Names(NameConverter):
 
 def make_schema() -> strawberry.Schema:
     """Return the schema of the API."""
-    config = StrawberryConfig(name_converter=_Names(), scalar_map={datetime: DATE_TIME})
+    config = StrawberryConfig(name_converter=_Names(), scalar_map={datetime: DATE_TIME, Json: JSON})
     schema = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, config=config)
     _tidy(core_schema(schema))
     describe(core_schema(schema))
