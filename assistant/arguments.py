@@ -1,0 +1,167 @@
+"""What the tools take: the models that read it say to a language model what it means."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final, TypeVar
+
+import orjson
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+
+from core.errors import BadUserInputError
+from core.moment import read_moment
+from core.text import is_storable
+from models import TaskPriority
+
+Arguments = TypeVar("Arguments", bound=BaseModel)
+
+MOST_LISTED: Final = 50
+_MOST_BYTES: Final = 200_000
+_MOST_NAMES: Final = 50
+_ABSENT: Final[Any] = None
+
+
+class ListOrder(StrEnum):
+    """What a list of tasks can be ordered by."""
+
+    CREATED_AT = "CREATED_AT"
+    DUE_AT = "DUE_AT"
+    PRIORITY = "PRIORITY"
+    TITLE = "TITLE"
+
+
+def _storable(text: str) -> str:
+    if not is_storable(text):
+        raise ValueError("it contains a NUL character or a lone surrogate; remove it")
+    return text
+
+
+def _choice(members: type[StrEnum]) -> WithJsonSchema:
+    """Return the schema of an enum where it stands, for some models follow no reference to another place."""
+    return WithJsonSchema({"type": "string", "enum": [member.value for member in members]})
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Priority = Annotated[TaskPriority, _choice(TaskPriority)]
+Order = Annotated[ListOrder, _choice(ListOrder)]
+Moment = Annotated[
+    datetime, BeforeValidator(read_moment), WithJsonSchema({"type": "string", "format": "date-time"}, mode="validation")
+]
+Tags = Annotated[list[Text], Field(max_length=20)]
+_MOMENT: Final = "RFC 3339 with an offset, such as 2026-01-31T18:00:00+01:00"
+
+
+class _Arguments(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ListTasks(_Arguments):
+    """Which tasks to list."""
+
+    completed: bool | None = Field(None, description="true: those that are done; false: those that are open")
+    priority: Priority | None = Field(None, description="those of this priority")
+    tags: Tags | None = Field(None, description="those that have all of these tags")
+    due_after: Moment | None = Field(None, description=f"those due at this moment or later; {_MOMENT}")
+    due_before: Moment | None = Field(None, description=f"those due before this moment; {_MOMENT}")
+    order: Order = Field(
+        ListOrder.CREATED_AT,
+        description="the oldest, the soonest due, the highest priority or the first of the alphabet comes first",
+    )
+    limit: int = Field(20, ge=1, le=MOST_LISTED, description="how many at most")
+
+
+class Search(_Arguments):
+    """What to search for."""
+
+    query: Text = Field(
+        max_length=1_000, description="words of titles or descriptions, or their beginnings; all of them must be there"
+    )
+    limit: int = Field(20, ge=1, le=MOST_LISTED, description="how many at most")
+
+
+class AddTask(_Arguments):
+    """What a task is made from."""
+
+    title: Text = Field(description="what is to be done, 1 to 500 characters")
+    description: Text | None = Field(None, description="more about it, up to 10,000 characters")
+    priority: Priority = Field(TaskPriority.MEDIUM, description="how much it matters")
+    due_at: Moment | None = Field(None, description=f"when it is due; {_MOMENT}")
+    tags: Tags = Field(default_factory=list, description="up to 20 labels of 50 characters, without #")
+    parent_id: Text | None = Field(None, description="the id of the task that it is a part of")
+
+
+class UpdateTask(_Arguments):
+    """A task and its changes: what is left out stays."""
+
+    task_id: Text = Field(description="the id of the task to change")
+    title: Text = Field(_ABSENT, description="what is to be done, 1 to 500 characters")
+    description: Text | None = Field(None, description="more about it; null takes it away")
+    priority: Priority = Field(_ABSENT, description="how much it matters")
+    due_at: Moment | None = Field(None, description=f"when it is due; {_MOMENT}; null takes it away")
+    tags: Tags = Field(_ABSENT, description="all its labels, in place of the old ones")
+    parent_id: Text | None = Field(
+        None, description="the id of the task that it is a part of; null makes it stand by itself"
+    )
+
+
+class OneTask(_Arguments):
+    """Names one task."""
+
+    task_id: Text = Field(description="the id of the task, as list_tasks or search returned it")
+
+
+def json_schema(arguments: type[BaseModel]) -> dict[str, Any]:
+    """Return what is told to a language model: no titles, which repeat the names, and no defaults that say nothing."""
+    schema = arguments.model_json_schema()
+    properties = {
+        name: {key: value for key, value in given.items() if key != "title" and not (key == "default" and not value)}
+        for name, given in schema["properties"].items()
+    }
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": schema.get("required", []),
+        "additionalProperties": False,
+    }
+
+
+def read_object(raw: str | bytes | Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return arguments as a model writes them, or refuse what is no object; nothing at all is an empty one."""
+    if isinstance(raw, Mapping):
+        return raw
+    if len(raw) > _MOST_BYTES:
+        raise BadUserInputError(f"The arguments are longer than {_MOST_BYTES:,} bytes; send less.")
+    try:
+        value = orjson.loads(raw or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise BadUserInputError(f"The arguments are not valid JSON ({error.msg}); send one JSON object.") from None
+    if not isinstance(value, dict):
+        raise BadUserInputError("The arguments must be one JSON object.")
+    return value
+
+
+def read_model(name: str, arguments: type[Arguments], raw: str | bytes | Mapping[str, Any]) -> Arguments:
+    """Return the arguments of a tool, or say in a sentence what is wrong with the first that is wrong."""
+    given = read_object(raw)
+    if len(given) > _MOST_NAMES:
+        raise BadUserInputError(f"{name} does not take {len(given)} arguments; {_known(arguments)}")
+    try:
+        return arguments.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+    except RecursionError:
+        raise BadUserInputError(f"The arguments of {name} are nested too deep; {_known(arguments)}") from None
+    argument = str(first["loc"][0]) if first["loc"] else name
+    if first["type"] == "extra_forbidden":
+        message = f"{name} has no argument {argument[:60]!r}; {_known(arguments)}"
+    elif first["type"] == "missing":
+        message = f"{name} needs the argument {argument}."
+    elif first["input"] is None:
+        message = f"{argument} cannot be null; leave it out."
+    else:
+        message = f"{argument} is wrong: {first['msg'].removeprefix('Value error, ').rstrip('.')}."
+    raise BadUserInputError(message, path=(argument,) if argument in arguments.model_fields else None)
+
+
+def _known(arguments: type[BaseModel]) -> str:
+    return f"its arguments are {', '.join(arguments.model_fields)}."

@@ -1,0 +1,21 @@
+"""Moments as text: RFC 3339 with an offset, the same on every door."""
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+# Python takes 24:00 and offsets of 60 minutes in some of its versions.
+_TIME: Final = r"(?:[01]\d|2[0-3]):[0-5]\d"
+_RFC_3339: Final = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt ]{_TIME}:\d\d(\.\d+)?([Zz]|[+-]{_TIME})", re.ASCII)
+
+
+def read_moment(value: object) -> datetime:
+    """Return the moment in UTC; raise ValueError, saying how to write it, where it is none."""
+    if isinstance(value, str) and _RFC_3339.fullmatch(value):
+        try:
+            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+    raise ValueError(
+        f"{str(value)[:60]!r} is no moment; write it as RFC 3339 with an offset, such as 2026-01-31T09:00:00Z."
+    )
