@@ -23,6 +23,8 @@ class Live:
 
     def __init__(self, database: Database, settings: Settings, observe: Callable[[WakeUp], None]) -> None:
         self.hub = Hub(observe)
+        # By message: woken when more of a reply has been kept.
+        self.replies = Hub(observe)
         self._database = database
         self._settings = settings
         self._signals = Signals()

@@ -64,6 +64,13 @@ async def close_call(
     await session.flush()
 
 
+async def decisions_of(session: AsyncSession, caller: Caller, run_id: str) -> dict[str, bool]:
+    """Tell of each of a run's calls, by the model's name for it, whether it may be carried out."""
+    calls = select(_TOOL_CALLS.c.call_id, _TOOL_CALLS.c.status)
+    rows = await fetch_all(session, calls.where(caller.owns(_TOOL_CALLS), _TOOL_CALLS.c.run_id == run_id))
+    return {row.call_id: row.status is not ToolCallStatus.REJECTED for row in rows}
+
+
 async def calls_of_replies(session: AsyncSession, caller: Caller, reply_ids: list[str]) -> dict[str, list[Any]]:
     """Return the calls that were carried out while each of the replies was written, in their order."""
     runs = table_of(Run)

@@ -1,0 +1,186 @@
+"""The assistant of one process: begins runs, executes them apart from requests, and notices which have died."""
+
+import asyncio
+import importlib
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from assistant.failures import DIED
+from assistant.language_model import LanguageModel
+from core.database import Database
+from core.errors import TasktalkError
+from core.settings import Settings
+from live.live import Live
+from models import Run, RunStatus
+from services import run as runs
+from services.caller import Caller
+from services.lookup import require
+from services.run import Answering, Question, Terms
+from services.run_progress import RunKey, expired_runs, fail_expired, renew_leases
+
+if TYPE_CHECKING:
+    from assistant.execution import Execution
+
+Result = TypeVar("Result")
+
+# How soon it is noticed that a run was cancelled in another process.
+_LOOK_EVERY_S: Final = 0.5
+_SWEEPS_PER_LEASE: Final = 4
+
+_log = logging.getLogger(__name__)
+
+
+class Assistant:
+    """Answers messages; a run goes on when whoever began it has left."""
+
+    def __init__(self, database: Database, settings: Settings, live: Live) -> None:
+        self._database = database
+        self._settings = settings
+        self._live = live
+        self._model = LanguageModel(settings)
+        self._lease = timedelta(seconds=settings.run_lease_s)
+        self._slots = asyncio.Semaphore(settings.assistant_max_runs)
+        self._executions: dict[RunKey, Execution] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self) -> None:
+        """Begin to give signs of life for this process's runs, and to look for those that have died."""
+        self._spawn(_forever(self._look, _LOOK_EVERY_S))
+        self._spawn(_forever(self._sweep, self._settings.run_lease_s / _SWEEPS_PER_LEASE))
+        self._spawn(_load())
+
+    async def close(self) -> None:
+        """Stop; runs that are not over by now fail, and say so."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._model.close()
+
+    async def ask(self, caller: Caller, question: Question) -> Answering:
+        """Store a message and begin to answer it."""
+        return await self._begin(caller, partial(runs.begin_run, caller=caller, question=question))
+
+    async def ask_again(self, caller: Caller, message_id: str) -> Answering:
+        """Begin to answer a message anew."""
+        return await self._begin(caller, partial(runs.begin_again, caller=caller, message_id=message_id))
+
+    async def cancel(self, caller: Caller, run_id: str) -> Run:
+        """End a run; in another process it stops within a second, and can change nothing from now on."""
+        run = await self._database.write(partial(runs.cancel_run, caller=caller, run_id=run_id))
+        if (execution := self._executions.get((caller.user_id, run.id))) is not None:
+            execution.stop()
+        return run
+
+    async def resolve(self, caller: Caller, tool_call_id: str, *, approve: bool) -> Run:
+        """Approve or reject a tool call, and go on where none is left to decide on."""
+
+        async def resolve() -> Run:
+            run = await self._database.write(
+                partial(
+                    runs.resolve_tool_call,
+                    caller=caller,
+                    tool_call_id=tool_call_id,
+                    approve=approve,
+                    lease=self._lease,
+                )
+            )
+            if run.status is RunStatus.RUNNING:
+                self._launch(caller.user_id, run.id)
+            return run
+
+        return await self._whatever_happens(resolve())
+
+    async def settled(self, caller: Caller, run_id: str) -> Run:
+        """Return a run once it has ended or waits for approval, whichever process executes it."""
+        with self._live.hub.waiting(caller.user_id) as waiter:
+            while True:
+                async with self._database.read() as session:
+                    run = await require(session, caller, Run, run_id, ("input", "id"))
+                if run.status not in {RunStatus.QUEUED, RunStatus.RUNNING}:
+                    return run
+                await waiter.wait()
+
+    async def _begin(self, caller: Caller, begin: partial[Coroutine[Any, Any, Answering]]) -> Answering:
+        terms = Terms(
+            self._model.name,
+            self._lease,
+            self._settings.assistant_daily_tokens,
+            begins_at_once=not self._slots.locked(),
+        )
+
+        async def begin_and_launch() -> Answering:
+            answering = await self._database.write(partial(begin, terms=terms))
+            if answering.is_new:
+                self._launch(caller.user_id, answering.run.id)
+            return answering
+
+        return await self._whatever_happens(begin_and_launch())
+
+    async def _whatever_happens(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Do what must not stop half-way when the client leaves."""
+        return await asyncio.shield(self._spawn(work))
+
+    def _launch(self, user_id: str, run_id: str) -> None:
+        self._spawn(self._execute((user_id, run_id)))
+
+    async def _execute(self, key: RunKey) -> None:
+        user_id, run_id = key
+        execution_module = await _load()
+        around = execution_module.Surroundings(self._database, self._settings, self._live.replies, self._model)
+        # A run goes on when the token of whoever began it has expired.
+        caller = Caller(user_id, None, is_admin=False, expires_at=datetime.max.replace(tzinfo=UTC))
+        execution = execution_module.Execution(around, caller, run_id)
+        self._executions[key] = execution
+        try:
+            await execution.run(self._slots)
+        finally:
+            # One that was paused may have gone on in the meantime.
+            if self._executions.get(key) is execution:
+                del self._executions[key]
+
+    async def _look(self) -> None:
+        """Give a sign of life for the runs, and stop those that have ended elsewhere."""
+        if not self._executions:
+            return
+        looked_for = dict(self._executions)
+        alive = await self._database.write(partial(renew_leases, runs=list(looked_for), lease=self._lease))
+        for key, execution in looked_for.items():
+            if key not in alive:
+                execution.stop()
+
+    async def _sweep(self) -> None:
+        async with self._database.read() as session:
+            expired = await expired_runs(session)
+        for row in expired:
+            owner = Caller(row.user_id, None, is_admin=False, expires_at=datetime.max.replace(tzinfo=UTC))
+            await self._database.write(partial(fail_expired, caller=owner, run_id=row.id, error=DIED))
+
+    def _spawn(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+async def _forever(step: Callable[[], Awaitable[None]], every_s: float) -> None:
+    is_failing = False
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            await step()
+            is_failing = False
+        except Exception as error:  # noqa: BLE001 - the next look may find the database again
+            # Told once, not twice a second.
+            if not is_failing:
+                _log.warning(
+                    "The runs cannot be looked after: %s", error, exc_info=not isinstance(error, TasktalkError)
+                )
+            is_failing = True
+
+
+async def _load() -> Any:
+    """Load the SDK, which takes a second or two, beside everything else."""
+    return await asyncio.to_thread(importlib.import_module, "assistant.execution")

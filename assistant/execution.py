@@ -1,0 +1,170 @@
+"""Executes one run: the agent talks with its model and tools, its reply is kept, its end recorded."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import orjson
+from agents.result import RunResultStreaming
+
+from assistant.agent import Talk
+from assistant.failures import RESTARTED, describe
+from assistant.history import MOST_MESSAGES, history
+from assistant.instructions import instructions
+from assistant.language_model import LanguageModel
+from assistant.reply_writer import ReplyWriter
+from assistant.toolbox import Toolbox, awaited_calls
+from core.clock import utc_now
+from core.database import Database
+from core.errors import UnauthenticatedError, UnavailableError
+from core.settings import Settings
+from live.hub import Hub
+from models import Message, Run, RunStatus
+from services import run_progress
+from services.caller import Caller
+from services.dialogue import read_dialogue
+from services.run_progress import Outcome, Pause, Progress, RunEndedError, Tokens
+from services.tool_call import decisions_of
+
+_RETRY_S: Final = 0.5
+_RETRIES: Final = 20
+_SILENT: Final = "Done."
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every run of this process is executed with."""
+
+    database: Database
+    settings: Settings
+    replies: Hub
+    model: LanguageModel
+
+
+class Execution:
+    """A run in this process, from where it stands to its end or its next pause."""
+
+    def __init__(self, around: Surroundings, caller: Caller, run_id: str) -> None:
+        self._around = around
+        self._caller = caller
+        self._run_id = run_id
+        self._task: asyncio.Task[Any] | None = None
+        self._has_ended = False
+        self._text = ""
+        self._stream: RunResultStreaming | None = None
+        self._counted = Tokens()
+
+    def stop(self) -> None:
+        """Hear that the run has ended elsewhere: nothing more of it is to be done or kept."""
+        self._has_ended = True
+        if self._task is not None:
+            self._task.cancel()
+
+    async def run(self, slots: asyncio.Semaphore) -> None:
+        """Execute; whatever happens, the run's end is recorded, unless it was elsewhere."""
+        self._task = asyncio.current_task()
+        try:
+            async with slots:
+                if not self._has_ended:
+                    async with asyncio.timeout(self._around.settings.assistant_timeout_s):
+                        await self._execute()
+        except asyncio.CancelledError:
+            if not self._has_ended:
+                await self._finish(Outcome(RunStatus.FAILED, RESTARTED))
+                raise
+        except RunEndedError:
+            self._has_ended = True
+        except Exception as error:  # noqa: BLE001 - of every failure people get a sentence, and the log the rest
+            if not self._has_ended:
+                _log.warning("Run %s failed", self._run_id, exc_info=error)
+                await self._finish(Outcome(RunStatus.FAILED, describe(error)))
+        if self._has_ended:
+            await self._count_rest()
+
+    async def _execute(self) -> None:
+        run = await self._around.database.write(
+            partial(run_progress.begin_running, caller=self._caller, run_id=self._run_id)
+        )
+        writer = ReplyWriter(self._around.database, self._around.replies, self._caller, run.reply_id, self.stop)
+        toolbox = Toolbox(self._around.database, self._caller, run.id, self.stop)
+        text = instructions(utc_now(), run.time_zone)
+        talk = Talk(self._around.model.make(run.time_zone), text, toolbox.tools())
+        self._stream = stream = await self._begin(run, talk, writer)
+        writing = asyncio.create_task(writer.keep_writing())
+        try:
+            async for event in stream.stream_events():
+                if event.type == "raw_response_event":
+                    _write(writer, event.data)
+        finally:
+            self._text = writer.text
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+        if stream.interruptions:
+            state = orjson.dumps(stream.to_state().to_json()).decode()
+            await self._record(
+                run_progress.pause_run, pause=Pause(state, awaited_calls(self._caller, run.id, stream.interruptions))
+            )
+        else:
+            self._text = self._text or _SILENT
+            await self._finish(Outcome(RunStatus.COMPLETED))
+
+    async def _begin(self, run: Run, talk: Talk, writer: ReplyWriter) -> RunResultStreaming:
+        async with self._around.database.read() as session:
+            if run.state is None:
+                dialogue = await read_dialogue(session, self._caller, run, MOST_MESSAGES)
+                return talk.begin(history(dialogue, self._around.settings.assistant_history_tokens))
+            approved = await decisions_of(session, self._caller, run.id)
+            reply = await session.get_one(Message, (self._caller.user_id, run.reply_id))
+        writer.resume(reply.content)
+        self._stream = await talk.resume(orjson.loads(run.state), approved)
+        self._counted = self._used()
+        return self._stream
+
+    async def _finish(self, outcome: Outcome) -> None:
+        await self._record(run_progress.finish_run, outcome=outcome)
+
+    async def _record(self, step: Any, **details: Any) -> None:
+        """Tell the database how far the run is; while it is away, try again, for as long as that makes sense."""
+        progress = Progress(self._text, self._uncounted())
+        work = partial(step, caller=self._caller, run_id=self._run_id, progress=progress, **details)
+        await self._patiently(work)
+        self._counted = self._used()
+
+    async def _count_rest(self) -> None:
+        tokens = self._uncounted()
+        if tokens != Tokens():
+            work = partial(run_progress.count_tokens, caller=self._caller, run_id=self._run_id, tokens=tokens)
+            await self._patiently(work)
+
+    async def _patiently(self, work: Any) -> None:
+        for _ in range(_RETRIES):
+            try:
+                await self._around.database.write(work)
+            except UnavailableError as error:
+                _log.warning("Run %s could not be recorded just now: %s", self._run_id, error)
+                await asyncio.sleep(_RETRY_S)
+            except (RunEndedError, UnauthenticatedError):
+                return
+            else:
+                return
+
+    def _used(self) -> Tokens:
+        if self._stream is None:
+            return Tokens()
+        usage = self._stream.context_wrapper.usage
+        return Tokens(usage.input_tokens, usage.output_tokens)
+
+    def _uncounted(self) -> Tokens:
+        used = self._used()
+        return Tokens(used.read - self._counted.read, used.written - self._counted.written)
+
+
+def _write(writer: ReplyWriter, event: Any) -> None:
+    if event.type == "response.output_text.delta":
+        writer.add(event.delta)
+    elif event.type == "response.output_item.added" and event.item.type == "message":
+        writer.begin_paragraph()

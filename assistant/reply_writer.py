@@ -1,0 +1,82 @@
+"""Keeps a reply's text while it is written: nobody is shown what is not in the database."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from core.database import Database
+from core.errors import UnavailableError
+from live.hub import Hub, WakeUp
+from services.caller import Caller
+from services.run_progress import RunEndedError, write_reply
+
+MOST_REPLY_LENGTH: Final = 100_000
+_KEEP_EVERY_S: Final = 0.1
+_PARAGRAPH: Final = "\n\n"
+_UNSTORABLE: Final = {0: "\N{REPLACEMENT CHARACTER}"} | dict.fromkeys(
+    range(0xD800, 0xE000), "\N{REPLACEMENT CHARACTER}"
+)
+
+_log = logging.getLogger(__name__)
+
+
+class ReplyTooLongError(Exception):
+    """The reply has become longer than a message can be."""
+
+
+class ReplyWriter:
+    """Collects a reply's text and stores it ten times a second; calls `on_end` where the run has ended elsewhere."""
+
+    def __init__(
+        self, database: Database, replies: Hub, caller: Caller, reply_id: str, on_end: Callable[[], None]
+    ) -> None:
+        self.text = ""
+        self._database = database
+        self._replies = replies
+        self._caller = caller
+        self._reply_id = reply_id
+        self._on_end = on_end
+        self._kept = ""
+        self._has_more = asyncio.Event()
+
+    def resume(self, text: str) -> None:
+        """Go on behind what was kept before."""
+        self.text = self._kept = text
+
+    def add(self, delta: str) -> None:
+        """Take the next piece of the text."""
+        self.text += delta.translate(_UNSTORABLE)
+        if len(self.text) > MOST_REPLY_LENGTH:
+            self.text = self.text[:MOST_REPLY_LENGTH]
+            raise ReplyTooLongError
+        self._has_more.set()
+
+    def begin_paragraph(self) -> None:
+        """Set what comes apart from what was written before a tool was called."""
+        if self.text and not self.text.endswith(_PARAGRAPH):
+            self.add(_PARAGRAPH)
+
+    async def keep_writing(self) -> None:
+        """Store what has come, until cancelled."""
+        while True:
+            await self._has_more.wait()
+            self._has_more.clear()
+            try:
+                await self._keep()
+            except RunEndedError:
+                self._on_end()
+                return
+            except UnavailableError as error:
+                _log.warning("A reply's text could not be kept just now: %s", error)
+                self._has_more.set()
+            await asyncio.sleep(_KEEP_EVERY_S)
+
+    async def _keep(self) -> None:
+        text = self.text
+        if text == self._kept:
+            return
+        await self._database.write(partial(write_reply, caller=self._caller, reply_id=self._reply_id, text=text))
+        self._kept = text
+        self._replies.wake({self._reply_id: len(text)}, WakeUp.LOCAL)

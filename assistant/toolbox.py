@@ -1,0 +1,128 @@
+"""The tools as the agent is given them: each call is carried out once, and recorded with what it changed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import orjson
+from agents import FunctionTool, RunContextWrapper
+from agents.tool_context import ToolContext
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from assistant.instructions import fence
+from assistant.tools import TOOLS, Tool, read_arguments
+from core.database import Database
+from core.errors import BadUserInputError, TasktalkError, UnavailableError
+from models import ToolCall, ToolCallStatus
+from services.caller import Actor, Caller
+from services.run_progress import RunEndedError
+from services.tool_call import Call, close_call, has_ended, open_call
+
+_MOST_CALL_ID_LENGTH: Final = 200
+
+
+class Toolbox:
+    """The caller's tools within one run; calls `on_end` where the run has ended elsewhere."""
+
+    def __init__(self, database: Database, caller: Caller, run_id: str, on_end: Callable[[], None]) -> None:
+        self._database = database
+        self._caller = caller
+        self._run_id = run_id
+        self._on_end = on_end
+
+    def tools(self) -> list[Any]:
+        """Return the tools for the agent."""
+        return [self._function_tool(tool) for tool in TOOLS]
+
+    def _function_tool(self, tool: Tool) -> FunctionTool:
+        async def invoke(context: ToolContext[Any], arguments: str) -> str:
+            try:
+                result = await self._call(tool, context.tool_call_id, arguments)
+            except RunEndedError:
+                self._on_end()
+                raise
+            return fence(orjson.dumps(result).decode())
+
+        async def asks(_context: RunContextWrapper[Any], arguments: dict[str, Any], _call_id: str) -> bool:
+            return _reads(tool, arguments)
+
+        return FunctionTool(
+            name=tool.name,
+            description=tool.description,
+            params_json_schema=tool.schema,
+            on_invoke_tool=invoke,
+            strict_json_schema=False,
+            needs_approval=asks if tool.needs_approval else False,
+        )
+
+    async def _call(self, tool: Tool, call_id: str, raw: str) -> Any:
+        call = Call(self._run_id, call_id[:_MOST_CALL_ID_LENGTH], tool.name, recorded_arguments(raw))
+        try:
+            arguments = read_arguments(tool, raw)
+            if tool.writes:
+                return await self._database.write(lambda session: self._change(session, tool, call, arguments))
+            async with self._database.read() as session:
+                result = await tool.run(session, self._caller, arguments)
+        except UnavailableError:
+            raise
+        except TasktalkError as error:
+            result = {"error": error.message}
+            return await self._record(call, result, ToolCallStatus.FAILED)
+        return await self._record(call, result, ToolCallStatus.COMPLETED)
+
+    async def _change(self, session: AsyncSession, tool: Tool, call: Call, arguments: Any) -> Any:
+        """Carry the call out, in one transaction with its record; one that was carried out before stays as it is."""
+        row = await open_call(session, self._caller, call)
+        if has_ended(row):
+            return row.result
+        acting = replace(self._caller, actor=Actor(self._run_id, row.id))
+        result = await tool.run(session, acting, arguments)
+        await close_call(session, self._caller, row, result)
+        return result
+
+    async def _record(self, call: Call, result: Any, status: ToolCallStatus) -> Any:
+        async def work(session: AsyncSession) -> Any:
+            row = await open_call(session, self._caller, call)
+            if has_ended(row):
+                return row.result
+            await close_call(session, self._caller, row, result, status)
+            return result
+
+        return await self._database.write(work)
+
+
+def recorded_arguments(raw: str) -> dict[str, Any]:
+    """Return a call's arguments as they are shown to people, whatever the model has written."""
+    try:
+        arguments = orjson.loads(raw or "{}")
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        return {"unreadable": raw.encode(errors="replace").decode()[:1_000]}
+    return arguments
+
+
+def _reads(tool: Tool, arguments: dict[str, Any]) -> bool:
+    """Tell whether a call can be carried out at all: of one that cannot, nobody needs to be asked."""
+    try:
+        read_arguments(tool, arguments)
+    except BadUserInputError:
+        return False
+    return True
+
+
+def awaited_calls(caller: Caller, run_id: str, interruptions: Sequence[Any]) -> list[ToolCall]:
+    """Return the records of the calls that a run stopped at."""
+    return [
+        ToolCall(
+            user_id=caller.user_id,
+            run_id=run_id,
+            call_id=item.call_id[:_MOST_CALL_ID_LENGTH],
+            position=0,
+            name=item.tool_name,
+            arguments=recorded_arguments(item.arguments),
+            status=ToolCallStatus.AWAITING_APPROVAL,
+            revision=0,
+        )
+        for item in interruptions
+    ]
