@@ -8,6 +8,7 @@ import strawberry
 from sqlmodel.ext.asyncio.session import AsyncSession
 from strawberry.dataloader import DataLoader
 
+from assistant.assistant import Assistant
 from core.database import Database
 from core.errors import UnauthenticatedError
 from core.passwords import Passwords
@@ -38,6 +39,7 @@ class Runtime:
     authenticator: Authenticator
     accounts: Accounts
     live: Live
+    assistant: Assistant
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from assistant.assistant import Assistant
 from core.database import Database
 from core.passwords import Passwords
 from core.settings import Settings, load_settings
@@ -138,7 +139,8 @@ def _make_runtime(settings: Settings, metrics: Metrics) -> Runtime:
     passwords = Passwords()
     accounts = Accounts(database, settings, passwords, authenticator, SignInLimit(settings))
     live = Live(database, settings, metrics.streams.count_wake_up)
-    return Runtime(settings, database, passwords, authenticator, accounts, live)
+    assistant = Assistant(database, settings, live)
+    return Runtime(settings, database, passwords, authenticator, accounts, live, assistant)
 
 
 def _lifespan(
@@ -147,6 +149,7 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         runtime.live.start()
+        runtime.assistant.start()
         tasks = [
             asyncio.create_task(streaming.presence.watch()),
             asyncio.create_task(keep_house(runtime.database, runtime.settings)),
@@ -159,6 +162,7 @@ def _lifespan(
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await streaming.finish()
+            await runtime.assistant.close()
             await runtime.live.close()
             await runtime.accounts.close()
             await runtime.authenticator.close()
