@@ -1,7 +1,7 @@
 """Scalars that GraphQL does not bring."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NewType
 
 import strawberry
 from graphql import GraphQLError
@@ -22,4 +22,14 @@ DATE_TIME: Final = strawberry.scalar(
     specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
     serialize=datetime.isoformat,
     parse_value=_read_moment,
+)
+
+# What stands for it in annotations; the schema puts the scalar in its place.
+Json = NewType("Json", object)
+JSON: Final = strawberry.scalar(
+    name="JSON",
+    description="Any JSON value.",
+    specified_by_url="https://ecma-international.org/publications-and-standards/standards/ecma-404/",
+    serialize=lambda value: value,
+    parse_value=lambda value: value,
 )
