@@ -16,13 +16,25 @@ class HasColumns(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts for a user: a run of the assistant, by one of its tool calls."""
+
+    run_id: str
+    tool_call_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated user; `session_id` is None where Better Auth keeps the session."""
+    """An authenticated user; `session_id` is None where Better Auth keeps the session.
+
+    `actor` is None where the person acts.
+    """
 
     user_id: str
     session_id: str | None
     is_admin: bool
     expires_at: datetime
+    actor: Actor | None = None
 
     def owns(self, table: HasColumns) -> ColumnElement[bool]:
         """Return the condition that every statement on a user's rows carries."""
