@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 LOCK := requirements-dev.lock
 PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps
-WEB_SOURCES := $(wildcard web/*.json web/*.html web/*.ts web/src/*)
+WEB_SOURCES := $(wildcard web/*.json web/*.html web/*.ts web/src/* web/docs/*)
 DEPENDENCIES := $(VENV)/.dependencies
 INSTALLED := $(VENV)/.installed
 WEB_TRIED := $(VENV)/.web-tried
@@ -75,14 +75,14 @@ venv:
 # Once for each state of the sources, built or not: a machine without network should not try at each start.
 $(WEB_TRIED): $(WEB_SOURCES) | $(INSTALLED)
 	@if ! command -v npm >/dev/null; then \
-		echo "npm was not found: GraphiQL will load from a CDN."; \
+		echo "npm was not found: GraphiQL and /docs will load from a CDN."; \
 	else \
-		$(MAKE) --no-print-directory web || echo "GraphiQL could not be built and will load from a CDN; 'make web' tries again."; \
+		$(MAKE) --no-print-directory web || echo "The pages could not be built and will load from a CDN; 'make web' tries again."; \
 		touch $@; \
 	fi
 
-web: ## build GraphiQL's page into web/dist
-	@echo "Building GraphiQL ..."
+web: ## build the pages, GraphiQL and /docs, into web/dist
+	@echo "Building GraphiQL and /docs ..."
 	@cd web && npm ci --silent --no-audit --no-fund --fetch-retries=1 && npm run --silent build -- --logLevel warn
 
 pictures: $(INSTALLED) $(WEB_TRIED) ## take the pictures of the documentation anew
