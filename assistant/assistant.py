@@ -29,6 +29,7 @@ Result = TypeVar("Result")
 # How soon it is noticed that a run was cancelled in another process.
 _LOOK_EVERY_S: Final = 0.5
 _SWEEPS_PER_LEASE: Final = 4
+_LOAD_AFTER_S: Final = 3.0
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Assistant:
         """Begin to give signs of life for this process's runs, and to look for those that have died."""
         self._spawn(_forever(self._look, _LOOK_EVERY_S))
         self._spawn(_forever(self._sweep, self._settings.run_lease_s / _SWEEPS_PER_LEASE))
-        self._spawn(_load())
+        self._spawn(_load_later())
 
     async def close(self) -> None:
         """Stop; runs that are not over by now fail, and say so."""
@@ -179,6 +180,12 @@ async def _forever(step: Callable[[], Awaitable[None]], every_s: float) -> None:
                     "The runs cannot be looked after: %s", error, exc_info=not isinstance(error, TasktalkError)
                 )
             is_failing = True
+
+
+async def _load_later() -> None:
+    """Load what the first run needs before anyone asks, but not while the server starts."""
+    await asyncio.sleep(_LOAD_AFTER_S)
+    await _load()
 
 
 async def _load() -> Any:

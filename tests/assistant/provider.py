@@ -1,0 +1,122 @@
+"""A small server that speaks the provider's streaming protocol from a script."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from tests.servers import serve
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Says something, piece by piece."""
+
+    pieces: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class UseTool:
+    """Calls a tool."""
+
+    name: str
+    arguments: dict[str, Any] | str
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Answers with an HTTP error."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Says nothing more, until the test lets it go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Breaks the connection off."""
+
+
+Step = Text | UseTool | Refuse | Stall | Cut
+
+
+@dataclass
+class Provider:
+    """What the script says, one answer for each request, and what was asked."""
+
+    url: str = ""
+    answers: list[Sequence[Step]] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def script(self, *answers: Sequence[Step]) -> None:
+        """Say what the next answers are."""
+        self.answers += answers
+
+    async def complete(self, request: Request) -> Response:
+        """Answer a request for a completion."""
+        self.requests.append(json.loads(await request.body()))
+        steps = self.answers.pop(0)
+        if isinstance(steps[0], Refuse):
+            return JSONResponse({"error": {"message": "scripted", "type": "scripted"}}, steps[0].status)
+        return StreamingResponse(self._stream(steps), media_type="text/event-stream")
+
+    async def _stream(self, steps: Sequence[Step]) -> AsyncIterator[str]:
+        calls = 0
+        for step in steps:
+            match step:
+                case Text(pieces):
+                    for piece in pieces:
+                        yield _chunk({"content": piece})
+                case UseTool(name, arguments, call_id):
+                    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+                    call = {"index": calls, "id": call_id, "type": "function"}
+                    yield _chunk({"tool_calls": [call | {"function": {"name": name, "arguments": ""}}]})
+                    # In two halves, as providers send them.
+                    for half in (text[: len(text) // 2], text[len(text) // 2 :]):
+                        yield _chunk({"tool_calls": [{"index": calls, "function": {"arguments": half}}]})
+                    calls += 1
+                case Stall():
+                    await self.go_on.wait()
+                case Cut():
+                    raise ConnectionResetError("scripted")
+                case Refuse():
+                    raise AssertionError("an answer that has begun cannot be refused")
+        yield _chunk({}, finish_reason="tool_calls" if calls else "stop")
+        usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+        yield _event({"choices": [], "usage": usage})
+        yield "data: [DONE]\n\n"
+
+
+def _chunk(delta: dict[str, Any], finish_reason: str | None = None) -> str:
+    return _event({"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]})
+
+
+def _event(content: dict[str, Any]) -> str:
+    whole = {"id": "scripted", "object": "chat.completion.chunk", "created": 0, "model": "scripted"} | content
+    return f"data: {json.dumps(whole)}\n\n"
+
+
+@asynccontextmanager
+async def serve_provider() -> AsyncIterator[Provider]:
+    """Serve a provider with an empty script."""
+    provider = Provider()
+    app = FastAPI()
+    app.router.routes.append(Route("/v1/chat/completions", provider.complete, methods=["POST"]))
+    async with serve(app) as server:
+        provider.url = f"{server.url}/v1"
+        try:
+            yield provider
+        finally:
+            provider.go_on.set()
