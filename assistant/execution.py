@@ -14,8 +14,10 @@ from assistant.failures import RESTARTED, describe
 from assistant.history import MOST_MESSAGES, history
 from assistant.instructions import instructions
 from assistant.language_model import LanguageModel
+from assistant.remote_tools import remote_tools
 from assistant.reply_writer import ReplyWriter
 from assistant.toolbox import Toolbox, awaited_calls
+from assistant.tools import TOOLS_BY_NAME
 from core.clock import utc_now
 from core.database import Database
 from core.errors import UnauthenticatedError, UnavailableError
@@ -86,14 +88,24 @@ class Execution:
             await self._count_rest()
 
     async def _execute(self) -> None:
-        run = await self._around.database.write(
-            partial(run_progress.begin_running, caller=self._caller, run_id=self._run_id)
-        )
-        writer = ReplyWriter(self._around.database, self._around.replies, self._caller, run.reply_id, self.stop)
-        toolbox = Toolbox(self._around.database, self._caller, run.id, self.stop)
-        text = instructions(utc_now(), run.time_zone)
-        talk = Talk(self._around.model.make(run.time_zone), text, toolbox.tools())
-        self._stream = stream = await self._begin(run, talk, writer)
+        around = self._around
+        run = await around.database.write(partial(run_progress.begin_running, caller=self._caller, run_id=self._run_id))
+        writer = ReplyWriter(around.database, around.replies, self._caller, run.reply_id, self.stop)
+        async with remote_tools(around.settings.mcp_server_url, TOOLS_BY_NAME) as remote:
+            toolbox = Toolbox(around.database, self._caller, run.id, self.stop, remote)
+            text = instructions(utc_now(), run.time_zone)
+            talk = Talk(around.model.make(run.time_zone), text, toolbox.tools())
+            self._stream = await self._begin(run, talk, writer)
+            await self._write_down(self._stream, writer)
+        if self._stream.interruptions:
+            state = orjson.dumps(self._stream.to_state().to_json()).decode()
+            calls = awaited_calls(self._caller, run.id, self._stream.interruptions)
+            await self._record(run_progress.pause_run, pause=Pause(state, calls))
+        else:
+            self._text = self._text or _SILENT
+            await self._finish(Outcome(RunStatus.COMPLETED))
+
+    async def _write_down(self, stream: RunResultStreaming, writer: ReplyWriter) -> None:
         writing = asyncio.create_task(writer.keep_writing())
         try:
             async for event in stream.stream_events():
@@ -103,14 +115,6 @@ class Execution:
             self._text = writer.text
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
-        if stream.interruptions:
-            state = orjson.dumps(stream.to_state().to_json()).decode()
-            await self._record(
-                run_progress.pause_run, pause=Pause(state, awaited_calls(self._caller, run.id, stream.interruptions))
-            )
-        else:
-            self._text = self._text or _SILENT
-            await self._finish(Outcome(RunStatus.COMPLETED))
 
     async def _begin(self, run: Run, talk: Talk, writer: ReplyWriter) -> RunResultStreaming:
         async with self._around.database.read() as session:

@@ -1,7 +1,8 @@
 """The tools as the agent is given them: each call is carried out once, and recorded with what it changed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -10,6 +11,7 @@ from agents.tool_context import ToolContext
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from assistant.instructions import fence
+from assistant.remote_tools import RemoteTool
 from assistant.tools import TOOLS, Tool, read_arguments
 from core.database import Database
 from core.errors import BadUserInputError, TasktalkError, UnavailableError
@@ -24,25 +26,25 @@ _MOST_CALL_ID_LENGTH: Final = 200
 class Toolbox:
     """The caller's tools within one run; calls `on_end` where the run has ended elsewhere."""
 
-    def __init__(self, database: Database, caller: Caller, run_id: str, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        caller: Caller,
+        run_id: str,
+        on_end: Callable[[], None],
+        remote: Sequence[RemoteTool] = (),
+    ) -> None:
         self._database = database
         self._caller = caller
         self._run_id = run_id
         self._on_end = on_end
+        self._remote = remote
 
-    def tools(self) -> list[Any]:
+    def tools(self) -> list[FunctionTool]:
         """Return the tools for the agent."""
-        return [self._function_tool(tool) for tool in TOOLS]
+        return [*map(self._own_tool, TOOLS), *map(self._remote_tool, self._remote)]
 
-    def _function_tool(self, tool: Tool) -> FunctionTool:
-        async def invoke(context: ToolContext[Any], arguments: str) -> str:
-            try:
-                result = await self._call(tool, context.tool_call_id, arguments)
-            except RunEndedError:
-                self._on_end()
-                raise
-            return fence(orjson.dumps(result).decode())
-
+    def _own_tool(self, tool: Tool) -> FunctionTool:
         async def asks(_context: RunContextWrapper[Any], arguments: dict[str, Any], _call_id: str) -> bool:
             return _reads(tool, arguments)
 
@@ -50,13 +52,36 @@ class Toolbox:
             name=tool.name,
             description=tool.description,
             params_json_schema=tool.schema,
-            on_invoke_tool=invoke,
+            on_invoke_tool=self._invoking(partial(self._call, tool)),
             strict_json_schema=False,
             needs_approval=asks if tool.needs_approval else False,
         )
 
+    def _remote_tool(self, tool: RemoteTool) -> FunctionTool:
+        return FunctionTool(
+            name=tool.name,
+            description=tool.description,
+            params_json_schema=tool.schema,
+            on_invoke_tool=self._invoking(partial(self._call_remote, tool)),
+            strict_json_schema=False,
+            needs_approval=tool.needs_approval,
+        )
+
+    def _invoking(
+        self, call: Callable[[str, str], Awaitable[Any]]
+    ) -> Callable[[ToolContext[Any], str], Awaitable[str]]:
+        async def invoke(context: ToolContext[Any], arguments: str) -> str:
+            try:
+                result = await call(context.tool_call_id[:_MOST_CALL_ID_LENGTH], arguments)
+            except RunEndedError:
+                self._on_end()
+                raise
+            return fence(orjson.dumps(result).decode())
+
+        return invoke
+
     async def _call(self, tool: Tool, call_id: str, raw: str) -> Any:
-        call = Call(self._run_id, call_id[:_MOST_CALL_ID_LENGTH], tool.name, recorded_arguments(raw))
+        call = Call(self._run_id, call_id, tool.name, recorded_arguments(raw))
         try:
             arguments = read_arguments(tool, raw)
             if tool.writes:
@@ -79,6 +104,16 @@ class Toolbox:
         result = await tool.run(session, acting, arguments)
         await close_call(session, self._caller, row, result)
         return result
+
+    async def _call_remote(self, tool: RemoteTool, call_id: str, raw: str) -> Any:
+        """Call another server's tool; that it was begun is recorded first, for no transaction takes it back."""
+        call = Call(self._run_id, call_id, tool.name, recorded_arguments(raw))
+        row = await self._database.write(partial(open_call, caller=self._caller, call=call))
+        if has_ended(row):
+            return row.result
+        result = await tool.call(call.arguments)
+        status = ToolCallStatus.FAILED if "error" in result else ToolCallStatus.COMPLETED
+        return await self._record(call, result, status)
 
     async def _record(self, call: Call, result: Any, status: ToolCallStatus) -> Any:
         async def work(session: AsyncSession) -> Any:
