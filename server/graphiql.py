@@ -1,84 +1,30 @@
 """The GraphiQL page: the build in web/dist or, where there is none, one that loads GraphiQL from a CDN."""
 
-import os
 import secrets
 from pathlib import Path
 from typing import Final
 
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Mount
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
-# Named here because the system's own table, which Starlette asks, may lack them or be wrong.
-_MEDIA_TYPES: Final = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".ttf": "font/ttf",
-    ".woff2": "font/woff2",
-}
-
-# Monaco and GraphiQL write style elements and carry some fonts and icons as data addresses.
-_BUILT_POLICY: Final = (
-    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
-    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_CDN_POLICY: Final = (
-    "default-src 'none'; script-src 'nonce-{nonce}'; style-src https://unpkg.com 'unsafe-inline'; "
-    "img-src data:; font-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+from server.pages import BUILT_POLICY, CDN_POLICY, HashedFiles, built_page, html
 
 
 class GraphiQL:
     """`page()` answers a browser's GET /graphql; `routes` serve the files that the built page loads."""
 
     def __init__(self, dist: Path) -> None:
-        index = dist / "index.html"
-        self._built_page = index.read_text(encoding="utf-8") if index.is_file() else None
+        self._built_page = built_page(dist)
         self.routes: list[Mount] = []
         if self._built_page is not None:
-            self.routes.append(Mount("/graphiql/assets", _HashedFiles(directory=dist / "assets"), name="graphiql"))
+            self.routes.append(Mount("/graphiql/assets", HashedFiles(directory=dist / "assets"), name="graphiql"))
 
     def page(self) -> Response:
         """Return the built page, or the one from the CDN."""
         if self._built_page is not None:
-            return _html(self._built_page, _BUILT_POLICY)
+            return html(self._built_page, BUILT_POLICY)
         nonce = secrets.token_urlsafe(16)
-        return _html(_CDN_PAGE.replace("{nonce}", nonce), _CDN_POLICY.replace("{nonce}", nonce))
-
-
-class _HashedFiles(StaticFiles):
-    """Files whose names change with their content, so that a browser never needs to ask for one again."""
-
-    def file_response(
-        self,
-        full_path: str | os.PathLike[str],
-        stat_result: os.stat_result,
-        scope: Scope,
-        status_code: int = 200,
-    ) -> Response:
-        response = super().file_response(full_path, stat_result, scope, status_code)
-        response.headers["cache-control"] = "public, max-age=31536000, immutable"
-        response.headers["x-content-type-options"] = "nosniff"
-        # A worker lives under the policy of its own file, not under that of the page.
-        response.headers["content-security-policy"] = _BUILT_POLICY
-        media_type = _MEDIA_TYPES.get(Path(full_path).suffix)
-        if media_type is not None and "content-type" in response.headers:
-            response.headers["content-type"] = media_type
-        return response
-
-
-def _html(page: str, policy: str) -> Response:
-    headers = {
-        "cache-control": "no-cache",
-        "content-security-policy": policy,
-        "referrer-policy": "no-referrer",
-        "vary": "Accept",
-        "x-content-type-options": "nosniff",
-        "x-frame-options": "DENY",
-    }
-    return HTMLResponse(page, headers=headers)
+        return html(_CDN_PAGE.replace("{nonce}", nonce), CDN_POLICY.replace("{nonce}", nonce))
 
 
 _CDN_PAGE: Final = """<!doctype html>
