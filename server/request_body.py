@@ -16,6 +16,7 @@ BODY_TIMEOUT_S: Final = 30.0
 # Each value is coerced in Python, before anyone asks who sent it.
 MOST_VALUES: Final = 10_000
 _MOST_PARAMETERS: Final = 32
+JSON: Final = "application/json"
 _Headers = Mapping[bytes, bytes]
 
 
@@ -29,14 +30,10 @@ class GraphQLRequest(NamedTuple):
 
 async def read_json_request(headers: _Headers, receive: Receive, max_bytes: int) -> GraphQLRequest:
     """Read the parameters from a JSON body; raise the refusal of one that is too large or not well formed."""
-    _check_headers(headers, max_bytes)
-    body = await _read_body(receive, max_bytes)
+    body = await read_body(headers, receive, max_bytes)
     if not body:
         raise refuse(400, "The body is empty; send a JSON object with a `query`.")
-    try:
-        parameters = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise refuse(400, f"The body is not valid JSON: {error.msg}.") from None
+    parameters = parse_json(body)
     if isinstance(parameters, list):
         raise refuse(400, "Batches are not supported; send each operation as a request of its own.")
     if not isinstance(parameters, dict):
@@ -59,26 +56,40 @@ def read_query_string(query_string: bytes) -> GraphQLRequest:
     return read_parameters(parameters, may_be_many=True)
 
 
-def _check_headers(headers: _Headers, max_bytes: int) -> None:
+async def read_body(headers: _Headers, receive: Receive, max_bytes: int, media_type: str = JSON) -> bytes:
+    """Return the body; refuse one of another type, and one that is larger than the bound before it is read whole."""
+    _check_headers(headers, max_bytes, media_type)
+    return await _read_chunks(receive, max_bytes)
+
+
+def parse_json(body: bytes) -> Any:
+    """Return what a body says; raise the refusal of one that is no JSON."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise refuse(400, f"The body is not valid JSON: {error.msg}.") from None
+
+
+def _check_headers(headers: _Headers, max_bytes: int, media_type: str) -> None:
     encoding = headers.get(b"content-encoding", b"identity")
     if encoding.strip().lower() != b"identity":
         raise refuse(415, "The body must not be compressed; send it without Content-Encoding.")
     content_type = headers.get(b"content-type")
-    if content_type is None or not _is_json(content_type[:200]):
-        raise refuse(415, "The Content-Type must be application/json, in UTF-8.")
+    if content_type is None or not _is_of_type(content_type[:200], media_type):
+        raise refuse(415, f"The Content-Type must be {media_type}, in UTF-8.")
     content_length = headers.get(b"content-length", b"")
     if content_length.isdigit() and int(content_length) > max_bytes:
         raise _too_large(max_bytes)
 
 
 @lru_cache(maxsize=128)
-def _is_json(content_type: bytes) -> bool:
+def _is_of_type(content_type: bytes, wanted: str) -> bool:
     media_type, *parameters = (part.strip() for part in content_type.decode("latin-1").lower().split(";"))
     charsets = [part.partition("=")[2].strip(' "') for part in parameters if part.startswith("charset")]
-    return media_type == "application/json" and all(charset in {"utf-8", "utf8"} for charset in charsets)
+    return media_type == wanted and all(charset in {"utf-8", "utf8"} for charset in charsets)
 
 
-async def _read_body(receive: Receive, max_bytes: int) -> bytes:
+async def _read_chunks(receive: Receive, max_bytes: int) -> bytes:
     chunks, size, has_more = list[bytes](), 0, True
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
@@ -124,14 +135,15 @@ def read_parameters(parameters: dict[str, Any], *, may_be_many: bool = True) -> 
     variables = parameters.get("variables")
     if not isinstance(variables, dict | None):
         raise refuse(400, "`variables` must be an object or null.")
-    if may_be_many and _are_many(variables):
+    if may_be_many and are_many(variables):
         raise refuse(400, f"`variables` have more than {MOST_VALUES} values.")
     if not isinstance(parameters.get("extensions"), dict | None):
         raise refuse(400, "`extensions` must be an object or null.")
     return GraphQLRequest(query, operation_name or None, variables or {})
 
 
-def _are_many(values: object) -> bool:
+def are_many(values: object) -> bool:
+    """Tell whether there are more values, at whatever depth, than anyone needs."""
     found, waiting = 0, [values]
     while waiting and found <= MOST_VALUES:
         value = waiting.pop()
