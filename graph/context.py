@@ -1,5 +1,6 @@
 """What resolvers are given: the authenticated caller, the session factory, and loaders fresh for each operation."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -51,6 +52,8 @@ class Context:
     request_id: str
     client_address: str
     loaders: dict[Any, DataLoader[str, Any]] = field(default_factory=dict)
+    # Made when it is needed: few operations wait for more than the database.
+    _left: asyncio.Future[None] | None = None
 
     @property
     def user_id(self) -> str | None:
@@ -85,9 +88,29 @@ class Context:
     async def write(self, work: Callable[[AsyncSession, Caller], Awaitable[Result]]) -> Result:
         """Run the work in one transaction, committed before anything else loads; what loaders know is then old."""
         caller = self.require_caller()
-        result = await self.database.write(lambda session: work(session, caller))
+        return await self.changing(self.database.write(lambda session: work(session, caller)))
+
+    async def changing(self, work: Awaitable[Result]) -> Result:
+        """Await what changes something; what loaders know is then old."""
+        result = await work
         self.loaders.clear()
         return result
+
+    async def while_wanted(self, work: Awaitable[Result]) -> Result | None:
+        """Await what can be left alone, no longer than someone waits for the answer; None where nobody does."""
+        left = self._left = self._left or asyncio.get_running_loop().create_future()
+        waiting = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait((waiting, left), return_when=asyncio.FIRST_COMPLETED)
+            return await waiting if waiting.done() else None
+        finally:
+            waiting.cancel()
+
+    def leave(self) -> None:
+        """Hear that nobody waits for the answer any more."""
+        self._left = self._left or asyncio.get_running_loop().create_future()
+        if not self._left.done():
+            self._left.set_result(None)
 
 
 Info: TypeAlias = strawberry.Info[Context, None]

@@ -9,6 +9,7 @@ from core.errors import UnavailableError
 from graph.context import Context
 
 Found = TypeVar("Found")
+Seen = TypeVar("Seen")
 
 # Finds the next of what there is, or nothing; and tells whether there is more.
 Look = Callable[[], Awaitable[tuple[Found | None, bool]]]
@@ -27,18 +28,18 @@ async def follow(context: Context, revision: int, look: Look[Found]) -> AsyncGen
     with context.runtime.live.hub.waiting(context.require_caller().user_id) as waiter:
         waiter.seen = revision
         while True:
-            found, has_more = await _patiently(look)
+            found, has_more = await patiently(look)
             if found is not None:
                 yield found
             if not has_more:
                 await waiter.wait()
 
 
-async def _patiently(look: Look[Found]) -> tuple[Found | None, bool]:
+async def patiently(look: Callable[[], Awaitable[Seen]]) -> Seen:
     """Look; while the database is away, try again."""
     while True:
         try:
             return await look()
         except UnavailableError as error:
-            _log.warning("Changes cannot be read: %s", error)
+            _log.warning("What is followed cannot be read: %s", error)
             await asyncio.sleep(_RETRY_S)

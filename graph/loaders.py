@@ -7,10 +7,11 @@ from sqlalchemy import Row
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from models import Conversation, Message, Task
+from models import Conversation, Message, Run, Task, ToolCall
 from services.caller import Caller
 from services.lookup import kinds_by_id, rows_by_id
 from services.paging import Listing, Page, Window, count_rows, count_rows_of, fetch_page, fetch_pages
+from services.run_list import runs_by_reply, tool_calls_by_run
 from services.user_list import users_by_id
 
 
@@ -43,6 +44,42 @@ class MessageById(RowById):
     """The message of an id."""
 
     model = Message
+
+
+class RunById(RowById):
+    """The run of an id."""
+
+    model = Run
+
+
+class ToolCallById(RowById):
+    """The tool call of an id."""
+
+    model = ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class RunByReply:
+    """The run that wrote a message."""
+
+    caller: Caller
+    columns: frozenset[str]
+
+    async def load(self, session: AsyncSession, keys: list[str]) -> list[Row[Any] | None]:
+        """Load the values of the keys."""
+        return await runs_by_reply(session, self.caller, keys, self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallsByRun:
+    """The tool calls of a run."""
+
+    caller: Caller
+    columns: frozenset[str]
+
+    async def load(self, session: AsyncSession, keys: list[str]) -> list[list[Row[Any]]]:
+        """Load the values of the keys."""
+        return await tool_calls_by_run(session, self.caller, keys, self.columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from strawberry import auto
 import models
 from core.errors import NotFoundError
 from graph.context import Info
-from graph.loaders import ConversationById
+from graph.loaders import ConversationById, MessageById, RunByReply
 from graph.mapping import enum_type, input_type, needing, table_type
 from graph.node import Node
 from graph.payload import UserError
@@ -22,6 +22,7 @@ from services.new_messages import MessageCursor
 
 if TYPE_CHECKING:
     from graph.conversation import Conversation
+    from graph.run import Run
 
 enum_type(MessageOrderField)
 input_type(MessageOrder)
@@ -46,6 +47,25 @@ class Message(Node):
         if (conversation := await load_conversation(info, root.conversation_id)) is None:
             raise NotFoundError("The conversation was deleted while its messages were read; read them again.")
         return conversation
+
+    @needing("id", "role", description="The run of the assistant that wrote it; null for what no run wrote.")
+    @staticmethod
+    async def run(
+        root: strawberry.Parent[models.Message], info: Info
+    ) -> Annotated["Run", strawberry.lazy("graph.run")] | None:
+        """Load the run."""
+        if root.role is not MessageRole.ASSISTANT:
+            return None
+        caller, columns = info.context.require_caller(), selected_columns(info, models.Run)
+        run: Any = await info.context.loader(info, lambda: RunByReply(caller, columns)).load(root.id)
+        return run
+
+
+async def load_message(info: Info, message_id: str) -> Any:
+    """Load the caller's message of an id with the columns that are selected."""
+    caller = info.context.require_caller()
+    columns = selected_columns(info, models.Message)
+    return await info.context.loader(info, lambda: MessageById(caller, columns)).load(message_id)
 
 
 async def load_conversation(info: Info, conversation_id: str) -> Any:

@@ -19,6 +19,8 @@ _MODELS: Final[dict[ChangeKind, tuple[type[SQLModel], str]]] = {
     ChangeKind.TASK: (models.Task, "revision"),
     ChangeKind.CONVERSATION: (models.Conversation, "revision"),
     ChangeKind.MESSAGE: (models.Message, "revision"),
+    ChangeKind.RUN: (models.Run, "revision"),
+    ChangeKind.TOOL_CALL: (models.ToolCall, "revision"),
     ChangeKind.USER: (models.User, "profile_revision"),
 }
 

@@ -21,11 +21,12 @@ class ToolCallStatus(StrEnum):
 
 
 class ToolCall(Owned, table=True):
-    """One use of a tool within a run; `call_id` is the model's name for it."""
+    """One use of a tool within a run."""
 
     __tablename__ = "tool_calls"
 
     run_id: str = Field(sa_type=Id)
+    # The model's own name for it.
     call_id: str = Field(max_length=200)
     position: int
     name: str = Field(max_length=100, description="The tool.")

@@ -72,7 +72,7 @@ class ConversationMutation:
         )
         return await mutate(info, ConversationPayload, "conversation", work)
 
-    @strawberry.mutation(description="Delete a conversation with its messages.")
+    @strawberry.mutation(description="Delete a conversation with its messages and the runs that wrote them.")
     async def delete_conversation(self, info: Info, input: ConversationRefInput) -> DeletePayload:
         """Delete one."""
         work = partial(

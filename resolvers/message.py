@@ -1,6 +1,7 @@
 """Mutations of messages, and following those of a conversation."""
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -8,10 +9,12 @@ import strawberry
 from sqlalchemy import Row
 
 import models
+from graph.answering import RegenerateReplyInput, SendMessageInput, SendMessagePayload, answer_by_assistant
 from graph.context import Info
 from graph.following import follow
 from graph.message import AddMessageInput, MessageEvent, MessagePayload, event_of
 from graph.payload import mutate
+from graph.reply import ReplyChunk, follow_reply
 from graph.selection import columns_below
 from services import message as messages
 from services.new_messages import (
@@ -22,6 +25,7 @@ from services.new_messages import (
     read_message_cursor,
     resume,
 )
+from services.reply import check_offset
 
 
 @strawberry.type
@@ -33,6 +37,23 @@ class MessageMutation:
         """Store one."""
         work = partial(messages.add_message, new=input.to_new(), key=input.idempotency_key)
         return await mutate(info, MessagePayload, "message", work)
+
+    @strawberry.mutation(
+        graphql_type=SendMessagePayload,
+        description="Store a message and let the assistant answer it; the run goes on when the client leaves.",
+    )
+    async def send_message(self, info: Info, input: SendMessageInput) -> Any:
+        """Ask the assistant."""
+        caller, assistant = info.context.require_caller(), info.context.runtime.assistant
+        return await answer_by_assistant(info, assistant.ask(caller, input.to_question()), wait=input.wait)
+
+    @strawberry.mutation(
+        graphql_type=SendMessagePayload, description="Let the assistant answer a message anew; the old reply stays."
+    )
+    async def regenerate_reply(self, info: Info, input: RegenerateReplyInput) -> Any:
+        """Ask the assistant again."""
+        caller, assistant = info.context.require_caller(), info.context.runtime.assistant
+        return await answer_by_assistant(info, assistant.ask_again(caller, input.message_id), wait=input.wait)
 
 
 @strawberry.type
@@ -64,3 +85,14 @@ class MessageSubscription:
         async for found in follow(info.context, revision, look):
             for row in found:
                 yield event_of(row)
+
+    @strawberry.subscription(
+        description="A reply as it is written, from any place in it, whichever process writes it; ends when it ends."
+    )
+    async def reply_stream(
+        self, info: Info, message_id: strawberry.ID, from_offset: int = 0
+    ) -> AsyncGenerator[ReplyChunk, None]:
+        """Follow the text of a message."""
+        async with aclosing(follow_reply(info.context, message_id, check_offset(from_offset, "fromOffset"))) as chunks:
+            async for chunk in chunks:
+                yield chunk

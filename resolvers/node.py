@@ -8,17 +8,19 @@ import strawberry
 from core.errors import BadUserInputError
 from core.page_size import MAX_PAGE_SIZE
 from graph.context import Info
-from graph.loaders import ConversationById, KindById, MessageById, RowById, TaskById
+from graph.loaders import ConversationById, KindById, MessageById, RowById, RunById, TaskById, ToolCallById
 from graph.node import Node, TypedRow
 from graph.selection import selected_columns
 from graph.user import load_user
-from models import Conversation, EntityKind, Message, Task
+from models import Conversation, EntityKind, Message, Run, Task, ToolCall
 from models.base import Owned
 
 _LOADERS: Final[dict[EntityKind, tuple[type[Owned], type[RowById]]]] = {
     EntityKind.TASK: (Task, TaskById),
     EntityKind.CONVERSATION: (Conversation, ConversationById),
     EntityKind.MESSAGE: (Message, MessageById),
+    EntityKind.RUN: (Run, RunById),
+    EntityKind.TOOL_CALL: (ToolCall, ToolCallById),
 }
 
 

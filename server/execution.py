@@ -46,9 +46,8 @@ class Execution:
         self.check_cost(operation, request)
         result = self._execute(operation, request, context, None)
         if not isinstance(result, ExecutionResult):
-            # A mutation ends by itself, however long its client waits: half of it may be done.
-            is_query = operation.type is OperationType.QUERY
-            result = await (_while_wanted(result, receive or _hear_nothing) if is_query else result)
+            watch = _while_wanted if operation.type is OperationType.QUERY else _to_its_end
+            result = await watch(result, context, receive or _hear_nothing)
         if result.data is None and result.errors and not any(error.path for error in result.errors):
             raise refuse_document(result.errors, "BAD_USER_INPUT")
         return result
@@ -75,7 +74,22 @@ class Execution:
             raise refuse_for(QueryTooComplexError(message, cost=cost, limit=self._max_cost))
 
 
-async def _while_wanted(result: Awaitable[ExecutionResult], receive: Receive) -> ExecutionResult:
+async def _to_its_end(result: Awaitable[ExecutionResult], context: Context, receive: Receive) -> ExecutionResult:
+    """Await a mutation's result, however soon its client leaves: half of it may be done. It is told of that."""
+    loop = asyncio.get_running_loop()
+    watches: list[asyncio.Task[None]] = []
+    watch = loop.call_later(
+        _WATCH_AFTER_S, lambda: watches.append(loop.create_task(_leave_when_gone(receive, context)))
+    )
+    try:
+        return await result
+    finally:
+        watch.cancel()
+        for task in watches:
+            task.cancel()
+
+
+async def _while_wanted(result: Awaitable[ExecutionResult], _context: Context, receive: Receive) -> ExecutionResult:
     """Await a query's result, but not longer than its time-limit, nor than its client stays."""
     loop = asyncio.get_running_loop()
     watches: list[asyncio.Task[bool]] = []
@@ -103,9 +117,18 @@ async def _hear_nothing() -> Message:
     return await nothing
 
 
-async def _end_when_gone(receive: Receive, deadline: asyncio.Timeout) -> bool:
+async def _leave_when_gone(receive: Receive, context: Context) -> None:
+    await _hear_that_gone(receive)
+    context.leave()
+
+
+async def _hear_that_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def _end_when_gone(receive: Receive, deadline: asyncio.Timeout) -> bool:
+    await _hear_that_gone(receive)
     if not deadline.expired():
         deadline.reschedule(asyncio.get_running_loop().time())
     return True

@@ -21,6 +21,7 @@ from graph.scalars import DATE_TIME, JSON, Json
 from resolvers.conversation import ConversationMutation, ConversationQuery
 from resolvers.message import MessageMutation, MessageSubscription
 from resolvers.node import NodeQuery
+from resolvers.run import RunMutation
 from resolvers.session import SessionMutation
 from resolvers.sync import SyncQuery, SyncSubscription
 from resolvers.task import TaskMutation, TaskQuery
@@ -29,7 +30,7 @@ from resolvers.user import UserMutation, UserQuery
 Query: Final = merge_types("Query", (UserQuery, NodeQuery, TaskQuery, ConversationQuery, SyncQuery))
 Subscription: Final = merge_types("Subscription", (MessageSubscription, SyncSubscription))
 Mutation: Final = merge_types(
-    "Mutation", (SessionMutation, UserMutation, TaskMutation, ConversationMutation, MessageMutation)
+    "Mutation", (SessionMutation, UserMutation, TaskMutation, ConversationMutation, MessageMutation, RunMutation)
 )
 
 

@@ -40,7 +40,7 @@ class Streaming:
             if operation.type is not OperationType.SUBSCRIPTION:
                 work = self.operations.execution.run(operation, request, context)
                 is_query = operation.type is OperationType.QUERY
-                yield _shown(await (work if is_query else self._to_its_end(work)), context)
+                yield _shown(await (work if is_query else self._to_its_end(work, context)), context)
                 return
             began_at = utc_now()
             events = self.operations.subscriptions.events(operation, request, context)
@@ -62,12 +62,16 @@ class Streaming:
         is_live = happened_at is not None and happened_at >= began_at
         self.metrics.count_event(happened_at if is_live else None)
 
-    async def _to_its_end(self, mutation: Coroutine[Any, Any, ExecutionResult]) -> ExecutionResult:
+    async def _to_its_end(self, mutation: Coroutine[Any, Any, ExecutionResult], context: Context) -> ExecutionResult:
         """Run a mutation that ends by itself, however soon its client leaves: half of it may be done."""
         task = asyncio.create_task(mutation)
         self._mutations.add(task)
         task.add_done_callback(self._mutations.discard)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            context.leave()
+            raise
 
     async def finish(self) -> None:
         """Wait for the mutations whose clients have left."""

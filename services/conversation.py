@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict
 
-from sqlalchemy import delete, literal, select, union_all
+from sqlalchemy import CompoundSelect, delete, literal, select, union_all
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.database import leave_unchanged
 from core.errors import BadUserInputError
 from core.text import require_line
-from models import Conversation, EntityKind, Message
+from models import Conversation, EntityKind, Message, Run, ToolCall
 from services.caller import Caller
 from services.change import bury, check_revision, claim_ids
 from services.idempotency import Request, once
@@ -24,6 +24,8 @@ from services.sql import execute, table_of
 
 _CONVERSATIONS: Final = table_of(Conversation)
 _MESSAGES: Final = table_of(Message)
+_RUNS: Final = table_of(Run)
+_TOOL_CALLS: Final = table_of(ToolCall)
 UNTITLED: Final = "New conversation"
 
 
@@ -109,23 +111,32 @@ async def update_conversation(
 async def delete_conversation(
     session: AsyncSession, caller: Caller, conversation_id: str, expected_revision: int | None = None
 ) -> list[str]:
-    """Delete a conversation with its messages; return their ids, its own first."""
+    """Delete a conversation with all that was said and done in it; return the ids, its own first."""
     revision = await next_revision(session, caller.user_id)
     conversation = await require(session, caller, Conversation, conversation_id, ("input", "id"))
     check_revision(conversation, expected_revision)
-    doomed = union_all(
-        select(_CONVERSATIONS.c.id, literal(EntityKind.CONVERSATION.value).label("kind")).where(
-            caller.owns(_CONVERSATIONS), _CONVERSATIONS.c.id == conversation.id
-        ),
-        select(_MESSAGES.c.id, literal(EntityKind.MESSAGE.value).label("kind")).where(
-            caller.owns(_MESSAGES), _MESSAGES.c.conversation_id == conversation.id
-        ),
-    )
-    buried = await bury(session, caller, doomed, revision)
-    # Its messages go with it, by the foreign key.
+    buried = await bury(session, caller, _with_all_below(caller, conversation.id), revision)
+    # What is below it goes with it, by the foreign keys.
     gone = delete(_CONVERSATIONS).where(caller.owns(_CONVERSATIONS), _CONVERSATIONS.c.id == conversation.id)
     await execute(session, gone)
     return [conversation.id, *sorted(set(buried) - {conversation.id})]
+
+
+def _with_all_below(caller: Caller, conversation_id: str) -> CompoundSelect[Any]:
+    """Return the statement that names a conversation and what is below it, by id and kind."""
+    runs = select(_RUNS.c.id).where(caller.owns(_RUNS), _RUNS.c.conversation_id == conversation_id)
+    parts = (
+        (EntityKind.CONVERSATION, _CONVERSATIONS, _CONVERSATIONS.c.id == conversation_id),
+        (EntityKind.MESSAGE, _MESSAGES, _MESSAGES.c.conversation_id == conversation_id),
+        (EntityKind.RUN, _RUNS, _RUNS.c.conversation_id == conversation_id),
+        (EntityKind.TOOL_CALL, _TOOL_CALLS, _TOOL_CALLS.c.run_id.in_(runs)),
+    )
+    return union_all(
+        *(
+            select(table.c.id, literal(kind.value).label("kind")).where(caller.owns(table), condition)
+            for kind, table, condition in parts
+        )
+    )
 
 
 def _title(text: str) -> str:

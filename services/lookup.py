@@ -1,5 +1,6 @@
 """Finding a user's rows by id."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -10,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import NotFoundError
 from core.ids import parse_id
-from models import Conversation, EntityKind, Message, Task
+from models import Conversation, EntityKind, Message, Run, Task, ToolCall
 from models.base import Owned
 from services.caller import Caller
 from services.expressions import IsAnyOf, id_list
@@ -18,10 +19,14 @@ from services.sql import fetch_all, table_of
 
 Entity = TypeVar("Entity", bound=Owned)
 
+_WORD: Final = re.compile(r"(?<!^)(?=[A-Z])")
+
 MODELS: Final[dict[EntityKind, type[Owned]]] = {
     EntityKind.TASK: Task,
     EntityKind.CONVERSATION: Conversation,
     EntityKind.MESSAGE: Message,
+    EntityKind.RUN: Run,
+    EntityKind.TOOL_CALL: ToolCall,
 }
 
 
@@ -86,4 +91,4 @@ async def require_all(
 
 def not_found(model: type[SQLModel], path: tuple[str, ...]) -> NotFoundError:
     """Say that there is no such row, in the same words whether it is another's or never was."""
-    return NotFoundError(f"There is no such {model.__name__.lower()}.", path=path)
+    return NotFoundError(f"There is no such {_WORD.sub(' ', model.__name__).lower()}.", path=path)

@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.errors import BadUserInputError, CursorExpiredError, UnauthenticatedError
 from core.page_size import MAX_PAGE_SIZE
 from core.text import is_storable
-from models import Conversation, Deletion, Message, Task, User
+from models import Conversation, Deletion, Message, Run, Task, ToolCall, User
 from services.caller import Caller
 from services.opaque import is_revision, read_opaque, write_opaque
 from services.sql import execute, fetch_all, table_of
@@ -29,6 +29,8 @@ class ChangeKind(StrEnum):
     TASK = "Task"
     CONVERSATION = "Conversation"
     MESSAGE = "Message"
+    RUN = "Run"
+    TOOL_CALL = "ToolCall"
     USER = "User"
     DELETION = "Deletion"
 
@@ -37,6 +39,8 @@ _ROWS: Final = {
     ChangeKind.TASK: table_of(Task),
     ChangeKind.CONVERSATION: table_of(Conversation),
     ChangeKind.MESSAGE: table_of(Message),
+    ChangeKind.RUN: table_of(Run),
+    ChangeKind.TOOL_CALL: table_of(ToolCall),
 }
 
 

@@ -1,0 +1,28 @@
+"""Mutations of runs and their tool calls."""
+
+import strawberry
+
+from graph.context import Info
+from graph.payload import answer
+from graph.run import RunPayload, RunRefInput
+from graph.tool_call import ResolveToolCallInput
+
+
+@strawberry.type
+class RunMutation:
+    """Changes the caller's runs."""
+
+    @strawberry.mutation(description="Stop a run wherever it is executed; the text so far is kept.")
+    async def cancel_run(self, info: Info, input: RunRefInput) -> RunPayload:
+        """Stop one."""
+        caller, assistant = info.context.require_caller(), info.context.runtime.assistant
+        return await answer(RunPayload, "run", info.context.changing(assistant.cancel(caller, input.id)))
+
+    @strawberry.mutation(
+        description="Approve or reject a tool call that waits for approval; once none is left, its run goes on."
+    )
+    async def resolve_tool_call(self, info: Info, input: ResolveToolCallInput) -> RunPayload:
+        """Decide on one."""
+        caller, assistant = info.context.require_caller(), info.context.runtime.assistant
+        deciding = assistant.resolve(caller, input.id, approve=input.approve)
+        return await answer(RunPayload, "run", info.context.changing(deciding))
