@@ -8,6 +8,7 @@ from strawberry import auto
 
 import models
 from core.errors import UnauthenticatedError
+from graph.access_token import AccessToken, load_access_tokens
 from graph.connection import Connection, MakeListing, Relation, empty_connection
 from graph.context import Info
 from graph.loaders import CountByOwner, PageByOwner, UserById
@@ -71,6 +72,12 @@ class User(Node):
         """Return the caller's conversations on the caller's own row."""
         make = partial(conversation_listing, info.context.require_caller(), order=order_by)
         return await _own(CONVERSATIONS, root, info, make, PageArguments(first, after, last, before))
+
+    @needing("id", description="The caller's access tokens, the oldest first; nobody sees another's.")
+    @staticmethod
+    async def access_tokens(root: strawberry.Parent[models.User], info: Info) -> list[AccessToken]:
+        """Return the caller's tokens on the caller's own row."""
+        return await load_access_tokens(info, root.id)
 
 
 async def _own(relation: Relation, root: models.User, info: Info, make: MakeListing, arguments: PageArguments) -> Any:

@@ -18,6 +18,7 @@ from strawberry.tools import merge_types
 
 from graph.descriptions import describe
 from graph.scalars import DATE_TIME, JSON, Json
+from resolvers.access_token import AccessTokenMutation
 from resolvers.conversation import ConversationMutation, ConversationQuery
 from resolvers.message import MessageMutation, MessageSubscription
 from resolvers.node import NodeQuery
@@ -30,7 +31,16 @@ from resolvers.user import UserMutation, UserQuery
 Query: Final = merge_types("Query", (UserQuery, NodeQuery, TaskQuery, ConversationQuery, SyncQuery))
 Subscription: Final = merge_types("Subscription", (MessageSubscription, SyncSubscription))
 Mutation: Final = merge_types(
-    "Mutation", (SessionMutation, UserMutation, TaskMutation, ConversationMutation, MessageMutation, RunMutation)
+    "Mutation",
+    (
+        SessionMutation,
+        UserMutation,
+        AccessTokenMutation,
+        TaskMutation,
+        ConversationMutation,
+        MessageMutation,
+        RunMutation,
+    ),
 )
 
 

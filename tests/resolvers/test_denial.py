@@ -25,6 +25,7 @@ CASES: Final[dict[str, Given]] = {
     "conversation(id)": lambda tried, _: {"id": tried},
     "setUserActive(input.id)": lambda tried, _: {"input": {"id": tried, "isActive": False}},
     "deleteUser(input.id)": lambda tried, _: {"input": {"id": tried}},
+    "revokeAccessToken(input.id)": lambda tried, _: {"input": {"id": tried}},
     "createTask(input.id)": lambda tried, _: {"input": {"title": "Mine", "id": tried}},
     "createTask(input.parentId)": lambda tried, _: {"input": {"title": "Mine", "parentId": tried}},
     "createTasks(input.tasks.id)": lambda tried, _: {"input": {"tasks": [{"title": "Mine", "id": tried}]}},

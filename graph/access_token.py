@@ -1,0 +1,91 @@
+"""The GraphQL type of personal access tokens."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import strawberry
+from sqlmodel.ext.asyncio.session import AsyncSession
+from strawberry import auto
+
+import models
+from graph.context import Info
+from graph.mapping import enum_type, needing, table_type
+from graph.payload import UserError
+from graph.selection import selected_columns
+from models import AccessScope
+from services.access_token import NewAccessToken, own_access_tokens
+from services.caller import Caller
+
+enum_type(AccessScope)
+
+
+@table_type(models.AccessToken)
+class AccessToken:
+    """A token that a person made for a program of theirs."""
+
+    id: strawberry.ID = strawberry.field(description="What it is named by; not its text, which nobody sees again.")
+    name: auto
+    expires_at: auto
+    last_used_at: auto
+    created_at: auto
+
+    @needing("scopes", description="What it allows.")
+    @staticmethod
+    def scopes(root: strawberry.Parent[models.AccessToken]) -> list[AccessScope]:
+        """Return the scopes, which the table keeps by their names in OAuth."""
+        return [AccessScope(scope) for scope in root.scopes]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessTokensByOwner:
+    """The tokens of the caller, wherever their row stands."""
+
+    caller: Caller
+    columns: frozenset[str]
+
+    async def load(self, session: AsyncSession, keys: list[str]) -> list[Any]:
+        """Load the values of the keys."""
+        return [await own_access_tokens(session, self.caller, self.columns)] * len(keys)
+
+
+async def load_access_tokens(info: Info, user_id: str) -> Any:
+    """Load the caller's tokens on the caller's own row; nobody sees another's."""
+    caller = info.context.require_caller()
+    if user_id != caller.user_id:
+        return []
+    columns = selected_columns(info, models.AccessToken)
+    return await info.context.loader(info, lambda: AccessTokensByOwner(caller, columns)).load(user_id)
+
+
+@strawberry.type(description="An access token as made.")
+class CreateAccessTokenPayload:
+    """The answer of making a token."""
+
+    access_token: AccessToken | None = strawberry.field(default=None, description="The token.")
+    token: str | None = strawberry.field(
+        default=None, description="Its text, shown this once: send it to /mcp as `Authorization: Bearer …`."
+    )
+    errors: list[UserError] = strawberry.field(default_factory=list, description="Why there is none.")
+
+
+@strawberry.input(description="An access token to make.")
+class CreateAccessTokenInput:
+    """Everything that a token is made from."""
+
+    name: str = strawberry.field(description="What it is for, 1 to 100 characters.")
+    scopes: list[AccessScope] = strawberry.field(description="What it allows; at least one.")
+    expires_at: datetime | None = strawberry.field(
+        default=None, description="Until when it is good; for ever where it is left out."
+    )
+
+    def to_new(self) -> NewAccessToken:
+        """Return what the service takes."""
+        return NewAccessToken(**vars(self))
+
+
+@strawberry.input(description="An access token to revoke.")
+class RevokeAccessTokenInput:
+    """Names one token."""
+
+    id: strawberry.ID
