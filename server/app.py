@@ -34,6 +34,7 @@ from server.operations import Operations
 from server.presence import Presence
 from server.request_log import RequestLog
 from server.response_headers import ResponseHeaders
+from server.rest import api as rest
 from server.schema import schema as product_schema
 from server.sockets import Sockets
 from server.streaming import Streaming
@@ -41,7 +42,7 @@ from services.account import Accounts
 from services.authentication import Authenticator
 from services.sign_in_limit import SignInLimit
 
-_GRAPHIQL_BUILD: Final = Path(__file__).parent.parent / "web" / "dist"
+_PAGES: Final = Path(__file__).parent.parent / "web" / "dist"
 _PATH: Final = "/graphql"
 _GZIP_LEVEL: Final = 5
 _PREFLIGHT_KEPT_S: Final = 3600
@@ -67,13 +68,14 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
         exception_handlers={HTTPException: _answer_http_error},
     )
     app.state.runtime, app.state.presence = runtime, presence
-    graphiql = None if settings.is_production else GraphiQL(_GRAPHIQL_BUILD)
+    graphiql = None if settings.is_production else GraphiQL(_PAGES)
     app.router.routes += [
         Route("/health", health),
         Route("/ready", ready),
         Route("/metrics", metrics.serve),
         *(graphiql.routes if graphiql else ()),
     ]
+    rest.add_rest(app, _PAGES / "docs")
     # Innermost of the layers: the router and FastAPI's own layers would cost more than some operations.
     app.add_middleware(
         _GraphQL,
@@ -123,9 +125,16 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
-            allow_methods=("GET", "POST"),
-            allow_headers=("Authorization", "Content-Type", "X-Request-ID"),
-            expose_headers=("Retry-After", "X-Request-ID"),
+            allow_methods=("GET", "POST", "PATCH", "PUT", "DELETE"),
+            allow_headers=(
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "If-Match",
+                "Last-Event-ID",
+                "X-Request-ID",
+            ),
+            expose_headers=("ETag", "Location", "Retry-After", "X-Request-ID"),
             max_age=_PREFLIGHT_KEPT_S,
         )
     app.add_middleware(ResponseHeaders)
@@ -173,8 +182,10 @@ def _lifespan(
     return lifespan
 
 
-async def _answer_http_error(_request: Request, error: Exception) -> Response:
+async def _answer_http_error(request: Request, error: Exception) -> Response:
     """Answer what no route takes, in the shape of every other error."""
+    if isinstance(error, HTTPException) and request.url.path.startswith(rest.PREFIX):
+        return rest.answer_http_error(request, error)
     status = error.status_code if isinstance(error, HTTPException) else 500
     code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(status, "BAD_USER_INPUT")
     message = "There is nothing at this path." if status == 404 else str(getattr(error, "detail", error))  # noqa: PLR2004

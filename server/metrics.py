@@ -20,7 +20,8 @@ from server.stream_metrics import StreamMetrics
 
 _OTHER: Final = "other"
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-_PATHS: Final = frozenset({"/graphql", "/health", "/metrics", "/ready"})
+_PATHS: Final = frozenset({"/docs", "/graphql", "/health", "/metrics", "/openapi.json", "/ready"})
+_ASSETS: Final = ("/docs/assets", "/graphiql/assets")
 # Each name is a handful of series; names are the clients' to choose, so their number must have an end.
 _MOST_OPERATION_NAMES: Final = 100
 _LONGEST_OPERATION_NAME: Final = 64
@@ -117,7 +118,10 @@ def _path_label(scope: Scope) -> str:
     path: str = scope["path"]
     if path in _PATHS:
         return path
-    return "/graphiql/assets" if path.startswith("/graphiql/assets/") else _OTHER
+    if path.startswith("/api/") and (route := scope.get("route")) is not None:
+        # With the names of what stands in it, of which there is no end.
+        return str(route.path)
+    return next((assets for assets in _ASSETS if path.startswith(f"{assets}/")), _OTHER)
 
 
 def _forget_dead_workers(folder: Path) -> None:

@@ -1,0 +1,73 @@
+"""The REST door: its routes, its description, and what it says where there is nothing."""
+
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+
+from server.rest import conversation, session, task, user
+from server.rest.docs import Docs
+from server.rest.problem import MEDIA_TYPE, problem
+
+PREFIX: Final = "/api/"
+_ROUTERS: Final = (session.router, user.router, task.router, conversation.router)
+_DESCRIPTION: Final = """The same tasks, conversations and accounts as over GraphQL, by the same rules.
+
+Sign in at `/api/auth/login`, or make an account at `/api/auth/register`, and send the access token as
+`Authorization: Bearer …`. Failures are problem details (RFC 9457); their `code` says what is wrong, their `errors`
+where. A request with an `Idempotency-Key` can be sent twice and is carried out once. A change with an `If-Match` is carried
+out only where the thing is still as its `ETag` says."""
+_PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
+
+
+def add_rest(app: FastAPI, pages: Path) -> None:
+    """Serve the REST routes, their description at /openapi.json, and its page at /docs."""
+    for router in _ROUTERS:
+        app.include_router(router)
+
+    @cache
+    def document() -> bytes:
+        return orjson.dumps(describe(app))
+
+    async def description(_request: Request) -> Response:
+        return Response(document(), media_type="application/json", headers={"cache-control": "no-cache"})
+
+    app.router.routes += [Route("/openapi.json", description), *Docs(pages).routes]
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Return the description of the API, as OpenAPI."""
+    document = get_openapi(title="Tasktalk", version=version("tasktalk"), description=_DESCRIPTION, routes=app.routes)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for response in operation["responses"].values():
+                content = response.get("content", {})
+                if content.get("application/json", {}).get("schema") == _PROBLEM:
+                    content[MEDIA_TYPE] = content.pop("application/json")
+    return document
+
+
+def answer_http_error(request: Request, error: HTTPException) -> Response:
+    """Answer what no route takes."""
+    if error.status_code == 404:  # noqa: PLR2004
+        return problem(404, "NOT_FOUND", "There is nothing at this path.")
+    if error.status_code == 405:  # noqa: PLR2004
+        allowed = ", ".join(sorted(_methods(request)))
+        detail = f"{request.method} cannot be used here; use {allowed}."
+        return problem(405, "METHOD_NOT_ALLOWED", detail, headers={"allow": allowed})
+    return problem(error.status_code, "BAD_USER_INPUT", str(error.detail), headers=error.headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """Return what can be done at the path: each route has a method of its own."""
+    routes = [route for router in _ROUTERS for route in router.routes]
+    matching = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for route in matching for method in getattr(route, "methods", ())}

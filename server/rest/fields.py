@@ -1,0 +1,150 @@
+"""What the bodies, lists and headers of the REST door have in common."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final, Generic, TypeVar
+
+from fastapi import Header
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+from sqlmodel import SQLModel
+from starlette.responses import Response
+
+from core.moment import read_moment
+from core.page_size import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from graph.context import Context
+from services.order import OrderDirection
+from services.paging import Listing, Page, Window, count_rows, fetch_page
+
+Item = TypeVar("Item")
+Model = TypeVar("Model", bound=BaseModel)
+
+_ETAG: Final = re.compile(r'"(0|[1-9][0-9]{0,17})"')
+_FLAGS: Final = {"true": True, "false": False}
+
+IfMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description='The ETag that the client has seen, such as `"7"`; where the thing has changed since, 412.',
+        max_length=1_000,
+    ),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="1 to 200 characters. Sent again with the same body, it gives the first answer again.",
+    ),
+]
+Moment = Annotated[datetime, BeforeValidator(read_moment)]
+
+
+class Body(BaseModel):
+    """What a request says: JSON's own types, and nothing that the description does not name."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Row(BaseModel):
+    """What a response shows of a row."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Deleted(BaseModel):
+    """What was deleted."""
+
+    deleted_ids: list[str] = Field(description="Everything that is gone, what was named first.")
+
+
+class Items(BaseModel, Generic[Item]):
+    """A page of a list."""
+
+    items: list[Item] = Field(description="The page's rows.")
+    next_cursor: str | None = Field(description="Pass it as cursor for the next page; null on the last one.")
+    total: int | None = Field(description="How many rows the whole list has, where include_total asks for it.")
+
+
+def _read_flag(value: object) -> object:
+    return _FLAGS.get(value, value) if isinstance(value, str) else value
+
+
+# In a query string, where all is text: `true` and `false`, and nothing that looks like them.
+Flag = Annotated[bool, BeforeValidator(_read_flag), Field(strict=True)]
+
+
+class PageQuery(BaseModel):
+    """Which page of a list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cursor: str | None = Field(default=None, description="The next_cursor of the page before.")
+    limit: int = Field(default=DEFAULT_PAGE_SIZE, ge=1, le=MAX_PAGE_SIZE, description="How many rows at most.")
+    include_total: Flag = Field(default=False, description="Whether to count the whole list.")
+
+    def window(self, listing: Listing) -> Window:
+        """Return the stretch of the list that is asked for."""
+        after = None if self.cursor is None else listing.order.read_cursor(self.cursor, "cursor")
+        return Window(size=self.limit, backwards=False, after=after, before=None)
+
+
+class OrderedBy:
+    """The names of what a list can be ordered by; with a minus before it, the other way round."""
+
+    def __init__(self, fields: type[StrEnum]) -> None:
+        self._names = [f"{sign}{field.value.lower()}" for field in fields for sign in ("", "-")]
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.literal_schema(self._names)
+
+
+def read_order(name: str) -> tuple[str, OrderDirection]:
+    """Return the field and the direction that a name means."""
+    return name.removeprefix("-").upper(), OrderDirection.DESC if name.startswith("-") else OrderDirection.ASC
+
+
+def described_by(table: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
+    """Describe the fields of a model as the columns of the table that have their names."""
+
+    def decorate(model: type[Model]) -> type[Model]:
+        for name, field in model.model_fields.items():
+            column = table.model_fields.get(name)
+            if field.description is None and column is not None:
+                field.description = column.description
+        model.model_rebuild(force=True)
+        return model
+
+    return decorate
+
+
+async def read_page(context: Context, listing: Listing, query: PageQuery, model: type[Model]) -> Model:
+    """Return a page of a list."""
+    window = query.window(listing)
+    async with context.database.read() as session:
+        page = await fetch_page(session, listing, window)
+        total = await count_rows(session, listing) if query.include_total else None
+    return shown_page(page, total, model)
+
+
+def shown_page(page: Page, total: int | None, model: type[Model]) -> Model:
+    """Return a page as the client sees it."""
+    next_cursor = page.order.cursor(page.rows[-1]) if page.has_next else None
+    shown = {"items": page.rows, "next_cursor": next_cursor, "total": total}
+    return model.model_validate(shown, from_attributes=True)
+
+
+def expected_revision(if_match: str | None) -> int | None:
+    """Return the revision that the client has seen; 0, which no row has, where what it sent is none of ours."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    match = _ETAG.fullmatch(if_match.strip())
+    return int(match[1]) if match else 0
+
+
+def stamp(response: Response, model: type[Model], row: Any) -> Model:
+    """Return the row as the model shows it, after naming its revision in the response's ETag."""
+    response.headers["etag"] = f'"{row.revision}"'
+    return model.model_validate(row)

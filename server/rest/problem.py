@@ -1,0 +1,145 @@
+"""Failures as the REST door tells them: problem details (RFC 9457), with the codes that GraphQL has."""
+
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from core.clock import utc_now
+from core.errors import ConflictError, RateLimitedError, TasktalkError
+from server.errors import RETRY_AFTER_S, RefusedError, masked_message
+
+MEDIA_TYPE: Final = "application/problem+json"
+_STATUS: Final = {
+    "BAD_USER_INPUT": 422,
+    "UNAUTHENTICATED": 401,
+    "FORBIDDEN": 403,
+    "NOT_FOUND": 404,
+    "CONFLICT": 409,
+    "CURSOR_EXPIRED": 410,
+    "RATE_LIMITED": 429,
+    "SERVICE_UNAVAILABLE": 503,
+}
+_MOST_ERRORS: Final = 20
+_HEADERS: Final = {"idempotency_key": "Idempotency-Key", "expected_revision": "If-Match"}
+# What the services call by another name than the REST door.
+_NAMES: Final = {"content": "message"}
+_STALE: Final = ("input", "expectedRevision")
+
+
+class ProblemError(BaseModel):
+    """One thing that is wrong, and where: in the body, in the query string or in a header."""
+
+    detail: str = Field(description="What is wrong and how to mend it.")
+    pointer: str | None = Field(default=None, description="The place in the body, as a JSON pointer.")
+    parameter: str | None = Field(default=None, description="The parameter of the path or of the query string.")
+    header: str | None = Field(default=None, description="The header.")
+
+
+class Problem(BaseModel):
+    """Why a request was not carried out (RFC 9457)."""
+
+    type: str = Field(description="about:blank: what kind of problem it is, the code says.")
+    title: str = Field(description="What the status means.")
+    status: int = Field(description="The status of the response.")
+    detail: str = Field(description="What went wrong and how to mend it, for people.")
+    code: str = Field(description="What went wrong, for programs; the codes are those of GraphQL.")
+    errors: list[ProblemError] | None = Field(default=None, description="Each thing that is wrong, and where.")
+    retry_at: str | None = Field(default=None, description="When to try again, where that is known.")
+    request_id: str | None = Field(default=None, description="The id under which the log tells of a failure of ours.")
+    current: dict[str, Any] | None = Field(default=None, description="After a stale If-Match, the thing as it stands.")
+
+
+def problem(
+    status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
+) -> JSONResponse:
+    """Return a problem as the client sees it."""
+    title = HTTPStatus(status).phrase
+    shown = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
+    shown |= {name: value for name, value in more.items() if value}
+    return JSONResponse(shown, status, headers, media_type=MEDIA_TYPE)
+
+
+def of_error(error: TasktalkError, request: Request, current: type[BaseModel] | None) -> JSONResponse:
+    """Return the problem of an expected failure; a stale row is shown as the model says."""
+    status, headers = _STATUS.get(error.code, 400), dict[str, str]()
+    more: dict[str, Any] = {"errors": _places(error, request)}
+    if isinstance(error, ConflictError) and error.current is not None:
+        status = 412 if error.path == _STALE else status
+        more["current"] = _shown(error.current, current)
+    if isinstance(error, RateLimitedError):
+        wait_s = (error.retry_at - utc_now()).total_seconds()
+        headers["Retry-After"] = str(max(1, round(wait_s + 0.5)))
+        more["retry_at"] = error.retry_at.isoformat()
+    elif error.code == "UNAUTHENTICATED":
+        is_sent = "authorization" in request.headers
+        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if is_sent else "Bearer"
+    elif error.code == "SERVICE_UNAVAILABLE":
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    return problem(status, error.code, error.message, headers=headers, **more)
+
+
+def of_refusal(refusal: RefusedError) -> JSONResponse:
+    """Return the problem of a request that is not well formed."""
+    error = refusal.errors[0]
+    headers = {name.decode(): value.decode() for name, value in refusal.headers}
+    return problem(refusal.status, error["extensions"]["code"], error["message"], headers=headers)
+
+
+def of_validation(error: RequestValidationError) -> JSONResponse:
+    """Return the problem of values that do not fit the description of the API."""
+    found = error.errors()
+    errors = [_of_value(each) for each in found[:_MOST_ERRORS]]
+    where = next(iter(_named(errors[0]).values()), "the body")
+    detail = f"{where}: {errors[0]['detail']}" if len(found) == 1 else f"{len(found)} values are not right; see errors."
+    return problem(422, "BAD_USER_INPUT", detail, errors=errors)
+
+
+def of_failure(request_id: str) -> JSONResponse:
+    """Return the problem that stands for a failure of ours."""
+    return problem(500, "INTERNAL_SERVER_ERROR", masked_message(request_id), request_id=request_id)
+
+
+def _shown(row: object, model: type[BaseModel] | None) -> Any:
+    return None if model is None else jsonable_encoder(model.model_validate(row, from_attributes=True))
+
+
+def _places(error: TasktalkError, request: Request) -> list[dict[str, str]]:
+    """Return where the mistake is, in the words of this door; the path of a request needs no naming."""
+    if not error.path:
+        return []
+    names = [_NAMES.get(name, name) for name in map(_snake_case, error.path) if name not in {"input", "filter"}]
+    if not names or (names[0] == "id" and request.path_params):
+        return []
+    if names[0] in _HEADERS:
+        return [{"detail": error.message, "header": _HEADERS[names[0]]}]
+    if request.method == "GET":
+        return [{"detail": error.message, "parameter": names[0]}]
+    return [{"detail": error.message, "pointer": _pointer(names)}]
+
+
+def _of_value(error: Mapping[str, Any]) -> dict[str, str]:
+    where, *names = error["loc"]
+    detail = str(error["msg"]).removeprefix("Value error, ")
+    if where == "body":
+        return {"detail": detail, "pointer": _pointer(map(str, names))}
+    return {"detail": detail, ("header" if where == "header" else "parameter"): str(names[0]) if names else ""}
+
+
+def _named(error: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in error.items() if name != "detail"}
+
+
+def _pointer(names: Iterable[str]) -> str:
+    escaped = (name.encode("utf-8", "replace").decode().replace("~", "~0").replace("/", "~1") for name in names)
+    return "".join(["#", *(f"/{name}" for name in escaped)])
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
