@@ -24,7 +24,11 @@ def describe(error: BaseException) -> str:
         ),
         (openai.OpenAIError, "The assistant's provider failed. Ask again."),
         (agents.MaxTurnsExceeded, "The assistant did not come to an end. Ask for less at once."),
-        (agents.ModelBehaviorError, "The assistant's model gave an answer that makes no sense. Ask again."),
+        # A lone surrogate is more than the SDK can take.
+        (
+            (agents.ModelBehaviorError, UnicodeError),
+            "The assistant's model gave an answer that makes no sense. Ask again.",
+        ),
         (ReplyTooLongError, "The reply became too long. Ask for less at once."),
     )
     for kinds, sentence in sentences:

@@ -59,6 +59,7 @@ class Provider:
     answers: list[Sequence[Step]] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    open_streams: int = 0
 
     def script(self, *answers: Sequence[Step]) -> None:
         """Say what the next answers are."""
@@ -70,7 +71,15 @@ class Provider:
         steps = self.answers.pop(0)
         if isinstance(steps[0], Refuse):
             return JSONResponse({"error": {"message": "scripted", "type": "scripted"}}, steps[0].status)
-        return StreamingResponse(self._stream(steps), media_type="text/event-stream")
+        return StreamingResponse(self._counted(steps), media_type="text/event-stream")
+
+    async def _counted(self, steps: Sequence[Step]) -> AsyncIterator[str]:
+        self.open_streams += 1
+        try:
+            async for event in self._stream(steps):
+                yield event
+        finally:
+            self.open_streams -= 1
 
     async def _stream(self, steps: Sequence[Step]) -> AsyncIterator[str]:
         calls = 0
