@@ -7,10 +7,10 @@ from sqlalchemy import Table, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
-from models import Conversation, Deletion, IdempotencyKey, Message, Session, Task, User
+from models import Conversation, Deletion, IdempotencyKey, Message, Run, Session, Task, ToolCall, User
 from services.sql import Rows, fetch_all, table_of
 
-_STAMPED: Final = (table_of(Task), table_of(Conversation), table_of(Message))
+_STAMPED: Final = [table_of(model) for model in (Task, Conversation, Message, Run, ToolCall)]
 _OTHERS: Final = (table_of(Session), table_of(IdempotencyKey))
 
 

@@ -9,22 +9,45 @@ from graphql import GraphQLEnumType, GraphQLObjectType
 from sqlmodel import SQLModel
 
 from graph.mapping import COLUMNS_BY_FIELD
-from models import Conversation, Message, MessageRole, MessageStatus, Task, TaskPriority, User
+from models import (
+    Conversation,
+    Message,
+    MessageRole,
+    MessageStatus,
+    Run,
+    RunStatus,
+    Task,
+    TaskPriority,
+    ToolCall,
+    ToolCallStatus,
+    User,
+)
 from server.schema import core_schema, schema
 
 SCHEMA: Final = core_schema(schema)
-SCALARS: Final = {str: "String", bool: "Boolean", int: "Int", datetime: "DateTime", list[str]: "[String!]"}
+SCALARS: Final = {
+    str: "String",
+    bool: "Boolean",
+    int: "Int",
+    datetime: "DateTime",
+    list[str]: "[String!]",
+    dict[str, Any]: "JSON",
+}
 SHOWN: Final[dict[type[SQLModel], str]] = {
     User: "email name image email_verified is_active is_admin created_at updated_at",
     Task: "title description completed completed_at priority due_at tags revision created_at updated_at",
     Conversation: "title revision created_at updated_at",
     Message: "role content status revision created_at",
+    Run: "status model input_tokens output_tokens error revision created_at finished_at undone_at",
+    ToolCall: "name arguments result status revision created_at",
 }
 HIDDEN: Final[dict[type[SQLModel], str]] = {
     User: "passwordHash password_hash issuer revision",
     Task: "words userId parentId user_id",
     Conversation: "userId",
     Message: "userId conversationId",
+    Run: "userId conversationId messageId replyId state leaseUntil timeZone",
+    ToolCall: "userId runId callId position",
 }
 
 
@@ -40,6 +63,8 @@ def camel(name: str) -> str:
 
 
 def expected_type(annotation: Any) -> str:
+    if annotation is Any:
+        return "JSON"
     optional = type(None) in get_args(annotation)
     inner: Any = get_args(annotation)[0] if optional else annotation
     name: str = SCALARS.get(inner) or inner.__name__
@@ -59,7 +84,7 @@ def test_a_type_shows_only_what_it_names(model: type[SQLModel], name: str) -> No
     assert name not in type_of(model).fields
 
 
-@pytest.mark.parametrize("enum", [TaskPriority, MessageRole, MessageStatus])
+@pytest.mark.parametrize("enum", [TaskPriority, MessageRole, MessageStatus, RunStatus, ToolCallStatus])
 def test_an_enum_is_as_its_columns(enum: type[StrEnum]) -> None:
     named = SCHEMA.type_map[enum.__name__]
     assert isinstance(named, GraphQLEnumType)

@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 
 from graph.mapping import COLUMNS_BY_FIELD
-from models import Conversation, Message, Task, User
+from models import AccessToken, Conversation, Message, Run, Task, ToolCall, User
 from tests.graph.conftest import House
 from tests.graph.operations import run
 from tests.servers import RunningServer
@@ -94,7 +94,7 @@ async def test_no_statement_reads_what_is_never_shown(server: RunningServer, one
 
 
 def test_every_field_names_columns_that_there_are() -> None:
-    assert set(COLUMNS_BY_FIELD) == {User, Task, Conversation, Message}
+    assert set(COLUMNS_BY_FIELD) == {AccessToken, User, Task, Conversation, Message, Run, ToolCall}
     for model, fields in COLUMNS_BY_FIELD.items():
         for columns in fields.values():
             assert columns <= set(model.model_fields)

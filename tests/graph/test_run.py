@@ -1,0 +1,121 @@
+"""Runs and tool calls as types: batched, and nothing of them read that is not shown."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+
+from core.database import Database
+from core.ids import new_id
+from core.settings import Settings
+from graph.loaders import RunById, RunByReply, ToolCallById, ToolCallsByRun
+from models import Conversation
+from tests.factories import Answered, SignedIn, answered_rows, sign_in, store, store_answered
+from tests.graph.operations import run
+from tests.servers import RunningServer
+
+CALLS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A conversation whose messages were all answered."""
+
+    owner: SignedIn
+    answered: list[Answered]
+
+
+async def talk_of(database: Database, settings: Settings, count: int) -> Talk:
+    owner = await sign_in(database, settings)
+    conversation = Conversation(user_id=owner.user.id, title="Plans", revision=1)
+    await store(database, conversation)
+    answered = [answered_rows(owner, conversation.id, CALLS) for _ in range(count)]
+    await store_answered(database, *answered)
+    return Talk(owner, answered)
+
+
+@pytest.fixture(scope="module")
+async def one_run(database: Database, settings: Settings) -> Talk:
+    return await talk_of(database, settings, 1)
+
+
+@pytest.fixture(scope="module")
+async def many_runs(database: Database, settings: Settings) -> Talk:
+    return await talk_of(database, settings, 25)
+
+
+OF_MESSAGES: Final = "{{ conversations {{ nodes {{ messages(first: 50) {{ nodes {{ {} }} }} }} }} }}"
+STATEMENTS: Final = [
+    ("id", 2),
+    ("run { status }", 3),
+    ("run { id } content", 3),
+    ("run { status toolCalls { name status } }", 4),
+    ("run { toolCalls { run { id } } }", 5),
+    ("run { conversation { title } message { content } reply { content } }", 6),
+    ("run { reply { run { toolCalls { id } } } }", 6),
+    ("a: run { model } b: run { model }", 4),
+]
+
+
+@pytest.mark.parametrize(("selection", "statements"), STATEMENTS)
+async def test_as_many_statements_for_one_as_for_many(
+    server: RunningServer, one_run: Talk, many_runs: Talk, selection: str, statements: int
+) -> None:
+    query = OF_MESSAGES.format(selection)
+    assert len((await run(server, one_run.owner, query)).statements) == statements
+    assert len((await run(server, many_runs.owner, query)).statements) == statements
+
+
+CHANGES: Final = """{ changes { changed { id
+    ... on Run { status toolCalls { name } } ... on ToolCall { name calledBy: run { status } } ... on Message { run { id } }
+} } }"""
+
+
+async def test_as_many_statements_for_changes(server: RunningServer, one_run: Talk, many_runs: Talk) -> None:
+    # Where the counter stands, which rows there are, one for each kind but tasks, and three relations.
+    assert len((await run(server, one_run.owner, CHANGES)).statements) == 2 + 5 + 3
+    assert len((await run(server, many_runs.owner, CHANGES)).statements) == 2 + 5 + 3
+
+
+async def test_the_node_of_many_runs(server: RunningServer, many_runs: Talk) -> None:
+    query = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Run { toolCalls { id } } ... on ToolCall { name } } }"
+    ids = [each.run.id for each in many_runs.answered[:20]] + [each.calls[0].id for each in many_runs.answered[:20]]
+    done = await run(server, many_runs.owner, query, {"ids": ids})
+    assert [len(row["toolCalls"]) for row in done.data["nodes"][:20]] == [CALLS] * 20
+    # What they are, the runs, the tool calls named, and those of the runs.
+    assert len(done.statements) == 4
+
+
+async def test_a_persons_message_asks_for_no_run(server: RunningServer, many_runs: Talk) -> None:
+    query = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Message { run { id } } } }"
+    done = await run(server, many_runs.owner, query, {"ids": [each.message.id for each in many_runs.answered]})
+    assert (done.data["nodes"], len(done.statements)) == ([{"run": None}] * 25, 2)
+
+
+async def test_no_statement_reads_what_is_never_shown(server: RunningServer, one_run: Talk) -> None:
+    everything = """run { id status model inputTokens outputTokens error revision createdAt finishedAt undoneAt
+        toolCalls { id name arguments result status revision createdAt } }"""
+    done = await run(server, one_run.owner, OF_MESSAGES.format(everything))
+    kept = ("runs.state", "lease_until", "call_id", "time_zone")
+    assert not any(secret in statement for secret in kept for statement in done.statements)
+
+
+async def load(database: Database, batch: Any, keys: list[str]) -> list[Any]:
+    async with database.read() as session:
+        found: list[Any] = await batch.load(session, keys)
+    return found
+
+
+async def test_loaders_keep_the_order_of_the_keys(database: Database, one_run: Talk, many_runs: Talk) -> None:
+    caller, columns = many_runs.owner.caller, frozenset({"id"})
+    (first, second, *_), (foreign,) = many_runs.answered, one_run.answered
+    runs = await load(database, RunById(caller, columns), [second.run.id, foreign.run.id, first.run.id])
+    assert [row and row.id for row in runs] == [second.run.id, None, first.run.id]
+    calls = await load(database, ToolCallById(caller, columns), [second.calls[1].id, foreign.calls[0].id, new_id()])
+    assert [row and row.id for row in calls] == [second.calls[1].id, None, None]
+    replies = [second.reply.id, foreign.reply.id, first.message.id, first.reply.id]
+    runs = await load(database, RunByReply(caller, columns), replies)
+    assert [row and row.id for row in runs] == [second.run.id, None, None, first.run.id]
+    calls = await load(database, ToolCallsByRun(caller, columns), [second.run.id, foreign.run.id, first.run.id])
+    own = [[call.id for call in each.calls] for each in (second, first)]
+    assert [[row.id for row in rows] for rows in calls] == [own[0], [], own[1]]
