@@ -23,8 +23,9 @@ _DESCRIPTION: Final = """The same tasks, conversations and accounts as over Grap
 
 Sign in at `/api/auth/login`, or make an account at `/api/auth/register`, and send the access token as
 `Authorization: Bearer …`. Failures are problem details (RFC 9457); their `code` says what is wrong, their `errors`
-where. A request with an `Idempotency-Key` can be sent twice and is carried out once. A change with an `If-Match` is carried
-out only where the thing is still as its `ETag` says."""
+where.
+A request with an `Idempotency-Key` can be sent twice and is carried out once.
+A change with an `If-Match` is carried out only where the thing is still as its `ETag` says."""
 _PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
 
 

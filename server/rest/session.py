@@ -90,7 +90,7 @@ async def logout(context: SignedIn) -> None:
 
 
 def _tokens(signed_in: account.SignedIn) -> Tokens:
-    expires_in = max(0, int((signed_in.expires_at - utc_now()).total_seconds()))
+    expires_in = round((signed_in.expires_at - utc_now()).total_seconds())
     return Tokens(
         access_token=signed_in.access_token,
         refresh_token=signed_in.refresh_token,
