@@ -99,5 +99,5 @@ compile = build/lock/bin/uv pip compile pyproject.toml $(2) --output-file $(1) -
 
 clean: ## remove everything that was built; the data stays
 	rm -rf $(VENV) build web/dist web/node_modules tests/node/node_modules *.egg-info
-	rm -rf examples/live-page/dist examples/live-page/node_modules
+	rm -rf examples/chat/dist examples/chat/node_modules
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -21,7 +21,7 @@ from tests.examples.cuttable import Cuttable
 from tests.examples.elsewhere import Elsewhere
 from tests.servers import serve
 
-LIVE_PAGE = Path(__file__).parents[2] / "examples" / "live-page"
+CHAT = Path(__file__).parents[2] / "examples" / "chat"
 NPM = shutil.which("npm")
 
 Opening = AbstractAsyncContextManager[tuple[Cuttable, Elsewhere]]
@@ -38,9 +38,9 @@ async def built_page() -> Path:
     """Build the page, unless that was done with the same sources."""
     if NPM is None:
         pytest.skip("needs npm")
-    sources = [path for path in LIVE_PAGE.iterdir() if path.is_file()] + sorted(LIVE_PAGE.glob("src/*"))
+    sources = [path for path in CHAT.iterdir() if path.is_file()] + sorted(CHAT.glob("src/*"))
     digest = hashlib.sha256(b"\n".join(path.read_bytes() for path in sorted(sources))).hexdigest()
-    stamp, dist = LIVE_PAGE / "node_modules" / ".built", LIVE_PAGE / "dist"
+    stamp, dist = CHAT / "node_modules" / ".built", CHAT / "dist"
     if not (stamp.is_file() and stamp.read_text() == digest and dist.is_dir()):
         await _npm("ci", "--no-audit", "--no-fund", "--fetch-retries=0", or_skip=True)
         await _npm("run", "build")
@@ -49,10 +49,10 @@ async def built_page() -> Path:
 
 
 async def _npm(*arguments: str, or_skip: bool = False) -> None:
-    process = await asyncio.create_subprocess_exec(str(NPM), *arguments, cwd=LIVE_PAGE, stdout=PIPE, stderr=PIPE)
+    process = await asyncio.create_subprocess_exec(str(NPM), *arguments, cwd=CHAT, stdout=PIPE, stderr=PIPE)
     output, errors = await process.communicate()
     if process.returncode != 0 and or_skip:
-        pytest.skip(f"needs the packages of examples/live-page, and `npm ci` failed: {errors.decode().strip()[:300]}")
+        pytest.skip(f"needs the packages of examples/chat, and `npm ci` failed: {errors.decode().strip()[:300]}")
     assert process.returncode == 0, output + errors
 
 
