@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from assistant.failures import DIED, RESTARTED
+from core.database import Database
 from core.settings import Settings
 from tests.assistant.chat import Chat
 from tests.assistant.provider import Provider, Stall, Text, UseTool
@@ -21,7 +22,7 @@ ADD_MILK = UseTool("add_task", {"title": "Buy milk"}, "call_1")
 
 
 @pytest.fixture
-def variables(provider: Provider) -> dict[str, str]:
+def variables(provider: Provider) -> dict[str, Any]:
     """Give what a process is to be started with."""
     return {
         "OPENAI_API_KEY": "sk-test",
@@ -44,7 +45,7 @@ async def reply_of(chat: Chat, run_id: str, content: str) -> None:
 
 
 async def test_killed_in_mid_run(
-    settings: Settings, user: SignedIn, provider: Provider, variables: dict[str, str]
+    settings: Settings, user: SignedIn, provider: Provider, variables: dict[str, Any]
 ) -> None:
     async with serving(settings, **variables) as neighbour, chatting(neighbour.url, user) as elsewhere:
         doomed = await start(settings, **variables)
@@ -66,7 +67,7 @@ async def test_killed_in_mid_run(
 
 
 async def test_cancelled_from_another_process(
-    settings: Settings, user: SignedIn, provider: Provider, variables: dict[str, str]
+    settings: Settings, user: SignedIn, provider: Provider, variables: dict[str, Any]
 ) -> None:
     async with (
         serving(settings, **variables) as first,
@@ -101,7 +102,7 @@ async def awaiting_deletion(chat: Chat, provider: Provider, task_id: str) -> dic
 
 
 async def test_an_approval_outlives_a_restart_and_executes_once(
-    settings: Settings, database: Any, user: SignedIn, provider: Provider, variables: dict[str, str]
+    settings: Settings, database: Database, user: SignedIn, provider: Provider, variables: dict[str, Any]
 ) -> None:
     task = await make_task(database, user.caller)
     async with serving(settings, **variables) as first, chatting(first.url, user) as chat:
@@ -129,7 +130,7 @@ async def test_an_approval_outlives_a_restart_and_executes_once(
 
 
 async def test_a_server_that_stops_says_so(
-    settings: Settings, user: SignedIn, provider: Provider, variables: dict[str, str]
+    settings: Settings, user: SignedIn, provider: Provider, variables: dict[str, Any]
 ) -> None:
     async with serving(settings, **variables) as neighbour, chatting(neighbour.url, user) as elsewhere:
         async with serving(settings, **variables) as leaving, chatting(leaving.url, user) as chat:
