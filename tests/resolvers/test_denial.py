@@ -9,7 +9,7 @@ from graphql import GraphQLObjectType, get_named_type
 
 from core.database import Database
 from core.ids import new_id
-from tests.factories import SignedIn, make_conversation, make_message, make_task
+from tests.factories import SignedIn, make_answered, make_conversation, make_message, make_task
 from tests.graph_client import GraphClient, mutation
 from tests.schema_walk import SCHEMA, Operation, operations
 from tests.state import state_of
@@ -42,6 +42,10 @@ CASES: Final[dict[str, Given]] = {
     "updateConversation(input.id)": lambda tried, _: {"input": {"id": tried, "title": "Mine"}},
     "deleteConversation(input.id)": lambda tried, _: {"input": {"id": tried}},
     "addMessage(input.conversationId)": lambda tried, _: {"input": {"conversationId": tried, "content": "Mine"}},
+    "sendMessage(input.conversationId)": lambda tried, _: {"input": {"conversationId": tried, "content": "Mine"}},
+    "regenerateReply(input.messageId)": lambda tried, _: {"input": {"messageId": tried}},
+    "cancelRun(input.id)": lambda tried, _: {"input": {"id": tried}},
+    "resolveToolCall(input.id)": lambda tried, _: {"input": {"id": tried, "approve": True}},
 }
 CREATING: Final = {"createTask(input.id)", "createTasks(input.tasks.id)", "createConversation(input.id)"}
 
@@ -92,10 +96,14 @@ async def test_another_users_id_is_as_one_that_never_was(
 ) -> None:
     own = (await make_task(database, user.caller, id=new_id())).id
     conversation = await make_conversation(database, stranger.caller)
+    answered = await make_answered(database, stranger, conversation.id, 1)
     theirs = [
         (await make_task(database, stranger.caller)).id,
         conversation.id,
-        (await make_message(database, stranger.caller, conversation.id)).id,
+        answered.message.id,
+        answered.reply.id,
+        answered.run.id,
+        answered.calls[0].id,
     ]
     if place not in CREATING:
         theirs.append(stranger.user.id)

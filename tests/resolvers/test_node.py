@@ -4,13 +4,15 @@ from typing import Any
 
 from core.database import Database
 from core.ids import new_id
-from tests.factories import SignedIn, make_conversation, make_message, make_task
+from tests.factories import SignedIn, make_answered, make_conversation, make_message, make_task
 from tests.graph_client import GraphClient
 
 FIELDS = """__typename id
     ... on Task { title owner { id } }
     ... on Conversation { name: title lastMessage { content } }
     ... on Message { content conversation { id } }
+    ... on Run { model toolCalls { id } }
+    ... on ToolCall { name calledBy: run { id } }
     ... on User { email }
 """
 NODE = f"query ($id: ID!) {{ node(id: $id) {{ {FIELDS} }} }}"
@@ -21,10 +23,14 @@ async def expected_nodes(database: Database, user: SignedIn) -> dict[str, dict[s
     conversation = await make_conversation(database, user.caller)
     message = await make_message(database, user.caller, conversation.id)
     task = await make_task(database, user.caller)
+    answered = await make_answered(database, user, (await make_conversation(database, user.caller)).id, 1)
+    run, (call,) = answered.run, answered.calls
     nodes: list[dict[str, Any]] = [
         {"__typename": "Task", "id": task.id, "title": "Water the plants", "owner": {"id": user.user.id}},
         {"__typename": "Conversation", "id": conversation.id, "name": "Plans", "lastMessage": {"content": "Hello"}},
         {"__typename": "Message", "id": message.id, "content": "Hello", "conversation": {"id": conversation.id}},
+        {"__typename": "Run", "id": run.id, "model": "offline", "toolCalls": [{"id": call.id}]},
+        {"__typename": "ToolCall", "id": call.id, "name": "add_task", "calledBy": {"id": run.id}},
         {"__typename": "User", "id": user.user.id, "email": user.user.email},
     ]
     return {node["id"]: node for node in nodes}
@@ -48,7 +54,7 @@ async def test_an_id_in_upper_case(client: GraphClient, database: Database, user
     nodes = await expected_nodes(database, user)
     answer = await client.query(NODES, {"ids": [node_id.upper() for node_id in nodes]}, as_=user)
     of_users = [node_id for node_id in nodes if node_id != user.user.id]
-    assert answer["nodes"][:3] == [nodes[node_id] for node_id in of_users]
+    assert answer["nodes"][:5] == [nodes[node_id] for node_id in of_users]
 
 
 async def test_how_many(client: GraphClient, database: Database, user: SignedIn) -> None:
@@ -69,7 +75,7 @@ async def test_an_admin_finds_users_but_nothing_of_theirs(
     ids = [*nodes, admin.user.id, new_id(), "", "\0", "x" * 1_000]
     answer = await client.query(NODES, {"ids": ids}, as_=admin)
     assert answer["nodes"] == [
-        *[None] * 3,
+        *[None] * 5,
         nodes[stranger.user.id],
         {"__typename": "User", "id": admin.user.id, "email": admin.user.email},
         *[None] * 4,
