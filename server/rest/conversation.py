@@ -15,6 +15,7 @@ from server.rest.described import problems, stamped
 from server.rest.fields import (
     Body,
     Deleted,
+    GivenId,
     IdempotencyKey,
     IfMatch,
     Items,
@@ -27,6 +28,7 @@ from server.rest.fields import (
     read_page,
     shown_page,
     stamp,
+    text,
 )
 from server.rest.route import RestRoute
 from services import conversation as conversations
@@ -42,7 +44,7 @@ from services.paging import count_rows_of, fetch_pages
 
 router: Final = APIRouter(prefix="/api/conversations", tags=["conversations"], route_class=RestRoute)
 
-Title = Annotated[str, Field(min_length=1, max_length=500, description="1 to 500 characters.")]
+Title = Annotated[str, text("1 to 500 characters.", most=500)]
 
 
 @described_by(models.Conversation)
@@ -80,7 +82,7 @@ class MessagePage(Items[Message]):
 class ConversationToMake(Body):
     """A conversation to make."""
 
-    id: str | None = Field(default=None, description="A UUID that the client made, or ours.")
+    id: GivenId = None
     title: Title | None = None
 
 

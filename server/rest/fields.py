@@ -21,15 +21,27 @@ from services.paging import Listing, Page, Window, count_rows, fetch_page
 Item = TypeVar("Item")
 Model = TypeVar("Model", bound=BaseModel)
 
+_SHOWN_AS: Final[dict[type, type[BaseModel]]] = {}
 _ETAG: Final = re.compile(r'"(0|[1-9][0-9]{0,17})"')
 _FLAGS: Final = {"true": True, "false": False}
+
+# What the services take as text that says something; the description alone has it, for their own words are better.
+_SOMETHING: Final = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+ANYTHING: Final = r"^[^\u0000]*$"
+
+
+def text(description: str, *, least: int = 1, most: int, **more: Any) -> Any:
+    """Describe a text whose length and characters the services check."""
+    pattern = _SOMETHING if least else ANYTHING
+    bounds: dict[str, Any] = {"minLength": least, "maxLength": most, "pattern": pattern}
+    return Field(description=description, json_schema_extra=bounds | more)
+
 
 IfMatch = Annotated[
     str | None,
     Header(
         alias="If-Match",
         description='The ETag that the client has seen, such as `"7"`; where the thing has changed since, 412.',
-        max_length=1_000,
     ),
 ]
 IdempotencyKey = Annotated[
@@ -37,7 +49,11 @@ IdempotencyKey = Annotated[
     Header(
         alias="Idempotency-Key",
         description="1 to 200 characters. Sent again with the same body, it gives the first answer again.",
+        json_schema_extra={"minLength": 1, "maxLength": 200, "pattern": r"^\S(.*\S)?$"},
     ),
+]
+GivenId = Annotated[
+    str | None, Field(description="A UUID that the client made, or ours.", json_schema_extra={"format": "uuid"})
 ]
 Moment = Annotated[datetime, BeforeValidator(read_moment)]
 
@@ -107,9 +123,10 @@ def read_order(name: str) -> tuple[str, OrderDirection]:
 
 
 def described_by(table: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
-    """Describe the fields of a model as the columns of the table that have their names."""
+    """Show rows of the table as the model does, whose fields are described as the columns that have their names."""
 
     def decorate(model: type[Model]) -> type[Model]:
+        _SHOWN_AS[table] = model
         for name, field in model.model_fields.items():
             column = table.model_fields.get(name)
             if field.description is None and column is not None:
@@ -118,6 +135,12 @@ def described_by(table: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
         return model
 
     return decorate
+
+
+def shown(row: object) -> dict[str, Any] | None:
+    """Return a row as its model shows it, in JSON's own types; None where there is no model for it."""
+    model = _SHOWN_AS.get(type(row))
+    return None if model is None else model.model_validate(row).model_dump(mode="json")
 
 
 async def read_page(context: Context, listing: Listing, query: PageQuery, model: type[Model]) -> Model:
@@ -132,8 +155,8 @@ async def read_page(context: Context, listing: Listing, query: PageQuery, model:
 def shown_page(page: Page, total: int | None, model: type[Model]) -> Model:
     """Return a page as the client sees it."""
     next_cursor = page.order.cursor(page.rows[-1]) if page.has_next else None
-    shown = {"items": page.rows, "next_cursor": next_cursor, "total": total}
-    return model.model_validate(shown, from_attributes=True)
+    content = {"items": page.rows, "next_cursor": next_cursor, "total": total}
+    return model.model_validate(content, from_attributes=True)
 
 
 def expected_revision(if_match: str | None) -> int | None:

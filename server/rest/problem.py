@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.requests import Request
@@ -14,6 +13,7 @@ from starlette.responses import JSONResponse
 from core.clock import utc_now
 from core.errors import ConflictError, RateLimitedError, TasktalkError
 from server.errors import RETRY_AFTER_S, RefusedError, masked_message
+from server.rest.fields import shown
 
 MEDIA_TYPE: Final = "application/problem+json"
 _STATUS: Final = {
@@ -61,18 +61,18 @@ def problem(
 ) -> JSONResponse:
     """Return a problem as the client sees it."""
     title = HTTPStatus(status).phrase
-    shown = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
-    shown |= {name: value for name, value in more.items() if value}
-    return JSONResponse(shown, status, headers, media_type=MEDIA_TYPE)
+    content = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
+    content |= {name: value for name, value in more.items() if value}
+    return JSONResponse(content, status, headers, media_type=MEDIA_TYPE)
 
 
-def of_error(error: TasktalkError, request: Request, current: type[BaseModel] | None) -> JSONResponse:
-    """Return the problem of an expected failure; a stale row is shown as the model says."""
+def of_error(error: TasktalkError, request: Request) -> JSONResponse:
+    """Return the problem of an expected failure."""
     status, headers = _STATUS.get(error.code, 400), dict[str, str]()
     more: dict[str, Any] = {"errors": _places(error, request)}
     if isinstance(error, ConflictError) and error.current is not None:
         status = 412 if error.path == _STALE else status
-        more["current"] = _shown(error.current, current)
+        more["current"] = shown(error.current)
     if isinstance(error, RateLimitedError):
         wait_s = (error.retry_at - utc_now()).total_seconds()
         headers["Retry-After"] = str(max(1, round(wait_s + 0.5)))
@@ -104,10 +104,6 @@ def of_validation(error: RequestValidationError) -> JSONResponse:
 def of_failure(request_id: str) -> JSONResponse:
     """Return the problem that stands for a failure of ours."""
     return problem(500, "INTERNAL_SERVER_ERROR", masked_message(request_id), request_id=request_id)
-
-
-def _shown(row: object, model: type[BaseModel] | None) -> Any:
-    return None if model is None else jsonable_encoder(model.model_validate(row, from_attributes=True))
 
 
 def _places(error: TasktalkError, request: Request) -> list[dict[str, str]]:

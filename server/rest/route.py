@@ -8,7 +8,6 @@ import structlog
 from fastapi import params
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message
@@ -36,8 +35,6 @@ class RestRoute(APIRoute):
         """Return what answers a request."""
         handle = super().get_route_handler()
         needs_caller = any(each.call is SIGNED_IN for each in self.dependant.dependencies)
-        shown = self.response_model if isinstance(self.response_model, type) else None
-        current = shown if shown is not None and issubclass(shown, BaseModel) else None
 
         async def answer(request: Request) -> Response:
             record = record_of(request.scope)
@@ -46,7 +43,7 @@ class RestRoute(APIRoute):
                 await _identify(request, needs_caller=needs_caller)
                 response = await handle(await self._read(request))
             except TasktalkError as error:
-                response = problem.of_error(error, request, current)
+                response = problem.of_error(error, request)
             except RefusedError as refusal:
                 response = problem.of_refusal(refusal)
             except RequestValidationError as error:

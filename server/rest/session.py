@@ -12,7 +12,7 @@ from core.email_address import MOST_EMAIL_LENGTH
 from core.passwords import LEAST_PASSWORD_LENGTH, MOST_PASSWORD_LENGTH
 from server.rest.caller import Anyone, SignedIn
 from server.rest.described import problems
-from server.rest.fields import Body, Row
+from server.rest.fields import ANYTHING, Body, Row, text
 from server.rest.route import RestRoute
 from server.rest.user import Name, User
 from services import account
@@ -34,9 +34,9 @@ class Tokens(Row):
 class Registration(Body):
     """An account to make."""
 
-    email: str = Field(max_length=MOST_EMAIL_LENGTH, description="The address to sign in with.")
-    password: str = Field(
-        min_length=LEAST_PASSWORD_LENGTH, max_length=MOST_PASSWORD_LENGTH, description="8 to 1,024 characters."
+    email: str = text("The address to sign in with.", most=MOST_EMAIL_LENGTH, format="email")
+    password: str = text(
+        "8 to 1,024 characters.", least=LEAST_PASSWORD_LENGTH, most=MOST_PASSWORD_LENGTH, pattern=ANYTHING
     )
     name: Name
 
@@ -45,7 +45,7 @@ class PasswordGrant(Body):
     """OAuth 2's password grant: a form."""
 
     username: str = Field(description="The email address.")
-    password: str = Field(max_length=MOST_PASSWORD_LENGTH, description="The password.")
+    password: str = text("The password.", least=0, most=MOST_PASSWORD_LENGTH)
     grant_type: Literal["password"] = Field(default="password", description="OAuth 2's name for it.")
     scope: str = Field(default="", description="Taken, and not heeded.")
     client_id: str = Field(default="", description="Taken, and not heeded.")

@@ -15,6 +15,7 @@ from server.rest.described import problems, stamped
 from server.rest.fields import (
     Body,
     Deleted,
+    GivenId,
     IdempotencyKey,
     IfMatch,
     Items,
@@ -27,6 +28,7 @@ from server.rest.fields import (
     read_order,
     read_page,
     stamp,
+    text,
 )
 from server.rest.route import RestRoute
 from services import task as tasks
@@ -38,13 +40,14 @@ from services.task_list import TaskOrder, TaskOrderField, task_listing
 router: Final = APIRouter(prefix="/api/tasks", tags=["tasks"], route_class=RestRoute)
 
 Priority = Annotated[TaskPriority, Field(strict=False, description="How much it matters.")]
-Title = Annotated[str, Field(min_length=1, max_length=500, description="1 to 500 characters.")]
-Description = Annotated[str | None, Field(max_length=10_000, description="Up to 10,000 characters.")]
+Title = Annotated[str, text("1 to 500 characters.", most=500)]
+Description = Annotated[str | None, text("Up to 10,000 characters.", least=0, most=10_000)]
 DueAt = Annotated[Moment | None, Field(description="When it is due: RFC 3339 with an offset.")]
 Tags = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=50)]],
-    Field(max_length=20, description="Up to 20 labels of 50 characters."),
+    list[Annotated[str, text("A label.", most=50)]],
+    Field(description="Up to 20 labels of 50 characters.", json_schema_extra={"maxItems": 20}),
 ]
+Search = Annotated[str | None, text("Only those with words that begin with these.", least=0, most=1_000)]
 ParentId = Annotated[str | None, Field(description="The task that it is a part of.")]
 
 
@@ -74,7 +77,7 @@ class TaskToMake(Body):
     """A task to make."""
 
     title: Title
-    id: str | None = Field(default=None, description="A UUID that the client made, or ours.")
+    id: GivenId = None
     description: Description = None
     priority: Priority = TaskPriority.MEDIUM
     due_at: DueAt = None
@@ -111,9 +114,7 @@ class TaskQuery(PageQuery):
 
     completed: bool | None = Field(default=None, description="Only those that are done, or only those that are not.")
     priority: list[TaskPriority] = Field(default_factory=list, description="Only those of these priorities.")
-    search: str | None = Field(
-        default=None, max_length=1_000, description="Only those with words that begin with these."
-    )
+    search: Search = None
     order: list[Annotated[str, OrderedBy(TaskOrderField)]] = Field(
         default_factory=list, description="What to order by, from the weightiest on; a minus before it turns it round."
     )

@@ -11,7 +11,7 @@ import models
 from core.errors import UnauthenticatedError
 from server.rest.caller import SignedIn
 from server.rest.described import problems
-from server.rest.fields import Body, Deleted, Items, PageQuery, Row, described_by, read_page
+from server.rest.fields import Body, Deleted, Items, PageQuery, Row, described_by, read_page, text
 from server.rest.route import RestRoute
 from services import user as users
 from services.user import MOST_IMAGE_LENGTH, MOST_NAME_LENGTH
@@ -19,7 +19,11 @@ from services.user_list import user_listing, users_by_id
 
 router: Final = APIRouter(prefix="/api", route_class=RestRoute)
 
-Name = Annotated[str, Field(min_length=1, max_length=MOST_NAME_LENGTH, description="1 to 200 characters.")]
+Name = Annotated[str, text("1 to 200 characters.", most=MOST_NAME_LENGTH)]
+Image = Annotated[
+    str | None,
+    text("An http(s) address of a picture.", most=MOST_IMAGE_LENGTH, pattern=r"^https?://[^\s/?#\u0000]+[^\s\u0000]*$"),
+]
 
 
 @described_by(models.User)
@@ -45,9 +49,7 @@ class Profile(Body):
     """What is to change of the profile: what is left out stays, null clears."""
 
     name: Name = Field(default_factory=str)
-    image: str | None = Field(
-        default=None, min_length=1, max_length=MOST_IMAGE_LENGTH, description="An http(s) address of a picture."
-    )
+    image: Image = None
 
 
 class UserPatch(Body):
