@@ -23,9 +23,11 @@ def is_sqlite(session: AsyncSession) -> bool:
 
 
 async def execute(
-    session: AsyncSession, statement: Executable, parameters: Mapping[str, Any] | None = None
+    session: AsyncSession,
+    statement: Executable,
+    parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
 ) -> CursorResult[Any]:
-    """Run a statement in the session's transaction, past the ORM."""
+    """Run a statement in the session's transaction, past the ORM; once for all of several sets of parameters."""
     return await (await session.connection()).execute(statement, parameters)
 
 

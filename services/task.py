@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypedDict
 
-from sqlalchemy import Select, delete, literal, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
@@ -13,19 +12,18 @@ from core.database import leave_unchanged
 from core.errors import BadUserInputError
 from core.ids import parse_id
 from core.text import require_length, require_line
-from models import EntityKind, Task, TaskPriority
+from models import Task, TaskPriority
 from services.caller import Caller
-from services.change import Path, bury, check_revision, claim_ids
-from services.expressions import IsAnyOf, id_list
+from services.change import Path, check_revision, claim_ids
 from services.idempotency import Request, once
 from services.lookup import not_found, require, require_all, rows_by_id
 from services.revision import next_revision
-from services.sql import execute, fetch_all, table_of
+from services.sql import fetch_all
+from services.task_store import apply_changes, branch_of, remove_tasks, store_tasks
 from services.words import searchable
 
 MAX_BULK: Final = 100
 _MAX_TAGS: Final = 20
-_TASKS: Final = table_of(Task)
 _INPUT: Final[Path] = ("input",)
 
 
@@ -122,8 +120,7 @@ async def _make(
                 updated_at=moment,
             )
         )
-    session.add_all(tasks)
-    await session.flush()
+    await store_tasks(session, caller, tasks, revision, moment)
     return tasks
 
 
@@ -153,28 +150,12 @@ async def update_task(
     if "title" in values or "description" in values:
         texts = values.get("title", task.title), values.get("description", task.description)
         values["words"] = searchable(*texts)
-    _apply(session, [(task, values)], revision)
+    await apply_changes(session, caller, [(task, values)], revision)
     return task
 
 
 def _completed_at(task: Task, *, completed: bool) -> datetime | None:
     return (task.completed_at or utc_now()) if completed else None
-
-
-def _apply(session: AsyncSession, changed: Sequence[tuple[Task, dict[str, Any]]], revision: int) -> None:
-    """Set the values that differ and stamp the rows; where none differs, nothing happened."""
-    touched = [
-        (task, values)
-        for task, values in changed
-        if any(getattr(task, name) != value for name, value in values.items())
-    ]
-    if not touched:
-        leave_unchanged(session)
-    moment = utc_now()
-    for task, values in touched:
-        for name, value in values.items():
-            setattr(task, name, value)
-        task.revision, task.updated_at = revision, moment
 
 
 async def toggle_task(
@@ -186,7 +167,7 @@ async def toggle_task(
     check_revision(task, expected_revision)
     completed = not task.completed
     values = {"completed": completed, "completed_at": _completed_at(task, completed=completed)}
-    _apply(session, [(task, values)], revision)
+    await apply_changes(session, caller, [(task, values)], revision)
     return task
 
 
@@ -198,7 +179,7 @@ async def set_tasks_completed(
     revision = await next_revision(session, caller.user_id)
     tasks = await require_all(session, caller, Task, task_ids, (*_INPUT, "ids"))
     values = [{"completed": completed, "completed_at": _completed_at(task, completed=completed)} for task in tasks]
-    _apply(session, list(zip(tasks, values, strict=True)), revision)
+    await apply_changes(session, caller, list(zip(tasks, values, strict=True)), revision)
     return tasks
 
 
@@ -209,7 +190,7 @@ async def delete_task(
     revision = await next_revision(session, caller.user_id)
     task = await require(session, caller, Task, task_id, (*_INPUT, "id"))
     check_revision(task, expected_revision)
-    return await _delete(session, caller, [task.id], revision)
+    return await remove_tasks(session, caller, [task.id], revision)
 
 
 async def delete_tasks(session: AsyncSession, caller: Caller, task_ids: Sequence[str]) -> list[str]:
@@ -220,32 +201,14 @@ async def delete_tasks(session: AsyncSession, caller: Caller, task_ids: Sequence
     if not tasks:
         leave_unchanged(session)
         return []
-    return await _delete(session, caller, [task.id for task in tasks], revision)
-
-
-async def _delete(session: AsyncSession, caller: Caller, ids: Sequence[str], revision: int) -> list[str]:
-    branch = _branch(caller, ids)
-    buried = await bury(session, caller, branch, revision)
-    gone = IsAnyOf(_TASKS.c.id, id_list(buried))
-    await execute(session, delete(_TASKS).where(caller.owns(_TASKS), gone))
-    named = dict.fromkeys(ids)
-    return [*named, *sorted(set(buried) - named.keys())]
-
-
-def _branch(caller: Caller, ids: Sequence[str]) -> Select[tuple[str, str]]:
-    """Return the statement that names the tasks and all below them."""
-    top = select(_TASKS.c.id).where(caller.owns(_TASKS), IsAnyOf(_TASKS.c.id, id_list(ids)))
-    branch = top.cte("branch", recursive=True)
-    below = select(_TASKS.c.id).where(caller.owns(_TASKS), _TASKS.c.parent_id == branch.c.id)
-    branch = branch.union(below)
-    return select(branch.c.id, literal(EntityKind.TASK.value).label("kind"))
+    return await remove_tasks(session, caller, [task.id for task in tasks], revision)
 
 
 async def _checked_parent(session: AsyncSession, caller: Caller, task: Task, given_id: str) -> str:
     """Return the id of a parent that is the caller's own and not below the task."""
     path = (*_INPUT, "parentId")
     parent = await require(session, caller, Task, given_id, path)
-    branch = await fetch_all(session, _branch(caller, [task.id]))
+    branch = await fetch_all(session, branch_of(caller, [task.id]))
     if any(row.id == parent.id for row in branch):
         raise BadUserInputError("A task cannot be below itself; choose a parent outside its subtasks.", path=path)
     return parent.id
