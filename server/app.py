@@ -29,6 +29,7 @@ from server.health import health, ready
 from server.housekeeper import keep_house
 from server.leaving import leaving_gently
 from server.logs import configure_logs
+from server.mcp.door import McpDoor
 from server.metrics import Metrics
 from server.operations import Operations
 from server.presence import Presence
@@ -59,10 +60,11 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     operations = Operations(schema, settings)
     streaming = Streaming(operations, presence, settings, metrics.streams)
     event_streams = EventStreams(streaming)
+    mcp = McpDoor(runtime)
     app = _Application(
         Sockets(streaming),
         title="Tasktalk",
-        lifespan=_lifespan(runtime, streaming, metrics),
+        lifespan=_lifespan(runtime, streaming, mcp, metrics),
         openapi_url=None,
         redirect_slashes=False,
         exception_handlers={HTTPException: _answer_http_error},
@@ -73,6 +75,7 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
         Route("/health", health),
         Route("/ready", ready),
         Route("/metrics", metrics.serve),
+        *mcp.routes,
         *(graphiql.routes if graphiql else ()),
     ]
     rest.add_rest(app, _PAGES / "docs")
@@ -132,9 +135,12 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
                 "Idempotency-Key",
                 "If-Match",
                 "Last-Event-ID",
+                "MCP-Protocol-Version",
+                "Mcp-Method",
+                "Mcp-Name",
                 "X-Request-ID",
             ),
-            expose_headers=("ETag", "Location", "Retry-After", "X-Request-ID"),
+            expose_headers=("ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"),
             max_age=_PREFLIGHT_KEPT_S,
         )
     app.add_middleware(ResponseHeaders)
@@ -153,7 +159,7 @@ def _make_runtime(settings: Settings, metrics: Metrics) -> Runtime:
 
 
 def _lifespan(
-    runtime: Runtime, streaming: Streaming, metrics: Metrics
+    runtime: Runtime, streaming: Streaming, mcp: McpDoor, metrics: Metrics
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -164,8 +170,9 @@ def _lifespan(
             asyncio.create_task(keep_house(runtime.database, runtime.settings)),
         ]
         try:
-            with leaving_gently(streaming.presence):
-                yield
+            async with mcp.run():
+                with leaving_gently(streaming.presence):
+                    yield
         finally:
             for task in tasks:
                 task.cancel()

@@ -1,0 +1,129 @@
+"""The MCP endpoint: streamable HTTP without sessions, for programs that show a personal access token."""
+
+import re
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final
+
+import orjson
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.types import INTERNAL_ERROR, INVALID_REQUEST
+from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute, Route
+from starlette.types import Message, Receive, Scope, Send
+
+from core.errors import TasktalkError, UnauthenticatedError
+from core.settings import Settings
+from graph.context import Runtime
+from server.errors import RefusedError, refuse, refuse_for
+from server.mcp.grant import authenticate, keep_grant, needed_scope
+from server.mcp.metadata import METADATA_ROUTES, PATH, challenge
+from server.mcp.server import METHODS, make_server
+from server.request_body import parse_json, read_body
+from server.request_record import record_of
+from server.sockets import is_welcome
+from services.access_token import Grant
+
+_LOCAL: Final = re.compile(rb"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
+_SERVER_ERRORS: Final = 500
+
+
+class McpDoor:
+    """Checks who asks for what, then hands over to the protocol's own SDK."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._database = runtime.database
+        self._settings = runtime.settings
+        self._max_body_bytes = runtime.settings.graphql_max_body_bytes
+        # Plain JSON answers: no tool takes long enough to stream.
+        self._manager = StreamableHTTPSessionManager(
+            make_server(runtime), json_response=True, stateless=True, max_request_body_size=self._max_body_bytes
+        )
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """Return where the door is, and what tells of it."""
+        return [Route(PATH, self), *METADATA_ROUTES]
+
+    def run(self) -> AbstractAsyncContextManager[None]:
+        """Serve as long as the context is open."""
+        return self._manager.run()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, unless its client has gone."""
+        try:
+            body = await self._admit(scope, receive)
+        except RefusedError as refusal:
+            await _refuse(send, refusal)
+        except ClientDisconnect:
+            return
+        else:
+            await self._manager.handle_request(scope, _replaying(body, receive), send)
+
+    async def _admit(self, scope: Scope, receive: Receive) -> bytes:
+        """Return the body of a request that may be served."""
+        _check_origin(scope, self._settings)
+        if scope["method"] != "POST":
+            raise refuse(405, "Send messages by POST; there is no stream to GET.", headers=((b"allow", b"POST"),))
+        headers = dict(scope["headers"])
+        try:
+            grant = await authenticate(headers.get(b"authorization"), self._database)
+        except TasktalkError as error:
+            raise _refuse_stranger(scope, error, headers) from None
+        keep_grant(scope, grant)
+        record_of(scope).user_id = grant.caller.user_id
+        body = await read_body(headers, receive, self._max_body_bytes)
+        message = parse_json(body)
+        if not isinstance(message, dict):
+            raise refuse(400, "The body must be one JSON-RPC message; send each as a request of its own.")
+        if isinstance(method := message.get("method"), str) and method in METHODS:
+            record_of(scope).operation = method
+        _check_scope(scope, grant, message)
+        return body
+
+
+def _check_origin(scope: Scope, settings: Settings) -> None:
+    origin = dict(scope["headers"]).get(b"origin", b"")
+    if is_welcome(scope, settings) or (not settings.is_production and _LOCAL.fullmatch(origin)):
+        return
+    raise refuse(403, "Pages of this origin may not call; name it in ALLOWED_ORIGINS.", code="FORBIDDEN")
+
+
+def _check_scope(scope: Scope, grant: Grant, message: dict[str, Any]) -> None:
+    needed = needed_scope(message.get("method"), message.get("params"))
+    if needed is not None and needed not in grant.scopes:
+        header = (b"www-authenticate", challenge(scope, "insufficient_scope", needed))
+        raise refuse(403, f"The access token lacks the scope {needed}.", code="FORBIDDEN", headers=(header,))
+
+
+def _refuse_stranger(scope: Scope, error: TasktalkError, headers: dict[bytes, bytes]) -> RefusedError:
+    if not isinstance(error, UnauthenticatedError):
+        return refuse_for(error)
+    # Who has sent no token has sent none that is wrong.
+    reason = "invalid_token" if b"authorization" in headers else None
+    header = (b"www-authenticate", challenge(scope, reason))
+    return refuse(401, error.message, code=error.code, headers=(header,))
+
+
+async def _refuse(send: Send, refusal: RefusedError) -> None:
+    """Answer as the protocol does: an error of no particular message, with our own code beside the protocol's."""
+    (error,) = refusal.errors
+    code = INTERNAL_ERROR if refusal.status >= _SERVER_ERRORS else INVALID_REQUEST
+    told = {"code": code, "message": error["message"], "data": error["extensions"]}
+    body = orjson.dumps({"jsonrpc": "2.0", "id": None, "error": told})
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        *refusal.headers,
+    ]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _replaying(body: bytes, receive: Receive) -> Receive:
+    """Return what gives the body that was read, once more."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replay
