@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Executable, Integer, Row, and_, bindparam, or_, select
+from sqlalchemy import Executable, Integer, Row, and_, bindparam, or_, select, true
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import BadUserInputError, CursorExpiredError
@@ -71,10 +71,14 @@ def resume(after: MessageCursor | None, revision: int) -> MessageCursor:
 async def completed_since(
     session: AsyncSession, caller: Caller, conversation_id: str, after: MessageCursor, columns: frozenset[str]
 ) -> Sequence[Row[Any]]:
-    """Return the first of the messages completed after the cursor."""
+    """Return the first of the messages completed after the cursor, as long as the conversation is there."""
     place = {"revision": after.revision, "message_id": after.message_id or _LAST_ID}
     owner = {"user_id": caller.user_id, "conversation_id": parse_id(conversation_id)}
-    return await fetch_all(session, _completed_since(columns), place | owner)
+    rows = await fetch_all(session, _completed_since(columns), place | owner)
+    if not rows:
+        raise not_found(Conversation, ("conversationId",))
+    # A conversation without any gives one row, of nothing.
+    return rows if rows[0].id is not None else ()
 
 
 @lru_cache(maxsize=128)
@@ -82,10 +86,18 @@ def _completed_since(columns: frozenset[str]) -> Executable:
     """Build the statement once: it runs for every event of every subscriber."""
     messages, revision = _MESSAGES.c, bindparam("revision", type_=Integer)
     same_revision = and_(messages.revision == revision, messages.id > bindparam("message_id", type_=messages.id.type))
-    return (
+    found = (
         select(*(column for column in messages if column.name in columns | {"id", "revision", "created_at"}))
         .where(owned_by(_MESSAGES, bindparam("user_id")), messages.conversation_id == bindparam("conversation_id"))
         .where(messages.status == MessageStatus.COMPLETE, or_(messages.revision > revision, same_revision))
         .order_by(messages.revision, messages.id)
         .limit(MOST_AT_ONCE)
+        .subquery("found")
+    )
+    conversation = _CONVERSATIONS.c.id == bindparam("conversation_id")
+    return (
+        select(*found.c)
+        .select_from(_CONVERSATIONS.outerjoin(found, true()))
+        .where(owned_by(_CONVERSATIONS, bindparam("user_id")), conversation)
+        .order_by(found.c.revision, found.c.id)
     )

@@ -60,7 +60,8 @@ async def test_other_peoples_conversations(database: Database, settings: Setting
         for conversation_id in (theirs.id, new_id(), "", "\0"):
             with pytest.raises(NotFoundError):
                 await current_revision(session, user.caller, conversation_id)
-            assert not await completed_since(session, user.caller, conversation_id, MessageCursor(0), COLUMNS)
+            with pytest.raises(NotFoundError):
+                await completed_since(session, user.caller, conversation_id, MessageCursor(0), COLUMNS)
 
 
 def test_where_to_read_on() -> None:
