@@ -20,7 +20,7 @@ from server.stream_metrics import StreamMetrics
 
 _OTHER: Final = "other"
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
-_PATHS: Final = frozenset({"/docs", "/graphql", "/health", "/metrics", "/openapi.json", "/ready"})
+_PATHS: Final = frozenset({"/docs", "/graphql", "/health", "/mcp", "/metrics", "/openapi.json", "/ready"})
 _ASSETS: Final = ("/docs/assets", "/graphiql/assets")
 # Each name is a handful of series; names are the clients' to choose, so their number must have an end.
 _MOST_OPERATION_NAMES: Final = 100
