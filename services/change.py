@@ -44,9 +44,12 @@ async def _require_free(session: AsyncSession, caller: Caller, claimed: dict[str
     own = [caller.user_id] if caller.user_id in claimed else []
     for taken in (*own, *await kinds_by_id(session, caller, list(claimed))):
         raise ConflictError("This id is already in use; make a new one.", path=claimed[taken])
-    # A row that comes back is deleted no more.
-    forget = delete(_DELETIONS).where(caller.owns(_DELETIONS), IsAnyOf(_DELETIONS.c.id, id_list(list(claimed))))
-    await execute(session, forget)
+    await unbury(session, caller, list(claimed))
+
+
+async def unbury(session: AsyncSession, caller: Caller, ids: Sequence[str]) -> None:
+    """Take away the tombstones of rows that come back."""
+    await execute(session, delete(_DELETIONS).where(caller.owns(_DELETIONS), IsAnyOf(_DELETIONS.c.id, id_list(ids))))
 
 
 def check_revision(row: Owned, expected: int | None) -> None:

@@ -1,0 +1,172 @@
+"""Takes back what a run has changed, as far as nothing else has changed it since."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from graphlib import TopologicalSorter
+from typing import Any, Final
+
+from sqlalchemy import CompoundSelect, Row, select, union
+from sqlmodel import select as select_model
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.clock import utc_now
+from core.errors import ConflictError
+from models import Run, RunStatus, Task, TaskChange
+from services.caller import Caller
+from services.change import unbury
+from services.expressions import IsAnyOf, id_list
+from services.lookup import kinds_by_id, require, rows_by_id
+from services.revision import next_revision
+from services.run import ACTIVE
+from services.sql import fetch_all, table_of
+from services.task_history import read_values, snapshot
+from services.task_store import apply_changes, remove_tasks, store_tasks
+from services.undo_plan import Plan, settle, take_back
+from services.words import searchable
+
+_PATH: Final = ("input", "id")
+_TASKS: Final = table_of(Task)
+_CHANGES: Final = table_of(TaskChange)
+
+Tasks = dict[str, Task]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptChange:
+    """What was not taken back of a task, and why; without a field, the whole task."""
+
+    task_id: str
+    field: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What became of the tasks that a run had changed: those that are back or as before, those that are gone again."""
+
+    run: Run
+    tasks: Sequence[Task]
+    deleted_ids: Sequence[str]
+    kept: Sequence[KeptChange]
+
+
+async def undo_run(session: AsyncSession, caller: Caller, run_id: str) -> Undone:
+    """Take back what a run has changed; what cannot be taken back is named."""
+    revision = await next_revision(session, caller.user_id)
+    run = await require(session, caller, Run, run_id, _PATH)
+    _require_undoable(run)
+    changes = await _changes_since(session, caller, run)
+    tasks = await _tasks(session, caller, {change.task_id for change in changes})
+    plans = _plans(run, changes, tasks)
+    await _settle(session, caller, plans)
+    moment = utc_now()
+    deleted_ids = await _carry_out(session, caller, plans, tasks, moment)
+    run.undone_at, run.revision = moment, revision
+    return Undone(
+        run=run,
+        tasks=[tasks[plan.task_id] for plan in plans if plan.is_restored or plan.changed],
+        deleted_ids=deleted_ids,
+        kept=[KeptChange(plan.task_id, *reason) for plan in plans for reason in plan.kept.items()],
+    )
+
+
+def _require_undoable(run: Run) -> None:
+    if run.status is RunStatus.AWAITING_APPROVAL:
+        message = "This run waits for your approval; decide on it, or cancel the run, first."
+    elif run.status in ACTIVE:
+        message = "This run is still at work; wait for its end, or cancel it, first."
+    elif run.undone_at is not None:
+        message = f"This run was undone already, at {run.undone_at.isoformat()}; it cannot be undone twice."
+    else:
+        return
+    raise ConflictError(message, path=_PATH, current=run)
+
+
+async def _changes_since(session: AsyncSession, caller: Caller, run: Run) -> list[Row[Any]]:
+    """Return all changes of the tasks that the run has changed, in their order.
+
+    Other runs that were undone, and what their undoing has changed, are left out: together they come to nothing.
+    """
+    of_run = _CHANGES.alias("of_run")
+    touched = select(of_run.c.task_id).where(caller.owns(of_run), of_run.c.run_id == run.id)
+    of_tasks = select(_CHANGES).where(caller.owns(_CHANGES), _CHANGES.c.task_id.in_(touched))
+    changes = await fetch_all(session, of_tasks.order_by(_CHANGES.c.revision, _CHANGES.c.id))
+    others = sorted({change.run_id for change in changes if change.run_id is not None} - {run.id})
+    rows = await rows_by_id(session, caller, Run, others, ("undone_at",)) if others else []
+    undone = {row.id: row.undone_at for row in rows if row is not None and row.undone_at is not None}
+    moments = set(undone.values())
+    return [
+        change
+        for change in changes
+        if change.run_id not in undone and not (change.run_id is None and change.created_at in moments)
+    ]
+
+
+async def _tasks(session: AsyncSession, caller: Caller, ids: Iterable[str]) -> Tasks:
+    known = select_model(Task).where(caller.owns(_TASKS), IsAnyOf(_TASKS.c.id, id_list(sorted(ids))))
+    return {task.id: task for task in await session.exec(known)}
+
+
+def _plans(run: Run, changes: Sequence[Row[Any]], tasks: Tasks) -> list[Plan]:
+    """Return what is planned for each task that the run has changed, the one that it changed last first."""
+    by_task: dict[str, list[Row[Any]]] = {change.task_id: [] for change in reversed(changes) if change.run_id == run.id}
+    for change in changes:
+        by_task[change.task_id].append(change)
+    return [
+        take_back(task_id, of_task, run.id, snapshot(tasks[task_id]) if task_id in tasks else None)
+        for task_id, of_task in by_task.items()
+    ]
+
+
+async def _settle(session: AsyncSession, caller: Caller, plans: Sequence[Plan]) -> None:
+    restored = [plan.task_id for plan in plans if plan.is_restored]
+    taken = await kinds_by_id(session, caller, restored) if restored else {}
+    around = await fetch_all(session, _around(caller, plans))
+    settle(plans, taken, {row.id: row.parent_id for row in around})
+
+
+def _around(caller: Caller, plans: Sequence[Plan]) -> CompoundSelect[tuple[str, str | None]]:
+    """Return the statement that names the parents of the tasks, all above those, and what is below the doomed."""
+    parents = {plan.parent_id for plan in plans if plan.parent_id is not None}
+    wanted = sorted(parents.union(plan.task_id for plan in plans))
+    columns = _TASKS.c.id, _TASKS.c.parent_id
+    way = select(*columns).where(caller.owns(_TASKS), IsAnyOf(_TASKS.c.id, id_list(wanted))).cte("way", recursive=True)
+    way = way.union(select(*columns).where(caller.owns(_TASKS), _TASKS.c.id == way.c.parent_id))
+    doomed = id_list([plan.task_id for plan in plans if plan.is_doomed])
+    below = select(*columns).where(caller.owns(_TASKS), IsAnyOf(_TASKS.c.parent_id, doomed))
+    return union(select(way.c.id, way.c.parent_id), below)
+
+
+async def _carry_out(
+    session: AsyncSession, caller: Caller, plans: Sequence[Plan], tasks: Tasks, moment: datetime
+) -> list[str]:
+    """Bring tasks back, change tasks, then delete tasks, for what is to stay moves away first; return the deleted."""
+    revision = await next_revision(session, caller.user_id)
+    if restored := [_restored(caller, plan, revision, moment) for plan in _parents_first(plans)]:
+        await unbury(session, caller, [task.id for task in restored])
+        await store_tasks(session, caller, restored, revision, moment)
+        tasks |= {task.id: task for task in restored}
+    if changed := [(tasks[plan.task_id], _new_values(plan)) for plan in plans if plan.changed]:
+        await apply_changes(session, caller, changed, revision, moment)
+    doomed = [plan.task_id for plan in plans if plan.is_doomed]
+    return await remove_tasks(session, caller, doomed, revision, moment) if doomed else []
+
+
+def _parents_first(plans: Iterable[Plan]) -> list[Plan]:
+    restored = {plan.task_id: plan for plan in plans if plan.is_restored}
+    needs = {task_id: {str(plan.parent_id)} & restored.keys() for task_id, plan in restored.items()}
+    return [restored[task_id] for task_id in TopologicalSorter(needs).static_order()]
+
+
+def _restored(caller: Caller, plan: Plan, revision: int, moment: datetime) -> Task:
+    values = read_values(plan.then or {})
+    words = searchable(values["title"], values["description"])
+    return Task(user_id=caller.user_id, id=plan.task_id, words=words, revision=revision, updated_at=moment, **values)
+
+
+def _new_values(plan: Plan) -> dict[str, Any]:
+    values = read_values(plan.changed)
+    if plan.then is not None and {"title", "description"} & values.keys():
+        values["words"] = searchable(plan.then["title"], plan.then["description"])
+    return values
