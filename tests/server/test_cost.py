@@ -17,7 +17,10 @@ SCHEMA: Final = build_schema(
     type Task implements Node {
       id: ID! tags: [String!]! owner: User! parent: Task
       subtasks(first: Int, after: String, last: Int): TaskConnection!
+      madeBy: Run
     }
+    type Run implements Node { id: ID! toolCalls: [ToolCall!]! }
+    type ToolCall implements Node { id: ID! run: Run! }
     type TaskEdge { cursor: String! node: Task! }
     type TaskConnection { edges: [TaskEdge!]! nodes: [Task!]! pageInfo: PageInfo! totalCount: Int! }
     type ChangeSet { changed: [Node!]! deletedIds: [ID!]! }
@@ -72,6 +75,11 @@ def cost_of(text: str, variables: dict[str, Any] | None = None) -> int:
         # Without a size, changes come a hundred at a time.
         ("{ changes { changed { id } deletedIds } }", 1 + 100),
         ("subscription { changes { changed { ... on Task { subtasks(first: 4) { nodes { id } } } } } }", 1 + 100 * 6),
+        # A list that has no pages may be as long as one.
+        ("{ tasks(first: 3) { nodes { madeBy { toolCalls { id } } } } }", 1 + 3 * (1 + 1 + 100)),
+        ("{ tasks(first: 3) { nodes { madeBy { toolCalls { run { id } } } } } }", 1 + 3 * (1 + 1 + 100 * 2)),
+        ('{ node(id: "1") { ... on Run { toolCalls { id } } } }', 1 + 100),
+        ("{ changes(first: 2) { changed { ... on Run { toolCalls { id } } } } }", 1 + 2 * (1 + 100)),
         ("mutation { createTasks { tasks { id } errors { message } } }", 1 + 100 + 1),
         ("mutation { a: createTasks { tasks { id } } b: createTasks { tasks { id } } }", 2 * (1 + 100)),
     ],
