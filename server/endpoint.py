@@ -56,9 +56,9 @@ class GraphQLEndpoint:
             await self._graphiql.page()(scope, receive, send)
             return
         try:
-            answer = await self._answer(scope, receive, send, media_type)
+            answer = await self._answer(scope, receive, media_type)
             if isinstance(answer, EventStream):
-                await self._event_streams.serve(answer, receive, record_of(scope))
+                await self._event_streams.serve(answer, scope, receive, send)
                 return
         except RefusedError as refusal:
             record_of(scope).outcome = Outcome.REFUSED
@@ -68,9 +68,7 @@ class GraphQLEndpoint:
             return
         await _send(send, answer, media_type or MediaType.JSON)
 
-    async def _answer(
-        self, scope: Scope, receive: Receive, send: Send, media_type: MediaType | None
-    ) -> _Answer | EventStream:
+    async def _answer(self, scope: Scope, receive: Receive, media_type: MediaType | None) -> _Answer | EventStream:
         _check_acceptable(media_type)
         headers = dict(scope["headers"])
         runtime: Runtime = scope["app"].state.runtime
@@ -82,7 +80,7 @@ class GraphQLEndpoint:
         record.operation = operation.label
         context = Context(runtime, caller, record.request_id, (scope.get("client") or ("",))[0])
         if operation.type is OperationType.SUBSCRIPTION and takes_events(headers):
-            return self._event_streams.open(context, request, scope, send)
+            return self._event_streams.open(context, request)
         _check_method(operation, scope["method"])
         result = await self._operations.execution.run(operation, request, context, receive)
         return _format(result, operation, record)

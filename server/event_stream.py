@@ -1,6 +1,7 @@
-"""Server-sent events: one operation a request, its results as they come (graphql-sse, distinct connections)."""
+"""Server-sent events: one open answer a request, such as the results of an operation (graphql-sse, distinct ones)."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from core.clock import utc_now
+from core.settings import Settings
 from core.statements import current_statements
 from graph.context import Context
 from server.connection import cut_of, hang_up_of
@@ -26,32 +28,35 @@ _HEADERS: Final = (
 )
 
 
-class EventStream:
-    """One open answer."""
+class OpenStream(ABC):
+    """One open answer; what its events are, the doors say."""
 
-    def __init__(
-        self, context: Context, request: GraphQLRequest, streaming: Streaming, scope: Scope, send: Send
-    ) -> None:
-        self._context = context
-        self._request = request
-        self._streaming = streaming
-        self._asgi_send = send
-        self._cut, self._hang_up = cut_of(scope), hang_up_of(scope)
+    def __init__(self, caller: Caller | None, settings: Settings) -> None:
+        self._caller = caller
+        self._settings = settings
         self._is_leaving = False
         self._ended = asyncio.Event()
-        self._last_words = b""
+        self.last_words = b""
 
     @property
     def caller(self) -> Caller | None:
         """Return whose stream it is."""
-        return self._context.caller
+        return self._caller
+
+    @abstractmethod
+    async def send_events(self) -> None:
+        """Send the events until there are no more."""
+
+    @abstractmethod
+    def farewell(self, error: FormattedError) -> bytes:
+        """Return how a client is told why there is no more."""
 
     def sign_out(self) -> None:
         """End it: the session is over."""
         self._end_with(session_over())
 
     def _end_with(self, error: FormattedError) -> None:
-        self._last_words = _event({"errors": [error]}) + _COMPLETE
+        self.last_words = self.farewell(error)
         self._ended.set()
 
     def go_away(self) -> None:
@@ -59,13 +64,16 @@ class EventStream:
         self._is_leaving = True
         self._ended.set()
 
-    async def serve(self, receive: Receive) -> None:
-        """Send the results until they, the client, the session or the server come to an end."""
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events until they, the client, the session or the server come to an end."""
+        self._asgi_send, self._cut = send, cut_of(scope)
         # Made anew for each: the layers around the application add headers of their own to it.
-        await self._asgi_send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+        await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
         # A proxy may hold the answer back until there is something of it.
-        await self._asgi_send({"type": "http.response.body", "body": _KEEP_ALIVE, "more_body": True})
-        ends = [self._send_results(), self._keep_alive(), _until_gone(receive), self._until_ended()]
+        await send({"type": "http.response.body", "body": _KEEP_ALIVE, "more_body": True})
+        # A stream's statements have no end, and need not be counted for its line in the log.
+        current_statements.set(None)
+        ends = [self.send_events(), self._keep_alive(), until_gone(receive), self._until_ended()]
         tasks = [asyncio.create_task(end) for end in ends]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -74,25 +82,14 @@ class EventStream:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(OSError, RuntimeError):
-            await self._send(self._last_words, more=False)
+            await self.send(self.last_words, more=False)
         if self._is_leaving:
-            self._hang_up()
-
-    async def _send_results(self) -> None:
-        # A stream's statements have no end, and need not be counted for its line in the log.
-        current_statements.set(None)
-        try:
-            async with aclosing(self._streaming.results(self._request, self._context)) as results:
-                async for result in results:
-                    await self._send(_event(result))
-        except RefusedError as refusal:
-            await self._send(_event({"errors": list(refusal.errors)}))
-        self._last_words = _COMPLETE
+            hang_up_of(scope)()
 
     async def _keep_alive(self) -> None:
         while True:
             await asyncio.sleep(KEEP_ALIVE_EVERY_S)
-            await self._send(_KEEP_ALIVE)
+            await self.send(_KEEP_ALIVE)
 
     async def _until_ended(self) -> None:
         if self.caller is not None:
@@ -103,9 +100,10 @@ class EventStream:
             self._end_with(token_expired())
         await self._ended.wait()
 
-    async def _send(self, body: bytes, *, more: bool = True) -> None:
+    async def send(self, body: bytes, *, more: bool = True) -> None:
+        """Send a piece; cut off a client that does not read it in time."""
         try:
-            async with asyncio.timeout(self._streaming.settings.socket_send_timeout_s):
+            async with asyncio.timeout(self._settings.socket_send_timeout_s):
                 await self._asgi_send({"type": "http.response.body", "body": body, "more_body": more})
         except TimeoutError:
             # It does not read; it may come back and go on by its last cursor.
@@ -113,7 +111,32 @@ class EventStream:
             raise
 
 
-async def _until_gone(receive: Receive) -> None:
+class EventStream(OpenStream):
+    """The results of a GraphQL operation."""
+
+    def __init__(self, context: Context, request: GraphQLRequest, streaming: Streaming) -> None:
+        super().__init__(context.caller, streaming.settings)
+        self._context = context
+        self._request = request
+        self._streaming = streaming
+
+    def farewell(self, error: FormattedError) -> bytes:
+        """Return how a client is told why there is no more."""
+        return _event({"errors": [error]}) + _COMPLETE
+
+    async def send_events(self) -> None:
+        """Send the results."""
+        try:
+            async with aclosing(self._streaming.results(self._request, self._context)) as results:
+                async for result in results:
+                    await self.send(_event(result))
+        except RefusedError as refusal:
+            await self.send(_event({"errors": list(refusal.errors)}))
+        self.last_words = _COMPLETE
+
+
+async def until_gone(receive: Receive) -> None:
+    """Return once the client has gone."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

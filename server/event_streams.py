@@ -40,7 +40,7 @@ class EventStreams:
         """Answer one request, unless its client has gone."""
         record = record_of(scope)
         try:
-            stream = await self._open(scope, receive, send)
+            stream = await self._open(scope, receive)
         except RefusedError as refusal:
             record.outcome = Outcome.REFUSED
             answer = JSONResponse({"errors": refusal.errors}, refusal.status)
@@ -49,17 +49,17 @@ class EventStreams:
             return
         except ClientDisconnect:
             return
-        await self.serve(stream, receive, record)
+        await self.serve(stream, scope, receive, send)
 
-    async def serve(self, stream: EventStream, receive: Receive, record: RequestRecord) -> None:
+    async def serve(self, stream: EventStream, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve an open stream to its end."""
-        record.outcome = Outcome.OK
+        record_of(scope).outcome = Outcome.OK
         try:
-            await stream.serve(receive)
+            await stream.serve(scope, receive, send)
         finally:
             self._streaming.presence.leave(stream)
 
-    async def _open(self, scope: Scope, receive: Receive, send: Send) -> EventStream:
+    async def _open(self, scope: Scope, receive: Receive) -> EventStream:
         runtime: Runtime = scope["app"].state.runtime
         record, headers = record_of(scope), dict(scope["headers"])
         try:
@@ -70,11 +70,11 @@ class EventStreams:
         request = await self._read(scope, receive, headers)
         self._check_method(request, scope["method"], record)
         context = Context(runtime, caller, record.request_id, (scope.get("client") or ("",))[0])
-        return self.open(context, request, scope, send)
+        return self.open(context, request)
 
-    def open(self, context: Context, request: GraphQLRequest, scope: Scope, send: Send) -> EventStream:
+    def open(self, context: Context, request: GraphQLRequest) -> EventStream:
         """Return the stream of a request, counted in; raise the refusal of one too many."""
-        stream = EventStream(context, request, self._streaming, scope, send)
+        stream = EventStream(context, request, self._streaming)
         try:
             self._streaming.presence.enter(stream)
         except TooManyConnectionsError as error:
