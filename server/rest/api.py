@@ -13,12 +13,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from server.rest import conversation, session, task, user
+from server.rest import chat, conversation, run, session, task, user
 from server.rest.docs import Docs
 from server.rest.problem import MEDIA_TYPE, problem
 
 PREFIX: Final = "/api/"
-_ROUTERS: Final = (session.router, user.router, task.router, conversation.router)
+_ROUTERS: Final = (session.router, user.router, task.router, conversation.router, chat.router, run.router)
 _DESCRIPTION: Final = """The same tasks, conversations and accounts as over GraphQL, by the same rules.
 
 Sign in at `/api/auth/login`, or make an account at `/api/auth/register`, and send the access token as

@@ -113,6 +113,8 @@ def _places(error: TasktalkError, request: Request) -> list[dict[str, str]]:
     names = [_NAMES.get(name, name) for name in map(_snake_case, error.path) if name not in {"input", "filter"}]
     if not names or (names[0] == "id" and request.path_params):
         return []
+    if names[0] == "header":
+        return [{"detail": error.message, "header": error.path[-1]}]
     if names[0] in _HEADERS:
         return [{"detail": error.message, "header": _HEADERS[names[0]]}]
     if request.method == "GET":

@@ -1,0 +1,102 @@
+"""The REST routes that talk to the assistant."""
+
+import asyncio
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header
+from pydantic import Field
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive
+
+from core.errors import NotFoundError
+from graph.context import Context
+from server.event_stream import until_gone
+from server.presence import Presence
+from server.rest.caller import SignedIn
+from server.rest.chat_stream import ChatStream, Place, StreamedChat, read_place
+from server.rest.described import problems
+from server.rest.fields import Body, IdempotencyKey, text
+from server.rest.route import RestRoute
+from server.rest.run import Answer, read_answer
+from services.run import Question
+
+router: Final = APIRouter(prefix="/api/chat", tags=["chat"], route_class=RestRoute)
+
+LastEventId = Annotated[
+    str | None,
+    Header(alias="Last-Event-ID", description="The id of the last event that came; what comes after it follows."),
+]
+_EVENTS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "`run` first; then, as they come, `text` (a piece of the reply), `tool_call` (one that has begun "
+        "or ended) and `approval_needed` (one to be decided on); at last `done` with the whole answer, or `problem`.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    },
+    204: {"description": "Everything has come, `done` included."},
+}
+
+
+class Said(Body):
+    """A message for the assistant."""
+
+    message: str = text("1 to 100,000 characters.", most=100_000)
+    conversation_id: str | None = Field(
+        default=None, description="Where it is said; without one a new conversation begins."
+    )
+    time_zone: str = Field(
+        default="UTC", description="The name of the person's time zone, such as Europe/Berlin; dates are read in it."
+    )
+
+    def to_question(self, key: str | None) -> Question:
+        """Return what the service takes."""
+        return Question(self.message, self.conversation_id, self.time_zone, key)
+
+
+@router.post("", responses=problems(401, 404, 409, 429, body=True))
+async def chat(context: SignedIn, body: Said, request: Request, key: IdempotencyKey = None) -> Answer:
+    """Ask the assistant, and wait until it has answered or needs an approval; it goes on when the client leaves."""
+    assistant, caller = context.runtime.assistant, context.require_caller()
+    answering = await assistant.ask(caller, body.to_question(key))
+    watch = asyncio.create_task(_leave_when_gone(request.receive, context))
+    try:
+        run = await context.while_wanted(assistant.settled(caller, answering.run.id))
+        if run is None:
+            raise ClientDisconnect
+        return await read_answer(context, run.id)
+    except NotFoundError:
+        raise NotFoundError("The conversation was deleted before the reply was complete.") from None
+    finally:
+        watch.cancel()
+
+
+@router.post("/stream", response_class=StreamingResponse, responses=problems(401, 404, 409, 429, body=True) | _EVENTS)
+async def stream_chat(
+    context: SignedIn, body: Said, request: Request, key: IdempotencyKey = None, last: LastEventId = None
+) -> Response:
+    """Ask the assistant and follow its answer as server-sent events; with a Last-Event-ID, go on with that answer."""
+    if last is not None:
+        return await _stream(context, request, read_place(last))
+    answering = await context.runtime.assistant.ask(context.require_caller(), body.to_question(key))
+    return await _stream(context, request, Place(answering.run.id))
+
+
+@router.get("/stream/{run_id}", response_class=StreamingResponse, responses=problems(401, 404, 429) | _EVENTS)
+async def follow_run(context: SignedIn, run_id: str, request: Request, last: LastEventId = None) -> Response:
+    """Follow the answer of a run as server-sent events, from its beginning or from the last event that came."""
+    place = Place(run_id) if last is None else read_place(last, run_id)
+    return await _stream(context, request, place)
+
+
+async def _stream(context: Context, request: Request, place: Place) -> Response:
+    answer = await read_answer(context, place.run_id)
+    if place.is_done:
+        # What tells a browser's EventSource not to come again.
+        return Response(status_code=204)
+    presence: Presence = request.app.state.presence
+    return StreamedChat(ChatStream(context, answer, place), presence)
+
+
+async def _leave_when_gone(receive: Receive, context: Context) -> None:
+    await until_gone(receive)
+    context.leave()
