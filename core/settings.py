@@ -46,7 +46,9 @@ class Settings(BaseSettings):
         "", repr=False, description="signs tokens; at least 32 bytes; in development made once under `data/`"
     )
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="origins of browsers' pages that may call, separated by commas; `*`: all"
+        (),
+        description="origins of pages that may call, separated by commas; `*`: all; "
+        "in development at first all of this machine",
     )
     access_token_expire_minutes: Count = Field(30, le=_MOST_MINUTES, description="life of an access token")
     refresh_token_expire_days: Count = Field(30, le=_MOST_DAYS, description="life of a session that is not refreshed")

@@ -32,6 +32,7 @@ from server.logs import configure_logs
 from server.mcp.door import McpDoor
 from server.metrics import Metrics
 from server.operations import Operations
+from server.origins import LOCAL, welcomes_local_pages
 from server.presence import Presence
 from server.request_log import RequestLog
 from server.response_headers import ResponseHeaders
@@ -124,10 +125,11 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
     """Wrap the application; the last one added is the outermost."""
     if settings.gzip_least_bytes:
         app.add_middleware(Compression, minimum_size=settings.gzip_least_bytes, compresslevel=_GZIP_LEVEL)
-    if settings.allowed_origins:
+    if settings.allowed_origins or welcomes_local_pages(settings):
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
+            allow_origin_regex=LOCAL if welcomes_local_pages(settings) else None,
             allow_methods=("GET", "POST", "PATCH", "PUT", "DELETE"),
             allow_headers=(
                 "Authorization",

@@ -12,6 +12,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 HEAD_TIMEOUT_S: Final = 30.0
 # So large that a token of a megabyte is still told that it is none.
 MOST_HEAD_BYTES: Final = 4 * 1024 * 1024
+_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _CUT: Final = "cut"
 _HANG_UP: Final = "hang_up"
 
@@ -69,8 +70,8 @@ class Connection(HttpToolsProtocol):
         self._stop_head_timer()
         protocol = self.transport.get_protocol()
         if isinstance(protocol, WebSocketsSansIOProtocol) and not protocol.handshake_initiated:
-            # The refusal is ready, and uvicorn would leave the client waiting for it.
-            self.transport.write(b"".join(protocol.conn.data_to_send()))
+            # Where the refusal is ready, uvicorn would leave the client waiting for it.
+            self.transport.write(b"".join(protocol.conn.data_to_send()) or _TOO_LARGE)
             self.transport.close()
 
 

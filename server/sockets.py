@@ -5,8 +5,8 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from core.settings import Settings
 from server.connection import cut_of
+from server.origins import is_welcome
 from server.socket import Socket
 from server.socket_protocol import PROTOCOL, CloseCode, close_message
 from server.streaming import Streaming
@@ -40,17 +40,3 @@ class Sockets:
         finally:
             # Whoever does not read would keep what is still to be sent in our memory.
             asyncio.get_running_loop().call_later(_LINGERING_S, cut)
-
-
-def is_welcome(scope: Scope, settings: Settings) -> bool:
-    """Tell whether the page that opens the socket may: our own, one from the settings, or a program that is no page."""
-    headers = dict(scope["headers"])
-    origin = headers.get(b"origin")
-    if origin is None:
-        return True
-    text = origin.decode("latin-1").lower()
-    allowed = {each.lower() for each in settings.allowed_origins}
-    host = headers.get(b"host", b"").decode("latin-1").lower()
-    # Behind what ends TLS, a secure page's socket arrives as a plain one.
-    schemes = ("https",) if scope["scheme"] == "wss" else ("https", "http")
-    return "*" in allowed or text in allowed.union(f"{scheme}://{host}" for scheme in schemes)

@@ -1,6 +1,5 @@
 """The MCP endpoint: streamable HTTP without sessions, for programs that show a personal access token."""
 
-import re
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
@@ -18,12 +17,11 @@ from server.errors import RefusedError, refuse, refuse_for
 from server.mcp.grant import authenticate, keep_grant, needed_scope
 from server.mcp.metadata import METADATA_ROUTES, PATH, challenge
 from server.mcp.server import METHODS, make_server
+from server.origins import is_welcome
 from server.request_body import parse_json, read_body
 from server.request_record import record_of
-from server.sockets import is_welcome
 from services.access_token import Grant
 
-_LOCAL: Final = re.compile(rb"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 _SERVER_ERRORS: Final = 500
 
 
@@ -82,8 +80,7 @@ class McpDoor:
 
 
 def _check_origin(scope: Scope, settings: Settings) -> None:
-    origin = dict(scope["headers"]).get(b"origin", b"")
-    if is_welcome(scope, settings) or (not settings.is_production and _LOCAL.fullmatch(origin)):
+    if is_welcome(scope, settings):
         return
     raise refuse(403, "Pages of this origin may not call; name it in ALLOWED_ORIGINS.", code="FORBIDDEN")
 

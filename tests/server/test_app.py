@@ -1,10 +1,12 @@
 """What lies around every request: other origins' pages, compression, and headers for browsers."""
 
 from pathlib import Path
+from typing import Final
 
 import httpx
 import pytest
 
+from core.settings import Environment
 from server.app import create_app
 from tests.server.sample import open_door, sample_settings, schema
 
@@ -35,10 +37,29 @@ async def test_pages_of_allowed_origins_may_call(tmp_path: Path) -> None:
         assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_no_other_origin_by_default(door: httpx.AsyncClient) -> None:
-    response = await preflight(door, OURS)
-    assert response.status_code == 405
-    assert "access-control-allow-origin" not in response.headers
+LOCAL: Final = ("http://localhost:5173", "http://127.0.0.1:3000", "https://[::1]:8443", "http://localhost")
+FAR: Final = (
+    OURS,
+    "http://localhost.example.com",
+    "http://evil@localhost",
+    "http://localhost:5173.example.com",
+    "null",
+)
+
+
+async def test_while_one_develops_the_pages_of_this_machine_may_call(door: httpx.AsyncClient) -> None:
+    for origin in LOCAL:
+        allowed = await preflight(door, origin)
+        assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, origin)
+    for origin in FAR:
+        assert "access-control-allow-origin" not in (await preflight(door, origin)).headers
+
+
+async def test_in_production_no_other_origin_by_default(tmp_path: Path) -> None:
+    production = sample_settings(tmp_path, environment=Environment.PRODUCTION)
+    async with open_door(production) as door:
+        for origin in (*LOCAL, *FAR):
+            assert "access-control-allow-origin" not in (await preflight(door, origin)).headers
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from websockets.exceptions import InvalidStatus
 
 from core.database import Database
 from core.settings import Settings
-from server.sockets import is_welcome
+from server.origins import is_welcome
 from tests.factories import SignedIn, sign_in
 from tests.servers import RunningServer, serve_with
 from tests.socket_client import PROTOCOL, open_socket, signed_in_socket
