@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 from typing import Final
 
-from assistant.offline.clean import Quotes
+from assistant.offline.clean import Quotes, is_quote
 from assistant.offline.dates import Calendar, Span
 from assistant.offline.intents import Add, Due, NewItem, Unclear
 from assistant.offline.words import take_priority, take_tags, trim
@@ -16,7 +16,7 @@ _OPENER: Final = re.compile(
     r"(?:(?:an?|another|the|some|these|the following|two|three|four|five|\d{1,2}) )?(?:new )?"
     rf"(?:(?P<level>urgent|important|high[- ]priority|low[- ]priority|medium[- ]priority) )?{_THINGS}\b"
     r"(?: (?:called|named|titled|for me|to my list|to|for|about))?)? ?:? ?"
-    r"|(?:please )?remind me (?:again )?|(?:don't|do not) (?:let me )?forget (?:to |about )?"
+    r"|(?:please )?remind me\b(?: again)? ?|(?:don't|do not) (?:let me )?forget (?:to |about )?"
     r"|remember to |(?:to-?do|note to self|task|reminder) ?: ?|i (?:also )?(?:need|have|want|ought) to |"
     r"i(?:'ve)? got to "
     r"|i must |i should |i'd better )",
@@ -42,14 +42,15 @@ def read_add(clause: str, quotes: Quotes, calendar: Calendar) -> Add | Unclear |
         return None
     body = _TO_LIST.sub("", clause[opener.end() :].strip())
     is_list = bool(opener["kind"] and _PLURAL.search(opener["kind"])) or "\n" in body
-    items = [_item(part, quotes, calendar) for part in _item_texts(body, calendar, is_list=is_list)]
+    texts = _item_texts(body, calendar, is_list=is_list)
+    items = [_item(text, quotes, calendar) for text in texts[:MOST_ITEMS]]
     named = _merged(items)
     if not named:
         return Unclear(clause, "What shall I add? Say, for example, \u201cadd buy milk for tomorrow\u201d.")
     if opener["level"]:
         _, priority = take_priority(opener["level"] + ":")
         named = [replace(item, priority=item.priority or priority) for item in named]
-    return Add(tuple(_shared(named)[:MOST_ITEMS]))
+    return Add(tuple(_shared(named)), left_out=len(texts[MOST_ITEMS:]))
 
 
 def _item_texts(body: str, calendar: Calendar, *, is_list: bool) -> list[str]:
@@ -66,6 +67,8 @@ def _item_texts(body: str, calendar: Calendar, *, is_list: bool) -> list[str]:
         return _cut(body, lines)
     if commas and "and" in breaks[-1][0].split():
         return _cut(body, [*commas, *(breaks[-1:] if breaks[-1] is not commas[-1] else [])])
+    if breaks and all(is_quote(part) for part in _cut(body, breaks)):
+        return _cut(body, breaks)
     by_commas = _cut(body, commas)
     is_enumeration = len(commas) >= _LEAST_COMMAS and all(len(part.split()) <= _LIST_WORDS for part in by_commas)
     if commas and (is_list or is_enumeration):

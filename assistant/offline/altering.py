@@ -37,8 +37,10 @@ _VERBS: Final[dict[type[Any], str]] = {
 }
 
 
-def alter(desk: Desk, intent: Change) -> Script:
-    """Change the tasks that are meant."""
+def alter(desk: Desk, intent: Change, *, waits: bool) -> Script:
+    """Change the tasks that are meant; `waits` if they are not to be looked up before the wishes before this one."""
+    if waits:
+        yield WAIT
     action = intent.action
     found = yield from resolve(desk, intent.reference, action)
     if isinstance(action, Rename) and len(found.tasks) > 1:
@@ -99,11 +101,13 @@ def _with_time_of(due: Due | None, before: datetime | None, calendar: Calendar) 
 
 
 def _tell(desk: Desk, action: Action, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> list[Part]:
+    gone = {task_id for outcome in outcomes for task_id in outcome.deleted_ids}
     done: list[tuple[Task, Task]] = []
     refused: list[Task] = []
     failed: list[Part] = []
     for task, outcome in zip(tasks, outcomes, strict=True):
-        if outcome.is_done:
+        # A subtask goes with its task, and cannot be deleted once more.
+        if outcome.is_done or task["id"] in gone:
             after = outcome.task or task
             done.append((task, after))
             if not isinstance(action, Delete):

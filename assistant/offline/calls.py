@@ -57,6 +57,12 @@ class Outcome:
         return [task for task in tasks if is_task(task)] if isinstance(tasks, list) else []
 
     @property
+    def deleted_ids(self) -> list[str]:
+        """Return the ids of the tasks that the tool deleted."""
+        ids = self.data.get("deleted_ids")
+        return [each for each in ids if isinstance(each, str)] if isinstance(ids, list) else []
+
+    @property
     def total(self) -> int:
         """Return how many tasks there are, of which the first are listed."""
         total = self.data.get("total")

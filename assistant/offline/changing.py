@@ -50,13 +50,17 @@ _SPAN: Final = rf"(?:by |for |back |forward |earlier |out |another |ahead )*(?P<
 @dataclass(frozen=True, slots=True)
 class _Sentence:
     pattern: re.Pattern[str]
+    is_statement: bool
     read: Callable[[re.Match[str], Quotes, Calendar], Action | Unclear | None]
 
 
 def read_change(clause: str, quotes: Quotes, calendar: Calendar) -> Change | Unclear | None:
     """Return the change that a clause asks for; None where it is about something else."""
-    text = clause.strip().rstrip(".!").strip()
+    text = clause.strip().rstrip(".!?").strip()
+    is_question = clause.rstrip().endswith("?")
     for sentence in _SENTENCES:
+        if is_question and sentence.is_statement:
+            continue
         match = sentence.pattern.fullmatch(text)
         action = None if match is None else sentence.read(match, quotes, calendar)
         if match is None or action is None:
@@ -264,4 +268,6 @@ _TABLE: Final[tuple[tuple[str, Callable[[re.Match[str], Quotes, Calendar], Actio
         _always(Delete()),
     ),
 )
-_SENTENCES: Final = tuple(_Sentence(re.compile(pattern, re.IGNORECASE), read) for pattern, read in _TABLE)
+_SENTENCES: Final = tuple(
+    _Sentence(re.compile(pattern, re.IGNORECASE), pattern.startswith("(?P<ref>"), read) for pattern, read in _TABLE
+)

@@ -19,7 +19,7 @@ _FILLER: Final = re.compile(
     re.IGNORECASE,
 )
 _TAIL: Final = re.compile(
-    r"[\s,.!]*\b(?:please|thanks(?: a lot| so much)?|thank you(?: very much| so much)?|for me|cheers)[\s.!]*$",
+    r"[\s,.!]*\b(?:please|thanks(?: a lot| so much)?|thank you(?: very much| so much)?|for me|cheers)[\s.!?]*$",
     re.IGNORECASE,
 )
 # What begins a wish of its own wherever it stands.
@@ -41,7 +41,7 @@ _STRONG: Final = re.compile(
 _WEAK: Final = re.compile(
     r"(?:finish|find|close|cancel|drop|clear|move|push|set|make|change|put|create|postpone|reschedule|show|mark|"
     r"i(?:'ve| have)? (?:just |already )?(?:bought|paid|called|sent|booked|cleaned|fixed|wrote|washed|ordered|emailed)|"
-    r"i (?:also )?(?:need|have|must)|don't forget|remember to|it|that|the (?:first|second|third|last))\b",
+    r"i (?:also )?(?:need|have|must)|don't forget|remember to|(?:it|that)(?:'s| is))\b",
     re.IGNORECASE,
 )
 _ADDING: Final = re.compile(

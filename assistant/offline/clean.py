@@ -45,6 +45,11 @@ class Quotes:
         return self._texts[index] if index < len(self._texts) else ""
 
 
+def is_quote(text: str) -> bool:
+    """Tell whether a text is the mark of a quote and nothing else."""
+    return bool(_MARK.fullmatch(text.strip()))
+
+
 def clean(message: str) -> str:
     """Return what is read of a message."""
     text = _FORBIDDEN.sub(" ", message[:MOST_CHARACTERS].replace("\r\n", "\n")).translate(_APOSTROPHES)

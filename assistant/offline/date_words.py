@@ -17,7 +17,7 @@ NUMBERS: Final = r"(?:\d{1,3}|an?|one|two|three|four|five|six|seven|eight|nine|t
 HOUR_UNITS: Final = r"minutes?|mins?|hours?|hrs?"
 DAY_UNITS: Final = r"days?|weeks?|months?|years?"
 
-_WEEKDAY: Final = (
+WEEKDAY: Final = (
     r"(?:mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:r(?:s(?:day)?)?)?|fri(?:day)?|sat(?:urday)?|sun(?:day)?)"
 )
 _MONTH: Final = (
@@ -28,7 +28,7 @@ _MONTH_DAY: Final = r"\d{1,2}(?:st|nd|rd|th)?"
 DAY: Final = (
     r"(?:today|tonight|tomorrow|tmrw|tmr|(?:the )?day after tomorrow|this (?:morning|afternoon|evening)|eod|eow|eom|"
     r"(?:the )?end of (?:the |this |next )?(?:day|week|month|year)|(?:the |this |next )weekend|"
-    rf"(?:this|next) (?:week|month|year)|(?:(?:this|next|coming|the coming) )?{_WEEKDAY}|"
+    rf"(?:this|next) (?:week|month|year)|(?:(?:this|next|coming|the coming) )?{WEEKDAY}|"
     rf"in {NUMBERS} (?:{DAY_UNITS})|{NUMBERS} (?:{DAY_UNITS}) from (?:now|today)|"
     rf"\d{{4}}-\d{{1,2}}-\d{{1,2}}|\d{{1,2}}/\d{{1,2}}/\d{{2,4}}|\d{{1,2}}\.\d{{1,2}}\.\d{{4}}|"
     rf"(?:the )?{_MONTH_DAY} (?:of )?{_MONTH}(?:,? \d{{4}})?|{_MONTH} {_MONTH_DAY}(?:,? \d{{4}})?|"
@@ -47,9 +47,9 @@ SPAN: Final = re.compile(
     re.IGNORECASE,
 )
 # What may as well be a word of a title, unless it stands at its end or behind a preposition.
-ALONE: Final = re.compile(rf"{_WEEKDAY}|{_TIME}|(?:this|next) (?:week|month|year)", re.IGNORECASE)
+ALONE: Final = re.compile(rf"{WEEKDAY}|{_TIME}|(?:this|next) (?:week|month|year)", re.IGNORECASE)
 BACKWARD: Final = re.compile(r"\b(?:earlier|sooner|forward|ahead|ago)\b", re.IGNORECASE)
 PERIOD_OF_DAYS: Final = re.compile(
-    rf"(?:(?:with)?in )?(?:the )?(?:next|coming) ({NUMBERS} )?({DAY_UNITS})", re.IGNORECASE
+    rf"(?:(?:with)?in )?(?:the )?(?:next|coming) ({NUMBERS}) ({DAY_UNITS})", re.IGNORECASE
 )
 DURATION: Final = rf"{NUMBERS}(?: more)? (?:{DAY_UNITS}|{HOUR_UNITS})"

@@ -5,11 +5,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
 from typing import Final
 
 from dateparser.date import DateDataParser
 
-from assistant.offline.date_words import ALONE, DAY, HOUR_UNITS, NUMBERS, PARTS_OF_DAY, SPAN, WEEKDAYS
+from assistant.offline.date_words import ALONE, DAY, HOUR_UNITS, NUMBERS, PARTS_OF_DAY, SPAN, WEEKDAY, WEEKDAYS
 from assistant.offline.intents import Due
 
 _PARSER_SETTINGS: Final = {"TIMEZONE": "UTC", "PREFER_DATES_FROM": "future"}
@@ -25,6 +26,8 @@ _NOON: Final = 12
 _WEEK: Final = 7
 _MINUTES_AN_HOUR: Final = 60
 _FURTHEST_YEAR: Final = 9_990
+# Each is read by the library, which takes about a millisecond.
+_MOST_SPANS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,12 @@ class Calendar:
     def __init__(self, now: datetime) -> None:
         self.now = now
         self.today = now.date()
+        self._days: dict[str, date | None] = {}
 
     def find(self, text: str) -> list[Span]:
         """Return the dates of a text, from left to right; words that may as well belong to a title are none."""
         spans = []
-        for match in SPAN.finditer(text):
+        for match in islice(SPAN.finditer(text), _MOST_SPANS):
             span = self._read(match)
             if span is not None and _stands_out(match, text):
                 spans.append(span)
@@ -122,6 +126,11 @@ class Calendar:
     def day(self, words: str) -> date | None:
         """Return the day that is meant by words without a time."""
         text = " ".join(words.lower().split())
+        if text not in self._days:
+            self._days[text] = self._read_day(text)
+        return self._days[text]
+
+    def _read_day(self, text: str) -> date | None:
         for pattern, read in _DAYS:
             if match := re.fullmatch(pattern, text):
                 return read(self.today, match)
@@ -217,6 +226,6 @@ _DAYS: Final[tuple[tuple[str, Callable[[date, re.Match[str]], date | None]], ...
         lambda day, _: end_of_month(end_of_month(day) + timedelta(days=1)),
     ),
     (r"(?:the )?end of (?:the |this )?year", lambda day, _: day.replace(month=12, day=31)),
-    (rf"(?:this |next |the coming |coming )?({'|'.join(n[:3] for n in WEEKDAYS)})[a-z]*\.?", _weekday),
+    (rf"(?:this |next |the coming |coming )?({WEEKDAY})", _weekday),
     (_DAY_OF_MONTH.pattern, _next_day_of_month),
 )

@@ -105,7 +105,7 @@ def _take_period(text: str, wanted: Wanted, calendar: Calendar) -> tuple[str, Wa
         late = replace(wanted, completed=False, due_before=calendar.now, period="overdue")
         return _OVERDUE.sub(" ", text), late
     if match := PERIOD_OF_DAYS.search(text):
-        found = calendar.read(f"in {(match[1] or 'one ').strip()} {match[2]}")
+        found = calendar.read(f"in {match[1]} {match[2]}")
         if found is not None:
             last = found.moment.date() + timedelta(days=1)
             return _without(text, match), _between(wanted, calendar, calendar.today, last, match[0].lower())

@@ -137,9 +137,10 @@ Action = Complete | Reopen | Delete | Rename | Move | Shift | Prioritise | Retag
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """Add tasks."""
+    """Add tasks; `left_out` counts those that were too many."""
 
     items: tuple[NewItem, ...]
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ _SMALL: Final = frozenset(
 _ENDINGS: Final = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e)$")
 _LONGEST: Final = 100
 _LEAST_LIKENESS: Final = 0.8
+_LEAST_BEGINNING: Final = 3
 
 
 def matching(text: str, tasks: Sequence[Task]) -> list[Task]:
@@ -26,6 +27,7 @@ def matching(text: str, tasks: Sequence[Task]) -> list[Task]:
         lambda title: _plain(title) == plain,
         lambda title: wanted <= set(words_of(title)),
         lambda title: stems <= {_stem(word) for word in words_of(title)},
+        lambda title: _begin(wanted, words_of(title)),
         lambda title: _is_close(plain, wanted, title),
     )
     for test in tests:
@@ -54,6 +56,10 @@ def _plain(text: Any) -> str:
 
 def _stem(word: str) -> str:
     return _ENDINGS.sub("", word)
+
+
+def _begin(wanted: set[str], words: Sequence[str]) -> bool:
+    return all(len(part) >= _LEAST_BEGINNING and any(word.startswith(part) for word in words) for part in wanted)
 
 
 def _is_close(plain: str, wanted: set[str], title: str) -> bool:

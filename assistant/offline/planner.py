@@ -9,7 +9,7 @@ from assistant.offline.calls import Call, Fate, Outcome
 from assistant.offline.intents import Add, Change, Chat, Find, Intent, NewItem, PlanDay, Review, Show, Unclear
 from assistant.offline.script import WAIT, Desk, Script
 from assistant.offline.showing import find, plan_day, review, show
-from assistant.offline.wording import Listing, Part, abilities, chat, compose, details, quoted, unclear
+from assistant.offline.wording import Listing, Part, chat, compose, details, quoted, unclear
 
 _MOST_CALLS: Final = 200
 
@@ -66,7 +66,7 @@ def next_step(
     in rounds; each round is a turn of the model.
     """
     record = _Record(iter(done), tools)
-    running = [_Running(_script(intent, desk)) for intent in intents]
+    running = [_Running(_script(intents, index, desk)) for index in range(len(intents))]
     for script in running:
         script.go_on(None)
     while any(script.parts is None for script in running):
@@ -90,9 +90,11 @@ def _advance(running: Sequence[_Running], record: _Record) -> tuple[Call, ...]:
     return pending
 
 
-def _script(intent: Intent, desk: Desk) -> Script:
+def _script(intents: Sequence[Intent], index: int, desk: Desk) -> Script:
+    intent = intents[index]
     if isinstance(intent, Change):
-        return alter(desk, intent)
+        # What is looked up may be what is about to be added.
+        return alter(desk, intent, waits=any(isinstance(other, Add) for other in intents[:index]))
     if isinstance(intent, Add):
         return _add(desk, intent)
     if isinstance(intent, Show):
@@ -101,13 +103,13 @@ def _script(intent: Intent, desk: Desk) -> Script:
         return find(intent)
     if isinstance(intent, PlanDay):
         return plan_day(desk)
-    return review(desk) if isinstance(intent, Review) else _say(_answer(intent))
+    return review(desk) if isinstance(intent, Review) else _say(_answer(intent, is_alone=len(intents) == 1))
 
 
-def _answer(intent: Unclear | Chat) -> str:
+def _answer(intent: Unclear | Chat, *, is_alone: bool) -> str:
     if isinstance(intent, Chat):
         return chat(intent.topic)
-    return intent.reason or (unclear(intent.text) if intent.text else abilities())
+    return intent.reason or unclear(intent.text, is_alone=is_alone)
 
 
 def _say(text: str) -> Script:
@@ -131,6 +133,8 @@ def _add(desk: Desk, intent: Add) -> Script:
         if outcome.fate is Fate.REFUSED
     ]
     parts: list[Part] = [*refused, *failed]
+    if intent.left_out:
+        parts.append(f"I add at most {len(intent.items)} tasks at once; {intent.left_out} are left.")
     if len(added) > 1:
         return [Listing(f"Added {len(added)} tasks:", added, len(added)), *parts]
     said = [", ".join([f"Added {quoted(task['title'])}", *details(task, desk.calendar.now)]) + "." for task in added]

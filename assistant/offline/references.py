@@ -80,6 +80,12 @@ def read_reference(text: str, quotes: Quotes, calendar: Calendar) -> Reference |
     return _every(phrase, calendar) or _titled(phrase, quotes)
 
 
+def is_bare_reference(text: str) -> bool:
+    """Tell whether a text points at tasks and says nothing of what to do with them."""
+    phrase = trim(text).rstrip(".!?").strip()
+    return bool(_THAT.fullmatch(phrase) or _THOSE.fullmatch(phrase) or _places(phrase))
+
+
 def _places(phrase: str) -> tuple[int, ...]:
     if match := _FIRST_FEW.fullmatch(phrase):
         word = match["count"].lower()
@@ -109,8 +115,8 @@ def _every(phrase: str, calendar: Calendar) -> Every | None:
 
 
 def _titled(phrase: str, quotes: Quotes) -> Titled | None:
-    whole = _bare(quotes.reveal(phrase))
-    parts = [_bare(quotes.reveal(part)) for part in parts_of(phrase)]
+    whole = quotes.reveal(_bare(phrase))
+    parts = [quotes.reveal(_bare(part)) for part in parts_of(phrase)]
     is_list = 1 < len(parts) <= _MOST_PARTS and all(parts)
     return Titled(whole, tuple(parts) if is_list else ()) if whole else None
 

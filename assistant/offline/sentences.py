@@ -12,6 +12,7 @@ from assistant.offline.clean import Quotes, clean
 from assistant.offline.dates import Calendar
 from assistant.offline.filters import only_open, read_filter
 from assistant.offline.intents import Chat, Find, Intent, PlanDay, Review, Show, Topic, Unclear, Wanted
+from assistant.offline.references import is_bare_reference
 from assistant.offline.words import trim
 
 _HELLO: Final = re.compile(
@@ -72,9 +73,9 @@ _SHOW: Final = re.compile(
     r"i (?:need|want|have) to (?:see|know|look))(?![\w'])",
     re.IGNORECASE,
 )
-_QUESTION: Final = re.compile(r"(?:what|which|how|do|have|is|are|tell)\b", re.IGNORECASE)
 _NOISE: Final = re.compile(r"\b(?:about|due|my|the|again|please|tasks?|any|scheduled)\b|[?!]", re.IGNORECASE)
 _MOST_WORDS: Final = 8
+_WHAT_TO_DO: Final = "What shall I do with it? Say, for example, \u201ccomplete {}\u201d."
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,8 @@ def _read(clause: str, reading: Reading) -> Intent:
     for read in _READERS:
         if (intent := read(clause, reading)) is not None:
             return intent
-    return Unclear(trim(reading.quotes.reveal(clause)))
+    text = trim(reading.quotes.reveal(clause))
+    return Unclear(text, _WHAT_TO_DO.format(text) if is_bare_reference(clause) else "")
 
 
 def _courtesy(clause: str, _: Reading) -> Intent | None:
@@ -137,8 +139,8 @@ def _show(clause: str, reading: Reading) -> Intent | None:
     if not rest:
         return Show(only_open(wanted, clause))
     text = trim(reading.quotes.reveal(rest))
-    is_short = len(text.split()) <= _MOST_WORDS
-    return Find(text) if is_short and (_QUESTION.match(clause) or _SHOW.match(clause)) else None
+    is_chat = clause.lower().startswith("tell me") or len(text.split()) > _MOST_WORDS
+    return None if is_chat else Find(text)
 
 
 def _bare_filter(clause: str, reading: Reading) -> Intent | None:

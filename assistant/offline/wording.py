@@ -11,6 +11,7 @@ from assistant.offline.intents import Topic, Wanted
 MOST_LINES: Final = 20
 _LONGEST_TITLE: Final = 100
 _MOST_NAMES: Final = 5
+_SHORT: Final = 60
 _DOT: Final = " \u00b7 "
 _QUOTES: Final = str.maketrans({"\u201c": '"', "\u201d": '"'})
 _PRIORITIES: Final = {"HIGH": "high", "MEDIUM": "medium", "LOW": "low"}
@@ -22,7 +23,7 @@ _EXAMPLES: Final = (
 )
 _ABILITIES: Final = "I can add, list, find, complete, reopen, rename, reschedule, prioritise, tag and delete tasks."
 _HELLO: Final = "Hello! What can I do for your tasks?"
-_THANKS: Final = "You're welcome!"
+_THANKS: Final = "Glad to help!"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +147,10 @@ def abilities() -> str:
     return "\n".join([f"{_ABILITIES} For example:", *(f"- {example}" for example in _EXAMPLES)])
 
 
-def unclear(text: str) -> str:
-    """Return that something was not understood, and what would be."""
-    return (
-        f"I did not understand {quoted(text)}. {abilities()}" if text else f"I did not understand that. {abilities()}"
-    )
+def unclear(text: str, *, is_alone: bool) -> str:
+    """Return that something was not understood, and what would be where nothing else was said."""
+    said = f"I did not understand {quoted(text) if text else 'that'}."
+    if not is_alone:
+        return said
+    hint = f" If it is a task, say {quoted('add ' + text)}." if 0 < len(text) <= _SHORT else ""
+    return f"{said}{hint} {abilities()}"

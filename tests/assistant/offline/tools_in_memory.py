@@ -1,0 +1,118 @@
+"""The assistant's tools over a list in memory, real enough for the SDK's runner."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+import orjson
+from agents import FunctionTool
+from agents.tool_context import ToolContext
+
+from assistant.instructions import fence
+
+Task = dict[str, Any]
+
+
+class TaskShelf:
+    """Tasks in a list, the tools that work on them, and the calls that were made."""
+
+    def __init__(self, *titles: str) -> None:
+        self.tasks: list[Task] = []
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.failing: set[str] = set()
+        self._count = 0
+        for title in titles:
+            self.put(title)
+
+    def put(self, title: str, **fields: Any) -> Task:
+        self._count += 1
+        task = {
+            "id": f"t{self._count}",
+            "title": title,
+            "completed": False,
+            "priority": "MEDIUM",
+            "due_at": None,
+            "tags": [],
+            **fields,
+        }
+        self.tasks.append(task)
+        return task
+
+    def titled(self, title: str) -> Task:
+        return next(task for task in self.tasks if task["title"] == title)
+
+    def titles(self, *, completed: bool | None = None) -> list[str]:
+        return [task["title"] for task in self.tasks if completed is None or task["completed"] is completed]
+
+    def called(self) -> list[str]:
+        return [name for name, _ in self.calls]
+
+    def tools(self) -> list[Any]:
+        return [
+            self._tool("list_tasks", self._list),
+            self._tool("search", self._search),
+            self._tool("add_task", self._add),
+            self._tool("update_task", self._update),
+            self._tool("complete_task", self._completes(completed=True)),
+            self._tool("reopen_task", self._completes(completed=False)),
+            self._tool("delete_task", self._delete, needs_approval=True),
+        ]
+
+    def _tool(self, name: str, work: Callable[[dict[str, Any]], Any], *, needs_approval: bool = False) -> FunctionTool:
+        async def invoke(_: ToolContext[Any], raw: str) -> str:
+            arguments = orjson.loads(raw)
+            self.calls.append((name, arguments))
+            if name in self.failing:
+                return fence('{"error": "The database is away."}')
+            return fence(orjson.dumps(work(arguments)).decode())
+
+        on_invoke: Callable[[ToolContext[Any], str], Awaitable[Any]] = invoke
+        return FunctionTool(
+            name=name,
+            description=name,
+            params_json_schema={"type": "object"},
+            on_invoke_tool=on_invoke,
+            strict_json_schema=False,
+            needs_approval=needs_approval,
+        )
+
+    def _list(self, given: dict[str, Any]) -> dict[str, Any]:
+        found = [task for task in self.tasks if _fits(task, given)]
+        return {"tasks": found[: given.get("limit", 20)], "total": len(found)}
+
+    def _search(self, given: dict[str, Any]) -> dict[str, Any]:
+        words = given["query"].casefold().split()
+        found = [task for task in self.tasks if set(words) <= set(task["title"].casefold().split())]
+        return {"tasks": found[: given.get("limit", 20)], "total": len(found)}
+
+    def _add(self, given: dict[str, Any]) -> dict[str, Any]:
+        return {"task": self.put(**given)}
+
+    def _update(self, given: dict[str, Any]) -> dict[str, Any]:
+        task = self._by_id(given["task_id"])
+        if task is None:
+            return {"error": "There is no such task."}
+        task.update({name: value for name, value in given.items() if name != "task_id"})
+        return {"task": task}
+
+    def _completes(self, *, completed: bool) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        return lambda given: self._update({**given, "completed": completed})
+
+    def _delete(self, given: dict[str, Any]) -> dict[str, Any]:
+        self.tasks = [task for task in self.tasks if task["id"] != given["task_id"]]
+        return {"deleted_ids": [given["task_id"]]}
+
+    def _by_id(self, task_id: str) -> Task | None:
+        return next((task for task in self.tasks if task["id"] == task_id), None)
+
+
+def _fits(task: Task, given: dict[str, Any]) -> bool:
+    due = task["due_at"] and datetime.fromisoformat(task["due_at"])
+    after, before = (given.get(name) for name in ("due_after", "due_before"))
+    return (
+        given.get("completed") in {None, task["completed"]}
+        and given.get("priority") in {None, task["priority"]}
+        and set(given.get("tags") or ()) <= set(task["tags"])
+        and not (after and (not due or due < datetime.fromisoformat(after)))
+        and not (before and (not due or due >= datetime.fromisoformat(before)))
+    )
