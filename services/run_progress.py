@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.clock import utc_now
 from core.database import leave_unchanged
 from core.errors import UnauthenticatedError
-from models import Message, MessageStatus, Run, RunStatus, ToolCall, ToolCallStatus
+from models import Conversation, Message, MessageStatus, Run, RunStatus, ToolCall, ToolCallStatus
 from services.caller import Caller
 from services.revision import next_revision
 from services.sql import execute, fetch_all, table_of
@@ -19,6 +19,7 @@ from services.token_usage import add_tokens
 
 _RUNS: Final = table_of(Run)
 _MESSAGES: Final = table_of(Message)
+_CONVERSATIONS: Final = table_of(Conversation)
 _TOOL_CALLS: Final = table_of(ToolCall)
 _EXECUTED: Final = (RunStatus.QUEUED, RunStatus.RUNNING)
 _OF_REPLY: Final = {
@@ -189,4 +190,8 @@ async def end_run(session: AsyncSession, caller: Caller, run: Run, outcome: Outc
     run.lease_until, run.state, run.revision = None, None, revision
     reply = update(_MESSAGES).where(caller.owns(_MESSAGES), _MESSAGES.c.id == run.reply_id)
     await execute(session, reply.values(status=_OF_REPLY[outcome.status], revision=revision))
+    # A conversation bears the mark of its latest message.
+    talk = update(_CONVERSATIONS).where(caller.owns(_CONVERSATIONS), _CONVERSATIONS.c.id == run.conversation_id)
+    newer = talk.where(_CONVERSATIONS.c.revision < revision)
+    await execute(session, newer.values(revision=revision, updated_at=run.finished_at))
     await _end_open_calls(session, caller, run, revision)
