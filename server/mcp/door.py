@@ -70,11 +70,9 @@ class McpDoor:
         keep_grant(scope, grant)
         record_of(scope).user_id = grant.caller.user_id
         body = await read_body(headers, receive, self._max_body_bytes)
-        message = parse_json(body)
-        if not isinstance(message, dict):
-            raise refuse(400, "The body must be one JSON-RPC message; send each as a request of its own.")
-        if isinstance(method := message.get("method"), str) and method in METHODS:
-            record_of(scope).operation = method
+        message = _read_message(body)
+        if message["method"] in METHODS:
+            record_of(scope).operation = message["method"]
         _check_scope(scope, grant, message)
         return body
 
@@ -85,8 +83,20 @@ def _check_origin(scope: Scope, settings: Settings) -> None:
     raise refuse(403, "Pages of this origin may not call; name it in ALLOWED_ORIGINS.", code="FORBIDDEN")
 
 
+def _read_message(body: bytes) -> dict[str, Any]:
+    message = parse_json(body)
+    if not isinstance(message, dict):
+        raise refuse(400, "The body must be one JSON-RPC message; send each as a request of its own.")
+    if not isinstance(message.get("method"), str):
+        raise refuse(400, "`method` must be a string; nothing is asked here that a client could answer.")
+    # The SDK would take a request with such an id for a notification, and leave it without an answer.
+    if type(message.get("id", 0)) not in (int, str):
+        raise refuse(400, "`id` must be a string or a whole number.")
+    return message
+
+
 def _check_scope(scope: Scope, grant: Grant, message: dict[str, Any]) -> None:
-    needed = needed_scope(message.get("method"), message.get("params"))
+    needed = needed_scope(message["method"], message.get("params"))
     if needed is not None and needed not in grant.scopes:
         header = (b"www-authenticate", challenge(scope, "insufficient_scope", needed))
         raise refuse(403, f"The access token lacks the scope {needed}.", code="FORBIDDEN", headers=(header,))

@@ -45,8 +45,8 @@ def grant_of(scope: Scope) -> Grant:
     return grant
 
 
-def needed_scope(method: Any, params: Any) -> AccessScope | None:
-    """Return the scope that a message needs, if it needs one; what is malformed is refused by others."""
+def needed_scope(method: str, params: Any) -> AccessScope | None:
+    """Return the scope that a message needs, if it needs one; parameters that are malformed are refused by others."""
     if method in _READING:
         return AccessScope.TASKS_READ
     name = params.get("name") if method == "tools/call" and isinstance(params, Mapping) else None

@@ -1,0 +1,81 @@
+"""How tests ask the MCP door: by the official client, and by plain HTTP."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, Literal
+
+import httpx
+import httpx2
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import (
+    CLIENT_CAPABILITIES_META_KEY,
+    PROTOCOL_VERSION_META_KEY,
+    CallToolResult,
+    ReadResourceResult,
+    TextContent,
+    TextResourceContents,
+)
+
+VERSION: Final = "2026-07-28"
+OLDER_VERSION: Final = "2025-11-25"
+
+
+@asynccontextmanager
+async def connected(url: str, token: str, mode: Literal["auto", "legacy"] = "auto") -> AsyncIterator[Client]:
+    """Give the official client, connected with the token."""
+    async with (
+        httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as http,
+        Client(streamable_http_client(f"{url}/mcp", http_client=http), mode=mode) as client,
+    ):
+        yield client
+
+
+def text_of(result: CallToolResult) -> str:
+    (content,) = result.content
+    assert isinstance(content, TextContent)
+    return content.text
+
+
+def json_text_of(result: ReadResourceResult) -> str:
+    (content,) = result.contents
+    assert isinstance(content, TextResourceContents)
+    assert content.mime_type == "application/json"
+    return content.text
+
+
+def message(method: str, **params: Any) -> dict[str, Any]:
+    """Return a message as a client of today sends it."""
+    meta = {PROTOCOL_VERSION_META_KEY: VERSION, CLIENT_CAPABILITIES_META_KEY: {}}
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
+
+
+def older_message(method: str, **params: Any) -> dict[str, Any]:
+    """Return a message as clients before that send it."""
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+
+def headers_of(token: str | None, sent: dict[str, Any] | None = None) -> dict[str, str]:
+    """Return the headers of a message; without one, those of a client before today's."""
+    headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    if sent is not None and "_meta" in sent["params"]:
+        headers |= {"MCP-Protocol-Version": VERSION, "Mcp-Method": sent["method"]}
+        if (name := sent["params"].get("name", sent["params"].get("uri"))) is not None:
+            headers["Mcp-Name"] = name
+    return headers
+
+
+async def post(
+    http: httpx.AsyncClient, token: str | None, sent: dict[str, Any], headers: dict[str, str] | None = None
+) -> httpx.Response:
+    """Send a message."""
+    return await http.post("/mcp", json=sent, headers=headers_of(token, sent) | (headers or {}))
+
+
+def refusal(response: httpx.Response) -> tuple[int, str, str]:
+    """Return the status, our own code and the message of a request that was not served."""
+    answer = response.json()
+    assert answer.keys() == {"jsonrpc", "id", "error"}
+    return response.status_code, answer["error"]["data"]["code"], answer["error"]["message"]

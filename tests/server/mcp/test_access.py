@@ -1,0 +1,191 @@
+"""Who is let in at the MCP door: good personal access tokens alone, and each for as long as it is good."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+
+import httpx
+import pytest
+
+from core.clock import utc_now
+from core.database import Database
+from core.settings import Settings
+from models import AccessScope
+from services.access_token import Issued, revoke_access_token
+from services.user import set_active
+from tests.access_tokens import access_token_rows, change_access_token, make_access_token
+from tests.factories import SignedIn, make_conversation, make_user, sign_in
+from tests.graph_client import GraphClient
+from tests.server.mcp.asking import message, older_message, post, refusal
+from tests.servers import RunningServer, serve_with
+from tests.services.rows import all_statements
+
+NOT_VALID = (401, "UNAUTHENTICATED", "The access token is not valid, or no longer; make another by createAccessToken.")
+LIST = message("tools/call", name="list_tasks", arguments={})
+
+
+async def is_served(http: httpx.AsyncClient, token: str) -> bool:
+    """Tell whether a token is good; it is refused as any bad one else."""
+    response = await post(http, token, LIST)
+    if response.status_code != 200:
+        assert refusal(response) == NOT_VALID
+    return response.status_code == 200
+
+
+async def test_who_has_no_token_is_told_where_to_read_of_them(http: httpx.AsyncClient, server: RunningServer) -> None:
+    metadata = f"{server.url}/.well-known/oauth-protected-resource/mcp"
+    for make in (message, older_message):
+        response = await post(http, None, make("tools/list"))
+        assert refusal(response) == (
+            401,
+            "UNAUTHENTICATED",
+            "Send a personal access token as `Authorization: Bearer …`.",
+        )
+        assert response.headers["www-authenticate"] == (
+            f'Bearer scope="tasks:read tasks:write", resource_metadata="{metadata}"'
+        )
+    told = await http.get(metadata)
+    assert told.json() == {
+        "resource": f"{server.url}/mcp",
+        "authorization_servers": [server.url],
+        "scopes_supported": ["tasks:read", "tasks:write"],
+        "bearer_methods_supported": ["header"],
+        "resource_name": "Tasktalk",
+    }
+    assert (await http.get("/.well-known/oauth-protected-resource")).json() == told.json()
+
+
+@pytest.mark.parametrize("host", ['evil.example"', "a b", "é", "x" * 256])
+async def test_a_strange_host_is_not_repeated(http: httpx.AsyncClient, server: RunningServer, host: str) -> None:
+    response = await http.get("/.well-known/oauth-protected-resource", headers={b"Host": host.encode()})
+    if response.status_code == 200:
+        assert response.json()["resource"] == f"{server.url}/mcp"
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["x", "tt_", "tt_" + "a" * 43, "tt_" + "a" * 42 + "=", "tt_" + "a" * 100_000, "a.b.c"],
+    ids=["short", "prefix", "unknown", "form", "long", "parts"],
+)
+async def test_a_token_that_never_was(http: httpx.AsyncClient, server: RunningServer, token: str) -> None:
+    response = await post(http, token, LIST)
+    assert refusal(response) == NOT_VALID
+    assert response.headers["www-authenticate"] == (
+        'Bearer error="invalid_token", scope="tasks:read tasks:write", '
+        f'resource_metadata="{server.url}/.well-known/oauth-protected-resource/mcp"'
+    )
+
+
+@pytest.mark.parametrize("credentials", ["", "Basic dTpw", "Bearer", "tt_x"])
+async def test_credentials_of_another_kind(http: httpx.AsyncClient, credentials: str) -> None:
+    response = await post(http, None, LIST, {"Authorization": credentials})
+    assert refusal(response)[:2] == (401, "UNAUTHENTICATED")
+
+
+async def test_a_token_of_a_session_is_none_here(http: httpx.AsyncClient, user: SignedIn) -> None:
+    assert not await is_served(http, user.token)
+
+
+async def test_a_token_opens_no_other_door(
+    http: httpx.AsyncClient, database: Database, user: SignedIn, client: GraphClient
+) -> None:
+    token = (await make_access_token(database, user.caller)).text
+    assert (await client.execute("{ viewer { id } }", as_=token)).status == 401
+    for path in ("/api/me", "/api/tasks"):
+        assert (await http.get(path, headers={"Authorization": f"Bearer {token}"})).status_code == 401
+
+
+async def test_a_token_in_the_address_is_not_read(
+    http: httpx.AsyncClient, database: Database, user: SignedIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token = (await make_access_token(database, user.caller)).text
+    for name in ("access_token", "token"):
+        response = await http.post(f"/mcp?{name}={token}", json=LIST, headers={"Accept": "application/json"})
+        assert response.status_code == 401
+    assert token not in capsys.readouterr().out
+
+
+async def test_a_token_is_good_until_it_expires(http: httpx.AsyncClient, database: Database, user: SignedIn) -> None:
+    issued = await make_access_token(database, user.caller, expires_at=utc_now() + timedelta(hours=1))
+    assert await is_served(http, issued.text)
+    await change_access_token(database, issued.access_token.id, expires_at=utc_now())
+    assert not await is_served(http, issued.text)
+
+
+async def test_a_revoked_token_is_refused_at_once_in_every_process(
+    http: httpx.AsyncClient, database: Database, settings: Settings, user: SignedIn
+) -> None:
+    issued = await make_access_token(database, user.caller)
+    other = await make_access_token(database, user.caller)
+    async with serve_with(settings) as elsewhere, httpx.AsyncClient(base_url=elsewhere.url) as another:
+        for each in (http, another):
+            assert await is_served(each, issued.text)
+        await database.write(partial(revoke_access_token, caller=user.caller, token_id=issued.access_token.id))
+        for each in (http, another):
+            assert not await is_served(each, issued.text)
+            assert await is_served(each, other.text)
+
+
+async def test_who_is_shut_out_is_refused_with_every_token(
+    http: httpx.AsyncClient, database: Database, settings: Settings, user: SignedIn
+) -> None:
+    issued = await make_access_token(database, user.caller)
+    admin = await sign_in(database, settings, await make_user(database, is_admin=True))
+    change = partial(set_active, caller=admin.caller, user_id=user.user.id)
+    assert await is_served(http, issued.text)
+    await database.write(partial(change, is_active=False))
+    assert not await is_served(http, issued.text)
+    await database.write(partial(change, is_active=True))
+    assert await is_served(http, issued.text)
+
+
+async def test_a_deleted_users_token_is_refused(
+    http: httpx.AsyncClient, database: Database, settings: Settings, user: SignedIn, client: GraphClient
+) -> None:
+    issued = await make_access_token(database, user.caller)
+    admin = await sign_in(database, settings, await make_user(database, is_admin=True))
+    assert await is_served(http, issued.text)
+    assert (await client.mutate("deleteUser", {"id": user.user.id}, as_=admin))["errors"] == []
+    assert not await is_served(http, issued.text)
+
+
+async def test_an_admin_reads_nobody_elses_conversation(
+    http: httpx.AsyncClient, database: Database, settings: Settings, user: SignedIn
+) -> None:
+    admin = await sign_in(database, settings, await make_user(database, is_admin=True))
+    theirs = await make_conversation(database, user.caller)
+    token = (await make_access_token(database, admin.caller)).text
+    response = await post(http, token, message("resources/read", uri=f"tasktalk://conversations/{theirs.id}"))
+    assert response.json()["error"]["message"] == "There is no such conversation."
+
+
+async def test_the_last_use_is_noted_once_a_minute(
+    http: httpx.AsyncClient, server: RunningServer, database: Database, user: SignedIn
+) -> None:
+    async def use(statements: int) -> Issued:
+        with all_statements(server.runtime.database) as run:
+            assert await is_served(http, issued.text)
+        assert len([text for text in run if "access_tokens" in text]) == statements
+        return issued
+
+    issued = await make_access_token(database, user.caller, [AccessScope.TASKS_READ])
+    began = utc_now()
+    await use(statements=2)
+    (row,) = await access_token_rows(database, user.user.id)
+    assert began <= row.last_used_at <= utc_now()
+    await use(statements=1)
+    assert (await access_token_rows(database, user.user.id))[0].last_used_at == row.last_used_at
+    await change_access_token(database, row.id, last_used_at=utc_now() - timedelta(seconds=61))
+    await use(statements=2)
+    assert (await access_token_rows(database, user.user.id))[0].last_used_at >= row.last_used_at
+
+
+async def test_many_at_once_are_all_served(http: httpx.AsyncClient, database: Database, user: SignedIn) -> None:
+    token = (await make_access_token(database, user.caller)).text
+    make: list[Callable[..., dict[str, object]]] = [message, older_message]
+    sent = [make[index % 2]("tools/call", name="add_task", arguments={"title": f"t{index}"}) for index in range(20)]
+    responses = await asyncio.gather(*(post(http, token, each) for each in sent))
+    assert {response.status_code for response in responses} == {200}
+    ids = {response.json()["result"]["structuredContent"]["task"]["id"] for response in responses}
+    assert len(ids) == 20

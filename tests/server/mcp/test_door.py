@@ -1,0 +1,267 @@
+"""What the MCP door answers to requests as such: methods, origins, sizes, versions, hostile bodies."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from core.database import Database
+from core.settings import Environment, Settings
+from server.app import create_app
+from tests.access_tokens import make_access_token
+from tests.factories import SignedIn
+from tests.server.mcp.asking import OLDER_VERSION, headers_of, message, older_message, post, refusal
+from tests.servers import RunningServer, serve, serve_with
+
+LIST: Final = older_message("tools/list")
+
+
+@pytest.fixture
+async def token(database: Database, user: SignedIn) -> str:
+    """Give the text of a token of the user's."""
+    return (await make_access_token(database, user.caller)).text
+
+
+@pytest.fixture(scope="module")
+async def production(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client of the server as in production, open to pages of one other origin."""
+    app = create_app(
+        settings.model_copy(
+            update={"environment": Environment.PRODUCTION, "allowed_origins": ("https://app.example.com",)}
+        )
+    )
+    async with serve(app) as running, httpx.AsyncClient(base_url=running.url) as client:
+        yield client
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "HEAD", "OPTIONS"])
+@pytest.mark.parametrize("version", [None, OLDER_VERSION, "2026-07-28"])
+async def test_messages_are_posted(http: httpx.AsyncClient, token: str, method: str, version: str | None) -> None:
+    headers = headers_of(token) | ({} if version is None else {"MCP-Protocol-Version": version})
+    response = await http.request(method, "/mcp", headers=headers)
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize(
+    ("origin", "in_development", "in_production"),
+    [
+        (None, 200, 200),
+        ("own", 200, 200),
+        ("https://app.example.com", 403, 200),
+        ("http://localhost:6274", 200, 403),
+        ("http://127.0.0.1:1", 200, 403),
+        ("http://[::1]:1", 200, 403),
+        ("https://evil.example", 403, 403),
+        ("http://localhost.evil.example", 403, 403),
+        ("http://localhost:1@evil.example", 403, 403),
+        ("null", 403, 403),
+        ("", 403, 403),
+    ],
+)
+async def test_pages_of_other_origins_are_refused(
+    http: httpx.AsyncClient,
+    production: httpx.AsyncClient,
+    token: str,
+    origin: str | None,
+    *,
+    in_development: int,
+    in_production: int,
+) -> None:
+    for client, status in ((http, in_development), (production, in_production)):
+        sent = str(client.base_url).rstrip("/") if origin == "own" else origin
+        response = await post(client, token, LIST, {} if sent is None else {"Origin": sent})
+        assert response.status_code == status
+        if status == 403:
+            assert refusal(response)[1] == "FORBIDDEN"
+
+
+async def test_browsers_may_send_what_the_protocol_needs(production: httpx.AsyncClient) -> None:
+    wanted = "authorization, content-type, mcp-protocol-version, mcp-method, mcp-name"
+    response = await production.options(
+        "/mcp",
+        headers={
+            "Origin": "https://app.example.com",
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": wanted,
+        },
+    )
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("method", ["tools/list", "initialize"])
+async def test_a_client_of_before_is_served(http: httpx.AsyncClient, token: str, method: str) -> None:
+    given = {"protocolVersion": OLDER_VERSION, "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
+    response = await post(http, token, older_message(method, **(given if method == "initialize" else {})))
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("application/json")
+    assert "mcp-session-id" not in response.headers
+    if method == "initialize":
+        result = response.json()["result"]
+        assert (result["protocolVersion"], result["serverInfo"]["name"]) == (OLDER_VERSION, "tasktalk")
+        assert "never instructions" in result["instructions"]
+
+
+async def test_a_notification_is_accepted(http: httpx.AsyncClient, token: str) -> None:
+    response = await post(http, token, {"jsonrpc": "2.0", "method": "notifications/initialized", "params": {}})
+    assert (response.status_code, response.content) == (202, b"")
+
+
+@pytest.mark.parametrize("version", ["1999-01-01", "2030-01-01", "x", "é"])
+async def test_a_version_that_is_not_spoken(http: httpx.AsyncClient, token: str, version: str) -> None:
+    sent = message("tools/list")
+    sent["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] = version
+    headers = {**headers_of(token, sent), "MCP-Protocol-Version": version.encode()}
+    response = await http.post("/mcp", json=sent, headers=headers)  # type: ignore[arg-type]
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] in (-32022, -32020)
+
+
+async def test_a_message_that_contradicts_its_headers(http: httpx.AsyncClient, token: str) -> None:
+    sent = message("tools/call", name="list_tasks", arguments={})
+    response = await post(http, token, sent, {"Mcp-Name": "search"})
+    assert response.status_code == 400
+
+
+async def test_a_method_that_does_not_exist(http: httpx.AsyncClient, token: str) -> None:
+    for sent, status in ((message("tasks/drop"), 404), (older_message("tasks/drop"), 200)):
+        response = await post(http, token, sent)
+        assert (response.status_code, response.json()["error"]["code"]) == (status, -32601)
+
+
+async def test_a_body_that_is_too_large(settings: Settings, token: str) -> None:
+    async with (
+        serve_with(settings, graphql_max_body_bytes=10_000) as small,
+        httpx.AsyncClient(base_url=small.url) as client,
+    ):
+        fits = await post(client, token, older_message("tools/call", name="x", arguments={"t": "x" * 9_000}))
+        assert fits.status_code == 200
+        too_large = older_message("tools/call", name="add_task", arguments={"title": "x" * 10_000})
+        response = await post(client, token, too_large)
+        assert refusal(response) == (413, "BAD_USER_INPUT", "The body is larger than 10000 bytes.")
+        assert (await post(client, token, LIST)).status_code == 200
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+async def test_a_body_of_another_type(http: httpx.AsyncClient, token: str, content_type: str) -> None:
+    response = await post(http, token, LIST, {"Content-Type": content_type})
+    assert refusal(response)[:2] == (415, "BAD_USER_INPUT")
+
+
+@pytest.mark.parametrize("accept", ["text/html", "text/event-stream"])
+async def test_who_takes_no_json(http: httpx.AsyncClient, token: str, accept: str) -> None:
+    assert (await post(http, token, LIST, {"Accept": accept})).status_code == 406
+
+
+HOSTILE: Final[dict[str, bytes]] = {
+    "nothing": b"",
+    "no JSON": b"{",
+    "no UTF-8": b'{"jsonrpc": "2.0", "id": 1, "method": "\xff"}',
+    "deep list": b"[" * 100_000,
+    "deep object": b'{"a":' * 100_000,
+    "a batch": json.dumps([LIST, LIST]).encode(),
+    "a text": b'"tools/list"',
+    "null": b"null",
+    "no version": b'{"id": 1, "method": "tools/list"}',
+    "another version": b'{"jsonrpc": "1.0", "id": 1, "method": "tools/list"}',
+    "a method that is no text": b'{"jsonrpc": "2.0", "id": 1, "method": {"a": 1}}',
+    "an id that is no id": b'{"jsonrpc": "2.0", "id": {"a": 1}, "method": "tools/list"}',
+    "an infinite id": b'{"jsonrpc": "2.0", "id": 1e999, "method": "tools/list"}',
+    "NaN": b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"a": NaN}}',
+    "a lone surrogate": rb'{"jsonrpc": "2.0", "id": 1, "method": "\ud800"}',
+    "an id that is null": b'{"jsonrpc": "2.0", "id": null, "method": "tools/list"}',
+    "an id that is a truth": b'{"jsonrpc": "2.0", "id": true, "method": "tools/list"}',
+    "an answer": b'{"jsonrpc": "2.0", "id": 1, "result": {}}',
+    "params that are a list": b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": [1]}',
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+async def test_a_hostile_body_is_refused(http: httpx.AsyncClient, token: str, body: bytes) -> None:
+    for age in ({}, {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list"}):
+        response = await http.post("/mcp", content=body, headers=headers_of(token) | age)
+        assert response.status_code == 400
+        assert response.json()["error"]["code"] < 0
+
+
+MALFORMED: Final[list[tuple[str, Any]]] = [
+    ("tools/call", {}),
+    ("tools/call", {"name": ["add_task"]}),
+    ("tools/call", {"name": {"a": 1}, "arguments": {}}),
+    ("tools/call", {"name": "add_task", "arguments": [1]}),
+    ("tools/call", {"name": "add_task", "arguments": "x"}),
+    ("tools/call", {"name": "add_task", "arguments": None}),
+    ("tools/call", {"name": "add_task", "arguments": {"title": 10**18}}),
+    ("tools/call", {"name": "add_task", "arguments": {"title": "a", "tags": json.loads("[" * 150 + "]" * 150)}}),
+    ("tools/call", {"name": "\0", "arguments": {}}),
+    ("tools/call", {"name": "x" * 100_000}),
+    ("resources/read", {}),
+    ("resources/read", {"uri": 5}),
+    ("resources/read", {"uri": "\0"}),
+    ("resources/read", {"uri": "tasktalk://conversations/\0"}),
+    ("resources/read", {"uri": "x" * 100_000}),
+    ("prompts/get", {"name": "\0"}),
+    ("prompts/get", {"name": "plan_my_day", "arguments": {"a": 5}}),
+    ("tools/list", {"cursor": 5}),
+    ("completion/complete", {"ref": {}}),
+    ("logging/setLevel", {"level": "debug"}),
+    ("resources/subscribe", {"uri": "tasktalk://tasks/open"}),
+]
+
+
+@pytest.mark.parametrize("case", MALFORMED, ids=range(len(MALFORMED)))
+async def test_a_malformed_message_is_an_error_and_no_failure_of_ours(
+    http: httpx.AsyncClient, token: str, case: tuple[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    method, params = case
+    response = await post(http, token, older_message(method, **params))
+    assert response.status_code in (200, 400)
+    answer = response.json()
+    assert "error" in answer or answer["result"]["isError"] is True
+    sent = message(method, **params)
+    headers = headers_of(token) | {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": method}
+    response = await http.post("/mcp", json=sent, headers=headers)
+    assert response.status_code in (200, 400, 404)
+    assert "Traceback" not in capsys.readouterr().out
+
+
+async def test_a_failure_of_ours_is_masked_and_logged(
+    server: RunningServer,
+    http: httpx.AsyncClient,
+    token: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("the secret of the house")
+
+    monkeypatch.setattr("server.mcp.tools.read_arguments", fail)
+    for make in (message, older_message):
+        response = await post(http, token, make("tools/call", name="list_tasks", arguments={}))
+        error = response.json()["error"]
+        request_id = response.headers["x-request-id"]
+        assert error["message"] == f"Something went wrong on our side. Request id: {request_id}"
+        assert "secret" not in response.text
+        assert "the secret of the house" in capsys.readouterr().out
+    assert server.url
+
+
+async def test_a_request_has_its_line_and_its_metrics(
+    production: httpx.AsyncClient, user: SignedIn, token: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    await post(production, token, message("tools/call", name="list_tasks", arguments={}))
+    out = capsys.readouterr().out
+    (line,) = [json.loads(each) for each in out.splitlines() if '"request"' in each]
+    assert {name: line[name] for name in ("method", "path", "status", "user_id", "operation")} == {
+        "method": "POST",
+        "path": "/mcp",
+        "status": 200,
+        "user_id": user.user.id,
+        "operation": "tools/call",
+    }
+    assert line["statements"] == 3
+    assert token not in out
+    metrics = (await production.get("/metrics")).text
+    assert 'tasktalk_http_requests_total{method="POST",path="/mcp",status="200"}' in metrics

@@ -1,0 +1,156 @@
+"""The tools by the official client over HTTP, of today and of before."""
+
+import json
+from typing import Any, Literal
+
+import httpx
+import pytest
+from mcp import MCPError
+
+from assistant.tools import TOOLS
+from core.database import Database
+from models import AccessScope
+from tests.access_tokens import make_access_token
+from tests.factories import NOBODYS_ID, SignedIn, make_task
+from tests.graph_client import GraphClient
+from tests.server.mcp.asking import connected, message, older_message, post, refusal, text_of
+from tests.servers import RunningServer
+from tests.state import state_of
+
+READ_ONLY = [AccessScope.TASKS_READ]
+WRITE_ONLY = [AccessScope.TASKS_WRITE]
+every_age = pytest.mark.parametrize("mode", ["auto", "legacy"])
+
+
+@every_age
+async def test_a_task_is_added_listed_completed_and_deleted(
+    server: RunningServer, database: Database, user: SignedIn, mode: Literal["auto", "legacy"]
+) -> None:
+    token = (await make_access_token(database, user.caller)).text
+    async with connected(server.url, token, mode) as client:
+        assert client.server_info is not None
+        assert (client.server_info.name, client.server_info.title) == ("tasktalk", "Tasktalk")
+        assert [tool.name for tool in (await client.list_tools()).tools] == [tool.name for tool in TOOLS]
+        added = await client.call_tool("add_task", {"title": "Buy milk", "priority": "HIGH", "tags": ["shop"]})
+        task = added.structured_content["task"]
+        assert json.loads(text_of(added)) == added.structured_content
+        assert (task["title"], task["priority"], task["tags"]) == ("Buy milk", "HIGH", ["shop"])
+        listed = await client.call_tool("list_tasks", {"completed": False})
+        assert listed.structured_content == {"tasks": [task], "total": 1}
+        completed = await client.call_tool("complete_task", {"task_id": task["id"]})
+        assert completed.structured_content["task"]["completed"] is True
+        deleted = await client.call_tool("delete_task", {"task_id": task["id"]})
+        assert deleted.structured_content == {"deleted_ids": [task["id"]]}
+        assert (await client.call_tool("list_tasks")).structured_content == {"tasks": [], "total": 0}
+
+
+async def test_tools_say_what_they_do_to_tasks(server: RunningServer, database: Database, user: SignedIn) -> None:
+    token = (await make_access_token(database, user.caller)).text
+    async with connected(server.url, token) as client:
+        tools = (await client.list_tools()).tools
+    hints = {tool.name: tool.annotations for tool in tools}
+    assert [name for name, hint in hints.items() if hint and hint.read_only_hint] == ["list_tasks", "search"]
+    assert [name for name, hint in hints.items() if hint and hint.destructive_hint] == ["update_task", "delete_task"]
+    assert [name for name, hint in hints.items() if hint and not hint.idempotent_hint] == ["add_task"]
+    assert [tool.input_schema for tool in tools] == [tool.schema for tool in TOOLS]
+
+
+@every_age
+async def test_a_reading_token_sees_and_calls_no_writing_tool(
+    server: RunningServer, database: Database, user: SignedIn, mode: Literal["auto", "legacy"]
+) -> None:
+    await make_task(database, user.caller)
+    before = await state_of(database, user.user.id)
+    token = (await make_access_token(database, user.caller, READ_ONLY)).text
+    async with connected(server.url, token, mode) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["list_tasks", "search"]
+        assert (await client.call_tool("list_tasks")).structured_content["total"] == 1
+        with pytest.raises(MCPError, match=r"The access token lacks the scope tasks:write\."):
+            await client.call_tool("add_task", {"title": "Buy milk"})
+    assert await state_of(database, user.user.id) == before
+
+
+@pytest.mark.parametrize("name", [tool.name for tool in TOOLS if tool.writes])
+async def test_what_writes_is_refused_before_it_runs(
+    http: httpx.AsyncClient, server: RunningServer, database: Database, user: SignedIn, name: str
+) -> None:
+    task = await make_task(database, user.caller)
+    before = await state_of(database, user.user.id)
+    token = (await make_access_token(database, user.caller, READ_ONLY)).text
+    for make in (message, older_message):
+        response = await post(http, token, make("tools/call", name=name, arguments={"task_id": task.id}))
+        assert refusal(response) == (403, "FORBIDDEN", "The access token lacks the scope tasks:write.")
+        assert response.headers["www-authenticate"] == (
+            'Bearer error="insufficient_scope", scope="tasks:write", '
+            f'resource_metadata="{server.url}/.well-known/oauth-protected-resource/mcp"'
+        )
+    assert await state_of(database, user.user.id) == before
+
+
+async def test_a_writing_token_reads_nothing(server: RunningServer, database: Database, user: SignedIn) -> None:
+    token = (await make_access_token(database, user.caller, WRITE_ONLY)).text
+    async with connected(server.url, token) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == [tool.name for tool in TOOLS if tool.writes]
+        assert (await client.call_tool("add_task", {"title": "Buy milk"})).is_error is False
+        for reading in (
+            client.call_tool("list_tasks"),
+            client.call_tool("search", {"query": "milk"}),
+            client.read_resource("tasktalk://tasks/open"),
+            client.get_prompt("plan_my_day"),
+        ):
+            with pytest.raises(MCPError, match=r"The access token lacks the scope tasks:read\."):
+                await reading
+        assert (await client.list_resources()).resources == []
+        assert (await client.list_resource_templates()).resource_templates == []
+        assert (await client.list_prompts()).prompts == []
+
+
+@every_age
+async def test_what_a_model_can_mend_is_told_as_the_tools_result(
+    server: RunningServer, database: Database, user: SignedIn, mode: Literal["auto", "legacy"]
+) -> None:
+    token = (await make_access_token(database, user.caller)).text
+    cases: list[tuple[str, dict[str, Any], str]] = [
+        ("add_task", {"title": " "}, "title must be 1 to 500 characters long; it has 0."),
+        ("add_task", {}, "add_task needs the argument title."),
+        ("add_task", {"title": "a\0"}, "title is wrong: it contains a NUL character or a lone surrogate; remove it."),
+        ("list_tasks", {"limit": 51}, "limit is wrong: Input should be less than or equal to 50."),
+        ("complete_task", {"task_id": NOBODYS_ID}, "There is no such task."),
+    ]
+    async with connected(server.url, token, mode) as client:
+        for name, given, told in cases:
+            result = await client.call_tool(name, given)
+            assert (result.is_error, text_of(result)) == (True, told)
+
+
+async def test_a_tool_that_does_not_exist(server: RunningServer, database: Database, user: SignedIn) -> None:
+    token = (await make_access_token(database, user.caller)).text
+    async with connected(server.url, token) as client:
+        with pytest.raises(MCPError, match="There is no tool 'drop_tasks'; there are list_tasks, "):
+            await client.call_tool("drop_tasks", {})
+
+
+@pytest.mark.parametrize("name", ["update_task", "complete_task", "reopen_task", "delete_task"])
+async def test_anothers_task_is_as_if_it_did_not_exist(
+    server: RunningServer, database: Database, user: SignedIn, stranger: SignedIn, name: str
+) -> None:
+    theirs = await make_task(database, stranger.caller)
+    before = await state_of(database, stranger.user.id)
+    token = (await make_access_token(database, user.caller)).text
+    given = {"title": "Mine"} if name == "update_task" else {}
+    async with connected(server.url, token) as client:
+        for task_id in (theirs.id, NOBODYS_ID, "x"):
+            result = await client.call_tool(name, {"task_id": task_id, **given})
+            assert (result.is_error, text_of(result)) == (True, "There is no such task.")
+        assert (await client.call_tool("list_tasks")).structured_content == {"tasks": [], "total": 0}
+    assert await state_of(database, stranger.user.id) == before
+
+
+async def test_ids_are_the_same_as_in_graphql(
+    server: RunningServer, database: Database, user: SignedIn, client: GraphClient
+) -> None:
+    token = (await make_access_token(database, user.caller)).text
+    async with connected(server.url, token) as mcp:
+        task = (await mcp.call_tool("add_task", {"title": "Buy milk"})).structured_content["task"]
+    found = await client.query("query ($id: ID!) { task(id: $id) { title } }", {"id": task["id"]}, as_=user)
+    assert found == {"task": {"title": "Buy milk"}}
