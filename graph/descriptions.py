@@ -99,6 +99,12 @@ _MEMBERS: Final = {
         "REJECTED": "The person refused it.",
         "FAILED": "It went wrong, and changed nothing.",
     },
+    "TaskChangeKind": {
+        "CREATED": "It was made, or came back.",
+        "UPDATED": "Some of its fields were changed.",
+        "DELETED": "It was deleted.",
+    },
+    "TaskChangeAuthor": {"USER": "The person.", "ASSISTANT": "The assistant, by a run."},
     "ErrorCode": {
         "BAD_USER_INPUT": "What was sent cannot be accepted.",
         "UNAUTHENTICATED": "The sign-in is wrong or over.",

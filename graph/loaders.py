@@ -162,6 +162,18 @@ class SubtaskCountByTask(_CountByParent):
     parent = "parent_id"
 
 
+class TaskChangesByTask(_PageByParent):
+    """A page of each task's history."""
+
+    parent = "task_id"
+
+
+class TaskChangeCountByTask(_CountByParent):
+    """How many changes each task's history has."""
+
+    parent = "task_id"
+
+
 class MessagesByConversation(_PageByParent):
     """A page of each conversation's messages."""
 

@@ -14,6 +14,7 @@ from graph.mapping import enum_type, input_type, needing, table_type
 from graph.node import Node
 from graph.payload import UserError
 from graph.selection import selected_columns
+from graph.task_change import TaskChange, load_history
 from graph.user import User, load_owner
 from services.paging import PageArguments
 from services.task_filter import DateTimeFilter, StringFilter, TaskFilter
@@ -63,6 +64,19 @@ class Task(Node):
         """Load a page of the subtasks."""
         make = partial(task_listing, info.context.require_caller(), task_filter=filter, order=order_by)
         return await SUBTASKS.connect(info, root.id, make, PageArguments(first, after, last, before))
+
+    @needing("id", description="What was changed of it, and by whom, the oldest first.")
+    @staticmethod
+    async def history(
+        root: strawberry.Parent[models.Task],
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> Connection[TaskChange]:
+        """Load a page of the history."""
+        return await load_history(info, root.id, PageArguments(first, after, last, before))
 
     @needing("user_id", description="Whose task it is.")
     @staticmethod

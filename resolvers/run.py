@@ -6,6 +6,7 @@ from graph.context import Info
 from graph.payload import answer
 from graph.run import RunPayload, RunRefInput
 from graph.tool_call import ResolveToolCallInput
+from graph.undo import UndoRunPayload, undo_run
 
 
 @strawberry.type
@@ -26,3 +27,10 @@ class RunMutation:
         caller, assistant = info.context.require_caller(), info.context.runtime.assistant
         deciding = assistant.resolve(caller, input.id, approve=input.approve)
         return await answer(RunPayload, "run", info.context.changing(deciding))
+
+    @strawberry.mutation(
+        description="Take back what a run that has ended changed, as far as nothing else has changed it since."
+    )
+    async def undo_run(self, info: Info, input: RunRefInput) -> UndoRunPayload:
+        """Take one back."""
+        return await undo_run(info, input.id)

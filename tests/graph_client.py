@@ -99,4 +99,6 @@ def _selection(name: str, field: GraphQLField, of_entity: str | None) -> str:
     if not isinstance(entity, GraphQLObjectType):
         return name
     leaves = [key for key, part in entity.fields.items() if is_leaf_type(get_named_type(part.type))]
-    return f"{name} {{ {of_entity or ' '.join(leaves)} }}"
+    # Only entities are nodes.
+    selected = of_entity if entity.interfaces else None
+    return f"{name} {{ {selected or ' '.join(leaves)} }}"

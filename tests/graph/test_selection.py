@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 
 from graph.mapping import COLUMNS_BY_FIELD
-from models import AccessToken, Conversation, Message, Run, Task, ToolCall, User
+from models import AccessToken, Conversation, Message, Run, Task, TaskChange, ToolCall, User
 from tests.graph.conftest import House
 from tests.graph.operations import run
 from tests.servers import RunningServer
@@ -26,6 +26,7 @@ OF_TASK: Final = {
     "parent { id }": {"parent_id"},
     "owner { id }": {"user_id"},
     "subtasks { nodes { title } }": set(),
+    "history { nodes { kind } }": set(),
 }
 
 
@@ -66,6 +67,10 @@ OPERATIONS: Final = [
         "{ conversations { nodes { messages { nodes { role conversation { title } } } } } }",
         [{"id", "updated_at"}, {"id", "created_at", "role", "conversation_id"}, {"id", "title"}],
     ),
+    (
+        "{ tasks { nodes { history { nodes { kind by } } } } }",
+        [{"id", "created_at"}, {"id", "created_at", "kind", "run_id"}],
+    ),
     ("{ viewer { name } }", [{"id", "name"}]),
     ("{ viewer { id tasks { nodes { id } } } }", [{"id"}, {"id", "created_at"}]),
     ("{ users { nodes { email isAdmin } } }", [{"id", "created_at", "email", "is_admin"}]),
@@ -94,7 +99,7 @@ async def test_no_statement_reads_what_is_never_shown(server: RunningServer, one
 
 
 def test_every_field_names_columns_that_there_are() -> None:
-    assert set(COLUMNS_BY_FIELD) == {AccessToken, User, Task, Conversation, Message, Run, ToolCall}
+    assert set(COLUMNS_BY_FIELD) == {AccessToken, User, Task, TaskChange, Conversation, Message, Run, ToolCall}
     for model, fields in COLUMNS_BY_FIELD.items():
         for columns in fields.values():
             assert columns <= set(model.model_fields)

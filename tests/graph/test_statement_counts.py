@@ -47,6 +47,9 @@ OPERATIONS: Final = [
         } } }""",
         8,
     ),
+    ("{ tasks(first: 50) { nodes { history { nodes { kind createdAt by fields { name before after } } } } } }", 2),
+    ("{ tasks(first: 50) { nodes { history(last: 1) { totalCount edges { cursor node { id } } } } } }", 3),
+    ("{ tasks(first: 50) { nodes { history { totalCount } } } }", 2),
     # Relations of conversations and messages.
     ("{ conversations(first: 50) { nodes { messages { nodes { content } } } } }", 2),
     ("{ conversations(first: 50) { nodes { messages { totalCount } } } }", 2),

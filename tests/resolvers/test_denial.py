@@ -45,6 +45,7 @@ CASES: Final[dict[str, Given]] = {
     "sendMessage(input.conversationId)": lambda tried, _: {"input": {"conversationId": tried, "content": "Mine"}},
     "regenerateReply(input.messageId)": lambda tried, _: {"input": {"messageId": tried}},
     "cancelRun(input.id)": lambda tried, _: {"input": {"id": tried}},
+    "undoRun(input.id)": lambda tried, _: {"input": {"id": tried}},
     "resolveToolCall(input.id)": lambda tried, _: {"input": {"id": tried, "approve": True}},
 }
 CREATING: Final = {"createTask(input.id)", "createTasks(input.tasks.id)", "createConversation(input.id)"}
