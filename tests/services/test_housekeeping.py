@@ -10,13 +10,14 @@ from core.clock import utc_now
 from core.database import Database
 from core.errors import CursorExpiredError
 from core.ids import new_id
-from models import Deletion, EntityKind, IdempotencyKey, Session, User
-from services.housekeeping import forget_deletions, forget_keys, forget_sessions
+from models import Deletion, EntityKind, IdempotencyKey, Session, Task, TaskChange, TaskChangeKind, User
+from services.housekeeping import forget_deletions, forget_keys, forget_sessions, forget_task_changes
 from services.sql import execute, fetch_all, table_of
 from services.sync import Counter, Cursor, resume
-from tests.factories import make_user
+from tests.factories import make_user, store, task_row
 
 DELETIONS, KEYS, SESSIONS, USERS = (table_of(model) for model in (Deletion, IdempotencyKey, Session, User))
+CHANGES = table_of(TaskChange)
 
 
 def tombstone(user: User, revision: int, days_ago: int) -> dict[str, object]:
@@ -61,6 +62,47 @@ def test_a_cursor_older_than_what_is_forgotten_is_refused(cursor: Cursor) -> Non
 @pytest.mark.parametrize("cursor", [Cursor(5), Cursor(9), Cursor(2, None, 5)])
 def test_a_cursor_that_knows_what_is_forgotten_goes_on(cursor: Cursor) -> None:
     assert resume(cursor, Counter(9, 5)) == cursor
+
+
+def history(task: Task, days_ago: dict[TaskChangeKind, int]) -> list[TaskChange]:
+    return [
+        TaskChange(
+            user_id=task.user_id,
+            task_id=task.id,
+            kind=kind,
+            before={},
+            after={},
+            revision=1,
+            created_at=utc_now() - timedelta(days=days),
+        )
+        for kind, days in days_ago.items()
+    ]
+
+
+async def test_the_history_of_tasks_goes_long_after_the_tasks(database: Database) -> None:
+    user = await make_user(database)
+    living, gone, just_gone = [task_row(user.id) for _ in range(3)]
+    # What has the same id is another's task.
+    other = task_row((await make_user(database)).id, id=gone.id)
+    made, changed, deleted = TaskChangeKind
+    await store(database, living, other)
+    await store(
+        database,
+        *history(living, {made: 200, changed: 100}),
+        *history(other, {made: 200}),
+        *history(gone, {made: 200, changed: 100, deleted: 91}),
+        *history(just_gone, {made: 200, changed: 100, deleted: 89}),
+    )
+
+    await database.write(lambda session: forget_task_changes(session, 90))
+
+    async with database.read() as session:
+        whose = CHANGES.c.user_id.in_([user.id, other.user_id])
+        left = await fetch_all(session, select(CHANGES.c.user_id, CHANGES.c.task_id).where(whose))
+    expected = [(living, 2), (other, 1), (just_gone, 3)]
+    assert sorted(tuple(row) for row in left) == sorted(
+        (task.user_id, task.id) for task, count in expected for _ in range(count)
+    )
 
 
 async def test_old_keys_go(database: Database) -> None:
