@@ -22,7 +22,7 @@ from core.clock import utc_now
 from core.database import Database
 from core.errors import UnauthenticatedError, UnavailableError
 from core.settings import Settings
-from live.hub import Hub
+from live.hub import Hub, WakeUp
 from models import Message, Run, RunStatus
 from services import run_progress
 from services.caller import Caller
@@ -56,6 +56,7 @@ class Execution:
         self._run_id = run_id
         self._task: asyncio.Task[Any] | None = None
         self._has_ended = False
+        self._reply_id: str | None = None
         self._text = ""
         self._stream: RunResultStreaming | None = None
         self._counted = Tokens()
@@ -90,6 +91,7 @@ class Execution:
     async def _execute(self) -> None:
         around = self._around
         run = await around.database.write(partial(run_progress.begin_running, caller=self._caller, run_id=self._run_id))
+        self._reply_id = run.reply_id
         writer = ReplyWriter(around.database, around.replies, self._caller, run.reply_id, self.stop)
         async with remote_tools(around.settings.mcp_server_url, TOOLS_BY_NAME) as remote:
             toolbox = Toolbox(around.database, self._caller, run.id, self.stop, remote)
@@ -106,15 +108,13 @@ class Execution:
             await self._finish(Outcome(RunStatus.COMPLETED))
 
     async def _write_down(self, stream: RunResultStreaming, writer: ReplyWriter) -> None:
-        writing = asyncio.create_task(writer.keep_writing())
         try:
-            async for event in stream.stream_events():
-                if event.type == "raw_response_event":
-                    _write(writer, event.data)
+            async with writer.writing():
+                async for event in stream.stream_events():
+                    if event.type == "raw_response_event":
+                        _write(writer, event.data)
         finally:
             self._text = writer.text
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
 
     async def _begin(self, run: Run, talk: Talk, writer: ReplyWriter) -> RunResultStreaming:
         async with self._around.database.read() as session:
@@ -137,6 +137,8 @@ class Execution:
         work = partial(step, caller=self._caller, run_id=self._run_id, progress=progress, **details)
         await self._patiently(work)
         self._counted = self._used()
+        if self._reply_id is not None:
+            self._around.replies.wake({self._reply_id: len(self._text)}, WakeUp.LOCAL)
 
     async def _count_rest(self) -> None:
         tokens = self._uncounted()

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final
 
@@ -40,6 +41,7 @@ class ReplyWriter:
         self._on_end = on_end
         self._kept = ""
         self._has_more = asyncio.Event()
+        self._over = asyncio.Event()
 
     def resume(self, text: str) -> None:
         """Go on behind what was kept before."""
@@ -58,11 +60,24 @@ class ReplyWriter:
         if self.text and not self.text.endswith(_PARAGRAPH):
             self.add(_PARAGRAPH)
 
-    async def keep_writing(self) -> None:
-        """Store what has come, until cancelled."""
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[None]:
+        """Store what comes while the context is open; what comes last is left to the transaction that ends the run."""
+        keeping = asyncio.create_task(self._keep_on())
+        try:
+            yield
+        finally:
+            # Let it end by itself: a statement that is cut off costs its connection.
+            self._over.set()
+            self._has_more.set()
+            await keeping
+
+    async def _keep_on(self) -> None:
         while True:
             await self._has_more.wait()
             self._has_more.clear()
+            if self._over.is_set():
+                return
             try:
                 await self._keep()
             except RunEndedError:
@@ -71,7 +86,8 @@ class ReplyWriter:
             except UnavailableError as error:
                 _log.warning("A reply's text could not be kept just now: %s", error)
                 self._has_more.set()
-            await asyncio.sleep(_KEEP_EVERY_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), _KEEP_EVERY_S)
 
     async def _keep(self) -> None:
         text = self.text
