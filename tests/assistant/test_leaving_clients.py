@@ -1,0 +1,88 @@
+"""Who waits for a reply and leaves: the waiting ends with them, the run does not."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import pytest
+
+from tests.assistant.chat import Chat
+from tests.assistant.provider import Provider, Stall, Text
+from tests.event_client import open_events
+from tests.servers import RunningServer
+from tests.socket_client import signed_in_socket
+from tests.waiting import until
+
+SEND: Final = "mutation ($input: SendMessageInput!) { sendMessage(input: $input) { run { id status } } }"
+GIVEN: Final = {"input": {"content": "count", "idempotencyKey": "count"}}
+
+
+@asynccontextmanager
+async def over_http(_server: RunningServer, chat: Chat) -> AsyncIterator[None]:
+    sending = asyncio.create_task(chat.client.query(SEND, GIVEN, as_=chat.user))
+    yield
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+
+
+@asynccontextmanager
+async def over_a_socket(server: RunningServer, chat: Chat) -> AsyncIterator[None]:
+    async with signed_in_socket(server, chat.user.token) as socket:
+        await socket.subscribe(SEND, GIVEN)
+        yield
+
+
+@asynccontextmanager
+async def over_a_socket_that_stays(server: RunningServer, chat: Chat) -> AsyncIterator[None]:
+    async with signed_in_socket(server, chat.user.token) as socket:
+        await socket.subscribe(SEND, GIVEN)
+        yield
+        await socket.complete()
+        await socket.round_trip()
+
+
+@asynccontextmanager
+async def over_an_event_stream(server: RunningServer, chat: Chat) -> AsyncIterator[None]:
+    async with open_events(server, SEND, GIVEN, token=chat.user.token):
+        yield
+
+
+@pytest.mark.parametrize("waiting", [over_http, over_a_socket, over_a_socket_that_stays, over_an_event_stream])
+async def test_the_waiting_ends_with_the_client(
+    server: RunningServer, chat: Chat, provider: Provider, waiting: Any
+) -> None:
+    provider.script([Text(["One, "]), Stall(), Text(["two."])])
+    waiters, user_id = server.runtime.live.hub, chat.user.user.id
+    async with waiting(server, chat):
+        await until(lambda: provider.open_streams and user_id in waiters.users)
+    await until(lambda: user_id not in waiters.users)
+    assert provider.open_streams == 1
+    running = await chat.send("count", idempotencyKey="count", wait=False)
+    assert running["run"]["status"] == "RUNNING"
+    provider.go_on.set()
+    again = await chat.send("count", idempotencyKey="count")
+    assert (again["run"]["id"], again["reply"]["content"]) == (running["run"]["id"], "One, two.")
+    assert len(provider.requests) == 1
+
+
+async def test_a_server_stops_though_someone_waited(server: RunningServer, chat: Chat, provider: Provider) -> None:
+    provider.script([Stall()])
+    async with over_a_socket(server, chat):
+        await until(lambda: provider.open_streams)
+    # The server's end, after this test, waits for every mutation to end by itself.
+    await until(lambda: chat.user.user.id not in server.runtime.live.hub.users)
+
+
+async def test_a_conversation_that_is_deleted_while_someone_waits(chat: Chat, provider: Provider) -> None:
+    provider.script([Stall(), Text(["Too late."])])
+    conversation = (await chat.client.mutate("createConversation", {}, as_=chat.user))["conversation"]
+    sending = asyncio.create_task(chat.send("hello", conversationId=conversation["id"]))
+    await until(lambda: provider.open_streams)
+    await chat.client.mutate("deleteConversation", {"id": conversation["id"]}, as_=chat.user)
+    answer = await sending
+    assert [(error["code"], error["message"]) for error in answer["errors"]] == [
+        ("NOT_FOUND", "The conversation was deleted before the reply was complete.")
+    ]
+    assert (answer["conversation"], answer["run"]) == (None, None)
+    await until(lambda: provider.open_streams == 0)
