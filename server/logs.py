@@ -47,6 +47,8 @@ def log_config(settings: Settings) -> dict[str, Any]:
         },
         # uvicorn's own line for a request would repeat ours, with the query string; it is off where uvicorn starts.
         "root": {"handlers": ["output"], "level": _LEVEL},
+        # The SDK would report of each request that it ends the session which it never had.
+        "loggers": {"mcp": {"level": logging.WARNING}},
     }
 
 
