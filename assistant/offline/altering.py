@@ -37,12 +37,12 @@ _VERBS: Final[dict[type[Any], str]] = {
 }
 
 
-def alter(desk: Desk, intent: Change, *, waits: bool) -> Script:
+def alter(desk: Desk, intent: Change, place: int, *, waits: bool) -> Script:
     """Change the tasks that are meant; `waits` if they are not to be looked up before the wishes before this one."""
     if waits:
         yield WAIT
     action = intent.action
-    found = yield from resolve(desk, intent.reference, action)
+    found = yield from resolve(desk, intent.reference, action, place)
     if isinstance(action, Rename) and len(found.tasks) > 1:
         return ["I can rename one task at a time. Which one do you mean?"]
     yield WAIT
@@ -56,7 +56,11 @@ def alter(desk: Desk, intent: Change, *, waits: bool) -> Script:
     if not busy:
         return parts
     outcomes = yield tuple(_call(task, action, desk.calendar) for task in busy)
-    parts += _tell(desk, action, busy, outcomes)
+    if not isinstance(action, Delete):
+        for task, outcome in zip(busy, outcomes, strict=True):
+            if outcome.is_done:
+                desk.touch(place, outcome.task or task)
+    parts += _tell(action, busy, outcomes, desk.calendar.now)
     if found.total > len(found.tasks):
         parts.append(f"That is as many as I change at once; {found.total - len(found.tasks)} more remain.")
     return parts
@@ -100,7 +104,7 @@ def _with_time_of(due: Due | None, before: datetime | None, calendar: Calendar) 
     return Due(calendar.at(due.moment.date(), local.time()), has_time=True)
 
 
-def _tell(desk: Desk, action: Action, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> list[Part]:
+def _tell(action: Action, tasks: Sequence[Task], outcomes: Sequence[Outcome], now: datetime) -> list[Part]:
     gone = {task_id for outcome in outcomes for task_id in outcome.deleted_ids}
     done: list[tuple[Task, Task]] = []
     refused: list[Task] = []
@@ -108,16 +112,13 @@ def _tell(desk: Desk, action: Action, tasks: Sequence[Task], outcomes: Sequence[
     for task, outcome in zip(tasks, outcomes, strict=True):
         # A subtask goes with its task, and cannot be deleted once more.
         if outcome.is_done or task["id"] in gone:
-            after = outcome.task or task
-            done.append((task, after))
-            if not isinstance(action, Delete):
-                desk.touch(after)
+            done.append((task, outcome.task or task))
         elif outcome.fate is Fate.REFUSED:
             refused.append(task)
         else:
             reason = outcome.message.rstrip(".") or "the tool failed"
             failed.append(f"I could not {_VERBS[type(action)]} {quoted(str(task['title']))}: {reason}.")
-    parts: list[Part] = [_said(action, done, desk.calendar.now)] if done else []
+    parts: list[Part] = [_said(action, done, now)] if done else []
     if refused:
         parts.append(f"I left {names(refused)} as {'it is' if len(refused) == 1 else 'they are'}.")
     return [*parts, *failed]

@@ -13,6 +13,7 @@ from assistant.offline.intents import (
     Change,
     Complete,
     Delete,
+    Every,
     Move,
     Prioritise,
     Rename,
@@ -69,6 +70,9 @@ def read_change(clause: str, quotes: Quotes, calendar: Calendar) -> Change | Unc
             return action
         words = _infinitive(match["ref"], match.groupdict().get("past"))
         reference = read_reference(words, quotes, calendar)
+        if sentence.is_statement and isinstance(reference, Every):
+            # "High priority tasks that are due this week" asks for a list.
+            continue
         return Unclear(clause, "Which task do you mean?") if reference is None else Change(reference, action)
     return None
 

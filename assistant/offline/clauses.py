@@ -11,7 +11,8 @@ _SEPARATOR: Final = re.compile(
     re.IGNORECASE,
 )
 _FILLER: Final = re.compile(
-    r"(?:(?:please|kindly|hey|hi|hello|ok(?:ay)?|so|well|now|then|also|and|plus|but|just|finally|next|first|oh|yes|"
+    r"(?:(?:please|kindly|(?:hey|hi|hello)(?: there)?|ok(?:ay)?|so|well|now|then|also|and|plus|but|just|"
+    r"finally|next|first|oh|yes|"
     r"good (?:morning|afternoon|evening)|"
     r"(?:can|could|would|will) you(?: please)?|i(?:'d| would) (?:like|want) (?:you )?to|i want you to|"
     r"go ahead and|let's|"

@@ -202,7 +202,7 @@ def _next_day_of_month(today: date, match: re.Match[str]) -> date | None:
     wanted, first = int(match[1]), today.replace(day=1)
     for _ in range(_NOON):
         last = end_of_month(first)
-        if wanted <= last.day and (found := first.replace(day=wanted)) >= today and wanted:
+        if 1 <= wanted <= last.day and (found := first.replace(day=wanted)) >= today:
             return found
         first = last + timedelta(days=1)
     return None

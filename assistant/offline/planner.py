@@ -94,9 +94,9 @@ def _script(intents: Sequence[Intent], index: int, desk: Desk) -> Script:
     intent = intents[index]
     if isinstance(intent, Change):
         # What is looked up may be what is about to be added.
-        return alter(desk, intent, waits=any(isinstance(other, Add) for other in intents[:index]))
+        return alter(desk, intent, index, waits=any(isinstance(other, Add) for other in intents[:index]))
     if isinstance(intent, Add):
-        return _add(desk, intent)
+        return _add(desk, intent, index)
     if isinstance(intent, Show):
         return show(intent)
     if isinstance(intent, Find):
@@ -117,11 +117,15 @@ def _say(text: str) -> Script:
     return [text]
 
 
-def _add(desk: Desk, intent: Add) -> Script:
+def _add(desk: Desk, intent: Add, place: int) -> Script:
     outcomes = yield tuple(Call("add_task", _arguments(item)) for item in intent.items)
-    added = [task for outcome in outcomes if outcome.is_done and (task := outcome.task)]
+    added = [
+        outcome.task or {"id": "", "title": item.title}
+        for item, outcome in zip(intent.items, outcomes, strict=True)
+        if outcome.is_done
+    ]
     for task in added:
-        desk.touch(task)
+        desk.touch(place, task)
     failed: list[Part] = [
         f"I could not add {quoted(item.title)}: {outcome.message.rstrip('.') or 'the tool failed'}."
         for item, outcome in zip(intent.items, outcomes, strict=True)

@@ -19,14 +19,14 @@ _NOTHING_SHOWN: Final = (
 _WHICH: Final = "Which task do you mean? Name it, for example: \u201ccomplete buy milk\u201d."
 
 
-def resolve(desk: Desk, reference: Reference, action: Action) -> Asking:
-    """Return the tasks that are meant."""
+def resolve(desk: Desk, reference: Reference, action: Action, place: int) -> Asking:
+    """Return the tasks that are meant by the wish in this place."""
     if isinstance(reference, Titled):
         return (yield from _by_title(reference, action))
     yield WAIT
     if isinstance(reference, Every):
         return (yield from _every(reference.wanted, action))
-    remembered, problem = _remembered(desk, reference)
+    remembered, problem = _remembered(desk, reference, place)
     if problem:
         return Found(problem=[problem])
     return (yield from _refreshed(desk, remembered, action))
@@ -104,14 +104,15 @@ def _every(wanted: Wanted, action: Action) -> Asking:
     return Found(tasks, [] if tasks else ["There are no such tasks."], outcome.total)
 
 
-def _remembered(desk: Desk, reference: Reference) -> tuple[list[Task], str]:
+def _remembered(desk: Desk, reference: Reference, place: int) -> tuple[list[Task], str]:
     """Return the tasks that are meant, as they were when they were last seen."""
     if isinstance(reference, That | Those):
-        tasks = desk.touched or list(desk.past.touched)
+        touched = desk.touched_before(place)
+        tasks = touched or list(desk.past.touched)
         if isinstance(reference, Those):
             tasks = tasks or list(desk.past.shown.values())
             return tasks[:MOST_AT_ONCE], "" if tasks else _WHICH
-        is_clear = bool(desk.touched or desk.past.is_touched or len(tasks) == 1)
+        is_clear = bool(touched or desk.past.is_touched or len(tasks) == 1)
         return (tasks[-1:], "") if is_clear and tasks else ([], _WHICH)
     if not isinstance(reference, Placed) or not desk.past.shown:
         return [], _NOTHING_SHOWN
@@ -126,7 +127,7 @@ def _remembered(desk: Desk, reference: Reference) -> tuple[list[Task], str]:
 
 def _refreshed(desk: Desk, remembered: Sequence[Task], action: Action) -> Asking:
     """Look the tasks up again, for they may have changed since."""
-    fresh = {task["id"]: task for task in desk.touched}
+    fresh = {task["id"]: latest for task in remembered if (latest := desk.latest(task)) is not task}
     unknown = [task for task in remembered if task["id"] not in fresh]
     if unknown:
         outcomes = yield tuple(search_call(str(task["title"])) for task in unknown)

@@ -27,16 +27,22 @@ class Found:
 
 @dataclass(slots=True)
 class Desk:
-    """What the scripts of one message share; `touched` grows as they change tasks."""
+    """What the scripts of one message share; `place` is which of its wishes a script fulfils."""
 
     calendar: Calendar
     past: Past
-    touched: list[Task] = field(default_factory=list)
+    _touched: dict[int, list[Task]] = field(default_factory=dict)
 
-    def touch(self, task: Task) -> None:
+    def touch(self, place: int, task: Task) -> None:
         """Note that a task has been changed, and how it is now."""
-        self.touched = [other for other in self.touched if other["id"] != task["id"]] + [task]
+        self._touched.setdefault(place, []).append(task)
+
+    def touched_before(self, place: int) -> list[Task]:
+        """Return the tasks that the last wish before this one changed."""
+        places = [other for other in self._touched if other < place]
+        return [self.latest(task) for task in self._touched[max(places)]] if places else []
 
     def latest(self, task: Task) -> Task:
         """Return the task as it is after the changes so far."""
-        return next((other for other in self.touched if other["id"] == task["id"]), task)
+        changed = [other for tasks in self._touched.values() for other in tasks if other["id"] == task["id"]]
+        return changed[-1] if changed else task
