@@ -1,0 +1,71 @@
+"""Tasks that a run changes and their owner changes, and what the history says of it."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
+
+from sqlalchemy import select
+
+from core.database import Database
+from models import Run, RunStatus, Task, TaskChange
+from services.caller import Actor, Caller
+from services.sql import fetch_all, table_of
+from services.task import TaskChanges, delete_task, update_task
+from services.undo import Undone, undo_run
+from tests.factories import Answered, SignedIn, make_answered, make_conversation, make_task
+
+TASKS: Final = table_of(Task)
+CHANGES: Final = table_of(TaskChange)
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """Somebody who changes the tasks of a user: the user, or a run."""
+
+    database: Database
+    caller: Caller
+
+    async def make(self, title: str = "Water the plants", **values: Any) -> Task:
+        return await make_task(self.database, self.caller, title, **values)
+
+    async def change(self, task: Task, **values: Any) -> Task:
+        changes = cast("TaskChanges", values)
+        return await self.database.write(lambda session: update_task(session, self.caller, task.id, changes))
+
+    async def delete(self, task: Task) -> list[str]:
+        return await self.database.write(lambda session: delete_task(session, self.caller, task.id))
+
+
+@dataclass(frozen=True, slots=True)
+class Assisted(Hand):
+    """A run of the assistant's that has ended, and changes tasks all the same."""
+
+    run: Run
+    answered: Answered
+
+    async def undo(self) -> Undone:
+        person = replace(self.caller, actor=None)
+        return await self.database.write(lambda session: undo_run(session, person, self.run.id))
+
+
+async def assisted(database: Database, owner: SignedIn, status: RunStatus = RunStatus.COMPLETED) -> Assisted:
+    """Return a run of the owner's, with the one tool call by which it does everything."""
+    conversation = await make_conversation(database, owner.caller)
+    answered = await make_answered(database, owner, conversation.id, 1, status=status)
+    actor = Actor(answered.run.id, answered.calls[0].id)
+    return Assisted(database, replace(owner.caller, actor=actor), answered.run, answered)
+
+
+async def history_of(database: Database, caller: Caller, task_id: str | None = None) -> list[Any]:
+    """Return the caller's history, or that of one task, as it happened."""
+    condition = CHANGES.c.user_id == caller.user_id, *([CHANGES.c.task_id == task_id] if task_id else [])
+    async with database.read() as session:
+        statement = select(CHANGES).where(*condition).order_by(CHANGES.c.revision, CHANGES.c.id)
+        return list(await fetch_all(session, statement))
+
+
+async def tasks_of(database: Database, caller: Caller) -> dict[str, dict[str, Any]]:
+    """Return the caller's tasks as they are, but for what each change stamps."""
+    async with database.read() as session:
+        rows = await fetch_all(session, select(TASKS).where(TASKS.c.user_id == caller.user_id))
+    stamps = {"revision", "updated_at", "user_id"}
+    return {row.id: {name: value for name, value in row._asdict().items() if name not in stamps} for row in rows}

@@ -1,0 +1,231 @@
+"""Every change of a task is kept in its history, with who made it, by one statement."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.database import Database
+from core.errors import ConflictError
+from core.settings import Settings
+from core.statements import StatementCount, current_statements
+from models import Message, Run, Task, TaskChange, TaskChangeKind, TaskPriority, ToolCall
+from services.account import Accounts
+from services.caller import Caller
+from services.sql import fetch_all, table_of
+from services.task import (
+    NewTask,
+    TaskChanges,
+    create_task,
+    create_tasks,
+    delete_task,
+    delete_tasks,
+    set_tasks_completed,
+    toggle_task,
+    update_task,
+)
+from tests.factories import SignedIn, make_task, sign_in, store, task_row
+from tests.histories import Hand, assisted, history_of
+from tests.services.house import House
+from tests.state import state_of
+
+NOON: Final = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+async def user(database: Database, settings: Settings) -> SignedIn:
+    return await sign_in(database, settings)
+
+
+@pytest.fixture
+def person(database: Database, user: SignedIn) -> Hand:
+    return Hand(database, user.caller)
+
+
+async def test_a_task_is_made(database: Database, person: Hand) -> None:
+    parent = await person.make()
+    due_at = NOON.replace(microsecond=5).astimezone(timezone(timedelta(hours=2)))
+    task = await person.make(
+        "Call Ada", description="Twice", priority=TaskPriority.HIGH, due_at=due_at, tags=("b", "a"), parent_id=parent.id
+    )
+    (made,) = await history_of(database, person.caller, task.id)
+    assert (made.kind, made.before, made.revision) == (TaskChangeKind.CREATED, {}, 2)
+    assert made.created_at == task.created_at
+    assert made.after == {
+        "title": "Call Ada",
+        "description": "Twice",
+        "completed": False,
+        "completed_at": None,
+        "priority": "HIGH",
+        "due_at": "2026-01-31T12:00:00.000005+00:00",
+        "tags": ["b", "a"],
+        "parent_id": parent.id,
+        "created_at": task.created_at.isoformat(),
+    }
+
+
+async def test_just_what_changed(database: Database, person: Hand) -> None:
+    task = await person.make(due_at=NOON, tags=["a"])
+    await person.change(task, title="New", due_at=None, tags=["a"], description=None, completed=True)
+    _, changed = await history_of(database, person.caller, task.id)
+    assert (changed.kind, changed.revision) == (TaskChangeKind.UPDATED, 2)
+    assert changed.before == {
+        "title": "Water the plants",
+        "due_at": NOON.isoformat(),
+        "completed": False,
+        "completed_at": None,
+    }
+    done_at = changed.after.pop("completed_at")
+    assert datetime.fromisoformat(done_at).utcoffset() == timedelta(0)
+    assert changed.after == {"title": "New", "due_at": None, "completed": True}
+
+
+@pytest.mark.parametrize("moment", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
+async def test_the_first_and_the_last_moment(database: Database, person: Hand, moment: datetime) -> None:
+    task = await person.make(due_at=moment)
+    await person.change(task, due_at=None)
+    await person.change(task, due_at=moment)
+    *_, cleared, given = await history_of(database, person.caller, task.id)
+    assert cleared.before == given.after == {"due_at": moment.isoformat()}
+
+
+async def test_toggling_and_completing_several(database: Database, person: Hand) -> None:
+    first, second, done = [await person.make() for _ in range(3)]
+    await database.write(lambda session: toggle_task(session, person.caller, done.id))
+    ids = [first.id, done.id, second.id, first.id]
+    await database.write(lambda session: set_tasks_completed(session, person.caller, ids, completed=True))
+    changes = (await history_of(database, person.caller))[3:]
+    assert [(change.task_id, change.revision) for change in changes] == [(done.id, 4), (first.id, 5), (second.id, 5)]
+    assert all(change.after.keys() == {"completed", "completed_at"} for change in changes)
+
+
+async def test_a_tree_is_deleted(database: Database, person: Hand) -> None:
+    root = await person.make("root")
+    child = await person.make("child", parent_id=root.id)
+    leaf = await person.make("leaf", parent_id=child.id, tags=["x"])
+    spared = await person.make()
+    made = {change.task_id: change.after for change in await history_of(database, person.caller)}
+    await person.delete(root)
+    deleted = (await history_of(database, person.caller))[4:]
+    assert {change.task_id for change in deleted} == {root.id, child.id, leaf.id}
+    for change in deleted:
+        assert (change.kind, change.revision, change.after) == (TaskChangeKind.DELETED, 5, {})
+        assert change.before == made[change.task_id]
+    assert len(await history_of(database, person.caller, spared.id)) == 1
+
+
+async def test_who_made_it(database: Database, user: SignedIn, person: Hand) -> None:
+    run = await assisted(database, user)
+    task = await run.make()
+    await person.change(task, title="Mine")
+    await run.delete(task)
+    of_run = (run.run.id, run.answered.calls[0].id)
+    changes = await history_of(database, person.caller, task.id)
+    assert [(change.run_id, change.tool_call_id) for change in changes] == [of_run, (None, None), of_run]
+
+
+async def test_nothing_happened(database: Database, person: Hand) -> None:
+    task = await person.make(tags=["a"])
+    before = await state_of(database, person.caller.user_id)
+    history = await history_of(database, person.caller)
+    await person.change(task, title="Water the plants", tags=["a"], completed=False)
+    await person.change(task)
+    await database.write(lambda session: set_tasks_completed(session, person.caller, [task.id], completed=False))
+    await database.write(lambda session: set_tasks_completed(session, person.caller, [], completed=True))
+    await database.write(lambda session: delete_tasks(session, person.caller, []))
+    await database.write(lambda session: create_tasks(session, person.caller, []))
+    with pytest.raises(ConflictError):
+        await database.write(
+            lambda session: update_task(session, person.caller, task.id, TaskChanges(title="x"), expected_revision=9)
+        )
+    assert await state_of(database, person.caller.user_id) == before
+    assert await history_of(database, person.caller) == history
+
+
+async def test_the_same_request_again_is_no_second_change(database: Database, person: Hand) -> None:
+    task = await person.make(idempotency_key="once")
+    assert (await person.make(idempotency_key="once")).id == task.id
+    assert len(await history_of(database, person.caller)) == 1
+
+
+Work = Callable[[AsyncSession, Caller, list[str]], Awaitable[Any]]
+MUTATIONS: Final[dict[str, tuple[Work, int]]] = {
+    # The counter, the task, its history.
+    "create_task": (lambda session, caller, _: create_task(session, caller, NewTask("x")), 3),
+    "create_tasks": (
+        lambda session, caller, ids: create_tasks(session, caller, [NewTask(str(index)) for index in range(len(ids))]),
+        3,
+    ),
+    # The counter, the task as it is, the task as it becomes, its history.
+    "update_task": (
+        lambda session, caller, ids: update_task(session, caller, ids[0], TaskChanges(title="x", completed=True)),
+        4,
+    ),
+    "toggle_task": (lambda session, caller, ids: toggle_task(session, caller, ids[0]), 4),
+    "set_tasks_completed": (
+        lambda session, caller, ids: set_tasks_completed(session, caller, ids, completed=True),
+        4,
+    ),
+    # The counter, the tasks, tombstones, all that goes, the deletion, its history.
+    "delete_task": (lambda session, caller, ids: delete_task(session, caller, ids[0]), 6),
+    "delete_tasks": (delete_tasks, 6),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+async def test_as_many_statements_for_one_task_as_for_a_hundred(database: Database, user: SignedIn, name: str) -> None:
+    work, statements = MUTATIONS[name]
+    for count in (1, 100):
+        tops = [task_row(user.user.id) for _ in range(count)]
+        below = [task_row(user.user.id, parent_id=tops[0].id) for _ in range(count)]
+        await store(database, *tops)
+        await store(database, *below)
+        counting = StatementCount()
+        token = current_statements.set(counting)
+        try:
+            await database.write(lambda session: work(session, user.caller, [task.id for task in tops]))  # noqa: B023
+        finally:
+            current_statements.reset(token)
+        assert len(counting) == statements, counting.statements
+        assert sum("INTO task_changes" in text for text in counting.statements) == 1
+
+
+async def test_a_hundred_at_once_have_a_history_each(database: Database, person: Hand) -> None:
+    new = [NewTask(f"Task {number}") for number in range(100)]
+    tasks = await database.write(lambda session: create_tasks(session, person.caller, new))
+    ids = [task.id for task in tasks]
+    await database.write(lambda session: set_tasks_completed(session, person.caller, ids, completed=True))
+    await database.write(lambda session: delete_tasks(session, person.caller, ids))
+    changes = await history_of(database, person.caller)
+    for kind in TaskChangeKind:
+        assert {each.task_id for each in changes if each.kind is kind} == set(ids)
+    assert [each.after["title"] for each in changes[:100]] == [task.title for task in new]
+
+
+async def test_a_change_that_fails_leaves_no_history(database: Database, person: Hand) -> None:
+    task = await person.make()
+
+    async def work(session: AsyncSession) -> Task:
+        await update_task(session, person.caller, task.id, TaskChanges(title="never"))
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await database.write(work)
+    assert len(await history_of(database, person.caller)) == 1
+
+
+async def test_an_account_goes_with_all_of_it(house: House, settings: Settings) -> None:
+    owner, other = [await sign_in(house.database, settings) for _ in range(2)]
+    for each in (owner, other):
+        await assisted(house.database, each)
+        await (await assisted(house.database, each)).make()
+        await make_task(house.database, each.caller)
+    accounts: Accounts = house.accounts
+    await accounts.delete_user(await house.admin(), owner.user.id)
+    for table in map(table_of, (TaskChange, Run, ToolCall, Message)):
+        async with house.database.read() as session:
+            whose = select(table.c.user_id).where(table.c.user_id.in_([owner.user.id, other.user.id]))
+            assert {row.user_id for row in await fetch_all(session, whose)} == {other.user.id}, table.name
