@@ -105,6 +105,10 @@ _MEMBERS: Final = {
         "DELETED": "It was deleted.",
     },
     "TaskChangeAuthor": {"USER": "The person.", "ASSISTANT": "The assistant, by a run."},
+    "AccessScope": {
+        "TASKS_READ": "Reading tasks and conversations.",
+        "TASKS_WRITE": "Changing tasks.",
+    },
     "ErrorCode": {
         "BAD_USER_INPUT": "What was sent cannot be accepted.",
         "UNAUTHENTICATED": "The sign-in is wrong or over.",
