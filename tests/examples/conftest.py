@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Page
 from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
@@ -33,12 +33,21 @@ async def browser() -> AsyncIterator[Browser]:
         yield browser
 
 
+@pytest.fixture
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    context = await browser.new_context()
+    yield await context.new_page()
+    await context.close()
+
+
 @pytest.fixture(scope="session")
 async def built_page() -> Path:
     """Build the page, unless that was done with the same sources."""
     if NPM is None:
         pytest.skip("needs npm")
-    sources = [path for path in CHAT.iterdir() if path.is_file()] + sorted(CHAT.glob("src/*"))
+    sources = (
+        [path for path in CHAT.iterdir() if path.is_file()] + sorted(CHAT.glob("src/*")) + sorted(CHAT.glob("public/*"))
+    )
     digest = hashlib.sha256(b"\n".join(path.read_bytes() for path in sorted(sources))).hexdigest()
     stamp, dist = CHAT / "node_modules" / ".built", CHAT / "dist"
     if not (stamp.is_file() and stamp.read_text() == digest and dist.is_dir()):
@@ -61,7 +70,7 @@ class _Page(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        response.headers["content-security-policy"] = "default-src 'self'; img-src data:"
+        response.headers["content-security-policy"] = "default-src 'self'"
         return response
 
 

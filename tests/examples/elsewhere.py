@@ -1,5 +1,6 @@
 """The same person at another device, which no cut concerns."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -8,8 +9,10 @@ from typing import Any, Self
 import httpx
 
 from core.ids import new_id
+from tests.waiting import PATIENCE_S
 
 _AT_ONCE = 50
+_LOOK_EVERY_S = 0.02
 
 
 @dataclass
@@ -38,9 +41,21 @@ class Elsewhere:
         conversation_id: str = (await self._ask(query, title=title))["made"]["conversation"]["id"]
         return conversation_id
 
-    async def conversation_ids(self) -> list[str]:
-        answer = await self._ask("{ conversations { nodes { id } } }")
-        return [node["id"] for node in answer["conversations"]["nodes"]]
+    async def create_task(self, title: str) -> None:
+        query = "mutation ($title: String!) { made: createTask(input: {title: $title}) { errors { message } } }"
+        assert await self._ask(query, title=title) == {"made": {"errors": []}}
+
+    async def until_last_message(self, content: str) -> None:
+        """Return once this is what was said last; replies count while they are written."""
+        async with asyncio.timeout(PATIENCE_S):
+            while await self._last_message() != content:  # noqa: ASYNC110 - nothing here tells of it
+                await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _last_message(self) -> str:
+        answer = await self._ask("{ conversations(first: 1) { nodes { lastMessage { content } } } }")
+        (conversation,) = answer["conversations"]["nodes"]
+        content: str = conversation["lastMessage"]["content"]
+        return content
 
     async def write(self, conversation_id: str, contents: Sequence[str]) -> None:
         """Add messages, in this order."""

@@ -1,0 +1,140 @@
+"""Talking to the assistant in the example chat: its text streams, tasks change beside it, deletions are asked for."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.assistant.provider import Provider, Refuse, Stall, Text, UseTool, serve_provider
+from tests.browsers import needs_browser
+from tests.examples.chat_page import ChatPage
+from tests.examples.conftest import Opening
+
+pytestmark = [needs_browser, pytest.mark.parametrize("backend", ["sqlite"], indirect=True, scope="session")]
+
+# Characters of one and of two halves, so that a place counted wrongly would show.
+BEGINNING, MIDDLE, END = (
+    "Good news \N{PARTY POPPER}\N{PARTY POPPER}: ",
+    "your week \N{DESERT} is ",
+    "free \N{BEACH WITH UMBRELLA}.",
+)
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[Provider]:
+    """Give a provider that says what a test lets it say."""
+    async with serve_provider() as serving:
+        yield serving
+
+
+def settings_of(provider: Provider) -> dict[str, str]:
+    return {"openai_api_key": "sk-test", "openai_base_url": provider.url}
+
+
+def go_on(provider: Provider) -> None:
+    """Let the provider go on until it stalls again."""
+    provider.go_on.set()
+    provider.go_on.clear()
+
+
+async def test_a_task_is_added_and_what_is_open_is_told(
+    open_line: Callable[..., Opening], built_page: Path, page: Page
+) -> None:
+    async with open_line(built_page) as (line, elsewhere):
+        chat = ChatPage(page)
+        await chat.enter(line.url, elsewhere, "Create an account")
+        await chat.record_reply()
+        await chat.ask("add buy milk for tomorrow and tell me what's still open", "You have 1 open task")
+        await expect(chat.tasks).to_have_text(["buy milk"])
+        await expect(page.get_by_role("list", name="Tasks").get_by_role("time")).to_have_text("tomorrow")
+        await expect(chat.replies.get_by_role("listitem")).to_have_text(["Added “buy milk”", "Looked at the tasks"])
+        await expect(page.get_by_role("heading", level=2).first).to_contain_text("add buy milk for tomorrow")
+        await expect(chat.field).to_have_value("")
+        reply = await chat.messages.last.text_content() or ""
+        assert all(reply.startswith(text) for text in await chat.recorded())
+        assert chat.errors == []
+
+
+@pytest.mark.parametrize(("answer", "left"), [("Approve", ["call Ann"]), ("Keep", ["call Ann", "pay the rent"])])
+async def test_a_deletion_waits_for_approval(
+    open_line: Callable[..., Opening], built_page: Path, page: Page, answer: str, left: list[str]
+) -> None:
+    async with open_line(built_page) as (line, elsewhere):
+        await elsewhere.sign_up()
+        for title in ("call Ann", "pay the rent"):
+            await elsewhere.create_task(title)
+        chat = ChatPage(page)
+        await chat.enter(line.url, elsewhere)
+        await chat.write("delete pay the rent")
+        card = page.get_by_role("group", name="Delete “pay the rent”?")
+        await expect(card).to_be_visible()
+        await expect(chat.tasks).to_have_text(["call Ann", "pay the rent"])
+        await card.get_by_role("button", name=answer).press("Enter")
+        await expect(card).to_have_count(0)
+        await expect(chat.button("Send")).to_be_visible()
+        await expect(chat.tasks).to_have_text(left)
+        done = "Deleted “pay the rent”" if answer == "Approve" else "Kept “pay the rent”"
+        await expect(chat.replies.get_by_role("listitem").last).to_have_text(done)
+        await expect(chat.field).to_be_focused()
+
+
+@pytest.mark.parametrize("transport", ["socket", "events"])
+async def test_a_reply_that_was_cut_off_goes_on_without_a_lost_or_doubled_character(
+    open_line: Callable[..., Opening], built_page: Path, page: Page, provider: Provider, transport: str
+) -> None:
+    provider.script([Text(list(BEGINNING)), Stall(), Text(list(MIDDLE)), Stall(), Text(list(END))])
+    async with open_line(built_page, **settings_of(provider)) as (line, elsewhere):
+        chat = ChatPage(page)
+        await chat.enter(f"{line.url}/?over={transport}", elsewhere, "Create an account")
+        await elsewhere.sign_in()
+        await chat.record_reply()
+        await chat.write("How is my week?")
+        await expect(chat.messages.last).to_have_text(BEGINNING)
+        await line.cut()
+        await expect(chat.status).to_have_text("reconnecting")
+        go_on(provider)
+        await elsewhere.until_last_message(BEGINNING + MIDDLE)
+        await line.mend()
+        # It is still being written: what is shown came by the stream of the reply alone.
+        await expect(chat.messages.last).to_have_text(BEGINNING + MIDDLE)
+        await expect(chat.button("Stop")).to_be_visible()
+        go_on(provider)
+        await expect(chat.messages.last).to_have_text(BEGINNING + MIDDLE + END)
+        await expect(chat.button("Send")).to_be_visible()
+        recorded = await chat.recorded()
+        assert all((BEGINNING + MIDDLE + END).startswith(text) for text in recorded), recorded
+        assert recorded == sorted(recorded, key=len)
+
+
+async def test_a_reply_can_be_stopped_and_asked_for_again(
+    open_line: Callable[..., Opening], built_page: Path, page: Page, provider: Provider
+) -> None:
+    provider.script([Text([BEGINNING]), Stall()], [Text(["All is well."])])
+    async with open_line(built_page, **settings_of(provider)) as (line, elsewhere):
+        chat = ChatPage(page)
+        await chat.enter(line.url, elsewhere, "Create an account")
+        await chat.write("How is my week?")
+        await expect(chat.messages.last).to_have_text(BEGINNING)
+        await chat.button("Stop").click()
+        await expect(chat.replies).to_contain_text("Stopped.")
+        await chat.button("Try again").click()
+        await expect(chat.messages).to_have_text(["How is my week?", BEGINNING, "All is well."])
+        await expect(chat.button("Try again")).to_be_hidden()
+
+
+async def test_a_reply_that_failed_says_so_and_can_be_asked_for_again(
+    open_line: Callable[..., Opening], built_page: Path, page: Page, provider: Provider
+) -> None:
+    add = UseTool("add_task", {"title": "Rest"}, "call-1")
+    provider.script([Refuse(400)], [add], [Text(["Added."])])
+    async with open_line(built_page, **settings_of(provider)) as (line, elsewhere):
+        chat = ChatPage(page)
+        await chat.enter(line.url, elsewhere, "Create an account")
+        await chat.write("I need some rest")
+        await expect(chat.button("Try again")).to_be_visible()
+        await expect(chat.replies.locator(".end")).to_contain_text("failed")
+        await chat.button("Try again").click()
+        await expect(chat.messages.last).to_have_text("Added.")
+        await expect(chat.tasks).to_have_text(["Rest"])
+        assert chat.errors == []
