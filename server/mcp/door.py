@@ -92,6 +92,8 @@ def _read_message(body: bytes) -> dict[str, Any]:
     # The SDK would take a request with such an id for a notification, and leave it without an answer.
     if type(message.get("id", 0)) not in (int, str):
         raise refuse(400, "`id` must be a string or a whole number.")
+    if not isinstance(message.get("params", {}), dict):
+        raise refuse(400, "`params` must be an object.")
     return message
 
 
