@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from assistant.offline.calls import Call, Task
+from assistant.offline.calls import Call, Outcome, Task
 from assistant.offline.intents import Action, Delete, Every, Placed, Reference, Reopen, That, Those, Titled, Wanted
 from assistant.offline.matching import fitting, matching
 from assistant.offline.script import WAIT, Asking, Desk, Found
-from assistant.offline.wording import Listing, quoted
+from assistant.offline.wording import Listing, Part, names, quoted
 
 MOST_AT_ONCE: Final = 20
 _MOST_READ: Final = 50
@@ -126,16 +126,31 @@ def _remembered(desk: Desk, reference: Reference, place: int) -> tuple[list[Task
 
 
 def _refreshed(desk: Desk, remembered: Sequence[Task], action: Action) -> Asking:
-    """Look the tasks up again, for they may have changed since."""
-    fresh = {task["id"]: latest for task in remembered if (latest := desk.latest(task)) is not task}
-    unknown = [task for task in remembered if task["id"] not in fresh]
-    if unknown:
-        outcomes = yield tuple(search_call(str(task["title"])) for task in unknown)
-        for task, outcome in zip(unknown, outcomes, strict=True):
-            same = [found for found in outcome.tasks if found["id"] == task["id"]]
-            named = same or ([] if task["id"] else fitting(matching(str(task["title"]), outcome.tasks), action))
-            if named:
-                fresh[task["id"] or str(task["title"])] = named[0]
-    tasks = [fresh.get(task["id"] or str(task["title"]), task) for task in remembered]
-    lost = [task for task in tasks if not task["id"]]
-    return Found([task for task in tasks if task["id"]], [_none(str(task["title"])) for task in lost])
+    """Look the tasks up again, for they may have changed since, or may be gone."""
+    latest = [desk.latest(task) for task in remembered]
+    old = [index for index, task in enumerate(latest) if task is remembered[index]]
+    if not old:
+        return Found(latest)
+    outcomes = yield tuple(search_call(str(latest[index]["title"])) for index in old)
+    found = {index: _same(latest[index], outcome, action) for index, outcome in zip(old, outcomes, strict=True)}
+    problems: list[Part] = []
+    if not all(found.values()):
+        # A task that has another title by now is still in the list of all.
+        outcomes = yield (Call("list_tasks", {"limit": _MOST_READ}),)
+        found = {index: task or _same(latest[index], outcomes[0], action) for index, task in found.items()}
+        has_seen_all = outcomes[0].is_done and outcomes[0].total <= len(outcomes[0].tasks)
+        lost = [
+            latest[index] for index, task in found.items() if not task and (has_seen_all or not latest[index]["id"])
+        ]
+        problems = [f"{names(lost)} {'is' if len(lost) == 1 else 'are'} not there any more."] if lost else []
+        latest = [task for task in latest if task not in lost]
+    fresh = {task["id"]: task for task in found.values() if task}
+    by_title = {str(task["title"]): task for task in fresh.values()}
+    return Found([fresh.get(task["id"]) or by_title.get(str(task["title"]), task) for task in latest], problems)
+
+
+def _same(task: Task, outcome: Outcome, action: Action) -> Task | None:
+    """Return the task as it is listed now; one without an id is known by its title."""
+    if task["id"]:
+        return next((found for found in outcome.tasks if found["id"] == task["id"]), None)
+    return next(iter(fitting(matching(str(task["title"]), outcome.tasks), action)), None)

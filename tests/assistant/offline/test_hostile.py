@@ -1,11 +1,11 @@
 """Messages that mean harm: whatever they are, they are read, and answered."""
 
+import json
 import string
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -110,7 +110,7 @@ def test_any_output_of_a_tool_is_endured(output: Any) -> None:
 
 def _answer(message: str, output: dict[str, Any]) -> str:
     """Answer every call with the same output until the text comes."""
-    outcome = read_outcome(orjson.dumps(output, default=str, option=orjson.OPT_NON_STR_KEYS).decode())
+    outcome = read_outcome(json.dumps(output))
     done: list[tuple[str, Outcome]] = []
     for _ in range(30):
         past = read_past(message)

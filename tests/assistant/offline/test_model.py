@@ -120,6 +120,22 @@ async def test_places_and_it_mean_what_was_shown_and_touched() -> None:
     assert await talk.say("complete number 9") == "The last list had 3 tasks; there is no number 9."
 
 
+async def test_what_was_shown_may_have_changed_since() -> None:
+    talk = Talk(TaskShelf("Buy milk", "Call Ann", "!!!"))
+    await talk.say("what's open?")
+    talk.shelf.titled("Buy milk")["title"] = "Get eggs"
+    talk.shelf.tasks.remove(talk.shelf.titled("Call Ann"))
+    assert await talk.say("complete the first one") == "Completed \u201cGet eggs\u201d."
+    assert await talk.say("complete the second one") == "\u201cCall Ann\u201d is not there any more."
+    assert await talk.say("complete the third one") == "Completed \u201c!!!\u201d."
+
+
+async def test_a_list_in_an_older_message_without_its_calls_is_looked_up_by_title() -> None:
+    talk = Talk(TaskShelf("Buy milk", "Call Ann"))
+    talk.items = [{"role": "assistant", "content": "You have 2 open tasks:\n1. Buy milk\n2. Call Ann \u00b7 due today"}]
+    assert await talk.say("complete the second one") == "Completed \u201cCall Ann\u201d."
+
+
 async def test_a_task_moved_to_another_day_keeps_its_time_and_tags_are_kept() -> None:
     talk = Talk(TaskShelf())
     task = talk.shelf.put("Dentist", due_at="2026-11-23T14:30:00+00:00", tags=["health"])

@@ -1,0 +1,11 @@
+"""What the tests of the offline model are given."""
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def provider_settings() -> dict[str, Any]:
+    """Give no provider, so that the offline model answers."""
+    return {}
