@@ -67,7 +67,9 @@ async def test_as_many_statements_for_one_as_for_many(
 
 
 CHANGES: Final = """{ changes { changed { id
-    ... on Run { status toolCalls { name } } ... on ToolCall { name calledBy: run { status } } ... on Message { run { id } }
+    ... on Run { status toolCalls { name } }
+    ... on ToolCall { name calledBy: run { status } }
+    ... on Message { run { id } }
 } } }"""
 
 
