@@ -35,6 +35,10 @@ class ChatPage(WatchedPage):
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name, exact=True)
 
+    def box(self, title: str) -> Locator:
+        """Return what completes a task."""
+        return self.page.get_by_role("checkbox", name=title)
+
     async def enter(self, url: str, elsewhere: Elsewhere, button: str = "Sign in") -> None:
         await self.page.goto(url)
         await self.page.get_by_label("Email").fill(elsewhere.email)

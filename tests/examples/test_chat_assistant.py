@@ -138,3 +138,23 @@ async def test_a_reply_that_failed_says_so_and_can_be_asked_for_again(
         await expect(chat.messages.last).to_have_text("Added.")
         await expect(chat.tasks).to_have_text(["Rest"])
         assert chat.errors == []
+
+
+async def test_what_a_reply_did_can_be_undone(open_line: Callable[..., Opening], built_page: Path, page: Page) -> None:
+    async with open_line(built_page) as (line, elsewhere):
+        await elsewhere.sign_up()
+        await elsewhere.create_task("call Ann")
+        chat = ChatPage(page)
+        await chat.enter(line.url, elsewhere)
+        await chat.write("add buy milk and delete call Ann")
+        await chat.button("Approve").click()
+        await expect(chat.tasks).to_have_text(["buy milk"])
+        await chat.button("Undo").click()
+        await expect(chat.tasks).to_have_text(["call Ann"])
+        await expect(chat.replies).to_contain_text("Undone.")
+        await expect(chat.button("Undo")).to_be_hidden()
+        await chat.ask("complete call Ann", "call Ann")
+        await chat.box("call Ann").uncheck()
+        await chat.button("Undo").click()
+        await expect(page.get_by_role("alert").last).to_contain_text("call Ann")
+        assert chat.errors == []

@@ -16,6 +16,9 @@ const CANCEL = `mutation Cancel($input: RunRefInput!) {
 const RESOLVE = `mutation Resolve($input: ResolveToolCallInput!) {
   payload: resolveToolCall(input: $input) { run { ${RUN} } errors { message } }
 }`;
+const UNDO = `mutation Undo($input: RunRefInput!) {
+  payload: undoRun(input: $input) { run { ${RUN} } kept { taskId message } errors { message } }
+}`;
 const ADD_TASK = `mutation AddTask($input: CreateTaskInput!) {
   payload: createTask(input: $input) { task { ${TASK} } errors { message } }
 }`;
@@ -23,8 +26,13 @@ const CHANGE_TASK = `mutation ChangeTask($input: UpdateTaskInput!) {
   payload: updateTask(input: $input) { task { ${TASK} } errors { message } }
 }`;
 
+interface Problem {
+  readonly message: string;
+}
+
 interface Payload {
-  readonly errors: readonly { readonly message: string }[];
+  readonly errors: readonly Problem[];
+  readonly kept?: readonly (Problem & { readonly taskId: string })[];
   readonly [field: string]: unknown;
 }
 
@@ -51,6 +59,13 @@ export class Actions {
 
   async resolve(toolCallId: string, approve: boolean): Promise<void> {
     await this.mutate(RESOLVE, { id: toolCallId, approve });
+  }
+
+  /** Takes back what a run changed; what has changed since, it cannot, which is told as any problem. */
+  async undo(runId: string): Promise<void> {
+    const { kept = [] } = await this.mutate(UNDO, { id: runId });
+    const reasons = kept.map(({ taskId, message }) => `“${this.replica.titleOf(taskId) ?? "A task"}”: ${message}`);
+    if (reasons.length > 0) throw new Error([...new Set(reasons)].join(" "));
   }
 
   async addTask(title: string, idempotencyKey: string): Promise<void> {

@@ -60,6 +60,7 @@ export class Chat {
         this.do(() => this.actions.resolve(callId, approve));
         field.focus();
       },
+      undo: (runId) => this.do(() => this.actions.undo(runId)),
       retry: (messageId) => this.do(() => this.actions.retry(messageId)),
     });
     this.tasks = new Tasks(taskList, taskCount, (id, completed) =>

@@ -7,6 +7,7 @@ import { changes, describe, question } from "./tool-calls";
 export interface Decisions {
   resolve(toolCallId: string, approve: boolean): void;
   retry(messageId: string): void;
+  undo(runId: string): void;
 }
 
 interface Shown {
@@ -58,7 +59,8 @@ class ReplyView implements View<Shown> {
   private readonly lines: List<ToolCall>;
   private readonly cards: List<ToolCall>;
   private readonly retry: HTMLButtonElement;
-  private messageId = "";
+  private readonly undo: HTMLButtonElement;
+  private shown: Shown | undefined;
 
   constructor(replica: Replica, decisions: Decisions) {
     const lines = make("ul", "calls");
@@ -66,26 +68,39 @@ class ReplyView implements View<Shown> {
     const titleOf = (taskId: unknown) => replica.titleOf(taskId);
     this.lines = new List(lines, () => showLine(titleOf));
     this.cards = new List(cards, (call) => showCard(call, titleOf, decisions));
-    this.retry = button("Try again", "quiet small", () => decisions.retry(this.messageId));
-    this.end.append(this.endText, this.retry);
+    this.retry = button("Try again", "quiet small", () => this.shown && decisions.retry(this.shown.id));
+    this.undo = button("Undo", "quiet small", () => this.shown?.run && decisions.undo(this.shown.run.id));
+    this.end.append(this.endText, this.retry, this.undo);
     this.text.dir = "auto";
     this.element.append(lines, this.text, cards, this.end);
   }
 
-  show({ message, text, run, calls, isLast }: Shown): void {
+  show(shown: Shown): void {
+    const { message, text, run, calls } = shown;
     const isWriting = message.messageStatus === "STREAMING" && run?.runStatus !== "AWAITING_APPROVAL";
-    const isBroken = message.messageStatus === "CANCELLED" || message.messageStatus === "FAILED";
-    this.messageId = message.id;
+    this.shown = shown;
     this.element.classList.toggle("writing", isWriting);
     // A screen reader waits for the whole of it.
     this.element.ariaBusy = String(isWriting);
     setText(this.text, text);
     this.lines.show(calls.filter(({ callStatus }) => callStatus !== "AWAITING_APPROVAL"));
     this.cards.show(calls.filter(({ callStatus }) => callStatus === "AWAITING_APPROVAL"));
-    this.end.hidden = !isBroken;
-    this.retry.hidden = !isLast;
-    setText(this.endText, message.messageStatus === "CANCELLED" ? "Stopped." : (run?.error ?? "This went wrong."));
+    this.showEnd(shown);
   }
+
+  private showEnd({ message, run, calls, isLast }: Shown): void {
+    const { messageStatus } = message;
+    const isUndone = (run?.undoneAt ?? null) !== null;
+    setText(this.endText, isUndone ? "Undone." : endOf(message, run));
+    this.retry.hidden = !isLast || (messageStatus !== "CANCELLED" && messageStatus !== "FAILED");
+    this.undo.hidden = messageStatus === "STREAMING" || isUndone || !calls.some(changes);
+    this.end.hidden = this.endText.textContent === "" && this.retry.hidden && this.undo.hidden;
+  }
+}
+
+function endOf({ messageStatus }: Message, run: Run | undefined): string {
+  if (messageStatus === "CANCELLED") return "Stopped.";
+  return messageStatus === "FAILED" ? (run?.error ?? "This went wrong.") : "";
 }
 
 function showLine(titleOf: (taskId: unknown) => string | undefined): View<ToolCall> {
