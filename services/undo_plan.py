@@ -10,12 +10,12 @@ from services.task_history import Values
 Parents = Mapping[str, str | None]
 
 CHANGED: Final = "It was changed since, and stays as it is."
-_DELETED: Final = "The task was deleted since."
-_CHANGED_SINCE_MADE: Final = "The task was changed since it was made, and stays."
-_HAS_SUBTASKS: Final = "The task has subtasks by now, and stays."
-_ID_TAKEN: Final = "The task cannot come back: its id is in use by now."
-_NO_PARENT: Final = "The task that it was a part of is gone."
-_CIRCLE: Final = "The task that it was a part of is by now a part of it."
+DELETED: Final = "The task was deleted since."
+CHANGED_SINCE_MADE: Final = "The task was changed since it was made, and stays."
+HAS_SUBTASKS: Final = "The task has subtasks by now, and stays."
+ID_TAKEN: Final = "The task cannot come back: its id is in use by now."
+NO_PARENT: Final = "The task that it was a part of is gone."
+CIRCLE: Final = "The task that it was a part of is by now a part of it."
 # Both say whether a task is done, so they stay together.
 _TOGETHER: Final = {"completed_at": "completed"}
 
@@ -85,13 +85,13 @@ def take_back(task_id: str, changes: Sequence[Any], run_id: str, now: Values | N
         elif plan.then is None and not changed_by_others:
             plan.then, stands = dict(change.before), dict(change.before)
         else:
-            plan.keep(None, _DELETED if plan.then is None else CHANGED)
+            plan.keep(None, DELETED if plan.then is None else CHANGED)
     return plan
 
 
 def _take_back_update(plan: Plan, before: Values, changed_by_others: Collection[str]) -> None:
     if plan.then is None:
-        plan.keep(None, _DELETED)
+        plan.keep(None, DELETED)
         return
     for name, value in before.items():
         if _unit(name) in changed_by_others:
@@ -106,7 +106,7 @@ def _take_back_making(plan: Plan, stands: Values | None, *, is_changed: bool) ->
         plan.kept.clear()
     elif is_changed:
         plan.then = stands
-        plan.keep(None, _CHANGED_SINCE_MADE)
+        plan.keep(None, CHANGED_SINCE_MADE)
     else:
         plan.then = None
         plan.kept.clear()
@@ -121,7 +121,7 @@ def settle(plans: Sequence[Plan], taken: Collection[str], around: Parents) -> No
     for plan in plans:
         if plan.is_restored and plan.task_id in taken:
             plan.then = None
-            plan.keep(None, _ID_TAKEN)
+            plan.keep(None, ID_TAKEN)
     # Whatever is given up may stand in the way of something else.
     while _leave_missing(plans, around) or _leave_circle(plans, around) or _keep_parents(plans, around):
         pass
@@ -131,7 +131,7 @@ def _leave_missing(plans: Sequence[Plan], around: Parents) -> bool:
     there = around.keys() | {plan.task_id for plan in plans if plan.is_restored}
     lost = [plan for plan in plans if plan.is_moved and plan.parent_id not in there]
     for plan in lost:
-        plan.leave_parent(_NO_PARENT)
+        plan.leave_parent(NO_PARENT)
     return bool(lost)
 
 
@@ -139,7 +139,7 @@ def _leave_circle(plans: Sequence[Plan], around: Parents) -> bool:
     circle = _find_circle(_parents_then(plans, around))
     moved = [plan for plan in plans if plan.task_id in circle and plan.is_moved]
     if moved:
-        moved[0].leave_parent(_CIRCLE)
+        moved[0].leave_parent(CIRCLE)
     return bool(moved)
 
 
@@ -149,7 +149,7 @@ def _keep_parents(plans: Sequence[Plan], around: Parents) -> bool:
     needed = [plan for plan in plans if plan.is_doomed and plan.task_id in parents]
     for plan in needed:
         plan.then = plan.now and dict(plan.now)
-        plan.keep(None, _HAS_SUBTASKS)
+        plan.keep(None, HAS_SUBTASKS)
     return bool(needed)
 
 

@@ -55,6 +55,11 @@ async def assisted(database: Database, owner: SignedIn, status: RunStatus = RunS
     return Assisted(database, replace(owner.caller, actor=actor), answered.run, answered)
 
 
+def task_ids(undone: Undone) -> list[str]:
+    """Return the ids of the tasks that are back, or as they were."""
+    return [task.id for task in undone.tasks]
+
+
 async def history_of(database: Database, caller: Caller, task_id: str | None = None) -> list[Any]:
     """Return the caller's history, or that of one task, as it happened."""
     condition = CHANGES.c.user_id == caller.user_id, *([CHANGES.c.task_id == task_id] if task_id else [])

@@ -1,4 +1,4 @@
-"""What the tests of accounts are given."""
+"""What the tests of services are given."""
 
 from collections.abc import AsyncIterator
 
@@ -6,6 +6,8 @@ import pytest
 
 from core.database import Database
 from core.settings import Settings
+from tests.factories import SignedIn, sign_in
+from tests.histories import Assisted, Hand, assisted
 from tests.services.house import House, open_house
 
 
@@ -14,3 +16,21 @@ async def house(database: Database, settings: Settings) -> AsyncIterator[House]:
     """Give the services of accounts on the shared database."""
     async with open_house(database, settings) as opened:
         yield opened
+
+
+@pytest.fixture
+async def user(database: Database, settings: Settings) -> SignedIn:
+    """Give a user who is signed in."""
+    return await sign_in(database, settings)
+
+
+@pytest.fixture
+def person(database: Database, user: SignedIn) -> Hand:
+    """Give what changes the user's tasks as the user does."""
+    return Hand(database, user.caller)
+
+
+@pytest.fixture
+async def run(database: Database, user: SignedIn) -> Assisted:
+    """Give what changes the user's tasks as a run of the assistant's does."""
+    return await assisted(database, user)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pytest
 from sqlalchemy import select
+from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
@@ -33,16 +34,6 @@ from tests.services.house import House
 from tests.state import state_of
 
 NOON: Final = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-async def user(database: Database, settings: Settings) -> SignedIn:
-    return await sign_in(database, settings)
-
-
-@pytest.fixture
-def person(database: Database, user: SignedIn) -> Hand:
-    return Hand(database, user.caller)
 
 
 async def test_a_task_is_made(database: Database, person: Hand) -> None:
@@ -225,7 +216,8 @@ async def test_an_account_goes_with_all_of_it(house: House, settings: Settings) 
         await make_task(house.database, each.caller)
     accounts: Accounts = house.accounts
     await accounts.delete_user(await house.admin(), owner.user.id)
-    for table in map(table_of, (TaskChange, Run, ToolCall, Message)):
+    models: list[type[SQLModel]] = [TaskChange, Run, ToolCall, Message]
+    for table in [table_of(model) for model in models]:
         async with house.database.read() as session:
             whose = select(table.c.user_id).where(table.c.user_id.in_([owner.user.id, other.user.id]))
             assert {row.user_id for row in await fetch_all(session, whose)} == {other.user.id}, table.name
