@@ -1,0 +1,156 @@
+"""Resolvers that are called once with all their parents."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from functools import wraps
+from typing import Any, ClassVar, Final, TypeVar, cast
+from weakref import WeakKeyDictionary
+
+from graphql import GraphQLResolveInfo
+from strawberry import Info
+
+Resolve = TypeVar("Resolve", bound=Callable[..., Any])
+_MARK: Final = "__engine_batched__"
+
+
+class Parents(list[Any]):
+    """The parents that a batched resolver is called with by this engine: several where others hand one over."""
+
+
+class BatchError(ValueError):
+    """A batched resolver did not return one value for each of its parents."""
+
+
+def batched(resolve: Resolve) -> Resolve:
+    """Declare a resolver that is called once with all its parents.
+
+    It is given the list of them as its first argument and returns a list with a value, or an exception, for each, in
+    their order. An executor that calls it for one parent at a time works too: what it asks for at the same time is
+    gathered into one call.
+    """
+    signature = inspect.signature(resolve)
+    first = next(iter(signature.parameters))
+
+    def call(*positional: Any, **named: Any) -> Any:
+        bound = signature.bind(*positional, **named)
+        parent = bound.arguments[first]
+        if isinstance(parent, Parents):
+            return resolve(*bound.args, **bound.kwargs)
+        return _Gathering.join(resolve, bound, first)
+
+    if inspect.iscoroutinefunction(resolve):
+
+        async def call_async(*positional: Any, **named: Any) -> Any:
+            answer = call(*positional, **named)
+            return await answer if inspect.isawaitable(answer) else answer
+
+        wrapper = wraps(resolve)(call_async)
+    else:
+        wrapper = wraps(resolve)(call)
+    setattr(wrapper, _MARK, True)
+    return cast("Resolve", wrapper)
+
+
+def is_batched(resolve: Any) -> bool:
+    """Tell whether a resolver is declared to be called with all its parents."""
+    return bool(getattr(resolve, _MARK, False))
+
+
+def spread(answer: Any, count: int, name: str) -> list[Any]:
+    """Return one value for each parent; an error for each where there are not as many."""
+    if isinstance(answer, Exception):
+        return [answer] * count
+    if isinstance(answer, str | bytes) or not isinstance(answer, Sequence):
+        kind = type(answer).__name__
+        return [BatchError(f"The batched resolver of {name} returned {kind}; return a list.")] * count
+    if len(answer) != count:
+        message = (
+            f"The batched resolver of {name} returned {len(answer)} values for {count} parents;"
+            " return one for each, in their order."
+        )
+        return [BatchError(message)] * count
+    return list(answer)
+
+
+class _Gathering:
+    """Calls of one field by an executor that makes one for each parent, gathered."""
+
+    pending: ClassVar["WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, _Gathering]]"] = WeakKeyDictionary()
+
+    def __init__(self, resolve: Callable[..., Any], bound: inspect.BoundArguments, first: str) -> None:
+        self._resolve = resolve
+        self._bound = bound
+        self._first = first
+        self._parents = Parents()
+        self._futures: list[asyncio.Future[Any]] = []
+        # Held, or the loop might lose it.
+        self._task: asyncio.Future[None] | None = None
+
+    @classmethod
+    def join(cls, resolve: Callable[..., Any], bound: inspect.BoundArguments, first: str) -> Any:
+        """Return what will be the value of a parent."""
+        parent = bound.arguments[first]
+        info = _raw_info(bound)
+        if info is None or not inspect.iscoroutinefunction(resolve):
+            bound.arguments[first] = Parents([parent])
+            return _only(resolve(*bound.args, **bound.kwargs), resolve)
+        loop = asyncio.get_running_loop()
+        gatherings = cls.pending.setdefault(loop, {})
+        # What belongs together is the same field of the same execution; its arguments are then the same too.
+        key = (resolve, id(info.variable_values), *map(id, info.field_nodes))
+        if (gathering := gatherings.get(key)) is None:
+            gathering = gatherings[key] = cls(resolve, bound, first)
+            loop.call_soon(gathering.start, gatherings, key)
+        future = loop.create_future()
+        gathering._parents.append(parent)
+        gathering._futures.append(future)
+        return future
+
+    def start(self, gatherings: dict[Any, "_Gathering"], key: Any) -> None:
+        """Call the resolver with all that have joined."""
+        del gatherings[key]
+        self._task = asyncio.ensure_future(self._run())
+
+    async def _run(self) -> None:
+        self._bound.arguments[self._first] = self._parents
+        name = getattr(self._resolve, "__qualname__", repr(self._resolve))
+        answer: Any
+        try:
+            answer = await self._resolve(*self._bound.args, **self._bound.kwargs)
+        except Exception as error:  # noqa: BLE001 - it is the error of every field that has joined
+            answer = error
+        except BaseException:
+            for future in self._futures:
+                future.cancel()
+            raise
+        for future, value in zip(self._futures, spread(answer, len(self._futures), name), strict=True):
+            if future.done():
+                continue
+            if isinstance(value, Exception):
+                future.set_exception(value)
+            else:
+                future.set_result(value)
+
+
+def _only(answer: Any, resolve: Callable[..., Any]) -> Any:
+    """Return the value of the only parent."""
+    if inspect.isawaitable(answer):
+        return _only_later(answer, resolve)
+    value = spread(answer, 1, getattr(resolve, "__qualname__", repr(resolve)))[0]
+    if isinstance(value, Exception):
+        raise value
+    return value
+
+
+async def _only_later(answer: Awaitable[Any], resolve: Callable[..., Any]) -> Any:
+    return _only(await answer, resolve)
+
+
+def _raw_info(bound: inspect.BoundArguments) -> GraphQLResolveInfo[Any] | None:
+    for value in (*bound.args, *bound.kwargs.values()):
+        if isinstance(value, GraphQLResolveInfo):
+            return value
+        if isinstance(value, Info):
+            return value._raw_info  # noqa: SLF001 - Strawberry offers no other way to the nodes
+    return None

@@ -1,0 +1,206 @@
+"""Plans an operation once, and executes it as often as it is asked for."""
+
+from collections.abc import Awaitable
+from functools import lru_cache
+from typing import Any, Final
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    FragmentDefinitionNode,
+    GraphQLObjectType,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    assert_valid_schema,
+)
+from graphql import execute as execute_depth_first
+from graphql.execution.values import VariableValues, get_variable_values
+
+from engine.binding import Binding
+from engine.failures import tell
+from engine.fields import Selection
+from engine.objects import execute_selection
+from engine.places import Column, Group
+from engine.run import Request, Run
+from engine.survey import Survey, UnplannableError
+
+# An operation with many conditions has more combinations of them than are worth keeping.
+_KEPT_BINDINGS: Final = 32
+_KEPT_PLANS: Final = 256
+_MOST_ERRORS: Final = 50
+
+
+class Plan:
+    """How an operation is executed."""
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation_name: str | None = None) -> None:
+        assert_valid_schema(schema)
+        self.schema = schema
+        self.document = document
+        self.operation_name = operation_name
+        self._roots: dict[tuple[bool, ...], Selection] = {}
+        self._conditions: tuple[str, ...] = ()
+        self._request: Request | None = None
+        self._root_type: GraphQLObjectType | None = None
+        try:
+            self._survey()
+        except (UnplannableError, RecursionError):
+            self._request = None
+
+    @property
+    def is_planned(self) -> bool:
+        """Tell whether the operation is executed by this engine; otherwise it is by graphql-core."""
+        return self._request is not None
+
+    async def execute(
+        self,
+        root_value: Any = None,
+        context_value: Any = None,
+        variable_values: dict[str, Any] | None = None,
+        *,
+        hide_suggestions: bool = False,
+    ) -> ExecutionResult:
+        """Execute the operation."""
+        request = self._request
+        if request is not None:
+            variables = self._variables(request, variable_values, hide_suggestions=hide_suggestions)
+            if isinstance(variables, ExecutionResult):
+                return variables
+            if (selection := self._root(request, variables)) is not None:
+                run = Run(request, root_value, context_value, variables, hide_suggestions=hide_suggestions)
+                return await _execute(run, Group(selection, [root_value], None, None))
+        result = execute_depth_first(
+            self.schema,
+            self.document,
+            root_value,
+            context_value,
+            variable_values,
+            self.operation_name,
+            hide_suggestions=hide_suggestions,
+        )
+        return await result if isinstance(result, Awaitable) else result
+
+    def _survey(self) -> None:
+        fragments: dict[str, FragmentDefinitionNode] = {}
+        operations: list[OperationDefinitionNode] = []
+        for definition in self.document.definitions:
+            if isinstance(definition, FragmentDefinitionNode):
+                fragments[definition.name.value] = definition
+            elif isinstance(definition, OperationDefinitionNode) and self._is_meant(definition):
+                operations.append(definition)
+        if not operations or (len(operations) > 1 and self.operation_name is None):
+            raise UnplannableError
+        operation = operations[-1]
+        self._root_type = self.schema.get_root_type(operation.operation)
+        if self._root_type is None or self.schema.get_directive("defer") or self.schema.get_directive("stream"):
+            raise UnplannableError
+        self._conditions = tuple(sorted(Survey(operation, fragments).conditions))
+        self._request = Request(self.schema, operation, fragments)
+
+    def _is_meant(self, operation: OperationDefinitionNode) -> bool:
+        name = self.operation_name
+        return name is None or (operation.name is not None and operation.name.value == name)
+
+    def _variables(
+        self, request: Request, given: dict[str, Any] | None, *, hide_suggestions: bool
+    ) -> VariableValues | ExecutionResult:
+        definitions = request.operation.variable_definitions
+        if not definitions:
+            # Its identity tells this execution from others.
+            return VariableValues({}, {})
+        found = get_variable_values(request.schema, definitions, given or {}, _MOST_ERRORS, hide_suggestions)
+        return ExecutionResult(None, found) if isinstance(found, list) else found
+
+    def _root(self, request: Request, variables: VariableValues) -> Selection | None:
+        """Return what is selected; None where a condition has no value to decide by."""
+        values = tuple(value for name in self._conditions if isinstance(value := variables.coerced.get(name), bool))
+        if len(values) < len(self._conditions) or self._root_type is None:
+            return None
+        if (found := self._roots.get(values)) is not None:
+            return found
+        if len(self._roots) >= _KEPT_BINDINGS:
+            self._roots.clear()
+        conditions = VariableValues(
+            {name: variables.sources[name] for name in self._conditions},
+            {name: variables.coerced[name] for name in self._conditions},
+        )
+        found = self._roots[values] = Binding(request, conditions).root(self._root_type)
+        return found
+
+
+async def _execute(run: Run, root: Group) -> ExecutionResult:
+    if run.request.operation.operation is OperationType.MUTATION:
+        await _execute_in_order(run, root)
+    else:
+        execute_selection(run, root)
+        await run.schedule.finish()
+    data = root.results[0]
+    if not run.failures:
+        return ExecutionResult(data, None)
+    return ExecutionResult(*tell(run.failures, data))
+
+
+async def _execute_in_order(run: Run, root: Group) -> None:
+    """Execute the fields of a mutation, each when all below the one before is there."""
+    data: dict[str, Any] = {}
+    root.results = [data]
+    for field in root.selection.fields:
+        column = Column(root, field)
+        data[field.key] = None
+        column.fill(None, field.reader.read(run, column))
+        await run.schedule.finish()
+        if run.has_lost_everything():
+            return
+
+
+class _Asked:
+    """What a plan is kept for: this schema and this document, not others like them."""
+
+    __slots__ = ("document", "operation_name", "schema")
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation_name: str | None) -> None:
+        self.schema = schema
+        self.document = document
+        self.operation_name = operation_name
+
+    def __hash__(self) -> int:
+        return hash((id(self.document), id(self.schema), self.operation_name))
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _Asked)
+            and self.document is other.document
+            and self.schema is other.schema
+            and self.operation_name == other.operation_name
+        )
+
+
+@lru_cache(maxsize=_KEPT_PLANS)
+def _kept_plan(asked: _Asked) -> Plan:
+    return Plan(asked.schema, asked.document, asked.operation_name)
+
+
+def plan_for(schema: GraphQLSchema, document: DocumentNode, operation_name: str | None = None) -> Plan:
+    """Return the plan of an operation, which is kept for as long as others are not used more."""
+    return _kept_plan(_Asked(schema, document, operation_name))
+
+
+def compile(schema: GraphQLSchema, document: DocumentNode, operation_name: str | None = None) -> Plan:  # noqa: A001
+    """Plan an operation of a document."""
+    return Plan(schema, document, operation_name)
+
+
+async def execute(  # noqa: PLR0913, PLR0917 - the signature is graphql-core's
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    root_value: Any = None,
+    context_value: Any = None,
+    variable_values: dict[str, Any] | None = None,
+    operation_name: str | None = None,
+    *,
+    hide_suggestions: bool = False,
+) -> ExecutionResult:
+    """Execute an operation of a document, which is planned when it is first executed."""
+    plan = plan_for(schema, document, operation_name)
+    return await plan.execute(root_value, context_value, variable_values, hide_suggestions=hide_suggestions)

@@ -1,0 +1,105 @@
+"""Tells a resolver which fields are selected below its own."""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from graphql import (
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    get_named_type,
+    is_abstract_type,
+    is_object_type,
+)
+from graphql.execution.collect_fields import FieldDetails
+from strawberry import Info
+
+from engine.binding import Binding
+from engine.fields import Collecting, Details
+from engine.resolve_info import ResolveInfo
+from engine.run import Request
+from engine.strawberry_fields import strawberry_field
+
+
+class _Source(NamedTuple):
+    """A field that something is selected below."""
+
+    definition: GraphQLField
+    details: Details
+
+
+class Selected:
+    """The fields that are selected below one or several, whatever the types of their objects.
+
+    That `@skip` and `@include` leave out is not among them.
+    """
+
+    def __init__(self, schema: GraphQLSchema, collecting: Collecting, sources: Sequence[_Source]) -> None:
+        self._schema = schema
+        self._collecting = collecting
+        self._sources = sources
+        self._below: dict[tuple[str, ...], Selected] = {}
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Return the names that the schema has for the fields, `__typename` among them."""
+        return frozenset(self._fields)
+
+    @cached_property
+    def attributes(self) -> frozenset[str]:
+        """Return the names that Python has for the fields: those of their attributes, or of their resolvers."""
+        return frozenset(
+            _attribute(name, source.definition)
+            for name, sources in self._fields.items()
+            for source in sources
+            if name != "__typename"
+        )
+
+    def below(self, *names: str) -> "Selected":
+        """Return what is selected below one of these fields, and so on down the names."""
+        if not names:
+            return self
+        if (found := self._below.get(names)) is None:
+            child = Selected(self._schema, self._collecting, self._fields.get(names[0], ()))
+            found = self._below[names] = child.below(*names[1:])
+        return found
+
+    @cached_property
+    def _fields(self) -> dict[str, list[_Source]]:
+        fields: dict[str, list[_Source]] = {}
+        for definition, below in self._sources:
+            for type_ in self._possible_types(definition):
+                for details in self._collecting.collect(below, type_).values():
+                    name = details[0].node.name.value
+                    if (field := self._schema.get_field(type_, name)) is not None:
+                        fields.setdefault(name, []).append(_Source(field, details))
+        return fields
+
+    def _possible_types(self, definition: GraphQLField) -> Iterator[GraphQLObjectType]:
+        named: Any = get_named_type(definition.type)
+        if is_abstract_type(named):
+            yield from self._schema.get_possible_types(named)
+        elif is_object_type(named):
+            yield named
+
+
+def selected(info: GraphQLResolveInfo[Any] | Info[Any, Any]) -> Selected:
+    """Return what is selected below a resolver's field; found once for a plan, and for each call elsewhere."""
+    raw = info._raw_info if isinstance(info, Info) else info  # noqa: SLF001 - Strawberry offers no other way
+    if isinstance(raw, ResolveInfo):
+        field = raw.column.field
+        if field.selected is None:
+            field.selected = Selected(raw.schema, field.binding, [_Source(field.definition, field.details)])
+        found: Selected = field.selected
+        return found
+    definition = raw.parent_type.fields[raw.field_name]
+    request = Request(raw.schema, raw.operation, raw.fragments)
+    details = [FieldDetails(node, None) for node in raw.field_nodes]
+    return Selected(raw.schema, Binding(request, raw.variable_values), [_Source(definition, details)])
+
+
+def _attribute(name: str, definition: GraphQLField) -> str:
+    field = strawberry_field(definition)
+    return name if field is None else field.python_name
