@@ -1,0 +1,1 @@
+"""Tests of the engine: whatever is executed, graphql-core gives the same."""
