@@ -108,18 +108,18 @@ class Leaf(Node):
 
 
 def each(function: Callable[[Any], Any], values: Sequence[Any]) -> tuple[list[Any], dict[int, Exception]]:
-    """Return what a function gives for each value, and what it raised for which; it is called once for each."""
+    """Return what a function gives for each value, and what it raised for which."""
     results: list[Any] = []
     errors: dict[int, Exception] = {}
     rest = iter(values)
     while len(results) < len(values):
-        error: Exception = StopIteration()
         try:
             # What came before an error stays in the list, and the iterator goes on behind it.
             results.extend(map(function, rest))
-        except Exception as raised:  # noqa: BLE001 - it is the error of the field
-            error = raised
-        if len(results) < len(values):
+            if len(results) < len(values):
+                # What stops an iteration has been swallowed, and shows itself only when called once more.
+                results.append(function(values[len(results)]))
+        except Exception as error:  # noqa: BLE001 - it is the error of the field
             errors[len(results)] = error
             results.append(None)
     return results, errors

@@ -1,6 +1,6 @@
 """Completes columns of objects: those of one type are a group, on which a selection is executed."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, cast
 
 from graphql import GraphQLAbstractType, GraphQLError, GraphQLObjectType, default_type_resolver
@@ -93,8 +93,8 @@ class Abstract(Node):
         return completed
 
     def _runtime_type(self, run: Run, frame: Column | Items, place: int, name: Any, value: Any) -> GraphQLObjectType:
-        if isinstance(name, Exception):
-            raise name
+        if isinstance(name, _Raised):
+            raise name.error
         schema = run.request.schema
         if isinstance(name, str):
             type_ = schema.get_type(name)
@@ -121,7 +121,7 @@ def complete_objects(
 
     def go_on(answers: list[Any]) -> list[Any]:
         group = Group(selection, objects, frame, places)
-        if all(answer and not isinstance(answer, Exception) for answer in answers):
+        if all(answer and not isinstance(answer, _Raised) for answer in answers):
             return execute_selection(run, group)
         return _complete_those_of(run, group, frame, answers)
 
@@ -132,11 +132,11 @@ def _complete_those_of(run: Run, group: Group, frame: Column | Items, answers: S
     """Execute the selection on those objects of a group that are of its type; the others are errors."""
     those = []
     for index, answer in enumerate(answers):
-        if answer and not isinstance(answer, Exception):
+        if answer and not isinstance(answer, _Raised):
             those.append(index)
             continue
         message = f"Expected value of type '{group.selection.type}' but got: {inspect(group.objects[index])}."
-        error = answer if isinstance(answer, Exception) else GraphQLError(message, frame.field.nodes)
+        error = answer.error if isinstance(answer, _Raised) else GraphQLError(message, frame.field.nodes)
         run.fail(frame, place_at(group.places, index), error)
     completed: list[Any] = [None] * len(group.objects)
     if those:
@@ -147,11 +147,25 @@ def _complete_those_of(run: Run, group: Group, frame: Column | Items, answers: S
     return completed
 
 
+class _Raised:
+    """What was raised instead of an answer; an exception that is returned is an answer, if a wrong one."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
 def _caught(ask: Any, index: int) -> Any:
     try:
         return ask(index)
     except Exception as error:  # noqa: BLE001 - it is the error of the value
-        return error
+        return _Raised(error)
+
+
+async def _caught_later(answer: Awaitable[Any]) -> Any:
+    try:
+        return await answer
+    except Exception as error:  # noqa: BLE001 - it is the error of the value
+        return _Raised(error)
 
 
 def _with_answers(run: Run, frame: Column | Items, places: Places, answers: list[Any], go_on: Any) -> list[Any]:
@@ -166,5 +180,5 @@ def _with_answers(run: Run, frame: Column | Items, places: Places, answers: list
             answers[index] = answer
         frame.fill(places, go_on(answers))
 
-    run.schedule.add([answers[index] for index in waited], fill)
+    run.schedule.add([_caught_later(answers[index]) for index in waited], fill)
     return [None] * len(answers)

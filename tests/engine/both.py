@@ -1,32 +1,42 @@
 """Executes an operation by both executors, and compares what they give."""
 
+import re
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
+import strawberry
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, parse
 from graphql import execute as execute_depth_first
 
 import engine
 
 
-async def depth_first(  # noqa: PLR0917 - as graphql-core's
-    schema: GraphQLSchema,
-    query: str,
-    root: Any = None,
-    context: Any = None,
-    variables: dict[str, Any] | None = None,
-    name: str | None = None,
+async def depth_first(
+    schema: GraphQLSchema, query: str, root: Any = None, context: Any = None, **how: Any
 ) -> ExecutionResult:
     """Execute by graphql-core."""
-    result = execute_depth_first(schema, parse(query), root, context, variables, name)
+    result = _begin(schema, query, root, context, **how)
     return await result if isinstance(result, Awaitable) else result
 
 
-async def breadth_first(  # noqa: PLR0917 - as graphql-core's
+def _begin(
     schema: GraphQLSchema,
     query: str,
     root: Any = None,
     context: Any = None,
+    *,
+    variables: dict[str, Any] | None = None,
+    name: str | None = None,
+) -> Awaitable[ExecutionResult] | ExecutionResult:
+    return execute_depth_first(schema, parse(query), root, context, variables, name)
+
+
+async def breadth_first(
+    schema: GraphQLSchema,
+    query: str,
+    root: Any = None,
+    context: Any = None,
+    *,
     variables: dict[str, Any] | None = None,
     name: str | None = None,
 ) -> ExecutionResult:
@@ -36,21 +46,33 @@ async def breadth_first(  # noqa: PLR0917 - as graphql-core's
     return await plan.execute(root, context, variables)
 
 
-async def same(  # noqa: PLR0917 - as graphql-core's
-    schema: GraphQLSchema,
-    query: str,
-    root: Any = None,
-    context: Any = None,
-    variables: dict[str, Any] | None = None,
-    name: str | None = None,
+async def same(
+    schema: GraphQLSchema, query: str, root: Any = None, context: Any = None, *, is_race: bool = False, **how: Any
 ) -> ExecutionResult:
-    """Return what both give; the order of keys and of errors is a part of it."""
-    expected = await depth_first(schema, query, root, context, variables, name)
-    found = await breadth_first(schema, query, root, context, variables, name)
+    """Return what both give; the order of keys is a part of it, that of errors where nothing is waited for.
+
+    Where errors race, each may be told or not, but what they make null is the same.
+    """
+    expected = _begin(schema, query, root, context, **how)
+    is_awaited = isinstance(expected, Awaitable)
+    if isinstance(expected, Awaitable):
+        expected = await expected
+    found = await breadth_first(schema, query, root, context, **how)
     assert found.data == expected.data
     assert repr(found.data) == repr(expected.data)
-    assert described(found.errors) == described(expected.errors)
+    if is_race:
+        assert nulls(found) == nulls(expected)
+    elif is_awaited:
+        assert sorted(described(found.errors), key=repr) == sorted(described(expected.errors), key=repr)
+    else:
+        assert described(found.errors) == described(expected.errors)
     return found
+
+
+def core_schema(schema: strawberry.Schema) -> GraphQLSchema:
+    """Return what graphql-core executes of a schema of Strawberry's."""
+    core: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry gives it no public name
+    return core
 
 
 def described(errors: Iterable[GraphQLError] | None) -> list[tuple[Any, ...]]:
@@ -75,3 +97,8 @@ def nulls(result: ExecutionResult) -> set[tuple[str | int, ...]]:
         assert value is None, (path, error)
         found.add(tuple(path))
     return found
+
+
+def label(value: Any) -> str:
+    """Return what a value is called in the name of a test: the same in every process."""
+    return re.sub(" at 0x[0-9a-f]+", "", repr(value))

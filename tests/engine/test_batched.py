@@ -1,0 +1,179 @@
+"""Resolvers that are called once with all their parents."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+import strawberry
+from graphql import GraphQLSchema, build_schema, parse
+from strawberry.extensions import FieldExtension
+
+import engine
+from tests.engine.both import breadth_first, core_schema, depth_first, same
+
+SDL: Final = """
+    type Item { id: Int!  double(by: Int = 2): Int  items: [Item!]  strict: Int! }
+    type Query { items: [Item]  item: Item }
+"""
+ITEMS: Final = [{"id": 1}, None, {"id": 2}, {"id": 3}]
+
+
+def make(resolve: Callable[..., Any], name: str = "double") -> GraphQLSchema:
+    schema = build_schema(SDL)
+    item: Any = schema.type_map["Item"]
+    item.fields[name].resolve = engine.batched(resolve)
+    return schema
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_one_call_for_all_parents(is_async: bool) -> None:
+    calls = []
+
+    def double(parents: list[Any], _info: Any, by: int) -> list[Any]:
+        calls.append(len(parents))
+        return [parent["id"] * by for parent in parents]
+
+    async def double_later(parents: list[Any], info: Any, by: int) -> list[Any]:
+        await asyncio.sleep(0)
+        return double(parents, info, by)
+
+    schema = make(double_later if is_async else double)
+    root = {"items": ITEMS, "item": {"id": 5}}
+    result = await breadth_first(schema, "{ items { double } item { double(by: 3) } }", root)
+    assert result.data == {"items": [{"double": 2}, None, {"double": 4}, {"double": 6}], "item": {"double": 15}}
+    assert sorted(calls) == [1, 3]
+    calls.clear()
+    # Two fields ask for other numbers, so they are not one call for graphql-core either.
+    assert await depth_first(schema, "{ items { double a: double(by: 4) } }", root) == await breadth_first(
+        schema, "{ items { double a: double(by: 4) } }", root
+    )
+    assert calls == ([3] * 4 if is_async else [1] * 6 + [3] * 2)
+
+
+async def test_objects_of_a_batch_are_completed() -> None:
+    async def items(parents: list[Any], _info: Any) -> list[Any]:
+        return [[{"id": parent["id"] * 10 + number} for number in range(2)] for parent in parents]
+
+    await same(make(items, "items"), "{ items { items { id items { id } } } }", {"items": ITEMS})
+
+
+async def test_an_exception_for_one_parent() -> None:
+    async def double(parents: list[Any], _info: Any, by: int) -> list[Any]:
+        return [ValueError("two") if parent["id"] == 2 else by for parent in parents]
+
+    result = await same(make(double), "{ items { double } }", {"items": ITEMS})
+    assert [error.path for error in result.errors or ()] == [["items", 2, "double"]]
+
+
+async def test_an_exception_of_the_batch() -> None:
+    async def strict(_parents: list[Any], _info: Any) -> list[Any]:
+        raise ValueError("all")
+
+    result = await same(make(strict, "strict"), "{ items { strict } item { id } }", {"items": ITEMS, "item": {"id": 1}})
+    assert [error.path for error in result.errors or ()] == [
+        ["items", 0, "strict"],
+        *([["items", at, "strict"] for at in (2, 3)]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (
+            [1],
+            "The batched resolver of Item.double returned 1 values for 3 parents; return one for each, in their order.",
+        ),
+        (
+            [1] * 4,
+            "The batched resolver of Item.double returned 4 values for 3 parents; return one for each, in their order.",
+        ),
+        (None, "The batched resolver of Item.double returned NoneType; return a list."),
+        ("123", "The batched resolver of Item.double returned str; return a list."),
+    ],
+)
+async def test_not_one_value_for_each_parent(answer: Any, message: str) -> None:
+    async def double(_parents: list[Any], _info: Any, by: int) -> Any:  # noqa: ARG001
+        return answer
+
+    result = await breadth_first(make(double), "{ items { double } }", {"items": ITEMS})
+    assert [error.message for error in result.errors or ()] == [message] * 3
+    assert isinstance((result.errors or [])[0].original_error, engine.BatchError)
+
+
+class Shout(FieldExtension):
+    """Goes around each parent's call."""
+
+    async def resolve_async(self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
+        return f"{await next_(source, info, **kwargs)} of {source.id}!"
+
+
+CALLS: Final[list[int]] = []
+
+
+@strawberry.input
+class Style:
+    """How a word is written."""
+
+    upper: bool = False
+
+
+@strawberry.type
+class Word:
+    """Has fields of both kinds."""
+
+    id: int
+
+    @strawberry.field(graphql_type=str)  # type: ignore[untyped-decorator]
+    @engine.batched
+    async def plain(parents: strawberry.Parent[Any], info: strawberry.Info, style: Style | None = None) -> Any:  # noqa: N805
+        """Resolve all at once."""
+        CALLS.append(len(parents))
+        assert info.field_name == "plain"
+        return [f"word {each.id} {style and style.upper}" for each in parents]
+
+    @strawberry.field(graphql_type=str, extensions=[Shout()])  # type: ignore[untyped-decorator]
+    @staticmethod
+    @engine.batched
+    async def extended(parents: strawberry.Parent[Any], info: strawberry.Info) -> Any:
+        """Resolve all at once though an extension sees one by one."""
+        CALLS.append(len(parents))
+        assert info.field_name == "extended"
+        return [f"word {each.id}" for each in parents]
+
+
+@strawberry.type
+class Query:
+    """The root."""
+
+    @strawberry.field
+    def words(self) -> list[Word]:
+        """Return some."""
+        return [Word(id=number) for number in range(4)]
+
+
+@pytest.mark.parametrize("field", ["plain", "plain(style: {upper: true})", "extended"])
+async def test_fields_of_strawberry(field: str) -> None:
+    schema = core_schema(strawberry.Schema(Query))
+    CALLS.clear()
+    result = await same(schema, f"{{ words {{ id {field} }} }}")
+    assert result.errors is None
+    assert CALLS == [4, 4]
+
+
+async def test_a_cancelled_batch() -> None:
+    started = asyncio.Event()
+
+    async def double(_parents: list[Any], _info: Any, by: int) -> Any:  # noqa: ARG001
+        started.set()
+        await asyncio.sleep(60)
+
+    for run in (engine.execute, depth_first):
+        schema = make(double)
+        query: Any = parse("{ items { double } }") if run is engine.execute else "{ items { double } }"
+        started.clear()
+        task = asyncio.ensure_future(run(schema, query, {"items": ITEMS}))
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task

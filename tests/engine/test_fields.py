@@ -1,0 +1,153 @@
+"""Which fields are executed, under which names, and where their values are read from."""
+
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, Final
+
+import pytest
+from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, GraphQLString, build_schema
+
+from tests.engine.both import same
+
+SCHEMA: Final = build_schema("""
+    interface Named { name: String  friend: Named }
+    type Person implements Named { name: String  friend: Named  age: Int  home: Place  friends: [Person] }
+    type Place { town: String  street(number: Int): String  people: [Person] }
+    type Query { person: Person  place: Place  named: Named  word: String }
+""")
+ADA: Final = {"__typename": "Person", "name": "Ada", "age": 36, "home": {"town": "London", "street": "Dorset"}}
+ROOT: Final[dict[str, Any]] = {
+    "person": {**ADA, "friend": ADA, "friends": [ADA, None, {**ADA, "name": "Bob", "home": None}]},
+    "place": {"town": "Ulm", "street": lambda _info, number=None: f"{number}", "people": [ADA, ADA]},
+    "named": {**ADA, "friend": ADA},
+    "word": "word",
+}
+OPERATIONS: Final = [
+    "{ word }",
+    "{ a: word b: word word }",
+    "{ __typename t: __typename }",
+    "{ person { __typename name home { __typename town } } }",
+    "{ person { name age } person { age home { town } } person { home { street } } }",
+    "{ a: person { name } b: person { age } }",
+    "{ person { ...A ...B } } fragment A on Person { name ...B } fragment B on Person { age home { town } name }",
+    "{ person { ... { name } ... on Person { age } ... on Named { friend { name } } } }",
+    "{ person { ... on Named { name friend { ... on Person { age } } } } }",
+    "{ named { name ... on Person { age friend { name ... on Person { home { town } } } } } }",
+    "{ person { friends { name home { town } friends { name } } } }",
+    "{ person { friends { home { town } } friends { home { street } name } } }",
+    "{ place { street one: street(number: 1) two: street(number: 2) } }",
+    "{ place { people { name } ...P } } fragment P on Place { people { age } }",
+    "{ person { unknown name } word missing }",
+    "query A { word }",
+    "{ ...Q } fragment Q on Query { word person { name } }",
+    "{ ... on Place { town } word }",
+]
+
+
+@pytest.mark.parametrize("query", OPERATIONS)
+async def test_selections(query: str) -> None:
+    assert (await same(SCHEMA, query, ROOT)).errors is None
+
+
+async def test_one_of_several_operations() -> None:
+    query = "query A { word } query B { person { name } } fragment F on Query { word }"
+    assert (await same(SCHEMA, query, ROOT, name="B")).data == {"person": {"name": "Ada"}}
+
+
+class Rated:
+    """A person whose attributes are not all there."""
+
+    name = "Rated"
+
+    @property
+    def age(self) -> int:
+        raise ValueError("unknown age")
+
+    def home(self, info: Any) -> Any:
+        return {"town": info.field_name}
+
+
+@pytest.mark.parametrize(
+    "person",
+    [
+        SimpleNamespace(name="Ada", age=1, home=None),
+        SimpleNamespace(),
+        MappingProxyType({"name": "Ada", "home": SimpleNamespace(town=lambda _info: "called")}),
+        Rated(),
+        {"name": Rated, "age": None},
+        object(),
+        17,
+    ],
+)
+async def test_sources_without_resolvers(person: Any) -> None:
+    root = {"person": {"friends": [person, ADA, person]}}
+    await same(SCHEMA, "{ person { friends { name age home { town } } } }", root)
+
+
+async def test_no_root_value() -> None:
+    assert (await same(SCHEMA, "{ word person { name } }")).data == {"word": None, "person": None}
+
+
+async def test_a_property_is_read_once_for_each_object_though_some_fail() -> None:
+    read = []
+
+    class Person:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        @property
+        def name(self) -> str:
+            read.append(self.number)
+            if self.number % 2:
+                raise ValueError(str(self.number))
+            return "even"
+
+    root = {"person": {"friends": [Person(number) for number in range(5)]}}
+    result = await same(SCHEMA, "{ person { friends { name } } }", root)
+    assert [error.path for error in result.errors or ()] == [
+        ["person", "friends", 1, "name"],
+        ["person", "friends", 3, "name"],
+    ]
+    assert read == [0, 1, 2, 3, 4] * 2
+
+
+async def test_a_resolver_that_stops_iteration_is_an_error() -> None:
+    class Person:
+        @property
+        def name(self) -> str:
+            raise StopIteration("stopped")
+
+    result = await same(SCHEMA, "{ person { friends { name } } }", {"person": {"friends": [Person(), ADA, Person()]}})
+    assert len(result.errors or ()) == 2
+
+
+async def test_what_a_resolver_is_told() -> None:
+    told: list[Any] = []
+
+    def resolve(source: Any, info: Any) -> str:
+        told.append(
+            (
+                source,
+                info.field_name,
+                [node.alias.value for node in info.field_nodes],
+                info.return_type,
+                info.parent_type.name,
+                info.path.as_list(),
+                info.path,
+                list(info.fragments),
+                info.root_value,
+                info.operation.name.value,
+                info.variable_values.coerced,
+                info.context,
+                info.schema,
+                info.is_awaitable(0),
+                info._replace(field_name="x").path,
+            )
+        )
+        return "told"
+
+    leaf = GraphQLObjectType("Leaf", {"word": GraphQLField(GraphQLString, resolve=resolve)})
+    query = GraphQLObjectType("Query", {"leaf": GraphQLField(leaf, resolve=lambda *_: "source")})
+    text = 'query Q($n: String = "3") { leaf { a: word } ...F } fragment F on Query { leaf { a: word } }'
+    await same(GraphQLSchema(query), text, "root", "context")
+    assert len(told) == 2
+    assert told[0] == told[1]

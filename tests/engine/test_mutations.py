@@ -1,0 +1,82 @@
+"""Mutations: one field after another, each with all that is below it."""
+
+import asyncio
+from typing import Any, Final
+
+import pytest
+from graphql import build_schema
+
+from tests.engine.both import same
+
+SDL: Final = """
+    type Step { name: String  after: String  strict: String! }
+    type Query { none: Int }
+    type Mutation { step(name: String!): Step  sure(name: String!): Step!  number: Int }
+"""
+
+
+class Journal:
+    """Writes down what happens when."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    async def step(self, _info: Any, name: str) -> Any:
+        self.lines.append(f"begin {name}")
+        await asyncio.sleep(0.001)
+        self.lines.append(f"end {name}")
+        if "fail" in name:
+            raise ValueError(name)
+        return Step(name, self.lines)
+
+    def sure(self, info: Any, name: str) -> Any:
+        return self.step(info, name) if "later" in name else Step(name, self.lines) if "fail" not in name else None
+
+    def number(self, _info: Any) -> int:
+        self.lines.append("number")
+        return 1
+
+
+class Step:
+    """What a step gives."""
+
+    def __init__(self, name: str, lines: list[str]) -> None:
+        self.name = name
+        self._lines = lines
+
+    async def after(self, _info: Any) -> str:
+        await asyncio.sleep(0.001)
+        self._lines.append(f"after {self.name}")
+        return self.name
+
+    def strict(self, _info: Any) -> None:
+        self._lines.append(f"strict {self.name}")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'mutation { a: step(name: "a") { after } b: step(name: "b") { name after } number }',
+        'mutation { a: step(name: "fail a") { after } b: step(name: "b") { name } }',
+        'mutation { a: sure(name: "later a") { after } b: sure(name: "b") { name } }',
+        # Nothing is done after what makes everything null.
+        'mutation { number a: sure(name: "later fail") { name } b: step(name: "b") { name } }',
+        'mutation { a: sure(name: "fail") { name } number }',
+        'mutation { a: sure(name: "a") { name strict } number }',
+        'mutation { a: step(name: "a") { strict } number }',
+        'mutation { ...F number } fragment F on Mutation { a: step(name: "a") { name } number }',
+    ],
+)
+async def test_the_order_of_a_mutation(query: str) -> None:
+    schema = build_schema(SDL)
+    both: list[list[str]] = []
+
+    class Root(Journal):
+        def __init__(self) -> None:
+            super().__init__()
+            both.append(self.lines)
+
+    root = Root()
+    await same(schema, query, root)
+    half = len(root.lines) // 2
+    assert root.lines[:half] == root.lines[half:]

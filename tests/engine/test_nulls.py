@@ -1,0 +1,122 @@
+"""Errors and nulls: how far a null reaches, and which errors are told, at which path."""
+
+import asyncio
+from typing import Any, Final
+
+import pytest
+from graphql import GraphQLError, build_schema, located_error
+
+from tests.engine.both import label, same
+
+SCHEMA: Final = build_schema("""
+    type Node {
+        nullable: Int  strict: Int!  child: Node  strictChild: Node!
+        list: [Int]  strictItems: [Int!]  strictList: [Int]!  strictBoth: [Int!]!
+        children: [Node]  strictChildren: [Node!]!  grid: [[Int!]!]  strictGrid: [[Int!]!]!
+    }
+    type Query { node: Node  strictNode: Node!  nodes: [Node]  other: Int }
+""")
+
+
+class Failing:
+    """An object whose fields are as given, or as called."""
+
+    def __init__(self, **values: Any) -> None:
+        self._values = values
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name not in self._values:
+            raise AttributeError(name)
+        return self._values[name]
+
+
+def fail(_info: Any) -> Any:
+    raise ValueError("failed")
+
+
+async def fail_later(_info: Any) -> Any:
+    await asyncio.sleep(0)
+    raise ValueError("failed later")
+
+
+def refuse(_info: Any) -> Any:
+    raise GraphQLError("refused", extensions={"code": "NO"})
+
+
+def locate(_info: Any) -> Any:
+    raise located_error(ValueError("elsewhere"), None, ["some", "where"])
+
+
+ODD: Final = [
+    None,
+    fail,
+    fail_later,
+    refuse,
+    locate,
+    ValueError("returned"),
+    "wrong",
+    object(),
+    float("nan"),
+    {},
+    [None],
+    2**40,
+]
+LEAVES: Final = "nullable strict"
+LISTS: Final = "list strictItems strictList strictBoth grid strictGrid"
+
+
+@pytest.mark.parametrize("value", ODD, ids=label)
+@pytest.mark.parametrize("field", [*LEAVES.split(), *LISTS.split()])
+async def test_a_wrong_value(field: str, value: Any) -> None:
+    node = Failing(**{field: value})
+    root = {"node": Failing(child=node, strictChild=node), "nodes": [node, Failing(**{field: [1]}), node], "other": 1}
+    await same(SCHEMA, f"{{ node {{ child {{ {field} }} }} nodes {{ {field} }} other }}", root)
+    await same(SCHEMA, f"{{ node {{ strictChild {{ {field} }} }} other }}", root)
+    await same(SCHEMA, f"{{ strictNode {{ {field} }} other }}", {"strictNode": node, "other": 1})
+
+
+@pytest.mark.parametrize(
+    "item", [None, ValueError("returned"), "wrong", [None], [1, ValueError("inner"), None]], ids=label
+)
+@pytest.mark.parametrize("field", LISTS.split())
+async def test_a_wrong_item(field: str, item: Any) -> None:
+    node = Failing(**{field: [item, 1, item, [2, item], []]})
+    await same(SCHEMA, f"{{ node {{ {field} }} nodes {{ {field} }} }}", {"node": node, "nodes": [node, None, node]})
+
+
+@pytest.mark.parametrize("field", ["child", "strictChild", "children", "strictChildren"])
+@pytest.mark.parametrize("inner", ["strict", "strictChild { strict }", "nullable strict", "strict nullable"])
+async def test_a_null_reaches_as_far_as_it_must(field: str, inner: str) -> None:
+    node = Failing(strict=None, nullable=fail, strictChild=Failing(strict=fail))
+    value: Any = [node, Failing(strict=1, strictChild=Failing(strict=2)), node] if "ren" in field else node
+    for outer in ("node", "strictNode"):
+        root = {outer: Failing(**{field: value}), "other": 1}
+        await same(SCHEMA, f"{{ other {outer} {{ {field} {{ {inner} }} }} }}", root)
+
+
+ORDERS: Final = [
+    # What has failed before the null came is told, what would have failed after is not.
+    "{ node { nullable strict } }",
+    "{ node { strict nullable } }",
+    "{ node { child { nullable } strict } }",
+    "{ node { strict child { nullable } } }",
+    "{ node { children { nullable strict } nullable } }",
+    "{ node { strictChildren { nullable strict } nullable } }",
+    "{ node { nullable strictChildren { strict nullable } } other }",
+    "{ strictNode { child { nullable } strictChildren { strict } nullable } other }",
+    "{ nodes { nullable strict } node { child { nullable } strictChild { strict nullable } nullable } }",
+]
+
+
+@pytest.mark.parametrize("query", ORDERS)
+async def test_which_of_several_errors_are_told(query: str) -> None:
+    bad = Failing(nullable=fail, strict=fail)
+    node = Failing(
+        nullable=fail,
+        strict=None,
+        child=bad,
+        strictChild=bad,
+        children=[bad, None, bad],
+        strictChildren=[bad, None, bad],
+    )
+    await same(SCHEMA, query, {"node": node, "strictNode": node, "nodes": [bad, node, None, bad], "other": fail})

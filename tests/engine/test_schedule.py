@@ -1,0 +1,144 @@
+"""What runs at the same time, what does not wait for what, and what a cancellation ends."""
+
+import asyncio
+from typing import Any, Final
+
+import pytest
+from graphql import build_schema, parse
+
+import engine
+from tests.engine.both import breadth_first
+from tests.waiting import until
+
+SCHEMA: Final = build_schema("""
+    type Item { id: Int  slow: Item  fast: Item }
+    type Query { slow: Item  fast: Item  items: [Item] }
+""")
+
+
+class Tracked:
+    """An object whose fields wait for events, and write down what they do."""
+
+    def __init__(self, name: str, log: list[str], gates: dict[str, asyncio.Event]) -> None:
+        self.id = 1
+        self._name = name
+        self._log = log
+        self._gates = gates
+
+    async def slow(self, _info: Any) -> Any:
+        return await self._field("slow")
+
+    async def fast(self, _info: Any) -> Any:
+        return await self._field("fast")
+
+    async def _field(self, name: str) -> Any:
+        path = f"{self._name}.{name}"
+        self._log.append(path)
+        try:
+            if path in self._gates:
+                await self._gates[path].wait()
+        except asyncio.CancelledError:
+            self._log.append(f"{path} cancelled")
+            raise
+        if self._name.endswith("fast.fast.fast"):
+            for gate in self._gates.values():
+                gate.set()
+        return Tracked(path, self._log, self._gates)
+
+
+async def test_a_slow_field_does_not_hold_up_what_is_below_its_sibling() -> None:
+    log: list[str] = []
+    root = Tracked("root", log, {"root.slow": asyncio.Event()})
+    query = "{ slow { slow { id } } fast { fast { fast { fast { id } } } } }"
+    async with asyncio.timeout(5):
+        result = await breadth_first(SCHEMA, query, root)
+    assert result.errors is None
+    assert log.index("root.slow.slow") > log.index("root.fast.fast.fast.fast")
+
+
+async def test_all_of_a_level_begins_in_the_same_tick() -> None:
+    ticks: list[list[str]] = [[]]
+
+    class Item:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        async def slow(self, _info: Any) -> None:
+            ticks[-1].append(self.name)
+
+        fast = slow
+
+    def end_tick() -> None:
+        ticks.append([])
+
+    def items(_info: Any) -> list[Item]:
+        asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, end_tick)
+        return [Item(name) for name in "abc"]
+
+    await breadth_first(SCHEMA, "{ items { slow { id } fast { id } } }", {"items": items})
+    assert [sorted(names) for names in ticks if names] == [["a", "a", "b", "b", "c", "c"]]
+
+
+async def test_a_cancellation_ends_what_is_running() -> None:
+    log: list[str] = []
+    gates = {"root.slow": asyncio.Event(), "root.fast.slow": asyncio.Event()}
+    query = parse("{ slow { id } fast { slow { id } fast { id } } }")
+    task = asyncio.ensure_future(engine.execute(SCHEMA, query, Tracked("root", log, gates)))
+    await until(lambda: "root.fast.fast" in log)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert sorted(log)[-2:] == ["root.slow", "root.slow cancelled"]
+    assert "root.fast.slow cancelled" in log
+
+
+@pytest.mark.parametrize("query", ["{ slow { id } }", "{ slow { id } fast { id } }"])
+async def test_a_resolver_that_is_cancelled_cancels_the_operation(query: str) -> None:
+    async def cancelled(_info: Any) -> None:
+        raise asyncio.CancelledError
+
+    never = asyncio.Event()
+    ended = []
+
+    async def waiting(_info: Any) -> None:
+        try:
+            await never.wait()
+        finally:
+            ended.append(True)
+
+    with pytest.raises(asyncio.CancelledError):
+        await breadth_first(SCHEMA, query, {"slow": cancelled, "fast": waiting})
+    assert len(ended) == query.count("fast")
+
+
+async def test_one_failure_does_not_lose_the_others() -> None:
+    async def fail(_info: Any) -> None:
+        raise ValueError("failed")
+
+    async def later(_info: Any) -> Any:
+        await asyncio.sleep(0.005)
+        return {"id": 7}
+
+    result = await breadth_first(SCHEMA, "{ slow { id } fast { id } }", {"slow": later, "fast": fail})
+    assert result.data == {"slow": {"id": 7}, "fast": None}
+
+
+async def test_helpers_of_a_resolver() -> None:
+    done = []
+
+    async def work(number: int) -> int:
+        await asyncio.sleep(0)
+        done.append(number)
+        return number
+
+    async def fail() -> None:
+        raise ValueError("nobody hears of it")
+
+    async def items(info: Any) -> list[Any]:
+        info.async_helpers.track([work(1), fail(), "not to be waited for"])
+        return [{"id": number} for number in await info.async_helpers.gather([work(2), work(3)])]
+
+    result = await breadth_first(SCHEMA, "{ items { id } }", {"items": items})
+    assert result.data == {"items": [{"id": 2}, {"id": 3}]}
+    await asyncio.sleep(0.001)
+    assert sorted(done) == [1, 2, 3]

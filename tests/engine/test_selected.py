@@ -1,0 +1,93 @@
+"""What a resolver is told of the fields below its own, by both executors."""
+
+from typing import Any, Final
+
+import strawberry
+from graphql import build_schema
+
+import engine
+from tests.engine.both import core_schema, same
+
+SCHEMA: Final = build_schema("""
+    interface Pet { name: String }
+    type Cat implements Pet { name: String  lives: Int  owner: Person }
+    type Dog implements Pet { name: String  barks: Int  owner: Person }
+    type Person { id: Int  pets: [Pet!]  cat: Cat }
+    type Query { people: [Person]  number: Int }
+""")
+QUERY: Final = """query ($no: Boolean!) {
+    people {
+        __typename i: id pets { name ...C ... on Dog { barks owner { cat { name } } } }
+        cat @skip(if: true) { lives } ...P
+    }
+} fragment C on Cat { lives owner { id } } fragment P on Person { cat @include(if: $no) { name } }"""
+
+
+async def test_names_at_every_depth() -> None:
+    found: list[Any] = []
+
+    def people(_source: Any, info: Any) -> list[Any]:
+        selected = engine.selected(info)
+        found.append(
+            [selected.names, selected.attributes]
+            + [
+                selected.below(*path).names
+                for path in (["pets"], ["pets", "owner"], ["pets", "owner", "cat"], ["cat"], [])
+            ]
+        )
+        return [{"id": 1}]
+
+    assert SCHEMA.query_type is not None
+    SCHEMA.query_type.fields["people"].resolve = people
+    await same(SCHEMA, QUERY, variables={"no": False})
+    assert found[0] == found[1]
+    names = [
+        {"__typename", "id", "pets"},
+        {"id", "pets"},
+        {"name", "lives", "barks", "owner"},
+        {"id", "cat"},
+        {"name"},
+        set(),
+    ]
+    assert found[0] == [*names, {"__typename", "id", "pets"}]
+
+
+async def test_a_leaf_has_nothing_below() -> None:
+    found: list[Any] = []
+
+    def number(_source: Any, info: Any) -> int:
+        found.append((engine.selected(info).names, engine.selected(info).below("any", "thing").names))
+        return 1
+
+    assert SCHEMA.query_type is not None
+    SCHEMA.query_type.fields["number"].resolve = number
+    await same(SCHEMA, "{ number }")
+    assert found == [(frozenset(), frozenset())] * 2
+
+
+@strawberry.type
+class Leaf:
+    """Has names of both kinds."""
+
+    created_at: int = 1
+    renamed: int = strawberry.field(name="other", default=2)
+
+    @strawberry.field
+    def long_name(self) -> int:
+        """Return a number."""
+        return 3
+
+
+async def test_attributes_of_strawberry() -> None:
+    found: list[Any] = []
+
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        def leaf(self, info: strawberry.Info) -> Leaf:
+            found.append(engine.selected(info).attributes)
+            return Leaf()
+
+    schema = core_schema(strawberry.Schema(Query))
+    await same(schema, "{ leaf { createdAt other a: longName } }")
+    assert found == [{"created_at", "renamed", "long_name"}] * 2

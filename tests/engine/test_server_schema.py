@@ -1,0 +1,83 @@
+"""The schema of the server, on real databases: by both executors its operations give the same, and ask for as much."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import pytest
+from graphql import ExecutionResult, GraphQLSchema
+
+from core.statements import StatementCount, current_statements
+from graph.context import Context
+from server.schema import core_schema, schema
+from tests.engine.both import breadth_first, depth_first, described
+from tests.factories import SignedIn
+from tests.graph.conftest import House
+from tests.graph.test_statement_counts import NODES, OPERATIONS, ROWS
+from tests.servers import RunningServer
+
+SCHEMA: Final[GraphQLSchema] = core_schema(schema)
+Execute = Callable[..., Awaitable[ExecutionResult]]
+
+
+async def executed(
+    execute: Execute, server: RunningServer, user: SignedIn | None, query: str, variables: dict[str, Any] | None = None
+) -> tuple[ExecutionResult, int]:
+    """Return the result, and how many statements it took."""
+    count = StatementCount()
+    counting = current_statements.set(count)
+    try:
+        context = Context(server.runtime, user.caller if user else None, "test", "127.0.0.1")
+        return await execute(SCHEMA, query, None, context, variables=variables), len(count.statements)
+    finally:
+        current_statements.reset(counting)
+
+
+async def same(
+    server: RunningServer, user: SignedIn | None, query: str, variables: dict[str, Any] | None = None
+) -> ExecutionResult:
+    """Execute an operation by both; return what both give."""
+    expected, most = await executed(depth_first, server, user, query, variables)
+    found, statements = await executed(breadth_first, server, user, query, variables)
+    assert found.data == expected.data
+    assert sorted(described(found.errors), key=repr) == sorted(described(expected.errors), key=repr)
+    assert statements == most
+    return found
+
+
+@pytest.mark.parametrize("query", [query for query, _ in OPERATIONS])
+async def test_lists(server: RunningServer, one_of_each: House, fifty_of_each: House, query: str) -> None:
+    for house in (one_of_each, fifty_of_each):
+        assert (await same(server, house.owner, query)).errors is None
+
+
+@pytest.mark.parametrize(("query", "kind"), [(query, kind) for query, kind, _ in ROWS])
+async def test_rows(server: RunningServer, fifty_of_each: House, query: str, kind: str) -> None:
+    result = await same(server, fifty_of_each.owner, query, {"id": getattr(fifty_of_each, kind)[0]})
+    assert result.errors is None
+
+
+@pytest.mark.parametrize("selection", [selection for selection, _ in NODES])
+async def test_nodes(server: RunningServer, fifty_of_each: House, selection: str) -> None:
+    query = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {selection} }}"
+    result = await same(server, fifty_of_each.owner, query, {"ids": [*fifty_of_each.node_ids[:90], "nobody's"]})
+    assert result.errors is None
+
+
+async def test_nobody_is_told_anything(server: RunningServer) -> None:
+    result = await same(server, None, "{ tasks { nodes { id } } viewer { id } a: __typename }")
+    assert result.errors
+
+
+async def test_a_wrong_cursor(server: RunningServer, one_of_each: House) -> None:
+    query = '{ tasks { nodes { subtasks(after: "nowhere") { nodes { id } } title } } }'
+    assert (await same(server, one_of_each.owner, query)).errors
+
+
+async def test_what_a_mutation_refuses(server: RunningServer, one_of_each: House) -> None:
+    query = """mutation ($title: String!) {
+        a: createTask(input: {title: $title}) { task { id } errors { code path message } }
+        b: updateTask(input: {id: "unknown", title: "x"}) { task { id } errors { code path message } }
+    }"""
+    result = await same(server, one_of_each.owner, query, {"title": ""})
+    assert (result.data or {})["a"]["errors"]
+    assert result.errors is None

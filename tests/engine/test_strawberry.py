@@ -1,0 +1,209 @@
+"""Schemas of Strawberry: permissions, extensions, generics, unions, enums, inputs, loaders."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any, Final, Generic, TypeVar
+from uuid import UUID
+
+import pytest
+import strawberry
+from strawberry.dataloader import DataLoader
+from strawberry.extensions import FieldExtension
+from strawberry.permission import BasePermission
+from strawberry.schema.config import StrawberryConfig
+
+from tests.engine.both import core_schema, same
+
+Item = TypeVar("Item")
+LOADED: Final[list[list[int]]] = []
+
+
+@strawberry.enum
+class Mood(Enum):
+    """How somebody is."""
+
+    GLAD = "glad"
+    SAD = strawberry.enum_value("sad", name="BLUE")
+
+
+class Allowed(BasePermission):
+    """Lets those see it whose id is even."""
+
+    message = "not allowed"
+
+    async def has_permission(self, source: Any, info: strawberry.Info, **_: Any) -> bool:
+        return getattr(source, "id", 0) % 2 == 0 and info.context is not None
+
+
+class AllowedAtOnce(BasePermission):
+    """Lets nobody see it, and says so at once."""
+
+    message = "nobody"
+
+    def has_permission(self, source: Any, info: strawberry.Info, **_: Any) -> bool:  # noqa: ARG002
+        return False
+
+
+class Upper(FieldExtension):
+    """Makes what comes large."""
+
+    def resolve(self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
+        return str(next_(source, info, **kwargs)).upper()
+
+
+@strawberry.interface
+class Node:
+    """Has an id."""
+
+    id: int
+
+
+@strawberry.type
+class Page(Generic[Item]):
+    """Some of many."""
+
+    items: list[Item]
+    count: int
+
+
+@strawberry.type
+class Moments:
+    """Values of every scalar that Strawberry brings."""
+
+    at: datetime = datetime(2026, 1, 31, 9, tzinfo=UTC)
+    day: date = date(2026, 1, 31)
+    hour: time = time(9, 30)
+    price: Decimal = Decimal("1.50")
+    key: UUID = UUID(int=5)
+    data: strawberry.scalars.JSON = strawberry.field(default_factory=lambda: {"any": [1, None]})
+    mood: Mood = Mood.SAD
+    moods: list[Mood | None] = strawberry.field(default_factory=lambda: [Mood.GLAD, None, Mood.SAD])
+
+
+async def load(keys: list[int]) -> list[Any]:
+    LOADED.append(keys)
+    return [ValueError(f"no {key}") if key == 7 else Person(id=key) for key in keys]
+
+
+@strawberry.type
+class Person(Node):
+    """Somebody."""
+
+    name: str | None = None
+    secret: str | None = strawberry.field(default="secret", permission_classes=[Allowed])
+    hidden: str | None = strawberry.field(default="hidden", permission_classes=[AllowedAtOnce])
+    shout: str = strawberry.field(default="loud", extensions=[Upper()])
+
+    @strawberry.field(permission_classes=[Allowed])  # type: ignore[untyped-decorator]
+    async def loaded(self, info: strawberry.Info) -> "Person | None":
+        """Load the next one."""
+        person: Person = await info.context.load(self.id + 1)
+        return person
+
+    @strawberry.field
+    def next(self, info: strawberry.Info) -> "Person":
+        """Load the next one, by what can be waited for."""
+        person: Person = info.context.load(self.id + 1)
+        return person
+
+    @strawberry.field
+    async def words(self, count: int = 2) -> AsyncIterator[str]:
+        """Say some."""
+        for number in range(count):
+            yield f"{number}"
+
+
+@strawberry.type
+class Robot(Node):
+    """Something."""
+
+    moments: Moments = strawberry.field(default_factory=Moments)
+
+
+@strawberry.input
+class Query_Input:  # noqa: N801
+    """What to look for."""
+
+    first_id: int
+    mood: Mood = Mood.GLAD
+    names: list[str] = strawberry.field(default_factory=lambda: ["a"])
+    maybe: strawberry.Maybe[int] = None
+
+
+@strawberry.type
+class Query:
+    """The root."""
+
+    @strawberry.field
+    def people(self, count: int = 4) -> Page[Person]:
+        """Return people."""
+        return Page(items=[Person(id=number, name=f"p{number}") for number in range(count)], count=count)
+
+    @strawberry.field
+    async def nodes(self) -> list[Node]:
+        """Return things of both types."""
+        return [Person(id=1), Robot(id=2), Person(id=3)]
+
+    @strawberry.field
+    def either(self) -> list[Annotated[Person | Robot, strawberry.union("Either")]]:
+        """Return things of both types."""
+        return [Robot(id=2), Person(id=3), Mood.GLAD]  # type: ignore[list-item]
+
+    @strawberry.field
+    def pages(self) -> list[Page[Robot]]:
+        """Return pages."""
+        return [Page(items=[Robot(id=1)], count=1), Page(items=[], count=0)]
+
+    @strawberry.field
+    def told(self, look: Query_Input, other: Query_Input | None = strawberry.UNSET) -> str:
+        """Say what was given."""
+        return f"{look} {other}"
+
+
+SCHEMA: Final = core_schema(strawberry.Schema(Query, types=[Robot, Person]))
+OPERATIONS: Final = [
+    "{ people { count items { __typename id name } } }",
+    "{ people { items { secret hidden shout } } }",
+    "{ people(count: 3) { items { loaded { id loaded { id } } next { id next { name } } } } }",
+    "{ people(count: 8) { items { next { id } } } }",
+    "{ people { items { words more: words(count: 3) } } }",
+    "{ nodes { __typename id ... on Person { shout secret } ... on Robot { moments { mood } } } }",
+    "{ either { ... on Node { id } ... on Robot { moments { at day hour price key data mood moods } } } }",
+    "{ pages { count items { moments { mood at } } } }",
+    '{ told(look: {firstId: 1, mood: BLUE, maybe: null}, other: {firstId: 2, names: ["b"]}) }',
+    "{ told(look: {firstId: 1, maybe: 3}) a: told(look: {firstId: 1, names: null}) }",
+]
+
+
+@pytest.mark.parametrize("query", OPERATIONS)
+async def test_operations(query: str) -> None:
+    await same(SCHEMA, query, None, DataLoader(load))
+
+
+async def test_loaders_batch() -> None:
+    query = "{ people { items { next { next { id } } } } }"
+    for executions in (1, 2):
+        LOADED.clear()
+        await same(SCHEMA, query, None, DataLoader(load, cache=False))
+        assert LOADED == [[1, 2, 3, 4], [2, 3, 4, 5]] * 2, executions
+
+
+async def test_another_default_resolver() -> None:
+    def get(source: Any, name: str) -> Any:
+        return source[name] if isinstance(source, dict) else getattr(source, name)
+
+    @strawberry.type
+    class Thing:
+        id: int
+        name: str | None
+
+    @strawberry.type
+    class Things:
+        @strawberry.field(graphql_type=list[Thing])  # type: ignore[untyped-decorator]
+        def things(self) -> Any:
+            return [{"id": 1, "name": "dict"}, Thing(id=2, name=None), {"id": 3}]
+
+    schema = core_schema(strawberry.Schema(Things, config=StrawberryConfig(default_resolver=get)))
+    await same(schema, "{ things { id name } }")
