@@ -154,3 +154,28 @@ async def test_ids_are_the_same_as_in_graphql(
         task = (await mcp.call_tool("add_task", {"title": "Buy milk"})).structured_content["task"]
     found = await client.query("query ($id: ID!) { task(id: $id) { title } }", {"id": task["id"]}, as_=user)
     assert found == {"task": {"title": "Buy milk"}}
+
+
+async def test_changes_are_the_persons_own(
+    server: RunningServer, database: Database, user: SignedIn, client: GraphClient
+) -> None:
+    token = (await make_access_token(database, user.caller)).text
+    async with connected(server.url, token) as mcp:
+        task = (await mcp.call_tool("add_task", {"title": "Buy milk"})).structured_content["task"]
+        await mcp.call_tool("complete_task", {"task_id": task["id"]})
+    query = "query ($id: ID!) { task(id: $id) { history { nodes { kind by run { id } } } } }"
+    changes = (await client.query(query, {"id": task["id"]}, as_=user))["task"]["history"]["nodes"]
+    assert sorted(change["kind"] for change in changes) == ["CREATED", "UPDATED"]
+    assert {(change["by"], change["run"]) for change in changes} == {("USER", None)}
+
+
+async def test_a_change_reaches_who_follows(
+    server: RunningServer, database: Database, user: SignedIn, client: GraphClient
+) -> None:
+    cursor = (await client.query("{ changes { cursor } }", as_=user))["changes"]["cursor"]
+    token = (await make_access_token(database, user.caller)).text
+    async with connected(server.url, token) as mcp:
+        task = (await mcp.call_tool("add_task", {"title": "Buy milk"})).structured_content["task"]
+    query = "query ($since: String) { changes(since: $since) { changed { id } } }"
+    answer = await client.query(query, {"since": cursor}, as_=user)
+    assert answer == {"changes": {"changed": [{"id": task["id"]}]}}
