@@ -136,6 +136,13 @@ async def test_a_model_without_end(chat: Chat, provider: Provider) -> None:
     assert answer["run"]["error"] == "The assistant did not come to an end. Ask for less at once."
 
 
+async def test_a_model_that_does_too_much(chat: Chat, provider: Provider) -> None:
+    provider.script([UseTool("list_tasks", {"limit": 1}, f"call_{number}") for number in range(102)])
+    answer = await chat.send("do everything")
+    assert answer["run"]["error"] == "The assistant wanted to do too much at once. Ask for less."
+    assert len(answer["run"]["toolCalls"]) == 100
+
+
 async def test_a_reply_without_words(chat: Chat, provider: Provider) -> None:
     provider.script([ADD_MILK], [Text([])])
     assert (await chat.send("add milk"))["reply"]["content"] == "Done."
