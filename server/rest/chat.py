@@ -27,11 +27,21 @@ LastEventId = Annotated[
     str | None,
     Header(alias="Last-Event-ID", description="The id of the last event that came; what comes after it follows."),
 ]
+_EVENT: Final = {
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "enum": ["run", "text", "tool_call", "approval_needed", "done", "problem"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "id": {"type": "string"},
+        "retry": {"type": "integer"},
+    },
+    "required": ["event", "data"],
+}
 _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "description": "`run` first; then, as they come, `text` (a piece of the reply), `tool_call` (one that has begun "
+        "description": "`run` first; then, as they come, `text` (a piece of the reply), `tool_call` (one that began "
         "or ended) and `approval_needed` (one to be decided on); at last `done` with the whole answer, or `problem`.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"itemSchema": _EVENT}},
     },
     204: {"description": "Everything has come, `done` included."},
 }
@@ -45,7 +55,9 @@ class Said(Body):
         default=None, description="Where it is said; without one a new conversation begins."
     )
     time_zone: str = Field(
-        default="UTC", description="The name of the person's time zone, such as Europe/Berlin; dates are read in it."
+        default="UTC",
+        description="The name of the person's time zone, such as Europe/Berlin; dates are read in it.",
+        json_schema_extra={"format": "time-zone"},
     )
 
     def to_question(self, key: str | None) -> Question:
