@@ -5,7 +5,7 @@ from typing import Any, Final
 import pytest
 
 from core.database import Database
-from models import RunStatus
+from models import RunStatus, Task
 from tests.factories import NOBODYS_ID, SignedIn, make_task
 from tests.graph_client import GraphClient, refusal
 from tests.histories import Assisted, Hand, assisted, history_of
@@ -16,6 +16,9 @@ UNDO: Final = """mutation ($input: RunRefInput!) { undoRun(input: $input) {
     tasks { id title revision createdAt parent { title } history(last: 1) { totalCount nodes { kind by } } }
     deletedIds kept { taskId field message } errors { code message path }
 } }"""
+
+
+BY_USER: Final = {"by": "USER"}
 
 
 @pytest.fixture
@@ -41,35 +44,19 @@ async def test_what_became_of_it(client: GraphClient, user: SignedIn, person: Ha
     await person.change(changed, parent_id=None)
     await person.make(parent_id=grown.id)
     payload = await undo(client, user, run.run.id.upper())
-    revision = payload["run"]["revision"]
+    stamp = payload["run"]["revision"]
     undone_at = payload["run"].pop("undoneAt")
     assert payload == {
-        "run": {"id": run.run.id, "status": "COMPLETED", "revision": revision, "toolCalls": [{"name": "add_task"}]},
+        "run": {"id": run.run.id, "status": "COMPLETED", "revision": stamp, "toolCalls": [{"name": "add_task"}]},
         "tasks": [
-            {
-                "id": deleted.id,
-                "title": "deleted",
-                "revision": revision,
-                "createdAt": deleted.created_at.isoformat(),
-                "parent": {"title": "parent"},
-                "history": {"totalCount": 3, "nodes": [{"kind": "CREATED", "by": "USER"}]},
-            },
-            {
-                "id": changed.id,
-                "title": "changed",
-                "revision": revision,
-                "createdAt": changed.created_at.isoformat(),
-                "parent": None,
-                "history": {"totalCount": 4, "nodes": [{"kind": "UPDATED", "by": "USER"}]},
-            },
+            taken_back(
+                deleted, stamp, {"title": "parent"}, {"totalCount": 3, "nodes": [{"kind": "CREATED"} | BY_USER]}
+            ),
+            taken_back(changed, stamp, None, {"totalCount": 4, "nodes": [{"kind": "UPDATED"} | BY_USER]}),
         ],
         "deletedIds": [made.id],
         "kept": [
-            {
-                "taskId": changed.id,
-                "field": "parentId",
-                "message": "It was changed since, and stays as it is.",
-            },
+            {"taskId": changed.id, "field": "parentId", "message": "It was changed since, and stays as it is."},
             {"taskId": grown.id, "field": None, "message": "The task has subtasks by now, and stays."},
         ],
         "errors": [],
@@ -78,6 +65,18 @@ async def test_what_became_of_it(client: GraphClient, user: SignedIn, person: Ha
     message = f"This run was undone already, at {undone_at}; it cannot be undone twice."
     assert again["errors"] == [{"code": "CONFLICT", "message": message, "path": ["input", "id"]}]
     assert (again["run"]["undoneAt"], again["tasks"], again["deletedIds"], again["kept"]) == (undone_at, [], [], [])
+
+
+def taken_back(task: Task, revision: int, parent: Any, history: Any) -> dict[str, Any]:
+    """Return a task as it was made, with what is new of it."""
+    return {
+        "id": task.id,
+        "title": task.title,
+        "revision": revision,
+        "createdAt": task.created_at.isoformat(),
+        "parent": parent,
+        "history": history,
+    }
 
 
 @pytest.mark.parametrize(
