@@ -113,7 +113,11 @@ async def test_what_a_model_can_mend_is_told_as_the_tools_result(
     cases: list[tuple[str, dict[str, Any], str]] = [
         ("add_task", {"title": " "}, "title must be 1 to 500 characters long; it has 0."),
         ("add_task", {}, "add_task needs the argument title."),
-        ("add_task", {"title": "a\0"}, "title is wrong: it contains a NUL character or a lone surrogate; remove it."),
+        (
+            "add_task",
+            {"title": "a\0"},
+            "title contains a NUL character or a lone surrogate; remove it and send the text as valid Unicode.",
+        ),
         ("list_tasks", {"limit": 51}, "limit is wrong: Input should be less than or equal to 50."),
         ("complete_task", {"task_id": NOBODYS_ID}, "There is no such task."),
     ]
