@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
+from urllib.parse import quote
 
 import httpx
 from mcp import Client, MCPError
@@ -151,13 +152,13 @@ class RestDoor:
         return await self.find(search=words, **wanted)
 
     async def get(self, task_id: str) -> Task:
-        return normal(await self._send("GET", f"/tasks/{task_id}"))
+        return normal(await self._send("GET", f"/tasks/{quote(task_id)}"))
 
     async def add(self, **given: Any) -> Task:
         return normal(await self._send("POST", "/tasks", given))
 
     async def update(self, task_id: str, **changes: Any) -> Task:
-        return normal(await self._send("PATCH", f"/tasks/{task_id}", changes))
+        return normal(await self._send("PATCH", f"/tasks/{quote(task_id)}", changes))
 
     async def complete(self, task_id: str) -> Task:
         return await self.update(task_id, completed=True)
@@ -166,10 +167,10 @@ class RestDoor:
         return await self.update(task_id, completed=False)
 
     async def toggle(self, task_id: str) -> Task:
-        return normal(await self._send("POST", f"/tasks/{task_id}/toggle"))
+        return normal(await self._send("POST", f"/tasks/{quote(task_id)}/toggle"))
 
     async def delete(self, task_id: str) -> list[str]:
-        gone: list[str] = (await self._send("DELETE", f"/tasks/{task_id}"))["deleted_ids"]
+        gone: list[str] = (await self._send("DELETE", f"/tasks/{quote(task_id)}"))["deleted_ids"]
         return gone
 
     async def _send(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
