@@ -132,3 +132,19 @@ async def test_offline_clients_learn_of_it(client: GraphClient, user: SignedIn, 
     expected = [{"__typename": "Run", "id": run.run.id}, {"__typename": "Task", "id": deleted.id}]
     assert sorted(changes["changed"], key=str) == sorted(expected, key=str)
     assert changes["deletedIds"] == [made.id]
+
+
+async def test_what_the_assistant_did_itself(client: GraphClient, user: SignedIn) -> None:
+    asking = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) {
+        run { id status toolCalls { id } } errors { message }
+    } }"""
+    sent = await client.query(asking, {"input": {"content": "add buy milk"}}, as_=user)
+    run = sent["sendMessage"]["run"]
+    query = "{ tasks { nodes { id title history { nodes { kind by run { id } toolCall { id } } } } } }"
+    (task,) = (await client.query(query, as_=user))["tasks"]["nodes"]
+    assert task["history"]["nodes"] == [
+        {"kind": "CREATED", "by": "ASSISTANT", "run": {"id": run["id"]}, "toolCall": run["toolCalls"][0]}
+    ]
+    payload = await undo(client, user, run["id"])
+    assert (payload["errors"], payload["deletedIds"], payload["kept"]) == ([], [task["id"]], [])
+    assert (await client.query(query, as_=user))["tasks"]["nodes"] == []
