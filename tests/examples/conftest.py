@@ -9,13 +9,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from core.settings import Settings
+from tests.assistant.provider import Provider, serve_provider
 from tests.browsers import run_browser
 from tests.examples.cuttable import Cuttable
 from tests.examples.elsewhere import Elsewhere
@@ -24,13 +25,30 @@ from tests.servers import serve
 CHAT = Path(__file__).parents[2] / "examples" / "chat"
 NPM = shutil.which("npm")
 
+PATIENCE_S = 20
+
 Opening = AbstractAsyncContextManager[tuple[Cuttable, Elsewhere]]
 
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
+    # The assistant's first reply loads its SDK, beside which other tests are at work.
+    expect.set_options(timeout=PATIENCE_S * 1000)
     async with run_browser() as browser:
         yield browser
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[Provider]:
+    """Give a provider that says what a test lets it say."""
+    async with serve_provider() as serving:
+        yield serving
+
+
+def go_on(provider: Provider) -> None:
+    """Let the provider go on until it stalls again."""
+    provider.go_on.set()
+    provider.go_on.clear()
 
 
 @pytest.fixture

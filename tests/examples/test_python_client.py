@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.examples.conftest import Opening
+from tests.examples.conftest import PATIENCE_S, Opening
 from tests.examples.cuttable import Cuttable
 from tests.examples.elsewhere import Elsewhere
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True, scope="session")
 
 FOLLOW = Path(__file__).parents[2] / "examples" / "python_client" / "follow.py"
-PATIENCE_S = 15
 
 
 @asynccontextmanager
