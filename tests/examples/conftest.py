@@ -1,15 +1,12 @@
 """What the tests of the examples are given: the examples' server behind a line that can be cut, and somebody else."""
 
-import asyncio
 import hashlib
-import shutil
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page
 from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
@@ -20,20 +17,16 @@ from tests.assistant.provider import Provider, serve_provider
 from tests.browsers import run_browser
 from tests.examples.cuttable import Cuttable
 from tests.examples.elsewhere import Elsewhere
+from tests.npm import NPM, alone_in, npm
 from tests.servers import serve
 
 CHAT = Path(__file__).parents[2] / "examples" / "chat"
-NPM = shutil.which("npm")
-
-PATIENCE_S = 20
 
 Opening = AbstractAsyncContextManager[tuple[Cuttable, Elsewhere]]
 
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    # The assistant's first reply loads its SDK, beside which other tests are at work.
-    expect.set_options(timeout=PATIENCE_S * 1000)
     async with run_browser() as browser:
         yield browser
 
@@ -68,19 +61,12 @@ async def built_page() -> Path:
     )
     digest = hashlib.sha256(b"\n".join(path.read_bytes() for path in sorted(sources))).hexdigest()
     stamp, dist = CHAT / "node_modules" / ".built", CHAT / "dist"
-    if not (stamp.is_file() and stamp.read_text() == digest and dist.is_dir()):
-        await _npm("ci", "--no-audit", "--no-fund", "--fetch-retries=0", or_skip=True)
-        await _npm("run", "build")
-        stamp.write_text(digest)
+    async with alone_in(CHAT):
+        if not (stamp.is_file() and stamp.read_text() == digest and dist.is_dir()):
+            await npm(CHAT, "ci", "--no-audit", "--no-fund", "--fetch-retries=0", or_skip=True)
+            await npm(CHAT, "run", "build")
+            stamp.write_text(digest)
     return dist
-
-
-async def _npm(*arguments: str, or_skip: bool = False) -> None:
-    process = await asyncio.create_subprocess_exec(str(NPM), *arguments, cwd=CHAT, stdout=PIPE, stderr=PIPE)
-    output, errors = await process.communicate()
-    if process.returncode != 0 and or_skip:
-        pytest.skip(f"needs the packages of examples/chat, and `npm ci` failed: {errors.decode().strip()[:300]}")
-    assert process.returncode == 0, output + errors
 
 
 class _Page(StaticFiles):

@@ -26,7 +26,7 @@ class Elsewhere:
     @classmethod
     @asynccontextmanager
     async def at(cls, url: str) -> AsyncIterator[Self]:
-        async with httpx.AsyncClient(base_url=url) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http:
             yield cls(http)
 
     async def sign_up(self) -> None:

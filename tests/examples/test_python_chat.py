@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.assistant.provider import Provider, Stall, Text
-from tests.examples.conftest import PATIENCE_S, Opening, go_on
+from tests.examples.conftest import Opening, go_on
 from tests.examples.cuttable import Cuttable
 from tests.examples.elsewhere import Elsewhere
+from tests.waiting import START_PATIENCE_S
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True, scope="session")
 
@@ -42,12 +43,12 @@ async def asking(line: Cuttable, elsewhere: Elsewhere, message: str) -> AsyncIte
 async def read(process: Process, text: str) -> None:
     """Read what is printed up to a text, which has to come next."""
     assert process.stdout is not None
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(START_PATIENCE_S):
         assert (await process.stdout.readexactly(len(text.encode()))).decode() == text
 
 
 async def read_rest(process: Process) -> str:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(START_PATIENCE_S):
         output, errors = await process.communicate()
     assert process.returncode == 0, errors
     return output.decode()
@@ -90,7 +91,7 @@ async def test_before_a_task_is_deleted_it_asks(
         async with asking(line, elsewhere, "delete pay the rent") as process:
             assert process.stdin is not None
             assert process.stdout is not None
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(START_PATIENCE_S):
                 assert "May the assistant use delete_task" in (await process.stdout.readuntil(b"[y/N] ")).decode()
             process.stdin.write(f"{answer}\n".encode())
             await read_rest(process)

@@ -33,6 +33,7 @@ from tests.factories import (
 )
 from tests.server.rest.client import RestClient
 from tests.servers import RunningServer
+from tests.waiting import PATIENCE_S
 
 Asking = Callable[[str, str, GenerationMode], Awaitable[None]]
 
@@ -119,7 +120,7 @@ def asking(server: RunningServer, database: Database, user: SignedIn, admin: Res
                 for part, name in ((case.query, "cursor"), (case.headers, "Last-Event-ID")):
                     if part:
                         part.pop(name, None)
-            response = case.call(base_url=server.url, headers=asks.headers, timeout=10)
+            response = case.call(base_url=server.url, headers=asks.headers, timeout=PATIENCE_S)
             case.validate_response(response)
 
         await asyncio.to_thread(check)

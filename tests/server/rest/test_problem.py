@@ -13,6 +13,7 @@ from services import task_list
 from tests.factories import SignedIn
 from tests.server.rest.client import RestClient, problem_of, refusal
 from tests.servers import serve_with
+from tests.waiting import PATIENCE_S
 
 JSON = "application/json"
 BODY = b'{"title": "x"}'
@@ -22,7 +23,10 @@ BODY = b'{"title": "x"}'
 async def small(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """Give a client of a server that takes small bodies from pages of one other origin."""
     overrides = {"graphql_max_body_bytes": 100_000, "allowed_origins": ("https://app.example.com",)}
-    async with serve_with(settings, **overrides) as server, httpx.AsyncClient(base_url=server.url) as client:
+    async with (
+        serve_with(settings, **overrides) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client,
+    ):
         yield client
 
 
@@ -68,7 +72,7 @@ async def test_a_large_body_is_refused_before_it_is_sent(small: httpx.AsyncClien
     reader, writer = await asyncio.open_connection(small.base_url.host, small.base_url.port)
     head = f"POST /api/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nAuthorization: Bearer {user.token}\r\n"
     writer.write(f"{head}Content-Length: 20000000\r\n\r\n".encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         assert (await reader.readline()).startswith(b"HTTP/1.1 413")
     writer.close()
     await writer.wait_closed()

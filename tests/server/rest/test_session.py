@@ -10,6 +10,7 @@ from core.ids import new_id
 from core.settings import Settings
 from tests.server.rest.client import RestClient, problem_of, refusal
 from tests.servers import serve_with
+from tests.waiting import PATIENCE_S
 
 PASSWORD: Final = "correct horse battery staple"
 
@@ -118,7 +119,10 @@ async def test_login_takes_a_form_alone(http: httpx.AsyncClient, content_type: s
 
 
 async def test_too_many_wrong_passwords(settings: Settings) -> None:
-    async with serve_with(settings, sign_in_attempts=2) as server, httpx.AsyncClient(base_url=server.url) as http:
+    async with (
+        serve_with(settings, sign_in_attempts=2) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
+    ):
         responses = await asyncio.gather(*(login(http, "someone@example.com", str(number)) for number in range(4)))
     (limited,) = {response.status_code for response in responses} - {401}
     assert limited == 429
