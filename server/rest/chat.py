@@ -14,7 +14,7 @@ from graph.context import Context
 from server.event_stream import until_gone
 from server.presence import Presence
 from server.rest.caller import SignedIn
-from server.rest.chat_stream import ChatStream, Place, StreamedChat, read_place
+from server.rest.chat_stream import LAST_EVENT_ID, ChatStream, Place, StreamedChat, read_place
 from server.rest.described import problems
 from server.rest.fields import Body, IdempotencyKey, text
 from server.rest.route import RestRoute
@@ -88,7 +88,7 @@ async def stream_chat(
 ) -> Response:
     """Ask the assistant and follow its answer as server-sent events; with a Last-Event-ID, go on with that answer."""
     if last is not None:
-        return await _stream(context, request, read_place(last))
+        return await _stream(context, request, read_place(last), LAST_EVENT_ID)
     answering = await context.runtime.assistant.ask(context.require_caller(), body.to_question(key))
     return await _stream(context, request, Place(answering.run.id))
 
@@ -100,8 +100,10 @@ async def follow_run(context: SignedIn, run_id: str, request: Request, last: Las
     return await _stream(context, request, place)
 
 
-async def _stream(context: Context, request: Request, place: Place) -> Response:
-    answer = await read_answer(context, place.run_id)
+async def _stream(
+    context: Context, request: Request, place: Place, path: tuple[str, ...] = ("input", "id")
+) -> Response:
+    answer = await read_answer(context, place.run_id, path)
     if place.is_done:
         # What tells a browser's EventSource not to come again.
         return Response(status_code=204)
