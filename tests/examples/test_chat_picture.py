@@ -39,6 +39,7 @@ async def test_the_conversation_of_the_picture(
         await chat.box("dentist").check()
         await chat.write("Delete book flights to Lisbon")
         await expect(chat.button("Approve")).to_be_visible()
+        await expect(chat.messages.last).not_to_be_empty()
         if os.environ.get("TASKTALK_PICTURES"):
             await chat.page.mouse.move(0, 0)
             await chat.page.screenshot(path=PICTURE, animations="disabled", caret="hide")
