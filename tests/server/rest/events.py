@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-from tests.event_client import PATIENCE_S
 from tests.server.rest.client import RestClient
+from tests.waiting import PATIENCE_S
 
 
 @dataclass

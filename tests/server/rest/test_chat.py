@@ -17,7 +17,7 @@ from tests.factories import NOBODYS_ID, SignedIn, make_task
 from tests.server.rest.client import RestClient, problem_of, refusal
 from tests.server.rest.events import ChatEvents, events_of
 from tests.servers import RunningServer, serve_with
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 WORDS: Final = ["Ünï\N{ROCKET}c\u0301ode ", "is ", "kept."]
 SAID: Final = "".join(WORDS)
@@ -231,7 +231,7 @@ async def test_the_run_goes_on_when_its_client_leaves(talk: RestClient, provider
     await asyncio.gather(leaving, return_exceptions=True)
     (conversation,) = (await talk.ok("GET", "/conversations"))["items"]
     provider.go_on.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             messages = (await talk.ok("GET", f"/conversations/{conversation['id']}/messages"))["items"]
             if messages[-1]["status"] == "COMPLETE":
@@ -265,7 +265,10 @@ async def test_a_conversation_that_is_deleted_meanwhile(talk: RestClient, provid
 async def test_too_many_streams(settings: Settings, provider: Provider, user: SignedIn) -> None:
     provider.script([Stall()])
     overrides = {"openai_api_key": "sk-test", "openai_base_url": provider.url, "max_sockets_per_user": 1}
-    async with serve_with(settings, **overrides) as server, httpx.AsyncClient(base_url=server.url) as http:
+    async with (
+        serve_with(settings, **overrides) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
+    ):
         talk = RestClient(http, user)
         async with events_of(talk, body={"message": "hello"}) as events:
             await events.until("run")
@@ -278,7 +281,10 @@ async def test_too_many_streams(settings: Settings, provider: Provider, user: Si
 async def test_the_tokens_of_a_day(settings: Settings, user: SignedIn, provider: Provider) -> None:
     provider.script([Text(["Hello."])])
     overrides = {"openai_api_key": "sk-test", "openai_base_url": provider.url, "assistant_daily_tokens": 50}
-    async with serve_with(settings, **overrides) as server, httpx.AsyncClient(base_url=server.url) as http:
+    async with (
+        serve_with(settings, **overrides) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
+    ):
         talk = RestClient(http, user)
         await talk.ok("POST", "/chat", {"message": "hello"})
         response = await talk.send("POST", "/chat", {"message": "again"})
