@@ -51,6 +51,8 @@ async def serve(app: FastAPI, *, ws_max_size: int = 4 * 1024 * 1024) -> AsyncIte
             log_config=None,
             lifespan="on",
             timeout_graceful_shutdown=PATIENCE_S,
+            # Longer than clients keep a connection: else it may be closed just as the next request is sent.
+            timeout_keep_alive=4 * PATIENCE_S,
             http=Connection,
             ws="websockets-sansio",
             ws_per_message_deflate=False,

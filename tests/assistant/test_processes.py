@@ -22,7 +22,7 @@ from tests.assistant.provider import Provider, Stall, Text, UseTool
 from tests.factories import SignedIn, make_task
 from tests.graph_client import GraphClient
 from tests.live.processes import serving, start
-from tests.waiting import until
+from tests.waiting import SHORT_LIVED, until
 
 ADD_MILK = UseTool("add_task", {"title": "Buy milk"}, "call_1")
 
@@ -38,7 +38,7 @@ def variables(provider: Provider) -> dict[str, Any]:
 
 @asynccontextmanager
 async def chatting(url: str, user: SignedIn) -> AsyncIterator[Chat]:
-    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=60, limits=SHORT_LIVED) as http:
         yield Chat(GraphClient(http), user)
 
 

@@ -39,7 +39,9 @@ async def test_what_a_process_could_not_tell_any_more_is_found(server: RunningSe
 
 async def test_idle_server_asks_once_a_tick_and_only_for_subscribers(settings: Settings, talk: Talk) -> None:
     statements: list[str] = []
-    quick = settings.model_copy(update={"database_listen": False, "poll_s": 0.05})
+    # The look for runs that have died must not come in between.
+    rarely = {"run_lease_s": 36_000.0}
+    quick = settings.model_copy(update={"database_listen": False, "poll_s": 0.05} | rarely)
     others = [await Talk.begin(talk.database, settings) for _ in range(3)]
     async with serve(create_app(quick)) as server:
 

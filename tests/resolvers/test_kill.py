@@ -20,7 +20,7 @@ from tests.databases import PATIENT, Backend
 from tests.factories import SignedIn, sign_in
 from tests.graph_client import GraphClient
 from tests.state import state_of
-from tests.waiting import START_PATIENCE_S, until_so
+from tests.waiting import SHORT_LIVED, START_PATIENCE_S, until_so
 
 ROOT: Final = Path(__file__).parents[2]
 PER_USER: Final = 6
@@ -50,7 +50,7 @@ async def running(settings: Settings, folder: Path) -> AsyncIterator[tuple[async
     try:
         greeting = (await process.stdout.readline()).decode()
         url = greeting.split()[-1].removesuffix("/graphql")
-        async with httpx.AsyncClient(base_url=url, timeout=START_PATIENCE_S) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=START_PATIENCE_S, limits=SHORT_LIVED) as http:
             yield process, GraphClient(http)
     finally:
         if process.returncode is None:
