@@ -101,13 +101,10 @@ async def test_two_calls_of_one_name_are_not_approved_as_one(
 ) -> None:
     tasks = [await make_task(database, chat.user.caller, title) for title in ("Sweep", "Cook")]
     provider.script([UseTool("delete_task", {"task_id": task.id}, "call_1") for task in tasks], [Text(["Done."])])
-    answer = await chat.send("delete sweep")
-    shown = {call["arguments"]["task_id"] for call in answer["run"]["toolCalls"]}
-    for call in answer["run"]["toolCalls"]:
-        await chat.resolve(call["id"], approve=True)
-    run = await chat.until(answer["run"]["id"], "COMPLETED", "FAILED")
-    gone = {task.id for task in tasks} - {task["id"] for task in await chat.tasks()}
-    assert gone <= shown
+    run = (await chat.send("delete sweep"))["run"]
+    # Which of them a person would decide on cannot be told.
+    assert (run["status"], run["toolCalls"]) == ("FAILED", [])
+    assert await chat.titles() == ["Sweep", "Cook"]
 
 
 CALLS: Final[list[tuple[str, dict[str, Any]]]] = [
@@ -151,7 +148,11 @@ async def test_nobody_can_be_named(
     given = cases[name]
     if name.endswith("_task") and name != "add_task":
         given = {**given, "task_id": own.id}
-    named = [{"user_id": stranger.user.id}, {"owner": stranger.user.id}, {"caller": {"user_id": stranger.user.id}}]
+    named: list[dict[str, Any]] = [
+        {"user_id": stranger.user.id},
+        {"owner": stranger.user.id},
+        {"caller": {"user_id": stranger.user.id}},
+    ]
     calls = [UseTool(name, {**given, **each}, f"call_{index}") for index, each in enumerate(named)]
     provider.script(calls, [Text(["I cannot."])])
     answer = await chat.send("do it for them")
