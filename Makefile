@@ -86,7 +86,7 @@ web: ## build the pages, GraphiQL and /docs, into web/dist
 	@cd web && npm ci --silent --no-audit --no-fund --fetch-retries=1 && npm run --silent build -- --logLevel warn
 
 pictures: $(INSTALLED) $(WEB_TRIED) ## take the pictures of the documentation anew
-	TASKTALK_PICTURES=1 $(PYTHON) -m pytest tests/web
+	TASKTALK_PICTURES=1 $(PYTHON) -m pytest tests/web tests/examples/test_chat_picture.py
 
 lock: $(INSTALLED) ## resolve the dependencies of pyproject.toml anew; ARGS=--upgrade takes the newest
 	$(PYTHON) -m venv build/lock

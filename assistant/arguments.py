@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from core.errors import BadUserInputError
 from core.moment import read_moment
@@ -19,6 +20,7 @@ MOST_LISTED: Final = 50
 _MOST_BYTES: Final = 200_000
 _MOST_NAMES: Final = 50
 _ABSENT: Final[Any] = None
+_UNSTORABLE: Final = "unstorable"
 
 
 class ListOrder(StrEnum):
@@ -32,7 +34,9 @@ class ListOrder(StrEnum):
 
 def _storable(text: str) -> str:
     if not is_storable(text):
-        raise ValueError("it contains a NUL character or a lone surrogate; remove it")
+        raise PydanticCustomError(
+            _UNSTORABLE, "contains a NUL character or a lone surrogate; remove it and send the text as valid Unicode."
+        )
     return text
 
 
@@ -87,19 +91,19 @@ class AddTask(_Arguments):
     priority: Priority = Field(TaskPriority.MEDIUM, description="how much it matters")
     due_at: Moment | None = Field(None, description=f"when it is due; {_MOMENT}")
     tags: Tags = Field(default_factory=list, description="up to 20 labels of 50 characters, without #")
-    parent_id: Text | None = Field(None, description="the id of the task that it is a part of")
+    parent_id: str | None = Field(None, description="the id of the task that it is a part of")
 
 
 class UpdateTask(_Arguments):
     """A task and its changes: what is left out stays."""
 
-    task_id: Text = Field(description="the id of the task to change")
+    task_id: str = Field(description="the id of the task to change")
     title: Text = Field(_ABSENT, description="what is to be done, 1 to 500 characters")
     description: Text | None = Field(None, description="more about it; null takes it away")
     priority: Priority = Field(_ABSENT, description="how much it matters")
     due_at: Moment | None = Field(None, description=f"when it is due; {_MOMENT}; null takes it away")
     tags: Tags = Field(_ABSENT, description="all its labels, in place of the old ones")
-    parent_id: Text | None = Field(
+    parent_id: str | None = Field(
         None, description="the id of the task that it is a part of; null makes it stand by itself"
     )
 
@@ -107,7 +111,7 @@ class UpdateTask(_Arguments):
 class OneTask(_Arguments):
     """Names one task."""
 
-    task_id: Text = Field(description="the id of the task, as list_tasks or search returned it")
+    task_id: str = Field(description="the id of the task, as list_tasks or search returned it")
 
 
 def json_schema(arguments: type[BaseModel]) -> dict[str, Any]:
@@ -148,7 +152,7 @@ def read_model(name: str, arguments: type[Arguments], raw: str | bytes | Mapping
     try:
         return arguments.model_validate(given)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
+        first = error.errors(include_url=False)[0]
     except RecursionError:
         raise BadUserInputError(f"The arguments of {name} are nested too deep; {_known(arguments)}") from None
     argument = str(first["loc"][0]) if first["loc"] else name
@@ -159,8 +163,18 @@ def read_model(name: str, arguments: type[Arguments], raw: str | bytes | Mapping
     elif first["input"] is None:
         message = f"{argument} cannot be null; leave it out."
     else:
-        message = f"{argument} is wrong: {first['msg'].removeprefix('Value error, ').rstrip('.')}."
+        message = _wrong_value(argument, first)
     raise BadUserInputError(message, path=(argument,) if argument in arguments.model_fields else None)
+
+
+def _wrong_value(argument: str, error: ErrorDetails) -> str:
+    """Return what is said of a value, in the words of the services where they check the same."""
+    if error["type"] == _UNSTORABLE:
+        place = "".join(f"[{index}]" for index in error["loc"][1:])
+        return f"{argument}{place} {error['msg']}"
+    if argument == "tags" and error["type"] == "too_long":
+        return f"A task has at most {error['ctx']['max_length']} tags; these are {error['ctx']['actual_length']}."
+    return f"{argument} is wrong: {error['msg'].removeprefix('Value error, ').rstrip('.')}."
 
 
 def _known(arguments: type[BaseModel]) -> str:

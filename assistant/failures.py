@@ -31,6 +31,9 @@ def describe(error: BaseException) -> str:
         ),
         (ReplyTooLongError, "The reply became too long. Ask for less at once."),
     )
+    if isinstance(error, agents.UserError) and error.__cause__ is not None:
+        # What a tool raised, as the SDK hands it on.
+        error = error.__cause__
     for kinds, sentence in sentences:
         if isinstance(error, kinds):
             return sentence

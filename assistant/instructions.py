@@ -30,7 +30,7 @@ def instructions(now: datetime, time_zone: str) -> str:
     """Return the instructions for a run at this moment."""
     local = now.astimezone(ZoneInfo(time_zone))
     return _INSTRUCTIONS.format(
-        day=local.strftime("%A"), moment=local.isoformat(timespec="minutes"), time_zone=time_zone
+        day=local.strftime("%A"), moment=local.isoformat(timespec="seconds"), time_zone=time_zone
     )
 
 

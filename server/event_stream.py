@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from core.clock import utc_now
+from core.clock import call_at
 from core.settings import Settings
 from core.statements import current_statements
 from graph.context import Context
@@ -92,13 +92,14 @@ class OpenStream(ABC):
             await self.send(_KEEP_ALIVE)
 
     async def _until_ended(self) -> None:
-        if self.caller is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout((self.caller.expires_at - utc_now()).total_seconds()):
-                    await self._ended.wait()
-                return
-            self._end_with(token_expired())
-        await self._ended.wait()
+        if self.caller is None:
+            await self._ended.wait()
+            return
+        timer = call_at(self.caller.expires_at, lambda: self._end_with(token_expired()))
+        try:
+            await self._ended.wait()
+        finally:
+            timer.cancel()
 
     async def send(self, body: bytes, *, more: bool = True) -> None:
         """Send a piece; cut off a client that does not read it in time."""

@@ -4,12 +4,13 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from datetime import timedelta
 from typing import Any, Final
 
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from core.clock import utc_now
+from core.clock import call_at, utc_now
 from core.errors import UnauthenticatedError, UnavailableError
 from graph.context import Context, Runtime
 from server.bearer import authenticate
@@ -182,13 +183,12 @@ class Socket:
             self._timer.cancel()
             self._timer = None
         if self.caller is not None:
-            lasts_s = (self.caller.expires_at - utc_now()).total_seconds()
-            self._timer = asyncio.get_running_loop().call_later(max(lasts_s, 0), self._end_operations, token_expired())
+            self._timer = call_at(self.caller.expires_at, lambda: self._end_operations(token_expired()))
 
     def _await_initialisation(self) -> None:
-        longest_s, code = self._settings.connection_init_timeout_s, CloseCode.INITIALISATION_TIMEOUT
-        reason = "Connection initialisation timeout."
-        self._timer = asyncio.get_running_loop().call_later(longest_s, self._close_soon, code, reason)
+        latest = utc_now() + timedelta(seconds=self._settings.connection_init_timeout_s)
+        code, reason = CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout."
+        self._timer = call_at(latest, lambda: self._close_soon(code, reason))
 
     def sign_out(self) -> None:
         """End the operations and the socket: the session is over."""

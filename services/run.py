@@ -224,7 +224,12 @@ def _message(conversation: Conversation, role: MessageRole, content: str, revisi
 
 def _title_from(content: str) -> str:
     """Return what a conversation is called that begins with these words."""
-    return textwrap.shorten(content[:1_000], _MOST_TITLE_LENGTH, placeholder=" …") or UNTITLED
+    words = " ".join(content[:1_000].split())
+    title = textwrap.shorten(words, _MOST_TITLE_LENGTH, placeholder=" …")
+    if len(words) > _MOST_TITLE_LENGTH > 2 * len(title):
+        # One long word, or a language that sets no spaces between them.
+        title = f"{words[: _MOST_TITLE_LENGTH - 1]}…"
+    return title or UNTITLED
 
 
 def _check_time_zone(name: str) -> str:

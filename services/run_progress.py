@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.database import leave_unchanged
-from core.errors import UnauthenticatedError
+from core.errors import BadUserInputError, UnauthenticatedError
 from models import Conversation, Message, MessageStatus, Run, RunStatus, ToolCall, ToolCallStatus
 from services.caller import Caller
 from services.revision import next_revision
@@ -28,6 +28,8 @@ _OF_REPLY: Final = {
     RunStatus.FAILED: MessageStatus.FAILED,
 }
 _MOST_SWEPT: Final = 100
+# In one run.
+MOST_CALLS: Final = 100
 
 RunKey = tuple[str, str]
 
@@ -102,8 +104,8 @@ async def pause_run(session: AsyncSession, caller: Caller, run_id: str, progress
     await _keep_tokens(session, caller, run, progress.tokens)
     await write_reply(session, caller, run.reply_id, progress.text)
     run.status, run.state, run.lease_until, run.revision = RunStatus.AWAITING_APPROVAL, pause.state, None, revision
-    taken = await count_calls(session, caller, run_id)
-    for position, call in enumerate(pause.calls, taken):
+    first = await next_position(session, caller, run_id, count=len(pause.calls))
+    for position, call in enumerate(pause.calls, first):
         call.position, call.revision = position, revision
         session.add(call)
 
@@ -138,10 +140,13 @@ async def _end_open_calls(session: AsyncSession, caller: Caller, run: Run, revis
         await execute(session, ended.values(status=after, revision=revision))
 
 
-async def count_calls(session: AsyncSession, caller: Caller, run_id: str) -> int:
-    """Return how many tools a run has called, which is the next one's position."""
+async def next_position(session: AsyncSession, caller: Caller, run_id: str, *, count: int = 1) -> int:
+    """Return the position of a run's next tool call, or refuse that many more."""
     calls = select(_TOOL_CALLS.c.id).where(caller.owns(_TOOL_CALLS), _TOOL_CALLS.c.run_id == run_id)
-    return len(await fetch_all(session, calls))
+    position = len(await fetch_all(session, calls))
+    if position + count > MOST_CALLS:
+        raise BadUserInputError("The assistant wanted to do too much at once. Ask for less.")
+    return position
 
 
 async def renew_leases(

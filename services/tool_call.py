@@ -10,7 +10,7 @@ from core.database import keep_changes
 from models import Run, ToolCall, ToolCallStatus
 from services.caller import Caller
 from services.revision import next_revision
-from services.run_progress import count_calls, require_executed
+from services.run_progress import next_position, require_executed
 from services.sql import fetch_all, table_of
 
 _TOOL_CALLS: Final = table_of(ToolCall)
@@ -37,7 +37,7 @@ async def open_call(session: AsyncSession, caller: Caller, call: Call) -> ToolCa
             user_id=caller.user_id,
             run_id=call.run_id,
             call_id=call.call_id,
-            position=await count_calls(session, caller, call.run_id),
+            position=await next_position(session, caller, call.run_id),
             name=call.name,
             arguments=call.arguments,
             status=ToolCallStatus.RUNNING,

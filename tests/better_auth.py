@@ -90,7 +90,7 @@ class BetterAuthServer:
     url: str = ""
     keys: list[Any] = field(default_factory=list)
     answer: Response | None = None
-    delay_s: float = 0.0
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
     requests: int = 0
 
     def publish(self, *keys: SigningKey) -> None:
@@ -114,12 +114,13 @@ class BetterAuthServer:
 
     def reset(self) -> None:
         """Be as at the start, for the next test."""
-        self.keys, self.answer, self.delay_s, self.requests = [], None, 0.0, 0
+        self.keys, self.answer, self.requests = [], None, 0
+        self.may_answer.set()
 
     async def respond(self, request: Request) -> Response:
         assert request.url.path == "/api/auth/jwks"
         self.requests += 1
-        await asyncio.sleep(self.delay_s)
+        await self.may_answer.wait()
         return self.answer or Response(orjson.dumps({"keys": self.keys}), media_type="application/json")
 
 
@@ -127,6 +128,7 @@ class BetterAuthServer:
 async def better_auth_server() -> AsyncIterator[BetterAuthServer]:
     """Run such a server; it is down when the context is left."""
     server = BetterAuthServer()
+    server.reset()
     app = FastAPI()
     app.add_route("/{path:path}", server.respond)
     async with serve(app) as running:

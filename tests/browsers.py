@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+
+from tests.waiting import START_PATIENCE_S
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _CHROMIUM = next(filter(None, map(shutil.which, _NAMES)), None)
@@ -31,7 +33,9 @@ needs_browser = pytest.mark.skipif(
 async def run_browser() -> AsyncIterator[Browser]:
     """Start a browser; each of its contexts is as good as a new one."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=_CHROMIUM, args=_ARGUMENTS)
+        patience_ms = START_PATIENCE_S * 1_000
+        expect.set_options(timeout=patience_ms)
+        browser = await playwright.chromium.launch(executable_path=_CHROMIUM, args=_ARGUMENTS, timeout=patience_ms)
         yield browser
         await browser.close()
 
@@ -45,6 +49,7 @@ class WatchedPage:
     requested: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.page.context.set_default_timeout(START_PATIENCE_S * 1_000)
         self.page.context.on("request", lambda request: self.requested.append(request.url))
         self.page.on("websocket", lambda socket: self.requested.append(socket.url))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))

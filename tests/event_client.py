@@ -4,13 +4,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any
 
 import httpx
 
 from tests.servers import RunningServer
-
-PATIENCE_S: Final = 10
+from tests.waiting import PATIENCE_S
 
 
 class EventClient:

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from core.settings import Settings
 from server.connection import Connection
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from graph.context import Runtime
@@ -49,7 +50,9 @@ async def serve(app: FastAPI, *, ws_max_size: int = 4 * 1024 * 1024) -> AsyncIte
             app,
             log_config=None,
             lifespan="on",
-            timeout_graceful_shutdown=5,
+            timeout_graceful_shutdown=PATIENCE_S,
+            # Longer than clients keep a connection: else it may be closed just as the next request is sent.
+            timeout_keep_alive=4 * PATIENCE_S,
             http=Connection,
             ws="websockets-sansio",
             ws_per_message_deflate=False,

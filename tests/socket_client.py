@@ -12,9 +12,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
 
 from tests.servers import RunningServer
+from tests.waiting import PATIENCE_S
 
 PROTOCOL: Final = "graphql-transport-ws"
-PATIENCE_S: Final = 10
 
 
 class SocketClient:
@@ -105,6 +105,7 @@ async def open_socket(
         additional_headers=headers,
         origin=None if origin is None else Origin(origin),
         proxy=None,
+        open_timeout=PATIENCE_S,
         close_timeout=PATIENCE_S,
         max_size=None,
         **options,

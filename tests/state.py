@@ -7,11 +7,11 @@ from sqlalchemy import Table, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
-from models import Conversation, Deletion, IdempotencyKey, Message, Run, Session, Task, ToolCall, User
+from models import Conversation, Deletion, IdempotencyKey, Message, Run, Session, Task, TaskChange, ToolCall, User
 from services.sql import Rows, fetch_all, table_of
 
 _STAMPED: Final = [table_of(model) for model in (Task, Conversation, Message, Run, ToolCall)]
-_OTHERS: Final = (table_of(Session), table_of(IdempotencyKey))
+_OTHERS: Final = [table_of(model) for model in (Session, IdempotencyKey, TaskChange)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ def _item(text: str, quotes: Quotes, calendar: Calendar) -> NewItem:
     bare, due = _take_due(bare, calendar)
     if priority is None:
         bare, priority = take_priority(trim(bare))
-    title = trim(_DANGLING.sub("", _LEAD.sub("", trim(bare), count=1))).rstrip(".!")
+    title = trim(_DANGLING.sub("", _LEAD.sub("", trim(bare), count=1))).rstrip(" .!?")
     return NewItem(trim(quotes.reveal(title)), due, priority, tags)
 
 

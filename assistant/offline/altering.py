@@ -69,7 +69,7 @@ def alter(desk: Desk, intent: Change, place: int, *, waits: bool) -> Script:
 def _call(task: Task, action: Action, calendar: Calendar) -> Call:
     name = _TOOLS.get(type(action))
     if name:
-        return Call(name, {"task_id": task["id"]})
+        return Call(name, {"task_id": task["id"]}, deletes=task if isinstance(action, Delete) else None)
     return Call("update_task", {"task_id": task["id"], **_changes(task, action, calendar)})
 
 

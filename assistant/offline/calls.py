@@ -25,10 +25,11 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A tool and what it is given."""
+    """A tool and what it is given; `deletes` is the task that is asked about before it goes."""
 
     name: str
     arguments: dict[str, Any]
+    deletes: Task | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ _IM: Final = r"(?:i|i've|i have|i'm|i am|we|we've|we have)(?: just| already| fin
 _DONE: Final = r"(?:done|complete|completed|finished|checked|closed)"
 _DUE_DATE: Final = r"(?:due date|deadline|date|due time)s?"
 _MAKE: Final = r"(?:make|set|mark|change|give|turn|flag|label|update)"
+_VERBS: Final = "delete|remove|clear|erase|show|list|find|complete|mark|move|add"
+_OWN: Final = r"(?P<ref>its|their|.+?(?='s))(?:'s)?"
 _SPAN: Final = rf"(?:by |for |back |forward |earlier |out |another |ahead )*(?P<span>{DURATION})(?P<back> .*)?"
 
 
@@ -152,7 +154,8 @@ _TABLE: Final[tuple[tuple[str, Callable[[re.Match[str], Quotes, Calendar], Actio
         rf"(?:remove|clear|delete|drop|unset|cancel) (?:the |its )?{_DUE_DATE} (?:of|from|for|on) (?P<ref>.+)",
         _always(Move(None)),
     ),
-    (rf"(?:remove|clear|delete|drop|unset) (?P<ref>.+?)'s? {_DUE_DATE}", _always(Move(None))),
+    (rf"(?:remove|clear|delete|drop|unset) {_OWN} {_DUE_DATE}", _always(Move(None))),
+    (rf"(?:set|change|move|update|put) {_OWN} {_DUE_DATE} (?:to|on|for) (?P<when>.+)", _moved),
     (rf"(?P<ref>.+?) has no {_DUE_DATE}(?: any ?more)?", _always(Move(None))),
     (rf"{_MAKE} (?P<ref>.+?) (?:without (?:a )?{_DUE_DATE}|undated|have no {_DUE_DATE})", _always(Move(None))),
     (
@@ -161,6 +164,7 @@ _TABLE: Final[tuple[tuple[str, Callable[[re.Match[str], Quotes, Calendar], Actio
     ),
     (rf"give (?P<ref>.+?) (?:a |the )?{_DUE_DATE} (?:of|on) (?P<when>.+)", _moved),
     # Priorities
+    (rf"(?:set|change|update|raise|lower) {_OWN} priority to (?P<level>{LEVEL})(?: priority)?", _prioritised),
     (
         (
             rf"(?:set|change|update|raise|lower|increase|reduce|put) (?:the )?priority (?:of|for|on) (?P<ref>.+?) to "
@@ -183,6 +187,7 @@ _TABLE: Final[tuple[tuple[str, Callable[[re.Match[str], Quotes, Calendar], Actio
         _prioritised,
     ),
     # Titles
+    (rf"(?:set|change|update|edit) {_OWN} (?:title|name) (?:to|into) (?P<title>.+)", _renamed),
     (
         (
             r"(?:rename|retitle) (?P<ref>(?:(?! to ).)+? to (?:(?! to ).)+?) (?:to|into|"
@@ -222,7 +227,7 @@ _TABLE: Final[tuple[tuple[str, Callable[[re.Match[str], Quotes, Calendar], Actio
         _always(Complete()),
     ),
     (r"mark (?:as )?" + _DONE + ":? (?P<ref>.+)", _always(Complete())),
-    (r"(?:check|tick|cross|mark) off (?P<ref>.+)|", _always(Complete())),
+    (r"(?:check|tick|cross|mark) off (?P<ref>.+)", _always(Complete())),
     (r"(?:check|tick|cross|mark) (?P<ref>.+?) off(?: (?:my|the) list)?", _always(Complete())),
     (r"(?:complete|finish|close|resolve|finished|completed|done with|done:) ?(?P<ref>.+)", _always(Complete())),
     (
@@ -234,7 +239,7 @@ _TABLE: Final[tuple[tuple[str, Callable[[re.Match[str], Quotes, Calendar], Actio
     (_IM + rf" (?P<past>{'|'.join(_PAST)}) (?P<ref>.+)", _always(Complete())),
     (
         (
-            r"(?P<ref>(?!what|which|is|are|how|do|did)\S.*?)(?:'s| is| are| has been| have been) (?:now |"
+            rf"(?P<ref>(?!what|which|is|are|how|do|did|{_VERBS})\S.*?)(?:'s| is| are| has been| have been) (?:now |"
             r"already )?(?:done|finished|completed?)(?: now| already)?"
         ),
         _always(Complete()),
@@ -243,9 +248,9 @@ _TABLE: Final[tuple[tuple[str, Callable[[re.Match[str], Quotes, Calendar], Actio
     (rf"(?:move|push|postpone|delay|snooze|defer|shift|bring|pull|reschedule|put) (?P<ref>.+?) {_SPAN}", _shifted),
     (
         (
-            r"(?:move|push|postpone|delay|snooze|defer|shift|bring forward|bring|pull|reschedule|re-?schedule|"
+            r"(?:move|push|postpone|delay|snooze|defer|shift|bring forward|bring|pull|reschedule|"
             r"put off|push back) (?P<ref>.+?)"
-            r" (?:back |forward |off |out )?(?:to|until|till|for|by|on) (?P<when>.+)"
+            r"(?: from .+?)? (?:back |forward |off |out )?(?:to|until|till|for|by|on) (?P<when>.+)"
         ),
         _moved,
     ),

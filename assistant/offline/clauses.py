@@ -15,6 +15,7 @@ _FILLER: Final = re.compile(
     r"finally|next|first|oh|yes|"
     r"good (?:morning|afternoon|evening)|"
     r"(?:can|could|would|will) you(?: please)?|i(?:'d| would) (?:like|want) (?:you )?to|i want you to|"
+    r"i (?:want|need) to(?= (?:add|create|delete|remove|mark|see|list|show|rename|reopen|postpone|reschedule)\b)|"
     r"go ahead and|let's|"
     r"help me|you (?:can|may|should)|after that)\b[\s,:!.]*)",
     re.IGNORECASE,
@@ -51,6 +52,8 @@ _ADDING: Final = re.compile(
     re.IGNORECASE,
 )
 _RENAMING: Final = re.compile(r"(?:rename|retitle|(?:change|set) the (?:title|name))\b", re.IGNORECASE)
+_NEGATED: Final = re.compile(r"(?:i )?(?:don't|do not|never|dont)\b(?! forget| let me forget)", re.IGNORECASE)
+_ENDING: Final = re.compile(r"[.!?;\n]|\bbut\b", re.IGNORECASE)
 _MOST_FILLERS: Final = 6
 
 
@@ -75,6 +78,9 @@ def polish(clause: str) -> str:
 
 
 def _begins(text: str, separator: re.Match[str], current: str) -> bool:
+    if _NEGATED.match(current) and not _ENDING.search(separator[0]):
+        # "Don't complete this and delete that" forbids both.
+        return False
     rest = _without_fillers(text[separator.end() : separator.end() + _REACH])
     if _STRONG.match(rest):
         return True

@@ -36,23 +36,19 @@ _WORD: Final = re.compile(r"\s*\S+|\s+$")
 
 def response_of(step: Step, key: str, first_number: int, created_at: float, input_characters: int) -> Response:
     """Return the step as a response; `key` and `first_number` tell its calls from all others."""
-    output: list[TResponseOutputItem]
-    if step.calls:
-        output = [
-            ResponseFunctionToolCall(
-                id=FAKE_RESPONSES_ID,
-                call_id=f"call_{key}_{number}",
-                name=call.name,
-                arguments=orjson.dumps(call.arguments).decode(),
-                type="function_call",
-                status="completed",
-            )
-            for number, call in enumerate(step.calls, first_number)
-        ]
-        written = sum(len(call.name) + len(orjson.dumps(call.arguments)) for call in step.calls)
-    else:
-        output = [_message(step.text)]
-        written = len(step.text)
+    output: list[TResponseOutputItem] = [_message(step.text)] if step.text or not step.calls else []
+    output += [
+        ResponseFunctionToolCall(
+            id=FAKE_RESPONSES_ID,
+            call_id=f"call_{key}_{number}",
+            name=call.name,
+            arguments=orjson.dumps(call.arguments).decode(),
+            type="function_call",
+            status="completed",
+        )
+        for number, call in enumerate(step.calls, first_number)
+    ]
+    written = len(step.text) + sum(len(call.name) + len(orjson.dumps(call.arguments)) for call in step.calls)
     return Response(
         id=f"resp_{key}_{first_number}",
         created_at=created_at,

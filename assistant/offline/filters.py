@@ -46,6 +46,7 @@ _NO_DUE: Final = re.compile(
     re.IGNORECASE,
 )
 _OVERDUE: Final = re.compile(r"\b(?:overdue|late|past due|behind(?: schedule)?)\b", re.IGNORECASE)
+_UP_TO_TODAY: Final = re.compile(r"\boverdue (?:or|and) (?:is |are )?(?:due )?today\b", re.IGNORECASE)
 _ORDER: Final = re.compile(
     r"\b(?:sort|order|sorted|ordered|group|grouped)(?: them)? by (?:their )?(due|date|priority|title|name|creat)\w*"
     r"(?: date)?\b|\bby (priority|due date|title|name)\b",
@@ -101,6 +102,9 @@ def _take_plain(text: str) -> tuple[str, Wanted]:
 
 
 def _take_period(text: str, wanted: Wanted, calendar: Calendar) -> tuple[str, Wanted]:
+    if match := _UP_TO_TODAY.search(text):
+        tomorrow = calendar.start_of(calendar.today + timedelta(days=1))
+        return _without(text, match), replace(wanted, completed=False, due_before=tomorrow, period="by today")
     if _OVERDUE.search(text):
         late = replace(wanted, completed=False, due_before=calendar.now, period="overdue")
         return _OVERDUE.sub(" ", text), late

@@ -11,6 +11,8 @@ class Topic(StrEnum):
     HELLO = "hello"
     THANKS = "thanks"
     HELP = "help"
+    NOTHING = "nothing"
+    UNDO = "undo"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from assistant.offline.calls import Call, Fate, Outcome
 from assistant.offline.intents import Add, Change, Chat, Find, Intent, NewItem, PlanDay, Review, Show, Unclear
 from assistant.offline.script import WAIT, Desk, Script
 from assistant.offline.showing import find, plan_day, review, show
-from assistant.offline.wording import Listing, Part, chat, compose, details, quoted, unclear
+from assistant.offline.wording import Listing, Part, chat, compose, details, names, quoted, unclear
 
 _MOST_CALLS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the model does next: calls, or where there are none, the text that ends the answer."""
+    """What the model does next: calls, which a question may go before, or else the text that ends the answer."""
 
     calls: tuple[Call, ...] = ()
     text: str = ""
@@ -72,8 +72,13 @@ def next_step(
     while any(script.parts is None for script in running):
         pending = _advance(running, record)
         if pending:
-            return Step(calls=pending)
+            return Step(calls=pending, text=_question(pending))
     return Step(text=compose([part for script in running for part in script.parts or ()], desk.calendar.now))
+
+
+def _question(calls: Sequence[Call]) -> str:
+    doomed = [call.deletes for call in calls if call.deletes is not None]
+    return f"Shall I delete {names(doomed)}? That needs your approval." if doomed else ""
 
 
 def _advance(running: Sequence[_Running], record: _Record) -> tuple[Call, ...]:

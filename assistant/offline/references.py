@@ -34,12 +34,12 @@ _FIRST_FEW: Final = re.compile(
     r"(?:the )?(?P<end>first|last) (?P<count>two|three|four|five|\d)(?: (?:ones|tasks|items|entries))?", re.IGNORECASE
 )
 _THAT: Final = re.compile(
-    r"(?:it|that|this)(?: (?:one|task|item|to-?do))?|the (?:task|one|item)|the same(?: one)?|the (?:new|"
+    r"its|(?:it|that|this)(?: (?:one|task|item|to-?do))?|the (?:task|one|item)|the same(?: one)?|the (?:new|"
     r"last) (?:one|task)",
     re.IGNORECASE,
 )
 _THOSE: Final = re.compile(
-    r"(?:all (?:of )?|both (?:of )?)?(?:them|those|these)(?: (?:ones|tasks|items))?|both(?: tasks| of them)?",
+    r"their|(?:all (?:of )?|both (?:of )?)?(?:them|those|these)(?: (?:ones|tasks|items))?|both(?: tasks| of them)?",
     re.IGNORECASE,
 )
 _EVERY: Final = re.compile(

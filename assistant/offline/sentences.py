@@ -32,6 +32,13 @@ _HELP: Final = re.compile(
     r"what can i (?:say|ask|do here)|commands|usage|\?+)[\s?!.]*",
     re.IGNORECASE,
 )
+_NOTHING: Final = re.compile(
+    r"(?:never ?mind|stop|no|nope|nothing|forget it|cancel(?: that| it)?|that's (?:it|all)(?: for (?:now|"
+    r"today))?)[\s.!]*|"
+    r"(?:i )?(?:don't|dont|do not|never) (?!forget|let me forget).+",
+    re.IGNORECASE | re.DOTALL,
+)
+_UNDO: Final = re.compile(r"(?:undo|revert|take back)(?: (?:it|that|this|the last .{1,40}))?[\s.!]*", re.IGNORECASE)
 _PLAN: Final = re.compile(
     r"(?:help me )?(?:to )?(?:plan|organi[sz]e|structure) (?:my |the |our )?(?:day|today)\b.*|(?:what(?:'s|"
     r" is) )?(?:my|the) plan "
@@ -152,6 +159,8 @@ _COURTESIES: Final = (
     (_HELLO, Chat(Topic.HELLO)),
     (_THANKS, Chat(Topic.THANKS)),
     (_HELP, Chat(Topic.HELP)),
+    (_NOTHING, Chat(Topic.NOTHING)),
+    (_UNDO, Chat(Topic.UNDO)),
     (_PLAN, PlanDay()),
     (_REVIEW, Review()),
 )

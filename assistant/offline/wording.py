@@ -23,6 +23,8 @@ _EXAMPLES: Final = (
 )
 _ABILITIES: Final = "I can add, list, find, complete, reopen, rename, reschedule, prioritise, tag and delete tasks."
 _HELLO: Final = "Hello! What can I do for your tasks?"
+_NOTHING: Final = "All right, I did nothing."
+_UNDO: Final = "I cannot take that back by myself. Ask for its contrary, for example: \u201creopen it\u201d."
 _THANKS: Final = "Glad to help!"
 
 
@@ -139,7 +141,8 @@ def kind(wanted: Wanted, count: int) -> str:
 
 def chat(topic: Topic) -> str:
     """Return the answer to a courtesy or a call for help."""
-    return {Topic.HELLO: _HELLO, Topic.THANKS: _THANKS, Topic.HELP: abilities()}[topic]
+    answers = {Topic.HELLO: _HELLO, Topic.THANKS: _THANKS, Topic.NOTHING: _NOTHING, Topic.UNDO: _UNDO}
+    return answers.get(topic) or abilities()
 
 
 def abilities() -> str:

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 SHORTEST_WAIT_S = 0.2
 LONGEST_WAIT_S = 10.0
+ANSWER_WITHIN_S = 10.0
 RENEW_BEFORE = timedelta(minutes=1)
 FORBIDDEN = 4403
 CUTS = (TransportError, WebSocketException, OSError, TimeoutError)
@@ -45,11 +46,12 @@ class Account:
         self._tokens: dict[str, Any] | None = None
         self._renew_at = datetime.now(UTC)
 
-    def connect(self, token: str | None = None) -> Client:
-        """Return a client whose socket carries the token."""
+    def connect(self, token: str | None = None, *, patience_s: float | None = ANSWER_WITHIN_S) -> Client:
+        """Return a client whose socket carries the token, and which waits so long for an answer."""
         payload = None if token is None else {"Authorization": f"Bearer {token}"}
         subprotocols = [WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL]
-        return Client(transport=WebsocketsTransport(self._url, init_payload=payload, subprotocols=subprotocols))
+        transport = WebsocketsTransport(self._url, init_payload=payload, subprotocols=subprotocols)
+        return Client(transport=transport, execute_timeout=patience_s)
 
     async def access_token(self) -> str:
         """Return an access token that lasts a while."""
@@ -99,12 +101,22 @@ async def all_change_sets(account: Account, cursor: str | None) -> AsyncIterator
         except CUTS as error:
             if has_code(error, "CURSOR_EXPIRED"):
                 cursor = None
-            if has_code(error, "UNAUTHENTICATED") or close_code(error) == FORBIDDEN:
-                account.distrust_token()
-            print(f"reconnecting: {error}", file=sys.stderr, flush=True)
-        wait_s = min(LONGEST_WAIT_S, SHORTEST_WAIT_S * 2**failures)
+            note_cut(account, error)
+        await pause(failures)
         failures += 1
-        await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - no secret comes of it
+
+
+def note_cut(account: Account, error: BaseException) -> None:
+    """Tell of a failure, and prepare for another attempt."""
+    if has_code(error, "UNAUTHENTICATED") or close_code(error) == FORBIDDEN:
+        account.distrust_token()
+    print(f"reconnecting: {error}", file=sys.stderr, flush=True)
+
+
+async def pause(failures: int) -> None:
+    """Wait before another attempt, longer each time."""
+    wait_s = min(LONGEST_WAIT_S, SHORTEST_WAIT_S * 2**failures)
+    await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - no secret comes of it
 
 
 def has_code(error: BaseException, code: str) -> bool:

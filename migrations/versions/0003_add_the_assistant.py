@@ -1,5 +1,7 @@
 """Add the assistant: runs, tool calls, the history of tasks, token usage and personal access tokens."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -20,8 +22,11 @@ def upgrade() -> None:
     _create_access_tokens()
 
 
-def _owned_columns(*, with_revision: bool = True) -> list[sa.Column]:
-    columns = [sa.Column("user_id", sa.String(255), nullable=False), sa.Column("id", ID, nullable=False)]
+def _owned_columns(*, with_revision: bool = True) -> list[sa.Column[Any]]:
+    columns: list[sa.Column[Any]] = [
+        sa.Column("user_id", sa.String(255), nullable=False),
+        sa.Column("id", ID, nullable=False),
+    ]
     if with_revision:
         columns.append(sa.Column("revision", sa.Integer(), nullable=False))
     return [*columns, sa.Column("created_at", MOMENT, nullable=False)]

@@ -14,7 +14,7 @@ from graph.context import Context
 from server.event_stream import until_gone
 from server.presence import Presence
 from server.rest.caller import SignedIn
-from server.rest.chat_stream import ChatStream, Place, StreamedChat, read_place
+from server.rest.chat_stream import LAST_EVENT_ID, ChatStream, Place, StreamedChat, read_place
 from server.rest.described import problems
 from server.rest.fields import Body, IdempotencyKey, text
 from server.rest.route import RestRoute
@@ -27,11 +27,21 @@ LastEventId = Annotated[
     str | None,
     Header(alias="Last-Event-ID", description="The id of the last event that came; what comes after it follows."),
 ]
+_EVENT: Final = {
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "enum": ["run", "text", "tool_call", "approval_needed", "done", "problem"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "id": {"type": "string"},
+        "retry": {"type": "integer"},
+    },
+    "required": ["event", "data"],
+}
 _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "description": "`run` first; then, as they come, `text` (a piece of the reply), `tool_call` (one that has begun "
+        "description": "`run` first; then, as they come, `text` (a piece of the reply), `tool_call` (one that began "
         "or ended) and `approval_needed` (one to be decided on); at last `done` with the whole answer, or `problem`.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"itemSchema": _EVENT}},
     },
     204: {"description": "Everything has come, `done` included."},
 }
@@ -45,7 +55,9 @@ class Said(Body):
         default=None, description="Where it is said; without one a new conversation begins."
     )
     time_zone: str = Field(
-        default="UTC", description="The name of the person's time zone, such as Europe/Berlin; dates are read in it."
+        default="UTC",
+        description="The name of the person's time zone, such as Europe/Berlin; dates are read in it.",
+        json_schema_extra={"format": "time-zone"},
     )
 
     def to_question(self, key: str | None) -> Question:
@@ -76,7 +88,7 @@ async def stream_chat(
 ) -> Response:
     """Ask the assistant and follow its answer as server-sent events; with a Last-Event-ID, go on with that answer."""
     if last is not None:
-        return await _stream(context, request, read_place(last))
+        return await _stream(context, request, read_place(last), LAST_EVENT_ID)
     answering = await context.runtime.assistant.ask(context.require_caller(), body.to_question(key))
     return await _stream(context, request, Place(answering.run.id))
 
@@ -88,8 +100,10 @@ async def follow_run(context: SignedIn, run_id: str, request: Request, last: Las
     return await _stream(context, request, place)
 
 
-async def _stream(context: Context, request: Request, place: Place) -> Response:
-    answer = await read_answer(context, place.run_id)
+async def _stream(
+    context: Context, request: Request, place: Place, path: tuple[str, ...] = ("input", "id")
+) -> Response:
+    answer = await read_answer(context, place.run_id, path)
     if place.is_done:
         # What tells a browser's EventSource not to come again.
         return Response(status_code=204)

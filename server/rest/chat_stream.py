@@ -31,7 +31,7 @@ from services.run_list import tool_calls_by_run
 
 _DONE: Final = "done"
 _PLACE: Final = re.compile(r"([0-9a-fA-F-]{36}):(?:(done)|([0-9]{1,6}):([0-9]{1,10}):([0-9]{1,9}))")
-_LAST_EVENT_ID: Final = ("header", "Last-Event-ID")
+LAST_EVENT_ID: Final = ("header", "Last-Event-ID")
 # Of what this process writes it is told; what another writes has to be looked for.
 _LOOK_EVERY_S: Final = 0.25
 _COME_AGAIN_MS: Final = 1_000
@@ -61,7 +61,7 @@ def read_place(event_id: str, run_id: str | None = None) -> Place:
     match = _PLACE.fullmatch(event_id)
     if match is None or (run_id is not None and parse_id(match[1]) != parse_id(run_id)):
         message = "Last-Event-ID is not the id of an event of this answer; leave it out to begin at its beginning."
-        raise BadUserInputError(message, path=_LAST_EVENT_ID)
+        raise BadUserInputError(message, path=LAST_EVENT_ID)
     if match[2]:
         return Place(match[1], is_done=True)
     return Place(match[1], int(match[3]), int(match[4]), int(match[5]) - 1)

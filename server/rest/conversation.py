@@ -83,7 +83,7 @@ class ConversationToMake(Body):
     """A conversation to make."""
 
     id: GivenId = None
-    title: Title | None = None
+    title: Title | None = Field(default=None, description="1 to 500 characters, or null.")
 
 
 class ConversationPatch(Body):

@@ -26,15 +26,15 @@ _ETAG: Final = re.compile(r'"(0|[1-9][0-9]{0,17})"')
 _FLAGS: Final = {"true": True, "false": False}
 
 # What the services take as text that says something; the description alone has it, for their own words are better.
-_SOMETHING: Final = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+NO_SPACE: Final = r"[^\s\u0000\u001c-\u001f\u0085]"
+_SOMETHING: Final = rf"^[^\u0000]*{NO_SPACE}[^\u0000]*$"
 ANYTHING: Final = r"^[^\u0000]*$"
 
 
 def text(description: str, *, least: int = 1, most: int, **more: Any) -> Any:
-    """Describe a text whose length and characters the services check."""
-    pattern = _SOMETHING if least else ANYTHING
-    bounds: dict[str, Any] = {"minLength": least, "maxLength": most, "pattern": pattern}
-    return Field(description=description, json_schema_extra=bounds | more)
+    """Describe a text whose characters, and what is left of it without white space around it, the services check."""
+    bounds: dict[str, Any] = {"minLength": least, "pattern": _SOMETHING if least else ANYTHING}
+    return Field(description=description, max_length=most, json_schema_extra=bounds | more)
 
 
 IfMatch = Annotated[

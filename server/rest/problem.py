@@ -63,7 +63,7 @@ def problem(
     title = HTTPStatus(status).phrase
     content = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
     content |= {name: value for name, value in more.items() if value}
-    return JSONResponse(content, status, headers, media_type=MEDIA_TYPE)
+    return JSONResponse(content, status, {"cache-control": "no-store"} | dict(headers or {}), media_type=MEDIA_TYPE)
 
 
 def of_error(error: TasktalkError, request: Request) -> JSONResponse:
@@ -125,6 +125,9 @@ def _places(error: TasktalkError, request: Request) -> list[dict[str, str]]:
 def _of_value(error: Mapping[str, Any]) -> dict[str, str]:
     where, *names = error["loc"]
     detail = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "string_too_long":
+        most, length = error["ctx"]["max_length"], len(error["input"])
+        detail = f"It must be at most {most} characters long; it has {length}."
     if where == "body":
         return {"detail": detail, "pointer": _pointer(map(str, names))}
     return {"detail": detail, ("header" if where == "header" else "parameter"): str(names[0]) if names else ""}

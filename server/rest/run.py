@@ -73,18 +73,18 @@ RUN_COLUMNS: Final = frozenset(Run.model_fields)
 TOOL_CALL_COLUMNS: Final = frozenset(ToolCall.model_fields) | {"revision", "position"}
 
 
-async def read_answer(context: Context, run_id: str) -> Answer:
+async def read_answer(context: Context, run_id: str, path: tuple[str, ...] = ("input", "id")) -> Answer:
     """Return a run as it stands."""
     caller = context.require_caller()
     async with context.database.read() as session:
         (run,) = await rows_by_id(session, caller, models.Run, [run_id], RUN_COLUMNS)
         if run is None:
-            raise not_found(models.Run, ("input", "id"))
+            raise not_found(models.Run, path)
         (calls,) = await tool_calls_by_run(session, caller, [run.id], TOOL_CALL_COLUMNS)
         try:
             reply = await read_reply(session, caller, run.reply_id, 0)
         except NotFoundError:
-            raise not_found(models.Run, ("input", "id")) from None
+            raise not_found(models.Run, path) from None
     return Answer(
         conversation_id=run.conversation_id,
         message_id=run.message_id,

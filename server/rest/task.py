@@ -15,6 +15,7 @@ from server.rest.described import problems, stamped
 from server.rest.fields import (
     Body,
     Deleted,
+    Flag,
     GivenId,
     IdempotencyKey,
     IfMatch,
@@ -112,7 +113,7 @@ class TaskReplacement(Body):
 class TaskQuery(PageQuery):
     """Which tasks, in which order."""
 
-    completed: bool | None = Field(default=None, description="Only those that are done, or only those that are not.")
+    completed: Flag | None = Field(default=None, description="Only those that are done, or only those that are not.")
     priority: list[TaskPriority] = Field(default_factory=list, description="Only those of these priorities.")
     search: Search = None
     order: list[Annotated[str, OrderedBy(TaskOrderField)]] = Field(

@@ -11,7 +11,7 @@ import models
 from core.errors import UnauthenticatedError
 from server.rest.caller import SignedIn
 from server.rest.described import problems
-from server.rest.fields import Body, Deleted, Items, PageQuery, Row, described_by, read_page, text
+from server.rest.fields import NO_SPACE, Body, Deleted, Items, PageQuery, Row, described_by, read_page, text
 from server.rest.route import RestRoute
 from services import user as users
 from services.user import MOST_IMAGE_LENGTH, MOST_NAME_LENGTH
@@ -22,7 +22,7 @@ router: Final = APIRouter(prefix="/api", route_class=RestRoute)
 Name = Annotated[str, text("1 to 200 characters.", most=MOST_NAME_LENGTH)]
 Image = Annotated[
     str | None,
-    text("An http(s) address of a picture.", most=MOST_IMAGE_LENGTH, pattern=r"^https?://[^\s/?#\u0000]+[^\s\u0000]*$"),
+    text("An http(s) address of a picture.", most=MOST_IMAGE_LENGTH, pattern=rf"^https?://(?![/?#]){NO_SPACE}+$"),
 ]
 
 

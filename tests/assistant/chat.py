@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tests.factories import SignedIn
 from tests.graph_client import GraphClient
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until_so
 
 RUN: Final = """
     id status error model inputTokens outputTokens finishedAt
@@ -67,6 +67,15 @@ class Chat:
             while (run := await self.run(run_id))["status"] not in statuses:  # noqa: ASYNC110 - nothing tells when
                 await asyncio.sleep(0.02)
         return run
+
+    async def until_written(self, run_id: str, content: str) -> None:
+        """Return once so much of a run's reply is there."""
+
+        async def is_written() -> bool:
+            run = await self.run(run_id)
+            return bool(run["reply"]["content"] == content)
+
+        await until_so(is_written)
 
     async def tasks(self) -> list[dict[str, Any]]:
         """Return the user's tasks."""

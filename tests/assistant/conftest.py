@@ -25,7 +25,7 @@ async def provider() -> AsyncIterator[Provider]:
 @pytest.fixture
 def provider_settings(provider: Provider) -> dict[str, Any]:
     """Give the settings that make an assistant use the provider."""
-    return {"openai_api_key": "sk-test", "openai_base_url": provider.url, "assistant_stall_s": 2.0}
+    return {"openai_api_key": "sk-test", "openai_base_url": provider.url}
 
 
 @pytest.fixture

@@ -3,20 +3,26 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from assistant.failures import DIED, RESTARTED
+from core.clock import utc_now
 from core.database import Database
 from core.settings import Settings
+from models import Run
+from services.sql import execute, table_of
 from tests.assistant.chat import Chat
 from tests.assistant.provider import Provider, Stall, Text, UseTool
 from tests.factories import SignedIn, make_task
 from tests.graph_client import GraphClient
 from tests.live.processes import serving, start
-from tests.waiting import until
+from tests.waiting import SHORT_LIVED, until
 
 ADD_MILK = UseTool("add_task", {"title": "Buy milk"}, "call_1")
 
@@ -27,40 +33,43 @@ def variables(provider: Provider) -> dict[str, Any]:
     return {
         "OPENAI_API_KEY": "sk-test",
         "OPENAI_BASE_URL": provider.url,
-        "ASSISTANT_STALL_S": "60",
-        "RUN_LEASE_S": "3",
     }
 
 
 @asynccontextmanager
 async def chatting(url: str, user: SignedIn) -> AsyncIterator[Chat]:
-    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=60, limits=SHORT_LIVED) as http:
         yield Chat(GraphClient(http), user)
 
 
-async def reply_of(chat: Chat, run_id: str, content: str) -> None:
-    async with asyncio.timeout(30):
-        while (await chat.run(run_id))["reply"]["content"] != content:  # noqa: ASYNC110 - nothing tells when
-            await asyncio.sleep(0.02)
+async def end_lease(session: AsyncSession, run_id: str) -> None:
+    runs = table_of(Run)
+    await execute(session, update(runs).where(runs.c.id == run_id).values(lease_until=utc_now()))
 
 
 async def test_killed_in_mid_run(
-    settings: Settings, user: SignedIn, provider: Provider, variables: dict[str, Any]
+    settings: Settings, database: Database, chat: Chat, provider: Provider, variables: dict[str, Any]
 ) -> None:
-    async with serving(settings, **variables) as neighbour, chatting(neighbour.url, user) as elsewhere:
+    user, calm = chat.user, chat
+    async with (
+        serving(settings, **variables, RUN_LEASE_S="3") as neighbour,
+        chatting(neighbour.url, user) as elsewhere,
+    ):
         doomed = await start(settings, **variables)
         provider.script([ADD_MILK], [Text(["Half a"]), Stall()])
-        async with chatting(doomed.url, user) as chat:
-            begun = await chat.send("add milk", wait=False)
+        async with chatting(doomed.url, user) as there:
+            begun = await there.send("add milk", wait=False)
         run_id = begun["run"]["id"]
-        await reply_of(elsewhere, run_id, "Half a")
+        await elsewhere.until_written(run_id, "Half a")
         await doomed.kill()
+        # Nobody renews it any more: its time has come, however long it was.
+        await database.write(partial(end_lease, run_id=run_id))
         run = await elsewhere.until(run_id, "FAILED")
         assert (run["error"], run["reply"]["content"], run["reply"]["status"]) == (DIED, "Half a", "FAILED")
         assert [call["status"] for call in run["toolCalls"]] == ["COMPLETED"]
         assert await elsewhere.titles() == ["Buy milk"]
         provider.script([Text(["It is on your list already."])])
-        again = await elsewhere.ask_again(begun["message"]["id"])
+        again = await calm.ask_again(begun["message"]["id"])
         assert again["reply"]["content"] == "It is on your list already."
         said = await elsewhere.messages(begun["conversation"]["id"])
         assert [message["status"] for message in said] == ["COMPLETE", "FAILED", "COMPLETE"]
@@ -78,7 +87,7 @@ async def test_cancelled_from_another_process(
         provider.script([Text(["So far."]), Stall(), Text(["Not this."]), ADD_MILK])
         begun = await chat.send("add milk", wait=False)
         run_id = begun["run"]["id"]
-        await reply_of(elsewhere, run_id, "So far.")
+        await elsewhere.until_written(run_id, "So far.")
         cancelled = await elsewhere.cancel(run_id)
         assert (cancelled["errors"], cancelled["run"]["status"]) == ([], "CANCELLED")
         # Its process lets go of the provider, for nothing else would end that request.
@@ -136,6 +145,6 @@ async def test_a_server_that_stops_says_so(
         async with serving(settings, **variables) as leaving, chatting(leaving.url, user) as chat:
             provider.script([Text(["Half a"]), Stall()])
             begun = await chat.send("hello", wait=False)
-            await reply_of(chat, begun["run"]["id"], "Half a")
+            await chat.until_written(begun["run"]["id"], "Half a")
         run = await elsewhere.run(begun["run"]["id"])
         assert (run["status"], run["error"], run["reply"]["content"]) == ("FAILED", RESTARTED, "Half a")

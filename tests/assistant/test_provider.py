@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import httpx
 import pytest
 
 from core.database import Database
@@ -11,7 +12,9 @@ from services.run_progress import expired_runs
 from tests.assistant.chat import Chat
 from tests.assistant.provider import Cut, Provider, Refuse, Stall, Step, Text, UseTool
 from tests.factories import make_task
-from tests.waiting import until
+from tests.graph_client import GraphClient
+from tests.servers import serve_with
+from tests.waiting import PATIENCE_S, until
 
 ADD_MILK = UseTool("add_task", {"title": "Buy milk"}, "call_1")
 
@@ -61,7 +64,6 @@ FAILURES: dict[str, tuple[list[list[Step]], str]] = {
     "cut": ([[Text(["Half a"]), Cut()]], "The assistant's provider failed. Ask again."),
     "key": ([[Refuse(401)]], "The assistant is not set up properly. Tell whoever runs this server."),
     "busy": ([[Refuse(429)]] * 3, "The assistant's provider has too much to do just now. Ask again in a while."),
-    "stall": ([[Text(["Half a"]), Stall()]], "The assistant took too long to answer. Ask again."),
 }
 
 
@@ -69,7 +71,23 @@ FAILURES: dict[str, tuple[list[list[Step]], str]] = {
 async def test_a_failure_is_told_plainly_and_can_be_answered_anew(chat: Chat, provider: Provider, failure: str) -> None:
     answers, sentence = FAILURES[failure]
     provider.script(*answers)
-    failed = await chat.send("hello")
+    await assert_told(await chat.send("hello"), chat, provider, sentence)
+
+
+async def test_a_provider_that_falls_silent_is_not_waited_for(
+    settings: Settings, chat: Chat, provider: Provider, provider_settings: dict[str, Any]
+) -> None:
+    provider.script([Text(["Half a"]), Stall()])
+    async with (
+        serve_with(settings, **provider_settings, assistant_stall_s=1.0) as impatient,
+        httpx.AsyncClient(base_url=impatient.url, timeout=PATIENCE_S) as http,
+    ):
+        failed = await Chat(GraphClient(http), chat.user).send("hello")
+    await assert_told(failed, chat, provider, "The assistant took too long to answer. Ask again.")
+
+
+async def assert_told(failed: dict[str, Any], chat: Chat, provider: Provider, sentence: str) -> None:
+    """Check that a failure is told, and that an answer may be had all the same."""
     assert (failed["run"]["status"], failed["run"]["error"]) == ("FAILED", sentence)
     assert (failed["reply"]["status"], failed["message"]["content"]) == ("FAILED", "hello")
     assert failed["run"]["finishedAt"] is not None
@@ -136,6 +154,13 @@ async def test_a_model_without_end(chat: Chat, provider: Provider) -> None:
     assert answer["run"]["error"] == "The assistant did not come to an end. Ask for less at once."
 
 
+async def test_a_model_that_does_too_much(chat: Chat, provider: Provider) -> None:
+    provider.script([UseTool("list_tasks", {"limit": 1}, f"call_{number}") for number in range(102)])
+    answer = await chat.send("do everything")
+    assert answer["run"]["error"] == "The assistant wanted to do too much at once. Ask for less."
+    assert len(answer["run"]["toolCalls"]) == 100
+
+
 async def test_a_reply_without_words(chat: Chat, provider: Provider) -> None:
     provider.script([ADD_MILK], [Text([])])
     assert (await chat.send("add milk"))["reply"]["content"] == "Done."
@@ -180,9 +205,7 @@ async def test_cancelling_keeps_the_text_so_far(chat: Chat, provider: Provider) 
     provider.script([Text(["So far."]), Stall(), Text(["Not this."])])
     answer = await chat.send("hello", wait=False)
     run_id = answer["run"]["id"]
-    async with asyncio.timeout(10):
-        while (await chat.run(run_id))["reply"]["content"] != "So far.":  # noqa: ASYNC110 - nothing tells when
-            await asyncio.sleep(0.02)
+    await chat.until_written(run_id, "So far.")
     cancelled = await chat.cancel(run_id)
     assert (cancelled["errors"], cancelled["run"]["status"]) == ([], "CANCELLED")
     assert cancelled["run"]["reply"]["status"] == "CANCELLED"

@@ -72,11 +72,11 @@ def test_only_deleting_asks_for_approval() -> None:
         ('{"title": null}', "title cannot be null; leave it out."),
         (
             r'{"title": "\u0000"}',
-            "title is wrong: it contains a NUL character or a lone surrogate; remove it.",
+            "title contains a NUL character or a lone surrogate; remove it and send the text as valid Unicode.",
         ),
         (
             {"title": "\ud800"},
-            "title is wrong: it contains a NUL character or a lone surrogate; remove it.",
+            "title contains a NUL character or a lone surrogate; remove it and send the text as valid Unicode.",
         ),
         ({"title": "a", "priority": "URGENT"}, "priority is wrong: Input should be 'LOW', 'MEDIUM' or 'HIGH'."),
         (

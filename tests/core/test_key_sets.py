@@ -22,6 +22,7 @@ from tests.better_auth import (
     hmac_sign,
     rs256_key,
 )
+from tests.waiting import PATIENCE_S, until
 
 
 @dataclass(slots=True)
@@ -168,11 +169,12 @@ async def test_unknown_ids_cause_one_request_a_minute(remote: Remote) -> None:
 async def test_many_who_ask_at_once_cause_one_request(remote: Remote) -> None:
     key = ed25519_key()
     remote.server.publish(key)
-    remote.server.delay_s = 0.05
+    remote.server.may_answer.clear()
     first = asyncio.create_task(remote.knows(key))
     others = [asyncio.create_task(remote.knows(key)) for _ in range(50)]
-    await asyncio.sleep(0.02)
+    await until(lambda: remote.server.requests)
     first.cancel()
+    remote.server.may_answer.set()
     assert all(await asyncio.gather(*others))
     assert remote.server.requests == 1
 
@@ -243,11 +245,12 @@ async def test_an_empty_set_is_taken_at_its_word(remote: Remote) -> None:
 
 
 async def test_a_server_that_hangs_is_not_waited_for(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.key_sets._FETCH_TIMEOUT_S", 0.05)
     key = ed25519_key()
     remote.server.publish(key)
     assert await remote.knows(key)
-    remote.server.delay_s = 5
+    monkeypatch.setattr("core.key_sets._FETCH_TIMEOUT_S", 0.05)
+    remote.server.may_answer.clear()
     remote.clock.now_s += REFRESH_AFTER_S
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(PATIENCE_S):
         assert await remote.knows(key)
+    remote.server.may_answer.set()

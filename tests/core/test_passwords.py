@@ -1,12 +1,15 @@
 """Passwords: hashed by Argon2, beside the event loop."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 
 import pytest
+from pwdlib import PasswordHash
 
 from core.errors import UnavailableError
 from core.passwords import Passwords
+from tests.waiting import PATIENCE_S, until
 
 
 @pytest.fixture
@@ -43,15 +46,21 @@ async def test_defaults_are_strong_and_outdated_parameters_are_replaced(password
     strong.close()
 
 
-async def test_the_loop_goes_on_meanwhile() -> None:
-    slow = Passwords(time_cost=20, memory_cost=16 * 1024, parallelism=1)
-    hashing = asyncio.create_task(slow.hash("correct horse"))
-    ticks = 0
-    while not hashing.done():
-        await asyncio.sleep(0.001)
-        ticks += 1
-    slow.close()
-    assert ticks > 10
+async def test_the_loop_goes_on_meanwhile(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, may_end = threading.Event(), threading.Event()
+    argon2 = PasswordHash.hash
+
+    def hash_slowly(hashes: PasswordHash, password: str) -> str:
+        began.set()
+        assert may_end.wait(PATIENCE_S), "the loop stood still"
+        return argon2(hashes, password)
+
+    monkeypatch.setattr(PasswordHash, "hash", hash_slowly)
+    hashing = asyncio.create_task(passwords.hash("correct horse"))
+    await until(began.is_set)
+    assert not hashing.done()
+    may_end.set()
+    assert (await passwords.verify("correct horse", await hashing)).matches
 
 
 async def test_too_many_at_once_are_refused_and_the_others_answered() -> None:

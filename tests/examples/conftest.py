@@ -1,9 +1,6 @@
 """What the tests of the examples are given: the examples' server behind a line that can be cut, and somebody else."""
 
-import asyncio
 import hashlib
-import shutil
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -16,13 +13,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from core.settings import Settings
+from tests.assistant.provider import Provider, serve_provider
 from tests.browsers import run_browser
 from tests.examples.cuttable import Cuttable
 from tests.examples.elsewhere import Elsewhere
+from tests.npm import NPM, alone_in, npm
 from tests.servers import serve
 
 CHAT = Path(__file__).parents[2] / "examples" / "chat"
-NPM = shutil.which("npm")
 
 Opening = AbstractAsyncContextManager[tuple[Cuttable, Elsewhere]]
 
@@ -31,6 +29,19 @@ Opening = AbstractAsyncContextManager[tuple[Cuttable, Elsewhere]]
 async def browser() -> AsyncIterator[Browser]:
     async with run_browser() as browser:
         yield browser
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[Provider]:
+    """Give a provider that says what a test lets it say."""
+    async with serve_provider() as serving:
+        yield serving
+
+
+def go_on(provider: Provider) -> None:
+    """Let the provider go on until it stalls again."""
+    provider.go_on.set()
+    provider.go_on.clear()
 
 
 @pytest.fixture
@@ -50,19 +61,12 @@ async def built_page() -> Path:
     )
     digest = hashlib.sha256(b"\n".join(path.read_bytes() for path in sorted(sources))).hexdigest()
     stamp, dist = CHAT / "node_modules" / ".built", CHAT / "dist"
-    if not (stamp.is_file() and stamp.read_text() == digest and dist.is_dir()):
-        await _npm("ci", "--no-audit", "--no-fund", "--fetch-retries=0", or_skip=True)
-        await _npm("run", "build")
-        stamp.write_text(digest)
+    async with alone_in(CHAT):
+        if not (stamp.is_file() and stamp.read_text() == digest and dist.is_dir()):
+            await npm(CHAT, "ci", "--no-audit", "--no-fund", "--fetch-retries=0", or_skip=True)
+            await npm(CHAT, "run", "build")
+            stamp.write_text(digest)
     return dist
-
-
-async def _npm(*arguments: str, or_skip: bool = False) -> None:
-    process = await asyncio.create_subprocess_exec(str(NPM), *arguments, cwd=CHAT, stdout=PIPE, stderr=PIPE)
-    output, errors = await process.communicate()
-    if process.returncode != 0 and or_skip:
-        pytest.skip(f"needs the packages of examples/chat, and `npm ci` failed: {errors.decode().strip()[:300]}")
-    assert process.returncode == 0, output + errors
 
 
 class _Page(StaticFiles):

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+from tests.ports import free_port
 from tests.waiting import until
 
 
@@ -12,7 +13,7 @@ class Cuttable:
 
     def __init__(self, server_url: str) -> None:
         self._target = urlsplit(server_url)
-        self._port = 0
+        self._port = free_port()
         self._listener: asyncio.Server | None = None
         self._ends: set[asyncio.StreamWriter] = set()
 
@@ -28,7 +29,6 @@ class Cuttable:
     async def mend(self) -> None:
         """Let connections through, at the same port as before."""
         self._listener = await asyncio.start_server(self._forward, "127.0.0.1", self._port)
-        self._port = self._listener.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
         """End every connection without a word, and refuse new ones."""

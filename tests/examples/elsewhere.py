@@ -26,7 +26,7 @@ class Elsewhere:
     @classmethod
     @asynccontextmanager
     async def at(cls, url: str) -> AsyncIterator[Self]:
-        async with httpx.AsyncClient(base_url=url) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http:
             yield cls(http)
 
     async def sign_up(self) -> None:
@@ -45,13 +45,17 @@ class Elsewhere:
         query = "mutation ($title: String!) { made: createTask(input: {title: $title}) { errors { message } } }"
         assert await self._ask(query, title=title) == {"made": {"errors": []}}
 
+    async def task_titles(self) -> list[str]:
+        answer = await self._ask("{ tasks { nodes { title } } }")
+        return [task["title"] for task in answer["tasks"]["nodes"]]
+
     async def until_last_message(self, content: str) -> None:
         """Return once this is what was said last; replies count while they are written."""
         async with asyncio.timeout(PATIENCE_S):
-            while await self._last_message() != content:  # noqa: ASYNC110 - nothing here tells of it
+            while await self.last_message() != content:  # noqa: ASYNC110 - nothing here tells of it
                 await asyncio.sleep(_LOOK_EVERY_S)
 
-    async def _last_message(self) -> str:
+    async def last_message(self) -> str:
         answer = await self._ask("{ conversations(first: 1) { nodes { lastMessage { content } } } }")
         (conversation,) = answer["conversations"]["nodes"]
         content: str = conversation["lastMessage"]["content"]

@@ -1,6 +1,7 @@
 """The example chat in a real browser: over either transport it shows everything once, whatever is cut."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -8,6 +9,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.browsers import needs_browser
+from tests.clock import MovableClock
 from tests.examples.chat_page import ChatPage
 from tests.examples.conftest import Opening
 
@@ -39,7 +41,7 @@ async def test_everything_written_while_the_line_was_cut_appears_once(
         await chat.write("Not lost")
         await expect(page.get_by_role("alert").last).to_have_text("The server cannot be reached. Try again.")
         await line.mend()
-        await expect(chat.messages).to_have_text(["From elsewhere", *WHILE_AWAY], timeout=15_000)
+        await expect(chat.messages).to_have_text(["From elsewhere", *WHILE_AWAY])
         await expect(chat.status).to_have_text("live")
         await chat.button("Send").click()
         await expect(page.locator(".user")).to_have_text(["From elsewhere", *WHILE_AWAY, "Not lost"])
@@ -72,9 +74,9 @@ async def test_what_was_there_before_is_shown_with_what_comes(
 
 
 async def test_the_session_is_refreshed_when_the_token_expires(
-    open_line: Callable[..., Opening], built_page: Path, page: Page
+    open_line: Callable[..., Opening], built_page: Path, page: Page, clock: MovableClock
 ) -> None:
-    async with open_line(built_page, access_token_expire_minutes=0.05) as (line, elsewhere):
+    async with open_line(built_page) as (line, elsewhere):
         await elsewhere.sign_up()
         conversation_id = await elsewhere.create_conversation("Plans")
         await elsewhere.write(conversation_id, ["Before"])
@@ -83,8 +85,9 @@ async def test_the_session_is_refreshed_when_the_token_expires(
             await chat.enter(line.url, elsewhere)
         await chat.button("Plans").click()
         await expect(chat.messages).to_have_text(["Before"])
+        await first.value
         async with page.expect_websocket():
-            await first.value
+            clock.move_on(timedelta(minutes=30))
         await elsewhere.sign_in()
         await elsewhere.write(conversation_id, ["After"])
         await expect(chat.messages).to_have_text(["Before", "After"])

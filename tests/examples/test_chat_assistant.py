@@ -1,15 +1,15 @@
 """Talking to the assistant in the example chat: its text streams, tasks change beside it, deletions are asked for."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.assistant.provider import Provider, Refuse, Stall, Text, UseTool, serve_provider
+from tests.assistant.provider import Provider, Refuse, Stall, Text, UseTool
 from tests.browsers import needs_browser
 from tests.examples.chat_page import ChatPage
-from tests.examples.conftest import Opening
+from tests.examples.conftest import Opening, go_on
 
 pytestmark = [needs_browser, pytest.mark.parametrize("backend", ["sqlite"], indirect=True, scope="session")]
 
@@ -21,21 +21,8 @@ BEGINNING, MIDDLE, END = (
 )
 
 
-@pytest.fixture
-async def provider() -> AsyncIterator[Provider]:
-    """Give a provider that says what a test lets it say."""
-    async with serve_provider() as serving:
-        yield serving
-
-
 def settings_of(provider: Provider) -> dict[str, str]:
     return {"openai_api_key": "sk-test", "openai_base_url": provider.url}
-
-
-def go_on(provider: Provider) -> None:
-    """Let the provider go on until it stalls again."""
-    provider.go_on.set()
-    provider.go_on.clear()
 
 
 async def test_a_task_is_added_and_what_is_open_is_told(

@@ -7,18 +7,20 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.clock import MovableClock
 from tests.examples.conftest import Opening
 from tests.examples.cuttable import Cuttable
 from tests.examples.elsewhere import Elsewhere
+from tests.waiting import START_PATIENCE_S
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True, scope="session")
 
 FOLLOW = Path(__file__).parents[2] / "examples" / "python_client" / "follow.py"
-PATIENCE_S = 15
 
 
 @asynccontextmanager
@@ -39,13 +41,13 @@ async def following(line: Cuttable, elsewhere: Elsewhere, *options: str) -> Asyn
 
 async def read_lines(process: Process, count: int) -> list[str]:
     assert process.stdout is not None
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(START_PATIENCE_S):
         return [(await process.stdout.readline()).decode().rstrip() for _ in range(count)]
 
 
 async def until_cut_off(process: Process) -> None:
     assert process.stderr is not None
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(START_PATIENCE_S):
         line = await process.stderr.readline()
     assert line.startswith(b"reconnecting: "), line + await process.stderr.read()
 
@@ -76,13 +78,16 @@ async def test_everything_written_while_the_line_was_cut_is_printed_once(
             assert await read_lines(process, 1) == ["user: Between two runs"]
 
 
-async def test_the_session_is_refreshed_when_the_token_expires(open_line: Callable[..., Opening]) -> None:
-    async with open_line(access_token_expire_minutes=0.05) as (line, elsewhere):
+async def test_the_session_is_refreshed_when_the_token_expires(
+    open_line: Callable[..., Opening], clock: MovableClock
+) -> None:
+    async with open_line() as (line, elsewhere):
         await elsewhere.sign_up()
         conversation_id = await elsewhere.create_conversation()
         await elsewhere.write(conversation_id, ["Before"])
         async with following(line, elsewhere) as process:
             assert await read_lines(process, 1) == ["user: Before"]
+            clock.move_on(timedelta(minutes=30))
             await until_cut_off(process)
             await elsewhere.sign_in()
             await elsewhere.write(conversation_id, ["After"])

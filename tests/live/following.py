@@ -27,7 +27,7 @@ subscription ($cursor: String) {
 """
 _PROTOCOL: Final = Subprotocol("graphql-transport-ws")
 _RETRY_S: Final = 0.05
-PATIENCE_S: Final = 45
+PATIENCE_S: Final = 60
 
 
 class OperationEndedError(Exception):

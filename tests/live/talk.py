@@ -20,6 +20,7 @@ from services.sync import Cursor
 from tests.factories import SignedIn, make_conversation, make_message, sign_in
 from tests.graph_client import GraphClient
 from tests.live.following import CHANGES, MESSAGES, Follower, following
+from tests.waiting import SHORT_LIVED
 
 _MESSAGES: Final = table_of(Message)
 
@@ -60,7 +61,7 @@ class Talk:
             while some := list(islice(rest, a_request)):
                 await self._add(client, some)
 
-        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=60, limits=SHORT_LIVED) as http:
             await asyncio.gather(*(write_some(GraphClient(http)) for _ in range(at_once)))
 
     async def _add(self, client: GraphClient, contents: Sequence[str]) -> None:

@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from live.hub import Hub, WakeUp
-
-PATIENCE_S = 5
+from tests.waiting import PATIENCE_S
 
 
 class Told:

@@ -1,6 +1,7 @@
 """LISTEN and NOTIFY between processes, and what happens while they fail."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import asyncpg
@@ -15,7 +16,8 @@ from tests.graph_client import GraphClient
 from tests.live.processes import ServerProcess
 from tests.live.talk import Talk
 from tests.live.wake_ups import until_told, wake_ups
-from tests.servers import RunningServer, serve
+from tests.servers import RunningServer, serve, serve_with
+from tests.waiting import PATIENCE_S, START_PATIENCE_S
 
 TERMINATE = """
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -23,11 +25,22 @@ WHERE datname = current_database() AND query LIKE 'LISTEN%'
 """
 
 
+@pytest.fixture
+async def attentive(settings: Settings) -> AsyncIterator[RunningServer]:
+    """Give a server whose poll does not come before NOTIFY, however late that is."""
+    async with serve_with(settings, poll_when_told_s=3_600) as running:
+        yield running
+
+
 @only_postgresql
-async def test_notify_wakes_the_other_process(server: RunningServer, neighbour: ServerProcess, talk: Talk) -> None:
+async def test_notify_wakes_the_other_process(attentive: RunningServer, neighbour: ServerProcess, talk: Talk) -> None:
+    await assert_notify_wakes(attentive, neighbour, talk)
+
+
+async def assert_notify_wakes(server: RunningServer, neighbour: ServerProcess, talk: Talk) -> None:
     await until_told(server)
     async with talk.messages(server.url) as messages:
-        await talk.say("nothing tells of this one")
+        await talk.write(neighbour.url, ["the first look may find it"])
         await messages.until_count(1)
         before = await wake_ups(server)
         await talk.write(neighbour.url, ["of this one NOTIFY does"])
@@ -38,25 +51,26 @@ async def test_notify_wakes_the_other_process(server: RunningServer, neighbour: 
 
 @only_postgresql
 async def test_terminated_listeners_come_back(
-    settings: Settings, server: RunningServer, neighbour: ServerProcess, talk: Talk
+    settings: Settings, attentive: RunningServer, neighbour: ServerProcess, talk: Talk
 ) -> None:
-    await until_told(server)
+    server = attentive
     connection = await asyncpg.connect(settings.database_url)
     async with talk.messages(server.url) as messages:
         for turn in range(3):
+            await until_told(server)
             assert await connection.fetchval(TERMINATE) >= 1
             contents = [f"{turn}, {number}" for number in range(20)]
             await talk.write(neighbour.url, contents)
-            await messages.until_count(20 * (turn + 1), patience_s=10)
+            await messages.until_count(20 * (turn + 1))
         await until_told(server)
         assert messages.contents == await talk.contents()
         assert messages.cuts == []
     await connection.close()
-    await test_notify_wakes_the_other_process(server, neighbour, await Talk.begin(talk.database, settings))
+    await assert_notify_wakes(server, neighbour, await Talk.begin(talk.database, settings))
 
 
 async def until_it_answers(url: str, talk: Talk) -> None:
-    async with asyncio.timeout(30), httpx.AsyncClient(base_url=url) as http:
+    async with asyncio.timeout(START_PATIENCE_S), httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http:
         while True:
             answer = await GraphClient(http).execute("{ conversations { totalCount } }", as_=talk.user)
             if answer.status == httpx.codes.OK:

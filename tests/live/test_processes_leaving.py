@@ -1,11 +1,12 @@
 """Processes that are asked to end: what runs is finished, sockets go elsewhere, and none stays behind."""
 
 import asyncio
+import json
 import signal
 import sqlite3
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 import asyncpg
 import httpx
@@ -13,9 +14,9 @@ import pytest
 
 from core.settings import Settings
 from tests.databases import Backend, only_sqlite
-from tests.graph_client import GraphClient
 from tests.live.processes import ServerProcess, start
 from tests.live.talk import Talk
+from tests.waiting import PATIENCE_S
 
 GOING_AWAY = 1012
 
@@ -37,25 +38,46 @@ async def held_up(settings: Settings, backend: Backend) -> AsyncIterator[None]:
 
 
 async def until_not_ready(server: ServerProcess) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
-            async with httpx.AsyncClient() as client:
+            async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
                 ready = await client.get(f"{server.url}/ready")
             if ready.status_code == httpx.codes.SERVICE_UNAVAILABLE:
                 assert "shutting down" in ready.text
                 return
 
 
+@asynccontextmanager
+async def asking(server: ServerProcess, talk: Talk, content: str) -> AsyncIterator[asyncio.Task[tuple[bytes, bytes]]]:
+    """Ask for a message to be added; the block begins when the server is at work on it."""
+    query, variables = talk.addition([content])
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    head = (
+        f"POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {talk.user.token}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    )
+    writer.write(head.encode())
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(body)
+    await writer.drain()
+
+    async def read_answer() -> tuple[bytes, bytes]:
+        answered, _, content = (await reader.read()).partition(b"\r\n\r\n")
+        return answered.partition(b"\r\n")[0], content
+
+    yield asyncio.create_task(read_answer())
+    writer.close()
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_sigterm_lets_requests_finish(settings: Settings, backend: Backend, talk: Talk, workers: int) -> None:
     server = await start(settings, workers=workers)
-    async with talk.messages(server.url) as messages, httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+    async with talk.messages(server.url) as messages, AsyncExitStack() as stack:
         await talk.write(server.url, ["before"])
         await messages.until_count(1)
         async with held_up(settings, backend):
-            document, variables = talk.addition(["meanwhile"])
-            running = asyncio.create_task(GraphClient(http).execute(document, variables, as_=talk.user))
-            await asyncio.sleep(0.2)  # on its way, and nothing tells when it waits
+            running = await stack.enter_async_context(asking(server, talk, "meanwhile"))
             asked_s = time.monotonic()
             server.process.send_signal(signal.SIGTERM)
             await until_not_ready(server)
@@ -63,8 +85,8 @@ async def test_sigterm_lets_requests_finish(settings: Settings, backend: Backend
             await messages.until(lambda follower: set(follower.cuts) == {GOING_AWAY})
             assert not running.done()
             assert server.process.returncode is None
-        answer = await running
-        assert (answer.status, answer.errors) == (200, [])
+        status, answer = await running
+        assert (status, json.loads(answer)) == (b"HTTP/1.1 200 OK", {"data": {"m0": {"errors": []}}})
         # One alone ends by the signal itself, once it has done all that it had to.
         assert await server.stop() == (-signal.SIGTERM if workers == 1 else 0)
         assert time.monotonic() - asked_s < settings.shutdown_grace_s
@@ -85,12 +107,9 @@ async def test_sigint_ends_at_once(settings: Settings, talk: Talk) -> None:
 @only_sqlite
 async def test_request_beyond_the_grace_time_is_cut_off(settings: Settings, backend: Backend, talk: Talk) -> None:
     server = await start(settings, SHUTDOWN_GRACE_S="1")
-    async with held_up(settings, backend):
-        writing = asyncio.create_task(talk.write(server.url, ["too long"]))
-        await asyncio.sleep(0.2)  # as above
+    async with held_up(settings, backend), asking(server, talk, "too long") as running:
         asked_s = time.monotonic()
         await server.stop()
         assert time.monotonic() - asked_s < settings.shutdown_grace_s
-        with pytest.raises(httpx.TransportError):
-            await writing
+        assert await running == (b"", b"")
     assert await talk.contents() == []

@@ -25,7 +25,8 @@ async def own_redis() -> AsyncIterator[Redis]:
 
 
 async def test_processes_tell_each_other_by_redis(settings: Settings, own_redis: Redis, talk: Talk) -> None:
-    through_redis = settings.model_copy(update={"broker_url": own_redis.url})
+    # While Redis tells of changes, no poll may come before it, however late it is.
+    through_redis = settings.model_copy(update={"broker_url": own_redis.url, "poll_when_told_s": 3_600})
     async with (
         serve(create_app(through_redis)) as server,
         serving(settings, BROKER_URL=own_redis.url) as other,
@@ -51,13 +52,18 @@ async def test_processes_tell_each_other_by_redis(settings: Settings, own_redis:
         assert messages.cuts == changes.cuts == []
 
 
-async def test_redis_that_does_not_answer_hinders_nothing(settings: Settings, own_redis: Redis, talk: Talk) -> None:
+async def test_redis_that_does_not_answer_hinders_nothing(
+    settings: Settings, own_redis: Redis, talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever waited for it would wait for ever.
+    for limit in ("_CONNECT_TIMEOUT_S", "_SILENCE_S"):
+        monkeypatch.setattr(f"live.redis.{limit}", 3_600)
     through_redis = settings.model_copy(update={"broker_url": own_redis.url})
     async with serve(create_app(through_redis)) as server, talk.messages(server.url) as messages:
         await until_told(server)
         own_redis.pause()
         await talk.write(server.url, [f"{number}" for number in range(20)])
-        await messages.until_count(20, patience_s=5)
+        await messages.until_count(20)
         await talk.say("of this one only the poll can tell")
-        await messages.until_count(21, patience_s=10)
+        await messages.until_count(21)
         own_redis.resume()

@@ -14,6 +14,7 @@ from tests.factories import SignedIn, make_conversation, make_task, make_user, s
 from tests.graph_client import GraphClient, mutation
 from tests.servers import serve
 from tests.state import State, state_of
+from tests.waiting import PATIENCE_S
 
 
 def codes(payloads: Iterable[dict[str, Any]]) -> Counter[str]:
@@ -50,7 +51,10 @@ async def test_fifty_at_once_through_two_servers(
     task = await make_task(database, user.caller)
     before = await state_of(database, user.user.id)
     given = {"id": task.id, "expectedRevision": task.revision}
-    async with serve(create_app(settings)) as second, httpx.AsyncClient(base_url=second.url) as http:
+    async with (
+        serve(create_app(settings)) as second,
+        httpx.AsyncClient(base_url=second.url, timeout=PATIENCE_S) as http,
+    ):
         doors = (client, GraphClient(http))
         names = ("toggleTask", "updateTask", "deleteTask")
         payloads = await asyncio.gather(

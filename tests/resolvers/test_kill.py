@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,10 +16,11 @@ import httpx
 
 from core.database import Database
 from core.settings import Settings
-from tests.databases import Backend
+from tests.databases import PATIENT, Backend
 from tests.factories import SignedIn, sign_in
 from tests.graph_client import GraphClient
 from tests.state import state_of
+from tests.waiting import SHORT_LIVED, START_PATIENCE_S, until_so
 
 ROOT: Final = Path(__file__).parents[2]
 PER_USER: Final = 6
@@ -34,6 +37,7 @@ async def running(settings: Settings, folder: Path) -> AsyncIterator[tuple[async
         "ENVIRONMENT": "production",
         "DATABASE_URL": settings.database_url,
         "SECRET_KEY": settings.secret_key,
+        **{name.upper(): str(seconds) for name, seconds in PATIENT.items()},
     }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "server.cli", "serve", "--port", "0"),
@@ -46,7 +50,7 @@ async def running(settings: Settings, folder: Path) -> AsyncIterator[tuple[async
     try:
         greeting = (await process.stdout.readline()).decode()
         url = greeting.split()[-1].removesuffix("/graphql")
-        async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=START_PATIENCE_S, limits=SHORT_LIVED) as http:
             yield process, GraphClient(http)
     finally:
         if process.returncode is None:
@@ -56,6 +60,19 @@ async def running(settings: Settings, folder: Path) -> AsyncIterator[tuple[async
 
 def request_of(number: int) -> dict[str, Any]:
     return {"tasks": [{"title": f"{number}: {index}"} for index in range(AT_ONCE)], "idempotencyKey": f"key {number}"}
+
+
+def send(client: GraphClient, users: list[SignedIn], numbers: Iterable[int]) -> list[asyncio.Task[dict[str, Any]]]:
+    return [
+        asyncio.create_task(client.mutate("createTasks", request_of(number), as_=user))
+        for number in numbers
+        for user in users
+    ]
+
+
+async def all_wait(connection: asyncpg.Connection, count: int) -> bool:
+    waiting: int = await connection.fetchval(WAITING)
+    return waiting >= count
 
 
 async def rows_per_request(database: Database, user: SignedIn) -> Counter[int]:
@@ -87,16 +104,15 @@ async def test_killed_in_the_middle(fresh_settings: Settings, backend: Backend, 
         for user in users:
             await client.mutate("createTasks", request_of(0), as_=user)
         async with held_up(settings, backend) as connection:
-            sent = [
-                asyncio.create_task(client.mutate("createTasks", request_of(number), as_=user))
-                for number in range(1, PER_USER)
-                for user in users
-            ]
+            sent = send(client, users, range(1, PER_USER - 1))
             if connection is None:
                 await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
+                # There it stays: the last ones it cannot do any more, however soon it has done the rest.
+                process.send_signal(signal.SIGSTOP)
+                sent += send(client, users, range(PER_USER - 1, PER_USER))
             else:
-                while await connection.fetchval(WAITING) < len(users):  # noqa: ASYNC110 - nothing tells when
-                    await asyncio.sleep(0.01)
+                sent += send(client, users, range(PER_USER - 1, PER_USER))
+                await until_so(partial(all_wait, connection, len(users)))
             process.kill()
             outcomes = await asyncio.gather(*sent, return_exceptions=True)
     answered = sum(isinstance(outcome, dict) for outcome in outcomes)

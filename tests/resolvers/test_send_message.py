@@ -13,6 +13,7 @@ from tests.graph_client import GraphClient, refusal
 from tests.servers import RunningServer
 from tests.socket_client import signed_in_socket
 from tests.state import state_of
+from tests.waiting import PATIENCE_S, until
 
 SEND: Final = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) {
     conversation { id title lastMessage { id } messages { totalCount } }
@@ -76,7 +77,7 @@ async def test_not_waiting(client: GraphClient, user: SignedIn) -> None:
 async def settled(client: GraphClient, user: SignedIn, run_id: str) -> Any:
     """Return the run once it has ended."""
     query = "query ($id: ID!) { node(id: $id) { ... on Run { status reply { content status } } } }"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             node = (await client.query(query, {"id": run_id}, as_=user))["node"]
             if node["status"] not in {"QUEUED", "RUNNING"}:
@@ -216,7 +217,7 @@ async def test_the_reply_comes_as_a_message_once_it_is_complete(
     query = "subscription ($id: ID!) { messageAdded(conversationId: $id) { message { id status content } } }"
     async with signed_in_socket(server, user.token) as socket:
         await socket.subscribe(query, {"id": conversation.id})
-        await socket.round_trip()
+        await until(lambda: user.user.id in server.runtime.live.hub.users)
         answer = await send(client, user, "add buy milk", conversationId=conversation.id)
         for role in ("message", "reply"):
             seen = (await socket.data())["messageAdded"]["message"]

@@ -172,7 +172,10 @@ async def test_too_many_wrong_passwords(client: GraphClient, settings: Settings)
 @pytest.fixture
 async def elsewhere(settings: Settings) -> AsyncIterator[GraphClient]:
     """Give a client of a second server on the same database."""
-    async with serve(create_app(settings)) as second, httpx.AsyncClient(base_url=second.url) as http:
+    async with (
+        serve(create_app(settings)) as second,
+        httpx.AsyncClient(base_url=second.url, timeout=PATIENCE_S) as http,
+    ):
         yield GraphClient(http)
 
 

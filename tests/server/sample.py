@@ -16,6 +16,7 @@ from graph.context import Info
 from server.app import create_app
 from tests.databases import make_settings
 from tests.servers import serve
+from tests.waiting import PATIENCE_S
 
 SECRET = "the password of the database is hunter2"
 FAILURES = {
@@ -131,5 +132,8 @@ def sample_settings(folder: Path, **overrides: Any) -> Settings:
 @asynccontextmanager
 async def open_door(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """Serve the sample over real HTTP and give a client of it."""
-    async with serve(create_app(settings, schema)) as running, httpx.AsyncClient(base_url=running.url) as client:
+    async with (
+        serve(create_app(settings, schema)) as running,
+        httpx.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client,
+    ):
         yield client

@@ -14,7 +14,7 @@ from core.settings import Settings
 from tests.factories import SignedIn, make_conversation, make_message
 from tests.servers import RunningServer, serve_with
 from tests.socket_client import SocketClient, open_socket, signed_in_socket
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 MESSAGES: Final = """subscription ($id: ID!, $after: String) {
     messageAdded(conversationId: $id, after: $after) { cursor message { id content } }
@@ -65,7 +65,7 @@ async def fill(server: RunningServer, user: SignedIn, conversation_id: str) -> l
     return ids
 
 
-async def test_a_socket_that_does_not_read(impatient: RunningServer, user: SignedIn) -> None:
+async def test_a_socket_that_does_not_read(impatient: RunningServer, server: RunningServer, user: SignedIn) -> None:
     hub = impatient.runtime.live.hub
     conversation = await make_conversation(impatient.runtime.database, user.caller)
     async with unread_socket(impatient, user) as socket:
@@ -81,7 +81,7 @@ async def test_a_socket_that_does_not_read(impatient: RunningServer, user: Signe
         await until(lambda: user.user.id not in hub.users)
         await until(lambda: not impatient.app.state.presence.connections)
         await until(transport.is_closing)
-    assert await read_on(impatient, user, conversation.id, event["cursor"], len(ids)) == ids
+    assert await read_on(server, user, conversation.id, event["cursor"], len(ids)) == ids
 
 
 async def read_on(server: RunningServer, user: SignedIn, conversation_id: str, cursor: str, count: int) -> list[str]:
@@ -92,7 +92,10 @@ async def read_on(server: RunningServer, user: SignedIn, conversation_id: str, c
     return ids
 
 
-async def test_a_socket_that_reads_late_hears_why_it_ends(impatient: RunningServer, user: SignedIn) -> None:
+async def test_a_socket_that_reads_late_hears_why_it_ends(
+    impatient: RunningServer, user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.socket.LAST_WORDS_S", PATIENCE_S)
     hub = impatient.runtime.live.hub
     conversation = await make_conversation(impatient.runtime.database, user.caller)
     async with unread_socket(impatient, user) as socket:

@@ -10,6 +10,7 @@ import pytest
 from server import execution
 from tests.server.asking import JSON, only_code, only_error, post
 from tests.server.sample import SECRET, Happenings
+from tests.waiting import PATIENCE_S
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ async def test_unforeseen_failures_are_masked(
 
 async def test_a_query_ends_when_its_client_goes(door: httpx.AsyncClient, happenings: Happenings) -> None:
     await leave_early(door, "{ wait }", happenings)
-    await asyncio.wait_for(happenings.over.wait(), 5)
+    await asyncio.wait_for(happenings.over.wait(), PATIENCE_S)
     assert happenings.ended == ["cancelled"]
 
 
@@ -101,7 +102,7 @@ async def test_a_mutation_ends_by_itself(door: httpx.AsyncClient, happenings: Ha
     await leave_early(door, "mutation { wait }", happenings)
     await asyncio.sleep(0.3)
     happenings.may_end.set()
-    await asyncio.wait_for(happenings.over.wait(), 5)
+    await asyncio.wait_for(happenings.over.wait(), PATIENCE_S)
     assert happenings.ended == ["done"]
 
 

@@ -8,21 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.npm import NPM, alone_in, npm
 from tests.servers import RunningServer
 
 NODE_CLIENTS = Path(__file__).parents[1] / "node"
 NODE = shutil.which("node")
-NPM = shutil.which("npm")
 
 pytestmark = pytest.mark.skipif(NODE is None or NPM is None, reason="needs Node: node or npm is not on the path")
 
 
 @pytest.fixture(scope="session")
 async def node_clients() -> Path:
-    if not (NODE_CLIENTS / "node_modules" / "ws").is_dir():
-        status, _, errors = await run(str(NPM), "ci", "--no-audit", "--no-fund", "--fetch-retries=0")
-        if status != 0:
-            pytest.skip(f"needs the packages of tests/node, and `npm ci` failed: {errors.strip()[:300]}")
+    async with alone_in(NODE_CLIENTS):
+        if not (NODE_CLIENTS / "node_modules" / "ws").is_dir():
+            await npm(NODE_CLIENTS, "ci", "--no-audit", "--no-fund", "--fetch-retries=0", or_skip=True)
     return NODE_CLIENTS
 
 

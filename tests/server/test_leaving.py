@@ -15,7 +15,7 @@ from tests.factories import SignedIn
 from tests.server import sample
 from tests.servers import serve, serve_with
 from tests.socket_client import open_socket, signed_in_socket
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 CHANGES = "subscription { changes { changed { id } } }"
 RESTARTS = (1012, "The server restarts; connect again.")
@@ -24,7 +24,7 @@ RESTARTS = (1012, "The server restarts; connect again.")
 async def test_everyone_is_sent_away(settings: Settings, user: SignedIn) -> None:
     async with (
         serve_with(settings) as server,
-        httpx.AsyncClient(base_url=server.url) as http,
+        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
         signed_in_socket(server, user.token) as socket,
         signed_in_socket(server, None) as anonymous,
         open_events(server, CHANGES, token=user.token) as events,

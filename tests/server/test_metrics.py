@@ -14,7 +14,8 @@ from core.database import Database
 from core.settings import Settings
 from tests.factories import sign_in
 from tests.server.sample import open_door, sample_settings
-from tests.servers import RunningServer
+from tests.servers import RunningServer, serve_with
+from tests.waiting import PATIENCE_S, START_PATIENCE_S
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -75,7 +76,19 @@ async def test_the_names_of_operations_have_an_end(fresh_door: httpx.AsyncClient
     assert value(samples, "graphql_operations_total", name="N0", outcome="ok") == 2
 
 
-async def test_statements_and_the_pool(
+@pytest.fixture
+async def own_server(settings: Settings) -> AsyncIterator[RunningServer]:
+    """Give a server whose pool nobody else uses."""
+    async with serve_with(settings) as running:
+        yield running
+
+
+async def test_statements_and_the_pool(own_server: RunningServer, database: Database, settings: Settings) -> None:
+    async with httpx.AsyncClient(base_url=own_server.url, timeout=PATIENCE_S) as http:
+        await look_at_the_pool(own_server, http, database, settings)
+
+
+async def look_at_the_pool(
     server: RunningServer, http: httpx.AsyncClient, database: Database, settings: Settings
 ) -> None:
     signed_in = await sign_in(database, settings)
@@ -161,7 +174,7 @@ async def _shown(process: asyncio.subprocess.Process) -> list[str]:
 
 async def _line(process: asyncio.subprocess.Process) -> str:
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(START_PATIENCE_S):
         line = await process.stdout.readline()
     assert line, "the worker has ended"
     return line.decode().strip()

@@ -14,9 +14,10 @@ from core.database import Database
 from core.settings import Settings
 from tests.examples.cuttable import Cuttable
 from tests.factories import SignedIn, make_conversation, make_message, make_task
-from tests.server.test_http_audit import NODE, NODE_CLIENTS, NPM, node_clients
+from tests.npm import NPM
+from tests.server.test_http_audit import NODE, NODE_CLIENTS, node_clients
 from tests.servers import RunningServer, serve_with
-from tests.waiting import until
+from tests.waiting import START_PATIENCE_S, until
 
 __all__ = ["node_clients"]
 
@@ -32,7 +33,6 @@ MESSAGES: Final = """subscription ($id: ID!, $cursor: String) {
 CHANGES: Final = """subscription ($cursor: String) {
     changes(since: $cursor) { cursor changed { ... on Task { title } } }
 }"""
-PATIENCE_S: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class NodeClient:
 
     async def line(self) -> dict[str, Any]:
         assert self.process.stdout is not None
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(START_PATIENCE_S):
             line = await self.process.stdout.readline()
         assert line, "the client has ended"
         printed: dict[str, Any] = json.loads(line)

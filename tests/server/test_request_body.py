@@ -7,6 +7,7 @@ import pytest
 
 from server import request_body
 from tests.server.asking import GRAPHQL_RESPONSE, JSON, only_code
+from tests.waiting import PATIENCE_S
 
 BODY = b'{"query": "{ userId }"}'
 
@@ -59,7 +60,7 @@ async def test_bodies(door: httpx.AsyncClient, body: bytes, headers: dict[str, s
 async def test_refuses_a_large_body_before_it_is_sent(door: httpx.AsyncClient, length: bytes) -> None:
     reader, writer = await asyncio.open_connection(door.base_url.host, door.base_url.port)
     writer.write(b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + length)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         assert await reader.readline() == b"HTTP/1.1 413 Request Entity Too Large\r\n"
     writer.close()
     await writer.wait_closed()
@@ -96,7 +97,7 @@ async def test_a_body_may_come_in_pieces(door: httpx.AsyncClient) -> None:
     for piece in (b'c\r\n"{ userId }"\r\n', b"1\r\n}\r\n", b"0\r\n\r\n"):
         await asyncio.sleep(0.05)
         writer.write(piece)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
     writer.close()
     await writer.wait_closed()
@@ -106,7 +107,7 @@ async def test_a_body_may_come_in_pieces(door: httpx.AsyncClient) -> None:
 async def test_a_body_must_come(door: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes) -> None:
     monkeypatch.setattr(request_body, "BODY_TIMEOUT_S", 0.2)
     reader, writer = await start_body(door, beginning)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         assert await reader.readline() == b"HTTP/1.1 408 Request Timeout\r\n"
     writer.close()
     await writer.wait_closed()

@@ -16,6 +16,7 @@ from server.logs import log_config, make_filter, make_formatter
 from tests.factories import sign_in
 from tests.server import sample
 from tests.servers import serve
+from tests.waiting import PATIENCE_S
 
 
 def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -26,7 +27,7 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 async def production(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """Serve the API as in production, where a line is JSON."""
     app = create_app(settings.model_copy(update={"environment": Environment.PRODUCTION}))
-    async with serve(app) as running, httpx.AsyncClient(base_url=running.url) as client:
+    async with serve(app) as running, httpx.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client:
         yield client
 
 
@@ -111,7 +112,7 @@ async def test_a_failure_outside_of_the_fields_is_masked(
         raise RuntimeError(sample.SECRET)
 
     app.add_api_route("/broken", broken)
-    async with serve(app) as running, httpx.AsyncClient(base_url=running.url) as client:
+    async with serve(app) as running, httpx.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client:
         response = await client.get("/broken", headers={"X-Request-ID": "broken-1"})
     assert response.status_code == 500
     assert response.json() == {

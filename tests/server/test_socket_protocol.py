@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
 
 from core.settings import Settings
+from tests.clock import MovableClock
 from tests.databases import only_sqlite
 from tests.factories import SignedIn
 from tests.servers import RunningServer, serve_with
@@ -134,12 +136,16 @@ async def test_subscribing_before_the_first_message(server: RunningServer, paylo
 
 
 async def test_a_first_message_that_does_not_come(settings: Settings) -> None:
-    async with serve_with(settings, connection_init_timeout_s=0.1) as server:
-        async with open_socket(server) as socket:
-            assert await socket.closing() == (4408, "Connection initialisation timeout.")
-        async with open_socket(server) as late, signed_in_socket(server, None) as socket:
-            assert (await late.closing())[0] == 4408
-            await socket.round_trip()
+    async with serve_with(settings, connection_init_timeout_s=0.1) as server, open_socket(server) as socket:
+        assert await socket.closing() == (4408, "Connection initialisation timeout.")
+
+
+async def test_who_has_sent_the_first_message_in_time_stays(server: RunningServer, clock: MovableClock) -> None:
+    async with open_socket(server) as late, signed_in_socket(server, None) as socket:
+        await late.round_trip()
+        clock.move_on(timedelta(seconds=server.runtime.settings.connection_init_timeout_s))
+        assert (await late.closing())[0] == 4408
+        await socket.round_trip()
 
 
 async def test_a_second_first_message(server: RunningServer, user: SignedIn) -> None:

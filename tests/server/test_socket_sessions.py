@@ -12,6 +12,7 @@ from core.settings import Settings
 from core.tokens import AccessTokens
 from server.presence import Presence
 from services import session as sessions
+from tests.clock import MovableClock
 from tests.event_client import open_events
 from tests.factories import SignedIn, make_task, make_user, sign_in
 from tests.graph_client import GraphClient
@@ -26,11 +27,13 @@ OVER: Final = "The session is over; sign in again."
 EXPIRED: Final = "The access token has expired; refresh the session or sign in again."
 
 
-def short_token(settings: Settings, user: SignedIn) -> str:
-    """Return a token that lives for a second at most."""
+LIFE: Final = timedelta(minutes=30)
+
+
+def token_of(settings: Settings, user: SignedIn, life: timedelta) -> str:
+    """Return another token of the user's session."""
     assert user.caller.session_id is not None
-    tokens = AccessTokens(settings.secret_key, timedelta(seconds=1))
-    return tokens.issue(user.user.id, user.caller.session_id).text
+    return AccessTokens(settings.secret_key, life).issue(user.user.id, user.caller.session_id).text
 
 
 def presence_of(server: RunningServer) -> Presence:
@@ -38,11 +41,11 @@ def presence_of(server: RunningServer) -> Presence:
     return presence
 
 
-async def follow(server: RunningServer, socket: SocketClient, user: SignedIn) -> None:
-    """Begin two operations that do not end by themselves."""
+async def follow(server: RunningServer, socket: SocketClient, user: SignedIn, count: int = 2) -> None:
+    """Begin two operations that do not end by themselves; wait until that many of the user's are under way."""
     await socket.subscribe(CHANGES, operation_id="1")
     await socket.subscribe(CHANGES, operation_id="2")
-    await until(lambda: user.user.id in server.runtime.live.hub.users)
+    await until(lambda: len(server.runtime.live.hub._waiters.get(user.user.id, ())) == count)  # noqa: SLF001
 
 
 async def assert_over(server: RunningServer, socket: SocketClient, user: SignedIn, reason: str = OVER) -> None:
@@ -58,21 +61,29 @@ async def assert_over(server: RunningServer, socket: SocketClient, user: SignedI
     await until(lambda: user.user.id not in server.runtime.live.hub.users)
 
 
-async def test_a_token_that_expires_in_mid_stream(server: RunningServer, settings: Settings, user: SignedIn) -> None:
-    token = short_token(settings, user)
+async def test_a_token_that_expires_in_mid_stream(
+    server: RunningServer, settings: Settings, user: SignedIn, clock: MovableClock
+) -> None:
+    token = token_of(settings, user, LIFE)
     async with signed_in_socket(server, token) as socket, open_events(server, CHANGES, token=token) as events:
-        await follow(server, socket, user)
+        await follow(server, socket, user, count=3)
+        clock.move_on(LIFE - timedelta(minutes=5))
+        await socket.round_trip()
+        clock.move_on(timedelta(minutes=5))
         assert await events.codes() == ["UNAUTHENTICATED"]
         await events.complete()
         await assert_over(server, socket, user, EXPIRED)
 
 
-async def test_a_fresh_token_keeps_the_socket_open(server: RunningServer, settings: Settings, user: SignedIn) -> None:
-    old = short_token(settings, user)
+async def test_a_fresh_token_keeps_the_socket_open(
+    server: RunningServer, settings: Settings, user: SignedIn, clock: MovableClock
+) -> None:
+    old, fresh = token_of(settings, user, LIFE), token_of(settings, user, 2 * LIFE)
     async with signed_in_socket(server, old) as socket, signed_in_socket(server, old) as other:
         await follow(server, socket, user)
-        await socket.send({"type": "ping", "payload": user.headers})
+        await socket.send({"type": "ping", "payload": {"Authorization": f"Bearer {fresh}"}})
         assert await socket.receive() == {"type": "pong"}
+        clock.move_on(LIFE)
         assert await other.closing() == (4403, EXPIRED)
         await socket.round_trip()
         task = await make_task(server.runtime.database, user.caller)
@@ -96,7 +107,7 @@ async def test_a_fresh_token_that_is_none(server: RunningServer, user: SignedIn,
 
 async def test_signing_out(server: RunningServer, client: GraphClient, user: SignedIn) -> None:
     async with signed_in_socket(server, user.token) as socket, open_events(server, CHANGES, token=user.token) as events:
-        await follow(server, socket, user)
+        await follow(server, socket, user, count=3)
         await client.query("mutation { signOut { errors { code } } }", as_=user)
         assert await events.codes() == ["UNAUTHENTICATED"]
         await events.complete()
@@ -150,7 +161,7 @@ async def test_what_another_process_does(
         signed_in_socket(server, stranger.token) as other,
         signed_in_socket(server, None) as anonymous,
     ):
-        await follow(server, socket, user)
+        await follow(server, socket, user, count=3)
         if what == "revoked":
             await database.write(lambda session: sessions.revoke_all(session, user.user.id))
         elif what == "deactivated":

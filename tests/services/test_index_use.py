@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import cycle
 from typing import Any, Final
 
 import pytest
@@ -11,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
 from core.ids import new_ids
-from models import Conversation, Message, MessageRole, TaskPriority, User
+from models import Conversation, Message, MessageRole, TaskChange, TaskChangeKind, TaskPriority, User
 from services.caller import Caller
 from services.conversation import ConversationOrder, ConversationOrderField, conversation_listing
 from services.message import MessageOrder, MessageOrderField, message_listing
@@ -25,6 +26,7 @@ from services.paging import (
     read_window,
 )
 from services.task_filter import TaskFilter
+from services.task_history import history_listing
 from services.task_list import TaskOrder, TaskOrderField, task_listing
 from services.user_list import user_listing
 from tests.databases import Databases, make_settings, only_postgresql
@@ -139,8 +141,17 @@ async def _fill(database: Database, user_id: str) -> Library:
             )
             for index, moment in enumerate(moments)
         ),
+        *_changes(user_id, tops[:100], moments),
     )
     return Library(database, caller_of(user_id), tops[:20], [each.id for each in conversations[:20]])
+
+
+def _changes(user_id: str, task_ids: list[str], moments: list[datetime]) -> list[TaskChange]:
+    values: dict[str, Any] = {"kind": TaskChangeKind.UPDATED, "before": {}, "after": {}, "revision": 1}
+    return [
+        TaskChange(user_id=user_id, task_id=task_id, created_at=moment, **values)
+        for task_id, moment in zip(cycle(task_ids), moments, strict=False)
+    ]
 
 
 def _name(value: Any) -> str | None:
@@ -168,6 +179,7 @@ async def test_pages_of_many_parents_are_read_off_an_index(library: Library, dir
     for listing, parent, parent_ids, index in (
         (subtasks, "parent_id", library.task_ids, "ix_tasks_parent"),
         (messages, "conversation_id", library.conversation_ids, "ix_messages_conversation"),
+        (history_listing(library.caller), "task_id", library.task_ids, "ix_task_changes_task"),
     ):
         for arguments in ({"first": 5}, {"last": 5}):
             plan = await library.nested_plan(listing, parent, parent_ids, **arguments)

@@ -28,6 +28,7 @@ from services.task import (
     toggle_task,
     update_task,
 )
+from services.task_history import FIELDS, read_values, snapshot
 from tests.factories import SignedIn, make_task, sign_in, store, task_row
 from tests.histories import Hand, assisted, history_of
 from tests.services.house import House
@@ -56,6 +57,19 @@ async def test_a_task_is_made(database: Database, person: Hand) -> None:
         "parent_id": parent.id,
         "created_at": task.created_at.isoformat(),
     }
+
+
+def test_every_column_is_kept_or_follows_from_others() -> None:
+    assert {*FIELDS, "user_id", "id", "created_at", "updated_at", "revision", "words"} == set(Task.model_fields)
+
+
+async def test_what_is_kept_can_be_read_again(person: Hand) -> None:
+    parent = await person.make()
+    task = await person.make(
+        "Call Ada", description="", priority=TaskPriority.LOW, due_at=NOON, tags=["a"], parent_id=parent.id
+    )
+    task = await person.change(task, completed=True)
+    assert read_values(snapshot(task)) == {name: getattr(task, name) for name in (*FIELDS, "created_at")}
 
 
 async def test_just_what_changed(database: Database, person: Hand) -> None:

@@ -1,6 +1,5 @@
 """GraphiQL in a real browser: everything comes from our own server, and the examples work as they stand."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from core.settings import Settings
 from tests.browsers import WatchedPage, needs_browser, run_browser
 from tests.factories import SignedIn, sign_in
 from tests.servers import RunningServer
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "images" / "graphiql.png"
@@ -95,9 +95,7 @@ async def signed_in(database: Database, settings: Settings) -> SignedIn:
 
 async def until_followed(server: RunningServer, signed_in: SignedIn) -> None:
     """Return once a subscription waits for the user's changes: what is written before would not come."""
-    async with asyncio.timeout(5):
-        while signed_in.user.id not in server.runtime.live.hub.users:  # noqa: ASYNC110 - the hub has no event for it
-            await asyncio.sleep(0.01)
+    await until(lambda: signed_in.user.id in server.runtime.live.hub.users)
 
 
 async def create_task(http: AsyncClient, signed_in: SignedIn, title: str) -> None:

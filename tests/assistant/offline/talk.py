@@ -25,6 +25,7 @@ class Talk:
         self.items: list[Any] = []
         self.deltas: list[str] = []
         self.asked: list[str] = []
+        self.questions: list[str] = []
         self._agent = Agent[Any](
             "Tasktalk", instructions="Help.", tools=shelf.tools() if tools is None else tools, model=model or offline()
         )
@@ -33,8 +34,11 @@ class Talk:
         """Send a message; decide on each call that asks by its task's id; return the answer."""
         self.deltas = []
         self.asked = []
+        self.questions = []
         result = await self._run([*self.items, {"role": "user", "content": message}])
         while result.interruptions:
+            self.questions.append("".join(self.deltas))
+            self.deltas = []
             state = result.to_state()
             for call in result.interruptions:
                 task_id = str(call.arguments)

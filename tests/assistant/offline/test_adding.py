@@ -18,6 +18,8 @@ from tests.assistant.offline.reading import added, item, read
         ("create a task called pay rent due friday", item("pay rent", "2026-11-27")),
         ("put milk on my list", item("milk")),
         ("add milk to my list", item("milk")),
+        ("I want to add buy flowers", item("buy flowers")),
+        ("Can you remind me about the team lunch next thursday at noon?", item("the team lunch", "2026-11-26 12:00")),
         ("remind me to call the bank on friday at 3pm", item("call the bank", "2026-11-27 15:00")),
         ("remind me tomorrow to feed the cat", item("feed the cat", "2026-11-22")),
         ("remind me on friday at 3pm to call bob", item("call bob", "2026-11-27 15:00")),

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assistant.offline.calls import Outcome, read_outcome
@@ -80,6 +80,7 @@ async def test_what_cannot_be_stored_is_left_out(message: str) -> None:
     assert all(is_storable(title) for title in talk.shelf.titles())
 
 
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from(_WORDS), max_size=40).map(" ".join))
 @example("move it to")
 @example("add in 999 years x")
@@ -91,11 +92,13 @@ def test_any_words_come_to_an_end(message: str) -> None:
     _answer(message, {"task": {"id": "t1", "title": "x"}, "tasks": [{"id": "t1", "title": "x"}], "deleted_ids": ["t1"]})
 
 
+@settings(max_examples=200, deadline=None)
 @given(st.text(alphabet=st.characters() | st.sampled_from(string.printable), max_size=300))
 def test_any_text_comes_to_an_end(message: str) -> None:
     _answer(message, {})
 
 
+@settings(max_examples=200, deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=20),

@@ -181,6 +181,8 @@ async def test_deleting_asks_and_leaves_what_is_refused() -> None:
     answer = await talk.say("delete everything", lambda call: "t2" in call)
     assert answer == "Deleted \u201cCall Ann\u201d.\nI left \u201cBuy milk\u201d and \u201cPay rent\u201d as they are."
     assert len(talk.asked) == 3
+    names = "\u201cBuy milk\u201d, \u201cCall Ann\u201d and \u201cPay rent\u201d"
+    assert talk.questions == [f"Shall I delete {names}? That needs your approval."]
     assert talk.shelf.titles() == ["Buy milk", "Pay rent"]
 
 

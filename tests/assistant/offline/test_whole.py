@@ -50,9 +50,10 @@ async def test_deleting_waits_for_the_person(chat: Chat) -> None:
     run = await say(chat, "add milk, eggs and bread", None)
     talk = run["conversation"]
     run = await say(chat, "delete the second one", talk, approve=False)
-    assert run["reply"]["content"] == "I left \u201ceggs\u201d as it is."
+    question = "Shall I delete \u201ceggs\u201d? That needs your approval.\n\n"
+    assert run["reply"]["content"] == f"{question}I left \u201ceggs\u201d as it is."
     run = await say(chat, "delete the second one", talk, approve=True)
-    assert run["reply"]["content"] == "Deleted \u201ceggs\u201d."
+    assert run["reply"]["content"] == f"{question}Deleted \u201ceggs\u201d."
     assert await chat.titles() == ["milk", "bread"]
     run = await say(chat, "delete the second one", talk)
     assert run["reply"]["content"] == "\u201ceggs\u201d is not there any more."

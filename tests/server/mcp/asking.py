@@ -17,6 +17,8 @@ from mcp.types import (
     TextResourceContents,
 )
 
+from tests.waiting import PATIENCE_S
+
 VERSION: Final = "2026-07-28"
 OLDER_VERSION: Final = "2025-11-25"
 
@@ -25,7 +27,7 @@ OLDER_VERSION: Final = "2025-11-25"
 async def connected(url: str, token: str, mode: Literal["auto", "legacy"] = "auto") -> AsyncIterator[Client]:
     """Give the official client, connected with the token."""
     async with (
-        httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as http,
+        httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_S) as http,
         Client(streamable_http_client(f"{url}/mcp", http_client=http), mode=mode) as client,
     ):
         yield client

@@ -20,6 +20,7 @@ from tests.graph_client import GraphClient
 from tests.server.mcp.asking import message, older_message, post, refusal
 from tests.servers import RunningServer, serve_with
 from tests.services.rows import all_statements
+from tests.waiting import PATIENCE_S
 
 NOT_VALID = (401, "UNAUTHENTICATED", "The access token is not valid, or no longer; make another by createAccessToken.")
 LIST = message("tools/call", name="list_tasks", arguments={})
@@ -118,7 +119,10 @@ async def test_a_revoked_token_is_refused_at_once_in_every_process(
 ) -> None:
     issued = await make_access_token(database, user.caller)
     other = await make_access_token(database, user.caller)
-    async with serve_with(settings) as elsewhere, httpx.AsyncClient(base_url=elsewhere.url) as another:
+    async with (
+        serve_with(settings) as elsewhere,
+        httpx.AsyncClient(base_url=elsewhere.url, timeout=PATIENCE_S) as another,
+    ):
         for each in (http, another):
             assert await is_served(each, issued.text)
         await database.write(partial(revoke_access_token, caller=user.caller, token_id=issued.access_token.id))

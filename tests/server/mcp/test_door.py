@@ -14,6 +14,7 @@ from tests.access_tokens import make_access_token
 from tests.factories import SignedIn
 from tests.server.mcp.asking import OLDER_VERSION, headers_of, message, older_message, post, refusal
 from tests.servers import RunningServer, serve, serve_with
+from tests.waiting import PATIENCE_S
 
 LIST: Final = older_message("tools/list")
 
@@ -32,7 +33,10 @@ async def production(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
             update={"environment": Environment.PRODUCTION, "allowed_origins": ("https://app.example.com",)}
         )
     )
-    async with serve(app) as running, httpx.AsyncClient(base_url=running.url) as client:
+    async with (
+        serve(app) as running,
+        httpx.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client,
+    ):
         yield client
 
 
@@ -133,7 +137,7 @@ async def test_a_method_that_does_not_exist(http: httpx.AsyncClient, token: str)
 async def test_a_body_that_is_too_large(settings: Settings, token: str) -> None:
     async with (
         serve_with(settings, graphql_max_body_bytes=10_000) as small,
-        httpx.AsyncClient(base_url=small.url) as client,
+        httpx.AsyncClient(base_url=small.url, timeout=PATIENCE_S) as client,
     ):
         fits = await post(client, token, older_message("tools/call", name="x", arguments={"t": "x" * 9_000}))
         assert fits.status_code == 200

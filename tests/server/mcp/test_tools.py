@@ -113,7 +113,11 @@ async def test_what_a_model_can_mend_is_told_as_the_tools_result(
     cases: list[tuple[str, dict[str, Any], str]] = [
         ("add_task", {"title": " "}, "title must be 1 to 500 characters long; it has 0."),
         ("add_task", {}, "add_task needs the argument title."),
-        ("add_task", {"title": "a\0"}, "title is wrong: it contains a NUL character or a lone surrogate; remove it."),
+        (
+            "add_task",
+            {"title": "a\0"},
+            "title contains a NUL character or a lone surrogate; remove it and send the text as valid Unicode.",
+        ),
         ("list_tasks", {"limit": 51}, "limit is wrong: Input should be less than or equal to 50."),
         ("complete_task", {"task_id": NOBODYS_ID}, "There is no such task."),
     ]
@@ -154,3 +158,28 @@ async def test_ids_are_the_same_as_in_graphql(
         task = (await mcp.call_tool("add_task", {"title": "Buy milk"})).structured_content["task"]
     found = await client.query("query ($id: ID!) { task(id: $id) { title } }", {"id": task["id"]}, as_=user)
     assert found == {"task": {"title": "Buy milk"}}
+
+
+async def test_changes_are_the_persons_own(
+    server: RunningServer, database: Database, user: SignedIn, client: GraphClient
+) -> None:
+    token = (await make_access_token(database, user.caller)).text
+    async with connected(server.url, token) as mcp:
+        task = (await mcp.call_tool("add_task", {"title": "Buy milk"})).structured_content["task"]
+        await mcp.call_tool("complete_task", {"task_id": task["id"]})
+    query = "query ($id: ID!) { task(id: $id) { history { nodes { kind by run { id } } } } }"
+    changes = (await client.query(query, {"id": task["id"]}, as_=user))["task"]["history"]["nodes"]
+    assert sorted(change["kind"] for change in changes) == ["CREATED", "UPDATED"]
+    assert {(change["by"], change["run"]) for change in changes} == {("USER", None)}
+
+
+async def test_a_change_reaches_who_follows(
+    server: RunningServer, database: Database, user: SignedIn, client: GraphClient
+) -> None:
+    cursor = (await client.query("{ changes { cursor } }", as_=user))["changes"]["cursor"]
+    token = (await make_access_token(database, user.caller)).text
+    async with connected(server.url, token) as mcp:
+        task = (await mcp.call_tool("add_task", {"title": "Buy milk"})).structured_content["task"]
+    query = "query ($since: String) { changes(since: $since) { changed { id } } }"
+    answer = await client.query(query, {"since": cursor}, as_=user)
+    assert answer == {"changes": {"changed": [{"id": task["id"]}]}}

@@ -1,0 +1,209 @@
+"""What bounds the assistant: tokens a day, one run at a time in a conversation, runs at once, time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
+
+import httpx
+import pytest
+from sqlalchemy import insert, select, update
+
+from core.clock import utc_now
+from core.database import Database
+from core.settings import Settings
+from models import TokenUsage
+from services.sql import execute, fetch_all, table_of
+from tests.assistant.chat import Chat
+from tests.assistant.provider import Provider, Stall, Text, UseTool
+from tests.factories import SignedIn, make_conversation, make_task, sign_in
+from tests.graph_client import GraphClient
+from tests.server.rest.client import RestClient
+from tests.servers import serve_with
+from tests.waiting import until
+
+USAGE: Final = table_of(TokenUsage)
+# What the scripted provider says that a turn has used.
+A_TURN: Final = 110
+BUSY: Final = "The assistant is still answering in this conversation; wait for the reply, or cancel the run, first."
+
+
+@asynccontextmanager
+async def chatting(settings: Settings, user: SignedIn, **overrides: Any) -> AsyncIterator[Chat]:
+    """Give a user's talk with a server of its own."""
+    async with (
+        serve_with(settings, **overrides) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=60) as http,
+    ):
+        yield Chat(GraphClient(http), user)
+
+
+async def usage(database: Database, user: SignedIn) -> dict[date, tuple[int, int]]:
+    """Return the tokens that the user has used, day by day."""
+    async with database.read() as session:
+        rows = await fetch_all(session, select(USAGE).where(USAGE.c.user_id == user.user.id))
+    return {row.day: (row.input_tokens, row.output_tokens) for row in rows}
+
+
+def next_midnights() -> set[datetime]:
+    """Return the next midnight of UTC; two, where a day has just begun."""
+    moments = (utc_now(), utc_now() - timedelta(minutes=1))
+    return {datetime.combine(moment.date() + timedelta(days=1), time(), UTC) for moment in moments}
+
+
+def codes(answer: dict[str, Any]) -> list[str]:
+    return [error["code"] for error in answer["errors"]]
+
+
+async def test_the_tokens_of_a_day(
+    settings: Settings, user: SignedIn, database: Database, provider: Provider, provider_settings: dict[str, Any]
+) -> None:
+    provider.script([Text(["One."])], [Text(["Two."])])
+    async with chatting(settings, user, assistant_daily_tokens=2 * A_TURN, **provider_settings) as chat:
+        first = await chat.send("one", idempotencyKey="one")
+        await chat.send("two")
+        assert list((await usage(database, user)).values()) == [(200, 20)]
+        talk = first["conversation"]["id"]
+        for refused in (
+            await chat.send("three"),
+            await chat.send("three", conversationId=talk, wait=False),
+            await chat.ask_again(first["reply"]["id"]),
+        ):
+            (error,) = refused["errors"]
+            assert error["code"] == "RATE_LIMITED"
+            assert error["message"].startswith("You have used today's 220 tokens of the assistant; it answers again at")
+            assert datetime.fromisoformat(error["retryAt"]) in next_midnights()
+        # What was answered before is answered still, and another user is.
+        assert await chat.send("one", idempotencyKey="one") == first
+        assert [message["content"] for message in await chat.messages(talk)] == ["one", "One."]
+        provider.script([Text(["Hello."])])
+        other = Chat(chat.client, await sign_in(database, settings))
+        assert (await other.send("hello"))["reply"]["content"] == "Hello."
+    assert len(provider.requests) == 3
+
+
+async def test_the_tokens_of_a_day_over_rest(settings: Settings, user: SignedIn, database: Database) -> None:
+    async with (
+        serve_with(settings, assistant_daily_tokens=1) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=60) as http,
+    ):
+        rest, key = RestClient(http, user), {"Idempotency-Key": "one"}
+        first = await rest.ok("POST", "/chat", {"message": "hello"}, headers=key)
+        assert sum(*(await usage(database, user)).values()) > 0
+        for path in ("/chat", "/chat/stream"):
+            refused = await rest.send("POST", path, {"message": "hello again"})
+            problem = refused.json()
+            assert (refused.status_code, problem["code"]) == (429, "RATE_LIMITED")
+            resets_at = datetime.fromisoformat(problem["retry_at"])
+            assert resets_at in next_midnights()
+            # Whoever comes back so many seconds later comes on the next day.
+            assert utc_now() + timedelta(seconds=int(refused.headers["Retry-After"]) + 1) >= resets_at
+        assert await rest.ok("POST", "/chat", {"message": "hello"}, headers=key) == first
+
+
+async def test_a_day_that_is_over_does_not_count(
+    settings: Settings, user: SignedIn, database: Database, provider: Provider, provider_settings: dict[str, Any]
+) -> None:
+    yesterday = utc_now().date() - timedelta(days=1)
+    row = {"user_id": user.user.id, "day": yesterday, "input_tokens": 9_000, "output_tokens": 9_000}
+    await database.write(lambda session: execute(session, insert(USAGE), row))
+    provider.script([Text(["One."])])
+    async with chatting(settings, user, assistant_daily_tokens=1, **provider_settings) as chat:
+        assert (await chat.send("one"))["errors"] == []
+        assert codes(await chat.send("two")) == ["RATE_LIMITED"]
+        used = await usage(database, user)
+        assert (used.pop(yesterday), list(used.values())) == ((9_000, 9_000), [(100, 10)])
+        # As if the day had ended.
+        aged = update(USAGE).where(USAGE.c.user_id == user.user.id, USAGE.c.day > yesterday)
+        await database.write(lambda session: execute(session, aged.values(day=yesterday - timedelta(days=1))))
+        provider.script([Text(["Two."])])
+        assert (await chat.send("two"))["errors"] == []
+
+
+async def test_what_is_approved_is_finished_though_the_day_is_used_up(
+    settings: Settings, user: SignedIn, database: Database, provider: Provider, provider_settings: dict[str, Any]
+) -> None:
+    task = await make_task(database, user.caller)
+    provider.script([UseTool("delete_task", {"task_id": task.id}, "call_1")], [Text(["Gone."])])
+    async with chatting(settings, user, assistant_daily_tokens=1, **provider_settings) as chat:
+        asked = (await chat.send("delete it"))["run"]
+        assert asked["status"] == "AWAITING_APPROVAL"
+        assert list((await usage(database, user)).values()) == [(100, 10)]
+        await chat.resolve(asked["toolCalls"][0]["id"], approve=True)
+        run = await chat.until(asked["id"], "COMPLETED", "FAILED")
+        assert (run["status"], run["reply"]["content"]) == ("COMPLETED", "Gone.")
+        assert (run["inputTokens"], run["outputTokens"]) == (200, 20)
+        assert list((await usage(database, user)).values()) == [(200, 20)]
+
+
+@pytest.mark.parametrize("servers", [1, 2])
+async def test_two_at_once_in_one_conversation(
+    settings: Settings,
+    user: SignedIn,
+    database: Database,
+    provider: Provider,
+    *,
+    provider_settings: dict[str, Any],
+    servers: int,
+) -> None:
+    talk = (await make_conversation(database, user.caller)).id
+    async with AsyncExitStack() as stack:
+        doors = [await stack.enter_async_context(chatting(settings, user, **provider_settings)) for _ in range(servers)]
+        for turn in range(3):
+            provider.script([Stall(), Text(["Once."])])
+            said = [door.send(f"turn {turn}", conversationId=talk, wait=False) for door in (doors[0], doors[-1])]
+            both = await asyncio.gather(*said)
+            (begun,) = [answer for answer in both if not answer["errors"]]
+            (refused,) = [answer for answer in both if answer["errors"]]
+            assert [(error["code"], error["message"]) for error in refused["errors"]] == [("CONFLICT", BUSY)]
+            provider.go_on.set()
+            await doors[0].until(begun["run"]["id"], "COMPLETED")
+            provider.go_on.clear()
+        contents = [message["content"] for message in await doors[-1].messages(talk)]
+        assert contents == [text for turn in range(3) for text in (f"turn {turn}", "Once.")]
+    assert len(provider.requests) == 3
+
+
+async def test_further_runs_wait_for_their_turn(
+    settings: Settings, user: SignedIn, provider: Provider, provider_settings: dict[str, Any]
+) -> None:
+    provider.script([Stall(), Text(["One."])], [Text(["Two."])], [Text(["Three."])])
+    async with chatting(settings, user, assistant_max_runs=1, **provider_settings) as chat:
+        first = await chat.send("one", wait=False)
+        await until(lambda: provider.open_streams == 1)
+        second, third = await chat.send("two", wait=False), await chat.send("three", wait=False)
+        assert [answer["run"]["status"] for answer in (first, second, third)] == ["RUNNING", "QUEUED", "QUEUED"]
+        # Who waits in the queue can be done without.
+        cancelled = await chat.cancel(third["run"]["id"])
+        assert (cancelled["run"]["status"], cancelled["run"]["reply"]["status"]) == ("CANCELLED", "CANCELLED")
+        waiting = await chat.send("two?", conversationId=second["conversation"]["id"])
+        assert codes(waiting) == ["CONFLICT"]
+        assert (await chat.run(second["run"]["id"]))["status"] == "QUEUED"
+        assert len(provider.requests) == 1
+        provider.go_on.set()
+        for begun, reply in ((first, "One."), (second, "Two.")):
+            run = await chat.until(begun["run"]["id"], "COMPLETED")
+            assert run["reply"]["content"] == reply
+        assert (await chat.run(third["run"]["id"]))["status"] == "CANCELLED"
+        assert len(provider.requests) == 2
+
+
+async def test_a_run_that_takes_too_long(
+    settings: Settings, user: SignedIn, provider: Provider, provider_settings: dict[str, Any]
+) -> None:
+    slow = provider_settings | {"assistant_stall_s": 60.0, "assistant_timeout_s": 2.0}
+    provider.script([UseTool("add_task", {"title": "Buy milk"}, "call_1")], [Text(["Half a"]), Stall()])
+    async with chatting(settings, user, **slow) as chat:
+        answer = await chat.send("add milk")
+        assert (answer["run"]["status"], answer["run"]["error"]) == (
+            "FAILED",
+            "The assistant took too long to answer. Ask again.",
+        )
+        assert (answer["reply"]["status"], answer["message"]["content"]) == ("FAILED", "add milk")
+        await until(lambda: provider.open_streams == 0)
+        # What was done by then stays; what people decide on may take as long as it takes.
+        assert await chat.titles() == ["Buy milk"]
+        provider.script([Text(["Here."])])
+        again = await chat.ask_again(answer["message"]["id"])
+        assert again["reply"]["content"] == "Here."

@@ -1,0 +1,28 @@
+"""What the tests of parity are given."""
+
+import httpx
+import pytest
+
+from core.database import Database
+from core.settings import Settings
+from tests.factories import SignedIn, sign_in
+from tests.parity.doors import House
+from tests.servers import RunningServer
+
+
+@pytest.fixture(scope="session")
+def house(server: RunningServer, http: httpx.AsyncClient, database: Database) -> House:
+    """Give the server with its doors."""
+    return House(server, http, database)
+
+
+@pytest.fixture
+async def user(database: Database, settings: Settings) -> SignedIn:
+    """Give a user who is signed in."""
+    return await sign_in(database, settings)
+
+
+@pytest.fixture
+async def stranger(database: Database, settings: Settings) -> SignedIn:
+    """Give another user who is signed in."""
+    return await sign_in(database, settings)

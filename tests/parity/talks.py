@@ -1,0 +1,181 @@
+"""The doors to conversations and to the assistant with one face; MCP has neither but to read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from tests.factories import SignedIn
+from tests.graph_client import GraphClient
+from tests.parity.doors import RefusedError, camel_case
+from tests.server.rest.client import RestClient
+
+Said = tuple[str, str, str]
+
+_ERRORS: Final = "errors { code message retryAt }"
+_RUN: Final = "id status error reply { content } toolCalls { id name arguments result status }"
+_ANSWER: Final = f"conversation {{ id }} message {{ id }} reply {{ id }} run {{ {_RUN} }}"
+_MESSAGES: Final = "messages(first: 100) { nodes { role content status } }"
+
+
+class TalkDoor(Protocol):
+    """Whatever opens the conversations of one user."""
+
+    async def make(self, **given: Any) -> dict[str, Any]: ...
+    async def rename(self, conversation_id: str, title: str) -> dict[str, Any]: ...
+    async def read(self, conversation_id: str) -> dict[str, Any]: ...
+    async def titles(self) -> list[str]: ...
+    async def messages(self, conversation_id: str) -> list[Said]: ...
+    async def delete(self, conversation_id: str) -> list[str]: ...
+    async def ask(self, message: str, key: str | None = None, **given: Any) -> dict[str, Any]: ...
+    async def run(self, run_id: str) -> dict[str, Any]: ...
+    async def resolve(self, tool_call_id: str, *, approve: bool) -> str: ...
+    async def cancel(self, run_id: str) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLTalk:
+    """Conversations over GraphQL."""
+
+    client: GraphClient
+    user: SignedIn
+
+    async def make(self, **given: Any) -> dict[str, Any]:
+        return await self._conversation("createConversation", "CreateConversationInput", given)
+
+    async def rename(self, conversation_id: str, title: str) -> dict[str, Any]:
+        given = {"id": conversation_id, "title": title}
+        return await self._conversation("updateConversation", "UpdateConversationInput", given)
+
+    async def read(self, conversation_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = await self._find(conversation_id, "id title")
+        return found
+
+    async def titles(self) -> list[str]:
+        found = await self._execute("{ conversations { nodes { title } } }", {})
+        return [node["title"] for node in found["conversations"]["nodes"]]
+
+    async def messages(self, conversation_id: str) -> list[Said]:
+        nodes = (await self._find(conversation_id, _MESSAGES))["messages"]["nodes"]
+        return [(node["role"], node["content"], node["status"]) for node in nodes]
+
+    async def delete(self, conversation_id: str) -> list[str]:
+        payload = await self._mutate(
+            "deleteConversation", "ConversationRefInput", {"id": conversation_id}, "deletedIds"
+        )
+        gone: list[str] = payload["deletedIds"]
+        return gone
+
+    async def ask(self, message: str, key: str | None = None, **given: Any) -> dict[str, Any]:
+        asked = {"content": message, "idempotencyKey": key, **camel_case(given)}
+        answer = await self._mutate("sendMessage", "SendMessageInput", asked, _ANSWER)
+        ids = {f"{name}_id": answer[name]["id"] for name in ("conversation", "message", "reply", "run")}
+        return ids | _shown(answer["run"])
+
+    async def run(self, run_id: str) -> dict[str, Any]:
+        query = f"query ($id: ID!) {{ node(id: $id) {{ ... on Run {{ {_RUN} }} }} }}"
+        node = (await self._execute(query, {"id": run_id}))["node"]
+        if not node:
+            raise RefusedError("NOT_FOUND", "There is no such run.")
+        return _shown(node)
+
+    async def resolve(self, tool_call_id: str, *, approve: bool) -> str:
+        given = {"id": tool_call_id, "approve": approve}
+        return await self._status("resolveToolCall", "ResolveToolCallInput", given)
+
+    async def cancel(self, run_id: str) -> str:
+        return await self._status("cancelRun", "RunRefInput", {"id": run_id})
+
+    async def _status(self, name: str, of: str, given: Mapping[str, Any]) -> str:
+        status: str = (await self._mutate(name, of, given, "run { status }"))["run"]["status"]
+        return status
+
+    async def _conversation(self, name: str, of: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        conversation: dict[str, Any] = (await self._mutate(name, of, given, "conversation { id title }"))[
+            "conversation"
+        ]
+        return conversation
+
+    async def _find(self, conversation_id: str, fields: str) -> Any:
+        query = f"query ($id: ID!) {{ conversation(id: $id) {{ {fields} }} }}"
+        found = (await self._execute(query, {"id": conversation_id}))["conversation"]
+        if found is None:
+            raise RefusedError("NOT_FOUND", "There is no such conversation.")
+        return found
+
+    async def _mutate(self, name: str, of: str, given: Mapping[str, Any], fields: str) -> dict[str, Any]:
+        document = f"mutation ($input: {of}!) {{ {name}(input: $input) {{ {fields} {_ERRORS} }} }}"
+        payload: dict[str, Any] = (await self._execute(document, {"input": given}))[name]
+        for error in payload["errors"]:
+            raise RefusedError(error["code"], error["message"])
+        return payload
+
+    async def _execute(self, document: str, variables: dict[str, Any]) -> Any:
+        answer = await self.client.execute(document, variables, as_=self.user)
+        for error in answer.errors:
+            raise RefusedError(error["extensions"]["code"], error["message"])
+        return answer.data
+
+
+def _shown(run: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "status": run["status"],
+        "error": run["error"],
+        "response": run["reply"]["content"],
+        "tool_calls": run["toolCalls"],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class RestTalk:
+    """Conversations over REST."""
+
+    client: RestClient
+
+    async def make(self, **given: Any) -> dict[str, Any]:
+        return _named(await self._send("POST", "/conversations", given))
+
+    async def rename(self, conversation_id: str, title: str) -> dict[str, Any]:
+        return _named(await self._send("PATCH", f"/conversations/{conversation_id}", {"title": title}))
+
+    async def read(self, conversation_id: str) -> dict[str, Any]:
+        return _named(await self._send("GET", f"/conversations/{conversation_id}"))
+
+    async def titles(self) -> list[str]:
+        return [item["title"] for item in (await self._send("GET", "/conversations"))["items"]]
+
+    async def messages(self, conversation_id: str) -> list[Said]:
+        items = (await self._send("GET", f"/conversations/{conversation_id}/messages", limit=100))["items"]
+        return [(item["role"], item["content"], item["status"]) for item in items]
+
+    async def delete(self, conversation_id: str) -> list[str]:
+        gone: list[str] = (await self._send("DELETE", f"/conversations/{conversation_id}"))["deleted_ids"]
+        return gone
+
+    async def ask(self, message: str, key: str | None = None, **given: Any) -> dict[str, Any]:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        answer: dict[str, Any] = await self._send("POST", "/chat", {"message": message, **given}, headers=headers)
+        return answer
+
+    async def run(self, run_id: str) -> dict[str, Any]:
+        answer = await self._send("GET", f"/runs/{run_id}")
+        return {name: answer[name] for name in ("status", "error", "response", "tool_calls")}
+
+    async def resolve(self, tool_call_id: str, *, approve: bool) -> str:
+        run = await self._send("POST", f"/tool-calls/{tool_call_id}/resolve", {"approve": approve})
+        status: str = run["status"]
+        return status
+
+    async def cancel(self, run_id: str) -> str:
+        status: str = (await self._send("POST", f"/runs/{run_id}/cancel"))["status"]
+        return status
+
+    async def _send(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
+        response = await self.client.send(method, path, body, **more)
+        told = response.json()
+        if not response.is_success:
+            raise RefusedError(told["code"], told["detail"])
+        return told
+
+
+def _named(conversation: Mapping[str, Any]) -> dict[str, Any]:
+    return {"id": conversation["id"], "title": conversation["title"]}

@@ -1,0 +1,116 @@
+"""The history of a task as clients read it."""
+
+from typing import Any, Final
+
+import pytest
+
+from core.database import Database
+from tests.factories import SignedIn, make_task
+from tests.graph_client import GraphClient
+from tests.histories import Assisted, Hand, assisted
+
+HISTORY: Final = """query ($id: ID!, $first: Int, $after: String, $last: Int, $before: String) { task(id: $id) {
+    history(first: $first, after: $after, last: $last, before: $before) {
+        totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+        nodes { id kind by createdAt fields { name before after } run { id status } toolCall { id name } }
+    }
+} }"""
+
+
+@pytest.fixture
+async def run(database: Database, user: SignedIn) -> Assisted:
+    return await assisted(database, user)
+
+
+async def read(client: GraphClient, user: SignedIn, task_id: str, **page: Any) -> Any:
+    return (await client.query(HISTORY, {"id": task_id} | page, as_=user))["task"]["history"]
+
+
+async def test_what_the_person_and_the_assistant_did(
+    client: GraphClient, database: Database, user: SignedIn, run: Assisted
+) -> None:
+    parent = await make_task(database, user.caller)
+    made = await client.mutate("createTask", {"title": "first", "dueAt": "2026-03-01T09:30:00+02:00"}, as_=user)
+    task_id = made["task"]["id"]
+    await run.change(parent, title="x")
+    given = {"id": task_id, "parentId": parent.id, "tags": ["a"], "priority": "HIGH"}
+    changed = await client.mutate("updateTask", given, as_=user)
+    history = await read(client, user, task_id)
+    first, second = history["nodes"]
+    assert (first["kind"], first["by"], first["run"], first["toolCall"]) == ("CREATED", "USER", None, None)
+    assert first["createdAt"] == made["task"]["createdAt"]
+    assert first["fields"] == [
+        {"name": "title", "before": None, "after": "first"},
+        {"name": "description", "before": None, "after": None},
+        {"name": "completed", "before": None, "after": False},
+        {"name": "completedAt", "before": None, "after": None},
+        {"name": "priority", "before": None, "after": "MEDIUM"},
+        {"name": "dueAt", "before": None, "after": made["task"]["dueAt"]},
+        {"name": "tags", "before": None, "after": []},
+        {"name": "parentId", "before": None, "after": None},
+        {"name": "createdAt", "before": None, "after": made["task"]["createdAt"]},
+    ]
+    assert second["createdAt"] == changed["task"]["updatedAt"]
+    assert second["fields"] == [
+        {"name": "priority", "before": "MEDIUM", "after": "HIGH"},
+        {"name": "tags", "before": [], "after": ["a"]},
+        {"name": "parentId", "before": None, "after": parent.id},
+    ]
+    (_, by_run) = (await read(client, user, parent.id))["nodes"]
+    assert (by_run["kind"], by_run["by"]) == ("UPDATED", "ASSISTANT")
+    assert by_run["run"] == {"id": run.run.id, "status": "COMPLETED"}
+    assert by_run["toolCall"] == {"id": run.answered.calls[0].id, "name": "add_task"}
+
+
+async def test_a_run_that_is_gone_was_the_assistant_all_the_same(
+    client: GraphClient, user: SignedIn, run: Assisted
+) -> None:
+    task = await run.make()
+    deleted = await client.mutate("deleteConversation", {"id": run.run.conversation_id}, as_=user)
+    assert deleted["errors"] == []
+    (made,) = (await read(client, user, task.id))["nodes"]
+    assert (made["by"], made["run"], made["toolCall"]) == ("ASSISTANT", None, None)
+
+
+async def test_pages(client: GraphClient, database: Database, user: SignedIn) -> None:
+    task = await make_task(database, user.caller, "0")
+    for number in range(1, 7):
+        await Hand(database, user.caller).change(task, title=str(number))
+    found: list[str] = []
+    after = None
+    while True:
+        page = await read(client, user, task.id, first=3, after=after)
+        assert page["totalCount"] == 7
+        found += [node["fields"][0]["after"] for node in page["nodes"]]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+        after = page["pageInfo"]["endCursor"]
+    assert found == [str(number) for number in range(7)]
+    last = await read(client, user, task.id, last=2)
+    assert [node["fields"][0]["after"] for node in last["nodes"]] == ["5", "6"]
+    before = await read(client, user, task.id, last=2, before=last["pageInfo"]["startCursor"])
+    assert [node["fields"][0]["after"] for node in before["nodes"]] == ["3", "4"]
+
+
+@pytest.mark.parametrize("page", [{"first": -1}, {"first": 101}, {"first": 1, "last": 1}, {"after": "x"}])
+async def test_a_page_that_is_none(
+    client: GraphClient, database: Database, user: SignedIn, page: dict[str, Any]
+) -> None:
+    task = await make_task(database, user.caller)
+    answer = await client.execute(HISTORY, {"id": task.id} | page, as_=user)
+    assert answer.codes == ["BAD_USER_INPUT"]
+
+
+async def test_tasks_of_the_same_id_have_histories_of_their_own(
+    client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn
+) -> None:
+    task = await make_task(database, user.caller, "mine")
+    await make_task(database, stranger.caller, "theirs", id=task.id)
+    run = await assisted(database, stranger)
+    await run.change(task, title="theirs too")
+    for owner, titles in ((user, ["mine"]), (stranger, ["theirs", "theirs too"])):
+        history = await read(client, owner, task.id)
+        assert [node["fields"][0]["after"] for node in history["nodes"]] == titles
+        assert history["totalCount"] == len(titles)
+    cursor = (await read(client, stranger, task.id, first=1))["pageInfo"]["endCursor"]
+    assert "theirs" not in str(await read(client, user, task.id, after=cursor))

@@ -1,0 +1,27 @@
+"""What the tests of the REST door are given."""
+
+import httpx
+import pytest
+
+from core.database import Database
+from core.settings import Settings
+from tests.factories import SignedIn, make_user, sign_in
+from tests.server.rest.client import RestClient
+
+
+@pytest.fixture(scope="session")
+def anyone(http: httpx.AsyncClient) -> RestClient:
+    """Give a client of nobody."""
+    return RestClient(http)
+
+
+@pytest.fixture
+def rest(http: httpx.AsyncClient, user: SignedIn) -> RestClient:
+    """Give a client of the user."""
+    return RestClient(http, user)
+
+
+@pytest.fixture
+async def admin(database: Database, settings: Settings, http: httpx.AsyncClient) -> RestClient:
+    """Give a client of an admin."""
+    return RestClient(http, await sign_in(database, settings, await make_user(database, is_admin=True)))

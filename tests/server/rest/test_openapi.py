@@ -1,0 +1,174 @@
+"""Schemathesis runs over the description of the API: valid requests are taken, others refused, all as described."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.config import SchemathesisConfig
+from schemathesis.schemas import BaseSchema
+
+from core.database import Database
+from models import RunStatus, ToolCallStatus
+from server.rest.api import add_rest, describe
+from tests.databases import only_sqlite
+from tests.factories import (
+    SignedIn,
+    answered_rows,
+    make_answered,
+    make_conversation,
+    make_task,
+    make_user,
+    store_answered,
+    tool_call_row,
+)
+from tests.server.rest.client import RestClient
+from tests.servers import RunningServer
+from tests.waiting import PATIENCE_S
+
+Asking = Callable[[str, str, GenerationMode], Awaitable[None]]
+
+EXAMPLES: Final = 8
+# What is right as far as the description can tell may still be stale, taken, or too much at once.
+TAKEN: Final = ["2xx", "401", "403", "404", "409", "412", "429"]
+REFUSED: Final = ["400", "401", "403", "404", "405", "409", "412", "413", "415", "422", "429"]
+CONFIG: Final = {
+    "checks": {
+        "positive_data_acceptance": {"expected-statuses": TAKEN},
+        "negative_data_rejection": {"expected-statuses": REFUSED},
+    }
+}
+
+schemathesis.openapi.format("time-zone", st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata"]))
+
+
+@cache
+def description() -> dict[str, Any]:
+    app = FastAPI(openapi_url=None)
+    add_rest(app, Path())
+    return describe(app)
+
+
+@cache
+def schema() -> BaseSchema:
+    return schemathesis.openapi.from_dict(description(), config=SchemathesisConfig.from_dict(CONFIG))
+
+
+def is_negatable(path: str, method: str) -> bool:
+    """Tell whether there is a request of the operation that is wrong by its form."""
+    operation = description()["paths"][path][method.lower()]
+    return "requestBody" in operation or any(each["in"] == "query" for each in operation.get("parameters", ()))
+
+
+def operations(*, negatable: bool = False) -> list[Any]:
+    return [
+        pytest.param(method.upper(), path, id=f"{method.upper()} {path}")
+        for path, methods in description()["paths"].items()
+        for method in methods
+        if not negatable or is_negatable(path, method)
+    ]
+
+
+async def ids_of(database: Database, user: SignedIn, *, is_read: bool) -> dict[str, str]:
+    """Return the ids of rows of the user's that stand in paths; a run that is read has ended."""
+    conversation = await make_conversation(database, user.caller)
+    answered = answered_rows(user, conversation.id, status=RunStatus.AWAITING_APPROVAL, state="{}")
+    ended = await make_answered(database, user, conversation.id)
+    waits = {"status": ToolCallStatus.AWAITING_APPROVAL, "result": None}
+    # One that stays, so that the run does not go on.
+    answered.calls.extend(tool_call_row(answered.run, position, **waits) for position in range(2))
+    await store_answered(database, answered)
+    return {
+        "task_id": (await make_task(database, user.caller)).id,
+        "conversation_id": conversation.id,
+        "run_id": ended.run.id if is_read else answered.run.id,
+        "tool_call_id": answered.calls[0].id,
+        "user_id": (await make_user(database)).id,
+    }
+
+
+@pytest.fixture
+def asking(server: RunningServer, database: Database, user: SignedIn, admin: RestClient) -> Asking:
+    """Give what sends an operation's requests, each as it is generated, and has the answers checked."""
+
+    async def ask(method: str, path: str, mode: GenerationMode) -> None:
+        ids = await ids_of(database, user, is_read=method == "GET")
+        asks = admin.user if "/users" in path and admin.user is not None else user
+        in_path = {name: value for name, value in ids.items() if f"{{{name}}}" in path}
+        strategy = schema()[path][method].as_strategy(mode, path_parameters=in_path or None)
+
+        @hypothesis_settings(
+            max_examples=EXAMPLES,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(strategy)
+        def check(case: Case[Any]) -> None:
+            if mode is GenerationMode.POSITIVE:
+                # The description cannot say which texts are cursors, and which are ids of events.
+                for part, name in ((case.query, "cursor"), (case.headers, "Last-Event-ID")):
+                    if part:
+                        part.pop(name, None)
+            response = case.call(base_url=server.url, headers=asks.headers, timeout=PATIENCE_S)
+            case.validate_response(response)
+
+        await asyncio.to_thread(check)
+
+    return ask
+
+
+@pytest.mark.parametrize(("method", "path"), operations())
+async def test_what_fits_the_description_is_taken(asking: Asking, method: str, path: str) -> None:
+    await asking(method, path, GenerationMode.POSITIVE)
+
+
+@only_sqlite
+@pytest.mark.parametrize(("method", "path"), operations(negatable=True))
+async def test_what_does_not_is_refused(asking: Asking, method: str, path: str) -> None:
+    await asking(method, path, GenerationMode.NEGATIVE)
+
+
+async def test_the_description_is_public(http: httpx.AsyncClient) -> None:
+    response = await http.get("/openapi.json")
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
+    assert response.json() == description()
+
+
+def test_every_part_is_described() -> None:
+    operations = [each for path in description()["paths"].values() for each in path.values()]
+    schemas = description()["components"]["schemas"]
+    assert [each for each in operations if not (each["summary"] and each["description"] and each["tags"])] == []
+    silent = [
+        f"{name}.{field}"
+        for name, schema in schemas.items()
+        for field, each in schema.get("properties", {}).items()
+        if not (each.get("description") or "$ref" in each)
+    ]
+    parameters = [each for operation in operations for each in operation.get("parameters", ())]
+    silent += [each["name"] for each in parameters if each["in"] != "path" and not each.get("description")]
+    assert silent == []
+    assert [name for name, schema in schemas.items() if not schema.get("description") and "enum" not in schema] == []
+    assert [name for name in schemas if not name.isidentifier()] == []
+
+
+def test_who_must_sign_in() -> None:
+    open_to_all = {
+        path
+        for path, operations in description()["paths"].items()
+        for operation in operations.values()
+        if not operation.get("security")
+    }
+    assert open_to_all == {"/api/auth/register", "/api/auth/login", "/api/auth/refresh"}
+    (scheme,) = description()["components"]["securitySchemes"].values()
+    assert scheme["flows"]["password"]["tokenUrl"] == "/api/auth/login"

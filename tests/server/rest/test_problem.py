@@ -1,0 +1,168 @@
+"""Hostile requests and failures at the REST door: always a problem, never a 500 that is not ours to mask."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from core.errors import UnavailableError
+from core.settings import Settings
+from services import task_list
+from tests.factories import SignedIn
+from tests.server.rest.client import RestClient, problem_of, refusal
+from tests.servers import serve_with
+from tests.waiting import PATIENCE_S
+
+JSON = "application/json"
+BODY = b'{"title": "x"}'
+
+
+@pytest.fixture
+async def small(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client of a server that takes small bodies from pages of one other origin."""
+    overrides = {"graphql_max_body_bytes": 100_000, "allowed_origins": ("https://app.example.com",)}
+    async with (
+        serve_with(settings, **overrides) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (BODY, {"Content-Type": "Application/JSON; charset=UTF-8"}, 201),
+        (BODY, {}, 415),
+        (BODY, {"Content-Type": "text/plain"}, 415),
+        (BODY, {"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        (BODY, {"Content-Type": "multipart/form-data; boundary=x"}, 415),
+        (BODY, {"Content-Type": "application/merge-patch+json"}, 415),
+        (BODY, {"Content-Type": f"{JSON}; charset=iso-8859-1"}, 415),
+        (BODY, {"Content-Type": JSON, "Content-Encoding": "gzip"}, 415),
+        (b"", {"Content-Type": JSON}, 400),
+        (b"{", {"Content-Type": JSON}, 400),
+        (b"null", {"Content-Type": JSON}, 400),
+        (b"[]", {"Content-Type": JSON}, 400),
+        (b'"x"', {"Content-Type": JSON}, 400),
+        (b'{"title": "\xff"}', {"Content-Type": JSON}, 400),
+        (b'{"title": "\\ud800"}', {"Content-Type": JSON}, 400),
+        (b'{"title": "x", "due_at": NaN}', {"Content-Type": JSON}, 400),
+        (b'{"title": "\\u0000"}', {"Content-Type": JSON}, 422),
+        (b'{"title": 1e400}', {"Content-Type": JSON}, 400),
+        (b'{"title": ' + b"9" * 5_000 + b"}", {"Content-Type": JSON}, 400),
+        (b"[" * 90_000, {"Content-Type": JSON}, 400),
+        (b'{"title":' * 9_000 + b"1" + b"}" * 9_000, {"Content-Type": JSON}, 400),
+        (b'{"title":' * 500 + b"1" + b"}" * 500, {"Content-Type": JSON}, 422),
+        (b'{"title": "x", "tags": [' + b"1," * 20_000 + b"1]}", {"Content-Type": JSON}, 400),
+        (b'{"title": "' + b"x" * 100_000 + b'"}', {"Content-Type": JSON}, 413),
+    ],
+)
+async def test_bodies(
+    small: httpx.AsyncClient, user: SignedIn, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    response = await small.post("/api/tasks", content=body, headers=headers | user.headers)
+    assert response.status_code == status, response.text
+    if status != 201:
+        assert problem_of(response)["code"] == "BAD_USER_INPUT"
+
+
+async def test_a_large_body_is_refused_before_it_is_sent(small: httpx.AsyncClient, user: SignedIn) -> None:
+    reader, writer = await asyncio.open_connection(small.base_url.host, small.base_url.port)
+    head = f"POST /api/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nAuthorization: Bearer {user.token}\r\n"
+    writer.write(f"{head}Content-Length: 20000000\r\n\r\n".encode())
+    async with asyncio.timeout(PATIENCE_S):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_who_asks_is_known_before_the_body_is_read(small: httpx.AsyncClient) -> None:
+    for headers in ({}, {"Authorization": "Bearer nonsense"}):
+        response = await small.post("/api/tasks", content=b"[" * 1_000, headers=headers)
+        assert problem_of(response)["code"] == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize("credentials", ["", "Bearer", "Bearer nonsense", "Basic YTpi", "Bearer a.b.c"])
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/me", None),
+        ("GET", "/tasks", None),
+        ("POST", "/auth/register", {}),
+        ("POST", "/auth/refresh", {"refresh_token": "x"}),
+        ("POST", "/chat/stream", {"message": "x"}),
+    ],
+)
+async def test_a_bad_token_everywhere(anyone: RestClient, method: str, path: str, body: Any, credentials: str) -> None:
+    response = await anyone.send(method, path, body, headers={"Authorization": credentials})
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
+
+
+async def test_paths_and_methods_that_there_are_not(http: httpx.AsyncClient, rest: RestClient) -> None:
+    for path in ("/api/", "/api/nothing", "/api/tasks/", "/api/tasks/x/toggle/", "/api/me/x", "/api/tasks/..%2f.."):
+        assert refusal(problem_of(await http.get(path))) == (404, "NOT_FOUND", None)
+    for method, path, allowed in (
+        ("DELETE", "/api/tasks", "GET, POST"),
+        ("POST", "/api/tasks/x", "DELETE, GET, PATCH, PUT"),
+        ("GET", "/api/auth/login", "POST"),
+        ("TRACE", "/api/me", "GET, PATCH"),
+    ):
+        response = await http.request(method, path)
+        problem = problem_of(response)
+        assert (problem["status"], problem["code"]) == (405, "METHOD_NOT_ALLOWED")
+        assert response.headers["allow"] == allowed
+    for task_id in ("x", "%00", "%ff", "x" * 5_000, "\N{ROCKET}"):
+        assert refusal(await rest.problem("GET", f"/tasks/{task_id}")) == (404, "NOT_FOUND", None)
+
+
+@pytest.mark.parametrize("query", ["&".join(["order=title"] * 60), "&" * 10_000])
+async def test_a_long_query_string(http: httpx.AsyncClient, user: SignedIn, query: str) -> None:
+    response = await http.get(f"/api/tasks?{query}", headers=user.headers)
+    assert refusal(problem_of(response)) == (400, "BAD_USER_INPUT", None)
+
+
+async def test_a_failure_of_ours_is_masked(
+    rest: RestClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the password of the database is hunter2")
+
+    monkeypatch.setattr(task_list, "task_conditions", fail)
+    response = await rest.send("GET", "/tasks", headers={"X-Request-ID": "mine"})
+    problem = problem_of(response)
+    assert (problem["status"], problem["code"], problem["request_id"]) == (500, "INTERNAL_SERVER_ERROR", "mine")
+    assert "hunter2" not in response.text
+    assert "hunter2" in capsys.readouterr().out
+
+
+async def test_a_database_that_is_away(rest: RestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise UnavailableError("The database cannot answer now. Try again shortly.")
+
+    monkeypatch.setattr(task_list, "task_conditions", fail)
+    response = await rest.send("GET", "/tasks")
+    assert (problem_of(response)["code"], response.headers["retry-after"]) == ("SERVICE_UNAVAILABLE", "1")
+
+
+async def test_pages_of_other_origins(small: httpx.AsyncClient, user: SignedIn) -> None:
+    ours = {"Origin": "https://app.example.com"}
+    for method in ("PATCH", "PUT", "DELETE"):
+        wanted = "authorization, content-type, if-match, idempotency-key, last-event-id"
+        asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": wanted}
+        assert (await small.options("/api/tasks/x", headers=ours | asked)).status_code == 200
+    response = await small.post("/api/tasks", json={"title": "x"}, headers=ours | user.headers)
+    exposed = response.headers["access-control-expose-headers"]
+    assert {"ETag", "Location", "Retry-After"} <= set(exposed.split(", "))
+    assert {part.strip() for part in response.headers["vary"].split(",")} >= {"Authorization", "Origin"}
+
+
+async def test_the_metrics_name_the_routes(rest: RestClient, http: httpx.AsyncClient) -> None:
+    await rest.send("GET", "/tasks/one")
+    await rest.send("GET", "/tasks/another")
+    await http.get("/api/nothing/at/all")
+    metrics = (await http.get("/metrics")).text
+    assert 'path="/api/tasks/{task_id}"' in metrics
+    assert "another" not in metrics
+    assert "nothing" not in metrics

@@ -1,0 +1,132 @@
+"""Signing up, in and out over REST."""
+
+import asyncio
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from core.ids import new_id
+from core.settings import Settings
+from tests.server.rest.client import RestClient, problem_of, refusal
+from tests.servers import serve_with
+from tests.waiting import PATIENCE_S
+
+PASSWORD: Final = "correct horse battery staple"
+
+
+def registration(**values: Any) -> dict[str, Any]:
+    return {"email": f"{new_id()}@example.com", "password": PASSWORD, "name": "Ann"} | values
+
+
+async def login(http: httpx.AsyncClient, username: str, password: str = PASSWORD, **more: Any) -> httpx.Response:
+    form = {"grant_type": "password", "username": username, "password": password}
+    return await http.post("/api/auth/login", data=form, **more)
+
+
+async def test_from_the_first_request_to_the_last(anyone: RestClient, http: httpx.AsyncClient) -> None:
+    given = registration()
+    response = await anyone.send("POST", "/auth/register", given)
+    made = response.json()
+    assert (response.status_code, response.headers["location"]) == (201, "/api/me")
+    assert (made["token_type"], made["user"]["email"]) == ("bearer", given["email"])
+    assert 0 < made["expires_in"] <= 30 * 60
+    # Swagger UI names itself by Basic credentials, as OAuth 2 has it.
+    signed_in = (await login(http, given["email"], headers={"Authorization": "Basic Og=="})).json()
+    assert (signed_in.keys(), signed_in["user"]) == (made.keys(), made["user"])
+    renewed = await anyone.ok("POST", "/auth/refresh", {"refresh_token": signed_in["refresh_token"]})
+    assert renewed["user"] == made["user"]
+    headers = {"Authorization": f"Bearer {renewed['access_token']}"}
+    assert await anyone.ok("GET", "/me", headers=headers) == made["user"]
+    assert await anyone.ok("POST", "/auth/logout", headers=headers) is None
+    response = await anyone.send("GET", "/me", headers=headers)
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
+
+
+async def test_a_refresh_token_used_twice_ends_its_session(anyone: RestClient) -> None:
+    made = await anyone.ok("POST", "/auth/register", registration())
+    renewed = await anyone.ok("POST", "/auth/refresh", {"refresh_token": made["refresh_token"]})
+    for token in (made["refresh_token"], renewed["refresh_token"], "nonsense", ""):
+        problem = await anyone.problem("POST", "/auth/refresh", {"refresh_token": token})
+        assert refusal(problem) == (401, "UNAUTHENTICATED", "#/refresh_token")
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ({"email": "ann"}, "#/email"),
+        ({"email": "a\0b@example.com"}, "#/email"),
+        ({"password": "short"}, "#/password"),
+        ({"password": "x" * 1_025}, "#/password"),
+        ({"name": " "}, "#/name"),
+        ({"name": None}, "#/name"),
+        ({"is_admin": True}, "#/is_admin"),
+    ],
+)
+async def test_what_cannot_be_an_account(anyone: RestClient, given: dict[str, Any], place: str) -> None:
+    problem = await anyone.problem("POST", "/auth/register", registration(**given))
+    assert refusal(problem) == (422, "BAD_USER_INPUT", place)
+
+
+async def test_an_address_that_is_taken(anyone: RestClient) -> None:
+    given = registration()
+    await anyone.ok("POST", "/auth/register", given)
+    problem = await anyone.problem("POST", "/auth/register", given | {"email": given["email"].upper()})
+    assert refusal(problem) == (409, "CONFLICT", "#/email")
+
+
+async def test_wrong_credentials(anyone: RestClient, http: httpx.AsyncClient) -> None:
+    given = registration()
+    await anyone.ok("POST", "/auth/register", given)
+    problems = [
+        await login(http, given["email"], "wrong"),
+        await login(http, "nobody@example.com"),
+    ]
+    for response in problems:
+        assert response.headers["www-authenticate"] == "Bearer"
+        assert refusal(problem_of(response)) == (401, "UNAUTHENTICATED", None)
+    assert len({response.content for response in problems}) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"username=a&password=b", 401),
+        (b"grant_type=password&username=a&password=b&scope=&client_id=c&client_secret=d", 401),
+        (b"grant_type=implicit&username=a&password=b", 422),
+        (b"username=a", 422),
+        (b"username=a&password=b&more=c", 422),
+        (b"username=a&password=%00", 422),
+        (b"username=a&password=" + b"x" * 1_025, 422),
+        (b"", 422),
+        (b"username=%ff&password=b", 400),
+        (b"username=\xff&password=b", 400),
+        (b"&".join([b"username=a"] * 51), 400),
+        (b"username=a&password=" + b"x" * 70_000, 413),
+    ],
+)
+async def test_forms(http: httpx.AsyncClient, content: bytes, status: int) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    response = await http.post("/api/auth/login", content=content, headers=headers)
+    assert (response.status_code, problem_of(response)["status"]) == (status, status)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=x", "text/plain", ""])
+async def test_login_takes_a_form_alone(http: httpx.AsyncClient, content_type: str) -> None:
+    headers = {"Content-Type": content_type} if content_type else {}
+    response = await http.post("/api/auth/login", content=b"username=a&password=b", headers=headers)
+    assert problem_of(response)["status"] == 415
+
+
+async def test_too_many_wrong_passwords(settings: Settings) -> None:
+    async with (
+        serve_with(settings, sign_in_attempts=2) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
+    ):
+        responses = await asyncio.gather(*(login(http, "someone@example.com", str(number)) for number in range(4)))
+    (limited,) = {response.status_code for response in responses} - {401}
+    assert limited == 429
+    refused = next(response for response in responses if response.status_code == 429)
+    problem = problem_of(refused)
+    assert (problem["code"], int(refused.headers["retry-after"]) > 0) == ("RATE_LIMITED", True)
+    assert problem["retry_at"]

@@ -1,0 +1,60 @@
+"""One's own account, and users for admins, over REST."""
+
+from typing import Any
+
+import pytest
+
+from core.database import Database
+from tests.factories import SignedIn, make_user
+from tests.server.rest.client import RestClient, refusal
+
+
+async def test_the_profile(rest: RestClient, user: SignedIn) -> None:
+    me = await rest.ok("GET", "/me")
+    assert (me["id"], me["email"], me["is_admin"]) == (user.user.id, user.user.email, False)
+    assert "password_hash" not in me
+    picture = "https://example.com/ada.png"
+    changed = await rest.ok("PATCH", "/me", {"name": " Ada L. ", "image": picture})
+    assert (changed["name"], changed["image"]) == ("Ada L.", picture)
+    assert (await rest.ok("PATCH", "/me", {"image": None}))["image"] is None
+    assert (await rest.ok("PATCH", "/me", {}))["name"] == "Ada L."
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        ({"name": ""}, "#/name"),
+        ({"name": None}, "#/name"),
+        ({"image": "javascript:alert(1)"}, "#/image"),
+        ({"image": ""}, "#/image"),
+        ({"email": "other@example.com"}, "#/email"),
+    ],
+)
+async def test_what_cannot_be_a_profile(rest: RestClient, body: dict[str, Any], place: str) -> None:
+    assert refusal(await rest.problem("PATCH", "/me", body)) == (422, "BAD_USER_INPUT", place)
+
+
+async def test_admins_manage_users(admin: RestClient, anyone: RestClient, user: SignedIn) -> None:
+    rest, path = anyone.as_(user), f"/users/{user.user.id}"
+    page = await admin.ok("GET", "/users", limit=1, include_total="true")
+    assert (len(page["items"]), page["total"] > 1, page["next_cursor"] is not None) == (1, True, True)
+    assert (await admin.ok("PATCH", path, {"is_active": False}))["is_active"] is False
+    assert refusal(await rest.problem("GET", "/me")) == (401, "UNAUTHENTICATED", None)
+    assert (await admin.ok("PATCH", path, {"is_active": True}))["is_active"] is True
+    assert await admin.ok("DELETE", path) == {"deleted_ids": [user.user.id]}
+    for method, body in (("PATCH", {"is_active": True}), ("DELETE", None)):
+        assert refusal(await admin.problem(method, path, body)) == (404, "NOT_FOUND", None)
+        assert admin.user is not None
+        own = await admin.problem(method, f"/users/{admin.user.user.id}", body)
+        assert (own["status"], own["code"]) == (422, "BAD_USER_INPUT")
+
+
+async def test_nobody_else_does(rest: RestClient, database: Database) -> None:
+    other = (await make_user(database)).id
+    for method, path, body in (
+        ("GET", "/users", None),
+        ("PATCH", f"/users/{other}", {"is_active": False}),
+        ("DELETE", f"/users/{other}", None),
+        ("DELETE", "/users/nobody", None),
+    ):
+        assert refusal(await rest.problem(method, path, body)) == (403, "FORBIDDEN", None)
