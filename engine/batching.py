@@ -33,11 +33,9 @@ def batched(resolve: Resolve) -> Resolve:
     first = next(iter(signature.parameters))
 
     def call(*positional: Any, **named: Any) -> Any:
-        bound = signature.bind(*positional, **named)
-        parent = bound.arguments[first]
-        if isinstance(parent, Parents):
-            return resolve(*bound.args, **bound.kwargs)
-        return _Gathering.join(resolve, bound, first)
+        if isinstance(positional[0] if positional else named[first], Parents):
+            return resolve(*positional, **named)
+        return _Gathering.join(resolve, signature.bind(*positional, **named), first)
 
     if inspect.iscoroutinefunction(resolve):
 

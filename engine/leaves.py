@@ -1,6 +1,6 @@
 """Completes columns of scalars and enums."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from math import isfinite
 from types import NoneType
@@ -28,6 +28,7 @@ _EXACT: Final[dict[Callable[[Any], Any], type]] = {
     GraphQLID.coerce_output_value: str,
     GraphQLBoolean.coerce_output_value: bool,
 }
+_NO_ERRORS: Final[Mapping[int, Exception]] = {}
 _NOTHING: Final = frozenset({NoneType, UndefinedType})
 
 
@@ -50,6 +51,8 @@ class Leaf(Node):
         self, run: Run, frame: Column | Items, places: Places, values: list[Any], kinds: set[type]
     ) -> list[Any]:
         """Return the completed values."""
+        if self._coerce is as_is:
+            return values
         known = kinds - {NoneType}
         if len(known) == 1 and (fast := self._at_once(values, next(iter(known)), has_null=len(known) < len(kinds))):
             return fast
@@ -59,15 +62,14 @@ class Leaf(Node):
 
     def _at_once(self, values: list[Any], kind: type, *, has_null: bool) -> list[Any] | None:
         """Return the completed values where all are of a class that is known to need no look at each."""
-        there = [value for value in values if value is not None] if has_null else values
         if kind is int and self._coerce is GraphQLInt.coerce_output_value:
+            there = [value for value in values if value is not None] if has_null else values
             return values if min(there) >= GRAPHQL_MIN_INT and max(there) <= GRAPHQL_MAX_INT else None
         if kind is float and self._coerce is GraphQLFloat.coerce_output_value:
-            return values if all(map(isfinite, there)) else None
+            return values if all(value is None or isfinite(value) for value in values) else None
         if self._is_enum and issubclass(kind, Enum):
-            table = self._table(kind)
             try:
-                return list(map(table.__getitem__, map(id, values)))
+                return list(map(self._table(kind).__getitem__, map(id, values)))
             except KeyError:
                 return None
         return None
@@ -107,19 +109,46 @@ class Leaf(Node):
         )
 
 
-def each(function: Callable[[Any], Any], values: Sequence[Any]) -> tuple[list[Any], dict[int, Exception]]:
+def as_is(value: Any) -> Any:
+    """Serialize a value as itself: for scalars that the writer of the answer knows how to write, at no cost here."""
+    return value
+
+
+def each(function: Callable[[Any], Any], values: Sequence[Any]) -> tuple[list[Any], Mapping[int, Exception]]:
     """Return what a function gives for each value, and what it raised for which."""
     results: list[Any] = []
-    errors: dict[int, Exception] = {}
     rest = iter(values)
+    try:
+        # What came before an error stays in the list, and the iterator goes on behind it.
+        results.extend(map(function, rest))
+    except Exception as error:  # noqa: BLE001 - it is the error of the field
+        return _rest_of_each(function, values, rest, results, error)
+    if len(results) < len(values):
+        return _rest_of_each(function, values, rest, results, None)
+    return results, _NO_ERRORS
+
+
+def _rest_of_each(
+    function: Callable[[Any], Any],
+    values: Sequence[Any],
+    rest: Iterator[Any],
+    results: list[Any],
+    error: Exception | None,
+) -> tuple[list[Any], Mapping[int, Exception]]:
+    errors: dict[int, Exception] = {}
     while len(results) < len(values):
-        try:
-            # What came before an error stays in the list, and the iterator goes on behind it.
-            results.extend(map(function, rest))
-            if len(results) < len(values):
-                # What stops an iteration has been swallowed, and shows itself only when called once more.
+        if error is None:
+            # What stops an iteration is swallowed by it, and shows itself only when called once more.
+            try:
                 results.append(function(values[len(results)]))
-        except Exception as error:  # noqa: BLE001 - it is the error of the field
+            except Exception as raised:  # noqa: BLE001 - as above
+                error = raised
+        if error is not None:
             errors[len(results)] = error
             results.append(None)
+        error = None
+        try:
+            results.extend(map(function, rest))
+        except Exception as raised:  # noqa: BLE001 - as above
+            error = raised
     return results, errors

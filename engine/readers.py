@@ -127,6 +127,8 @@ class BatchResolver:
 def read_all(get: Callable[[Any], Any], objects: Any, missing: type[Exception] | None = None) -> list[Any]:
     """Return what each object gives, or the error that it raises; null for an error that says that it has nothing."""
     values, errors = each(get, objects)
+    if not errors:
+        return values
     for index, error in errors.items():
         values[index] = None if missing is not None and isinstance(error, missing) else error
     return values

@@ -18,6 +18,7 @@ from graphql import (
     build_schema,
 )  # fmt: skip
 
+import engine
 from tests.engine.both import label, same
 
 SCHEMA: Final = build_schema("""
@@ -86,3 +87,13 @@ async def test_custom_scalars(is_required: bool) -> None:
     root = {"items": [{"value": value, "values": values} for value in values]}
     await same(schema, "{ items { value values } }", root)
     await same(schema, "{ items { value } }", root)
+
+
+async def test_a_scalar_that_is_left_as_it_is() -> None:
+    scalar = GraphQLScalarType("Any", coerce_output_value=engine.as_is)
+    type_: Any = GraphQLNonNull(scalar)
+    fields = {"values": GraphQLField(GraphQLList(scalar)), "strict": GraphQLField(GraphQLList(type_))}
+    schema = GraphQLSchema(GraphQLObjectType("Query", fields))
+    values = ["text", 1, None, {"any": "thing"}, Undefined, ValueError("returned")]
+    await same(schema, "{ values }", {"values": values})
+    await same(schema, "{ strict }", {"strict": values})
