@@ -21,7 +21,7 @@ _INTROSPECTION: Final = frozenset({"__schema", "__type"})
 _INCREMENTAL: Final = frozenset({"defer", "stream"})
 _CONDITIONS: Final = frozenset({"skip", "include"})
 # Deeper ones are left to an executor that says how deep is too deep.
-_DEEPEST: Final = 100
+_DEEPEST: Final = 50
 
 
 class UnplannableError(Exception):
