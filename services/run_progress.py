@@ -30,6 +30,8 @@ _OF_REPLY: Final = {
 _MOST_SWEPT: Final = 100
 # In one run.
 MOST_CALLS: Final = 100
+# What the column holds.
+MOST_TOKENS: Final = 2**31 - 1
 
 RunKey = tuple[str, str]
 
@@ -183,8 +185,8 @@ async def fail_expired(session: AsyncSession, caller: Caller, run_id: str, error
 
 
 async def _keep_tokens(session: AsyncSession, caller: Caller, run: Run, tokens: Tokens) -> None:
-    run.input_tokens += tokens.read
-    run.output_tokens += tokens.written
+    run.input_tokens = min(run.input_tokens + tokens.read, MOST_TOKENS)
+    run.output_tokens = min(run.output_tokens + tokens.written, MOST_TOKENS)
     if tokens.read or tokens.written:
         await add_tokens(session, caller, tokens.read, tokens.written)
 
