@@ -9,6 +9,7 @@ from agents.result import RunResultStreaming
 from agents.run_config import ToolExecutionConfig
 
 from assistant.history import Item, refused
+from assistant.toolbox import known_id
 
 _MOST_TURNS: Final = 20
 
@@ -35,10 +36,10 @@ class Talk:
         return self._run(given)
 
     async def resume(self, state: Mapping[str, Any], approved: Mapping[str, bool]) -> RunResultStreaming:
-        """Let the agent go on after a pause; `approved` tells of each call id what was decided."""
+        """Let the agent go on after a pause; `approved` tells of each call, as it is recorded, what was decided."""
         restored = await RunState.from_json(self._agent, dict(state), context_override={})
         for call in restored.get_interruptions():
-            if approved.get(call.call_id or "", False):
+            if approved.get(known_id(call.call_id or ""), False):
                 restored.approve(call)
             else:
                 restored.reject(call, rejection_message=refused())

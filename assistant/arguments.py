@@ -19,6 +19,8 @@ Arguments = TypeVar("Arguments", bound=BaseModel)
 MOST_LISTED: Final = 50
 _MOST_BYTES: Final = 200_000
 _MOST_NAMES: Final = 50
+# What JSON writers can be relied on to write again is not much deeper.
+_MOST_DEPTH: Final = 50
 _ABSENT: Final[Any] = None
 _UNSTORABLE: Final = "unstorable"
 
@@ -141,7 +143,19 @@ def read_object(raw: str | bytes | Mapping[str, Any]) -> Mapping[str, Any]:
         raise BadUserInputError(f"The arguments are not valid JSON ({error.msg}); send one JSON object.") from None
     if not isinstance(value, dict):
         raise BadUserInputError("The arguments must be one JSON object.")
+    if _is_deep(value):
+        raise BadUserInputError("The arguments are nested too deep; send a flat JSON object.")
     return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_MOST_DEPTH):
+        containers = [inner for inner in level if isinstance(inner, dict | list)]
+        level = [part for each in containers for part in (each.values() if isinstance(each, dict) else each)]
+        if not level:
+            return False
+    return True
 
 
 def read_model(name: str, arguments: type[Arguments], raw: str | bytes | Mapping[str, Any]) -> Arguments:

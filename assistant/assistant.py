@@ -77,17 +77,12 @@ class Assistant:
 
     async def resolve(self, caller: Caller, tool_call_id: str, *, approve: bool) -> Run:
         """Approve or reject a tool call, and go on where none is left to decide on."""
+        deciding = partial(
+            runs.resolve_tool_call, caller=caller, tool_call_id=tool_call_id, terms=self._terms(), approve=approve
+        )
 
         async def resolve() -> Run:
-            run = await self._database.write(
-                partial(
-                    runs.resolve_tool_call,
-                    caller=caller,
-                    tool_call_id=tool_call_id,
-                    approve=approve,
-                    lease=self._lease,
-                )
-            )
+            run = await self._database.write(deciding)
             if run.status is RunStatus.RUNNING:
                 self._launch(caller.user_id, run.id)
             return run
@@ -105,20 +100,24 @@ class Assistant:
                 await waiter.wait()
 
     async def _begin(self, caller: Caller, begin: partial[Coroutine[Any, Any, Answering]]) -> Answering:
-        terms = Terms(
-            self._model.name,
-            self._lease,
-            self._settings.assistant_daily_tokens,
-            begins_at_once=not self._slots.locked(),
-        )
+        beginning = partial(begin, terms=self._terms())
 
         async def begin_and_launch() -> Answering:
-            answering = await self._database.write(partial(begin, terms=terms))
+            answering = await self._database.write(beginning)
             if answering.is_new:
                 self._launch(caller.user_id, answering.run.id)
             return answering
 
         return await self._whatever_happens(begin_and_launch())
+
+    def _terms(self) -> Terms:
+        return Terms(
+            self._model.name,
+            self._lease,
+            self._settings.assistant_daily_tokens,
+            self._settings.assistant_max_runs_per_user,
+            begins_at_once=not self._slots.locked(),
+        )
 
     async def _whatever_happens(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Do what must not stop half-way when the client leaves."""
@@ -156,6 +155,9 @@ class Assistant:
         async with self._database.read() as session:
             expired = await expired_runs(session)
         for row in expired:
+            # Where this process itself was held up, its runs go on.
+            if (row.user_id, row.id) in self._executions:
+                continue
             owner = Caller(row.user_id, None, is_admin=False, expires_at=datetime.max.replace(tzinfo=UTC))
             await self._database.write(partial(fail_expired, caller=owner, run_id=row.id, error=DIED))
 

@@ -10,10 +10,11 @@ import orjson
 from agents.result import RunResultStreaming
 
 from assistant.agent import Talk
-from assistant.failures import RESTARTED, describe
+from assistant.failures import RESTARTED, NoAnswerError, describe
 from assistant.history import MOST_MESSAGES, history
 from assistant.instructions import instructions
 from assistant.language_model import LanguageModel
+from assistant.meter import Meter
 from assistant.remote_tools import remote_tools
 from assistant.reply_writer import ReplyWriter
 from assistant.toolbox import Toolbox, awaited_calls
@@ -27,7 +28,7 @@ from models import Message, Run, RunStatus
 from services import run_progress
 from services.caller import Caller
 from services.dialogue import read_dialogue
-from services.run_progress import Outcome, Pause, Progress, RunEndedError, Tokens
+from services.run_progress import MOST_TOKENS, Outcome, Pause, Progress, RunEndedError, Tokens
 from services.tool_call import decisions_of
 
 _RETRY_S: Final = 0.5
@@ -56,13 +57,18 @@ class Execution:
         self._run_id = run_id
         self._task: asyncio.Task[Any] | None = None
         self._has_ended = False
+        self._is_recording = False
         self._reply_id: str | None = None
         self._text = ""
         self._stream: RunResultStreaming | None = None
+        self._meter: Meter | None = None
         self._counted = Tokens()
 
     def stop(self) -> None:
         """Hear that the run has ended elsewhere: nothing more of it is to be done or kept."""
+        # Told again, it must still be able to count; and what is being recorded finds out by itself.
+        if self._has_ended or self._is_recording:
+            return
         self._has_ended = True
         if self._task is not None:
             self._task.cancel()
@@ -97,14 +103,15 @@ class Execution:
             toolbox = Toolbox(around.database, self._caller, run.id, self.stop, remote)
             text = instructions(utc_now(), run.time_zone)
             talk = Talk(around.model.make(run.time_zone), text, toolbox.tools())
-            self._stream = await self._begin(run, talk, writer)
+            self._stream = await self._begin(run, talk, writer, text)
             await self._write_down(self._stream, writer)
         if self._stream.interruptions:
             state = orjson.dumps(self._stream.to_state().to_json()).decode()
             calls = awaited_calls(self._caller, run.id, self._stream.interruptions)
             await self._record(run_progress.pause_run, pause=Pause(state, calls))
         else:
-            self._text = self._text or _SILENT
+            if not self._text:
+                self._text = _said_by_doing(self._stream)
             await self._finish(Outcome(RunStatus.COMPLETED))
 
     async def _write_down(self, stream: RunResultStreaming, writer: ReplyWriter) -> None:
@@ -112,20 +119,31 @@ class Execution:
             async with writer.writing():
                 async for event in stream.stream_events():
                     if event.type == "raw_response_event":
-                        _write(writer, event.data)
+                        self._hear(event.data, writer)
         finally:
             self._text = writer.text
+            # Whoever stops listening stops the SDK, or the model would talk on.
+            if not stream.is_complete:
+                stream.cancel()
 
-    async def _begin(self, run: Run, talk: Talk, writer: ReplyWriter) -> RunResultStreaming:
+    def _hear(self, event: Any, writer: ReplyWriter) -> None:
+        if self._meter is not None:
+            self._meter.hear(event)
+        _write(writer, event)
+
+    async def _begin(self, run: Run, talk: Talk, writer: ReplyWriter, told: str) -> RunResultStreaming:
         async with self._around.database.read() as session:
             if run.state is None:
                 dialogue = await read_dialogue(session, self._caller, run, MOST_MESSAGES)
-                return talk.begin(history(dialogue, self._around.settings.assistant_history_tokens))
+                items = history(dialogue, self._around.settings.assistant_history_tokens)
+                self._meter = Meter(len(told) + len(orjson.dumps(items)))
+                return talk.begin(items)
             approved = await decisions_of(session, self._caller, run.id)
             reply = await session.get_one(Message, (self._caller.user_id, run.reply_id))
         writer.resume(reply.content)
         self._stream = await talk.resume(orjson.loads(run.state), approved)
         self._counted = self._used()
+        self._meter = Meter(len(run.state))
         return self._stream
 
     async def _finish(self, outcome: Outcome) -> None:
@@ -135,8 +153,15 @@ class Execution:
         """Tell the database how far the run is; while it is away, try again, for as long as that makes sense."""
         progress = Progress(self._text, self._uncounted())
         work = partial(step, caller=self._caller, run_id=self._run_id, progress=progress, **details)
-        await self._patiently(work)
-        self._counted = self._used()
+        self._is_recording = True
+        try:
+            is_recorded = await self._patiently(work)
+        finally:
+            self._is_recording = False
+        if is_recorded:
+            self._counted = self._used()
+        else:
+            self._has_ended = True
         if self._reply_id is not None:
             self._around.replies.wake({self._reply_id: len(self._text)}, WakeUp.LOCAL)
 
@@ -146,7 +171,8 @@ class Execution:
             work = partial(run_progress.count_tokens, caller=self._caller, run_id=self._run_id, tokens=tokens)
             await self._patiently(work)
 
-    async def _patiently(self, work: Any) -> None:
+    async def _patiently(self, work: Any) -> bool:
+        """Tell whether it was done at last, and not refused."""
         for _ in range(_RETRIES):
             try:
                 await self._around.database.write(work)
@@ -154,19 +180,30 @@ class Execution:
                 _log.warning("Run %s could not be recorded just now: %s", self._run_id, error)
                 await asyncio.sleep(_RETRY_S)
             except (RunEndedError, UnauthenticatedError):
-                return
+                return False
             else:
-                return
+                return True
+        return False
 
     def _used(self) -> Tokens:
         if self._stream is None:
             return Tokens()
         usage = self._stream.context_wrapper.usage
-        return Tokens(usage.input_tokens, usage.output_tokens)
+        measured = Tokens() if self._meter is None else self._meter.tokens
+        # A provider may tell anything.
+        read, written = (min(max(told, 0), MOST_TOKENS) for told in (usage.input_tokens, usage.output_tokens))
+        return Tokens(read + measured.read, written + measured.written)
 
     def _uncounted(self) -> Tokens:
         used = self._used()
-        return Tokens(used.read - self._counted.read, used.written - self._counted.written)
+        return Tokens(max(used.read - self._counted.read, 0), max(used.written - self._counted.written, 0))
+
+
+def _said_by_doing(stream: RunResultStreaming) -> str:
+    """Return what is said for a model that has called tools and said nothing; one that did neither gave no answer."""
+    if not any(item.type == "tool_call_item" for item in stream.new_items):
+        raise NoAnswerError
+    return _SILENT
 
 
 def _write(writer: ReplyWriter, event: Any) -> None:

@@ -10,6 +10,10 @@ DIED: Final = "The reply was cut off on our side. Ask again."
 _FAILED: Final = "Something went wrong on our side while this reply was written. Ask again."
 
 
+class NoAnswerError(Exception):
+    """The model has said nothing and done nothing."""
+
+
 def describe(error: BaseException) -> str:
     """Return what to tell of a failure."""
     import agents  # noqa: PLC0415 - loads slowly; here it is loaded long since
@@ -22,7 +26,7 @@ def describe(error: BaseException) -> str:
             (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError),
             "The assistant is not set up properly. Tell whoever runs this server.",
         ),
-        (openai.OpenAIError, "The assistant's provider failed. Ask again."),
+        ((openai.OpenAIError, NoAnswerError), "The assistant's provider failed. Ask again."),
         (agents.MaxTurnsExceeded, "The assistant did not come to an end. Ask for less at once."),
         # A lone surrogate is more than the SDK can take.
         (

@@ -34,11 +34,14 @@ class LanguageModel:
         import httpx2  # noqa: PLC0415 - as above
         from openai import AsyncOpenAI  # noqa: PLC0415 - as above
 
+        from assistant.provider_client import ProviderClient  # noqa: PLC0415 - as above
+
         if self._client is None:
             self._client = AsyncOpenAI(
                 # Providers of one's own often want none, and the client insists on one.
                 api_key=self._settings.openai_api_key or "none",
                 base_url=self._settings.openai_base_url,
+                http_client=ProviderClient(),
                 timeout=httpx2.Timeout(self._settings.assistant_stall_s, connect=_CONNECT_TIMEOUT_S),
                 # Of requests alone that came to nothing: an answer that has begun is not asked for again.
                 max_retries=_RETRIES,

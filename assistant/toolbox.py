@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from typing import Any, Final
 
 import orjson
@@ -10,17 +11,20 @@ from agents import FunctionTool, RunContextWrapper
 from agents.tool_context import ToolContext
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from assistant.arguments import read_object
 from assistant.instructions import fence
 from assistant.remote_tools import RemoteTool
 from assistant.tools import TOOLS, Tool, read_arguments
 from core.database import Database
 from core.errors import BadUserInputError, TasktalkError, UnavailableError
+from core.text import is_storable
 from models import ToolCall, ToolCallStatus
 from services.caller import Actor, Caller
 from services.run_progress import RunEndedError
 from services.tool_call import Call, close_call, has_ended, open_call
 
 _MOST_CALL_ID_LENGTH: Final = 200
+_MOST_SHOWN: Final = 1_000
 
 
 class Toolbox:
@@ -72,7 +76,7 @@ class Toolbox:
     ) -> Callable[[ToolContext[Any], str], Awaitable[str]]:
         async def invoke(context: ToolContext[Any], arguments: str) -> str:
             try:
-                result = await call(context.tool_call_id[:_MOST_CALL_ID_LENGTH], arguments)
+                result = await call(known_id(context.tool_call_id), arguments)
             except RunEndedError:
                 self._on_end()
                 raise
@@ -97,7 +101,7 @@ class Toolbox:
 
     async def _change(self, session: AsyncSession, tool: Tool, call: Call, arguments: Any) -> Any:
         """Carry the call out, in one transaction with its record; one that was carried out before stays as it is."""
-        row = await open_call(session, self._caller, call)
+        row = await open_call(session, self._caller, call, needs_approval=tool.needs_approval)
         if has_ended(row):
             return row.result
         acting = replace(self._caller, actor=Actor(self._run_id, row.id))
@@ -108,10 +112,15 @@ class Toolbox:
     async def _call_remote(self, tool: RemoteTool, call_id: str, raw: str) -> Any:
         """Call another server's tool; that it was begun is recorded first, for no transaction takes it back."""
         call = Call(self._run_id, call_id, tool.name, recorded_arguments(raw))
-        row = await self._database.write(partial(open_call, caller=self._caller, call=call))
+        try:
+            arguments = dict(read_object(raw))
+            opening = partial(open_call, caller=self._caller, call=call, needs_approval=tool.needs_approval)
+            row = await self._database.write(opening)
+        except BadUserInputError as error:
+            return await self._record(call, {"error": error.message}, ToolCallStatus.FAILED)
         if has_ended(row):
             return row.result
-        result = await tool.call(call.arguments)
+        result = await tool.call(arguments)
         status = ToolCallStatus.FAILED if "error" in result else ToolCallStatus.COMPLETED
         return await self._record(call, result, status)
 
@@ -126,15 +135,19 @@ class Toolbox:
         return await self._database.write(work)
 
 
+def known_id(call_id: str) -> str:
+    """Return the model's name for a call as it is recorded: its own, unless that cannot be stored."""
+    if len(call_id) <= _MOST_CALL_ID_LENGTH and is_storable(call_id):
+        return call_id
+    return sha256(call_id.encode(errors="surrogatepass")).hexdigest()
+
+
 def recorded_arguments(raw: str) -> dict[str, Any]:
     """Return a call's arguments as they are shown to people, whatever the model has written."""
     try:
-        arguments = orjson.loads(raw or "{}")
-    except ValueError:
-        arguments = None
-    if not isinstance(arguments, dict):
-        return {"unreadable": raw.encode(errors="replace").decode()[:1_000]}
-    return arguments
+        return dict(read_object(raw))
+    except BadUserInputError:
+        return {"unreadable": raw[:_MOST_SHOWN].encode(errors="replace").decode()}
 
 
 def _reads(tool: Tool, arguments: dict[str, Any]) -> bool:
@@ -152,7 +165,7 @@ def awaited_calls(caller: Caller, run_id: str, interruptions: Sequence[Any]) -> 
         ToolCall(
             user_id=caller.user_id,
             run_id=run_id,
-            call_id=item.call_id[:_MOST_CALL_ID_LENGTH],
+            call_id=known_id(item.call_id),
             position=0,
             name=item.tool_name,
             arguments=recorded_arguments(item.arguments),

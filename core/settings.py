@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     assistant_timeout_s: Seconds = Field(300, description="longest run, approvals not counted")
     assistant_stall_s: Seconds = Field(30, description="how long the provider may be silent")
     assistant_max_runs: Count = Field(50, description="most runs at once in one process; further ones are queued")
+    assistant_max_runs_per_user: Count = Field(
+        10, description="most runs at once of one user; further ones are refused"
+    )
     run_lease_s: Seconds = Field(10, description="how long after its last sign of life a run counts as dead")
     mcp_server_url: str | None = Field(None, description="MCP server whose tools the assistant may use too")
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
@@ -48,6 +48,7 @@ class Terms:
     model: str
     lease: timedelta
     daily_tokens: int
+    most_runs: int
     begins_at_once: bool
 
 
@@ -72,6 +73,7 @@ async def begin_run(session: AsyncSession, caller: Caller, question: Question, t
         content, time_zone = check_content(question.content), _check_time_zone(question.time_zone)
         conversation = await _conversation(session, caller, question, revision)
         message = _message(conversation, MessageRole.USER, content, revision)
+        await _require_room(session, caller, terms.most_runs)
         made.append(await _begin(session, conversation, message, time_zone, terms))
         return [made[0].run]
 
@@ -99,6 +101,7 @@ async def begin_again(session: AsyncSession, caller: Caller, message_id: str, te
     await require_tokens(session, caller, terms.daily_tokens)
     conversation = await require(session, caller, Conversation, message.conversation_id, path)
     await _require_idle(session, caller, conversation)
+    await _require_room(session, caller, terms.most_runs)
     time_zone = "UTC" if earlier is None else earlier.time_zone
     return await _begin(session, conversation, message, time_zone, terms)
 
@@ -114,7 +117,7 @@ async def cancel_run(session: AsyncSession, caller: Caller, run_id: str) -> Run:
 
 
 async def resolve_tool_call(
-    session: AsyncSession, caller: Caller, tool_call_id: str, *, approve: bool, lease: timedelta
+    session: AsyncSession, caller: Caller, tool_call_id: str, terms: Terms, *, approve: bool
 ) -> Run:
     """Approve or reject a tool call; once all calls that wait are decided, its run is to go on."""
     revision = await next_revision(session, caller.user_id)
@@ -130,7 +133,8 @@ async def resolve_tool_call(
     waiting = select(_TOOL_CALLS.c.id).where(caller.owns(_TOOL_CALLS), _TOOL_CALLS.c.run_id == run.id, waits)
     run.revision = revision
     if (await execute(session, waiting)).first() is None:
-        run.status, run.lease_until = RunStatus.RUNNING, utc_now() + lease
+        await _require_room(session, caller, terms.most_runs)
+        run.status, run.lease_until = RunStatus.RUNNING, utc_now() + terms.lease
     return run
 
 
@@ -164,6 +168,15 @@ async def _require_idle(session: AsyncSession, caller: Caller, conversation: Con
     else:
         message = "The assistant is still answering in this conversation; wait for the reply, or cancel the run, first."
     raise ConflictError(message, path=("input", "conversationId"))
+
+
+async def _require_room(session: AsyncSession, caller: Caller, most: int) -> None:
+    """Refuse one run too many of the caller's: all users share the places that a process has."""
+    executed = _RUNS.c.status.in_((RunStatus.QUEUED, RunStatus.RUNNING))
+    count = select(func.count()).select_from(_RUNS).where(caller.owns(_RUNS), executed)
+    if (await execute(session, count)).scalar_one() >= most:
+        message = f"The assistant is writing {most} replies to you already; wait for one of them, or cancel it, first."
+        raise ConflictError(message)
 
 
 async def _is_empty(session: AsyncSession, caller: Caller, conversation: Conversation) -> bool:

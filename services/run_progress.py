@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, select, tuple_, update
+from sqlalchemy import Row, exists, select, tuple_, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.database import leave_unchanged
 from core.errors import BadUserInputError, UnauthenticatedError
-from models import Conversation, Message, MessageStatus, Run, RunStatus, ToolCall, ToolCallStatus
+from models import Conversation, Message, MessageStatus, Run, RunStatus, ToolCall, ToolCallStatus, User
 from services.caller import Caller
 from services.revision import next_revision
 from services.sql import execute, fetch_all, table_of
@@ -21,6 +21,7 @@ _RUNS: Final = table_of(Run)
 _MESSAGES: Final = table_of(Message)
 _CONVERSATIONS: Final = table_of(Conversation)
 _TOOL_CALLS: Final = table_of(ToolCall)
+_USERS: Final = table_of(User)
 _EXECUTED: Final = (RunStatus.QUEUED, RunStatus.RUNNING)
 _OF_REPLY: Final = {
     RunStatus.COMPLETED: MessageStatus.COMPLETE,
@@ -30,6 +31,8 @@ _OF_REPLY: Final = {
 _MOST_SWEPT: Final = 100
 # In one run.
 MOST_CALLS: Final = 100
+# What the column holds.
+MOST_TOKENS: Final = 2**31 - 1
 
 RunKey = tuple[str, str]
 
@@ -152,10 +155,11 @@ async def next_position(session: AsyncSession, caller: Caller, run_id: str, *, c
 async def renew_leases(
     session: AsyncSession, runs: Sequence[tuple[str, str]], lease: timedelta
 ) -> set[tuple[str, str]]:
-    """Give a sign of life for runs, by owner and id; return those that have not ended in the meantime."""
+    """Give a sign of life for runs, by owner and id; return those that have not ended, or lost their owner."""
+    are_in = exists().where(_USERS.c.id == _RUNS.c.user_id, _USERS.c.is_active)
     statement = (
         update(_RUNS)
-        .where(tuple_(_RUNS.c.user_id, _RUNS.c.id).in_(runs), _RUNS.c.status.in_(_EXECUTED))
+        .where(tuple_(_RUNS.c.user_id, _RUNS.c.id).in_(runs), _RUNS.c.status.in_(_EXECUTED), are_in)
         .values(lease_until=utc_now() + lease)
         .returning(_RUNS.c.user_id, _RUNS.c.id)
     )
@@ -183,8 +187,8 @@ async def fail_expired(session: AsyncSession, caller: Caller, run_id: str, error
 
 
 async def _keep_tokens(session: AsyncSession, caller: Caller, run: Run, tokens: Tokens) -> None:
-    run.input_tokens += tokens.read
-    run.output_tokens += tokens.written
+    run.input_tokens = min(run.input_tokens + tokens.read, MOST_TOKENS)
+    run.output_tokens = min(run.output_tokens + tokens.written, MOST_TOKENS)
     if tokens.read or tokens.written:
         await add_tokens(session, caller, tokens.read, tokens.written)
 

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import keep_changes
+from core.errors import BadUserInputError
 from models import Run, ToolCall, ToolCallStatus
 from services.caller import Caller
 from services.revision import next_revision
@@ -27,11 +28,16 @@ class Call:
     arguments: dict[str, Any] = field(repr=False)
 
 
-async def open_call(session: AsyncSession, caller: Caller, call: Call) -> ToolCall:
-    """Return the record of a call that is to be carried out, or that was; refuse it once the run has ended."""
+async def open_call(session: AsyncSession, caller: Caller, call: Call, *, needs_approval: bool = False) -> ToolCall:
+    """Return the record of a call that is to be carried out, or that was; refuse it once the run has ended.
+
+    What needs approval is carried out only as the person has seen and approved it.
+    """
     revision = await next_revision(session, caller.user_id)
     await require_executed(session, caller, call.run_id)
     row = await _find(session, caller, call)
+    if needs_approval:
+        _require_approved(row, call)
     if row is None:
         row = ToolCall(
             user_id=caller.user_id,
@@ -46,6 +52,13 @@ async def open_call(session: AsyncSession, caller: Caller, call: Call) -> ToolCa
         session.add(row)
         await session.flush()
     return row
+
+
+def _require_approved(row: ToolCall | None, call: Call) -> None:
+    if row is None or row.status is ToolCallStatus.AWAITING_APPROVAL:
+        raise BadUserInputError(f"{call.name} needs the person's approval.")
+    if (row.name, row.arguments) != (call.name, call.arguments):
+        raise BadUserInputError(f"The person has approved something else than this use of {call.name}.")
 
 
 def has_ended(row: ToolCall) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,7 +48,14 @@ class Cut:
     """Breaks the connection off."""
 
 
-Step = Text | UseTool | Refuse | Stall | Cut
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Sends something just as it is, and nothing else."""
+
+    pieces: Iterable[str]
+
+
+Step = Text | UseTool | Refuse | Stall | Cut | Raw
 
 
 @dataclass
@@ -76,8 +83,9 @@ class Provider:
     async def _counted(self, steps: Sequence[Step]) -> AsyncIterator[str]:
         self.open_streams += 1
         try:
-            async for event in self._stream(steps):
-                yield event
+            stream = _as_it_is(steps[0]) if isinstance(steps[0], Raw) else self._stream(steps)
+            async for sent in stream:
+                yield sent
         finally:
             self.open_streams -= 1
 
@@ -87,32 +95,40 @@ class Provider:
             match step:
                 case Text(pieces):
                     for piece in pieces:
-                        yield _chunk({"content": piece})
+                        yield chunk({"content": piece})
                 case UseTool(name, arguments, call_id):
                     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
                     call = {"index": calls, "id": call_id, "type": "function"}
-                    yield _chunk({"tool_calls": [call | {"function": {"name": name, "arguments": ""}}]})
+                    yield chunk({"tool_calls": [call | {"function": {"name": name, "arguments": ""}}]})
                     # In two halves, as providers send them.
                     for half in (text[: len(text) // 2], text[len(text) // 2 :]):
-                        yield _chunk({"tool_calls": [{"index": calls, "function": {"arguments": half}}]})
+                        yield chunk({"tool_calls": [{"index": calls, "function": {"arguments": half}}]})
                     calls += 1
                 case Stall():
                     await self.go_on.wait()
                 case Cut():
                     raise ConnectionResetError("scripted")
-                case Refuse():
-                    raise AssertionError("an answer that has begun cannot be refused")
-        yield _chunk({}, finish_reason="tool_calls" if calls else "stop")
+                case Refuse() | Raw():
+                    raise AssertionError("an answer that has begun cannot be another")
+        yield chunk({}, finish_reason="tool_calls" if calls else "stop")
         usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
-        yield _event({"choices": [], "usage": usage})
+        yield event({"choices": [], "usage": usage})
         yield "data: [DONE]\n\n"
 
 
-def _chunk(delta: dict[str, Any], finish_reason: str | None = None) -> str:
-    return _event({"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]})
+async def _as_it_is(raw: Raw) -> AsyncIterator[str]:
+    for piece in raw.pieces:
+        yield piece
+        await asyncio.sleep(0)
 
 
-def _event(content: dict[str, Any]) -> str:
+def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> str:
+    """Return a piece of an answer."""
+    return event({"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]})
+
+
+def event(content: dict[str, Any]) -> str:
+    """Return an event of the stream."""
     whole = {"id": "scripted", "object": "chat.completion.chunk", "created": 0, "model": "scripted"} | content
     return f"data: {json.dumps(whole)}\n\n"
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Any, Final
 
 import httpx
@@ -15,9 +16,10 @@ from core.database import Database
 from core.settings import Settings
 from models import TokenUsage
 from services.sql import execute, fetch_all, table_of
+from services.user import set_active
 from tests.assistant.chat import Chat
 from tests.assistant.provider import Provider, Stall, Text, UseTool
-from tests.factories import SignedIn, make_conversation, make_task, sign_in
+from tests.factories import SignedIn, make_conversation, make_task, make_user, sign_in
 from tests.graph_client import GraphClient
 from tests.server.rest.client import RestClient
 from tests.servers import serve_with
@@ -187,6 +189,49 @@ async def test_further_runs_wait_for_their_turn(
             assert run["reply"]["content"] == reply
         assert (await chat.run(third["run"]["id"]))["status"] == "CANCELLED"
         assert len(provider.requests) == 2
+
+
+async def test_nobody_takes_the_places_of_all(
+    settings: Settings, database: Database, user: SignedIn, provider: Provider, provider_settings: dict[str, Any]
+) -> None:
+    task = await make_task(database, user.caller)
+    provider.script([UseTool("delete_task", {"task_id": task.id}, "call_1")])
+    async with chatting(settings, user, assistant_max_runs_per_user=2, **provider_settings) as chat:
+        paused = await chat.send("delete it")
+        provider.script([Stall(), Text(["Late."])], [Stall(), Text(["Late."])])
+        begun = [await chat.send("hello", wait=False) for _ in range(2)]
+        further = [
+            await chat.send("hello", wait=False),
+            await chat.ask_again((await chat.messages(paused["conversation"]["id"]))[0]["id"]),
+        ]
+        assert [codes(answer) for answer in (*begun, *further)] == [[], [], ["CONFLICT"], ["CONFLICT"]]
+        message = "The assistant is writing 2 replies to you already; wait for one of them, or cancel it, first."
+        assert further[0]["errors"][0]["message"] == message
+        call_id = paused["run"]["toolCalls"][0]["id"]
+        decided = await chat.resolve(call_id, approve=True)
+        assert codes(decided) == ["CONFLICT"]
+        assert (await chat.run(paused["run"]["id"]))["status"] == "AWAITING_APPROVAL"
+        # Others are not kept waiting, and a place that is given up can be taken.
+        provider.script([Text(["Hello."])], [Text(["Deleted."])])
+        other = Chat(chat.client, await sign_in(database, settings))
+        assert (await other.send("hello"))["reply"]["content"] == "Hello."
+        await chat.cancel(begun[0]["run"]["id"])
+        await chat.resolve(call_id, approve=True)
+        await chat.until(paused["run"]["id"], "COMPLETED")
+        assert await chat.titles() == []
+
+
+async def test_who_is_shut_out_is_not_answered_on(
+    settings: Settings, database: Database, user: SignedIn, provider: Provider, provider_settings: dict[str, Any]
+) -> None:
+    provider.script([Text(["Half a"]), Stall()])
+    admin = await make_user(database, is_admin=True)
+    shut_out = partial(set_active, user_id=user.user.id, is_active=False)
+    async with chatting(settings, user, **provider_settings | {"assistant_stall_s": 60.0}) as chat:
+        await chat.send("hello", wait=False)
+        await until(lambda: provider.open_streams == 1)
+        await database.write(partial(shut_out, caller=(await sign_in(database, settings, admin)).caller))
+        await until(lambda: provider.open_streams == 0)
 
 
 async def test_a_run_that_takes_too_long(

@@ -22,6 +22,7 @@ from tests.assistant.provider import Provider, Stall, Text, UseTool
 from tests.factories import SignedIn, make_task
 from tests.graph_client import GraphClient
 from tests.live.processes import serving, start
+from tests.servers import serve_with
 from tests.waiting import SHORT_LIVED, until
 
 ADD_MILK = UseTool("add_task", {"title": "Buy milk"}, "call_1")
@@ -34,6 +35,15 @@ def variables(provider: Provider) -> dict[str, Any]:
         "OPENAI_API_KEY": "sk-test",
         "OPENAI_BASE_URL": provider.url,
     }
+
+
+@asynccontextmanager
+async def elsewhere_served(settings: Settings, variables: dict[str, Any], **overrides: Any) -> AsyncIterator[str]:
+    """Serve the same database from here, which is another process than the one that a test starts."""
+    given = {name.lower(): value for name, value in variables.items()}
+    changed = Settings.model_validate(settings.model_dump() | given | overrides)
+    async with serve_with(changed) as server:
+        yield server.url
 
 
 @asynccontextmanager
@@ -52,8 +62,8 @@ async def test_killed_in_mid_run(
 ) -> None:
     user, calm = chat.user, chat
     async with (
-        serving(settings, **variables, RUN_LEASE_S="3") as neighbour,
-        chatting(neighbour.url, user) as elsewhere,
+        elsewhere_served(settings, variables, run_lease_s=3.0) as neighbour,
+        chatting(neighbour, user) as elsewhere,
     ):
         doomed = await start(settings, **variables)
         provider.script([ADD_MILK], [Text(["Half a"]), Stall()])
@@ -80,9 +90,9 @@ async def test_cancelled_from_another_process(
 ) -> None:
     async with (
         serving(settings, **variables) as first,
-        serving(settings, **variables) as second,
+        elsewhere_served(settings, variables) as second,
         chatting(first.url, user) as chat,
-        chatting(second.url, user) as elsewhere,
+        chatting(second, user) as elsewhere,
     ):
         provider.script([Text(["So far."]), Stall(), Text(["Not this."]), ADD_MILK])
         begun = await chat.send("add milk", wait=False)
@@ -119,10 +129,10 @@ async def test_an_approval_outlives_a_restart_and_executes_once(
     provider.script([Text(["It is gone."])])
     call_id = asked["run"]["toolCalls"][0]["id"]
     async with (
-        serving(settings, **variables) as second,
-        serving(settings, **variables) as third,
-        chatting(second.url, user) as chat,
-        chatting(third.url, user) as elsewhere,
+        elsewhere_served(settings, variables) as second,
+        elsewhere_served(settings, variables) as third,
+        chatting(second, user) as chat,
+        chatting(third, user) as elsewhere,
     ):
         assert (await chat.run(asked["run"]["id"]))["status"] == "AWAITING_APPROVAL"
         assert await chat.titles() == [task.title]
@@ -141,7 +151,7 @@ async def test_an_approval_outlives_a_restart_and_executes_once(
 async def test_a_server_that_stops_says_so(
     settings: Settings, user: SignedIn, provider: Provider, variables: dict[str, Any]
 ) -> None:
-    async with serving(settings, **variables) as neighbour, chatting(neighbour.url, user) as elsewhere:
+    async with elsewhere_served(settings, variables) as neighbour, chatting(neighbour, user) as elsewhere:
         async with serving(settings, **variables) as leaving, chatting(leaving.url, user) as chat:
             provider.script([Text(["Half a"]), Stall()])
             begun = await chat.send("hello", wait=False)

@@ -78,8 +78,8 @@ async def test_the_names_of_operations_have_an_end(fresh_door: httpx.AsyncClient
 
 @pytest.fixture
 async def own_server(settings: Settings) -> AsyncIterator[RunningServer]:
-    """Give a server whose pool nobody else uses."""
-    async with serve_with(settings) as running:
+    """Give a server whose pool nobody else uses, not even to look for dead runs."""
+    async with serve_with(settings, run_lease_s=3600.0) as running:
         yield running
 
 

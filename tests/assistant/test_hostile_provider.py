@@ -1,0 +1,152 @@
+"""Providers and models that answer anything: no run is left behind by it, and what is recorded can be read again."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+import pytest
+
+from tests.assistant.chat import Chat
+from tests.assistant.provider import Provider, Raw, Stall, Step, Text, UseTool, chunk, event
+from tests.factories import NOBODYS_ID
+from tests.waiting import until, until_so
+
+_FAILED: Final = "The assistant's provider failed. Ask again."
+
+
+def nested(depth: int) -> str:
+    return '{"a":' * depth + "1" + "}" * depth
+
+
+def used(tokens: dict[str, Any] | None) -> Raw:
+    return Raw([chunk({"content": "Hi"}), chunk({}, "stop"), event({"choices": [], "usage": tokens})])
+
+
+HOSTILE_ARGUMENTS: dict[str, str] = {
+    "nested": nested(100),
+    "nested deeper than we can say": nested(300),
+    "long": json.dumps({"title": "x" * 500_000}),
+    "infinite": '{"limit": 1e400}',
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_ARGUMENTS)
+async def test_calls_that_cannot_be_read_are_told_of_and_shown_in_short(
+    chat: Chat, provider: Provider, name: str
+) -> None:
+    provider.script([UseTool("list_tasks", HOSTILE_ARGUMENTS[name], "call_1")], [Text(["That did not work."])])
+    answer = await chat.send("do it")
+    assert (answer["run"]["status"], answer["reply"]["content"]) == ("COMPLETED", "That did not work.")
+    (call,) = answer["run"]["toolCalls"]
+    assert (call["status"], list(call["arguments"]), list(call["result"])) == ("FAILED", ["unreadable"], ["error"])
+    assert len(call["arguments"]["unreadable"]) <= 1_000
+    provider.script([Text(["Hello again."])])
+    again = await chat.send("and now?", conversationId=answer["conversation"]["id"])
+    assert again["reply"]["content"] == "Hello again."
+
+
+HOSTILE_IDS: dict[str, tuple[str, str]] = {
+    "NUL": ("a\0b", "a\0c"),
+    "long": ("x" * 500 + "1", "x" * 500 + "2"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_IDS)
+async def test_calls_of_any_name_are_told_apart(chat: Chat, provider: Provider, name: str) -> None:
+    first, second = HOSTILE_IDS[name]
+    adding = UseTool("add_task", {"title": "One"}, first), UseTool("add_task", {"title": "Two"}, second)
+    provider.script([*adding], [Text(["Added."])])
+    answer = await chat.send("add both")
+    assert [call["status"] for call in answer["run"]["toolCalls"]] == ["COMPLETED"] * 2
+    assert await chat.titles() == ["One", "Two"]
+
+
+@pytest.mark.parametrize("name", HOSTILE_IDS)
+@pytest.mark.parametrize("approve", [True, False])
+async def test_calls_of_any_name_are_decided_on(chat: Chat, provider: Provider, name: str, *, approve: bool) -> None:
+    provider.script([UseTool("delete_task", {"task_id": NOBODYS_ID}, HOSTILE_IDS[name][0])], [Text(["So be it."])])
+    answer = await chat.send("delete it")
+    await chat.resolve(answer["run"]["toolCalls"][0]["id"], approve=approve)
+    run = await chat.until(answer["run"]["id"], "COMPLETED", "FAILED")
+    # There is no such task.
+    assert [call["status"] for call in run["toolCalls"]] == ["FAILED" if approve else "REJECTED"]
+    assert run["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("count", [10**12, -5])
+async def test_tokens_that_cannot_be(chat: Chat, provider: Provider, count: int) -> None:
+    provider.script([used({"prompt_tokens": count, "completion_tokens": count, "total_tokens": 2 * count})])
+    answer = await chat.send("hello")
+    assert (answer["run"]["status"], answer["reply"]["content"]) == ("COMPLETED", "Hi")
+    assert 0 <= answer["run"]["inputTokens"] < 2**31
+
+
+NO_ANSWERS: dict[str, list[Step]] = {
+    "page": [Raw(["<html>Please sign in</html>"])],
+    "nothing": [Raw([""])],
+    "no choices": [Raw(["data: {}\n\n"])],
+    "no text": [Text([])],
+}
+
+
+async def test_tokens_of_which_nobody_tells_are_measured(chat: Chat, provider: Provider) -> None:
+    provider.script([Raw([chunk({"content": "x" * 400}), chunk({}, "stop")])])
+    answer = await chat.send("hello")
+    assert answer["run"]["status"] == "COMPLETED"
+    assert (answer["run"]["inputTokens"] > 100, answer["run"]["outputTokens"]) == (True, 100)
+
+
+async def test_tokens_of_an_answer_that_is_cut_off_are_measured(chat: Chat, provider: Provider) -> None:
+    provider.script([Text(["x" * 400]), Stall()])
+    answer = await chat.send("hello", wait=False)
+    run_id = answer["run"]["id"]
+    await until_so(lambda: said(chat, run_id))
+    assert (await chat.cancel(run_id))["errors"] == []
+    await until_so(lambda: counted(chat, run_id))
+    run = await chat.run(run_id)
+    assert (run["status"], run["inputTokens"] > 100, run["outputTokens"]) == ("CANCELLED", True, 100)
+
+
+async def said(chat: Chat, run_id: str) -> str:
+    content: str = (await chat.run(run_id))["reply"]["content"]
+    return content
+
+
+async def counted(chat: Chat, run_id: str) -> int:
+    tokens: int = (await chat.run(run_id))["outputTokens"]
+    return tokens
+
+
+@pytest.mark.parametrize("name", NO_ANSWERS)
+async def test_no_answer_is_not_passed_off_as_one(chat: Chat, provider: Provider, name: str) -> None:
+    provider.script(NO_ANSWERS[name])
+    answer = await chat.send("add milk")
+    assert (answer["run"]["status"], answer["run"]["error"], answer["reply"]["content"]) == ("FAILED", _FAILED, "")
+
+
+def endless(piece: str) -> Iterator[str]:
+    while True:
+        yield piece
+
+
+def begun(arguments: Iterable[str]) -> Iterator[str]:
+    function = {"name": "add_task", "arguments": ""}
+    yield chunk({"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": function}]})
+    for piece in arguments:
+        yield chunk({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]})
+
+
+WITHOUT_END: dict[str, Callable[[], Iterator[str]]] = {
+    "text": lambda: endless(chunk({"content": "x" * 1_000})),
+    "arguments": lambda: begun(endless("x" * 10_000)),
+    "line": lambda: endless("x" * 100_000),
+    "comments": lambda: endless(f": {'x' * 100_000}\n\n"),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_END)
+async def test_an_answer_without_end_is_listened_to_no_longer(chat: Chat, provider: Provider, name: str) -> None:
+    provider.script([Raw(WITHOUT_END[name]())])
+    answer = await chat.send("tell me everything")
+    assert answer["run"]["error"] == "The reply became too long. Ask for less at once."
+    await until(lambda: not provider.open_streams)
