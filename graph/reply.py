@@ -16,6 +16,9 @@ from services.reply import Reply, read_reply
 
 # Of what this process writes it is told; what another writes has to be looked for.
 _LOOK_EVERY_S: Final = 0.25
+# Each look is a query: one user's followers share so many a second, however many there are.
+_FEW: Final = 40
+_MOST_LOOKS_PER_S: Final = 400
 
 
 @strawberry.type(description="A piece of a reply; the pieces follow each other without a gap.")
@@ -56,7 +59,13 @@ async def follow_reply(context: Context, message_id: str, offset: int) -> AsyncG
                 # Whatever ends the pause counts as a change of the user's, in any process.
                 await changing.wait()
             else:
+                await asyncio.sleep(rest_of(live.hub.count(caller.user_id)))
                 await _wait_a_bit(writing)
+
+
+def rest_of(followers: int) -> float:
+    """Return how long each of a user's followers rests after a look, in seconds."""
+    return 0 if followers <= _FEW else followers / _MOST_LOOKS_PER_S
 
 
 def _chunk(reply_id: str, reply: Reply) -> ReplyChunk:

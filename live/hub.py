@@ -62,6 +62,10 @@ class Hub:
         """Name the users whom someone waits for."""
         return list(self._waiters)
 
+    def count(self, user_id: str) -> int:
+        """Return how many wait for a user's changes."""
+        return len(self._waiters.get(user_id, ()))
+
     @contextmanager
     def waiting(self, user_id: str) -> Iterator[Waiter]:
         """Wait for a user's changes from now on."""

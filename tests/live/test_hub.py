@@ -24,6 +24,7 @@ def told() -> Told:
 async def test_who_waits_is_woken(told: Told) -> None:
     with told.hub.waiting("ada") as first, told.hub.waiting("ada") as second, told.hub.waiting("eve") as other:
         assert sorted(told.hub.users) == ["ada", "eve"]
+        assert [told.hub.count(name) for name in ("ada", "eve", "nobody")] == [2, 1, 0]
         assert told.hub.wake({"ada": 1, "nobody": 7}, WakeUp.LOCAL)
         async with asyncio.timeout(PATIENCE_S):
             await asyncio.gather(first.wait(), second.wait())

@@ -1,0 +1,15 @@
+"""How often a reply is looked at for those who follow it."""
+
+import pytest
+
+from graph.reply import rest_of
+
+
+@pytest.mark.parametrize("followers", [1, 2, 20, 40])
+def test_a_few_followers_need_no_rest(followers: int) -> None:
+    assert rest_of(followers) == 0
+
+
+@pytest.mark.parametrize("followers", [41, 500, 2_000, 100_000])
+def test_many_followers_of_a_user_look_no_more_often_together(followers: int) -> None:
+    assert followers / rest_of(followers) <= 400
