@@ -40,6 +40,7 @@ class RemoteTool:
 @asynccontextmanager
 async def remote_tools(url: str | None, taken: Collection[str]) -> AsyncIterator[Sequence[RemoteTool]]:
     """Give the server's tools while a run goes on; none where there is no server, or it does not answer."""
+    failure: Exception | None = None
     async with AsyncExitStack() as stack:
         tools: list[RemoteTool] = []
         if url is not None:
@@ -48,7 +49,12 @@ async def remote_tools(url: str | None, taken: Collection[str]) -> AsyncIterator
                 tools = [_tool(client, tool) for tool in (await client.list_tools()).tools]
             except Exception as error:  # noqa: BLE001 - the assistant can do without
                 _log.warning("The MCP server of MCP_SERVER_URL is not used: %s", error)
-        yield [tool for tool in tools if _NAME.fullmatch(tool.name) and tool.name not in taken][:_MOST_TOOLS]
+        try:
+            yield [tool for tool in tools if _NAME.fullmatch(tool.name) and tool.name not in taken][:_MOST_TOOLS]
+        except Exception as error:  # noqa: BLE001 - raised again below, for the client would put it in a group
+            failure = error
+    if failure is not None:
+        raise failure
 
 
 def _tool(client: mcp.Client, tool: Any) -> RemoteTool:

@@ -10,7 +10,7 @@ from mcp.types import ToolAnnotations
 
 from core.settings import Settings
 from tests.assistant.chat import Chat
-from tests.assistant.provider import Provider, Text, UseTool
+from tests.assistant.provider import Provider, Refuse, Text, UseTool
 from tests.factories import SignedIn
 from tests.graph_client import GraphClient
 from tests.servers import serve, serve_with
@@ -93,6 +93,20 @@ async def test_ours_are_not_replaced(chat: Chat, provider: Provider) -> None:
     answer = await chat.send("add a task")
     assert answer["run"]["toolCalls"][0]["status"] == "COMPLETED"
     assert await chat.titles() == ["Take an umbrella"]
+
+
+async def test_a_failure_beside_the_server_is_told_as_what_it_is(chat: Chat, provider: Provider) -> None:
+    provider.script([Refuse(401)])
+    answer = await chat.send("how is the weather?")
+    assert answer["run"]["error"] == "The assistant is not set up properly. Tell whoever runs this server."
+
+
+async def test_arguments_that_cannot_be_read_do_not_reach_the_server(chat: Chat, provider: Provider) -> None:
+    provider.script([UseTool("forecast", "[1, 2]", "call_1")], [Text(["That did not work."])])
+    answer = await chat.send("how is the weather?")
+    (call,) = answer["run"]["toolCalls"]
+    assert (answer["run"]["status"], call["status"]) == ("COMPLETED", "FAILED")
+    assert call["result"] == {"error": "The arguments must be one JSON object."}
 
 
 async def test_a_server_that_is_away_is_done_without(settings: Settings, user: SignedIn, provider: Provider) -> None:
