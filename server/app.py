@@ -27,6 +27,7 @@ from server.event_streams import EventStreams, wants_events
 from server.graphiql import GraphiQL
 from server.health import health, ready
 from server.housekeeper import keep_house
+from server.index import index_route
 from server.leaving import leaving_gently
 from server.logs import configure_logs
 from server.mcp.door import McpDoor
@@ -73,6 +74,7 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     app.state.runtime, app.state.presence = runtime, presence
     graphiql = None if settings.is_production else GraphiQL(_PAGES)
     app.router.routes += [
+        index_route(has_graphiql=graphiql is not None),
         Route("/health", health),
         Route("/ready", ready),
         Route("/metrics", metrics.serve),
@@ -197,6 +199,8 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
         return rest.answer_http_error(request, error)
     status = error.status_code if isinstance(error, HTTPException) else 500
     code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(status, "BAD_USER_INPUT")
-    message = "There is nothing at this path." if status == 404 else str(getattr(error, "detail", error))  # noqa: PLR2004
+    message = str(getattr(error, "detail", error))
+    if status == 404:  # noqa: PLR2004
+        message = "There is nothing at this path; GET / lists what there is."
     headers = getattr(error, "headers", None)
     return JSONResponse({"errors": [{"message": message, "extensions": {"code": code}}]}, status, headers)

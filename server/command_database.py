@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy.engine import make_url
@@ -36,13 +37,20 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         await database.close()
 
 
+def database_address(settings: Settings) -> str:
+    """Return the database's URL as it may be shown: without its password, and a file with its whole path."""
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and url.database:
+        url = url.set(database=str(Path(url.database).absolute()))
+    return url.render_as_string(hide_password=True)
+
+
 @contextmanager
 def _told_in_one_line(settings: Settings) -> Iterator[None]:
     try:
         yield
     except (DBAPIError, OSError, UnavailableError) as error:
-        address = make_url(settings.database_url).render_as_string(hide_password=True)
-        raise CommandError(f"the database {address} cannot be used: {_reason(error)}") from error
+        raise CommandError(f"the database {database_address(settings)} cannot be used: {_reason(error)}") from error
 
 
 def _reason(error: BaseException) -> str:

@@ -1,6 +1,7 @@
 """Runs the server's processes."""
 
 import asyncio
+import errno
 import gc
 import math
 import os
@@ -20,12 +21,12 @@ from core.tokens import AccessTokens
 from server.command_database import migrate
 from server.command_error import CommandError
 from server.connection import Connection
+from server.greeting import greeting
 from server.logs import log_config
 from services.better_auth import origin_of
 from services.sign_in_limit import SignInLimit
 
 _STARTUP_FAILED: Final = 3
-_EVERY_ADDRESS: Final = {"", "0.0.0.0", "::"}  # noqa: S104 - recognised here, not bound to
 
 
 def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
@@ -57,7 +58,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
             # Each socket would keep a third of a megabyte for compressing a few bytes.
             ws_per_message_deflate=False,
         )
-        print(_greeting(settings, host, listener.getsockname()[1]), flush=True)
+        print(greeting(settings, host, listener.getsockname()[1]), flush=True)
         _run(config, listener)
 
 
@@ -86,17 +87,14 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
         reason = (error.strerror or str(error)).split(" (")[0]
-        raise CommandError(
-            f"cannot listen on {host}:{port}: {reason}; stop what listens there, or choose with --host and --port"
-        ) from error
+        choice = "choose another with --host or API_HOST"
+        if error.errno == errno.EADDRINUSE:
+            choice = "stop what listens there, or choose another with --port or API_PORT"
+        elif error.errno == errno.EACCES:
+            choice = "choose one from 1024 on with --port or API_PORT"
+        raise CommandError(f"cannot listen on {host}:{port}: {reason}; {choice}") from error
     listener.set_inheritable(True)
     return listener
-
-
-def _greeting(settings: Settings, host: str, port: int) -> str:
-    name = "127.0.0.1" if host in _EVERY_ADDRESS else f"[{host}]" if ":" in host else host
-    address = f"http://{name}:{port}/graphql"
-    return f"GraphQL at {address}" if settings.is_production else f"GraphiQL at {address}"
 
 
 def _run(config: uvicorn.Config, listener: socket.socket) -> None:

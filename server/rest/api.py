@@ -59,7 +59,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
 def answer_http_error(request: Request, error: HTTPException) -> Response:
     """Answer what no route takes."""
     if error.status_code == 404:  # noqa: PLR2004
-        return problem(404, "NOT_FOUND", "There is nothing at this path.")
+        return problem(404, "NOT_FOUND", "There is nothing at this path; /docs shows what there is.")
     if error.status_code == 405:  # noqa: PLR2004
         allowed = ", ".join(sorted(_methods(request)))
         detail = f"{request.method} cannot be used here; use {allowed}."

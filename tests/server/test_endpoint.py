@@ -55,10 +55,11 @@ async def test_other_methods(door: httpx.AsyncClient, method: str) -> None:
     assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
 
 
-@pytest.mark.parametrize("path", ["/graphql/", "/graphql/x", "/", "/docs/", "/redoc"])
+@pytest.mark.parametrize("path", ["/graphql/", "/graphql/x", "/docs/", "/redoc"])
 async def test_nothing_elsewhere(door: httpx.AsyncClient, path: str) -> None:
     response = await door.get(path)
     assert (response.status_code, only_code(response)) == (404, "NOT_FOUND")
+    assert "GET / lists what there is" in response.text
 
 
 async def test_subscriptions_are_not_for_this_door(door: httpx.AsyncClient) -> None:
