@@ -9,7 +9,7 @@ from typing import Final
 from server.command_error import CommandError
 
 # What a command needs is imported when it runs, so that help comes at once.
-_DESCRIPTION: Final = "The backend of an AI to-do app: one GraphQL API over SQLModel."
+_DESCRIPTION: Final = "The backend of an AI to-do app: GraphQL, REST and MCP over SQLModel."
 _EPILOG: Final = "Settings come from the environment and from .env; the README lists them."
 
 
@@ -39,6 +39,7 @@ def _fail(message: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tasktalk", description=_DESCRIPTION, epilog=_EPILOG)
+    parser.add_argument("--version", action=_Version, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     serve = commands.add_parser(
@@ -52,13 +53,25 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--workers", type=_count, default=1, help="processes that serve (default: 1)")
     serve.set_defaults(command=_serve)
 
-    migrate = commands.add_parser("migrate", help="bring the database to the newest revision")
+    migrate = commands.add_parser(
+        "migrate",
+        help="bring the database to the newest revision",
+        description="Bring the database that DATABASE_URL names to the newest revision. Safe to run again.",
+    )
     migrate.set_defaults(command=_migrate)
 
-    schema = commands.add_parser("schema", help="print the GraphQL schema as SDL")
+    schema = commands.add_parser(
+        "schema",
+        help="print the GraphQL schema as SDL",
+        description="Print the GraphQL schema as SDL. Needs neither a database nor any setting.",
+    )
     schema.set_defaults(command=_schema)
 
-    admin = commands.add_parser("admin", help="make an account an admin")
+    admin = commands.add_parser(
+        "admin",
+        help="make an account an admin",
+        description="Make an account an admin, who may list, change and delete all accounts.",
+    )
     admin.add_argument("email", metavar="EMAIL", help="the account's address, or its id")
     admin.set_defaults(command=_admin)
 
@@ -71,6 +84,17 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("email", metavar="EMAIL", nargs="?", default="demo@example.com", help="(default: %(default)s)")
     demo.set_defaults(command=_demo)
     return parser
+
+
+class _Version(argparse.Action):
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:  # noqa: A002 - argparse's name
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_arguments: object) -> None:
+        from importlib.metadata import version
+
+        print(f"tasktalk {version('tasktalk')}")
+        parser.exit()
 
 
 def _port(text: str) -> int:
@@ -111,16 +135,23 @@ def _schema(_options: argparse.Namespace) -> None:
 
 
 def _admin(options: argparse.Namespace) -> None:
+    from core.errors import NotFoundError
     from core.settings import load_settings
-    from server.command_database import open_database
+    from server.command_database import database_address, open_database
     from services.user import make_admin
 
+    settings = load_settings()
+
     async def promote() -> str:
-        async with open_database(load_settings()) as database:
+        async with open_database(settings) as database:
             user = await database.write(lambda session: make_admin(session, options.email))
         return user.email
 
-    print(f"{asyncio.run(promote())} is an admin now.")
+    try:
+        print(f"{asyncio.run(promote())} is an admin now.")
+    except NotFoundError as error:
+        # Run in another folder, the default database is another file.
+        raise CommandError(f"{error} The database is {database_address(settings)}") from error
 
 
 def _demo(options: argparse.Namespace) -> None:

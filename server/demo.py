@@ -57,7 +57,7 @@ async def _sign_up(database: Database, settings: Settings, address: str) -> tupl
 
 async def _fill(session: AsyncSession, caller: Caller, today: datetime) -> None:
     if await count_rows(session, task_listing(caller)):
-        raise CommandError("this account has tasks already; a demo fills only an empty one")
+        raise CommandError("this account has tasks already; a demo fills only an empty one: name another address")
     for task in TASKS:
         await _add_task(session, caller, task, today, parent_id=None)
     for conversation in CONVERSATIONS:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -85,7 +86,13 @@ async def test_each_command_has_help(command: str, folder: Path) -> None:
     ended = await tasktalk(command, "--help")
     assert ended.status == 0
     assert ended.output.startswith(f"usage: tasktalk {command} ")
+    assert re.search(r"\n\n[A-Z].*\.\n\n", ended.output, re.DOTALL)
     assert names_in(folder) == set()
+
+
+async def test_version() -> None:
+    ended = await tasktalk("--version")
+    assert (ended.status, ended.output) == (0, f"tasktalk {version('tasktalk')}\n")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +111,8 @@ async def test_each_command_has_help(command: str, folder: Path) -> None:
         ),
         (("serve",), {"DATABASE_URL": "postgres://a:pw@127.0.0.1:1/n", "API_PORT": "0"}, "cannot be used"),
         (("admin", "a@example.com"), {"DATABASE_URL": "postgres://a:pw@127.0.0.1:1/n"}, "cannot be used"),
-        (("admin", "a@example.com"), {}, "There is no account with the address a@example.com."),
+        (("admin", "a@example.com"), {}, "a@example.com. The database is sqlite:////"),
+        (("serve", "--host", "999.1.1.1"), {}, "; choose another with --host or API_HOST"),
     ],
 )
 async def test_what_is_wrong_is_told_in_one_line(
@@ -275,5 +283,5 @@ async def test_port_in_use_is_told_before_anything_starts(workers: str, folder: 
         port = taken.getsockname()[1]
         ended = await tasktalk("serve", "--port", str(port), "--workers", workers)
     assert ended.status == 2
-    assert ended.errors.startswith(f"tasktalk: cannot listen on 127.0.0.1:{port}: Address already in use; ")
+    assert ended.errors.startswith(f"tasktalk: cannot listen on 127.0.0.1:{port}: Address already in use; stop what ")
     assert not (folder / "data" / "tasktalk.db").exists()
