@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 from core.settings import Settings
 
@@ -47,8 +47,12 @@ def log_config(settings: Settings) -> dict[str, Any]:
         },
         # uvicorn's own line for a request would repeat ours, with the query string; it is off where uvicorn starts.
         "root": {"handlers": ["output"], "level": _LEVEL},
-        # The SDK would report of each request that it ends the session which it never had.
-        "loggers": {"mcp": {"level": logging.WARNING}},
+        "loggers": {
+            # The SDK would report of each request that it ends the session which it never had.
+            "mcp": {"level": logging.WARNING},
+            # Seven lines about its plugins, at the first probe of /ready.
+            "alembic.runtime.plugins": {"level": logging.WARNING},
+        },
     }
 
 
@@ -83,7 +87,12 @@ def _rendering(*, is_production: bool) -> list[Processor]:
     if is_production:
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_serialize)]
     plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)]
+    console = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain, sort_keys=False)
+    return [_leave_out_nothings, console]
+
+
+def _leave_out_nothings(_logger: Any, _name: str, event: EventDict) -> EventDict:
+    return {key: value for key, value in event.items() if value is not None}
 
 
 def _serialize(event: dict[str, Any], **_options: Any) -> str:

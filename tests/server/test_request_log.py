@@ -31,6 +31,15 @@ async def production(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+async def test_while_one_develops_a_line_has_what_there_is_to_tell(
+    door: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await door.get("/nowhere")
+    line = re.sub(r" {2,}", " ", capsys.readouterr().out)
+    assert "request method=GET path=/nowhere status=404 duration_ms=" in line
+    assert "None" not in line
+
+
 @pytest.mark.parametrize("sent", ["a", "0b9e3f-trace.1_2", "A" * 64])
 async def test_a_sane_id_is_kept(door: httpx.AsyncClient, sent: str) -> None:
     response = await door.get("/health", headers={"X-Request-ID": sent})
