@@ -9,6 +9,7 @@ from core.settings import Settings
 OFFLINE: Final = "offline"
 _CONNECT_TIMEOUT_S: Final = 10.0
 _RETRIES: Final = 2
+_OPENAI: Final = "https://api.openai.com/v1"
 
 
 class LanguageModel:
@@ -40,7 +41,8 @@ class LanguageModel:
             self._client = AsyncOpenAI(
                 # Providers of one's own often want none, and the client insists on one.
                 api_key=self._settings.openai_api_key or "none",
-                base_url=self._settings.openai_base_url,
+                # The client would read the variable itself, and take one that is set to nothing for an address.
+                base_url=self._settings.openai_base_url or _OPENAI,
                 http_client=ProviderClient(),
                 timeout=httpx2.Timeout(self._settings.assistant_stall_s, connect=_CONNECT_TIMEOUT_S),
                 # Of requests alone that came to nothing: an answer that has begun is not asked for again.
