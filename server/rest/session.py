@@ -1,5 +1,6 @@
 """The REST routes that begin, renew and end a session."""
 
+import math
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
@@ -90,7 +91,7 @@ async def logout(context: SignedIn) -> None:
 
 
 def _tokens(signed_in: account.SignedIn) -> Tokens:
-    expires_in = round((signed_in.expires_at - utc_now()).total_seconds())
+    expires_in = math.ceil((signed_in.expires_at - utc_now()).total_seconds())
     return Tokens(
         access_token=signed_in.access_token,
         refresh_token=signed_in.refresh_token,
