@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
-from follow import CUTS, Account, SignInError, note_cut, pause
+from follow import CUTS, DEFAULT_URL, Account, SignInError, note_cut, pause
 from gql import GraphQLRequest
 
 SEND = """mutation Send($input: SendMessageInput!) {
@@ -113,9 +113,9 @@ def main() -> None:
     parser.add_argument("email")
     parser.add_argument("message", help='such as "add buy milk for tomorrow and tell me what is open"')
     parser.add_argument(
-        "--time-zone", metavar="NAME", default="UTC", help="such as Europe/Berlin; dates are read in it"
+        "--time-zone", metavar="NAME", default="UTC", help="such as Europe/Berlin; dates are read in it (default: UTC)"
     )
-    parser.add_argument("--url", default="ws://127.0.0.1:8000/graphql")
+    parser.add_argument("--url", default=DEFAULT_URL, help="of the API (default: %(default)s)")
     arguments = parser.parse_args()
     password = os.environ.get("TASKTALK_PASSWORD") or getpass.getpass()
     account = Account(arguments.url, arguments.email, password)

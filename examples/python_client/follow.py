@@ -5,6 +5,7 @@ import asyncio
 import getpass
 import os
 import random
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -22,6 +23,7 @@ LONGEST_WAIT_S = 10.0
 ANSWER_WITHIN_S = 10.0
 RENEW_BEFORE = timedelta(minutes=1)
 FORBIDDEN = 4403
+DEFAULT_URL = "ws://127.0.0.1:8000/graphql"
 CUTS = (TransportError, WebSocketException, OSError, TimeoutError)
 
 TOKENS = "accessToken refreshToken expiresAt errors { message }"
@@ -41,7 +43,8 @@ class Account:
     """Signs in, and keeps the access token fresh."""
 
     def __init__(self, url: str, email: str, password: str) -> None:
-        self._url = url
+        # A socket's address differs from that of requests in its scheme alone.
+        self.url = re.sub("^http", "ws", url)
         self._credentials = {"email": email, "password": password}
         self._tokens: dict[str, Any] | None = None
         self._renew_at = datetime.now(UTC)
@@ -50,7 +53,7 @@ class Account:
         """Return a client whose socket carries the token, and which waits so long for an answer."""
         payload = None if token is None else {"Authorization": f"Bearer {token}"}
         subprotocols = [WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL]
-        transport = WebsocketsTransport(self._url, init_payload=payload, subprotocols=subprotocols)
+        transport = WebsocketsTransport(self.url, init_payload=payload, subprotocols=subprotocols)
         return Client(transport=transport, execute_timeout=patience_s)
 
     async def access_token(self) -> str:
@@ -110,7 +113,7 @@ def note_cut(account: Account, error: BaseException) -> None:
     """Tell of a failure, and prepare for another attempt."""
     if has_code(error, "UNAUTHENTICATED") or close_code(error) == FORBIDDEN:
         account.distrust_token()
-    print(f"reconnecting: {error}", file=sys.stderr, flush=True)
+    print(f"reconnecting: {error} ({account.url})", file=sys.stderr, flush=True)
 
 
 async def pause(failures: int) -> None:
@@ -168,7 +171,7 @@ def main() -> None:
     parser.add_argument("email")
     parser.add_argument("--conversation", metavar="ID", help="the one that was active last, if not given")
     parser.add_argument("--cursor-file", metavar="FILE", type=Path, help="where to keep the place for the next run")
-    parser.add_argument("--url", default="ws://127.0.0.1:8000/graphql")
+    parser.add_argument("--url", default=DEFAULT_URL, help="of the API (default: %(default)s)")
     arguments = parser.parse_args()
     password = os.environ.get("TASKTALK_PASSWORD") or getpass.getpass()
     account = Account(arguments.url, arguments.email, password)
