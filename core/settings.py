@@ -16,6 +16,7 @@ DATA_FOLDER = Path("data")
 _LEAST_KEY_BYTES = 32
 _MOST_DAYS = 3_650
 _MOST_MINUTES = 24 * 60 * _MOST_DAYS
+_ADDRESS = re.compile(r"https?://[^/?#\s]", re.IGNORECASE)
 _ORIGIN = re.compile(r"https?://[^/?#\s@]+", re.IGNORECASE)
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -27,6 +28,13 @@ class Environment(StrEnum):
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
+
+
+class GraphQLEngine(StrEnum):
+    """What executes operations."""
+
+    BREADTH_FIRST = "breadth_first"
+    GRAPHQL_CORE = "graphql_core"
 
 
 class SettingsError(Exception):
@@ -98,6 +106,9 @@ class Settings(BaseSettings):
     run_lease_s: Seconds = Field(10, description="how long after its last sign of life a run counts as dead")
     mcp_server_url: str | None = Field(None, description="MCP server whose tools the assistant may use too")
 
+    graphql_engine: GraphQLEngine = Field(
+        GraphQLEngine.BREADTH_FIRST, description="what executes operations: `breadth_first`, or `graphql_core`, slower"
+    )
     graphql_max_body_bytes: Count = Field(4 * 1024 * 1024, description="largest request body")
     graphql_max_depth: Count = Field(15, description="deepest nesting of an operation")
     graphql_max_aliases: Count = Field(100, description="most aliases in an operation")
@@ -150,6 +161,13 @@ class Settings(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("write it with its scheme, such as https://app.example.com")
         return value.rstrip("/")
+
+    @field_validator("openai_base_url", "mcp_server_url")
+    @classmethod
+    def _check_address(cls, value: str | None) -> str | None:
+        if value and not _ADDRESS.match(value):
+            raise ValueError("write it with its scheme, such as https://api.example.com/v1")
+        return value or None
 
     @model_validator(mode="before")
     @classmethod

