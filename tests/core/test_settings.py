@@ -22,6 +22,8 @@ WRONG = [
     ("DATABASE_POOL_TIMEOUT_S", "inf", "finite number"),
     ("DATABASE_STATEMENT_TIMEOUT_S", "-1", "greater than 0"),
     ("BETTER_AUTH_URL", "app.example.com", "write it with its scheme"),
+    ("OPENAI_BASE_URL", "api.example.com/v1", "write it with its scheme"),
+    ("MCP_SERVER_URL", "https://", "write it with its scheme"),
     ("ALLOWED_ORIGINS", "app.example.com", "write it such as https://app.example.com"),
     ("ALLOWED_ORIGINS", "https://app.example.com/path", "without a path"),
     ("ACCESS_TOKEN_EXPIRE_MINUTES", "99999999999999", "less than or equal to"),
