@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
+import orjson
 import pytest
 from graphql import GraphQLError, GraphQLScalarType
 from hypothesis import assume, given, settings
@@ -136,7 +137,9 @@ def test_any_moment_is_read_as_it_was(moment: datetime, offset: timezone) -> Non
         raise
     read = _scalar().coerce_input_value(moment.isoformat())
     assert (read, read.tzinfo) == (in_utc, UTC)
-    assert datetime.fromisoformat(_scalar().coerce_output_value(read)) == moment
+    written = orjson.loads(orjson.dumps(_scalar().coerce_output_value(read)))
+    assert written == in_utc.isoformat()
+    assert datetime.fromisoformat(written) == moment
 
 
 @settings(max_examples=300, deadline=None)

@@ -198,6 +198,6 @@ async def test_what_an_event_costs(server: RunningServer, user: SignedIn) -> Non
 
 
 def user_rows(statement: str) -> bool:
-    """Tell whether a statement reads changes: not what the mutation reads for itself, nor the poll."""
-    is_poll = statement.startswith("SELECT users.id, users.revision")
-    return not is_poll and ("merged" in statement or "json_each" in statement or "ANY" in statement)
+    """Tell whether a statement reads changes: not what the mutation reads for itself, nor what is read by the clock."""
+    is_by_the_clock = statement.startswith(("SELECT users.id, users.revision", "SELECT sessions.id"))
+    return not is_by_the_clock and ("merged" in statement or "json_each" in statement or "ANY" in statement)
