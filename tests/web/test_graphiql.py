@@ -118,10 +118,13 @@ async def test_the_examples_work_from_left_to_right(server: RunningServer, graph
     await expect(graphiql.response).to_contain_text('"title": "Water the plants"')
     if os.environ.get("TASKTALK_PICTURES"):
         await graphiql.take_picture()
-    for operation_name in ("StartConversation", "ListConversations"):
-        await graphiql.run("StartConversation")
+    for operation_name, answer in (
+        ("AskAssistant", '"name": "add_task"'),
+        ("ListConversations", '"role": "ASSISTANT"'),
+    ):
+        await graphiql.run("AskAssistant")
         await graphiql.page.get_by_role("menuitem", name=operation_name).click()
-        await expect(graphiql.response).to_contain_text('"title": "My week"')
+        await expect(graphiql.response).to_contain_text(answer)
     await graphiql.run("SignIn")
     await expect(graphiql.response).to_contain_text('"accessToken": "')
     assert graphiql.hosts == {urlsplit(server.url).netloc}

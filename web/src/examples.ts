@@ -66,13 +66,24 @@ query ListTasks($first: Int, $after: String) {
   }
 }`;
 
-const CONVERSATIONS = `# 4. Two operations: the run button asks which.
+const CONVERSATIONS = `# 4. Ask the assistant, then read what was said.
+#    Two operations: the run button asks which.
 
-mutation StartConversation {
-  createConversation(input: { title: "My week" }) {
-    conversation {
-      id
-      title
+mutation AskAssistant {
+  sendMessage(
+    input: {
+      content: "add buy milk for tomorrow and tell me what is still open"
+    }
+  ) {
+    reply {
+      content
+    }
+    run {
+      status
+      toolCalls {
+        name
+        arguments
+      }
     }
     errors {
       code
