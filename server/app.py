@@ -25,7 +25,7 @@ from server.compression import Compression
 from server.endpoint import GraphQLEndpoint
 from server.event_streams import EventStreams, wants_events
 from server.graphiql import GraphiQL
-from server.health import health, ready
+from server.health import health, ready, warn_where_not_ready
 from server.housekeeper import keep_house
 from server.index import index_route
 from server.leaving import leaving_gently
@@ -173,6 +173,8 @@ def _lifespan(
             asyncio.create_task(streaming.presence.watch()),
             asyncio.create_task(keep_house(runtime.database, runtime.settings)),
         ]
+        if runtime.settings.is_production:
+            tasks.append(asyncio.create_task(warn_where_not_ready(runtime.database.engine)))
         try:
             async with mcp.run():
                 with leaving_gently(streaming.presence):

@@ -31,6 +31,12 @@ async def ready(request: Request) -> Response:
     return JSONResponse({"status": "not ready", "reason": problem}, status_code=503)
 
 
+async def warn_where_not_ready(engine: AsyncEngine) -> None:
+    """Log at the start what /ready would say: whoever forgot to migrate should not learn it from failing requests."""
+    if (problem := await _problem(engine)) is not None:
+        _log.warning("not ready", reason=problem)
+
+
 @cache
 def _expected_revision() -> str:
     # Alembic reads every migration's file for it, and a probe asks every few seconds.

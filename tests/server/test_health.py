@@ -4,9 +4,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from structlog.testing import CapturingLogger
 
 from core.database import Database
 from core.settings import Settings
+from server.health import warn_where_not_ready
 from tests.databases import make_settings
 from tests.server.sample import open_door
 
@@ -39,6 +41,23 @@ async def test_not_ready_before_the_migrations(fresh_settings: Settings, change:
     assert response.status_code == 503
     assert response.json()["status"] == "not ready"
     assert response.json()["reason"].startswith(f"The database is at migration {found}, the code expects ")
+
+
+async def test_unmigrated_production_says_so_at_the_start(
+    fresh_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = CapturingLogger()
+    monkeypatch.setattr("server.health._log", log)
+    database = Database(fresh_settings)
+    await warn_where_not_ready(database.engine)
+    assert log.calls == []
+    async with database.engine.begin() as connection:
+        await connection.exec_driver_sql("DELETE FROM alembic_version")
+    await warn_where_not_ready(database.engine)
+    await database.close()
+    (call,) = log.calls
+    assert (call.method_name, call.args) == ("warning", ("not ready",))
+    assert call.kwargs["reason"].endswith("run `tasktalk migrate`.")
 
 
 @pytest.mark.parametrize("url", ["postgresql://nobody@127.0.0.1:1/none", "sqlite:///{folder}/missing/none.db"])
