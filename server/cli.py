@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from server.command_error import CommandError
 
@@ -41,7 +41,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tasktalk", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--version", action=_Version, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_serving(commands)
+    _add_accounts(commands)
+    return parser
 
+
+def _add_serving(commands: Any) -> None:
     serve = commands.add_parser(
         "serve",
         help="serve the API; in development the database is migrated first",
@@ -67,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     schema.set_defaults(command=_schema)
 
+
+def _add_accounts(commands: Any) -> None:
     admin = commands.add_parser(
         "admin",
         help="make an account an admin",
@@ -83,7 +90,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("email", metavar="EMAIL", nargs="?", default="demo@example.com", help="(default: %(default)s)")
     demo.set_defaults(command=_demo)
-    return parser
 
 
 class _Version(argparse.Action):

@@ -87,7 +87,9 @@ def open_line(settings: Settings) -> Callable[..., Opening]:
     async def opening(page: Path | None = None, **overrides: object) -> AsyncIterator[tuple[Cuttable, Elsewhere]]:
         app = create_app(settings.model_copy(update=overrides))
         if page is not None:
-            app.router.routes.append(Mount("/", _Page(directory=page, html=True)))
+            # As where a proxy serves the page, which then stands in place of what the API says at /.
+            others = [route for route in app.router.routes if getattr(route, "path", None) != "/"]
+            app.router.routes[:] = [*others, Mount("/", _Page(directory=page, html=True))]
         async with serve(app) as server, Elsewhere.at(server.url) as elsewhere:
             line = Cuttable(server.url)
             await line.mend()

@@ -27,7 +27,7 @@ def test_it_shows_no_secret() -> None:
         openai_api_key="sk-hunter2",
         openai_base_url="https://ada:hunter2@models.example.com/v1",
     )
-    lines = greeting(settings, "0.0.0.0", 80)  # noqa: S104 - only told of.splitlines()
+    lines = greeting(settings, "0.0.0.0", 80).splitlines()  # noqa: S104 - only told of
     assert lines[0] == "GraphQL at http://127.0.0.1:80/graphql"
     assert "Database: postgresql://ada:***@db.example.com/tasks?sslmode=require" in lines
     assert lines[-1] == "Assistant: gpt-5-mini"
