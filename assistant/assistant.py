@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -30,6 +31,7 @@ Result = TypeVar("Result")
 _LOOK_EVERY_S: Final = 0.5
 _SWEEPS_PER_LEASE: Final = 4
 _LOAD_AFTER_S: Final = 3.0
+_LONGEST_STEP_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -46,18 +48,28 @@ class Assistant:
         self._slots = asyncio.Semaphore(settings.assistant_max_runs)
         self._executions: dict[RunKey, Execution] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._watches: list[asyncio.Task[None]] = []
+        self._closing = asyncio.Event()
 
     def start(self) -> None:
         """Begin to give signs of life for this process's runs, and to look for those that have died."""
-        self._spawn(_forever(self._look, _LOOK_EVERY_S))
-        self._spawn(_forever(self._sweep, self._settings.run_lease_s / _SWEEPS_PER_LEASE))
+        sweep_s = self._settings.run_lease_s / _SWEEPS_PER_LEASE
+        self._watches = [
+            asyncio.create_task(_until(self._closing, self._look, _LOOK_EVERY_S)),
+            asyncio.create_task(_until(self._closing, self._sweep, sweep_s)),
+        ]
         self._spawn(_load_later())
 
     async def close(self) -> None:
         """Stop; runs that are not over by now fail, and say so."""
-        for task in self._tasks:
+        # Cut off in the middle of a statement, these could hold the lock that the runs' ends wait for.
+        self._closing.set()
+        if self._watches:
+            await asyncio.wait(self._watches, timeout=_LONGEST_STEP_S)
+        ending = [*self._tasks, *self._watches]
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
         await self._model.close()
 
     async def ask(self, caller: Caller, question: Question) -> Answering:
@@ -168,10 +180,15 @@ class Assistant:
         return task
 
 
-async def _forever(step: Callable[[], Awaitable[None]], every_s: float) -> None:
+async def _until(closing: asyncio.Event, step: Callable[[], Awaitable[None]], every_s: float) -> None:
+    """Do something again and again, and never leave off in the middle of it."""
     is_failing = False
     while True:
-        await asyncio.sleep(every_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(every_s):
+                await closing.wait()
+        if closing.is_set():
+            return
         try:
             await step()
             is_failing = False
