@@ -142,9 +142,7 @@ class Assistant:
         user_id, run_id = key
         execution_module = await _load()
         around = execution_module.Surroundings(self._database, self._settings, self._live.replies, self._model)
-        # A run goes on when the token of whoever began it has expired.
-        caller = Caller(user_id, None, is_admin=False, expires_at=datetime.max.replace(tzinfo=UTC))
-        execution = execution_module.Execution(around, caller, run_id)
+        execution = execution_module.Execution(around, _owner(user_id), run_id)
         self._executions[key] = execution
         try:
             await execution.run(self._slots)
@@ -170,14 +168,19 @@ class Assistant:
             # Where this process itself was held up, its runs go on.
             if (row.user_id, row.id) in self._executions:
                 continue
-            owner = Caller(row.user_id, None, is_admin=False, expires_at=datetime.max.replace(tzinfo=UTC))
-            await self._database.write(partial(fail_expired, caller=owner, run_id=row.id, error=DIED))
+            failing = partial(fail_expired, caller=_owner(row.user_id), run_id=row.id, error=DIED)
+            await self._database.write(failing)
 
     def _spawn(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _owner(user_id: str) -> Caller:
+    """Return for whom a run goes on, when the token of whoever began it has expired too."""
+    return Caller(user_id, None, is_admin=False, expires_at=datetime.max.replace(tzinfo=UTC))
 
 
 async def _until(closing: asyncio.Event, step: Callable[[], Awaitable[None]], every_s: float) -> None:

@@ -1,30 +1,26 @@
 """The GraphiQL page: the build in web/dist or, where there is none, one that loads GraphiQL from a CDN."""
 
-import secrets
 from pathlib import Path
 from typing import Final
 
 from starlette.responses import Response
 from starlette.routing import Mount
 
-from server.pages import BUILT_POLICY, CDN_POLICY, HashedFiles, built_page, html
+from server.pages import HashedFiles, Page
 
 
 class GraphiQL:
     """`page()` answers a browser's GET /graphql; `routes` serve the files that the built page loads."""
 
     def __init__(self, dist: Path) -> None:
-        self._built_page = built_page(dist)
+        self._page = Page(dist, _CDN_PAGE)
         self.routes: list[Mount] = []
-        if self._built_page is not None:
+        if self._page.is_built:
             self.routes.append(Mount("/graphiql/assets", HashedFiles(directory=dist / "assets"), name="graphiql"))
 
     def page(self) -> Response:
         """Return the built page, or the one from the CDN."""
-        if self._built_page is not None:
-            return html(self._built_page, BUILT_POLICY)
-        nonce = secrets.token_urlsafe(16)
-        return html(_CDN_PAGE.replace("{nonce}", nonce), CDN_POLICY.replace("{nonce}", nonce))
+        return self._page.answer()
 
 
 _CDN_PAGE: Final = """<!doctype html>

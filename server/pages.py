@@ -1,6 +1,7 @@
 """Pages for browsers: the built ones and their files, under a policy that names where anything may come from."""
 
 import os
+import secrets
 from pathlib import Path
 from typing import Final
 
@@ -18,24 +19,38 @@ _MEDIA_TYPES: Final = {
 }
 
 # Monaco, GraphiQL and Swagger UI write style elements and carry some fonts and icons as data addresses.
-BUILT_POLICY: Final = (
+_BUILT_POLICY: Final = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
     "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-CDN_POLICY: Final = (
+_CDN_POLICY: Final = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src https://unpkg.com 'unsafe-inline'; "
     "img-src data:; font-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
-def built_page(dist: Path) -> str | None:
-    """Return the page that was built in the folder, if there is one."""
-    index = dist / "index.html"
-    return index.read_text(encoding="utf-8") if index.is_file() else None
+class Page:
+    """The page that was built in a folder or, where there is none, one that loads the same from a CDN."""
+
+    def __init__(self, dist: Path, cdn_page: str) -> None:
+        index = dist / "index.html"
+        self._cdn_page = cdn_page
+        self._built_page = index.read_text(encoding="utf-8") if index.is_file() else None
+
+    @property
+    def is_built(self) -> bool:
+        """Tell whether there are files of ours that the page loads."""
+        return self._built_page is not None
+
+    def answer(self) -> Response:
+        """Return the page, under its policy."""
+        if self._built_page is not None:
+            return _html(self._built_page, _BUILT_POLICY)
+        nonce = secrets.token_urlsafe(16)
+        return _html(self._cdn_page.replace("{nonce}", nonce), _CDN_POLICY.replace("{nonce}", nonce))
 
 
-def html(page: str, policy: str) -> Response:
-    """Return a page under a policy."""
+def _html(page: str, policy: str) -> Response:
     headers = {
         "cache-control": "no-cache",
         "content-security-policy": policy,
@@ -62,7 +77,7 @@ class HashedFiles(StaticFiles):
         response.headers["cache-control"] = "public, max-age=31536000, immutable"
         response.headers["x-content-type-options"] = "nosniff"
         # A worker lives under the policy of its own file, not under that of the page.
-        response.headers["content-security-policy"] = BUILT_POLICY
+        response.headers["content-security-policy"] = _BUILT_POLICY
         media_type = _MEDIA_TYPES.get(Path(full_path).suffix)
         if media_type is not None and "content-type" in response.headers:
             response.headers["content-type"] = media_type

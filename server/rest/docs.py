@@ -1,6 +1,5 @@
 """The page of the REST API: the build in web/dist/docs or, where there is none, Swagger UI from a CDN."""
 
-import secrets
 from pathlib import Path
 from typing import Final
 
@@ -8,23 +7,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from server.pages import BUILT_POLICY, CDN_POLICY, HashedFiles, built_page, html
+from server.pages import HashedFiles, Page
 
 
 class Docs:
     """`routes` serve the page and the files that it loads."""
 
     def __init__(self, dist: Path) -> None:
-        self._built_page = built_page(dist)
-        self.routes: list[BaseRoute] = [Route("/docs", self._page)]
-        if self._built_page is not None:
+        self._page = Page(dist, _CDN_PAGE)
+        self.routes: list[BaseRoute] = [Route("/docs", self._answer)]
+        if self._page.is_built:
             self.routes.append(Mount("/docs/assets", HashedFiles(directory=dist / "assets"), name="docs"))
 
-    async def _page(self, _request: Request) -> Response:
-        if self._built_page is not None:
-            return html(self._built_page, BUILT_POLICY)
-        nonce = secrets.token_urlsafe(16)
-        return html(_CDN_PAGE.replace("{nonce}", nonce), CDN_POLICY.replace("{nonce}", nonce))
+    async def _answer(self, _request: Request) -> Response:
+        return self._page.answer()
 
 
 _CDN_PAGE: Final = """<!doctype html>
