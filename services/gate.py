@@ -48,13 +48,22 @@ class Gate:
     async def standing(self, key: Hashable, user_id: str, ask: Ask) -> Standing | None:
         """Return how the user's session of that key stands, as known for a few seconds at most."""
         while True:
-            answer = self._answers.get(key)
-            if answer is not None and time.monotonic() - answer.asked_at < KNOWN_FOR_S:
+            answer = self._fresh_answer(key)
+            if answer is not None:
                 return answer.standing
             question = self._questions.get(key) or self._start(key, user_id, ask)
             answer = await asyncio.shield(question.answer)
             if not question.is_outdated:
                 return answer.standing
+
+    def recall(self, key: Hashable) -> Standing | None:
+        """Return the standing that is known without asking; the same object for as long as it is known."""
+        answer = self._fresh_answer(key)
+        return None if answer is None else answer.standing
+
+    def _fresh_answer(self, key: Hashable) -> _Answer | None:
+        answer = self._answers.get(key)
+        return answer if answer is not None and time.monotonic() - answer.asked_at < KNOWN_FOR_S else None
 
     def _start(self, key: Hashable, user_id: str, ask: Ask) -> _Question:
         # A context of its own: it answers all who wait, so it belongs to no single request.

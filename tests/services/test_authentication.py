@@ -18,6 +18,7 @@ from models import Session
 from services.authentication import Authenticator
 from services.sql import execute, table_of
 from tests.better_auth import BetterAuthServer, ed25519_key
+from tests.clock import MovableClock
 from tests.factories import make_user, sign_in
 from tests.services.rows import all_statements, change_user
 
@@ -87,6 +88,55 @@ async def test_an_admin_right_is_seen_after_forgetting(
     assert not (await authenticator.authenticate(signed_in.token)).is_admin
     authenticator.forget(signed_in.user.id)
     assert (await authenticator.authenticate(signed_in.token)).is_admin
+
+
+async def test_a_token_that_is_known_is_not_verified_again(
+    database: Database, settings: Settings, authenticator: Authenticator
+) -> None:
+    signed_in = await sign_in(database, settings)
+    first = await authenticator.authenticate(signed_in.token)
+    assert await authenticator.authenticate(signed_in.token) is first
+    with pytest.raises(UnauthenticatedError, match="not valid"):
+        await authenticator.authenticate(f"{signed_in.token}x")
+
+
+async def test_a_token_that_is_known_is_refused_once_its_session_is_over(
+    database: Database, settings: Settings, authenticator: Authenticator
+) -> None:
+    signed_in, other = await sign_in(database, settings), await sign_in(database, settings)
+    for each in (signed_in, other):
+        await authenticator.authenticate(each.token)
+    revoked = update(_SESSIONS).where(_SESSIONS.c.id == signed_in.caller.session_id).values(revoked_at=utc_now())
+    await database.write(lambda session: execute(session, revoked))
+    authenticator.forget(signed_in.user.id)
+    with pytest.raises(UnauthenticatedError, match="The session is over"):
+        await authenticator.authenticate(signed_in.token)
+    assert (await authenticator.authenticate(other.token)).user_id == other.user.id
+
+
+async def test_a_token_that_is_known_expires_at_its_second(
+    database: Database, settings: Settings, authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed_in = await sign_in(database, settings)
+    caller = await authenticator.authenticate(signed_in.token)
+    clock = MovableClock.put_in(monkeypatch)
+    clock.move_on(caller.expires_at - utc_now() - timedelta(seconds=1))
+    assert await authenticator.authenticate(signed_in.token) is caller
+    clock.move_on(timedelta(seconds=1))
+    with pytest.raises(UnauthenticatedError, match="has expired"):
+        await authenticator.authenticate(signed_in.token)
+
+
+async def test_the_tokens_known_are_bounded(
+    database: Database, settings: Settings, authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.authentication._MOST_KNOWN", 2)
+    tokens = [(await sign_in(database, settings)).token for _ in range(3)]
+    first, _, last = [await authenticator.authenticate(token) for token in tokens]
+    assert await authenticator.authenticate(tokens[2]) is last
+    again = await authenticator.authenticate(tokens[0])
+    assert again == first
+    assert again is not first
 
 
 async def test_without_better_auth_its_tokens_are_refused(authenticator: Authenticator) -> None:
