@@ -7,12 +7,13 @@ WEB_SOURCES := $(wildcard web/*.json web/*.html web/*.ts web/src/* web/docs/*)
 DEPENDENCIES := $(VENV)/.dependencies
 INSTALLED := $(VENV)/.installed
 WEB_TRIED := $(VENV)/.web-tried
+BENCH_PEERS := bench/peers/node_modules/.installed
 PYTEST := $(PYTHON) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 ARGS :=
 NAME :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format schema migration install dependencies venv web pictures lock clean
+.PHONY: help run test check format schema migration install dependencies venv web pictures bench lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +89,14 @@ web: ## build the pages, GraphiQL and /docs, into web/dist
 pictures: $(INSTALLED) $(WEB_TRIED) ## take the pictures of the documentation anew
 	TASKTALK_PICTURES=1 $(PYTHON) -m pytest tests/web tests/examples/test_chat_picture.py
 
+bench: $(INSTALLED) $(BENCH_PEERS) ## measure the server beside others, as docs/benchmarks.md tells; ARGS=--help
+	@$(PYTHON) -m bench.compare $(ARGS)
+
+$(BENCH_PEERS): bench/peers/package-lock.json
+	@echo "Installing the servers of Node ..."
+	@cd bench/peers && npm ci --silent --no-audit --no-fund
+	@touch $@
+
 lock: $(INSTALLED) ## resolve the dependencies of pyproject.toml anew; ARGS=--upgrade takes the newest
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
@@ -98,6 +107,6 @@ compile = build/lock/bin/uv pip compile pyproject.toml $(2) --output-file $(1) -
 	--python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" $(ARGS)
 
 clean: ## remove everything that was built; the data stays
-	rm -rf $(VENV) build web/dist web/node_modules tests/node/node_modules *.egg-info
+	rm -rf $(VENV) build web/dist web/node_modules tests/node/node_modules bench/peers/node_modules *.egg-info
 	rm -rf examples/chat/dist examples/chat/node_modules
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis

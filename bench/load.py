@@ -1,0 +1,72 @@
+"""Loads a server with wrk, which keeps a number of connections busy."""
+
+import asyncio
+import shutil
+import tempfile
+from asyncio.subprocess import PIPE
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+_SCRIPT: Final = Path(__file__).with_name("wrk.lua")
+_TIMEOUT_S: Final = 30
+
+
+class BenchError(Exception):
+    """The measurement cannot go on; the message says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is posted, and in whose name."""
+
+    token: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one load gave."""
+
+    requests: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+
+    @property
+    def rate(self) -> float:
+        """Return the requests a second."""
+        return self.requests / self.seconds
+
+
+def require_wrk() -> None:
+    """Say how to get wrk where there is none."""
+    if shutil.which("wrk") is None:
+        raise BenchError(
+            "wrk was not found; install it (on Debian and Ubuntu: apt-get install wrk) and run this again."
+        )
+
+
+async def load(url: str, requests: Sequence[Request], connections: int, seconds: float) -> Figures:
+    """Post the requests in turn, again and again, over so many connections; any failure ends the measurement."""
+    with tempfile.NamedTemporaryFile() as file:
+        for request in requests:
+            file.write(request.token.encode() + b"\n" + orjson.dumps(request.body) + b"\n")
+        file.flush()
+        process = await asyncio.create_subprocess_exec(
+            *("wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds:g}s"),
+            *("--timeout", f"{_TIMEOUT_S}s", "--script", str(_SCRIPT), url, "--", file.name),
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        output, errors = await process.communicate()
+    line = next((line for line in output.decode().splitlines() if line.startswith("figures ")), None)
+    if line is None:
+        raise BenchError(f"wrk gave no figures: {errors.decode().strip() or output.decode().strip()}")
+    count, duration_us, failed, p50_us, p99_us = map(int, line.split()[1:])
+    if failed or not count:
+        raise BenchError(f"{failed} of {count} requests to {url} failed: {requests[0].body}")
+    return Figures(count, duration_us / 1e6, p50_us / 1e3, p99_us / 1e3)

@@ -1,0 +1,139 @@
+"""Starts the servers that are compared, each as a process on one core, on the same database."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from bench.load import BenchError
+
+POOL_SIZE: Final = 8
+_FOLDER: Final = Path(__file__).parent / "peers"
+_NODE: Final = _FOLDER / "node_modules" / "node" / "bin" / "node"
+_START_S: Final = 60.0
+_KIB_A_MIB: Final = 1024
+_UVICORN: Final = (sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--no-access-log", "--port")
+_OURS_ENVIRONMENT: Final = {
+    "ENVIRONMENT": "production",
+    "DATABASE_POOL_SIZE": str(POOL_SIZE),
+    "DATABASE_MAX_OVERFLOW": "0",
+    # Enough for 10,000 rows in one operation.
+    "GRAPHQL_MAX_COST": "20000",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A server that can be started."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def needs_node(self) -> bool:
+        """Tell whether it runs on the Node that npm brings."""
+        return self.command[0] == str(_NODE)
+
+
+OURS: Final = Kind("Tasktalk", (sys.executable, "-m", "server.cli", "serve"), _OURS_ENVIRONMENT)
+KINDS: Final = {
+    "ours": OURS,
+    "conventional": Kind("Strawberry, conventional", (*_UVICORN, "{port}", "bench.peers.conventional:app")),
+    "mercurius": Kind("Mercurius + JIT", (str(_NODE), str(_FOLDER / "mercurius" / "server.js"))),
+    "postgraphile": Kind("PostGraphile", (str(_NODE), str(_FOLDER / "postgraphile" / "server.js"))),
+    "bare": Kind("bare asyncpg", (*_UVICORN, "{port}", "bench.peers.bare:app")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that runs."""
+
+    key: str
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def memory_mib(self) -> float:
+        """Return the memory that its processes hold."""
+        return sum(_resident_kib(pid) for pid in _family(self.process.pid)) / _KIB_A_MIB
+
+    async def answer(self, token: str, body: Mapping[str, Any]) -> Any:
+        """Return its answer to one request."""
+        async with httpx.AsyncClient(timeout=60) as client:
+            response = await client.post(self.url, json=body, headers={"Authorization": f"Bearer {token}"})
+        if response.status_code != httpx.codes.OK or "errors" in response.json():
+            raise BenchError(
+                f"{KINDS[self.key].name} answers {body} with {response.status_code}: {response.text[:1000]}"
+            )
+        return response.json()["data"]
+
+
+@asynccontextmanager
+async def running(
+    key: str, database_url: str, secret_key: str, cores: Sequence[int], arguments: Sequence[str] = ()
+) -> AsyncIterator[Server]:
+    """Run a server on some cores until the block ends."""
+    kind, port = KINDS[key], _free_port()
+    given = {"DATABASE_URL": database_url, "SECRET_KEY": secret_key, "NODE_ENV": "production"}
+    places = {"POOL_SIZE": str(POOL_SIZE), "PORT": str(port), "API_PORT": str(port)}
+    environment = {**os.environ, **given, **places, **kind.environment}
+    command = [part.format(port=port) for part in (*kind.command, *arguments)]
+    pinned = ["taskset", "--cpu-list", ",".join(map(str, cores)), *command]
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(pinned, env=environment, stdout=subprocess.DEVNULL, stderr=errors)  # noqa: ASYNC220, S603
+        server = Server(key, f"http://127.0.0.1:{port}/graphql", process)
+        try:
+            if not await _answers(process, server.url):
+                errors.seek(0)
+                raise BenchError(f"{kind.name} did not start: {errors.read().decode()[-2000:]}")
+            yield server
+        finally:
+            process.terminate()
+            await asyncio.to_thread(process.wait)
+
+
+async def _answers(process: subprocess.Popen[bytes], url: str) -> bool:
+    until = time.monotonic() + _START_S
+    async with httpx.AsyncClient(timeout=_START_S) as client:
+        while process.poll() is None and time.monotonic() < until:
+            try:
+                await client.get(url)
+            except httpx.TransportError:
+                await asyncio.sleep(0.05)
+            else:
+                return True
+    return False
+
+
+def require_packages(keys: Sequence[str]) -> None:
+    """Say how to get the packages of npm where they are needed and missing."""
+    if any(KINDS[key].needs_node for key in keys) and not _NODE.exists():
+        raise BenchError("The packages of Node are missing: `make bench` installs them, by npm.")
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _family(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return [pid, *(each for child in children for each in _family(int(child)))]
+
+
+def _resident_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
