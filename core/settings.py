@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.database_url import parse_database_url
@@ -115,6 +115,10 @@ class Settings(BaseSettings):
     graphql_max_tokens: Count = Field(5_000, description="most tokens in a document")
     graphql_max_directives: Count = Field(50, description="most directives in an operation")
     graphql_max_cost: Count = Field(10_000, description="most objects an operation may ask for")
+    trusted_documents: Path | None = Field(
+        None, description="documents that clients may name: a manifest in JSON, or a folder of `.graphql` files"
+    )
+    trusted_documents_only: bool = Field(False, description="whether all other documents are refused")
     gzip_least_bytes: int = Field(1_000, ge=0, description="answers from this size on are compressed; 0: none")
 
     @property
@@ -168,6 +172,20 @@ class Settings(BaseSettings):
         if value and not _ADDRESS.match(value):
             raise ValueError("write it with its scheme, such as https://api.example.com/v1")
         return value or None
+
+    @field_validator("trusted_documents", mode="before")
+    @classmethod
+    def _check_trusted_documents(cls, value: Any) -> Any:
+        if value and not Path(value).exists():
+            raise ValueError(f"there is neither a file nor a folder {str(value)!r}")
+        return value or None
+
+    @field_validator("trusted_documents_only")
+    @classmethod
+    def _check_trusted_documents_only(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - it is the value
+        if value and not info.data.get("trusted_documents"):
+            raise ValueError("name the documents by TRUSTED_DOCUMENTS as well")
+        return value
 
     @model_validator(mode="before")
     @classmethod

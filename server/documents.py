@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Final
 
 from graphql import (
@@ -70,7 +71,7 @@ class PreparedDocument:
 
 
 class Documents:
-    """Prepares documents, and keeps those that were asked for last."""
+    """Prepares documents, and keeps those that are trusted and those that were asked for last."""
 
     def __init__(self, schema: GraphQLSchema, settings: Settings) -> None:
         self._schema = schema
@@ -78,25 +79,46 @@ class Documents:
         self._rules = [*specified_rules, MaybeNullValidationRule]
         if settings.is_production:
             self._rules.append(NoSchemaIntrospectionCustomRule)
+        self._trusted: dict[str, PreparedDocument] = {}
         self._kept: OrderedDict[str, PreparedDocument] = OrderedDict()
         self._kept_bytes = 0
+        self._kept_hashes: dict[str, str] = {}
 
     def get(self, text: str) -> PreparedDocument:
         """Return the document made ready; raise the refusal of one that cannot be."""
         document = self._kept.get(text)
         if document is None:
-            document = self._prepare(text)
-            self._keep(text, document)
-        else:
-            self._kept.move_to_end(text)
+            return self._trusted.get(text) or self._admit(text)
+        self._kept.move_to_end(text)
         return document
 
-    def _keep(self, text: str, document: PreparedDocument) -> None:
+    def trust(self, text: str) -> PreparedDocument:
+        """Return the document made ready, which is kept for good; raise the refusal of one that cannot be."""
+        if text not in self._trusted:
+            self._trusted[text] = self._prepare(text)
+        return self._trusted[text]
+
+    def register(self, text_hash: str, text: str) -> None:
+        """Let a document that was just asked for be found by the hash of its text, for as long as it is kept."""
+        if text in self._kept:
+            self._kept_hashes[text_hash] = text
+
+    def registered(self, text_hash: str) -> PreparedDocument | None:
+        """Return the document that was registered and has this hash, if it is still kept."""
+        text = self._kept_hashes.get(text_hash)
+        return None if text is None else self.get(text)
+
+    def _admit(self, text: str) -> PreparedDocument:
+        if self._settings.trusted_documents_only:
+            raise untrusted()
+        document = self._prepare(text)
         self._kept[text] = document
         self._kept_bytes += document.size_bytes
         while self._kept_bytes > _MOST_KEPT_BYTES:
-            _, oldest = self._kept.popitem(last=False)
+            forgotten, oldest = self._kept.popitem(last=False)
             self._kept_bytes -= oldest.size_bytes
+            self._kept_hashes.pop(hash_of(forgotten), None)
+        return document
 
     def _prepare(self, text: str) -> PreparedDocument:
         found = scan(text, self._settings.graphql_max_tokens)
@@ -123,6 +145,17 @@ class Documents:
         )
         if errors:
             raise refuse_document(errors, "GRAPHQL_VALIDATION_FAILED")
+
+
+def hash_of(text: str) -> str:
+    """Return the SHA-256 by which clients name a document."""
+    return sha256(text.encode()).hexdigest()
+
+
+def untrusted() -> RefusedError:
+    """Return the refusal of a document that is not one of those that the server executes."""
+    message = "Only trusted documents are executed, and this is none; add it to those that TRUSTED_DOCUMENTS names."
+    return refuse_document([GraphQLError(message)], "DOCUMENT_NOT_TRUSTED")
 
 
 def _parse(text: str) -> DocumentNode:

@@ -7,6 +7,7 @@ from core.settings import Settings
 from server.documents import Documents, PreparedOperation
 from server.errors import refuse
 from server.execution import Execution
+from server.named_documents import NamedDocuments
 from server.request_body import GraphQLRequest
 from server.schema import core_schema
 from server.subscription import Subscriptions
@@ -17,12 +18,17 @@ class Operations:
 
     def __init__(self, schema: strawberry.Schema, settings: Settings) -> None:
         self._documents = Documents(core_schema(schema), settings)
+        self._named_documents = NamedDocuments(self._documents, settings)
         self.execution = Execution(schema, settings)
         self.subscriptions = Subscriptions(schema, settings, self.execution)
 
     def prepare(self, request: GraphQLRequest) -> PreparedOperation:
         """Return the operation that a request means; raise the refusal of one that cannot be executed."""
-        return self._documents.get(request.query).select(request.operation_name)
+        if request.reference is None:
+            document = self._documents.get(request.query)
+        else:
+            document = self._named_documents.get(request.reference, request.query)
+        return document.select(request.operation_name)
 
 
 def require_post_for_mutations(operation: PreparedOperation, method: str) -> None:

@@ -20,12 +20,24 @@ JSON: Final = "application/json"
 _Headers = Mapping[bytes, bytes]
 
 
+class PersistedQuery(NamedTuple):
+    """What a document is called in Apollo's protocol, as it was sent."""
+
+    version: object
+    sha256_hash: object
+
+
 class GraphQLRequest(NamedTuple):
-    """The parameters of a request, each of the type that the specification asks for."""
+    """The parameters of a request, each of the type that the specification asks for.
+
+    With a `reference`, a `documentId` or a hash, to a document that the server knows, `query` may be empty.
+    """
 
     query: str
     operation_name: str | None
     variables: dict[str, Any]
+    reference: str | PersistedQuery | None = None
+    method: str = "POST"
 
 
 async def read_json_request(headers: _Headers, receive: Receive, max_bytes: int) -> GraphQLRequest:
@@ -53,7 +65,7 @@ def read_query_string(query_string: bytes) -> GraphQLRequest:
     for name in ("variables", "extensions"):
         if name in parameters:
             parameters[name] = _json_parameter(name, parameters[name])
-    return read_parameters(parameters, may_be_many=True)
+    return read_parameters(parameters)._replace(method="GET")
 
 
 async def read_body(headers: _Headers, receive: Receive, max_bytes: int, media_type: str = JSON) -> bytes:
@@ -126,9 +138,16 @@ def _json_parameter(name: str, text: str) -> object:
 
 def read_parameters(parameters: dict[str, Any], *, may_be_many: bool = True) -> GraphQLRequest:
     """Return the parameters of a request; raise the refusal of what is not of the right type."""
+    extensions = parameters.get("extensions")
+    if not isinstance(extensions, dict | None):
+        raise refuse(400, "`extensions` must be an object or null.")
+    reference = _read_reference(parameters, extensions or {}) if extensions or "documentId" in parameters else None
     query = parameters.get("query")
     if not isinstance(query, str):
-        raise refuse(400, "The parameter `query` is missing." if query is None else "`query` must be a string.")
+        if query is not None:
+            raise refuse(400, "`query` must be a string.")
+        if reference is None:
+            raise refuse(400, "The parameter `query` is missing.")
     operation_name = parameters.get("operationName")
     if not isinstance(operation_name, str | None):
         raise refuse(400, "`operationName` must be a string or null.")
@@ -137,9 +156,21 @@ def read_parameters(parameters: dict[str, Any], *, may_be_many: bool = True) -> 
         raise refuse(400, "`variables` must be an object or null.")
     if may_be_many and are_many(variables):
         raise refuse(400, f"`variables` have more than {MOST_VALUES} values.")
-    if not isinstance(parameters.get("extensions"), dict | None):
-        raise refuse(400, "`extensions` must be an object or null.")
-    return GraphQLRequest(query, operation_name or None, variables or {})
+    return GraphQLRequest(query or "", operation_name or None, variables or {}, reference)
+
+
+def _read_reference(parameters: dict[str, Any], extensions: dict[str, Any]) -> str | PersistedQuery | None:
+    document_id = parameters.get("documentId")
+    if not isinstance(document_id, str | None):
+        raise refuse(400, "`documentId` must be a string or null.")
+    if document_id:
+        return document_id
+    persisted = extensions.get("persistedQuery")
+    if persisted is None:
+        return None
+    if not isinstance(persisted, dict):
+        raise refuse(400, "`extensions.persistedQuery` must be an object or null.")
+    return PersistedQuery(persisted.get("version"), persisted.get("sha256Hash"))
 
 
 def are_many(values: object) -> bool:

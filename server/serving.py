@@ -79,6 +79,11 @@ def check(settings: Settings) -> None:
     AccessTokens(settings.secret_key, timedelta(minutes=settings.access_token_expire_minutes))
     if settings.better_auth_url is not None:
         origin_of(settings.better_auth_url)
+    if settings.trusted_documents is not None:
+        from server.operations import Operations  # noqa: PLC0415 - as above
+        from server.schema import schema  # noqa: PLC0415
+
+        Operations(schema, settings)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -15,7 +15,7 @@ from core.errors import TasktalkError
 from core.settings import Settings
 from graph.context import Context
 from server.errors import RefusedError, format_field_error, masked, refuse_for
-from server.operations import Operations
+from server.operations import Operations, require_post_for_mutations
 from server.presence import Presence
 from server.request_body import GraphQLRequest
 from server.stream_metrics import StreamMetrics
@@ -37,6 +37,8 @@ class Streaming:
         """Yield each result as the client sees it; raise RefusedError where nothing, or nothing more, can be given."""
         try:
             operation = self.operations.prepare(request)
+            # Looked at before by what was known then: a document named by its hash may have come in the meantime.
+            require_post_for_mutations(operation, request.method)
             if operation.type is not OperationType.SUBSCRIPTION:
                 work = self.operations.execution.run(operation, request, context)
                 is_query = operation.type is OperationType.QUERY

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(NODE is None or NPM is None, reason="needs Node:
 @pytest.fixture(scope="session")
 async def node_clients() -> Path:
     async with alone_in(NODE_CLIENTS):
-        if not (NODE_CLIENTS / "node_modules" / "ws").is_dir():
+        if not (NODE_CLIENTS / "node_modules/@urql/exchange-persisted").is_dir():
             await npm(NODE_CLIENTS, "ci", "--no-audit", "--no-fund", "--fetch-retries=0", or_skip=True)
     return NODE_CLIENTS
 

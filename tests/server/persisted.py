@@ -1,0 +1,27 @@
+"""How tests name documents: by the hash of their text, in Apollo's way."""
+
+import hashlib
+import json
+from typing import Any
+
+import httpx
+
+from tests.server.asking import GRAPHQL_RESPONSE
+
+
+def hash_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def persisted(text: str, **changes: Any) -> dict[str, Any]:
+    """Return the extensions that name a document, with what a test sends otherwise."""
+    return {"persistedQuery": {"version": 1, "sha256Hash": hash_of(text)} | changes}
+
+
+async def ask(door: httpx.AsyncClient, accept: str = GRAPHQL_RESPONSE, **parameters: Any) -> httpx.Response:
+    return await door.post("/graphql", json=parameters, headers={"Accept": accept})
+
+
+async def ask_by_get(door: httpx.AsyncClient, accept: str = GRAPHQL_RESPONSE, **parameters: Any) -> httpx.Response:
+    sent = {name: value if isinstance(value, str) else json.dumps(value) for name, value in parameters.items()}
+    return await door.get("/graphql", params=sent, headers={"Accept": accept})
