@@ -46,13 +46,20 @@ def batched(resolve: Resolve) -> Resolve:
         wrapper = wraps(resolve)(call_async)
     else:
         wrapper = wraps(resolve)(call)
-    setattr(wrapper, _MARK, True)
+    # What wraps it in turn is marked too, by `functools.wraps`.
+    setattr(wrapper, _MARK, (wrapper, resolve))
     return cast("Resolve", wrapper)
 
 
 def is_batched(resolve: Any) -> bool:
     """Tell whether a resolver is declared to be called with all its parents."""
-    return bool(getattr(resolve, _MARK, False))
+    return getattr(resolve, _MARK, None) is not None
+
+
+def unbatched(resolve: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function itself of a batched resolver that nothing else is wrapped around; others as they are."""
+    wrapper, function = getattr(resolve, _MARK, (None, None))
+    return function if function is not None and wrapper is resolve else resolve
 
 
 def spread(answer: Any, count: int, name: str) -> list[Any]:

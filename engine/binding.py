@@ -1,19 +1,14 @@
 """Compiles the selections of an operation for given values of the variables that decide what is selected."""
 
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from graphql import (
-    FieldNode,
     GraphQLLeafType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
-    ListValueNode,
-    ObjectValueNode,
-    ValueNode,
-    VariableNode,
     is_abstract_type,
     is_leaf_type,
 )
@@ -24,9 +19,10 @@ from graphql.execution.collect_fields import (
     collect_fields,
     collect_subfields,
 )
-from graphql.execution.values import VariableValues, get_argument_values
+from graphql.execution.values import VariableValues
 from graphql.type import TypeNameMetaFieldDef
 
+from engine.direct import direct_resolver
 from engine.fields import Details, Field, Reader, Selection
 from engine.leaves import Leaf
 from engine.lists import ListOf
@@ -34,10 +30,7 @@ from engine.nodes import Node
 from engine.objects import Abstract, Object
 from engine.readers import Attribute, BatchResolver, Property, Resolver, TypeName
 from engine.run import Request
-from engine.strawberry_fields import attribute_getter, is_batch_field
-
-# What a resolver cannot change, so that all calls may be given the same.
-_UNCHANGEABLE: Final = (str, int, float, bool, type(None))
+from engine.strawberry_fields import attribute_name, is_batch_field, source_getter
 
 
 class Binding:
@@ -80,7 +73,6 @@ class Binding:
                 field = Field(len(fields), key, details, type_, definition)
                 field.node = _node(definition.type)
                 field.reader = _reader(field)
-                field.arguments = _constant_arguments(field)
                 field.select = partial(self._select, field)
                 field.binding = self
                 fields.append(field)
@@ -104,32 +96,13 @@ def _reader(field: Field) -> Reader:
     definition = field.definition
     if definition is TypeNameMetaFieldDef:
         return TypeName(field.parent_type.name)
-    if (get := attribute_getter(definition)) is not None:
-        return Attribute(get)
+    if (get := source_getter(definition)) is not None:
+        return Attribute(get, attribute_name(definition))
+    direct = direct_resolver(definition)
     if definition.resolve is not None and is_batch_field(definition):
-        return BatchResolver(definition.resolve)
+        return BatchResolver(definition.resolve if direct is None else direct.resolve)
+    if direct is not None:
+        return Resolver(direct.resolve, needs_info=direct.needs_info) if direct.get is None else Attribute(direct.get)
     if definition.resolve is None and not definition.args:
         return Property(field.name)
     return Resolver(definition.resolve)
-
-
-def _constant_arguments(field: Field) -> dict[str, Any] | None:
-    """Return the argument values that are the same in every execution, and that no resolver can change."""
-    node: FieldNode = field.nodes[0]
-    if not field.definition.args:
-        return {}
-    if any(_has_variable(argument.value) for argument in node.arguments or ()):
-        return None
-    try:
-        values = get_argument_values(field.definition, node)
-    except Exception:  # noqa: BLE001 - each execution has it as an error of the field
-        return None
-    return values if all(isinstance(value, _UNCHANGEABLE) for value in values.values()) else None
-
-
-def _has_variable(value: ValueNode) -> bool:
-    if isinstance(value, ListValueNode):
-        return any(map(_has_variable, value.values))
-    if isinstance(value, ObjectValueNode):
-        return any(_has_variable(field.value) for field in value.fields)
-    return isinstance(value, VariableNode)

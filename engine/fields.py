@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from graphql import FieldNode, GraphQLField, GraphQLObjectType
 from graphql.execution.collect_fields import FieldDetails, GroupedFieldSet
 
+from engine.arguments import ArgumentPlan
 from engine.places import Column
 from engine.rows import row_maker
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from engine.run import Run
 
 Details: TypeAlias = list[FieldDetails]
-# The argument values, or why there are none.
-Arguments: TypeAlias = dict[str, Any] | Exception
 
 
 class Reader(Protocol):
@@ -47,9 +46,9 @@ class Field:
         "nodes",
         "parent_type",
         "reader",
-        "return_type",
         "select",
         "selected",
+        "told",
     )
 
     binding: "Collecting"
@@ -66,9 +65,9 @@ class Field:
         self.name = self.nodes[0].name.value
         self.parent_type = parent_type
         self.definition = definition
-        self.return_type = definition.type
-        # None where they have to be made of the variables of each execution.
-        self.arguments: dict[str, Any] | None = None
+        # What a resolver is told of it.
+        self.told = (self.name, self.nodes, definition.type, parent_type)
+        self.arguments = ArgumentPlan(definition, self.nodes[0])
         # Made when a resolver asks for it.
         self.selected: Any = None
         self.select: Callable[[GraphQLObjectType], Selection] = _select_nothing

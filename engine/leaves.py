@@ -66,7 +66,9 @@ class Leaf(Node):
             there = [value for value in values if value is not None] if has_null else values
             return values if min(there) >= GRAPHQL_MIN_INT and max(there) <= GRAPHQL_MAX_INT else None
         if kind is float and self._coerce is GraphQLFloat.coerce_output_value:
-            return values if all(value is None or isfinite(value) for value in values) else None
+            there = [value for value in values if value is not None] if has_null else values
+            # No sum with a part that is not finite is finite.
+            return values if isfinite(sum(there)) else None
         if self._is_enum and issubclass(kind, Enum):
             try:
                 return list(map(self._table(kind).__getitem__, map(id, values)))

@@ -34,6 +34,8 @@ class Node:
 def settle(run: Run, frame: Column | Items, values: list[Any], *, is_awaited: bool = False) -> list[Any]:
     """Return the completed values of a column; null where they are waited for, and where there is an error."""
     node = frame.node
+    if len(values) == 1 and type(values[0]) in node.exact:
+        return values
     kinds = set(map(type, values))
     if kinds <= node.exact:
         return values

@@ -15,20 +15,20 @@ from graphql import (
     assert_valid_schema,
 )
 from graphql import execute as execute_depth_first
-from graphql.execution.values import VariableValues, get_variable_values
+from graphql.execution.values import VariableValues
 
 from engine.binding import Binding
 from engine.failures import tell
 from engine.fields import Selection
 from engine.objects import execute_selection
 from engine.places import Column, Group
-from engine.run import Request, Run
+from engine.run import NO_VARIABLES, Request, Run
 from engine.survey import Survey, UnplannableError
+from engine.variables import Variables
 
 # An operation with many conditions has more combinations of them than are worth keeping.
 _KEPT_BINDINGS: Final = 32
 _KEPT_PLANS: Final = 256
-_MOST_ERRORS: Final = 50
 
 
 class Plan:
@@ -41,8 +41,10 @@ class Plan:
         self.operation_name = operation_name
         self._roots: dict[tuple[bool, ...], Selection] = {}
         self._conditions: tuple[str, ...] = ()
+        self._variables: Variables | None = None
         self._request: Request | None = None
         self._root_type: GraphQLObjectType | None = None
+        self._is_mutation = False
         try:
             self._survey()
         except (UnplannableError, RecursionError):
@@ -64,12 +66,23 @@ class Plan:
         """Execute the operation."""
         request = self._request
         if request is not None:
-            variables = self._variables(request, variable_values, hide_suggestions=hide_suggestions)
-            if isinstance(variables, ExecutionResult):
-                return variables
-            if (selection := self._root(request, variables)) is not None:
+            variables = None
+            if self._variables is not None:
+                found = self._variables.coerce(variable_values or {}, hide_suggestions=hide_suggestions)
+                if isinstance(found, list):
+                    return ExecutionResult(None, found)
+                variables = found
+            if (selection := self._root(request, variables or NO_VARIABLES)) is not None:
                 run = Run(request, root_value, context_value, variables, hide_suggestions=hide_suggestions)
-                return await _execute(run, Group(selection, [root_value], None, None))
+                root = Group(selection, [root_value], None, None)
+                if self._is_mutation:
+                    await _execute_in_order(run, root)
+                else:
+                    execute_selection(run, root)
+                    if run.schedule.is_waiting:
+                        await run.schedule.finish()
+                data = root.results[0]
+                return ExecutionResult(*tell(run.failures, data)) if run.failures else ExecutionResult(data)
         result = execute_depth_first(
             self.schema,
             self.document,
@@ -92,29 +105,24 @@ class Plan:
         if not operations or (len(operations) > 1 and self.operation_name is None):
             raise UnplannableError
         operation = operations[-1]
+        self._is_mutation = operation.operation is OperationType.MUTATION
         self._root_type = self.schema.get_root_type(operation.operation)
         if self._root_type is None or self.schema.get_directive("defer") or self.schema.get_directive("stream"):
             raise UnplannableError
         self._conditions = tuple(sorted(Survey(operation, fragments).conditions))
+        if operation.variable_definitions:
+            self._variables = Variables(self.schema, operation.variable_definitions)
         self._request = Request(self.schema, operation, fragments)
 
     def _is_meant(self, operation: OperationDefinitionNode) -> bool:
         name = self.operation_name
         return name is None or (operation.name is not None and operation.name.value == name)
 
-    def _variables(
-        self, request: Request, given: dict[str, Any] | None, *, hide_suggestions: bool
-    ) -> VariableValues | ExecutionResult:
-        definitions = request.operation.variable_definitions
-        if not definitions:
-            # Its identity tells this execution from others.
-            return VariableValues({}, {})
-        found = get_variable_values(request.schema, definitions, given or {}, _MOST_ERRORS, hide_suggestions)
-        return ExecutionResult(None, found) if isinstance(found, list) else found
-
     def _root(self, request: Request, variables: VariableValues) -> Selection | None:
         """Return what is selected; None where a condition has no value to decide by."""
-        values = tuple(value for name in self._conditions if isinstance(value := variables.coerced.get(name), bool))
+        values: tuple[bool, ...] = ()
+        if self._conditions:
+            values = tuple(value for name in self._conditions if isinstance(value := variables.coerced.get(name), bool))
         if len(values) < len(self._conditions) or self._root_type is None:
             return None
         if (found := self._roots.get(values)) is not None:
@@ -127,18 +135,6 @@ class Plan:
         )
         found = self._roots[values] = Binding(request, conditions).root(self._root_type)
         return found
-
-
-async def _execute(run: Run, root: Group) -> ExecutionResult:
-    if run.request.operation.operation is OperationType.MUTATION:
-        await _execute_in_order(run, root)
-    else:
-        execute_selection(run, root)
-        await run.schedule.finish()
-    data = root.results[0]
-    if not run.failures:
-        return ExecutionResult(data, None)
-    return ExecutionResult(*tell(run.failures, data))
 
 
 async def _execute_in_order(run: Run, root: Group) -> None:

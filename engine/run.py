@@ -1,17 +1,21 @@
 """One execution of a plan: what it was given, what it waits for, and what went wrong."""
 
-from typing import Any
+from collections.abc import Awaitable, Sequence
+from typing import Any, Final
 
 from graphql import FragmentDefinitionNode, GraphQLSchema, OperationDefinitionNode
-from graphql.execution.values import VariableValues, get_argument_values
+from graphql.execution.values import VariableValues
 from graphql.pyutils import gather_with_cancel, is_awaitable
 from graphql.type import GraphQLResolveInfoHelpers
 
+from engine.arguments import Arguments
 from engine.failures import Failure, nulled_place
-from engine.fields import Arguments, Field
+from engine.fields import Field
 from engine.places import Column, Items
 from engine.resolve_info import ResolveInfo
 from engine.schedule import Schedule
+
+NO_VARIABLES: Final = VariableValues({}, {})
 
 
 class Request:
@@ -33,35 +37,43 @@ class Request:
 class Run:
     """One execution."""
 
-    __slots__ = ("_arguments", "_hide_suggestions", "_told", "failures", "request", "schedule", "variables")
+    __slots__ = (
+        "_arguments",
+        "_context",
+        "_hide_suggestions",
+        "_root_value",
+        "_told",
+        "_variables",
+        "failures",
+        "request",
+        "schedule",
+    )
 
     def __init__(
-        self, request: Request, root_value: Any, context: Any, variables: VariableValues, *, hide_suggestions: bool
+        self,
+        request: Request,
+        root_value: Any,
+        context: Any,
+        variables: VariableValues | None,
+        *,
+        hide_suggestions: bool,
     ) -> None:
         self.request = request
-        self.variables = variables
         self.schedule = Schedule()
         self.failures: list[Failure] = []
+        self._root_value = root_value
+        self._context = context
+        # Null for an operation that declares none.
+        self._variables = variables
         self._hide_suggestions = hide_suggestions
-        self._arguments: dict[Field, Arguments] = {}
-        helpers = GraphQLResolveInfoHelpers(lambda values: gather_with_cancel(*values), self.schedule.track)
-        self._told = (
-            request.schema,
-            request.fragments,
-            root_value,
-            request.operation,
-            variables,
-            context,
-            is_awaitable,
-            None,
-            helpers,
-        )
+        # Both are made when they are asked for.
+        self._told: tuple[Any, ...] | None = None
+        self._arguments: dict[Field, Arguments] | None = None
 
     def info(self, frame: Column | Items, index: int) -> ResolveInfo:
         """Return what the resolver of the value at a place is told."""
-        field = frame.field
-        known = (field.name, field.nodes, field.return_type, field.parent_type, (frame, index), *self._told)
-        return tuple.__new__(ResolveInfo, known)
+        told = self._told or self._tell()
+        return tuple.__new__(ResolveInfo, (*frame.field.told, (frame, index), *told))
 
     def fail(self, frame: Column | Items, index: int, error: Exception, *, is_late: bool = False) -> None:
         """Note that there is an error instead of the value at a place."""
@@ -73,14 +85,32 @@ class Run:
 
     def arguments(self, field: Field) -> Arguments:
         """Return a field's argument values; an error where they cannot be made."""
-        if field.arguments is not None:
-            return field.arguments
+        plan = field.arguments
+        if plan.constant is not None:
+            return plan.constant
+        if self._arguments is None:
+            self._arguments = {}
         if (found := self._arguments.get(field)) is None:
-            found = self._arguments[field] = self._make_arguments(field)
+            variables = self._variables or NO_VARIABLES
+            found = self._arguments[field] = plan.make(variables, hide_suggestions=self._hide_suggestions)
         return found
 
-    def _make_arguments(self, field: Field) -> Arguments:
-        try:
-            return get_argument_values(field.definition, field.nodes[0], self.variables, None, self._hide_suggestions)
-        except Exception as error:  # noqa: BLE001 - it is the error of the field
-            return error
+    def _tell(self) -> tuple[Any, ...]:
+        request = self.request
+        self._told = (
+            request.schema,
+            request.fragments,
+            self._root_value,
+            request.operation,
+            # Their identity tells this execution from others.
+            VariableValues({}, {}) if self._variables is None else self._variables,
+            self._context,
+            is_awaitable,
+            None,
+            GraphQLResolveInfoHelpers(_gather, self.schedule.track),
+        )
+        return self._told
+
+
+def _gather(awaitables: Sequence[Awaitable[Any]]) -> Awaitable[list[Any]]:
+    return gather_with_cancel(*awaitables)

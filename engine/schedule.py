@@ -13,11 +13,11 @@ GoOn = Callable[[list[Any]], None]
 class Column:
     """Values that are waited for together."""
 
-    __slots__ = ("_go_on", "_left", "_schedule", "awaitables", "futures")
+    __slots__ = ("_left", "_schedule", "awaitables", "futures", "go_on")
 
     def __init__(self, schedule: "Schedule", awaitables: Sequence[Awaitable[Any]], go_on: GoOn) -> None:
         self._schedule = schedule
-        self._go_on = go_on
+        self.go_on = go_on
         self.futures: list[asyncio.Future[Any]] = []
         self._left = len(awaitables)
         self.awaitables = awaitables
@@ -29,17 +29,9 @@ class Column:
             future.add_done_callback(self._count)
         return self.futures
 
-    async def wait_alone(self) -> None:
-        """Await the only value without a task of its own."""
-        try:
-            value = await self.awaitables[0]
-        except Exception as error:  # noqa: BLE001 - a resolver's failure is the field's value
-            value = error
-        self._go_on([value])
-
-    def go_on(self) -> None:
+    def end(self) -> None:
         """Hand the values over."""
-        self._go_on([_outcome(future) for future in self.futures])
+        self.go_on([_outcome(future) for future in self.futures])
 
     def _count(self, _future: asyncio.Future[Any]) -> None:
         self._left -= 1
@@ -76,12 +68,23 @@ class Schedule:
             self._background.add(future)
             future.add_done_callback(self._background.discard)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Tell whether there is anything to wait for."""
+        return bool(self._new)
+
     async def finish(self) -> None:
         """Wait until nothing is left to wait for; cancelled, it cancels all of it."""
         try:
             while self._new or self._running:
                 if len(self._new) == 1 and not self._running and len(self._new[0].awaitables) == 1:
-                    await self._new.pop().wait_alone()
+                    # The only value is awaited without a task of its own.
+                    column = self._new.pop()
+                    try:
+                        value = await column.awaitables[0]
+                    except Exception as error:  # noqa: BLE001 - a resolver's failure is the field's value
+                        value = error
+                    column.go_on([value])
                     continue
                 self._start()
                 if not self._ready:
@@ -89,7 +92,7 @@ class Schedule:
                 while self._ready:
                     column = self._ready.popleft()
                     self._running.discard(column)
-                    column.go_on()
+                    column.end()
         except BaseException:
             await self._abandon()
             raise

@@ -7,10 +7,13 @@ from typing import Any, Final
 from graphql import GraphQLField
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
+from strawberry.types.fields.resolver import StrawberryResolver
 
 from engine.batching import is_batched
 
-_BASIC_RESOLVER: Final = "GraphQLCoreConverter.from_resolver.<locals>._get_basic_result"
+_WRAPPER: Final = "GraphQLCoreConverter.from_resolver.<locals>."
+_BASIC_RESOLVER: Final = f"{_WRAPPER}_get_basic_result"
+_RESOLVERS: Final = (f"{_WRAPPER}_resolver", f"{_WRAPPER}_async_resolver")
 
 
 def strawberry_field(field: GraphQLField) -> StrawberryField | None:
@@ -19,21 +22,20 @@ def strawberry_field(field: GraphQLField) -> StrawberryField | None:
     return definition if isinstance(definition, StrawberryField) else None
 
 
-def attribute_getter(field: GraphQLField) -> Callable[[Any], Any] | None:
-    """Return what reads a field that only reads an attribute; None for any other."""
-    definition = strawberry_field(field)
-    if (
-        definition is None
-        or getattr(field.resolve, "__qualname__", None) != _BASIC_RESOLVER
-        or type(definition).get_result is not StrawberryField.get_result
-        or field.args
-    ):
+def attribute_name(field: GraphQLField) -> str | None:
+    """Return the name of the attribute that a field reads, if that is all that it does."""
+    definition = _basic_field(field)
+    return definition.python_name if definition is not None and definition.default_resolver is getattr else None
+
+
+def source_getter(field: GraphQLField) -> Callable[[Any], Any] | None:
+    """Return what gives a field's value where it needs nothing but the object; None for any other field."""
+    definition = _basic_field(field)
+    if definition is None:
         return None
     name = definition.python_name
     default_resolver = definition.default_resolver
-    if default_resolver is getattr:
-        return attrgetter(name)
-    return lambda source: default_resolver(source, name)
+    return attrgetter(name) if default_resolver is getattr else lambda source: default_resolver(source, name)
 
 
 def is_batch_field(field: GraphQLField) -> bool:
@@ -43,6 +45,41 @@ def is_batch_field(field: GraphQLField) -> bool:
     definition = strawberry_field(field)
     if definition is None or definition.base_resolver is None or definition.extensions:
         return False
-    return type(definition).get_result is StrawberryField.get_result and is_batched(
+    return _is_plain(definition) and is_batched(
         definition.base_resolver._unbound_wrapped_func  # noqa: SLF001 - where Strawberry has unwrapped a static method
     )
+
+
+def converter_behind(field: GraphQLField) -> GraphQLCoreConverter | None:
+    """Return what made the resolver of a field, if all that it does is to call the function that it was made of."""
+    definition = strawberry_field(field)
+    if (
+        definition is None
+        or getattr(field.resolve, "__qualname__", None) not in _RESOLVERS
+        or type(definition.base_resolver) is not StrawberryResolver
+        or definition.extensions
+        or not _is_plain(definition)
+    ):
+        return None
+    around = _closure(field.resolve)
+    info_maker = _closure(around.get("_strawberry_info_from_graphql"))
+    if around.get("field_exception_handlers") != () or info_maker.get("field") is not definition:
+        return None
+    converter = info_maker.get("self")
+    return converter if type(converter) is GraphQLCoreConverter else None
+
+
+def _basic_field(field: GraphQLField) -> StrawberryField | None:
+    definition = strawberry_field(field)
+    is_basic = getattr(field.resolve, "__qualname__", None) == _BASIC_RESOLVER and not field.args
+    return definition if is_basic and definition is not None and _is_plain(definition) else None
+
+
+def _is_plain(definition: StrawberryField) -> bool:
+    return type(definition).get_result is StrawberryField.get_result and "get_result" not in vars(definition)
+
+
+def _closure(function: Any) -> dict[str, Any]:
+    code = getattr(function, "__code__", None)
+    cells = getattr(function, "__closure__", None) or ()
+    return {} if code is None else dict(zip(code.co_freevars, [cell.cell_contents for cell in cells], strict=True))

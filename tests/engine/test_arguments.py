@@ -11,8 +11,10 @@ from graphql import (
     GraphQLSchema,
     GraphQLString,
     build_schema,
+    parse,
 )
 
+import engine
 from tests.engine.both import same
 
 SCHEMA: Final = build_schema("""
@@ -95,12 +97,23 @@ async def test_an_argument_goes_by_its_name_in_python() -> None:
     assert (await same(GraphQLSchema(query), "{ echo }")).data == {"echo": "{'in_python': 2}"}
 
 
-async def test_what_one_execution_does_to_an_argument_another_does_not_see() -> None:
-    def drain(_source: Any, _info: Any, values: list[int]) -> int:
-        return values.pop()
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ pop(values: {list: [3, 4]}) }",
+        "query ($v: Values = {list: [3, 4]}) { pop(values: $v) }",
+        "query ($l: [Int!] = [3, 4]) { pop(values: {list: $l}) }",
+        "{ pop }",
+    ],
+)
+async def test_what_one_execution_does_to_an_argument_another_does_not_see(query: str) -> None:
+    def drain(_source: Any, _info: Any, values: dict[str, list[int]]) -> int:
+        return values.pop("list").pop()
 
-    schema = build_schema("type Query { pop(values: [Int!]!): Int }")
+    schema = build_schema("input Values { list: [Int!] } type Query { pop(values: Values): Int }")
     assert schema.query_type is not None
+    schema.query_type.fields["pop"].args["values"].default_value = {"list": [3, 4]}
     schema.query_type.fields["pop"].resolve = drain
-    for _ in range(2):
-        assert (await same(schema, "{ pop(values: [3, 4]) }")).data == {"pop": 4}
+    plan = engine.compile(schema, parse(query))
+    for _ in range(3):
+        assert (await plan.execute()).data == {"pop": 4}
