@@ -139,7 +139,7 @@ def _json_parameter(name: str, text: str) -> object:
 def read_parameters(parameters: dict[str, Any], *, may_be_many: bool = True) -> GraphQLRequest:
     """Return the parameters of a request; raise the refusal of what is not of the right type."""
     extensions = parameters.get("extensions")
-    if not isinstance(extensions, dict | None):
+    if extensions is not None and not isinstance(extensions, dict):
         raise refuse(400, "`extensions` must be an object or null.")
     reference = _read_reference(parameters, extensions or {}) if extensions or "documentId" in parameters else None
     query = parameters.get("query")
@@ -149,10 +149,10 @@ def read_parameters(parameters: dict[str, Any], *, may_be_many: bool = True) -> 
         if reference is None:
             raise refuse(400, "The parameter `query` is missing.")
     operation_name = parameters.get("operationName")
-    if not isinstance(operation_name, str | None):
+    if operation_name is not None and not isinstance(operation_name, str):
         raise refuse(400, "`operationName` must be a string or null.")
     variables = parameters.get("variables")
-    if not isinstance(variables, dict | None):
+    if variables is not None and not isinstance(variables, dict):
         raise refuse(400, "`variables` must be an object or null.")
     if may_be_many and are_many(variables):
         raise refuse(400, f"`variables` have more than {MOST_VALUES} values.")

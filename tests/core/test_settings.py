@@ -33,6 +33,8 @@ WRONG = [
     ("DATABASE_DIRECT_URL", "sqlite:///data/x.db", "postgresql://"),
     ("DATABASE_DIRECT_URL", "nowhere", "it is no URL"),
     ("GRAPHQL_MAX_COST", "none", "valid integer"),
+    ("TRUSTED_DOCUMENTS", "nowhere", "there is neither a file nor a folder 'nowhere'"),
+    ("TRUSTED_DOCUMENTS_ONLY", "true", "name the documents by TRUSTED_DOCUMENTS as well"),
 ]
 
 
