@@ -73,5 +73,5 @@ def _check_hash(text_hash: str) -> None:
 
 
 def _as_apollo(message: str, code: str) -> RefusedError:
-    # 200 for every media type, as Apollo Server: its clients for phones read no other answer.
+    # 200 for every media type, as Apollo Server answers: some of its clients give up at any other status.
     return RefusedError(200, [{"message": message, "extensions": {"code": code}}])
