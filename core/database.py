@@ -2,17 +2,17 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database_url import parse_database_url
 from core.engine import make_engine
-from core.errors import UnavailableError
+from core.outages import sqlstate, translated_failures
+from core.reader import Reader
 from core.settings import Settings
 from core.statements import count_statements
 
@@ -20,12 +20,9 @@ Result = TypeVar("Result")
 
 _WRITE_ATTEMPTS: Final = 4
 _SERIALIZATION_FAILURES: Final = {"40001", "40P01"}
-# Classes 08, 53 and 57 of PostgreSQL: connection lost, no resources, operator intervention.
-_UNAVAILABLE_CLASSES: Final = {"08", "53", "57"}
 _UNCHANGED: Final = "unchanged"
 # Where a session keeps the revisions that its transaction has taken, by user.
 REVISIONS: Final = "revisions"
-_SQLITE_BUSY: Final = "database is locked"
 
 
 class Database:
@@ -37,6 +34,7 @@ class Database:
         self.engine = make_engine(target, settings)
         self.after_commit: list[Callable[[Mapping[str, int]], None]] = []
         count_statements(self.engine)
+        self.reader = Reader(self.engine, is_pooled=target.is_pooled)
         # One statement needs no transaction on PostgreSQL; on SQLite a lone SELECT has none anyway.
         # Behind a pooler it does: preparing and running it are two steps, which must meet the same connection.
         is_bare = self.is_sqlite or target.is_pooled
@@ -49,13 +47,13 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """Give a session for reading, each statement on its own."""
-        with _translated_failures():
+        with translated_failures():
             async with AsyncSession(self._readers) as session:
                 yield session
 
     async def write(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
         """Run `work` in one transaction and commit it; run it again after a deadlock or serialisation failure."""
-        with _translated_failures():
+        with translated_failures():
             for attempt in range(1, _WRITE_ATTEMPTS):
                 try:
                     return await self._write_once(work)
@@ -104,29 +102,3 @@ def leave_unchanged(session: AsyncSession) -> None:
 def keep_changes(session: AsyncSession) -> None:
     """Let the transaction be committed after all: there is more in it than what was left unchanged."""
     session.info.pop(_UNCHANGED, None)
-
-
-def sqlstate(error: DBAPIError) -> str:
-    """Return PostgreSQL's code of a failure, or nothing on SQLite."""
-    return str(getattr(error.orig, "sqlstate", None) or "")
-
-
-def _is_passing(error: DBAPIError) -> bool:
-    if error.connection_invalidated or sqlstate(error)[:2] in _UNAVAILABLE_CLASSES | {"40"}:
-        return True
-    return _SQLITE_BUSY in str(error.orig)
-
-
-@contextmanager
-def _translated_failures() -> Iterator[None]:
-    """Turn what will pass by itself into an error that says so; leave our own bugs as they are."""
-    try:
-        yield
-    except PoolTimeoutError as error:
-        raise UnavailableError("The server is busy: no database connection came free. Try again shortly.") from error
-    except DBAPIError as error:
-        if not _is_passing(error):
-            raise
-        raise UnavailableError("The database cannot answer now. Try again shortly.") from error
-    except (OSError, TimeoutError) as error:
-        raise UnavailableError("The database cannot be reached now. Try again shortly.") from error

@@ -37,6 +37,8 @@ def make_engine(target: DatabaseTarget, settings: Settings) -> AsyncEngine:
 
 def _sqlite_engine(target: DatabaseTarget, settings: Settings, pool: dict[str, Any]) -> AsyncEngine:
     connect_args = {"timeout": settings.database_statement_timeout_s}
+    # Whoever begins a transaction ends it; to roll back what never began would cost each read a hop to its thread.
+    pool |= {"pool_reset_on_return": None}
     engine = create_async_engine(target.url, connect_args=connect_args, hide_parameters=True, **pool)
 
     @event.listens_for(engine.sync_engine, "connect")

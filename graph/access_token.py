@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 import strawberry
-from sqlmodel.ext.asyncio.session import AsyncSession
 from strawberry import auto
 
 import models
@@ -16,6 +15,7 @@ from graph.selection import selected_columns
 from models import AccessScope
 from services.access_token import NewAccessToken, own_access_tokens
 from services.caller import Caller
+from services.sql import Source
 
 enum_type(AccessScope)
 
@@ -44,9 +44,9 @@ class AccessTokensByOwner:
     caller: Caller
     columns: frozenset[str]
 
-    async def load(self, session: AsyncSession, keys: list[str]) -> list[Any]:
+    async def load(self, source: Source, keys: list[str]) -> list[Any]:
         """Load the values of the keys."""
-        return [await own_access_tokens(session, self.caller, self.columns)] * len(keys)
+        return [await own_access_tokens(source, self.caller, self.columns)] * len(keys)
 
 
 async def load_access_tokens(info: Info, user_id: str) -> Any:

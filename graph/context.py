@@ -19,6 +19,7 @@ from live.live import Live
 from services.account import Accounts
 from services.authentication import Authenticator
 from services.caller import Caller
+from services.sql import Source
 
 Result = TypeVar("Result")
 
@@ -26,7 +27,7 @@ Result = TypeVar("Result")
 class Batch(Protocol):
     """Loads the values of many keys by one statement, in the order of the keys."""
 
-    async def load(self, session: AsyncSession, keys: list[str]) -> list[Any]:
+    async def load(self, source: Source, keys: list[str]) -> list[Any]:
         """Load the values of the keys."""
 
 
@@ -80,8 +81,7 @@ class Context:
 
     def _make_loader(self, batch: Batch) -> DataLoader[str, Any]:
         async def load(keys: list[str]) -> list[Any]:
-            async with self.database.read() as session:
-                return await batch.load(session, keys)
+            return await batch.load(self.database.reader, keys)
 
         return DataLoader(load)
 

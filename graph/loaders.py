@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from sqlalchemy import Row
 from sqlmodel import SQLModel
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models import Conversation, Message, Run, Task, ToolCall
 from services.caller import Caller
 from services.lookup import kinds_by_id, rows_by_id
 from services.paging import Listing, Page, Window, count_rows, count_rows_of, fetch_page, fetch_pages
 from services.run_list import runs_by_reply, tool_calls_by_run
+from services.sql import Source
 from services.user_list import users_by_id
 
 
@@ -23,9 +22,9 @@ class RowById:
     columns: frozenset[str]
     model: ClassVar[type[SQLModel]]
 
-    async def load(self, session: AsyncSession, keys: list[str]) -> list[Row[Any] | None]:
+    async def load(self, source: Source, keys: list[str]) -> list[Any]:
         """Load the values of the keys."""
-        return await rows_by_id(session, self.caller, self.model, keys, self.columns)
+        return await rows_by_id(source, self.caller, self.model, keys, self.columns)
 
 
 class TaskById(RowById):
@@ -65,9 +64,9 @@ class RunByReply:
     caller: Caller
     columns: frozenset[str]
 
-    async def load(self, session: AsyncSession, keys: list[str]) -> list[Row[Any] | None]:
+    async def load(self, source: Source, keys: list[str]) -> list[Any]:
         """Load the values of the keys."""
-        return await runs_by_reply(session, self.caller, keys, self.columns)
+        return await runs_by_reply(source, self.caller, keys, self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +76,9 @@ class ToolCallsByRun:
     caller: Caller
     columns: frozenset[str]
 
-    async def load(self, session: AsyncSession, keys: list[str]) -> list[list[Row[Any]]]:
+    async def load(self, source: Source, keys: list[str]) -> list[list[Any]]:
         """Load the values of the keys."""
-        return await tool_calls_by_run(session, self.caller, keys, self.columns)
+        return await tool_calls_by_run(source, self.caller, keys, self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +88,9 @@ class UserById:
     caller: Caller
     columns: frozenset[str]
 
-    async def load(self, session: AsyncSession, keys: list[str]) -> list[Row[Any] | None]:
+    async def load(self, source: Source, keys: list[str]) -> list[Any]:
         """Load the values of the keys."""
-        return await users_by_id(session, self.caller, keys, self.columns)
+        return await users_by_id(source, self.caller, keys, self.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +99,9 @@ class KindById:
 
     caller: Caller
 
-    async def load(self, session: AsyncSession, keys: list[str]) -> list[Any]:
+    async def load(self, source: Source, keys: list[str]) -> list[Any]:
         """Load the values of the keys."""
-        kinds = await kinds_by_id(session, self.caller, keys)
+        kinds = await kinds_by_id(source, self.caller, keys)
         return [kinds.get(key) for key in keys]
 
 
@@ -112,9 +111,9 @@ class _PageByParent:
     window: Window
     parent: ClassVar[str]
 
-    async def load(self, session: AsyncSession, keys: list[str]) -> list[Page]:
+    async def load(self, source: Source, keys: list[str]) -> list[Page]:
         """Load the values of the keys."""
-        return await fetch_pages(session, self.listing, self.window, self.parent, keys)
+        return await fetch_pages(source, self.listing, self.window, self.parent, keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +121,9 @@ class _CountByParent:
     listing: Listing
     parent: ClassVar[str]
 
-    async def load(self, session: AsyncSession, keys: list[str]) -> list[int]:
+    async def load(self, source: Source, keys: list[str]) -> list[int]:
         """Load the values of the keys."""
-        return await count_rows_of(session, self.listing, self.parent, keys)
+        return await count_rows_of(source, self.listing, self.parent, keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +133,9 @@ class PageByOwner:
     listing: Listing
     window: Window
 
-    async def load(self, session: AsyncSession, keys: list[str]) -> list[Page]:
+    async def load(self, source: Source, keys: list[str]) -> list[Page]:
         """Load the values of the keys."""
-        return [await fetch_page(session, self.listing, self.window)] * len(keys)
+        return [await fetch_page(source, self.listing, self.window)] * len(keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +144,9 @@ class CountByOwner:
 
     listing: Listing
 
-    async def load(self, session: AsyncSession, keys: list[str]) -> list[int]:
+    async def load(self, source: Source, keys: list[str]) -> list[int]:
         """Load the values of the keys."""
-        return [await count_rows(session, self.listing)] * len(keys)
+        return [await count_rows(source, self.listing)] * len(keys)
 
 
 class SubtasksByTask(_PageByParent):

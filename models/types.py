@@ -1,8 +1,9 @@
 """Column types that mean the same on SQLite and PostgreSQL."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, ClassVar, Final
 
 from sqlalchemy import JSON, DateTime, SmallInteger, String, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -22,6 +23,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     impl = DateTime(timezone=True)
     cache_ok = True
+    read_inline: ClassVar = {
+        "postgresql": "({value} if {value} is None or {value}.tzinfo is not None else {process}({value}))"
+    }
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
@@ -43,14 +47,15 @@ class Ranked(TypeDecorator[StrEnum]):
     def __init__(self, members: type[StrEnum]) -> None:
         super().__init__()
         self.members = members
-        self._by_rank = dict(enumerate(members, start=1))
-        self._rank_of = {member: rank for rank, member in self._by_rank.items()}
+        self._rank_of = {member: rank for rank, member in enumerate(members, start=1)}
 
     def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> int | None:
         return None if value is None else self._rank_of[value]
 
-    def process_result_value(self, value: int | None, dialect: Dialect) -> StrEnum | None:
-        return None if value is None else self._by_rank[value]
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], StrEnum | None]:
+        members: dict[int | None, StrEnum | None] = {None: None}
+        members.update(enumerate(self.members, start=1))
+        return members.__getitem__
 
 
 class Named(TypeDecorator[StrEnum]):
@@ -66,5 +71,7 @@ class Named(TypeDecorator[StrEnum]):
     def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:
         return None if value is None else value.value
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
-        return None if value is None else self.members(value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], StrEnum | None]:
+        members: dict[str | None, StrEnum | None] = {member.value: member for member in self.members}
+        members[None] = None
+        return members.__getitem__

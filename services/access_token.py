@@ -5,19 +5,21 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Row, delete, func, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.errors import BadUserInputError, ConflictError, NotFoundError, UnauthenticatedError
 from core.ids import parse_id
+from core.prepared import Prepared, Rows
 from core.text import require_line
 from models import AccessScope, AccessToken, User
-from services.caller import Caller
-from services.sql import execute, fetch_all, table_of
+from services.caller import OWNER, Caller, owned
+from services.sql import Source, execute, read, table_of
 
 MOST_TOKENS: Final = 50
 
@@ -86,11 +88,15 @@ async def revoke_access_token(session: AsyncSession, caller: Caller, token_id: s
     return [row_id]
 
 
-async def own_access_tokens(session: AsyncSession, caller: Caller, columns: frozenset[str]) -> Sequence[Row[Any]]:
+async def own_access_tokens(source: Source, caller: Caller, columns: frozenset[str]) -> Rows:
     """Return the caller's tokens, the oldest first."""
+    return await read(source, _own_access_tokens(columns), {OWNER: caller.user_id})
+
+
+@lru_cache(maxsize=64)
+def _own_access_tokens(columns: frozenset[str]) -> Prepared:
     selected = [column for column in _TOKENS.c if column.name in columns]
-    statement = select(*selected).where(caller.owns(_TOKENS)).order_by(_TOKENS.c.created_at, _TOKENS.c.id)
-    return await fetch_all(session, statement)
+    return Prepared(select(*selected).where(owned(_TOKENS)).order_by(_TOKENS.c.created_at, _TOKENS.c.id))
 
 
 async def find_grant(session: AsyncSession, text: str) -> Grant | None:

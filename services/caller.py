@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from sqlalchemy import BindParameter, ColumnElement
+from sqlalchemy import BindParameter, ColumnElement, bindparam
 
 
 class HasColumns(Protocol):
@@ -39,6 +39,15 @@ class Caller:
     def owns(self, table: HasColumns) -> ColumnElement[bool]:
         """Return the condition that every statement on a user's rows carries."""
         return owned_by(table, self.user_id)
+
+
+# How prepared statements call the caller's id.
+OWNER: Final = "user_id"
+
+
+def owned(table: HasColumns) -> ColumnElement[bool]:
+    """Return the condition that every prepared statement on a user's rows carries."""
+    return owned_by(table, bindparam(OWNER))
 
 
 def owned_by(table: HasColumns, user_id: str | BindParameter[str]) -> ColumnElement[bool]:

@@ -61,7 +61,7 @@ def conversation_listing(
     caller: Caller, columns: frozenset[str] = frozenset(), order: Sequence[ConversationOrder] | None = None
 ) -> Listing:
     """Return the list of the caller's conversations, the latest active first where no order is asked for."""
-    keys = [(_KEYS[part.field], part.direction) for part in order or _DEFAULT]
+    keys = tuple((_KEYS[part.field], part.direction) for part in order or _DEFAULT)
     return Listing(table=_CONVERSATIONS, order=order_by(_CONVERSATIONS, keys), caller=caller, columns=columns)
 
 

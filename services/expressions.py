@@ -1,10 +1,11 @@
 """Conditions that each database says in its own way; a list is always one parameter, however long."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Any, ClassVar
 
 import orjson
-from sqlalchemy import Boolean, ColumnElement, String, Text, Uuid, bindparam
+from sqlalchemy import Boolean, ColumnElement, SmallInteger, String, Text, Uuid, bindparam
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
@@ -13,7 +14,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
-class _List(TypeDecorator[Sequence[str]]):
+class _List(TypeDecorator[Sequence[Any]]):
     """A list of texts: an array on PostgreSQL, JSON on SQLite."""
 
     impl = Text
@@ -24,7 +25,7 @@ class _List(TypeDecorator[Sequence[str]]):
         """Return the driver's type for the list."""
         return dialect.type_descriptor(Text() if dialect.name == "sqlite" else self.on_postgresql)
 
-    def process_bind_param(self, value: Sequence[str] | None, dialect: Dialect) -> Any:
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
         """Return the list as the driver takes it."""
         values = list(value or ())
         return orjson.dumps(values).decode() if dialect.name == "sqlite" else self.as_sent(values)
@@ -52,9 +53,31 @@ class _Words(_List):
         return " & ".join(f"'{word}':*" for word in values)
 
 
+class _Ranks(_List):
+    """Members of an enum that is kept as its rank."""
+
+    cache_ok = True
+    on_postgresql = ARRAY(SmallInteger())
+
+    def __init__(self, members: type[StrEnum]) -> None:
+        super().__init__()
+        self.members = members
+        self._rank_of = {member: rank for rank, member in enumerate(members, start=1)}
+
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
+        """Return the ranks as the driver takes them."""
+        ranks = [self._rank_of[member] for member in value or ()]
+        return super().process_bind_param(ranks, dialect)
+
+
 def id_list(ids: Sequence[str]) -> ColumnElement[Any]:
     """Return any number of ids as one parameter."""
     return bindparam(None, ids, type_=_IdList())
+
+
+def ids_named(name: str) -> ColumnElement[Any]:
+    """Return the parameter of a prepared statement that will be any number of ids."""
+    return bindparam(name, type_=_IdList())
 
 
 def text_list(texts: Sequence[str]) -> ColumnElement[Any]:
@@ -62,9 +85,19 @@ def text_list(texts: Sequence[str]) -> ColumnElement[Any]:
     return bindparam(None, texts, type_=_List())
 
 
-def word_list(words: Sequence[str]) -> ColumnElement[Any]:
-    """Return words to search for as one parameter."""
-    return bindparam(None, words, type_=_Words())
+def texts_named(name: str) -> ColumnElement[Any]:
+    """Return the parameter of a prepared statement that will be any number of texts."""
+    return bindparam(name, type_=_List())
+
+
+def words_named(name: str) -> ColumnElement[Any]:
+    """Return the parameter of a prepared statement that will be words to search for."""
+    return bindparam(name, type_=_Words())
+
+
+def members_named(name: str, members: type[StrEnum]) -> ColumnElement[Any]:
+    """Return the parameter of a prepared statement that will be any number of an enum's members, by their ranks."""
+    return bindparam(name, type_=_Ranks(members))
 
 
 class _Condition(FunctionElement[bool]):

@@ -2,20 +2,22 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Row, literal, select, union_all
+from sqlalchemy import Select, Table, literal, select, union_all
 from sqlmodel import SQLModel
 from sqlmodel import select as select_model
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import NotFoundError
 from core.ids import parse_id
+from core.prepared import Prepared
 from models import Conversation, EntityKind, Message, Run, Task, ToolCall
 from models.base import Owned
-from services.caller import Caller
-from services.expressions import IsAnyOf, id_list
-from services.sql import fetch_all, table_of
+from services.caller import OWNER, Caller, owned
+from services.expressions import IsAnyOf, id_list, ids_named
+from services.sql import Source, read, table_of
 
 Entity = TypeVar("Entity", bound=Owned)
 
@@ -31,28 +33,36 @@ MODELS: Final[dict[EntityKind, type[Owned]]] = {
 
 
 async def rows_by_id(
-    session: AsyncSession, caller: Caller, model: type[SQLModel], ids: Sequence[str], columns: Iterable[str]
-) -> list[Row[Any] | None]:
+    source: Source, caller: Caller, model: type[SQLModel], ids: Sequence[str], columns: Iterable[str]
+) -> list[Any]:
     """Return the caller's rows in the order of the ids; None where there is none."""
-    table = table_of(model)
-    wanted, known = {"id", *columns}, _canonical(ids)
-    selected = [column for column in table.c if column.name in wanted]
-    statement = select(*selected).where(caller.owns(table), IsAnyOf(table.c.id, id_list(list(known.values()))))
-    found = {row.id: row for row in await fetch_all(session, statement)}
+    known = _canonical(ids)
+    values = {OWNER: caller.user_id, "ids": list(known.values())}
+    found = {row.id: row for row in await read(source, _rows_by_id(model, frozenset(columns)), values)}
     return [found.get(known.get(given, "")) for given in ids]
 
 
-async def kinds_by_id(session: AsyncSession, caller: Caller, ids: Sequence[str]) -> dict[str, EntityKind]:
+@lru_cache(maxsize=256)
+def _rows_by_id(model: type[SQLModel], columns: frozenset[str]) -> Prepared:
+    table = table_of(model)
+    selected = [column for column in table.c if column.name == "id" or column.name in columns]
+    return Prepared(select(*selected).where(owned(table), IsAnyOf(table.c.id, ids_named("ids"))))
+
+
+async def kinds_by_id(source: Source, caller: Caller, ids: Sequence[str]) -> dict[str, EntityKind]:
     """Return what kind of row each of the caller's ids names, by one statement."""
     known = _canonical(ids)
-    parts = [
-        select(table.c.id, literal(kind.value).label("kind")).where(
-            caller.owns(table), IsAnyOf(table.c.id, id_list(list(known.values())))
-        )
-        for kind, table in ((kind, table_of(model)) for kind, model in MODELS.items())
-    ]
-    found = {row.id: EntityKind(row.kind) for row in await fetch_all(session, union_all(*parts))}
+    values = {OWNER: caller.user_id, "ids": list(known.values())}
+    found = {row.id: EntityKind(row.kind) for row in await read(source, _KINDS_BY_ID, values)}
     return {given: found[row_id] for given, row_id in known.items() if row_id in found}
+
+
+def _kind_by_id(kind: EntityKind, table: Table) -> Select[tuple[str, str]]:
+    columns = table.c.id, literal(kind.value).label("kind")
+    return select(*columns).where(owned(table), IsAnyOf(table.c.id, ids_named("ids")))
+
+
+_KINDS_BY_ID: Final = Prepared(union_all(*(_kind_by_id(kind, table_of(model)) for kind, model in MODELS.items())))
 
 
 def _canonical(ids: Iterable[str]) -> dict[str, str]:

@@ -53,7 +53,7 @@ def message_listing(
     caller: Caller, columns: frozenset[str] = frozenset(), order: Sequence[MessageOrder] | None = None
 ) -> Listing:
     """Return the list of the caller's messages, as they were said where no order is asked for."""
-    keys = [(_KEYS[part.field], part.direction) for part in order or _DEFAULT]
+    keys = tuple((_KEYS[part.field], part.direction) for part in order or _DEFAULT)
     return Listing(table=_MESSAGES, order=order_by(_MESSAGES, keys), caller=caller, columns=columns)
 
 

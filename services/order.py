@@ -1,12 +1,13 @@
 """Orders of lists, and the cursors that mark a place in one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, Table, and_, literal, or_, tuple_
+from sqlalchemy import ColumnElement, Table, and_, bindparam, literal, or_, tuple_
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from core.errors import BadUserInputError
@@ -15,6 +16,8 @@ from core.text import is_storable
 from services.opaque import read_opaque, write_opaque
 
 Columns = ReadOnlyColumnCollection[str, Any]
+# Which of the values of a place are there.
+Presence: TypeAlias = tuple[bool, ...]
 
 _NO_CURSOR: Final = (
     "{name} is not a cursor of this list in this order; pass one that it returned, with the same orderBy."
@@ -58,12 +61,12 @@ class OrderedKey:
         column = columns[self.key.column]
         return [column.is_not(None) if self.descending else column.is_(None), value]
 
-    def place(self, value: Any) -> list[Any]:
-        """Return what a row with the value has there; nothing further is compared of a missing one."""
-        if not self.key.nullable:
-            return [value]
-        is_present = value is not None
-        return [is_present == self.descending, *([value] if is_present else [])]
+    def places(self, columns: Columns, name: str, *, is_there: bool) -> Iterator["_Place"]:
+        """Return what rows beyond a place are compared with; nothing further is compared where its value is missing."""
+        *presence, value = self.expressions(columns)
+        yield from (_Place(each, literal(is_there == self.descending), self) for each in presence)
+        if is_there:
+            yield _Place(value, bindparam(name, type_=value.type), self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +115,31 @@ class Order:
             return None
         return key.read(value)
 
-    def beyond(self, columns: Columns, values: Sequence[Any], *, backwards: bool) -> ColumnElement[bool]:
-        """Return the condition that a row comes after the place that the values mark."""
+    def beyond(self, columns: Columns, presence: Presence, name: str, *, backwards: bool) -> ColumnElement[bool]:
+        """Return the condition that a row comes after a place, whose values are parameters by that name."""
         places = [
-            _Place(expression, literal(found, expression.type), falling=part.descending != backwards)
-            for part, value in zip(self.keys, values, strict=True)
-            for expression, found in zip(part.expressions(columns), part.place(value), strict=False)
+            place
+            for index, (part, is_there) in enumerate(zip(self.keys, presence, strict=True))
+            for place in part.places(columns, f"{name}_{index}", is_there=is_there)
         ]
-        if len({place.falling for place in places}) > 1:
-            return _follows_one_by_one(places)
+        falls = [place.part.descending != backwards for place in places]
+        if len(set(falls)) > 1:
+            return _follows_one_by_one(places, falls)
         # An index serves the comparison of whole tuples.
         left = tuple_(*(place.expression for place in places))
         right = tuple_(*(place.value for place in places))
-        condition: ColumnElement[bool] = left < right if places[0].falling else left > right
+        condition: ColumnElement[bool] = left < right if falls[0] else left > right
         return condition
+
+
+def presence_of(place: tuple[Any, ...]) -> Presence:
+    """Tell which of the values of a place are there."""
+    return tuple(value is not None for value in place)
+
+
+def values_of(place: tuple[Any, ...], name: str) -> dict[str, Any]:
+    """Return the values of a place under the names of their parameters."""
+    return {f"{name}_{index}": value for index, value in enumerate(place)}
 
 
 class _Place(NamedTuple):
@@ -133,13 +147,13 @@ class _Place(NamedTuple):
 
     expression: ColumnElement[Any]
     value: ColumnElement[Any]
-    falling: bool
+    part: OrderedKey
 
 
-def _follows_one_by_one(places: Sequence[_Place]) -> ColumnElement[bool]:
+def _follows_one_by_one(places: Sequence[_Place], falls: Sequence[bool]) -> ColumnElement[bool]:
     alternatives: list[ColumnElement[bool]] = []
     equal: list[ColumnElement[bool]] = []
-    for expression, value, falling in places:
+    for (expression, value, _), falling in zip(places, falls, strict=True):
         alternatives.append(and_(*equal, expression < value if falling else expression > value))
         equal.append(expression == value)
     return or_(*alternatives)
@@ -180,7 +194,8 @@ def enum_key(column: str, members: type[StrEnum]) -> Key:
 ID_KEY: Final = Key("id", read_id)
 
 
-def order_by(table: Table, keys: Sequence[tuple[Key, OrderDirection]], identity: Key = ID_KEY) -> Order:
+@lru_cache(maxsize=256)
+def order_by(table: Table, keys: tuple[tuple[Key, OrderDirection], ...], identity: Key = ID_KEY) -> Order:
     """Return the order of a table by the keys; the id follows the last one's direction and decides between equals."""
     first_mentions = {key.column: OrderedKey(key, direction is OrderDirection.DESC) for key, direction in keys[::-1]}
     parts = [first_mentions[column] for column in dict.fromkeys(key.column for key, _ in keys)]

@@ -1,22 +1,31 @@
 """Pages of lists by keyset: one statement for a page, and one for the pages of many parents."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Row, Select, Table, and_, column, func, select, true
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy import Table
 
 from core.errors import BadUserInputError
 from core.page_size import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
-from models.types import Id
-from services.caller import Caller
-from services.expressions import IsAnyOf, id_list
-from services.order import Order
-from services.sql import Rows, execute, fetch_all, is_sqlite
-
-_PARENT: Final = "parent_key"
+from core.prepared import Rows
+from services.caller import OWNER, Caller
+from services.conditions import NO_CONDITIONS, Conditions
+from services.order import Order, presence_of, values_of
+from services.page_statements import (
+    AFTER,
+    BEFORE,
+    LIMIT,
+    PARENTS,
+    Shape,
+    count_statement,
+    counts_statement,
+    page_statement,
+    pages_on_postgresql,
+    pages_on_sqlite,
+)
+from services.sql import Source, is_sqlite, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +65,8 @@ class Listing:
     table: Table
     order: Order
     caller: Caller | None
-    conditions: tuple[ColumnElement[bool], ...] = ()
-    columns: frozenset[str] = field(default_factory=frozenset)
-
-    @property
-    def where(self) -> tuple[ColumnElement[bool], ...]:
-        """Return every condition, the owner's first."""
-        return self.conditions if self.caller is None else (self.caller.owns(self.table), *self.conditions)
-
-    def selected(self, source: FromClause) -> list[ColumnElement[Any]]:
-        """Return the columns that are asked for, with those that a cursor needs, in the table's order."""
-        needed = self.columns.union(self.order.columns)
-        return [source.c[each.name] for each in self.table.c if each.name in needed]
+    conditions: Conditions = NO_CONDITIONS
+    columns: frozenset[str] = frozenset()
 
 
 def read_window(order: Order, arguments: PageArguments) -> Window:
@@ -87,71 +86,63 @@ def read_window(order: Order, arguments: PageArguments) -> Window:
     )
 
 
-async def fetch_page(session: AsyncSession, listing: Listing, window: Window) -> Page:
+async def fetch_page(source: Source, listing: Listing, window: Window) -> Page:
     """Return one page of a list."""
-    statement = _window_of(select(*listing.selected(listing.table)), listing, window)
-    return _page(listing.order, window, await fetch_all(session, statement))
+    statement = page_statement(_shape(listing, window))
+    return _page(listing.order, window, await read(source, statement, _values(listing, window)))
 
 
-async def count_rows(session: AsyncSession, listing: Listing) -> int:
+async def count_rows(source: Source, listing: Listing) -> int:
     """Return how many rows a list has in all."""
-    statement = select(func.count()).select_from(listing.table).where(*listing.where)
-    return int((await execute(session, statement)).scalar_one())
+    ((count,),) = await read(source, count_statement(_shape(listing, None)), _values(listing, None))
+    return int(count)
 
 
 async def fetch_pages(
-    session: AsyncSession, listing: Listing, window: Window, parent: str, parent_ids: Sequence[str]
+    source: Source, listing: Listing, window: Window, parent: str, parent_ids: Sequence[str]
 ) -> list[Page]:
     """Return one page of each parent's list, in the order of the parents, by one statement."""
-    build = _pages_on_sqlite if is_sqlite(session) else _pages_on_postgresql
-    by_parent: dict[str, list[Row[Any]]] = defaultdict(list)
-    for row in await fetch_all(session, build(listing, window, parent, parent_ids)):
+    make = pages_on_sqlite if is_sqlite(source) else pages_on_postgresql
+    values = _values(listing, window) | {PARENTS: parent_ids}
+    by_parent: dict[str, list[Any]] = defaultdict(list)
+    for row in await read(source, make(_shape(listing, window), parent), values):
         by_parent[row[0]].append(row)
     return [_page(listing.order, window, by_parent.get(parent_id, [])) for parent_id in parent_ids]
 
 
-async def count_rows_of(session: AsyncSession, listing: Listing, parent: str, parent_ids: Sequence[str]) -> list[int]:
+async def count_rows_of(source: Source, listing: Listing, parent: str, parent_ids: Sequence[str]) -> list[int]:
     """Return how many rows each parent's list has, in the order of the parents, by one statement."""
-    key = listing.table.c[parent]
-    conditions = (*listing.where, IsAnyOf(key, id_list(parent_ids)))
-    rows = await fetch_all(session, select(key, func.count()).where(*conditions).group_by(key))
-    counts: Mapping[str, int] = dict(rows)  # type: ignore[arg-type]  # rows of two
+    statement = counts_statement(_shape(listing, None), parent)
+    counts = dict(await read(source, statement, _values(listing, None) | {PARENTS: parent_ids}))
     return [counts.get(parent_id, 0) for parent_id in parent_ids]
 
 
-def _window_of(statement: Select[Any], listing: Listing, window: Window) -> Select[Any]:
-    """Bound a statement to a window and one row more, which tells whether the list goes on."""
-    columns, order = listing.table.c, listing.order
-    statement = statement.where(*listing.where)
-    if window.after is not None:
-        statement = statement.where(order.beyond(columns, window.after, backwards=False))
-    if window.before is not None:
-        statement = statement.where(order.beyond(columns, window.before, backwards=True))
-    return statement.order_by(*order.clauses(columns, backwards=window.backwards)).limit(window.size + 1)
+def _shape(listing: Listing, window: Window | None) -> Shape:
+    """Return what the statement depends on; all else are values of its parameters."""
+    after, before = (None, None) if window is None else (window.after, window.before)
+    return Shape(
+        listing.table,
+        listing.order,
+        listing.columns,
+        listing.conditions.form,
+        is_owned=listing.caller is not None,
+        backwards=window is not None and window.backwards,
+        after=None if after is None else presence_of(after),
+        before=None if before is None else presence_of(before),
+    )
 
 
-def _pages_on_postgresql(listing: Listing, window: Window, parent: str, parent_ids: Sequence[str]) -> Select[Any]:
-    parents = func.unnest(id_list(parent_ids)).table_valued(column("id", Id), name="parents").render_derived()
-    inner = select(*listing.selected(listing.table)).where(listing.table.c[parent] == parents.c.id)
-    page = _window_of(inner, listing, window).lateral("page")
-    return select(parents.c.id.label(_PARENT), *page.c).select_from(parents).join(page, true())
-
-
-def _pages_on_sqlite(listing: Listing, window: Window, parent: str, parent_ids: Sequence[str]) -> Select[Any]:
-    """Name the rows of each page by a correlated subquery: SQLite has no lateral joins."""
-    parents = func.json_each(id_list(parent_ids)).table_valued("key", "value", name="parents")
-    inner = select(listing.table.c.id).where(listing.table.c[parent] == parents.c.value)
-    page_ids = _window_of(inner, listing, window).correlate(parents)
-    rows = listing.table.alias("page")
-    is_on_page: ColumnElement[bool] = rows.c.id.in_(page_ids)
+def _values(listing: Listing, window: Window | None) -> dict[str, Any]:
+    values = dict(listing.conditions.values)
     if listing.caller is not None:
-        is_on_page = and_(listing.caller.owns(rows), is_on_page)
-    ordered = listing.order.clauses(rows.c, backwards=window.backwards)
-    statement = select(parents.c.value.label(_PARENT), *listing.selected(rows)).select_from(parents)
-    return statement.join(rows, is_on_page).order_by(parents.c.key, *ordered)
+        values[OWNER] = listing.caller.user_id
+    if window is not None:
+        values[LIMIT] = window.size + 1
+        values |= values_of(window.after or (), AFTER) | values_of(window.before or (), BEFORE)
+    return values
 
 
-def _page(order: Order, window: Window, found: Sequence[Row[Any]]) -> Page:
+def _page(order: Order, window: Window, found: Rows) -> Page:
     rows, goes_on = found[: window.size], len(found) > window.size
     if window.backwards:
         return Page(order, rows[::-1], has_next=window.before is not None, has_previous=goes_on)

@@ -1,43 +1,47 @@
 """The runs that wrote messages, and the tool calls of runs."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Row, select
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy import select
 
+from core.prepared import Prepared
 from models import Run, ToolCall
-from services.caller import Caller
-from services.expressions import IsAnyOf, id_list
-from services.sql import fetch_all, table_of
+from services.caller import OWNER, Caller, owned
+from services.expressions import IsAnyOf, ids_named
+from services.sql import Source, read, table_of
 
 _RUNS: Final = table_of(Run)
 _TOOL_CALLS: Final = table_of(ToolCall)
 
 
-async def runs_by_reply(
-    session: AsyncSession, caller: Caller, reply_ids: Sequence[str], columns: Iterable[str]
-) -> list[Row[Any] | None]:
+async def runs_by_reply(source: Source, caller: Caller, reply_ids: Sequence[str], columns: Iterable[str]) -> list[Any]:
     """Return the run that wrote each of the messages, in their order; None where none did."""
-    wanted = {"reply_id", *columns}
-    statement = select(*(column for column in _RUNS.c if column.name in wanted)).where(
-        caller.owns(_RUNS), IsAnyOf(_RUNS.c.reply_id, id_list(reply_ids))
-    )
-    found = {row.reply_id: row for row in await fetch_all(session, statement)}
+    values = {OWNER: caller.user_id, "ids": reply_ids}
+    found = {row.reply_id: row for row in await read(source, _runs_by_reply(frozenset(columns)), values)}
     return [found.get(reply_id) for reply_id in reply_ids]
 
 
+@lru_cache(maxsize=64)
+def _runs_by_reply(columns: frozenset[str]) -> Prepared:
+    selected = [column for column in _RUNS.c if column.name == "reply_id" or column.name in columns]
+    return Prepared(select(*selected).where(owned(_RUNS), IsAnyOf(_RUNS.c.reply_id, ids_named("ids"))))
+
+
 async def tool_calls_by_run(
-    session: AsyncSession, caller: Caller, run_ids: Sequence[str], columns: Iterable[str]
-) -> list[list[Row[Any]]]:
+    source: Source, caller: Caller, run_ids: Sequence[str], columns: Iterable[str]
+) -> list[list[Any]]:
     """Return the tool calls of each of the runs, as they came."""
-    wanted = {"run_id", *columns}
-    statement = (
-        select(*(column for column in _TOOL_CALLS.c if column.name in wanted))
-        .where(caller.owns(_TOOL_CALLS), IsAnyOf(_TOOL_CALLS.c.run_id, id_list(run_ids)))
-        .order_by(_TOOL_CALLS.c.run_id, _TOOL_CALLS.c.position)
-    )
-    calls: dict[str, list[Row[Any]]] = {run_id: [] for run_id in run_ids}
-    for row in await fetch_all(session, statement):
+    values = {OWNER: caller.user_id, "ids": run_ids}
+    calls: dict[str, list[Any]] = {run_id: [] for run_id in run_ids}
+    for row in await read(source, _tool_calls_by_run(frozenset(columns)), values):
         calls[row.run_id].append(row)
     return [calls[run_id] for run_id in run_ids]
+
+
+@lru_cache(maxsize=64)
+def _tool_calls_by_run(columns: frozenset[str]) -> Prepared:
+    selected = [column for column in _TOOL_CALLS.c if column.name == "run_id" or column.name in columns]
+    statement = select(*selected).where(owned(_TOOL_CALLS), IsAnyOf(_TOOL_CALLS.c.run_id, ids_named("ids")))
+    return Prepared(statement.order_by(_TOOL_CALLS.c.run_id, _TOOL_CALLS.c.position))

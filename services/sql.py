@@ -1,14 +1,18 @@
 """Reading and writing past the ORM: rows as they come, tables instead of classes."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Executable, Row, Table
+from sqlalchemy import Executable, Table
 from sqlalchemy.engine import CursorResult
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-Rows = Sequence[Row[Any]]
+from core.prepared import Prepared, Rows, Values
+from core.reader import Reader, fetch_on
+
+# What reads go through: whatever connection is free, or the one of a transaction.
+Source: TypeAlias = Reader | AsyncSession
 
 
 def table_of(model: type[SQLModel]) -> Table:
@@ -17,9 +21,16 @@ def table_of(model: type[SQLModel]) -> Table:
     return table
 
 
-def is_sqlite(session: AsyncSession) -> bool:
-    """Tell which of the two databases the session talks to."""
-    return session.get_bind().dialect.name == "sqlite"
+def is_sqlite(source: Source) -> bool:
+    """Tell which of the two databases answers."""
+    return source.is_sqlite if isinstance(source, Reader) else source.get_bind().dialect.name == "sqlite"
+
+
+async def read(source: Source, statement: Prepared, values: Values) -> Rows:
+    """Return every row of a prepared statement."""
+    if isinstance(source, Reader):
+        return await source.fetch(statement, values)
+    return await fetch_on(await source.connection(), statement, values)
 
 
 async def execute(

@@ -20,7 +20,7 @@ from services.sql import execute, table_of
 FIELDS: Final = ("title", "description", "completed", "completed_at", "priority", "due_at", "tags", "parent_id")
 _MOMENTS: Final = frozenset({"completed_at", "due_at", "created_at"})
 _CHANGES: Final = table_of(TaskChange)
-_ORDER: Final = order_by(_CHANGES, [(moment_key("created_at"), OrderDirection.ASC)])
+_ORDER: Final = order_by(_CHANGES, ((moment_key("created_at"), OrderDirection.ASC),))
 
 Values = dict[str, Any]
 

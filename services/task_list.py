@@ -57,7 +57,7 @@ def task_listing(
     """Return the list of the caller's tasks, in the order of their making where none is asked for."""
     return Listing(
         table=_TASKS,
-        order=order_by(_TASKS, [(_KEYS[part.field], part.direction) for part in order or _DEFAULT]),
+        order=order_by(_TASKS, tuple((_KEYS[part.field], part.direction) for part in order or _DEFAULT)),
         caller=caller,
         conditions=task_conditions(task_filter),
         columns=columns,

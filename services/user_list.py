@@ -1,22 +1,23 @@
 """Lists of users, and users by id: oneself, or anyone for an admin."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Row, select
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy import select
 
 from core.errors import ForbiddenError
+from core.prepared import Prepared
 from core.text import is_storable
 from models import User
 from services.caller import Caller
-from services.expressions import IsAnyOf, text_list
+from services.expressions import IsAnyOf, texts_named
 from services.order import Key, OrderDirection, moment_key, order_by, read_text
 from services.paging import Listing
-from services.sql import fetch_all, table_of
+from services.sql import Source, read, table_of
 
 _USERS: Final = table_of(User)
-_ORDER: Final = order_by(_USERS, [(moment_key("created_at"), OrderDirection.ASC)], Key("id", read_text))
+_ORDER: Final = order_by(_USERS, ((moment_key("created_at"), OrderDirection.ASC),), Key("id", read_text))
 
 
 def user_listing(caller: Caller, columns: frozenset[str] = frozenset()) -> Listing:
@@ -31,13 +32,14 @@ def require_admin(caller: Caller) -> None:
         raise ForbiddenError("Only admins may do this.")
 
 
-async def users_by_id(
-    session: AsyncSession, caller: Caller, ids: Sequence[str], columns: Iterable[str]
-) -> list[Row[Any] | None]:
+async def users_by_id(source: Source, caller: Caller, ids: Sequence[str], columns: Iterable[str]) -> list[Any]:
     """Return the users in the order of the ids; None where there is none that the caller may see."""
     visible = [user_id for user_id in ids if user_id == caller.user_id or (caller.is_admin and is_storable(user_id))]
-    wanted = {"id", *columns}
-    selected = [column for column in _USERS.c if column.name in wanted]
-    rows = await fetch_all(session, select(*selected).where(IsAnyOf(_USERS.c.id, text_list(visible))))
-    found = {row.id: row for row in rows}
+    found = {row.id: row for row in await read(source, _users_by_id(frozenset(columns)), {"ids": visible})}
     return [found.get(user_id) for user_id in ids]
+
+
+@lru_cache(maxsize=64)
+def _users_by_id(columns: frozenset[str]) -> Prepared:
+    selected = [column for column in _USERS.c if column.name == "id" or column.name in columns]
+    return Prepared(select(*selected).where(IsAnyOf(_USERS.c.id, texts_named("ids"))))

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import event, select, update
 
 from core.database import Database
+from core.prepared import Prepared, Rows, Values
 from models import User
 from services.sql import execute, table_of
 
@@ -22,8 +24,15 @@ def all_statements(database: Database) -> Iterator[list[str]]:
         if not statement.startswith(("BEGIN", "PRAGMA")):
             statements.append(statement)
 
+    fetch = database.reader.fetch
+
+    async def noted(statement: Prepared, values: Values) -> Rows:
+        statements.append(statement.compiled(database.engine.dialect).sql)
+        return await fetch(statement, values)
+
     event.listen(database.engine.sync_engine, "before_cursor_execute", note)
-    yield statements
+    with patch.object(database.reader, "fetch", noted):
+        yield statements
     event.remove(database.engine.sync_engine, "before_cursor_execute", note)
 
 

@@ -14,6 +14,7 @@ from core.errors import BadUserInputError
 from core.ids import new_id
 from models import Task
 from services.caller import Caller
+from services.conditions import Conditions, ConditionsForm
 from services.order import OrderDirection
 from services.paging import (
     Page,
@@ -159,10 +160,14 @@ async def test_the_pages_of_many_parents_are_those_of_each_alone(
         together = await fetch_pages(session, listing, window, "parent_id", parent_ids)
         counts = await count_rows_of(session, listing, "parent_id", parent_ids)
         for parent_id, page, count in zip(parent_ids, together, counts, strict=True):
-            alone = replace(listing, conditions=(TASKS.c.parent_id == parent_id,))
+            alone = replace(listing, conditions=_below(parent_id))
             assert _values(page) == _values(await fetch_page(session, alone, window))
             assert all(row.parent_id == parent_id for row in page.rows)
             assert count == await count_rows(session, alone)
+
+
+def _below(parent_id: str) -> Conditions:
+    return Conditions(ConditionsForm(parent_id, lambda shape: (TASKS.c.parent_id == shape,)), {})
 
 
 async def _make_children(

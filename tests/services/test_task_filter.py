@@ -5,14 +5,12 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from sqlalchemy import select
 
 from core.database import Database
 from core.errors import BadUserInputError
 from models import Task, TaskPriority
 from services.caller import Caller
-from services.paging import PageArguments, count_rows, fetch_pages, read_window
-from services.sql import fetch_all
+from services.paging import PageArguments, Window, count_rows, fetch_page, fetch_pages, read_window
 from services.task_filter import DateTimeFilter, StringFilter, TaskFilter
 from services.task_list import TaskOrder, TaskOrderField, task_listing
 from tests.factories import make_user, store, task_row
@@ -20,6 +18,7 @@ from tests.services.task_filters import lets_through, task_filters, various_task
 from tests.services.task_rows import MOMENTS, NOON, caller_of
 
 NOBODY = caller_of("nobody")
+ALL_OF_THEM = Window(size=1_000, backwards=False, after=None, before=None)
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +37,9 @@ async def shelf(database: Database) -> tuple[Caller, list[Task]]:
 
 async def found(database: Database, caller: Caller, wanted: TaskFilter) -> set[str]:
     listing = task_listing(caller, task_filter=wanted)
-    async with database.read() as session:
-        rows = await fetch_all(session, select(listing.table.c.id).where(*listing.where))
-        assert await count_rows(session, listing) == len(rows)
-    return {row.id for row in rows}
+    page = await fetch_page(database.reader, listing, ALL_OF_THEM)
+    assert await count_rows(database.reader, listing) == len(page.rows)
+    return {row.id for row in page.rows}
 
 
 @settings(max_examples=250, deadline=None)

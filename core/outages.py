@@ -1,0 +1,52 @@
+"""What passes by itself: failures of the database that a client may try again after."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from asyncpg import InterfaceError, PostgresError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from core.errors import UnavailableError
+
+# Classes 08, 53 and 57 of PostgreSQL: connection lost, no resources, operator intervention; 40: rolled back.
+_PASSING_CLASSES: Final = frozenset({"08", "40", "53", "57"})
+_SQLITE_BUSY: Final = "database is locked"
+_DATABASE_ERRORS: Final = (DBAPIError, PostgresError, InterfaceError, sqlite3.Error)
+
+
+def sqlstate(error: DBAPIError) -> str:
+    """Return PostgreSQL's code of a failure, or nothing on SQLite."""
+    return str(getattr(error.orig, "sqlstate", None) or "")
+
+
+@contextmanager
+def translated_failures() -> Iterator[None]:
+    """Turn what will pass by itself into an error that says so; leave our own bugs as they are."""
+    try:
+        yield
+    except Exception as error:
+        if (translated := _translated(error)) is None:
+            raise
+        raise translated from error
+
+
+def _translated(error: Exception) -> UnavailableError | None:
+    if isinstance(error, PoolTimeoutError):
+        return UnavailableError("The server is busy: no database connection came free. Try again shortly.")
+    if isinstance(error, _DATABASE_ERRORS):
+        return UnavailableError("The database cannot answer now. Try again shortly.") if _is_passing(error) else None
+    if isinstance(error, OSError | TimeoutError):
+        return UnavailableError("The database cannot be reached now. Try again shortly.")
+    return None
+
+
+def _is_passing(error: Exception) -> bool:
+    if getattr(error, "connection_invalidated", False) or (
+        isinstance(error, InterfaceError) and "closed" in str(error)
+    ):
+        return True
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return str(getattr(cause, "sqlstate", None) or "")[:2] in _PASSING_CLASSES or _SQLITE_BUSY in str(cause)

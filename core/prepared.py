@@ -1,0 +1,96 @@
+"""Statements that are compiled once, and run on the driver itself; their rows are named tuples."""
+
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, cast
+
+from sqlalchemy import ColumnElement, CompoundSelect, Select, Uuid
+from sqlalchemy.engine import Dialect
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
+
+Rows: TypeAlias = Sequence[Any]
+Values: TypeAlias = Mapping[str, Any]
+_Processor: TypeAlias = Callable[[Any], Any]
+_MakeRows: TypeAlias = Callable[[Iterable[Any]], list[Any]]
+
+# How a column type reads a value where a call for each would take longer than the rest of reading it: an expression
+# of the value and of the type's own processor, by the name of the database.
+READ_INLINE: Final = "read_inline"
+_AS_TEXT: Final = "(None if {value} is None else str({value}))"
+_CALL: Final = "{process}({value})"
+
+
+class _Parameter(NamedTuple):
+    name: str
+    process: _Processor | None
+    # What it is where no value of that name is given.
+    constant: Any
+
+
+class Compiled:
+    """A statement as one kind of database takes it."""
+
+    def __init__(self, statement: Select[Any] | CompoundSelect[Any], dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)
+        self.sql = str(compiled)
+        self._parameters = [_parameter(compiled, name, dialect) for name in compiled.positiontup or ()]
+        self.rows = _row_maker(list(statement.selected_columns), dialect)
+
+    def arguments(self, values: Values) -> list[Any]:
+        """Return the values in their places as the driver takes them."""
+        arguments = []
+        for name, process, constant in self._parameters:
+            value = values.get(name, constant)
+            arguments.append(value if process is None else process(value))
+        return arguments
+
+
+class Prepared:
+    """A statement whose values are given by their names each time that it is run."""
+
+    __slots__ = ("_compiled", "statement")
+
+    def __init__(self, statement: Select[Any] | CompoundSelect[Any]) -> None:
+        self.statement = statement
+        self._compiled: dict[str, Compiled] = {}
+
+    def compiled(self, dialect: Dialect) -> Compiled:
+        """Return the statement as a kind of database takes it, compiled when it is first asked for."""
+        if (found := self._compiled.get(dialect.name)) is None:
+            found = self._compiled[dialect.name] = Compiled(self.statement, dialect)
+        return found
+
+
+def _parameter(compiled: SQLCompiler, name: str, dialect: Dialect) -> _Parameter:
+    bound = compiled.binds[name]
+    process = cast("_Processor | None", bound.type.dialect_impl(dialect).bind_processor(dialect))
+    return _Parameter(name, process, None if bound.required else bound.effective_value)
+
+
+def _row_maker(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> _MakeRows:
+    """Return a function that makes rows of what the driver returns.
+
+    A comprehension with each column's own expression written out is the fastest way, so one is compiled.
+    """
+    names = [str(column.key) for column in columns]
+    scope: dict[str, Any] = {"make": tuple.__new__, "Row": namedtuple("Row", names)}  # noqa: PYI024 - its names are known here alone
+    values = [f"value{index}" for index in range(len(names))]
+    readings = []
+    for value, column in zip(values, columns, strict=True):
+        process = f"process_{value}"
+        scope[process] = column.type.dialect_impl(dialect).result_processor(dialect, None)
+        template = "{value}" if scope[process] is None else _reading(column.type, dialect)
+        readings.append(template.format(value=value, process=process))
+    if readings == values:
+        source = "lambda records: [make(Row, record) for record in records]"
+    else:
+        source = f"lambda records: [make(Row, ({', '.join(readings)},)) for {', '.join(values)}, in records]"
+    return cast("_MakeRows", eval(source, scope))  # noqa: S307 - numbers of columns and our own templates
+
+
+def _reading(type_: TypeEngine[Any], dialect: Dialect) -> str:
+    if isinstance(type_.dialect_impl(dialect), Uuid):
+        return _AS_TEXT
+    inline: Mapping[str, str] = getattr(type_, READ_INLINE, {})
+    return inline.get(dialect.name, _CALL)

@@ -1,0 +1,102 @@
+"""The statements of pages and counts; each is made and compiled once for its shape."""
+
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import ColumnElement, FromClause, Integer, Select, Table, and_, bindparam, column, func, select, true
+
+from core.prepared import Prepared
+from models.types import Id
+from services.caller import owned
+from services.conditions import ConditionsForm
+from services.expressions import IsAnyOf, ids_named
+from services.order import Order, Presence
+
+# The names of the parameters; those of the two places are followed by the number of the key.
+LIMIT: Final = "limit"
+PARENTS: Final = "parents"
+AFTER: Final = "after"
+BEFORE: Final = "before"
+
+_PARENT: Final = "parent_key"
+_KEPT: Final = 256
+
+
+class Shape(NamedTuple):
+    """What the statement of a list depends on, all but values."""
+
+    table: Table
+    order: Order
+    columns: frozenset[str]
+    conditions: ConditionsForm
+    is_owned: bool
+    backwards: bool
+    after: Presence | None
+    before: Presence | None
+
+    @property
+    def where(self) -> tuple[ColumnElement[bool], ...]:
+        """Return every condition, the owner's first."""
+        conditions = self.conditions.build(self.conditions.shape)
+        return (owned(self.table), *conditions) if self.is_owned else conditions
+
+    def selected(self, source: FromClause) -> list[ColumnElement[Any]]:
+        """Return the columns that are asked for, with those that a cursor needs, in the table's order."""
+        needed = self.columns.union(self.order.columns)
+        return [source.c[each.name] for each in self.table.c if each.name in needed]
+
+
+@lru_cache(maxsize=_KEPT)
+def page_statement(shape: Shape) -> Prepared:
+    """Return the statement of one page."""
+    return Prepared(_window_of(select(*shape.selected(shape.table)), shape))
+
+
+@lru_cache(maxsize=_KEPT)
+def count_statement(shape: Shape) -> Prepared:
+    """Return the statement that counts a whole list."""
+    return Prepared(select(func.count().label("count")).select_from(shape.table).where(*shape.where))
+
+
+@lru_cache(maxsize=_KEPT)
+def counts_statement(shape: Shape, parent: str) -> Prepared:
+    """Return the statement that counts the list of each of several parents."""
+    key = shape.table.c[parent]
+    conditions = (*shape.where, IsAnyOf(key, ids_named(PARENTS)))
+    return Prepared(select(key, func.count().label("count")).where(*conditions).group_by(key))
+
+
+@lru_cache(maxsize=_KEPT)
+def pages_on_postgresql(shape: Shape, parent: str) -> Prepared:
+    """Return the statement of a page of each of several parents."""
+    parents = func.unnest(ids_named(PARENTS)).table_valued(column("id", Id), name="parents").render_derived()
+    inner = select(*shape.selected(shape.table)).where(shape.table.c[parent] == parents.c.id)
+    page = _window_of(inner, shape).lateral("page")
+    return Prepared(select(parents.c.id.label(_PARENT), *page.c).select_from(parents).join(page, true()))
+
+
+@lru_cache(maxsize=_KEPT)
+def pages_on_sqlite(shape: Shape, parent: str) -> Prepared:
+    """Name the rows of each page by a correlated subquery: SQLite has no lateral joins."""
+    parents = func.json_each(ids_named(PARENTS)).table_valued("key", "value", name="parents")
+    inner = select(shape.table.c.id).where(shape.table.c[parent] == parents.c.value)
+    page_ids = _window_of(inner, shape).correlate(parents)
+    rows = shape.table.alias("page")
+    is_on_page: ColumnElement[bool] = rows.c.id.in_(page_ids)
+    if shape.is_owned:
+        is_on_page = and_(owned(rows), is_on_page)
+    ordered = shape.order.clauses(rows.c, backwards=shape.backwards)
+    statement = select(parents.c.value.label(_PARENT), *shape.selected(rows)).select_from(parents)
+    return Prepared(statement.join(rows, is_on_page).order_by(parents.c.key, *ordered))
+
+
+def _window_of(statement: Select[Any], shape: Shape) -> Select[Any]:
+    """Bound a statement to a window and one row more, which tells whether the list goes on."""
+    columns, order = shape.table.c, shape.order
+    statement = statement.where(*shape.where)
+    if shape.after is not None:
+        statement = statement.where(order.beyond(columns, shape.after, AFTER, backwards=False))
+    if shape.before is not None:
+        statement = statement.where(order.beyond(columns, shape.before, BEFORE, backwards=True))
+    limit = bindparam(LIMIT, type_=Integer())
+    return statement.order_by(*order.clauses(columns, backwards=shape.backwards)).limit(limit)
