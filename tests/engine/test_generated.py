@@ -1,38 +1,63 @@
-"""Both executors give the same for whatever is generated: operations, data, errors and nulls in wrong places."""
+"""Both executors give the same for all that is generated: schemas, operations, data, errors, nulls in wrong places."""
 
 import asyncio
+from dataclasses import replace
 from typing import Final
 
-from graphql import GraphQLObjectType
+from graphql import GraphQLSchema, OperationType, parse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.engine.both import same
-from tests.engine.generated import SCHEMA, Choices, Source, operations
+from tests.engine.both import breadth_first, depth_first, described, nulls, same
+from tests.engine.decisions import Choices, Decisions
+from tests.engine.operations import Operation, make_operation
+from tests.engine.schemas import make_schema, schema_text
+from tests.engine.sources import Source
 
 BOUNDED: Final = settings(
     max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
 )
 SEEDS: Final = st.integers(0, 2**32)
-VARIABLES: Final = {"yes": True, "no": False, "number": 5}
+BYTES: Final = st.binary(min_size=300, max_size=300)
 
 
-def make_root(seed: int, failing: int, waiting: int) -> Source:
-    query = SCHEMA.query_type
-    assert isinstance(query, GraphQLObjectType)
-    return Source(SCHEMA, query, Choices(seed, failing, waiting), 5)
-
-
-@BOUNDED
-@given(operations(), SEEDS, st.sampled_from([0, 1, 3, 10]))
-async def test_what_answers_at_once_is_the_same_to_the_last_error(query: str, seed: int, failing: int) -> None:
-    await same(SCHEMA, query, None, make_root(seed, failing, 0), variables=VARIABLES)
+def make_root(schema: GraphQLSchema, operation: Operation, choices: Choices) -> Source:
+    is_mutation = parse(operation.text).definitions[0].operation is OperationType.MUTATION  # type: ignore[attr-defined]
+    root = schema.mutation_type if is_mutation else schema.query_type
+    assert root is not None
+    return Source(schema, root, replace(choices), 6)
 
 
 @BOUNDED
-@given(operations(), SEEDS, st.sampled_from([0, 1, 4]), st.sampled_from([10, 60]))
-async def test_what_is_waited_for_is_the_same(query: str, seed: int, failing: int, waiting: int) -> None:
-    await same(SCHEMA, query, None, make_root(seed, failing, waiting), is_race=True, variables=VARIABLES)
+@given(BYTES, BYTES, SEEDS, st.sampled_from([0, 1, 3, 10]))
+async def test_what_answers_at_once_is_the_same_to_the_last_error(
+    shape: bytes, asked: bytes, seed: int, failing: int
+) -> None:
+    schema = make_schema(schema_text(Decisions(shape)))
+    operation = make_operation(schema, Decisions(asked, wrong=50))
+    root = make_root(schema, operation, Choices(seed, failing, 0))
+    await same(schema, operation.text, root, variables=operation.variables)
+
+
+@BOUNDED
+@given(BYTES, BYTES, SEEDS, st.sampled_from([0, 1, 4]), st.sampled_from([10, 60]))
+async def test_what_is_waited_for_is_the_same(
+    shape: bytes, asked: bytes, seed: int, failing: int, waiting: int
+) -> None:
+    """What is waited for gives the errors of what answers at once; by graphql-core too, but for those that race."""
+    text = schema_text(Decisions(shape))
+    at_once, later = make_schema(text), make_schema(text, Decisions(shape[::-1]))
+    operation = make_operation(at_once, Decisions(asked, wrong=50))
+    choices = Choices(seed, failing, waiting)
+    immediate = make_root(at_once, operation, replace(choices, is_immediate=True))
+    expected = await depth_first(at_once, operation.text, immediate, variables=operation.variables)
+    root = make_root(later, operation, choices)
+    found = await breadth_first(later, operation.text, root, variables=operation.variables)
+    assert found.data == expected.data
+    assert described(found.errors) == described(expected.errors)
+    raced = await depth_first(later, operation.text, root, variables=operation.variables)
+    assert raced.data == expected.data
+    assert nulls(raced) == nulls(expected)
     # What graphql-core has given up may still be running.
     for _ in range(3):
         await asyncio.sleep(0)
