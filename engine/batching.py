@@ -81,14 +81,18 @@ def spread(answer: Any, count: int, name: str) -> list[Any]:
 class _Gathering:
     """Calls of one field by an executor that makes one for each parent, gathered."""
 
-    pending: ClassVar["WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, _Gathering]]"] = WeakKeyDictionary()
+    pending: ClassVar["WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, list[_Gathering]]]"] = WeakKeyDictionary()
 
-    def __init__(self, resolve: Callable[..., Any], bound: inspect.BoundArguments, first: str) -> None:
+    def __init__(
+        self, resolve: Callable[..., Any], bound: inspect.BoundArguments, first: str, arguments: dict[str, Any]
+    ) -> None:
         self._resolve = resolve
         self._bound = bound
         self._first = first
+        self.arguments = arguments
         self._parents = Parents()
         self._futures: list[asyncio.Future[Any]] = []
+        self._given_up = 0
         # Held, or the loop might lose it.
         self._task: asyncio.Future[None] | None = None
 
@@ -102,20 +106,32 @@ class _Gathering:
             return _only(resolve(*bound.args, **bound.kwargs), resolve)
         loop = asyncio.get_running_loop()
         gatherings = cls.pending.setdefault(loop, {})
-        # What belongs together is the same field of the same execution; its arguments are then the same too.
+        # What belongs together is the same field of the same execution, if an extension has left its arguments alone.
         key = (resolve, id(info.variable_values), *map(id, info.field_nodes))
-        if (gathering := gatherings.get(key)) is None:
-            gathering = gatherings[key] = cls(resolve, bound, first)
+        arguments = {name: value for name, value in bound.arguments.items() if name != first and not _is_info(value)}
+        known = gatherings.setdefault(key, [])
+        gathering = next((each for each in known if each.arguments == arguments), None)
+        if gathering is None:
+            gathering = cls(resolve, bound, first, arguments)
+            known.append(gathering)
             loop.call_soon(gathering.start, gatherings, key)
         future = loop.create_future()
+        future.add_done_callback(gathering.leave)
         gathering._parents.append(parent)
         gathering._futures.append(future)
         return future
 
-    def start(self, gatherings: dict[Any, "_Gathering"], key: Any) -> None:
+    def start(self, gatherings: dict[Any, list["_Gathering"]], key: Any) -> None:
         """Call the resolver with all that have joined."""
-        del gatherings[key]
-        self._task = asyncio.ensure_future(self._run())
+        gatherings.pop(key, None)
+        if self._given_up < len(self._futures):
+            self._task = asyncio.ensure_future(self._run())
+
+    def leave(self, future: asyncio.Future[Any]) -> None:
+        """End the call when nobody waits for it any more."""
+        self._given_up += future.cancelled()
+        if self._task is not None and self._given_up == len(self._futures):
+            self._task.cancel()
 
     async def _run(self) -> None:
         self._bound.arguments[self._first] = self._parents
@@ -150,6 +166,10 @@ def _only(answer: Any, resolve: Callable[..., Any]) -> Any:
 
 async def _only_later(answer: Awaitable[Any], resolve: Callable[..., Any]) -> Any:
     return _only(await answer, resolve)
+
+
+def _is_info(value: Any) -> bool:
+    return isinstance(value, Info | GraphQLResolveInfo)
 
 
 def _raw_info(bound: inspect.BoundArguments) -> GraphQLResolveInfo[Any] | None:

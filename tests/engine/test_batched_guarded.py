@@ -1,0 +1,153 @@
+"""Batched resolvers behind permission classes and field extensions, which look at one parent at a time."""
+
+import asyncio
+from typing import Any, Final
+
+import pytest
+import strawberry
+from strawberry.extensions import FieldExtension
+from strawberry.permission import BasePermission, PermissionExtension
+
+import engine
+from tests.engine.both import breadth_first, core_schema, depth_first, same
+from tests.waiting import until
+
+CALLS: Final[list[tuple[list[int], int]]] = []
+
+
+class Even(BasePermission):
+    """Lets those see it whose id is even, and says so at once."""
+
+    message = "not even"
+
+    def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:
+        assert info.path.as_list()[1] == source.id
+        return bool(source.id % 2 == 0 and kwargs["by"] > 0)
+
+
+class Small(BasePermission):
+    """Lets those see it whose id is small, after a while that is not the same for all."""
+
+    message = "not small"
+
+    async def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:  # noqa: ARG002
+        for _ in range(source.id % 3):
+            await asyncio.sleep(0)
+        return bool(source.id < 4)
+
+
+class Allowed(BasePermission):
+    """Lets everybody see it."""
+
+    def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:  # noqa: ARG002
+        return True
+
+
+class Failing(BasePermission):
+    """Cannot tell."""
+
+    def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:  # noqa: ARG002
+        raise ValueError(f"cannot tell of {source.id}")
+
+
+class Louder(FieldExtension):
+    """Asks for more than the client did, for some parents."""
+
+    async def resolve_async(self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
+        return await next_(source, info, **{**kwargs, "by": kwargs["by"] * (10 if source.id == 3 else 1)}) + 1
+
+
+async def double(parents: strawberry.Parent[list[Any]], info: strawberry.Info, by: int = 2) -> Any:
+    """Multiply all at once."""
+    assert info.field_name
+    CALLS.append(([parent.id for parent in parents], by))
+    await asyncio.sleep(0)
+    return [ValueError("five") if parent.id == 5 else parent.id * by for parent in parents]
+
+
+def double_at_once(parents: strawberry.Parent[list[Any]], by: int = 2) -> Any:
+    """Multiply all at once, without waiting."""
+    CALLS.append(([parent.id for parent in parents], by))
+    return [parent.id * by for parent in parents]
+
+
+def field(resolve: Any, **how: Any) -> Any:
+    return strawberry.field(resolver=engine.batched(resolve), graphql_type=int | None, **how)
+
+
+@strawberry.type
+class Item:
+    """Has a batched field behind each kind of guard."""
+
+    id: int
+    even: int | None = field(double, permission_classes=[Even])
+    small: int | None = field(double, permission_classes=[Small])
+    both: int | None = field(double, permission_classes=[Small, Even])
+    failing: int | None = field(double, permission_classes=[Failing])
+    silent: int | None = field(double, extensions=[PermissionExtension([Even()], fail_silently=True)])
+    louder: int | None = field(double, extensions=[Louder()])
+    louder_even: int | None = field(double, permission_classes=[Even], extensions=[Louder()])
+    even_at_once: int | None = field(double_at_once, permission_classes=[Even])
+
+
+@strawberry.type
+class Query:
+    """The root."""
+
+    @strawberry.field
+    def items(self) -> list[Item]:
+        """Return some."""
+        return [Item(id=number) for number in range(6)]
+
+
+SCHEMA: Final = core_schema(strawberry.Schema(Query))
+
+
+@pytest.mark.parametrize(
+    ("selected", "calls"),
+    [
+        ("even", [([0, 2, 4], 2)]),
+        ("even(by: 3)", [([0, 2, 4], 3)]),
+        # Whom it takes long to let through is late, but gets the same.
+        ("small", [([0, 3], 2), ([1], 2), ([2], 2)]),
+        ("both", [([0], 2), ([2], 2)]),
+        ("failing", []),
+        ("silent", [([0, 2, 4], 2)]),
+        ("louder(by: 3)", [([0, 1, 2, 4, 5], 3), ([3], 30)]),
+        ("louderEven", [([0, 2, 4], 2)]),
+        ("evenAtOnce", [([0], 2), ([2], 2), ([4], 2)]),
+    ],
+)
+async def test_guards_of_each_parent(selected: str, calls: list[tuple[list[int], int]]) -> None:
+    CALLS.clear()
+    await same(SCHEMA, f"{{ items {{ id {selected} }} }}")
+    assert calls * 2 == CALLS
+
+
+@pytest.mark.parametrize("execute", [breadth_first, depth_first])
+async def test_a_call_ends_when_nobody_waits_for_it_any_more(execute: Any) -> None:
+    log = []
+
+    async def forever(parents: strawberry.Parent[list[Any]], info: strawberry.Info) -> Any:  # noqa: ARG001
+        log.append(len(parents))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            log.append(0)
+
+    @strawberry.type
+    class Thing:
+        id: int
+        endless: int | None = field(forever, extensions=[PermissionExtension([Allowed()])])
+
+    @strawberry.type
+    class Things:
+        @strawberry.field
+        def things(self) -> list[Thing]:
+            return [Thing(id=1), Thing(id=2)]
+
+    schema = core_schema(strawberry.Schema(Things))
+    task = asyncio.ensure_future(execute(schema, "{ things { endless } }"))
+    await until(lambda: log == [2])
+    task.cancel()
+    await until(lambda: log == [2, 0])
