@@ -1,6 +1,7 @@
 """Loads a server with wrk, which keeps a number of connections busy."""
 
 import asyncio
+import math
 import shutil
 import tempfile
 from asyncio.subprocess import PIPE
@@ -13,6 +14,7 @@ import orjson
 
 _SCRIPT: Final = Path(__file__).with_name("wrk.lua")
 _TIMEOUT_S: Final = 30
+_SHOWN: Final = 100
 
 
 class BenchError(Exception):
@@ -29,17 +31,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one load gave."""
+    """What a load gave, or what is typical of several: requests a second, and how long they took."""
 
-    requests: int
-    seconds: float
+    rate: float
     p50_ms: float
     p99_ms: float
 
-    @property
-    def rate(self) -> float:
-        """Return the requests a second."""
-        return self.requests / self.seconds
+    def __str__(self) -> str:
+        return f"{self.rate:,.0f}/s, p50 {self.p50_ms:.1f} ms, p99 {self.p99_ms:.1f} ms"
 
 
 def require_wrk() -> None:
@@ -57,7 +56,7 @@ async def load(url: str, requests: Sequence[Request], connections: int, seconds:
             file.write(request.token.encode() + b"\n" + orjson.dumps(request.body) + b"\n")
         file.flush()
         process = await asyncio.create_subprocess_exec(
-            *("wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds:g}s"),
+            *("wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{math.ceil(seconds)}s"),
             *("--timeout", f"{_TIMEOUT_S}s", "--script", str(_SCRIPT), url, "--", file.name),
             stdout=PIPE,
             stderr=PIPE,
@@ -68,5 +67,6 @@ async def load(url: str, requests: Sequence[Request], connections: int, seconds:
         raise BenchError(f"wrk gave no figures: {errors.decode().strip() or output.decode().strip()}")
     count, duration_us, failed, p50_us, p99_us = map(int, line.split()[1:])
     if failed or not count:
-        raise BenchError(f"{failed} of {count} requests to {url} failed: {requests[0].body}")
-    return Figures(count, duration_us / 1e6, p50_us / 1e3, p99_us / 1e3)
+        name = str(requests[0].body["query"])[:_SHOWN]
+        raise BenchError(f"{count} requests were answered and {failed} failed, of: {name}")
+    return Figures(count / duration_us * 1e6, p50_us / 1e3, p99_us / 1e3)

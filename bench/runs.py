@@ -1,91 +1,111 @@
-"""The operations of each server, whether their answers agree, and what rounds of loads gave."""
+"""Rounds of loads: in each, every operation on every server, one after the other, so that noise meets all alike."""
 
 import statistics
+import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import asyncpg
 
-from bench.load import BenchError, Figures, Request, load
-from bench.operations import CREATE_TASK, Operation, normalised, reads
+from bench.agreement import require_agreement
+from bench.load import Figures, Request, load
+from bench.operations import CREATE, Operation
+from bench.questions import questions_of
 from bench.rows import Rows
 from bench.servers import Server
+
+_TRIED: Final = 3
+_REQUESTS_A_CONNECTION: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How servers are loaded."""
+
+    rounds: int
+    seconds: float
+    warm_up_s: float
+    connections: int
+
+    def with_at_most(self, connections: int) -> "Pace":
+        """Return it with no more connections than these."""
+        return replace(self, connections=min(self.connections, connections))
+
+
+async def load_for_long_enough(server: Server, questions: Sequence[Request], pace: Pace) -> Figures:
+    """Warm a server up and load it for the seconds asked for, or longer where requests are long."""
+    began = time.perf_counter()
+    for _ in range(_TRIED):
+        await server.answer(questions[0])
+    request_s = (time.perf_counter() - began) / _TRIED
+    least_s = _REQUESTS_A_CONNECTION * pace.connections * request_s
+    await load(server.url, questions, pace.connections, max(pace.warm_up_s, pace.connections * request_s))
+    await server.rest()
+    figures = await load(server.url, questions, pace.connections, max(pace.seconds, least_s))
+    # What is left of it would be work for the core while the next server is measured.
+    await server.rest()
+    return figures
 
 
 @dataclass(slots=True)
 class Runs:
-    """What is asked of which server, and what came of it."""
+    """What is asked of each server, and what came of it, by operation and server."""
 
     servers: Sequence[Server]
     rows: Rows
     database_url: str
     operations: Sequence[Operation]
+    questions: dict[tuple[str, str], Sequence[Request]] = field(default_factory=dict)
     figures: dict[tuple[str, str], list[Figures]] = field(default_factory=lambda: defaultdict(list))
 
-    @classmethod
-    async def prepared(
-        cls, servers: Sequence[Server], rows: Rows, database_url: str, only: Sequence[str] | None
-    ) -> "Runs":
-        chosen = [
-            each
-            for each in [*reads(rows), CREATE_TASK]
-            if not only or any(word.lower() in each.name.lower() for word in only)
-        ]
-        return cls(servers, rows, database_url, chosen)
-
-    async def check(self) -> None:
+    async def prepare(self) -> None:
+        """Find out what to ask, and require that all servers answer alike."""
         for operation in self.operations:
-            answers = {}
+            asked = []
             for server in self.servers:
-                answers[server.key] = normalised(await self._answer(server, operation))
-            if operation is CREATE_TASK:
-                continue
-            first, *rest = answers
-            for key in rest:
-                if answers[key] != answers[first]:
-                    raise BenchError(
-                        f"{key} and {first} disagree on {operation.name}:\n{answers[key]}\n{answers[first]}"
-                    )
+                questions = await questions_of(server, operation, self.rows)
+                self.questions[operation.name, server.key] = questions
+                asked.append((server, questions[0]))
+            await require_agreement(operation, asked, self.database_url)
+            print(f"{operation.name}: all answers agree", flush=True)
+        await self._forget_new_tasks()
 
-    async def _answer(self, server: Server, operation: Operation) -> Any:
-        request = self._requests(operation)[0]
-        return await server.answer(request.token, request.body)
+    async def run(self, pace: Pace) -> None:
+        """Load every server with every operation, in rounds."""
+        for number in range(1, pace.rounds + 1):
+            for operation in self.operations:
+                for server in self.servers:
+                    figures = await self._load(operation, server, pace)
+                    print(f"round {number} of {pace.rounds}: {operation.name}, {server.key}: {figures}", flush=True)
 
-    def _requests(self, operation: Operation) -> list[Request]:
-        body = {"query": operation.text, "variables": operation.variables}
-        people = self.rows.writers if operation is CREATE_TASK else [self.rows.reader]
-        return [Request(person.token, body) for person in people]
-
-    async def run_round(self, number: int, connections: int, seconds: float, warm_up: float) -> None:
-        for operation in self.operations:
-            for server in self.servers:
-                requests = self._requests(operation)
-                if warm_up:
-                    await load(server.url, requests, connections, warm_up)
-                figures = await load(server.url, requests, connections, seconds)
-                if operation is CREATE_TASK:
-                    await self._forget_new_tasks()
-                self.figures[operation.name, server.key].append(figures)
-                print(
-                    f"round {number + 1}: {operation.name}, {server.key}: {figures.rate:,.0f}/s, "
-                    f"p50 {figures.p50_ms:.1f} ms, p99 {figures.p99_ms:.1f} ms",
-                    flush=True,
-                )
+    async def _load(self, operation: Operation, server: Server, pace: Pace) -> Figures:
+        questions = self.questions[operation.name, server.key]
+        figures = await load_for_long_enough(server, questions, pace.with_at_most(operation.most_connections))
+        self.figures[operation.name, server.key].append(figures)
+        if operation is CREATE:
+            await self._forget_new_tasks()
+        return figures
 
     async def _forget_new_tasks(self) -> None:
+        """Let the next server begin with the same rows."""
         connection = await asyncpg.connect(self.database_url)
         writers = [writer.user.id for writer in self.rows.writers]
-        await connection.execute("DELETE FROM tasks WHERE user_id = ANY($1)", writers)
-        await connection.execute("DELETE FROM task_changes WHERE user_id = ANY($1)", writers)
+        for table in ("tasks", "task_changes"):
+            await connection.execute(f"DELETE FROM {table} WHERE user_id = ANY($1)", writers)  # noqa: S608 - see above
         await connection.execute("VACUUM ANALYZE tasks, task_changes, users")
         await connection.close()
 
-    def table(self) -> str:
-        keys = [server.key for server in self.servers]
-        lines = ["| operation | " + " | ".join(keys) + " |", "| --- " * (len(keys) + 1) + "|"]
-        for operation in self.operations:
-            rates = {key: statistics.median(each.rate for each in self.figures[operation.name, key]) for key in keys}
-            lines.append(f"| {operation.name} | " + " | ".join(f"{rates[key]:,.0f}" for key in keys) + " |")
-        return "\n".join(lines)
+    def medians(self) -> dict[tuple[str, str], Figures]:
+        """Return what is typical of each operation on each server."""
+        return {measured: medians_of(figures) for measured, figures in self.figures.items()}
+
+
+def medians_of(figures: Sequence[Figures]) -> Figures:
+    """Return what is typical of loads of the same kind."""
+    return Figures(
+        statistics.median(each.rate for each in figures),
+        statistics.median(each.p50_ms for each in figures),
+        statistics.median(each.p99_ms for each in figures),
+    )

@@ -15,12 +15,14 @@ from typing import Any, Final
 
 import httpx
 
-from bench.load import BenchError
+from bench.ground import Ground
+from bench.load import BenchError, Request
 
 POOL_SIZE: Final = 8
 _FOLDER: Final = Path(__file__).parent / "peers"
 _NODE: Final = _FOLDER / "node_modules" / "node" / "bin" / "node"
 _START_S: Final = 60.0
+_REST_S: Final = 0.1
 _KIB_A_MIB: Final = 1024
 _UVICORN: Final = (sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--no-access-log", "--port")
 _OURS_ENVIRONMENT: Final = {
@@ -68,24 +70,34 @@ class Server:
         """Return the memory that its processes hold."""
         return sum(_resident_kib(pid) for pid in _family(self.process.pid)) / _KIB_A_MIB
 
-    async def answer(self, token: str, body: Mapping[str, Any]) -> Any:
+    async def rest(self) -> None:
+        """Wait until it has nothing to do any more, even for those who have gone."""
+        before = None
+        while before is None or self._cpu_ticks() - before > 1:
+            before = self._cpu_ticks()
+            await asyncio.sleep(_REST_S)
+
+    def _cpu_ticks(self) -> int:
+        return sum(_cpu_ticks(pid) for pid in _family(self.process.pid))
+
+    async def answer(self, request: Request) -> Any:
         """Return its answer to one request."""
+        headers = {"Authorization": f"Bearer {request.token}"}
         async with httpx.AsyncClient(timeout=60) as client:
-            response = await client.post(self.url, json=body, headers={"Authorization": f"Bearer {token}"})
+            response = await client.post(self.url, json=request.body, headers=headers)
         if response.status_code != httpx.codes.OK or "errors" in response.json():
-            raise BenchError(
-                f"{KINDS[self.key].name} answers {body} with {response.status_code}: {response.text[:1000]}"
-            )
+            text = f"{response.status_code}: {response.text[:1000]}"
+            raise BenchError(f"{KINDS[self.key].name} answers {request.body} with {text}")
         return response.json()["data"]
 
 
 @asynccontextmanager
 async def running(
-    key: str, database_url: str, secret_key: str, cores: Sequence[int], arguments: Sequence[str] = ()
+    key: str, ground: Ground, cores: Sequence[int], arguments: Sequence[str] = ()
 ) -> AsyncIterator[Server]:
     """Run a server on some cores until the block ends."""
     kind, port = KINDS[key], _free_port()
-    given = {"DATABASE_URL": database_url, "SECRET_KEY": secret_key, "NODE_ENV": "production"}
+    given = {"DATABASE_URL": ground.database_url, "SECRET_KEY": ground.secret_key, "NODE_ENV": "production"}
     places = {"POOL_SIZE": str(POOL_SIZE), "PORT": str(port), "API_PORT": str(port)}
     environment = {**os.environ, **given, **places, **kind.environment}
     command = [part.format(port=port) for part in (*kind.command, *arguments)]
@@ -122,6 +134,12 @@ def require_packages(keys: Sequence[str]) -> None:
         raise BenchError("The packages of Node are missing: `make bench` installs them, by npm.")
 
 
+def pin(pid: int, cores: Sequence[int]) -> None:
+    """Keep a process and those that it has started to some cores."""
+    for each in _family(pid):
+        os.sched_setaffinity(each, cores)
+
+
 def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -132,6 +150,11 @@ def _free_port() -> int:
 def _family(pid: int) -> list[int]:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     return [pid, *(each for child in children for each in _family(int(child)))]
+
+
+def _cpu_ticks(pid: int) -> int:
+    parts = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    return int(parts[11]) + int(parts[12])
 
 
 def _resident_kib(pid: int) -> int:

@@ -2,7 +2,7 @@
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -15,6 +15,7 @@ from services.words import searchable
 Answer = Callable[[Any, str, dict[str, Any]], Awaitable[dict[str, Any]]]
 OPERATIONS: Final[dict[str, Answer]] = {}
 
+_BEFORE_ALL: Final = (datetime(1, 1, 1, tzinfo=UTC), "00000000-0000-0000-0000-000000000000")
 _RANKS: Final = {"LOW": 1, "MEDIUM": 2, "HIGH": 3}
 _PRIORITY: Final = "(ARRAY['LOW', 'MEDIUM', 'HIGH'])[priority] AS priority"
 _TASK: Final = (
@@ -39,6 +40,33 @@ SELECT c.id::text AS cid, c.title, page.* FROM (
 ) page ON true
 ORDER BY c.updated_at DESC, c.id DESC, page.created_at, page.id"""
 
+_LEVELS_SQL: Final = """
+SELECT a.id::text AS a_id, a.title AS a_title, b.id::text AS b_id, b.title AS b_title, b.completed,
+       c.id::text AS c_id, c.title AS c_title, c.due_at
+FROM (
+  SELECT id, title, created_at FROM tasks WHERE user_id = $1 AND NOT completed AND parent_id IS NULL
+  ORDER BY created_at, id LIMIT $2
+) a LEFT JOIN LATERAL (
+  SELECT id, title, completed, created_at FROM tasks WHERE user_id = $1 AND parent_id = a.id
+  ORDER BY created_at, id LIMIT $3
+) b ON true LEFT JOIN LATERAL (
+  SELECT id, title, due_at, created_at FROM tasks WHERE user_id = $1 AND parent_id = b.id
+  ORDER BY created_at, id LIMIT $3
+) c ON true
+ORDER BY a.created_at, a.id, b.created_at, b.id, c.created_at, c.id"""
+_NODE_SQL: Final = f"""
+SELECT 'Task' AS __typename, id::text AS id, title, description, completed, {_PRIORITY}, due_at AS "dueAt", tags
+FROM tasks WHERE user_id = $1 AND id = $2"""  # noqa: S608
+_CONVERSATION_SQL: Final = """
+SELECT 'Conversation' AS __typename, id::text AS id, title FROM conversations WHERE user_id = $1 AND id = $2"""
+_PAGES_SQL: Final = f"""
+SELECT place.number, page.* FROM unnest($3::timestamptz[], $4::uuid[]) WITH ORDINALITY AS place (moment, id, number)
+CROSS JOIN LATERAL (
+  SELECT {_MESSAGE} FROM messages m
+  WHERE user_id = $1 AND conversation_id = $2 AND (m.created_at, m.id) > (place.moment, place.id)
+  ORDER BY m.created_at, m.id LIMIT $5
+) page ORDER BY place.number, page."createdAt", page.id"""  # noqa: S608
+
 
 def _answers(text: str) -> Callable[[Answer], Answer]:
     def keep(answer: Answer) -> Answer:
@@ -62,9 +90,9 @@ def _cursor(moment: datetime | None, row_id: str) -> str:
     return urlsafe_b64encode(orjson.dumps([moment, row_id])).decode()
 
 
-def _place(cursor: str | None) -> tuple[datetime, str] | tuple[None, None]:
+def _place(cursor: str | None) -> tuple[datetime, str]:
     if cursor is None:
-        return None, None
+        return _BEFORE_ALL
     moment, row_id = orjson.loads(urlsafe_b64decode(cursor))
     return datetime.fromisoformat(moment), row_id
 
@@ -95,7 +123,7 @@ async def _filtered(connection: Any, user_id: str, variables: dict[str, Any]) ->
     return {"tasks": {"totalCount": total, "nodes": nodes, "pageInfo": page_info}}
 
 
-@_answers(operations.TWENTY_BY_TWENTY.text)
+@_answers(operations.LISTS.text)
 async def _conversations(connection: Any, user_id: str, variables: dict[str, Any]) -> dict[str, Any]:
     sizes = variables["conversations"], variables["messages"]
     nodes: dict[str, dict[str, Any]] = {}
@@ -112,6 +140,64 @@ async def _conversations(connection: Any, user_id: str, variables: dict[str, Any
     return {"conversations": {"nodes": list(nodes.values())}}
 
 
+@_answers(operations.LEVELS.text)
+async def _levels(connection: Any, user_id: str, variables: dict[str, Any]) -> dict[str, Any]:
+    tops: dict[str, dict[str, Any]] = {}
+    parts: dict[str, dict[str, Any]] = {}
+    sizes = variables["tasks"], variables["below"]
+    for row in await connection.fetch(_LEVELS_SQL, user_id, *sizes):
+        top_id, top_title, part_id, part_title, done, step_id, step_title, due_at = row
+        top = tops.get(top_id)
+        if top is None:
+            top = tops[top_id] = {"id": top_id, "heading": top_title, "parts": {"nodes": []}}
+        if part_id is None:
+            continue
+        part = parts.get(part_id)
+        if part is None:
+            part = {"id": part_id, "heading": part_title, "done": done, "steps": {"nodes": []}}
+            parts[part_id] = part
+            top["parts"]["nodes"].append(part)
+        if step_id is not None:
+            part["steps"]["nodes"].append({"id": step_id, "heading": step_title, "dueAt": due_at})
+    return {"open": {"nodes": list(tops.values())}}
+
+
+@_answers(operations.NODE.text)
+async def _node(connection: Any, user_id: str, variables: dict[str, Any]) -> dict[str, Any]:
+    for statement in (_NODE_SQL, _CONVERSATION_SQL):
+        row = await connection.fetchrow(statement, user_id, variables["id"])
+        if row is not None:
+            return {"node": dict(row)}
+    return {"node": None}
+
+
+@_answers(operations.MANY.text)
+async def _many(connection: Any, user_id: str, variables: dict[str, Any]) -> dict[str, Any]:
+    conversation_id = variables["id"]
+    cursors = [None, *(variables[f"c{number}"] for number in range(1, operations.PAGES))]
+    pages = await _pages(connection, user_id, conversation_id, cursors)
+    return {"conversation": {"id": conversation_id} | {f"p{number}": page for number, page in enumerate(pages)}}
+
+
+@_answers(operations.NEXT_PAGE.text)
+async def _next_page(connection: Any, user_id: str, variables: dict[str, Any]) -> dict[str, Any]:
+    (page,) = await _pages(connection, user_id, variables["id"], [variables["after"]])
+    return {"conversation": {"messages": {"pageInfo": page["pageInfo"]}}}
+
+
+async def _pages(
+    connection: Any, user_id: str, conversation_id: str, cursors: Sequence[str | None]
+) -> list[dict[str, Any]]:
+    moments, ids = zip(*map(_place, cursors), strict=True)
+    size = operations.PAGE_SIZE
+    pages: list[list[dict[str, Any]]] = [[] for _ in cursors]
+    rows = await connection.fetch(_PAGES_SQL, user_id, conversation_id, moments, ids, size + 1)
+    for number, message_id, role, content, moment in rows:
+        page = pages[number - 1]
+        page.append({"id": message_id, "role": role, "content": content, "createdAt": moment})
+    return [_page(page, size) for page in pages]
+
+
 _CREATE_SQL: Final = f"""
 WITH counted AS (
   UPDATE users SET revision = revision + 1 WHERE id = $1 AND is_active RETURNING revision
@@ -126,7 +212,7 @@ WITH counted AS (
 SELECT {_TASK} FROM made"""  # noqa: S608
 
 
-@_answers(operations.CREATE_TASK.text)
+@_answers(operations.CREATE.text)
 async def _create_task(connection: Any, user_id: str, variables: dict[str, Any]) -> dict[str, Any]:
     given = variables["input"]
     task_id, moment, due_at = new_id(), utc_now(), datetime.fromisoformat(given["dueAt"])
