@@ -103,7 +103,7 @@ class _Gathering:
         info = _raw_info(bound)
         if info is None or not inspect.iscoroutinefunction(resolve):
             bound.arguments[first] = Parents([parent])
-            return _only(resolve(*bound.args, **bound.kwargs), resolve)
+            return _only(resolve(*bound.args, **bound.kwargs), _name(resolve, info))
         loop = asyncio.get_running_loop()
         gatherings = cls.pending.setdefault(loop, {})
         # What belongs together is the same field of the same execution, if an extension has left its arguments alone.
@@ -135,7 +135,7 @@ class _Gathering:
 
     async def _run(self) -> None:
         self._bound.arguments[self._first] = self._parents
-        name = getattr(self._resolve, "__qualname__", repr(self._resolve))
+        name = _name(self._resolve, _raw_info(self._bound))
         answer: Any
         try:
             answer = await self._resolve(*self._bound.args, **self._bound.kwargs)
@@ -154,18 +154,22 @@ class _Gathering:
                 future.set_result(value)
 
 
-def _only(answer: Any, resolve: Callable[..., Any]) -> Any:
+def _only(answer: Any, name: str) -> Any:
     """Return the value of the only parent."""
     if inspect.isawaitable(answer):
-        return _only_later(answer, resolve)
-    value = spread(answer, 1, getattr(resolve, "__qualname__", repr(resolve)))[0]
+        return _only_later(answer, name)
+    value = spread(answer, 1, name)[0]
     if isinstance(value, Exception):
         raise value
     return value
 
 
-async def _only_later(answer: Awaitable[Any], resolve: Callable[..., Any]) -> Any:
-    return _only(await answer, resolve)
+async def _only_later(answer: Awaitable[Any], name: str) -> Any:
+    return _only(await answer, name)
+
+
+def _name(resolve: Callable[..., Any], info: GraphQLResolveInfo[Any] | None) -> str:
+    return getattr(resolve, "__qualname__", repr(resolve)) if info is None else f"{info.parent_type}.{info.field_name}"
 
 
 def _is_info(value: Any) -> bool:

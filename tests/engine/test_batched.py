@@ -90,15 +90,54 @@ async def test_an_exception_of_the_batch() -> None:
         ),
         (None, "The batched resolver of Item.double returned NoneType; return a list."),
         ("123", "The batched resolver of Item.double returned str; return a list."),
+        ({1: 2}, "The batched resolver of Item.double returned dict; return a list."),
+        (iter([1, 2, 3]), "The batched resolver of Item.double returned list_iterator; return a list."),
     ],
 )
 async def test_not_one_value_for_each_parent(answer: Any, message: str) -> None:
+    def double(_parents: list[Any], _info: Any, by: int) -> Any:  # noqa: ARG001
+        return answer
+
+    async def double_later(_parents: list[Any], _info: Any, by: int) -> Any:  # noqa: ARG001
+        return answer
+
+    for result in (
+        await same(make(double_later), "{ items { double } }", {"items": ITEMS}),
+        await breadth_first(make(double), "{ items { double } }", {"items": ITEMS}),
+    ):
+        assert [error.message for error in result.errors or ()] == [message] * 3
+        assert isinstance((result.errors or [])[0].original_error, engine.BatchError)
+
+
+@pytest.mark.parametrize("answer", [(1, 2, 3), [1, None, 3], [1, ValueError("two"), 3]])
+async def test_what_stands_for_a_list(answer: Any) -> None:
     async def double(_parents: list[Any], _info: Any, by: int) -> Any:  # noqa: ARG001
         return answer
 
-    result = await breadth_first(make(double), "{ items { double } }", {"items": ITEMS})
-    assert [error.message for error in result.errors or ()] == [message] * 3
-    assert isinstance((result.errors or [])[0].original_error, engine.BatchError)
+    await same(make(double), "{ items { double } }", {"items": ITEMS})
+
+
+async def test_an_exception_without_waiting() -> None:
+    def strict(_parents: list[Any], _info: Any) -> list[Any]:
+        raise ValueError("all")
+
+    await same(make(strict, "strict"), "{ items { strict } item { id } }", {"items": ITEMS, "item": {"id": 1}})
+
+
+async def test_an_argument_that_is_wrong_is_an_error_of_each() -> None:
+    async def double(parents: list[Any], _info: Any, by: int) -> list[Any]:
+        return [by for _ in parents]
+
+    await same(make(double), '{ items { double(by: "x") } }', {"items": ITEMS})
+
+
+@pytest.mark.parametrize("execute", [breadth_first, depth_first])
+async def test_a_batch_that_cancels_itself_cancels_the_operation(execute: Any) -> None:
+    async def double(_parents: list[Any], _info: Any, by: int) -> list[Any]:
+        raise asyncio.CancelledError(by)
+
+    with pytest.raises(asyncio.CancelledError):
+        await execute(make(double), "{ items { double id } item { id } }", {"items": ITEMS})
 
 
 class Shout(FieldExtension):

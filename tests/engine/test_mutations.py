@@ -59,6 +59,10 @@ class Step:
         'mutation { a: step(name: "a") { after } b: step(name: "b") { name after } number }',
         'mutation { a: step(name: "fail a") { after } b: step(name: "b") { name } }',
         'mutation { a: sure(name: "later a") { after } b: sure(name: "b") { name } }',
+        'mutation { a: step(name: "a") { after } b: step(name: "fail b") { name } c: step(name: "c") { name after } }',
+        'mutation { a: step(name: "a") { name } b: step(name: "b") { name strict } c: step(name: "c") { name after } }',
+        'mutation { a: step(name: "a") { name } b: step c: step(name: "c") { after } }',
+        'mutation { a: step(name: "a") { name } a: step(name: "a") { after } number b: step(name: "b") { name } }',
         # Nothing is done after what makes everything null.
         'mutation { number a: sure(name: "later fail") { name } b: step(name: "b") { name } }',
         'mutation { a: sure(name: "fail") { name } number }',

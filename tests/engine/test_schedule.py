@@ -1,6 +1,7 @@
 """What runs at the same time, what does not wait for what, and what a cancellation ends."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import pytest
@@ -90,6 +91,51 @@ async def test_a_cancellation_ends_what_is_running() -> None:
         await task
     assert sorted(log)[-2:] == ["root.slow", "root.slow cancelled"]
     assert "root.fast.slow cancelled" in log
+
+
+async def test_a_cancellation_ends_batches_and_streams_below() -> None:
+    log: list[str] = []
+
+    async def wait(name: str) -> None:
+        log.append(name)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            log.append(f"{name} ended")
+
+    async def stream(_info: Any) -> AsyncIterator[Any]:
+        yield {"id": 1}
+        await wait("stream")
+
+    @engine.batched
+    async def slow(parents: list[Any], _info: Any) -> Any:
+        await wait(f"batch of {len(parents)}")
+
+    schema = build_schema("type Item { slow: Int  items: [Item] } type Query { items: [Item] }")
+    item: Any = schema.type_map["Item"]
+    item.fields["slow"].resolve = slow
+    items = [{"items": [{}, {"items": stream}]}, {}]
+    task = asyncio.ensure_future(
+        breadth_first(schema, "{ items { slow items { slow items { slow } } } }", {"items": items})
+    )
+    await until(lambda: len(log) == 3)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert log[:3] == ["batch of 2", "batch of 2", "stream"]
+    assert sorted(log[3:]) == ["batch of 2 ended", "batch of 2 ended", "stream ended"]
+
+
+async def test_a_cancellation_ends_the_only_one_that_runs() -> None:
+    log: list[str] = []
+    task = asyncio.ensure_future(
+        breadth_first(SCHEMA, "{ slow { id } }", Tracked("root", log, {"root.slow": asyncio.Event()}))
+    )
+    await until(lambda: log == ["root.slow"])
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert log == ["root.slow", "root.slow cancelled"]
 
 
 @pytest.mark.parametrize("query", ["{ slow { id } }", "{ slow { id } fast { id } }"])
