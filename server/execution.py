@@ -1,13 +1,11 @@
 """Runs a prepared operation: its cost, its time-limit, and its end where the client has gone away."""
 
-import asyncio
 from collections.abc import Awaitable
 from typing import Any, Final
 
 import strawberry
 from graphql import ExecutionResult, OperationType, execute
-from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive
+from starlette.types import Receive
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 
 from core.errors import QueryTooComplexError, UnavailableError
@@ -17,10 +15,9 @@ from server.documents import PreparedOperation
 from server.errors import refuse_document, refuse_for
 from server.request_body import GraphQLRequest
 from server.schema import core_schema
+from server.watch import Watch
 
 QUERY_TIMEOUT_S: Final = 60.0
-# Most operations are over before it is worth asking whether anybody still waits.
-_WATCH_AFTER_S: Final = 0.1
 
 
 class Execution:
@@ -30,6 +27,7 @@ class Execution:
         self._schema = core_schema(schema)
         self._engine = settings.graphql_engine
         self._max_cost = settings.graphql_max_cost
+        self._watch = Watch()
         self._options: dict[str, Any] = {
             "executor_class": schema.execution_context_class,
             "operation_extensions": None,
@@ -45,11 +43,22 @@ class Execution:
         With `receive` given, a query ends where its client has gone.
         """
         self.check_cost(operation, request)
-        watch = _while_wanted if operation.type is OperationType.QUERY else _to_its_end
-        result = await watch(self._execute(operation, request, context, None), context, receive or _hear_nothing)
+        work = self._execute(operation, request, context, None)
+        if operation.type is OperationType.QUERY:
+            result = await self._in_time(work, receive)
+        else:
+            # However soon its client leaves: half of it may be done. It is told of that.
+            result = await self._watch.to_its_end(work, receive, context.leave)
         if result.data is None and result.errors and not any(error.path for error in result.errors):
             raise refuse_document(result.errors, "BAD_USER_INPUT")
         return result
+
+    async def _in_time(self, work: Awaitable[ExecutionResult], receive: Receive | None) -> ExecutionResult:
+        try:
+            return await self._watch.while_wanted(work, receive, QUERY_TIMEOUT_S)
+        except TimeoutError:
+            message = f"The query took longer than {QUERY_TIMEOUT_S:.0f} seconds. Try again, or ask for less."
+            raise refuse_for(UnavailableError(message)) from None
 
     async def run_event(
         self, operation: PreparedOperation, request: GraphQLRequest, context: Context, payload: Any
@@ -74,63 +83,3 @@ class Execution:
         if cost > self._max_cost:
             message = f"The operation may return {cost} objects; the limit is {self._max_cost}. Ask for smaller pages."
             raise refuse_for(QueryTooComplexError(message, cost=cost, limit=self._max_cost))
-
-
-async def _to_its_end(result: Awaitable[ExecutionResult], context: Context, receive: Receive) -> ExecutionResult:
-    """Await a mutation's result, however soon its client leaves: half of it may be done. It is told of that."""
-    loop = asyncio.get_running_loop()
-    watches: list[asyncio.Task[None]] = []
-    watch = loop.call_later(
-        _WATCH_AFTER_S, lambda: watches.append(loop.create_task(_leave_when_gone(receive, context)))
-    )
-    try:
-        return await result
-    finally:
-        watch.cancel()
-        for task in watches:
-            task.cancel()
-
-
-async def _while_wanted(result: Awaitable[ExecutionResult], _context: Context, receive: Receive) -> ExecutionResult:
-    """Await a query's result, but not longer than its time-limit, nor than its client stays."""
-    loop = asyncio.get_running_loop()
-    watches: list[asyncio.Task[bool]] = []
-    try:
-        async with asyncio.timeout(QUERY_TIMEOUT_S) as deadline:
-            watch = loop.call_later(
-                _WATCH_AFTER_S, lambda: watches.append(loop.create_task(_end_when_gone(receive, deadline)))
-            )
-            try:
-                return await result
-            finally:
-                watch.cancel()
-                for task in watches:
-                    task.cancel()
-    except TimeoutError:
-        if watches and watches[0].done() and not watches[0].cancelled():
-            raise ClientDisconnect from None
-        message = f"The query took longer than {QUERY_TIMEOUT_S:.0f} seconds. Try again, or ask for less."
-        raise refuse_for(UnavailableError(message)) from None
-
-
-async def _hear_nothing() -> Message:
-    """Stand for a client whose going is noticed elsewhere."""
-    nothing: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-    return await nothing
-
-
-async def _leave_when_gone(receive: Receive, context: Context) -> None:
-    await _hear_that_gone(receive)
-    context.leave()
-
-
-async def _hear_that_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _end_when_gone(receive: Receive, deadline: asyncio.Timeout) -> bool:
-    await _hear_that_gone(receive)
-    if not deadline.expired():
-        deadline.reschedule(asyncio.get_running_loop().time())
-    return True
