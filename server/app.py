@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from core.settings import Settings, load_settings
 from graph.context import Runtime
 from live.live import Live
 from server.compression import Compression
+from server.direct import DirectDoor
 from server.endpoint import GraphQLEndpoint
 from server.event_streams import EventStreams, wants_events
 from server.graphiql import GraphiQL
@@ -29,7 +31,7 @@ from server.health import health, ready, warn_where_not_ready
 from server.housekeeper import keep_house
 from server.index import index_route
 from server.leaving import leaving_gently
-from server.logs import configure_logs
+from server.logs import configure_logs, request_lines
 from server.mcp.door import McpDoor
 from server.metrics import Metrics
 from server.operations import Operations
@@ -47,7 +49,6 @@ from services.sign_in_limit import SignInLimit
 
 _PAGES: Final = Path(__file__).parent.parent / "web" / "dist"
 _PATH: Final = "/graphql"
-_GZIP_LEVEL: Final = 5
 _PREFLIGHT_KEPT_S: Final = 3600
 
 
@@ -63,8 +64,12 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     streaming = Streaming(operations, presence, settings, metrics.streams)
     event_streams = EventStreams(streaming)
     mcp = McpDoor(runtime)
+    graphiql = None if settings.is_production else GraphiQL(_PAGES)
+    endpoint = GraphQLEndpoint(operations, settings, graphiql, event_streams)
+    log = partial(RequestLog, metrics=metrics, write_line=request_lines(settings))
     app = _Application(
         Sockets(streaming),
+        DirectDoor(endpoint, settings, log, has_cors=_has_cors(settings)),
         title="Tasktalk",
         lifespan=_lifespan(runtime, streaming, mcp, metrics),
         openapi_url=None,
@@ -72,7 +77,6 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
         exception_handlers={HTTPException: _answer_http_error},
     )
     app.state.runtime, app.state.presence = runtime, presence
-    graphiql = None if settings.is_production else GraphiQL(_PAGES)
     app.router.routes += [
         index_route(has_graphiql=graphiql is not None),
         Route("/health", health),
@@ -83,28 +87,32 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     ]
     rest.add_rest(app, _PAGES / "docs")
     # Innermost of the layers: the router and FastAPI's own layers would cost more than some operations.
-    app.add_middleware(
-        _GraphQL,
-        endpoint=GraphQLEndpoint(operations, settings, graphiql, event_streams),
-        event_streams=event_streams,
-    )
-    _add_middleware(app, settings, metrics)
+    app.add_middleware(_GraphQL, endpoint=endpoint, event_streams=event_streams)
+    _add_middleware(app, settings)
+    app.add_middleware(log)
     return app
 
 
 class _Application(FastAPI):
-    """Hands sockets to their door at once: whatever lay around it would stay in memory as long as they are open."""
+    """Hands GraphQL to its doors before all layers, where these are not needed.
 
-    def __init__(self, sockets: ASGIApp, **options: Any) -> None:
+    Whatever lay around a socket would stay in memory as long as it is open; around an operation it would cost more.
+    """
+
+    def __init__(self, sockets: ASGIApp, direct: DirectDoor, **options: Any) -> None:
         super().__init__(**options)
         self._sockets = sockets
+        self._direct = direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" and scope["path"] == _PATH:
+        door: ASGIApp = super().__call__
+        if scope["type"] != "lifespan" and scope["path"] == _PATH:
             scope["app"] = self
-            await self._sockets(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+            if scope["type"] == "websocket":
+                door = self._sockets
+            elif self._direct.takes(scope):
+                door = self._direct
+        await door(scope, receive, send)
 
 
 class _GraphQL:
@@ -123,11 +131,15 @@ class _GraphQL:
         await target(scope, receive, send)
 
 
-def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+def _has_cors(settings: Settings) -> bool:
+    return bool(settings.allowed_origins) or welcomes_local_pages(settings)
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Wrap the application; the last one added is the outermost."""
     if settings.gzip_least_bytes:
-        app.add_middleware(Compression, minimum_size=settings.gzip_least_bytes, compresslevel=_GZIP_LEVEL)
-    if settings.allowed_origins or welcomes_local_pages(settings):
+        app.add_middleware(Compression, minimum_size=settings.gzip_least_bytes)
+    if _has_cors(settings):
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.allowed_origins,
@@ -148,7 +160,6 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
             max_age=_PREFLIGHT_KEPT_S,
         )
     app.add_middleware(ResponseHeaders)
-    app.add_middleware(RequestLog, metrics=metrics)
 
 
 def _make_runtime(settings: Settings, metrics: Metrics) -> Runtime:

@@ -1,13 +1,28 @@
 """Compresses answers from a size on, for clients that can read them so."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server.request_record import headers_of
+
+_LEVEL: Final = 5
 
 
 class Compression(GZipMiddleware):
     """Starlette's, but without its cost for a client that does not ask for it."""
 
+    def __init__(self, app: ASGIApp, minimum_size: int) -> None:
+        super().__init__(app, minimum_size=minimum_size, compresslevel=_LEVEL)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        asked = any(name == b"accept-encoding" and b"gzip" in value for name, value in scope.get("headers", ()))
+        asked = scope["type"] == "http" and takes_gzip(headers_of(scope))
         await (super().__call__ if asked else self.app)(scope, receive, send)
+
+
+def takes_gzip(headers: Mapping[bytes, bytes]) -> bool:
+    """Tell whether the client can read what is compressed."""
+    return b"gzip" in headers.get(b"accept-encoding", b"")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 HEAD_TIMEOUT_S: Final = 30.0
@@ -15,6 +15,7 @@ MOST_HEAD_BYTES: Final = 4 * 1024 * 1024
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _CUT: Final = "cut"
 _HANG_UP: Final = "hang_up"
+_CONNECTION: Final = "connection"
 
 
 class Connection(HttpToolsProtocol):
@@ -29,7 +30,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Keep in the state of each request how to end its connection."""
-        self.app_state = {**self.app_state, _CUT: transport.abort, _HANG_UP: transport.close}
+        self.app_state = {**self.app_state, _CUT: transport.abort, _HANG_UP: transport.close, _CONNECTION: self}
         super().connection_made(transport)
         self._bound_head(0)
 
@@ -64,8 +65,32 @@ class Connection(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
+    def take_body(self, scope: Scope) -> bytes | None:
+        """Return the request's body where all of it is there; None where it has to be waited for."""
+        cycle = self.cycle
+        if cycle.scope is not scope or cycle.more_body or cycle.disconnected:
+            return None
+        body, cycle.body = bytes(cycle.body), bytearray()
+        cycle.message_event.clear()
+        return body
+
+    def write_answer(self, scope: Scope, status: int, headers: bytes, body: bytes) -> bool:
+        """Write a whole answer at once; return whether that was possible, otherwise it is still to be sent."""
+        cycle = self.cycle
+        is_next = cycle.scope is scope and cycle.keep_alive and not cycle.response_started and not cycle.disconnected
+        if not is_next or self.flow.write_paused:
+            return False
+        lines = b"".join([b"%b: %b\r\n" % header for header in cycle.default_headers])
+        self.transport.write(b"".join((STATUS_LINE[status], lines, headers, body)))
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
+
     def handle_websocket_upgrade(self) -> None:
         """Make the connection a socket, and answer a handshake that is too large to be one."""
+        # What speaks HTTP does not stay in memory as long as the socket.
+        del self.app_state[_CONNECTION]
         super().handle_websocket_upgrade()
         self._stop_head_timer()
         protocol = self.transport.get_protocol()
@@ -85,3 +110,15 @@ def cut_of(scope: Scope) -> Callable[[], None]:
     """Return what ends the connection at once, whatever is still to be sent; nothing where another server runs us."""
     cut: Callable[[], None] = scope.get("state", {}).get(_CUT, lambda: None)
     return cut
+
+
+def take_body(scope: Scope) -> bytes | None:
+    """Return the request's body where all of it is there; None where it has to be received."""
+    connection: Connection | None = scope.get("state", {}).get(_CONNECTION)
+    return None if connection is None else connection.take_body(scope)
+
+
+def write_answer(scope: Scope, status: int, headers: bytes, body: bytes) -> bool:
+    """Write a whole answer at once, `headers` as they go over the wire; return whether that was possible."""
+    connection: Connection | None = scope.get("state", {}).get(_CONNECTION)
+    return connection is not None and connection.write_answer(scope, status, headers, body)

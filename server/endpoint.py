@@ -1,8 +1,7 @@
 """The GraphQL endpoint: GraphQL over HTTP as a plain ASGI application."""
 
-from typing import Any, Final, NamedTuple
+from typing import Final
 
-import orjson
 from graphql import ExecutionResult, OperationType
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
@@ -10,31 +9,21 @@ from starlette.types import Receive, Scope, Send
 from core.errors import TasktalkError
 from core.settings import Settings
 from graph.context import Context, Runtime
+from server.answer import Answer
 from server.bearer import authenticate
+from server.connection import take_body
 from server.documents import PreparedOperation
-from server.errors import Header, RefusedError, format_field_error, refuse, refuse_for, retry_after
+from server.errors import RefusedError, format_field_error, refuse, refuse_for, retry_after
 from server.event_stream import EventStream
 from server.event_streams import EventStreams, takes_events
 from server.graphiql import GraphiQL
 from server.media_type import MediaType, preferred
 from server.operations import Operations, require_post_for_mutations
 from server.request_body import GraphQLRequest, read_json_request, read_query_string
-from server.request_record import Outcome, RequestRecord, record_of
+from server.request_record import Outcome, RequestRecord, headers_of, record_of
 from services.caller import Caller
 
 _METHODS: Final = (b"allow", b"GET, POST")
-_CONTENT_TYPES: Final = {
-    media_type: (b"content-type", f"{media_type.value}; charset=utf-8".encode()) for media_type in MediaType
-}
-_NO_STORE: Final = (b"cache-control", b"no-store")
-# The answer depends on it, and a cache between us and the client must know.
-_VARY: Final = (b"vary", b"Accept, Authorization")
-
-
-class _Answer(NamedTuple):
-    status: int
-    body: dict[str, Any]
-    headers: tuple[Header, ...] = ()
 
 
 class GraphQLEndpoint:
@@ -50,29 +39,34 @@ class GraphQLEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, unless its client has gone."""
-        headers = dict(scope["headers"])
-        media_type = preferred(headers.get(b"accept", b"*/*"), html_offered=scope["method"] == "GET")
+        media_type = preferred(headers_of(scope).get(b"accept", b"*/*"), html_offered=scope["method"] == "GET")
         if media_type is MediaType.HTML and self._graphiql:
             await self._graphiql.page()(scope, receive, send)
             return
-        try:
-            answer = await self._answer(scope, receive, media_type)
-            if isinstance(answer, EventStream):
-                await self._event_streams.serve(answer, scope, receive, send)
-                return
-        except RefusedError as refusal:
-            record_of(scope).outcome = Outcome.REFUSED
-            status = refusal.status if media_type is MediaType.GRAPHQL_RESPONSE else refusal.json_status
-            answer = _Answer(status, {"errors": refusal.errors}, refusal.headers)
-        except ClientDisconnect:
-            return
-        await _send(send, answer, media_type or MediaType.JSON)
+        answer = await self.answer(scope, receive, media_type)
+        if isinstance(answer, EventStream):
+            await self._event_streams.serve(answer, scope, receive, send)
+        elif answer is not None:
+            await answer(scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive, media_type: MediaType | None) -> _Answer | EventStream:
-        _check_acceptable(media_type)
-        headers = dict(scope["headers"])
-        runtime: Runtime = scope["app"].state.runtime
+    async def answer(self, scope: Scope, receive: Receive, media_type: MediaType | None) -> Answer | EventStream | None:
+        """Return the answer in the media type that its client prefers; None where the client has gone."""
         record = record_of(scope)
+        try:
+            return await self._execute(scope, receive, media_type, record)
+        except RefusedError as refusal:
+            record.outcome = Outcome.REFUSED
+            status = refusal.status if media_type is MediaType.GRAPHQL_RESPONSE else refusal.json_status
+            return Answer(status, {"errors": refusal.errors}, media_type, refusal.headers)
+        except ClientDisconnect:
+            return None
+
+    async def _execute(
+        self, scope: Scope, receive: Receive, media_type: MediaType | None, record: RequestRecord
+    ) -> Answer | EventStream:
+        _check_acceptable(media_type)
+        headers = headers_of(scope)
+        runtime: Runtime = scope["app"].state.runtime
         caller = await _authenticate(headers, runtime)
         record.user_id = caller.user_id if caller else None
         request = await self._read(scope, receive, headers)
@@ -83,11 +77,11 @@ class GraphQLEndpoint:
             return self._event_streams.open(context, request)
         _check_method(operation, scope["method"])
         result = await self._operations.execution.run(operation, request, context, receive)
-        return _format(result, operation, record)
+        return _format(result, operation, media_type, record)
 
     async def _read(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> GraphQLRequest:
         if scope["method"] == "POST":
-            return await read_json_request(headers, receive, self._max_body_bytes)
+            return await read_json_request(headers, receive, self._max_body_bytes, take_body(scope))
         if scope["method"] == "GET":
             return read_query_string(scope["query_string"])
         raise refuse(405, "Use POST, or GET for queries.", headers=(_METHODS,))
@@ -113,27 +107,16 @@ def _check_method(operation: PreparedOperation, method: str) -> None:
         raise refuse(400, "Subscribe over a socket, or with Accept: text/event-stream.")
 
 
-def _format(result: ExecutionResult, operation: PreparedOperation, record: RequestRecord) -> _Answer:
+def _format(
+    result: ExecutionResult, operation: PreparedOperation, media_type: MediaType | None, record: RequestRecord
+) -> Answer:
     if not result.errors:
         record.outcome = Outcome.OK
-        return _Answer(200, {"data": result.data})
+        return Answer(200, {"data": result.data}, media_type)
     record.outcome = Outcome.ERRORS
     errors = [format_field_error(error, record.request_id) for error in result.errors]
     is_unavailable = any(error["extensions"]["code"] == "SERVICE_UNAVAILABLE" for error in errors)
     # What a mutation has done already must be told, so it fails as a whole only where nothing came of it.
     if is_unavailable and (operation.type is OperationType.QUERY or not any((result.data or {}).values())):
-        return _Answer(503, {"data": None, "errors": errors}, (retry_after(),))
-    return _Answer(200, {"data": result.data, "errors": errors})
-
-
-async def _send(send: Send, answer: _Answer, media_type: MediaType) -> None:
-    body = orjson.dumps(answer.body)
-    headers = [
-        _CONTENT_TYPES[media_type if media_type is not MediaType.HTML else MediaType.JSON],
-        (b"content-length", b"%d" % len(body)),
-        _NO_STORE,
-        _VARY,
-        *answer.headers,
-    ]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+        return Answer(503, {"data": None, "errors": errors}, media_type, (retry_after(),))
+    return Answer(200, {"data": result.data, "errors": errors}, media_type)

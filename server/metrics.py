@@ -77,11 +77,11 @@ class Metrics:
         event.listen(pool, "checkout", lambda *_: in_use.set(pool.checkedout()))
         event.listen(pool, "checkin", lambda *_: in_use.set(pool.checkedout() - 1))
 
-    def observe(self, scope: Scope, record: RequestRecord, status: int, duration_s: float, statements: int) -> None:
+    def observe(self, scope: Scope, record: RequestRecord, duration_s: float, statements: int) -> None:
         """Count a request that has ended."""
         path = _path_label(scope)
         method = scope["method"] if scope["method"] in _METHODS else _OTHER
-        self._requests_of(method, path, status).inc()
+        self._requests_of(method, path, record.status).inc()
         self._durations_of(path).observe(duration_s)
         if statements:
             self._statements.inc(statements)

@@ -7,8 +7,8 @@ import orjson
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.statements import StatementCount, current_statements
 from server.errors import masked_message
+from server.logs import WriteLine
 from server.metrics import Metrics
 from server.request_record import RequestRecord, start_record
 
@@ -21,9 +21,10 @@ _LONGEST_PATH: Final = 200
 class RequestLog:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, write_line: WriteLine) -> None:
         self._app = app
         self._metrics = metrics
+        self._write_line = write_line
         self._log = structlog.stdlib.get_logger("request")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,43 +34,41 @@ class RequestLog:
             return
         began = time.perf_counter()
         record = start_record(scope)
-        statements = StatementCount()
-        current_statements.set(statements)
-        structlog.contextvars.bind_contextvars(request_id=record.request_id)
-        status = 0
-        id_header = (b"x-request-id", record.request_id.encode())
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = int(message["status"])
-                message["headers"] = [*message.get("headers", ()), id_header]
+                record.status = int(message["status"])
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", record.request_id.encode())]
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
         except Exception:
             self._log.exception("request failed")
-            if status:
+            if record.status:
                 raise
             await _send_failure(send_with_id, record.request_id)
         finally:
-            duration_s = time.perf_counter() - began
-            self._finish(scope, record, status or _CLIENT_CLOSED_REQUEST, duration_s, len(statements))
+            record.status = record.status or _CLIENT_CLOSED_REQUEST
+            self._finish(scope, record, time.perf_counter() - began)
 
-    def _finish(self, scope: Scope, record: RequestRecord, status: int, duration_s: float, statements: int) -> None:
-        self._metrics.observe(scope, record, status, duration_s, statements)
-        is_quiet = scope["path"] in _PROBES and status < 400  # noqa: PLR2004
-        (self._log.debug if is_quiet else self._log.info)(
-            "request",
-            method=scope["method"],
-            path=scope["path"][:_LONGEST_PATH],
-            status=status,
-            duration_ms=round(duration_s * 1000, 2),
-            user_id=record.user_id,
-            operation=record.operation,
-            outcome=record.outcome,
-            statements=statements,
+    def _finish(self, scope: Scope, record: RequestRecord, duration_s: float) -> None:
+        statements = len(record.statements)
+        self._metrics.observe(scope, record, duration_s, statements)
+        path = scope["path"]
+        if path in _PROBES and record.status < 400:  # noqa: PLR2004
+            return
+        self._write_line(
+            {
+                "method": scope["method"],
+                "path": path[:_LONGEST_PATH],
+                "status": record.status,
+                "duration_ms": round(duration_s * 1000, 2),
+                "user_id": record.user_id,
+                "operation": record.operation,
+                "outcome": record.outcome,
+                "statements": statements,
+            }
         )
 
 

@@ -2,15 +2,21 @@
 
 import re
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from starlette.types import Scope
 
+from core.statements import StatementCount, current_statements
+
 _KEY: Final = "tasktalk.record"
-_HEADER: Final = b"x-request-id"
+_HEADERS: Final = "tasktalk.headers"
+_ID_HEADER: Final = b"x-request-id"
+_ID_LENGTH: Final = 32
+_IDS_AT_ONCE: Final = 64
 _SANE_ID: Final = re.compile(rb"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 
 
@@ -27,15 +33,23 @@ class RequestRecord:
     """One request."""
 
     request_id: str
+    statements: StatementCount = field(default_factory=StatementCount)
+    status: int = 0
     user_id: str | None = None
     operation: str | None = None
     outcome: Outcome | None = None
 
 
+# What is logged on the way of a request carries its id.
+current_request_id: ContextVar[str | None] = ContextVar("current_request_id", default=None)
+
+
 def start_record(scope: Scope) -> RequestRecord:
     """Begin the record of a request, under the id that its sender gave it where that is a sane one."""
-    record = RequestRecord(_sent_id(scope["headers"]) or secrets.token_hex(16))
+    record = RequestRecord(_sent_id(headers_of(scope)) or next(_random_ids))
     scope[_KEY] = record
+    current_request_id.set(record.request_id)
+    current_statements.set(record.statements)
     return record
 
 
@@ -45,8 +59,24 @@ def record_of(scope: Scope) -> RequestRecord:
     return record
 
 
-def _sent_id(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    for name, value in headers:
-        if name == _HEADER:
-            return value.decode("ascii") if _SANE_ID.fullmatch(value) else None
-    return None
+def headers_of(scope: Scope) -> dict[bytes, bytes]:
+    """Return the request's headers by their names, gathered once."""
+    headers: dict[bytes, bytes] | None = scope.get(_HEADERS)
+    if headers is None:
+        headers = scope[_HEADERS] = dict(scope["headers"])
+    return headers
+
+
+def _sent_id(headers: Mapping[bytes, bytes]) -> str | None:
+    sent = headers.get(_ID_HEADER)
+    return sent.decode("ascii") if sent is not None and _SANE_ID.fullmatch(sent) else None
+
+
+def _make_random_ids() -> Iterator[str]:
+    """Give one id after the other; asking the kernel for each would cost more than the rest of its record."""
+    while True:
+        digits = secrets.token_hex(_IDS_AT_ONCE * _ID_LENGTH // 2)
+        yield from (digits[start : start + _ID_LENGTH] for start in range(0, len(digits), _ID_LENGTH))
+
+
+_random_ids: Final = _make_random_ids()

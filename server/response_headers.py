@@ -4,7 +4,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_HEADERS: Final = (
+HEADERS: Final = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
@@ -28,7 +28,7 @@ class ResponseHeaders:
             if message["type"] == "http.response.start":
                 headers = message["headers"] = list(message.get("headers", ()))
                 present = {name for name, _ in headers}
-                headers += [header for header in _HEADERS if header[0] not in present]
+                headers += [header for header in HEADERS if header[0] not in present]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -1,0 +1,79 @@
+"""Meets posted operations before all layers, and writes along with an answer what these would add to it."""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Final
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from core.settings import Settings
+from server.answer import Answer
+from server.compression import Compression, takes_gzip
+from server.connection import write_answer
+from server.endpoint import GraphQLEndpoint
+from server.errors import Header
+from server.event_streams import takes_events
+from server.media_type import preferred
+from server.request_record import headers_of, record_of
+from server.response_headers import HEADERS
+
+_Headers = tuple[Header, ...]
+
+_KEPT_HEADERS: Final = 128
+
+
+class DirectDoor:
+    """Serves those requests of the endpoint that need no layer: passing them costs more than many an operation."""
+
+    def __init__(
+        self, endpoint: GraphQLEndpoint, settings: Settings, log: Callable[[ASGIApp], ASGIApp], *, has_cors: bool
+    ) -> None:
+        self._endpoint = endpoint
+        self._logged = log(self._serve)
+        self._gzip_least_bytes = settings.gzip_least_bytes
+        self._has_cors = has_cors
+
+    def takes(self, scope: Scope) -> bool:
+        """Tell whether a request is one of those: posted, not by another page, and not for events."""
+        headers = headers_of(scope)
+        is_of_a_page = self._has_cors and b"origin" in headers
+        return scope["method"] == "POST" and not is_of_a_page and not takes_events(headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await self._logged(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = headers_of(scope)
+        answer = await self._endpoint.answer(scope, receive, preferred(headers.get(b"accept", b"*/*")))
+        if not isinstance(answer, Answer):
+            return
+        is_compressed = self._is_compressed(answer, headers)
+        if is_compressed or not self._write(answer, scope):
+            answer.headers = _completed(answer.headers, has_cors=self._has_cors)
+            app = Compression(answer, self._gzip_least_bytes) if is_compressed else answer
+            await app(scope, receive, send)
+
+    def _is_compressed(self, answer: Answer, headers: Mapping[bytes, bytes]) -> bool:
+        return 0 < self._gzip_least_bytes <= len(answer.body) and takes_gzip(headers)
+
+    def _write(self, answer: Answer, scope: Scope) -> bool:
+        """Write the answer at once; return whether that was possible."""
+        record = record_of(scope)
+        lines = _lines(answer.headers, self._has_cors)
+        rest = b"content-length: %d\r\nx-request-id: %b\r\n\r\n" % (len(answer.body), record.request_id.encode())
+        is_written = write_answer(scope, answer.status, lines + rest, answer.body)
+        if is_written:
+            record.status = answer.status
+        return is_written
+
+
+@lru_cache(_KEPT_HEADERS)
+def _lines(headers: _Headers, has_cors: bool) -> bytes:  # noqa: FBT001 - what is kept is found more quickly so
+    return b"".join(b"%b: %b\r\n" % header for header in _completed(headers, has_cors=has_cors))
+
+
+def _completed(headers: _Headers, *, has_cors: bool) -> _Headers:
+    """Return the headers with those that the layers add."""
+    vary = {b"vary": b", Origin"} if has_cors else {}
+    return tuple((name, value + vary.get(name, b"")) for name, value in headers) + HEADERS
