@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -87,6 +88,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    # Who ends it by a signal ends the servers with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         asyncio.run(_main(_parse(sys.argv[1:])))
     except BenchError as error:

@@ -31,25 +31,23 @@ class Ground:
 
 @asynccontextmanager
 async def prepared_ground() -> AsyncIterator[Ground]:
-    """Load a database; the first core is left to the servers, all else goes to the others."""
+    """Start a database; the first core is left to the servers, all else goes to the others."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) == 1:
         raise BenchError("It takes two cores: one for the server, the others for PostgreSQL and the load.")
     os.sched_setaffinity(0, cores[1:])
     with postgres_server() as postgres:
         databases = await PostgresDatabases.migrated(postgres)
-        url = await databases.create()
-        settings = make_settings(url, environment="production", access_token_expire_minutes=_TOKEN_MINUTES)
-        rows = await load_rows(settings)
-        version = await _settle(url)
-        yield Ground(cores, url, postgres.get_pid() or 0, version, settings.secret_key, rows)
+        yield await ground_on(await databases.create(), cores, postgres.get_pid() or 0)
 
 
-async def _settle(url: str) -> str:
-    """Let the database be as it is after a while; return its version."""
-    connection = await asyncpg.connect(url)
+async def ground_on(database_url: str, cores: Sequence[int], postgres_pid: int) -> Ground:
+    """Load a migrated, empty database, and let it be as it is after a while."""
+    settings = make_settings(database_url, environment="production", access_token_expire_minutes=_TOKEN_MINUTES)
+    rows = await load_rows(settings)
+    connection = await asyncpg.connect(database_url)
     await connection.execute(_MAKE_TASK.read_text(encoding="utf-8"))
     await connection.execute("VACUUM ANALYZE")
     version = str(await connection.fetchval("SHOW server_version"))
     await connection.close()
-    return version
+    return Ground(cores, database_url, postgres_pid, version, settings.secret_key, rows)

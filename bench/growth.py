@@ -38,7 +38,7 @@ async def grow_rows(servers: Sequence[Server], rows: Rows, pace: Pace) -> list[G
         for server in _compared(servers):
             question = ask(server, LISTS, rows.grower, conversations=conversations, messages=messages)
             figures = [await load_for_long_enough(server, [question], pace) for _ in range(_rounds(pace))]
-            found.append(_typical(conversations * messages, server.key, figures))
+            found.append(_typical(conversations * messages, "messages", server.key, figures))
     return found
 
 
@@ -50,7 +50,7 @@ async def grow_connections(servers: Sequence[Server], rows: Rows, pace: Pace) ->
             question = ask(server, TASKS, rows.reader)
             at_size = replace(pace, connections=connections)
             figures = [await load_for_long_enough(server, [question], at_size) for _ in range(_rounds(pace))]
-            found.append(_typical(connections, server.key, figures))
+            found.append(_typical(connections, "connections", server.key, figures))
     return found
 
 
@@ -65,7 +65,7 @@ async def grow_workers(ground: Ground, pace: Pace) -> list[Grown]:
         async with running("ours", ground, ground.cores[:workers], arguments) as server:
             question = ask(server, TASKS, ground.rows.reader)
             figures = [await load_for_long_enough(server, [question], pace) for _ in range(_rounds(pace))]
-            found.append(_typical(workers, server.key, figures))
+            found.append(_typical(workers, "workers", server.key, figures))
     return found
 
 
@@ -77,7 +77,7 @@ def _rounds(pace: Pace) -> int:
     return min(pace.rounds, _MOST_ROUNDS)
 
 
-def _typical(size: int, key: str, figures: Sequence[Figures]) -> Grown:
+def _typical(size: int, unit: str, key: str, figures: Sequence[Figures]) -> Grown:
     medians = medians_of(figures)
-    print(f"grown to {size}, {key}: {medians}", flush=True)
+    print(f"{size} {unit}, {key}: {medians}", flush=True)
     return Grown(size, key, medians)

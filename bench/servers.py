@@ -24,6 +24,7 @@ _NODE: Final = _FOLDER / "node_modules" / "node" / "bin" / "node"
 _START_S: Final = 60.0
 _REST_S: Final = 0.1
 _KIB_A_MIB: Final = 1024
+_PRODUCTION: Final = {"NODE_ENV": "production", "GRAPHILE_ENV": "production"}
 _UVICORN: Final = (sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--no-access-log", "--port")
 _OURS_ENVIRONMENT: Final = {
     "ENVIRONMENT": "production",
@@ -97,7 +98,7 @@ async def running(
 ) -> AsyncIterator[Server]:
     """Run a server on some cores until the block ends."""
     kind, port = KINDS[key], _free_port()
-    given = {"DATABASE_URL": ground.database_url, "SECRET_KEY": ground.secret_key, "NODE_ENV": "production"}
+    given = {"DATABASE_URL": ground.database_url, "SECRET_KEY": ground.secret_key, **_PRODUCTION}
     places = {"POOL_SIZE": str(POOL_SIZE), "PORT": str(port), "API_PORT": str(port)}
     environment = {**os.environ, **given, **places, **kind.environment}
     command = [part.format(port=port) for part in (*kind.command, *arguments)]
