@@ -1,6 +1,5 @@
 """The GraphQL type of personal access tokens."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +13,6 @@ from graph.payload import UserError
 from graph.selection import selected_columns
 from models import AccessScope
 from services.access_token import NewAccessToken, own_access_tokens
-from services.caller import Caller
-from services.sql import Source
 
 enum_type(AccessScope)
 
@@ -37,25 +34,10 @@ class AccessToken:
         return [AccessScope(scope) for scope in root.scopes]
 
 
-@dataclass(frozen=True, slots=True)
-class AccessTokensByOwner:
-    """The tokens of the caller, wherever their row stands."""
-
-    caller: Caller
-    columns: frozenset[str]
-
-    async def load(self, source: Source, keys: list[str]) -> list[Any]:
-        """Load the values of the keys."""
-        return [await own_access_tokens(source, self.caller, self.columns)] * len(keys)
-
-
-async def load_access_tokens(info: Info, user_id: str) -> Any:
-    """Load the caller's tokens on the caller's own row; nobody sees another's."""
-    caller = info.context.require_caller()
-    if user_id != caller.user_id:
-        return []
-    columns = selected_columns(info, models.AccessToken)
-    return await info.context.loader(info, lambda: AccessTokensByOwner(caller, columns)).load(user_id)
+async def load_access_tokens(info: Info) -> Any:
+    """Load the caller's tokens with the columns that are selected."""
+    caller, columns = info.context.require_caller(), selected_columns(info, models.AccessToken)
+    return await own_access_tokens(info.context.database.reader, caller, columns)
 
 
 @strawberry.type(description="An access token as made.")

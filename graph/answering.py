@@ -8,9 +8,10 @@ import strawberry
 
 import models
 from core.errors import NotFoundError, TasktalkError
+from engine import batched
 from graph.context import Info
 from graph.conversation import Conversation
-from graph.message import Message, load_conversation, load_message
+from graph.message import Message, load_conversations, load_messages
 from graph.payload import UserError, as_data
 from graph.run import Run
 from services.run import Answering, Question
@@ -35,19 +36,22 @@ class SendMessagePayload:
     run: Run | None = strawberry.field(description="The assistant's work on the reply.")
     errors: list[UserError] = strawberry.field(description="Why there is no answer.")
 
-    @strawberry.field(description="The conversation; a new one where none was named.")
+    @strawberry.field(graphql_type=Conversation | None, description="The conversation; a new one where none was named.")
     @staticmethod
-    async def conversation(root: strawberry.Parent[AnsweringSource], info: Info) -> Conversation | None:
-        """Load the conversation."""
-        conversation: Any = root.conversation_id and await load_conversation(info, root.conversation_id)
-        return conversation
+    @batched
+    async def conversation(parents: strawberry.Parent[list[AnsweringSource]], info: Info) -> list[Any]:
+        """Load the conversations."""
+        return await load_conversations(info, [answering.conversation_id for answering in parents])
 
-    @strawberry.field(description="The assistant's message; follow it by replyStream while it is STREAMING.")
+    @strawberry.field(
+        graphql_type=Message | None,
+        description="The assistant's message; follow it by replyStream while it is STREAMING.",
+    )
     @staticmethod
-    async def reply(root: strawberry.Parent[AnsweringSource], info: Info) -> Message | None:
-        """Load the reply."""
-        reply: Any = root.reply_id and await load_message(info, root.reply_id)
-        return reply
+    @batched
+    async def reply(parents: strawberry.Parent[list[AnsweringSource]], info: Info) -> list[Any]:
+        """Load the replies."""
+        return await load_messages(info, [answering.reply_id for answering in parents])
 
 
 async def answer_by_assistant(info: Info, asking: Awaitable[Answering], *, wait: bool) -> Any:

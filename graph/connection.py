@@ -1,22 +1,21 @@
 """Relay connections over pages of rows; what is not selected is not computed."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import strawberry
-from sqlalchemy import Row
 from sqlmodel import SQLModel
 
+from engine import batched
 from graph.context import Batch, Info
 from graph.mapping import enum_type
 from graph.selection import connection_columns
 from services.order import Order, OrderDirection
 from services.paging import Listing, Page, PageArguments, Window, count_rows, fetch_page, read_window
+from services.sql import Source
 
 NodeType = TypeVar("NodeType")
-
-Count = Callable[[], Awaitable[int]]
 
 
 class MakeListing(Protocol):
@@ -49,7 +48,7 @@ class EdgeSource:
 
     __slots__ = ("_order", "node")
 
-    def __init__(self, order: Order, row: Row[Any]) -> None:
+    def __init__(self, order: Order, row: Any) -> None:
         self._order = order
         self.node = row
 
@@ -59,14 +58,36 @@ class EdgeSource:
         return self._order.cursor(self.node)
 
 
-class ConnectionSource:
-    """What a connection is resolved from."""
+class PageInfoSource:
+    """What page info is resolved from; its cursors are made when they are asked for."""
 
-    __slots__ = ("_page", "count")
+    __slots__ = ("_page", "has_next_page", "has_previous_page")
 
-    def __init__(self, page: Page | None, count: Count) -> None:
+    def __init__(self, page: Page) -> None:
         self._page = page
-        self.count = count
+        self.has_next_page = page.has_next
+        self.has_previous_page = page.has_previous
+
+    @property
+    def start_cursor(self) -> str | None:
+        """Return the cursor of the first row."""
+        return self._page.order.cursor(self._page.rows[0]) if self._page.rows else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        """Return the cursor of the last row."""
+        return self._page.order.cursor(self._page.rows[-1]) if self._page.rows else None
+
+
+class ConnectionSource:
+    """What a connection is resolved from: a page, where one is needed, and what counts the list of its parent."""
+
+    __slots__ = ("_page", "counts", "parent_id")
+
+    def __init__(self, page: Page | None, counts: Batch, parent_id: str = "") -> None:
+        self._page = page
+        self.counts = counts
+        self.parent_id = parent_id
 
     @property
     def nodes(self) -> Any:
@@ -79,16 +100,9 @@ class ConnectionSource:
         return [EdgeSource(self.page.order, row) for row in self.page.rows]
 
     @property
-    def page_info(self) -> PageInfo:
+    def page_info(self) -> PageInfoSource:
         """Return where the page stands."""
-        page = self.page
-        cursor = page.order.cursor
-        return PageInfo(
-            has_next_page=page.has_next,
-            has_previous_page=page.has_previous,
-            start_cursor=cursor(page.rows[0]) if page.rows else None,
-            end_cursor=cursor(page.rows[-1]) if page.rows else None,
-        )
+        return PageInfoSource(self.page)
 
     @property
     def page(self) -> Page:
@@ -106,11 +120,30 @@ class Connection(Generic[NodeType]):
     nodes: list[NodeType] = strawberry.field(description="The page's rows.")
     page_info: PageInfo = strawberry.field(description="Where the page stands in the list.")
 
-    @strawberry.field(description="How many rows the whole list has; counted only where it is selected.")
+    @strawberry.field(
+        graphql_type=int, description="How many rows the whole list has; counted only where it is selected."
+    )
     @staticmethod
-    async def total_count(root: strawberry.Parent[ConnectionSource]) -> int:
-        """Count the whole list."""
-        return await root.count()
+    @batched
+    async def total_count(parents: strawberry.Parent[list[ConnectionSource]], info: Info) -> list[Any]:
+        """Count the whole lists, those of one field together."""
+        counted: dict[tuple[int, str], int] = {}
+        for counts in {id(parent.counts): parent.counts for parent in parents}.values():
+            keys = [parent.parent_id for parent in parents if parent.counts is counts]
+            found = await counts.load(info.context.database.reader, keys)
+            counted |= {(id(counts), key): count for key, count in zip(keys, found, strict=True)}
+        return [counted[id(parent.counts), parent.parent_id] for parent in parents]
+
+
+@dataclass(frozen=True, slots=True)
+class CountOfAll:
+    """How many rows a list has that stands by itself."""
+
+    listing: Listing
+
+    async def load(self, source: Source, keys: list[str]) -> list[int]:
+        """Count the list, once for all."""
+        return [await count_rows(source, self.listing)] * len(keys)
 
 
 async def connect(info: Info, model: type[SQLModel], make_listing: MakeListing, arguments: PageArguments) -> Any:
@@ -118,49 +151,45 @@ async def connect(info: Info, model: type[SQLModel], make_listing: MakeListing, 
     columns = connection_columns(info, model)
     listing = make_listing(columns=columns or frozenset())
     window = read_window(listing.order, arguments)
-
-    async def count() -> int:
-        async with info.context.database.read() as session:
-            return await count_rows(session, listing)
-
-    if columns is None:
-        return ConnectionSource(None, count)
-    async with info.context.database.read() as session:
-        return ConnectionSource(await fetch_page(session, listing, window), count)
+    page = None if columns is None else await fetch_page(info.context.database.reader, listing, window)
+    return ConnectionSource(page, CountOfAll(listing))
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A list that every parent has one of: its rows, and the loaders of a page of each and of their counts."""
+    """A list that every parent has one of: its rows, and what loads a page of each, and their counts."""
 
     model: type[SQLModel]
     pages: Callable[[Listing, Window], Batch]
     counts: Callable[[Listing], Batch]
 
-    async def connect(self, info: Info, parent_id: str, make_listing: MakeListing, arguments: PageArguments) -> Any:
-        """Return a page of one parent's list, loaded together with those of all its siblings."""
+    async def connect(
+        self, info: Info, parent_ids: list[str], make_listing: MakeListing, arguments: PageArguments
+    ) -> list[Any]:
+        """Return a page of each parent's list, all by one statement."""
         columns = connection_columns(info, self.model)
         listing = make_listing(columns=columns or frozenset())
-        window = read_window(listing.order, arguments)
-
-        def count() -> Awaitable[int]:
-            return info.context.loader(info, lambda: self.counts(listing), part="count").load(parent_id)
-
+        window, counts = read_window(listing.order, arguments), self.counts(listing)
         if columns is None:
-            return ConnectionSource(None, count)
-        loader = info.context.loader(info, lambda: self.pages(listing, window))
-        return ConnectionSource(await loader.load(parent_id), count)
+            return [ConnectionSource(None, counts, parent_id) for parent_id in parent_ids]
+        pages = await self.pages(listing, window).load(info.context.database.reader, parent_ids)
+        return [ConnectionSource(page, counts, parent_id) for page, parent_id in zip(pages, parent_ids, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class _NoCounts:
+    """The count of lists that have nothing in them."""
+
+    async def load(self, _source: Source, keys: list[str]) -> list[int]:
+        """Return nothing of each."""
+        return [0] * len(keys)
 
 
 def empty_connection(make_listing: MakeListing, arguments: PageArguments) -> Any:
     """Return a page of a list that has nothing in it for this caller."""
     order = make_listing(columns=frozenset()).order
     read_window(order, arguments)
-
-    async def none() -> int:
-        return 0
-
-    return ConnectionSource(Page(order), none)
+    return ConnectionSource(Page(order), _NoCounts())
 
 
 enum_type(OrderDirection)

@@ -1,8 +1,9 @@
 """What resolvers are given: the authenticated caller, the session factory, and loaders fresh for each operation."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import strawberry
@@ -14,7 +15,6 @@ from core.database import Database
 from core.errors import UnauthenticatedError
 from core.passwords import Passwords
 from core.settings import Settings
-from graph.selection import place
 from live.live import Live
 from services.account import Accounts
 from services.authentication import Authenticator
@@ -52,7 +52,7 @@ class Context:
     caller: Caller | None
     request_id: str
     client_address: str
-    loaders: dict[Any, DataLoader[str, Any]] = field(default_factory=dict)
+    loaders: dict[Batch, DataLoader[str, Any]] = field(default_factory=dict)
     # Made when it is needed: few operations wait for more than the database.
     _left: asyncio.Future[None] | None = None
 
@@ -72,18 +72,17 @@ class Context:
             raise UnauthenticatedError("Sign in first: send an access token as `Authorization: Bearer …`.")
         return self.caller
 
-    def loader(self, info: "Info", make_batch: Callable[[], Batch], *, part: str = "") -> DataLoader[str, Any]:
-        """Return the loader that belongs to this field of the operation, so that all its parents share a batch."""
-        key = (place(info), part)
-        if key not in self.loaders:
-            self.loaders[key] = self._make_loader(make_batch())
-        return self.loaders[key]
+    def loader(self, batch: Batch) -> DataLoader[str, Any]:
+        """Return the loader of what a batch loads: whoever asks for the same at the same time shares a statement."""
+        if (loader := self.loaders.get(batch)) is None:
+            loader = self.loaders[batch] = DataLoader(partial(batch.load, self.database.reader))
+        return loader
 
-    def _make_loader(self, batch: Batch) -> DataLoader[str, Any]:
-        async def load(keys: list[str]) -> list[Any]:
-            return await batch.load(self.database.reader, keys)
-
-        return DataLoader(load)
+    async def load(self, batch: Batch, keys: Sequence[str | None]) -> list[Any]:
+        """Return the values of keys in their order, by one statement for those that were not loaded yet."""
+        known = list(dict.fromkeys(key for key in keys if key is not None))
+        found = dict(zip(known, await self.loader(batch).load_many(known), strict=True))
+        return [None if key is None else found[key] for key in keys]
 
     async def write(self, work: Callable[[AsyncSession, Caller], Awaitable[Result]]) -> Result:
         """Run the work in one transaction, committed before anything else loads; what loaders know is then old."""

@@ -7,15 +7,16 @@ import strawberry
 from strawberry import auto
 
 import models
+from engine import batched
 from graph.connection import Connection, Relation
 from graph.context import Info
-from graph.loaders import MessageCountByConversation, MessagesByConversation
+from graph.loaders import ConversationById, MessageCountByConversation, MessagesByConversation
 from graph.mapping import enum_type, input_type, needing, table_type
 from graph.message import Message
-from graph.node import Node
+from graph.node import Node, ids_of
 from graph.payload import UserError
 from graph.selection import selected_columns
-from graph.user import User, load_owner
+from graph.user import User, load_owners
 from services.conversation import ConversationChanges, ConversationOrder, ConversationOrderField
 from services.message import MessageOrder, message_listing
 from services.new_messages import MessageCursor
@@ -37,20 +38,25 @@ class Conversation(Node):
     created_at: auto
     updated_at: auto
 
-    @needing("id", description="What was said, the oldest first where no order is asked for.")
+    @needing(
+        "id",
+        graphql_type=Connection[Message],
+        description="What was said, the oldest first where no order is asked for.",
+    )
     @staticmethod
+    @batched
     async def messages(
-        root: strawberry.Parent[models.Conversation],
+        parents: strawberry.Parent[list[models.Conversation]],
         info: Info,
         first: int | None = None,
         after: str | None = None,
         last: int | None = None,
         before: str | None = None,
         order_by: list[MessageOrder] | None = None,
-    ) -> Connection[Message]:
-        """Load a page of the messages."""
+    ) -> list[Any]:
+        """Load a page of the messages of each."""
         make = partial(message_listing, info.context.require_caller(), order=order_by)
-        return await MESSAGES.connect(info, root.id, make, PageArguments(first, after, last, before))
+        return await MESSAGES.connect(info, ids_of(parents), make, PageArguments(first, after, last, before))
 
     @needing("revision", description="Where messageAdded begins, after, to bring what is said from this reading on.")
     @staticmethod
@@ -58,23 +64,31 @@ class Conversation(Node):
         """Return the cursor of what is there: every message stamps its conversation."""
         return MessageCursor(root.revision).write()
 
-    @needing("id", description="What was said last.")
+    @needing("id", graphql_type=Message | None, description="What was said last.")
     @staticmethod
-    async def last_message(root: strawberry.Parent[models.Conversation], info: Info) -> Message | None:
-        """Load the last message."""
-        page = await info.context.loader(info, lambda: _last_messages(info)).load(root.id)
-        return page.rows[0] if page.rows else None
+    @batched
+    async def last_message(parents: strawberry.Parent[list[models.Conversation]], info: Info) -> list[Any]:
+        """Load the last message of each."""
+        pages = await _last_messages(info).load(info.context.database.reader, ids_of(parents))
+        return [page.rows[0] if page.rows else None for page in pages]
 
-    @needing("user_id", description="Whose conversation it is.")
+    @needing("user_id", graphql_type=User, description="Whose conversation it is.")
     @staticmethod
-    async def owner(root: strawberry.Parent[models.Conversation], info: Info) -> User:
-        """Load the owner."""
-        return await load_owner(info, root.user_id)
+    @batched
+    async def owner(parents: strawberry.Parent[list[models.Conversation]], info: Info) -> list[Any]:
+        """Load the owners."""
+        return await load_owners(info, parents)
 
 
 def _last_messages(info: Info) -> MessagesByConversation:
     listing = message_listing(info.context.require_caller(), selected_columns(info, models.Message))
     return MessagesByConversation(listing, read_window(listing.order, PageArguments(last=1)))
+
+
+async def load_conversation(info: Info, conversation_id: str) -> Any:
+    """Load the caller's conversation of an id with the columns that are selected."""
+    caller, columns = info.context.require_caller(), selected_columns(info, models.Conversation)
+    return await info.context.loader(ConversationById(caller, columns)).load(conversation_id)
 
 
 @strawberry.type(description="A conversation as made or changed.")

@@ -46,9 +46,9 @@ def enum_type(cls: type[StrEnum]) -> None:
     strawberry.enum(cls, description=_first_line(cls))
 
 
-def needing(*columns: str, description: str | None = None) -> Any:
+def needing(*columns: str, description: str, graphql_type: Any = None) -> Any:
     """Return a field whose resolver reads these columns of its parent's row."""
-    return strawberry.field(metadata={NEEDS: columns}, description=description)
+    return strawberry.field(metadata={NEEDS: columns}, description=description, graphql_type=graphql_type)
 
 
 def _graphql_annotation(annotation: Any) -> Any:

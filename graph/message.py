@@ -1,8 +1,9 @@
 """The GraphQL type of messages."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any, Final
 
 import strawberry
 from sqlalchemy import Row
@@ -10,7 +11,9 @@ from strawberry import auto
 
 import models
 from core.errors import NotFoundError
+from engine import batched
 from graph.context import Info
+from graph.lazy import LazyConversation, LazyRun
 from graph.loaders import ConversationById, MessageById, RunByReply
 from graph.mapping import enum_type, input_type, needing, table_type
 from graph.node import Node
@@ -19,10 +22,6 @@ from graph.selection import selected_columns
 from models import MessageRole
 from services.message import MessageOrder, MessageOrderField, NewMessage
 from services.new_messages import MessageCursor
-
-if TYPE_CHECKING:
-    from graph.conversation import Conversation
-    from graph.run import Run
 
 enum_type(MessageOrderField)
 input_type(MessageOrder)
@@ -38,41 +37,42 @@ class Message(Node):
     revision: auto
     created_at: auto
 
-    @needing("conversation_id", description="The conversation that it was said in.")
+    @needing("conversation_id", graphql_type=LazyConversation, description="The conversation that it was said in.")
     @staticmethod
-    async def conversation(
-        root: strawberry.Parent[models.Message], info: Info
-    ) -> Annotated["Conversation", strawberry.lazy("graph.conversation")]:
-        """Load the conversation."""
-        if (conversation := await load_conversation(info, root.conversation_id)) is None:
-            raise NotFoundError("The conversation was deleted while its messages were read; read them again.")
-        return conversation
+    @batched
+    async def conversation(parents: strawberry.Parent[list[models.Message]], info: Info) -> list[Any]:
+        """Load the conversations."""
+        found = await load_conversations(info, [message.conversation_id for message in parents])
+        return [conversation or _GONE for conversation in found]
 
-    @needing("id", "role", description="The run of the assistant that wrote it; null for what no run wrote.")
+    @needing(
+        "id",
+        "role",
+        graphql_type=LazyRun | None,
+        description="The run of the assistant that wrote it; null for what no run wrote.",
+    )
     @staticmethod
-    async def run(
-        root: strawberry.Parent[models.Message], info: Info
-    ) -> Annotated["Run", strawberry.lazy("graph.run")] | None:
-        """Load the run."""
-        if root.role is not MessageRole.ASSISTANT:
-            return None
+    @batched
+    async def run(parents: strawberry.Parent[list[models.Message]], info: Info) -> list[Any]:
+        """Load the runs."""
         caller, columns = info.context.require_caller(), selected_columns(info, models.Run)
-        run: Any = await info.context.loader(info, lambda: RunByReply(caller, columns)).load(root.id)
-        return run
+        replies = [message.id if message.role is MessageRole.ASSISTANT else None for message in parents]
+        return await info.context.load(RunByReply(caller, columns), replies)
 
 
-async def load_message(info: Info, message_id: str) -> Any:
-    """Load the caller's message of an id with the columns that are selected."""
-    caller = info.context.require_caller()
-    columns = selected_columns(info, models.Message)
-    return await info.context.loader(info, lambda: MessageById(caller, columns)).load(message_id)
+_GONE: Final = NotFoundError("The conversation was deleted while its messages were read; read them again.")
 
 
-async def load_conversation(info: Info, conversation_id: str) -> Any:
-    """Load the caller's conversation of an id with the columns that are selected."""
-    caller = info.context.require_caller()
-    columns = selected_columns(info, models.Conversation)
-    return await info.context.loader(info, lambda: ConversationById(caller, columns)).load(conversation_id)
+async def load_messages(info: Info, ids: Sequence[str | None]) -> list[Any]:
+    """Load the caller's messages of ids with the columns that are selected."""
+    caller, columns = info.context.require_caller(), selected_columns(info, models.Message)
+    return await info.context.load(MessageById(caller, columns), ids)
+
+
+async def load_conversations(info: Info, ids: Sequence[str | None]) -> list[Any]:
+    """Load the caller's conversations of ids with the columns that are selected."""
+    caller, columns = info.context.require_caller(), selected_columns(info, models.Conversation)
+    return await info.context.load(ConversationById(caller, columns), ids)
 
 
 @strawberry.type(description="A message as stored.")

@@ -1,5 +1,6 @@
 """The Node interface, and rows that know which type they are."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import strawberry
@@ -15,6 +16,11 @@ class Node:
     def resolve_type(cls, source: "TypedRow", *_: Any) -> str:
         """Return the name of the row's type."""
         return source.type_name
+
+
+def ids_of(rows: Sequence[Any]) -> list[str]:
+    """Return the ids of rows."""
+    return [row.id for row in rows]
 
 
 class TypedRow:

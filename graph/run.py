@@ -1,18 +1,19 @@
 """The GraphQL type of runs."""
 
-from typing import Any
+from typing import Any, Final
 
 import strawberry
 from strawberry import auto
 
 import models
 from core.errors import NotFoundError
+from engine import batched
 from graph.context import Info
 from graph.conversation import Conversation
 from graph.loaders import ToolCallsByRun
 from graph.mapping import needing, table_type
-from graph.message import Message, load_conversation, load_message
-from graph.node import Node
+from graph.message import Message, load_conversations, load_messages
+from graph.node import Node, ids_of
 from graph.payload import UserError
 from graph.selection import selected_columns
 from graph.tool_call import ToolCall
@@ -32,38 +33,42 @@ class Run(Node):
     finished_at: auto
     undone_at: auto
 
-    @needing("conversation_id", description="The conversation that it answers in.")
+    @needing("conversation_id", graphql_type=Conversation, description="The conversation that it answers in.")
     @staticmethod
-    async def conversation(root: strawberry.Parent[models.Run], info: Info) -> Conversation:
-        """Load the conversation."""
-        return _still_there(await load_conversation(info, root.conversation_id))
+    @batched
+    async def conversation(parents: strawberry.Parent[list[models.Run]], info: Info) -> list[Any]:
+        """Load the conversations."""
+        found = await load_conversations(info, [run.conversation_id for run in parents])
+        return [conversation or _GONE for conversation in found]
 
-    @needing("message_id", description="The message that it answers.")
+    @needing("message_id", graphql_type=Message, description="The message that it answers.")
     @staticmethod
-    async def message(root: strawberry.Parent[models.Run], info: Info) -> Message:
-        """Load the message."""
-        return _still_there(await load_message(info, root.message_id))
+    @batched
+    async def message(parents: strawberry.Parent[list[models.Run]], info: Info) -> list[Any]:
+        """Load the messages."""
+        return [message or _GONE for message in await load_messages(info, [run.message_id for run in parents])]
 
-    @needing("reply_id", description="The message that it writes.")
+    @needing("reply_id", graphql_type=Message | None, description="The message that it writes.")
     @staticmethod
-    async def reply(root: strawberry.Parent[models.Run], info: Info) -> Message | None:
-        """Load the reply."""
-        reply: Message | None = await load_message(info, root.reply_id)
-        return reply
+    @batched
+    async def reply(parents: strawberry.Parent[list[models.Run]], info: Info) -> list[Any]:
+        """Load the replies."""
+        return await load_messages(info, [run.reply_id for run in parents])
 
-    @needing("id", description="The tools that it has called, or asks to call, in that order.")
+    @needing(
+        "id",
+        graphql_type=list[ToolCall],
+        description="The tools that it has called, or asks to call, in that order.",
+    )
     @staticmethod
-    async def tool_calls(root: strawberry.Parent[models.Run], info: Info) -> list[ToolCall]:
+    @batched
+    async def tool_calls(parents: strawberry.Parent[list[models.Run]], info: Info) -> list[Any]:
         """Load the tool calls."""
         caller, columns = info.context.require_caller(), selected_columns(info, models.ToolCall)
-        calls: Any = await info.context.loader(info, lambda: ToolCallsByRun(caller, columns)).load(root.id)
-        return list(calls)
+        return await ToolCallsByRun(caller, columns).load(info.context.database.reader, ids_of(parents))
 
 
-def _still_there(row: Any) -> Any:
-    if row is None:
-        raise NotFoundError("The conversation was deleted while its runs were read; read them again.")
-    return row
+_GONE: Final = NotFoundError("The conversation was deleted while its runs were read; read them again.")
 
 
 @strawberry.type(description="A run as it stands.")

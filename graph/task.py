@@ -7,17 +7,20 @@ import strawberry
 from strawberry import auto
 
 import models
+from engine import batched
 from graph.connection import Connection, Relation
 from graph.context import Info
-from graph.loaders import SubtaskCountByTask, SubtasksByTask, TaskById
+from graph.lazy import LazyTask
+from graph.loaders import SubtaskCountByTask, SubtasksByTask, TaskById, TaskChangeCountByTask, TaskChangesByTask
 from graph.mapping import enum_type, input_type, needing, table_type
-from graph.node import Node
+from graph.node import Node, ids_of
 from graph.payload import UserError
 from graph.selection import selected_columns
-from graph.task_change import TaskChange, load_history
-from graph.user import User, load_owner
+from graph.task_change import TaskChange
+from graph.user import User, load_owners
 from services.paging import PageArguments
 from services.task_filter import DateTimeFilter, StringFilter, TaskFilter
+from services.task_history import history_listing
 from services.task_list import TaskOrder, TaskOrderField, task_listing
 
 for services_enum in (models.TaskPriority, TaskOrderField):
@@ -25,6 +28,7 @@ for services_enum in (models.TaskPriority, TaskOrderField):
 for services_input in (TaskOrder, DateTimeFilter, StringFilter, TaskFilter):
     input_type(services_input)
 
+CHANGES: Final = Relation(models.TaskChange, TaskChangesByTask, TaskChangeCountByTask)
 SUBTASKS: Final = Relation(models.Task, SubtasksByTask, SubtaskCountByTask)
 
 
@@ -43,16 +47,19 @@ class Task(Node):
     created_at: auto
     updated_at: auto
 
-    @needing("parent_id", description="The task that this one is a part of.")
+    @needing("parent_id", graphql_type=LazyTask | None, description="The task that this one is a part of.")
     @staticmethod
-    async def parent(root: strawberry.Parent[models.Task], info: Info) -> "Task | None":
-        """Load the parent."""
-        return await load_task(info, root.parent_id)
+    @batched
+    async def parent(parents: strawberry.Parent[list[models.Task]], info: Info) -> list[Any]:
+        """Load the parents."""
+        caller, columns = info.context.require_caller(), selected_columns(info, models.Task)
+        return await info.context.load(TaskById(caller, columns), [task.parent_id for task in parents])
 
-    @needing("id", description="The tasks that this one is made of.")
+    @needing("id", graphql_type=Connection[LazyTask], description="The tasks that this one is made of.")
     @staticmethod
+    @batched
     async def subtasks(
-        root: strawberry.Parent[models.Task],
+        parents: strawberry.Parent[list[models.Task]],
         info: Info,
         first: int | None = None,
         after: str | None = None,
@@ -60,38 +67,42 @@ class Task(Node):
         before: str | None = None,
         filter: TaskFilter | None = None,
         order_by: list[TaskOrder] | None = None,
-    ) -> Connection["Task"]:
-        """Load a page of the subtasks."""
+    ) -> list[Any]:
+        """Load a page of the subtasks of each."""
         make = partial(task_listing, info.context.require_caller(), task_filter=filter, order=order_by)
-        return await SUBTASKS.connect(info, root.id, make, PageArguments(first, after, last, before))
+        return await SUBTASKS.connect(info, ids_of(parents), make, PageArguments(first, after, last, before))
 
-    @needing("id", description="What was changed of it, and by whom, the oldest first.")
+    @needing(
+        "id",
+        graphql_type=Connection[TaskChange],
+        description="What was changed of it, and by whom, the oldest first.",
+    )
     @staticmethod
+    @batched
     async def history(
-        root: strawberry.Parent[models.Task],
+        parents: strawberry.Parent[list[models.Task]],
         info: Info,
         first: int | None = None,
         after: str | None = None,
         last: int | None = None,
         before: str | None = None,
-    ) -> Connection[TaskChange]:
-        """Load a page of the history."""
-        return await load_history(info, root.id, PageArguments(first, after, last, before))
+    ) -> list[Any]:
+        """Load a page of the history of each."""
+        make = partial(history_listing, info.context.require_caller())
+        return await CHANGES.connect(info, ids_of(parents), make, PageArguments(first, after, last, before))
 
-    @needing("user_id", description="Whose task it is.")
+    @needing("user_id", graphql_type=User, description="Whose task it is.")
     @staticmethod
-    async def owner(root: strawberry.Parent[models.Task], info: Info) -> User:
-        """Load the owner."""
-        return await load_owner(info, root.user_id)
+    @batched
+    async def owner(parents: strawberry.Parent[list[models.Task]], info: Info) -> list[Any]:
+        """Load the owners."""
+        return await load_owners(info, parents)
 
 
-async def load_task(info: Info, task_id: str | None) -> Any:
+async def load_task(info: Info, task_id: str) -> Any:
     """Load the caller's task of an id with the columns that are selected."""
-    if task_id is None:
-        return None
-    caller = info.context.require_caller()
-    loader = info.context.loader(info, lambda: TaskById(caller, selected_columns(info, models.Task)))
-    return await loader.load(task_id)
+    caller, columns = info.context.require_caller(), selected_columns(info, models.Task)
+    return await info.context.loader(TaskById(caller, columns)).load(task_id)
 
 
 @strawberry.type(description="A task as made or changed.")

@@ -1,26 +1,21 @@
 """The GraphQL type of task changes."""
 
 from enum import StrEnum
-from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import strawberry
 from strawberry import auto
 from strawberry.utils.str_converters import to_camel_case
 
 import models
-from graph.connection import Relation
+from engine import batched
 from graph.context import Info
-from graph.loaders import RunById, TaskChangeCountByTask, TaskChangesByTask, ToolCallById
+from graph.loaders import RunById, ToolCallById
 from graph.mapping import enum_type, needing, table_type
 from graph.run import Run
 from graph.scalars import Json
 from graph.selection import selected_columns
 from graph.tool_call import ToolCall
-from services.paging import PageArguments
-from services.task_history import history_listing
-
-CHANGES: Final = Relation(models.TaskChange, TaskChangesByTask, TaskChangeCountByTask)
 
 
 class TaskChangeAuthor(StrEnum):
@@ -63,30 +58,30 @@ class TaskChange:
         """Tell by whether there was a run."""
         return TaskChangeAuthor.USER if root.run_id is None else TaskChangeAuthor.ASSISTANT
 
-    @needing("run_id", description="The run that made it; null where the person did, and where the run is gone.")
+    @needing(
+        "run_id",
+        graphql_type=Run | None,
+        description="The run that made it; null where the person did, and where the run is gone.",
+    )
     @staticmethod
-    async def run(root: strawberry.Parent[models.TaskChange], info: Info) -> Run | None:
-        """Load the run."""
-        return await _load(info, RunById, models.Run, root.run_id)
+    @batched
+    async def run(parents: strawberry.Parent[list[models.TaskChange]], info: Info) -> list[Any]:
+        """Load the runs."""
+        caller, columns = info.context.require_caller(), selected_columns(info, models.Run)
+        return await info.context.load(RunById(caller, columns), [change.run_id for change in parents])
 
-    @needing("tool_call_id", description="The tool call that made it; null where there is no run.")
+    @needing(
+        "tool_call_id",
+        graphql_type=ToolCall | None,
+        description="The tool call that made it; null where there is no run.",
+    )
     @staticmethod
-    async def tool_call(root: strawberry.Parent[models.TaskChange], info: Info) -> ToolCall | None:
-        """Load the tool call."""
-        return await _load(info, ToolCallById, models.ToolCall, root.tool_call_id)
+    @batched
+    async def tool_call(parents: strawberry.Parent[list[models.TaskChange]], info: Info) -> list[Any]:
+        """Load the tool calls."""
+        caller, columns = info.context.require_caller(), selected_columns(info, models.ToolCall)
+        return await info.context.load(ToolCallById(caller, columns), [change.tool_call_id for change in parents])
 
 
 def _field_change(name: str, before: Any, after: Any) -> FieldChange:
     return FieldChange(name=to_camel_case(name), before=before, after=after)
-
-
-async def _load(info: Info, by_id: type[RunById | ToolCallById], model: Any, row_id: str | None) -> Any:
-    if row_id is None:
-        return None
-    caller = info.context.require_caller()
-    return await info.context.loader(info, lambda: by_id(caller, selected_columns(info, model))).load(row_id)
-
-
-async def load_history(info: Info, task_id: str, arguments: PageArguments) -> Any:
-    """Load a page of a task's history."""
-    return await CHANGES.connect(info, task_id, partial(history_listing, info.context.require_caller()), arguments)

@@ -1,20 +1,19 @@
 """The GraphQL type of tool calls."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any, Final
 
 import strawberry
 from strawberry import auto
 
 import models
 from core.errors import NotFoundError
+from engine import batched
 from graph.context import Info
+from graph.lazy import LazyRun
 from graph.loaders import RunById
 from graph.mapping import needing, table_type
 from graph.node import Node
 from graph.selection import selected_columns
-
-if TYPE_CHECKING:
-    from graph.run import Run
 
 
 @table_type(models.ToolCall)
@@ -28,17 +27,21 @@ class ToolCall(Node):
     revision: auto
     created_at: auto
 
-    @needing("run_id", description="The run that called it.")
+    @needing(
+        "run_id",
+        graphql_type=LazyRun,
+        description="The run that called it.",
+    )
     @staticmethod
-    async def run(
-        root: strawberry.Parent[models.ToolCall], info: Info
-    ) -> Annotated["Run", strawberry.lazy("graph.run")]:
-        """Load the run."""
+    @batched
+    async def run(parents: strawberry.Parent[list[models.ToolCall]], info: Info) -> list[Any]:
+        """Load the runs."""
         caller, columns = info.context.require_caller(), selected_columns(info, models.Run)
-        run: Any = await info.context.loader(info, lambda: RunById(caller, columns)).load(root.run_id)
-        if run is None:
-            raise NotFoundError("The run was deleted while its tool calls were read; read them again.")
-        return run
+        found = await info.context.load(RunById(caller, columns), [call.run_id for call in parents])
+        return [run or _GONE for run in found]
+
+
+_GONE: Final = NotFoundError("The run was deleted while its tool calls were read; read them again.")
 
 
 @strawberry.input(description="The decision on a tool call that waits for approval.")

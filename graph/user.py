@@ -1,16 +1,19 @@
 """The GraphQL type of users."""
 
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Any, Final
 
 import strawberry
 from strawberry import auto
 
 import models
 from core.errors import UnauthenticatedError
+from engine import batched
 from graph.access_token import AccessToken, load_access_tokens
 from graph.connection import Connection, MakeListing, Relation, empty_connection
 from graph.context import Info
+from graph.lazy import LazyConversation, LazyTask
 from graph.loaders import CountByOwner, PageByOwner, UserById
 from graph.mapping import needing, table_type
 from graph.node import Node
@@ -20,10 +23,6 @@ from services.conversation import ConversationOrder, conversation_listing
 from services.paging import PageArguments
 from services.task_filter import TaskFilter
 from services.task_list import TaskOrder, task_listing
-
-if TYPE_CHECKING:
-    from graph.conversation import Conversation
-    from graph.task import Task
 
 TASKS: Final = Relation(models.Task, PageByOwner, CountByOwner)
 CONVERSATIONS: Final = Relation(models.Conversation, PageByOwner, CountByOwner)
@@ -42,10 +41,11 @@ class User(Node):
     created_at: auto
     updated_at: auto
 
-    @needing("id", description="Their tasks; nobody else sees any.")
+    @needing("id", graphql_type=Connection[LazyTask], description="Their tasks; nobody else sees any.")
     @staticmethod
+    @batched
     async def tasks(
-        root: strawberry.Parent[models.User],
+        parents: strawberry.Parent[list[models.User]],
         info: Info,
         first: int | None = None,
         after: str | None = None,
@@ -53,51 +53,64 @@ class User(Node):
         before: str | None = None,
         filter: TaskFilter | None = None,
         order_by: list[TaskOrder] | None = None,
-    ) -> Connection[Annotated["Task", strawberry.lazy("graph.task")]]:
+    ) -> list[Any]:
         """Return the caller's tasks on the caller's own row."""
         make = partial(task_listing, info.context.require_caller(), task_filter=filter, order=order_by)
-        return await _own(TASKS, root, info, make, PageArguments(first, after, last, before))
+        return await _own(TASKS, parents, info, make, PageArguments(first, after, last, before))
 
-    @needing("id", description="Their conversations; nobody else sees any.")
+    @needing("id", graphql_type=Connection[LazyConversation], description="Their conversations; nobody else sees any.")
     @staticmethod
+    @batched
     async def conversations(
-        root: strawberry.Parent[models.User],
+        parents: strawberry.Parent[list[models.User]],
         info: Info,
         first: int | None = None,
         after: str | None = None,
         last: int | None = None,
         before: str | None = None,
         order_by: list[ConversationOrder] | None = None,
-    ) -> Connection[Annotated["Conversation", strawberry.lazy("graph.conversation")]]:
+    ) -> list[Any]:
         """Return the caller's conversations on the caller's own row."""
         make = partial(conversation_listing, info.context.require_caller(), order=order_by)
-        return await _own(CONVERSATIONS, root, info, make, PageArguments(first, after, last, before))
+        return await _own(CONVERSATIONS, parents, info, make, PageArguments(first, after, last, before))
 
-    @needing("id", description="The caller's access tokens, the oldest first; nobody sees another's.")
+    @needing(
+        "id",
+        graphql_type=list[AccessToken],
+        description="The caller's access tokens, the oldest first; nobody sees another's.",
+    )
     @staticmethod
-    async def access_tokens(root: strawberry.Parent[models.User], info: Info) -> list[AccessToken]:
+    @batched
+    async def access_tokens(parents: strawberry.Parent[list[models.User]], info: Info) -> list[Any]:
         """Return the caller's tokens on the caller's own row."""
-        return await load_access_tokens(info, root.id)
+        own_id = info.context.user_id
+        own = await load_access_tokens(info) if any(each.id == own_id for each in parents) else []
+        return [own if each.id == own_id else [] for each in parents]
 
 
-async def _own(relation: Relation, root: models.User, info: Info, make: MakeListing, arguments: PageArguments) -> Any:
+async def _own(
+    relation: Relation, parents: Sequence[models.User], info: Info, make: MakeListing, arguments: PageArguments
+) -> list[Any]:
     """Return the caller's list where the row is the caller's, else one with nothing in it."""
-    if root.id != info.context.user_id:
-        return empty_connection(make, arguments)
-    return await relation.connect(info, root.id, make, arguments)
+    own_id = info.context.user_id
+    is_wanted = any(each.id == own_id for each in parents)
+    own = (await relation.connect(info, [own_id or ""], make, arguments))[0] if is_wanted else None
+    return [own if each.id == own_id else empty_connection(make, arguments) for each in parents]
 
 
 async def load_user(info: Info, user_id: str) -> Any:
     """Load a user that the caller may see with the columns that are selected."""
-    caller = info.context.require_caller()
-    return await info.context.loader(info, lambda: UserById(caller, selected_columns(info, models.User))).load(user_id)
+    caller, columns = info.context.require_caller(), selected_columns(info, models.User)
+    return await info.context.loader(UserById(caller, columns)).load(user_id)
 
 
-async def load_owner(info: Info, user_id: str) -> Any:
-    """Load the owner of a row of the caller's, who may have gone since the row was read."""
-    if (owner := await load_user(info, user_id)) is None:
+async def load_owners(info: Info, rows: Sequence[Any]) -> list[Any]:
+    """Load the owner of each of the caller's rows, who may have gone since they were read."""
+    caller, columns = info.context.require_caller(), selected_columns(info, models.User)
+    owners = await info.context.load(UserById(caller, columns), [row.user_id for row in rows])
+    if None in owners:
         raise UnauthenticatedError("This account is gone; sign in again.")
-    return owner
+    return owners
 
 
 @strawberry.type(description="A user as changed.")

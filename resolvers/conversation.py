@@ -14,8 +14,8 @@ from graph.conversation import (
     ConversationRefInput,
     CreateConversationInput,
     UpdateConversationInput,
+    load_conversation,
 )
-from graph.message import load_conversation
 from graph.payload import DeletePayload, mutate
 from services import conversation as conversations
 from services.conversation import ConversationOrder, conversation_listing

@@ -48,11 +48,11 @@ async def _load_node(info: Info, node_id: str) -> TypedRow | None:
     caller = info.context.require_caller()
     if node_id == caller.user_id:
         return _typed("User", await load_user(info, node_id))
-    kind = await info.context.loader(info, lambda: KindById(caller), part="kind").load(node_id)
+    kind = await info.context.loader(KindById(caller)).load(node_id)
     if kind is None:
         return _typed("User", await load_user(info, node_id)) if caller.is_admin else None
     model, loader = _LOADERS[kind]
-    rows = info.context.loader(info, lambda: loader(caller, selected_columns(info, model)), part=kind)
+    rows = info.context.loader(loader(caller, selected_columns(info, model)))
     return _typed(model.__name__, await rows.load(node_id))
 
 

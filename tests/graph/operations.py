@@ -1,13 +1,13 @@
 """Runs operations inside the process, where the SQL statements of each can be seen."""
 
 import re
-from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from graphql import execute, parse, validate
+from graphql import parse, validate
 
 from core.statements import StatementCount, current_statements
+from engine import execute
 from graph.context import Context
 from server.schema import core_schema, schema
 from tests.factories import SignedIn
@@ -38,9 +38,7 @@ async def run(server: RunningServer, user: SignedIn | None, query: str, variable
     counting = current_statements.set(count)
     try:
         context = Context(server.runtime, user.caller if user else None, "test", "127.0.0.1")
-        result = execute(_SCHEMA, document, context_value=context, variable_values=variables)
-        if isinstance(result, Awaitable):
-            result = await result
+        result = await execute(_SCHEMA, document, context_value=context, variable_values=variables)
     finally:
         current_statements.reset(counting)
     assert not result.errors, result.errors

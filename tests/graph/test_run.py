@@ -51,9 +51,9 @@ STATEMENTS: Final = [
     ("run { id } content", 3),
     ("run { status toolCalls { name status } }", 4),
     ("run { toolCalls { run { id } } }", 5),
-    ("run { conversation { title } message { content } reply { content } }", 6),
+    ("run { conversation { title } message { content } reply { content } }", 5),
     ("run { reply { run { toolCalls { id } } } }", 6),
-    ("a: run { model } b: run { model }", 4),
+    ("a: run { model } b: run { model }", 3),
 ]
 
 
