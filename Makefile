@@ -93,6 +93,7 @@ bench: $(INSTALLED) $(BENCH_PEERS) ## measure the server beside others, as docs/
 	@$(PYTHON) -m bench.compare $(ARGS)
 
 $(BENCH_PEERS): bench/peers/package-lock.json
+	@command -v npm >/dev/null || { echo "npm was not found: install Node.js with it and run make again." >&2; exit 1; }
 	@echo "Installing the servers of Node ..."
 	@cd bench/peers && npm ci --silent --no-audit --no-fund
 	@touch $@

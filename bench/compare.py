@@ -75,7 +75,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         epilog="What is measured in full is written to docs/benchmarks.md.",
     )
     parser.add_argument(
-        "--servers", nargs="+", choices=KINDS, default=list(KINDS), help="which servers; all by default"
+        "--servers", nargs="+", choices=KINDS, metavar="NAME", default=list(KINDS), help=f"some of {', '.join(KINDS)}"
     )
     parser.add_argument(
         "--only", nargs="+", metavar="WORD", default=[""], help=f"operations with one of the words, or {_GROWTH}"
@@ -94,3 +94,5 @@ if __name__ == "__main__":
         asyncio.run(_main(_parse(sys.argv[1:])))
     except BenchError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Stopped.")

@@ -23,6 +23,9 @@ _FOLDER: Final = Path(__file__).parent / "peers"
 _NODE: Final = _FOLDER / "node_modules" / "node" / "bin" / "node"
 _START_S: Final = 60.0
 _REST_S: Final = 0.1
+# Servers close what rests for five seconds, perhaps just when it is used again.
+_LIMITS: Final = httpx.Limits(keepalive_expiry=1)
+_LONGEST_RESTS: Final = 600
 _KIB_A_MIB: Final = 1024
 _PRODUCTION: Final = {"NODE_ENV": "production", "GRAPHILE_ENV": "production"}
 _UVICORN: Final = (sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--no-access-log", "--port")
@@ -66,6 +69,7 @@ class Server:
     key: str
     url: str
     process: subprocess.Popen[bytes]
+    client: httpx.AsyncClient
 
     def memory_mib(self) -> float:
         """Return the memory that its processes hold."""
@@ -73,10 +77,12 @@ class Server:
 
     async def rest(self) -> None:
         """Wait until it has nothing to do any more, even for those who have gone."""
-        before = None
-        while before is None or self._cpu_ticks() - before > 1:
+        for _ in range(_LONGEST_RESTS):
             before = self._cpu_ticks()
             await asyncio.sleep(_REST_S)
+            if self._cpu_ticks() - before <= 1:
+                return
+        raise BenchError(f"{KINDS[self.key].name} is at work though nobody asks for anything.")
 
     def _cpu_ticks(self) -> int:
         return sum(_cpu_ticks(pid) for pid in _family(self.process.pid))
@@ -84,8 +90,7 @@ class Server:
     async def answer(self, request: Request) -> Any:
         """Return its answer to one request."""
         headers = {"Authorization": f"Bearer {request.token}"}
-        async with httpx.AsyncClient(timeout=60) as client:
-            response = await client.post(self.url, json=request.body, headers=headers)
+        response = await self.client.post(self.url, json=request.body, headers=headers)
         if response.status_code != httpx.codes.OK or "errors" in response.json():
             text = f"{response.status_code}: {response.text[:1000]}"
             raise BenchError(f"{KINDS[self.key].name} answers {request.body} with {text}")
@@ -103,29 +108,29 @@ async def running(
     environment = {**os.environ, **given, **places, **kind.environment}
     command = [part.format(port=port) for part in (*kind.command, *arguments)]
     pinned = ["taskset", "--cpu-list", ",".join(map(str, cores)), *command]
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(pinned, env=environment, stdout=subprocess.DEVNULL, stderr=errors)  # noqa: ASYNC220, S603
-        server = Server(key, f"http://127.0.0.1:{port}/graphql", process)
-        try:
-            if not await _answers(process, server.url):
-                errors.seek(0)
-                raise BenchError(f"{kind.name} did not start: {errors.read().decode()[-2000:]}")
-            yield server
-        finally:
-            process.terminate()
-            await asyncio.to_thread(process.wait)
-
-
-async def _answers(process: subprocess.Popen[bytes], url: str) -> bool:
-    until = time.monotonic() + _START_S
-    async with httpx.AsyncClient(timeout=_START_S) as client:
-        while process.poll() is None and time.monotonic() < until:
+    async with httpx.AsyncClient(timeout=_START_S, limits=_LIMITS) as client:
+        with tempfile.TemporaryFile() as errors:
+            process = subprocess.Popen(pinned, env=environment, stdout=subprocess.DEVNULL, stderr=errors)  # noqa: ASYNC220, S603
+            server = Server(key, f"http://127.0.0.1:{port}/graphql", process, client)
             try:
-                await client.get(url)
-            except httpx.TransportError:
-                await asyncio.sleep(0.05)
-            else:
-                return True
+                if not await _answers(server):
+                    errors.seek(0)
+                    raise BenchError(f"{kind.name} did not start: {errors.read().decode()[-2000:]}")
+                yield server
+            finally:
+                process.terminate()
+                await asyncio.to_thread(process.wait)
+
+
+async def _answers(server: Server) -> bool:
+    until = time.monotonic() + _START_S
+    while server.process.poll() is None and time.monotonic() < until:
+        try:
+            await server.client.get(server.url)
+        except httpx.TransportError:
+            await asyncio.sleep(0.05)
+        else:
+            return True
     return False
 
 
