@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.connections import Connections
 from core.database_url import parse_database_url
 from core.engine import make_engine
 from core.outages import sqlstate, translated_failures
@@ -34,7 +35,10 @@ class Database:
         self.engine = make_engine(target, settings)
         self.after_commit: list[Callable[[Mapping[str, int]], None]] = []
         count_statements(self.engine)
-        self.reader = Reader(self.engine, is_pooled=target.is_pooled)
+        most = settings.database_pool_size + settings.database_max_overflow
+        longest_wait_s = settings.database_pool_timeout_s
+        self.connections = Connections(self.engine, most=most, longest_wait_s=longest_wait_s)
+        self.reader = Reader(self.engine, self.connections, is_pooled=target.is_pooled)
         # One statement needs no transaction on PostgreSQL; on SQLite a lone SELECT has none anyway.
         # Behind a pooler it does: preparing and running it are two steps, which must meet the same connection.
         is_bare = self.is_sqlite or target.is_pooled
@@ -48,7 +52,7 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncSession]:
         """Give a session for reading, each statement on its own."""
         with translated_failures():
-            async with AsyncSession(self._readers) as session:
+            async with self.connections.turn(), AsyncSession(self._readers) as session:
                 yield session
 
     async def write(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
@@ -64,7 +68,11 @@ class Database:
             return await self._write_once(work)
 
     async def _write_once(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
-        async with self._write_turn(), AsyncSession(self._writers, expire_on_commit=False) as session:
+        async with (
+            self._write_turn(),
+            self.connections.turn(),
+            AsyncSession(self._writers, expire_on_commit=False) as session,
+        ):
             result = await work(session)
             if _UNCHANGED in session.info:
                 return result
@@ -91,6 +99,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection of the pool."""
+        await self.connections.close()
         await self.engine.dispose()
 
 

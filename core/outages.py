@@ -7,7 +7,6 @@ from typing import Final
 
 from asyncpg import InterfaceError, PostgresError
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from core.errors import UnavailableError
 
@@ -28,14 +27,13 @@ def translated_failures() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if (translated := _translated(error)) is None:
+        if (passing := passing_failure(error)) is None:
             raise
-        raise translated from error
+        raise passing from error
 
 
-def _translated(error: Exception) -> UnavailableError | None:
-    if isinstance(error, PoolTimeoutError):
-        return UnavailableError("The server is busy: no database connection came free. Try again shortly.")
+def passing_failure(error: Exception) -> UnavailableError | None:
+    """Return what to say of a failure that will pass; None for any other."""
     if isinstance(error, _DATABASE_ERRORS):
         return UnavailableError("The database cannot answer now. Try again shortly.") if _is_passing(error) else None
     if isinstance(error, OSError | TimeoutError):

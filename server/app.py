@@ -164,7 +164,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
 
 def _make_runtime(settings: Settings, metrics: Metrics) -> Runtime:
     database = Database(settings)
-    metrics.watch_pool(database.engine, settings)
+    metrics.watch_pool(database.connections, settings)
     authenticator = Authenticator(database, settings)
     passwords = Passwords()
     accounts = Accounts(database, settings, passwords, authenticator, SignInLimit(settings))
@@ -185,7 +185,7 @@ def _lifespan(
             asyncio.create_task(keep_house(runtime.database, runtime.settings)),
         ]
         if runtime.settings.is_production:
-            tasks.append(asyncio.create_task(warn_where_not_ready(runtime.database.engine)))
+            tasks.append(asyncio.create_task(warn_where_not_ready(runtime.database)))
         try:
             async with mcp.run():
                 with leaving_gently(streaming.presence):

@@ -5,11 +5,11 @@ from functools import cache
 from typing import Final
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 import migrations
+from core.database import Database
 
 _TIMEOUT_S: Final = 3.0
 _LEAVING: Final = "The server is shutting down."
@@ -25,15 +25,15 @@ async def health(_request: Request) -> Response:
 async def ready(request: Request) -> Response:
     """Answer /ready: the database answers and its migrations are current."""
     state = request.app.state
-    problem = _LEAVING if state.presence.is_leaving else await _problem(state.runtime.database.engine)
+    problem = _LEAVING if state.presence.is_leaving else await _problem(state.runtime.database)
     if problem is None:
         return JSONResponse({"status": "ok"})
     return JSONResponse({"status": "not ready", "reason": problem}, status_code=503)
 
 
-async def warn_where_not_ready(engine: AsyncEngine) -> None:
+async def warn_where_not_ready(database: Database) -> None:
     """Log at the start what /ready would say: whoever forgot to migrate should not learn it from failing requests."""
-    if (problem := await _problem(engine)) is not None:
+    if (problem := await _problem(database)) is not None:
         _log.warning("not ready", reason=problem)
 
 
@@ -43,10 +43,10 @@ def _expected_revision() -> str:
     return migrations.head_revision()
 
 
-async def _problem(engine: AsyncEngine) -> str | None:
+async def _problem(database: Database) -> str | None:
     try:
-        async with asyncio.timeout(_TIMEOUT_S):
-            current = await migrations.current_revision(engine)
+        async with asyncio.timeout(_TIMEOUT_S), database.connections.turn():
+            current = await migrations.current_revision(database.engine)
     except Exception as error:  # noqa: BLE001 - whatever it is, the database does not answer
         _log.warning("database does not answer", error=type(error).__name__)
         return "The database does not answer."

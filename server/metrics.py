@@ -3,17 +3,15 @@
 import os
 from functools import cache
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import QueuePool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from core.connections import Connections
 from core.settings import Settings
 from server.request_record import RequestRecord
 from server.stream_metrics import StreamMetrics
@@ -67,15 +65,11 @@ class Metrics:
         self._operations_of = cache(self._operations.labels)
         self._operation_durations_of = cache(self._operation_durations.labels)
 
-    def watch_pool(self, engine: AsyncEngine, settings: Settings) -> None:
-        """Measure the pool of an engine from now on."""
-        pool = cast("QueuePool", engine.sync_engine.pool)
-        in_use = self._connections_in_use
+    def watch_pool(self, connections: Connections, settings: Settings) -> None:
+        """Measure the connections to the database from now on."""
         self._connections_allowed.set(settings.database_pool_size + settings.database_max_overflow)
-        in_use.set(pool.checkedout())
-        # Read, not counted: a connection that breaks in use is never checked in.
-        event.listen(pool, "checkout", lambda *_: in_use.set(pool.checkedout()))
-        event.listen(pool, "checkin", lambda *_: in_use.set(pool.checkedout() - 1))
+        self._connections_in_use.set(connections.in_use)
+        connections.on_look = self._connections_in_use.set
 
     def observe(self, scope: Scope, record: RequestRecord, duration_s: float, statements: int) -> None:
         """Count a request that has ended."""

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, Final
 
 import pytest
-from sqlalchemy.pool import QueuePool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
@@ -37,9 +36,7 @@ async def name_of(database: Database, user: User) -> str:
 
 
 def connections_in_use(database: Database) -> int:
-    pool = database.engine.pool
-    assert isinstance(pool, QueuePool)
-    return pool.checkedout()
+    return database.connections.in_use
 
 
 async def test_exhausted_pool_is_told_quickly(fresh_settings: Settings) -> None:

@@ -182,19 +182,19 @@ async def test_from_elsewhere_by_the_poll_alone(settings: Settings, database: Da
 
 
 async def test_what_an_event_costs(server: RunningServer, user: SignedIn) -> None:
-    database, pool = server.runtime.database, server.runtime.database.engine.pool
+    database = server.runtime.database
     conversation = await make_conversation(database, user.caller)
     async with signed_in_socket(server, user.token) as socket:
         await socket.subscribe("subscription { changes { changed { id } cursor } }")
         await until(lambda: user.user.id in server.runtime.live.hub.users)
-        await until(lambda: getattr(pool, "checkedout", int)() == 0)
+        await until(lambda: database.connections.in_use == 0)
         with all_statements(database) as statements:
             await make_message(database, user.caller, conversation.id)
             assert len((await page(socket))["changed"]) == 2
         reads = [each for each in statements if each.startswith("SELECT") and user_rows(each)]
         # Which rows there are, then one for each kind.
         assert len(reads) == 3
-        await until(lambda: getattr(pool, "checkedout", int)() == 0)
+        await until(lambda: database.connections.in_use == 0)
 
 
 def user_rows(statement: str) -> bool:

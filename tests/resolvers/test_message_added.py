@@ -241,20 +241,20 @@ async def test_each_event_sees_the_latest(server: RunningServer, user: SignedIn)
 
 async def test_what_an_event_costs(server: RunningServer, user: SignedIn, database: Database) -> None:
     conversation = await make_conversation(database, user.caller)
-    pool: Any = server.runtime.database.engine.pool
+    connections = server.runtime.database.connections
     async with signed_in_socket(server, user.token) as socket:
         await begin(server, socket, user, conversation.id)
         await make_message(server.runtime.database, user.caller, conversation.id, "warm")
         assert await contents(socket, 1) == ["warm"]
         # No connection is held while there is nothing to do.
-        await until(lambda: pool.checkedout() == 0)
+        await until(lambda: connections.in_use == 0)
         with all_statements(server.runtime.database) as statements:
             await make_message(server.runtime.database, user.caller, conversation.id, "counted")
             assert await contents(socket, 1) == ["counted"]
         reads = [each for each in statements if "FROM messages" in each]
         assert len(reads) == 1
         assert "role" not in reads[0]
-        await until(lambda: pool.checkedout() == 0)
+        await until(lambda: connections.in_use == 0)
 
 
 async def test_it_ends_with_its_conversation(server: RunningServer, user: SignedIn) -> None:

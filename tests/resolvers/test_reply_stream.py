@@ -262,11 +262,11 @@ async def test_no_connection_is_held_while_nothing_comes(
     server: RunningServer, database: Database, user: SignedIn
 ) -> None:
     answered = await streaming(database, user, status=RunStatus.AWAITING_APPROVAL)
-    pool: Any = server.runtime.database.engine.pool
+    connections = server.runtime.database.connections
     async with signed_in_socket(server, user.token) as socket:
         for number in range(50):
             await socket.subscribe(QUERY, {"id": answered.reply.id}, str(number))
         replies = server.runtime.live.replies
         await until(lambda: answered.reply.id in replies.users)
         await socket.round_trip()
-        await until(lambda: pool.checkedout() == 0)
+        await until(lambda: connections.in_use == 0)

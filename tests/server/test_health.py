@@ -49,11 +49,11 @@ async def test_unmigrated_production_says_so_at_the_start(
     log = CapturingLogger()
     monkeypatch.setattr("server.health._log", log)
     database = Database(fresh_settings)
-    await warn_where_not_ready(database.engine)
+    await warn_where_not_ready(database)
     assert log.calls == []
     async with database.engine.begin() as connection:
         await connection.exec_driver_sql("DELETE FROM alembic_version")
-    await warn_where_not_ready(database.engine)
+    await warn_where_not_ready(database)
     await database.close()
     (call,) = log.calls
     assert (call.method_name, call.args) == ("warning", ("not ready",))

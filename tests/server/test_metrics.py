@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,7 @@ from core.settings import Settings
 from tests.factories import sign_in
 from tests.server.sample import open_door, sample_settings
 from tests.servers import RunningServer, serve_with
-from tests.waiting import PATIENCE_S, START_PATIENCE_S
+from tests.waiting import PATIENCE_S, START_PATIENCE_S, until_so
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -99,12 +100,14 @@ async def look_at_the_pool(
     assert value(samples, "pool_connections_in_use") == 0
     allowed = settings.database_pool_size + settings.database_max_overflow
     assert value(samples, "pool_connections_allowed") == allowed
-    async with server.runtime.database.engine.connect() as connection:
-        assert value(await read(http), "pool_connections_in_use") == 1
-        await connection.invalidate()
-    async with server.runtime.database.engine.connect():
-        assert value(await read(http), "pool_connections_in_use") == 1
-    assert value(await read(http), "pool_connections_in_use") == 0
+
+    async def are_in_use(count: int) -> bool:
+        return value(await read(http), "pool_connections_in_use") == count
+
+    async with server.runtime.database.read() as session:
+        await session.connection()
+        await until_so(partial(are_in_use, 1))
+    await until_so(partial(are_in_use, 0))
 
 
 WORKER = """

@@ -1,0 +1,126 @@
+"""The pool's connections, handed to whoever comes first; one that is given back goes straight to the next."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final, TypeAlias, cast
+
+from sqlalchemy import PoolProxiedConnection, QueuePool
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import greenlet_spawn
+
+from core.errors import UnavailableError
+
+# So long are connections kept at hand: to take one out of the pool, with its checks, takes as long as a small read.
+_AT_HAND_S: Final = 1.0
+_Turn: TypeAlias = "asyncio.Future[None]"
+
+
+class Connections:
+    """As many turns as the pool may have connections; who has one has a connection without waiting."""
+
+    def __init__(self, engine: AsyncEngine, *, most: int, longest_wait_s: float) -> None:
+        self.in_use = 0
+        # Told about once a second, while there is anything to tell, how many are in use.
+        self.on_look: Callable[[int], None] = lambda _in_use: None
+        self._engine = engine
+        self._pool = cast("QueuePool", engine.sync_engine.pool)
+        self._most = most
+        self._longest_wait_s = longest_wait_s
+        self._waiting: deque[_Turn] = deque()
+        self._at_hand: list[PoolProxiedConnection] = []
+        self._look: asyncio.TimerHandle | None = None
+        self._returning: asyncio.Task[None] | None = None
+
+    async def take(self) -> PoolProxiedConnection:
+        """Take a connection, which must be given back."""
+        await self._begin_turn()
+        if self._at_hand:
+            return self._at_hand.pop()
+        try:
+            return await self._engine.raw_connection()
+        except BaseException:
+            self._end_turn()
+            raise
+
+    def give_back(self, connection: PoolProxiedConnection) -> None:
+        """Give a connection back, as it was taken."""
+        self._at_hand.append(connection)
+        self._end_turn()
+
+    def drop(self, connection: PoolProxiedConnection) -> None:
+        """Give back a connection that is of no more use."""
+        connection.invalidate()
+        connection.close()
+        self._end_turn()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Give a turn in which the pool itself has a connection left."""
+        await self._begin_turn()
+        try:
+            if self._at_hand:
+                await self._return(self._at_hand.pop())
+            yield
+        finally:
+            self._end_turn()
+
+    async def close(self) -> None:
+        """Return what is at hand to the pool."""
+        if self._look is not None:
+            self._look.cancel()
+        while self._at_hand:
+            await self._return(self._at_hand.pop())
+
+    async def _begin_turn(self) -> None:
+        if self._look is None:
+            self._look = asyncio.get_running_loop().call_later(_AT_HAND_S, self._look_around)
+        if self.in_use < self._most:
+            self.in_use += 1
+            return
+        turn: _Turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(self._longest_wait_s):
+                await turn
+        except BaseException as error:
+            self._withdraw(turn)
+            if isinstance(error, TimeoutError):
+                message = "The server is busy: no database connection came free. Try again shortly."
+                raise UnavailableError(message) from error
+            raise
+
+    def _withdraw(self, turn: _Turn) -> None:
+        """Wait no longer; what came in the same moment goes to the next."""
+        if turn.done() and not turn.cancelled():
+            self._end_turn()
+        turn.cancel()
+
+    def _end_turn(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.in_use -= 1
+
+    async def _return(self, connection: PoolProxiedConnection) -> None:
+        """Return a connection to the pool; where that has more than it keeps, it closes one, which waits."""
+        if self._pool.overflow() > 0:
+            await asyncio.shield(greenlet_spawn(connection.close))
+        else:
+            connection.close()
+
+    def _look_around(self) -> None:
+        """Return what is at hand, so that the pool can look after it, and go on while any is in use."""
+        self._look = None
+        self.on_look(self.in_use)
+        self._returning = asyncio.ensure_future(self._return_all())
+        if self.in_use:
+            self._look = asyncio.get_running_loop().call_later(_AT_HAND_S, self._look_around)
+
+    async def _return_all(self) -> None:
+        idle, self._at_hand = self._at_hand, []
+        for connection in idle:
+            await self._return(connection)
