@@ -7,11 +7,11 @@ from typing import Any
 from graphql import default_field_resolver
 from graphql.pyutils import is_awaitable
 
-from engine.batching import Parents, spread
 from engine.leaves import each
 from engine.nodes import settle
 from engine.places import Column
 from engine.run import Run
+from engine.spread import Parents, spread
 from engine.traits import CALLABLE, traits_of
 
 

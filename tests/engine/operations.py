@@ -105,7 +105,11 @@ class _Writer:
     def _declare(self, type_: str) -> Name:
         name = f"v{len(self.declared)}"
         default = f" = {printed(value(self.decisions, type_))}" if self.decisions.one_in(4) else ""
+        if default and self.decisions.one_in(2):
+            # With a default it may stand where no null may.
+            type_ = type_.removesuffix("!")
         self.declared.append(f"${name}: {type_}{default}")
-        if not self.decisions.one_in(4) or (type_.endswith("!") and not default):
+        may_be_absent = default or not type_.endswith("!") or self.decisions.goes_wrong()
+        if not (may_be_absent and self.decisions.one_in(4)):
             self.variables[name] = value(self.decisions, type_)
         return Name(f"${name}")

@@ -131,6 +131,6 @@ def _make_list(schema: GraphQLSchema, item: Any, choices: Choices, depth: int) -
     if kind == 0:
         return tuple(items)
     if kind == 1 or (kind == 2 and choices.waiting):
-        fails = choices.fails()
+        fails = choices.next(40) < choices.failing
         return Iterated(items, fails) if kind == 1 or choices.is_immediate else Stream(items, fails)
     return items
