@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from bench.load import BenchError, Request
+from bench.asking import BenchError, Request
 from bench.operations import CREATE, Operation
 from bench.questions import comparable_answer
 from bench.servers import KINDS, Server

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
+from bench.asking import BenchError
 from bench.findings import Findings, setting
 from bench.ground import Ground, prepared_ground
 from bench.growth import grow_connections, grow_rows, grow_workers
-from bench.load import BenchError, require_wrk
+from bench.load import require_wrk
 from bench.operations import OPERATIONS, Operation
 from bench.report import tables, write_page
 from bench.runs import Pace, Runs

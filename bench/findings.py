@@ -14,6 +14,7 @@ from bench.growth import Grown
 from bench.load import Figures
 from bench.runs import Pace
 
+_PRECISE_BELOW: Final = 10
 _PACKAGES: Final = Path(__file__).parent / "peers" / "node_modules"
 
 
@@ -29,11 +30,14 @@ class Findings:
     connections: Sequence[Grown] = field(default_factory=list)
     workers: Sequence[Grown] = field(default_factory=list)
 
-    def ratio(self, operation: str, key: str) -> float | None:
+    def ratio(self, operation: str, key: str) -> float:
         """Return how many times as many requests ours answers."""
-        if "ours" not in self.keys or key not in self.keys:
-            return None
         return self.medians[operation, "ours"].rate / self.medians[operation, key].rate
+
+
+def shown(value: float) -> str:
+    """Return a figure with as many digits as mean something."""
+    return f"{value:.1f}" if value < _PRECISE_BELOW else f"{value:,.0f}"
 
 
 def setting(keys: Sequence[str], pace: Pace, cores: int, postgres: str) -> str:

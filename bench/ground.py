@@ -9,7 +9,7 @@ from typing import Final
 
 import asyncpg
 
-from bench.load import BenchError
+from bench.asking import BenchError
 from bench.rows import Rows, load_rows
 from tests.databases import PostgresDatabases, make_settings, postgres_server
 

@@ -4,41 +4,34 @@ import asyncio
 import math
 import shutil
 import tempfile
+import time
 from asyncio.subprocess import PIPE
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import orjson
+
+from bench.asking import BenchError, Request
+from bench.servers import Server
 
 _SCRIPT: Final = Path(__file__).with_name("wrk.lua")
 _TIMEOUT_S: Final = 30
 _SHOWN: Final = 100
 
 
-class BenchError(Exception):
-    """The measurement cannot go on; the message says why, and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is posted, and in whose name."""
-
-    token: str
-    body: Mapping[str, Any]
-
-
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a load gave, or what is typical of several: requests a second, and how long they took."""
+    """What a load gave, or what is typical of several: requests a second, how long they took, how busy the core was."""
 
     rate: float
     p50_ms: float
     p99_ms: float
+    busy: float
 
     def __str__(self) -> str:
-        return f"{self.rate:,.0f}/s, p50 {self.p50_ms:.1f} ms, p99 {self.p99_ms:.1f} ms"
+        return f"{self.rate:,.0f}/s, p50 {self.p50_ms:.1f} ms, p99 {self.p99_ms:.1f} ms, {self.busy:.0%} busy"
 
 
 def require_wrk() -> None:
@@ -49,19 +42,21 @@ def require_wrk() -> None:
         )
 
 
-async def load(url: str, requests: Sequence[Request], connections: int, seconds: float) -> Figures:
+async def load(server: Server, requests: Sequence[Request], connections: int, seconds: float) -> Figures:
     """Post the requests in turn, again and again, over so many connections; any failure ends the measurement."""
+    cpu_s, began = server.cpu_s(), time.perf_counter()
     with tempfile.NamedTemporaryFile() as file:
         for request in requests:
             file.write(request.token.encode() + b"\n" + orjson.dumps(request.body) + b"\n")
         file.flush()
         process = await asyncio.create_subprocess_exec(
             *("wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{math.ceil(seconds)}s"),
-            *("--timeout", f"{_TIMEOUT_S}s", "--script", str(_SCRIPT), url, "--", file.name),
+            *("--timeout", f"{_TIMEOUT_S}s", "--script", str(_SCRIPT), server.url, "--", file.name),
             stdout=PIPE,
             stderr=PIPE,
         )
         output, errors = await process.communicate()
+    busy = (server.cpu_s() - cpu_s) / (time.perf_counter() - began)
     line = next((line for line in output.decode().splitlines() if line.startswith("figures ")), None)
     if line is None:
         raise BenchError(f"wrk gave no figures: {errors.decode().strip() or output.decode().strip()}")
@@ -69,4 +64,4 @@ async def load(url: str, requests: Sequence[Request], connections: int, seconds:
     if failed or not count:
         name = str(requests[0].body["query"])[:_SHOWN]
         raise BenchError(f"{count} requests were answered and {failed} failed, of: {name}")
-    return Figures(count / duration_us * 1e6, p50_us / 1e3, p99_us / 1e3)
+    return Figures(count / duration_us * 1e6, p50_us / 1e3, p99_us / 1e3, busy)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
-from bench.findings import Findings
+from bench.findings import Findings, shown
 from bench.servers import KINDS
 
 _COLOURS: Final = {
@@ -39,7 +39,7 @@ def rates_picture(findings: Findings) -> str:
         rate = findings.medians[operation, key].rate
         length = max(1.0, space * rate / fastest)
         parts.append(f'<rect x="{_LEFT}" y="{y}" width="{length:.1f}" height="{_BAR}" rx="2" fill="{_COLOURS[key]}"/>')
-        parts.append(_text(_LEFT + length + 6, y + 10, f"{rate:,.0f}", "small"))
+        parts.append(_text(_LEFT + length + 6, y + 10, shown(rate), "small"))
     return _picture(findings, "Requests a second; a bar is as long as it is fast beside the others", parts)
 
 
@@ -57,7 +57,7 @@ def latencies_picture(findings: Findings) -> str:
     for power in range(low, high + 1):
         x = x_of(10.0**power)
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 4}" y2="{bottom}"/>')
-        parts.append(_text(x + 3, bottom + 8, f"{10.0**power:g} ms", "small"))
+        parts.append(_text(x + 3, bottom + 8, f"{10.0**power:,g} ms", "small"))
     for operation, key, y in _lines(findings):
         medians = findings.medians[operation, key]
         begin, end, middle = x_of(medians.p50_ms), x_of(medians.p99_ms), y + _BAR / 2

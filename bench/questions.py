@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from bench.load import Request
+from bench.asking import Request
 from bench.operations import CREATE, MANY, NEXT_PAGE, NODE, PAGES, Operation
 from bench.peers import postgraphile_operations
 from bench.rows import Rows

@@ -5,7 +5,7 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from bench.findings import Findings
+from bench.findings import Findings, shown
 from bench.growth import Grown
 from bench.picture import latencies_picture, rates_picture
 from bench.servers import KINDS
@@ -24,7 +24,6 @@ _TEMPLATE: Final = Path(__file__).with_name("benchmarks.md")
 _PAGE: Final = _ROOT / "docs" / "benchmarks.md"
 _PICTURES: Final = _ROOT / "docs" / "images"
 _TOO_FEW_CORES: Final = "Not measured: it takes four cores."
-_PRECISE_BELOW: Final = 10
 
 
 def tables(findings: Findings) -> dict[str, str]:
@@ -53,7 +52,7 @@ def write_page(findings: Findings, setting: str) -> None:
 
 def _rates(findings: Findings) -> str:
     rows = (
-        [operation, *(f"{findings.medians[operation, key].rate:,.0f}" for key in findings.keys)]
+        [operation, *(shown(findings.medians[operation, key].rate) for key in findings.keys)]
         for operation in findings.operations
     )
     return _table(["requests a second", *_names(findings.keys)], rows)
@@ -71,11 +70,11 @@ def _ratios(findings: Findings) -> str:
 
 def _beside_aim(findings: Findings, operation: str, key: str) -> str:
     ratio = findings.ratio(operation, key)
-    shown = "" if ratio is None else f"{ratio:.2f}" if ratio < _PRECISE_BELOW else f"{ratio:.1f}"
-    if ratio is None or key not in _BESIDE or operation not in _AIMS:
-        return shown
+    text = f"{ratio:.2f}"
+    if key not in _BESIDE or operation not in _AIMS:
+        return text
     aim = _AIMS[operation][_BESIDE.index(key)]
-    return f"{shown} (aim {aim:g}, {'met' if ratio >= aim else 'missed'})"
+    return f"{text} (aim {aim:g}, {'met' if ratio >= aim else 'missed'})"
 
 
 def _latencies(findings: Findings) -> str:
@@ -87,11 +86,7 @@ def _latencies(findings: Findings) -> str:
 
 def _p50_p99(findings: Findings, operation: str, key: str) -> str:
     medians = findings.medians[operation, key]
-    return f"{_milliseconds(medians.p50_ms)} / {_milliseconds(medians.p99_ms)}"
-
-
-def _milliseconds(value: float) -> str:
-    return f"{value:.1f}" if value < _PRECISE_BELOW else f"{value:,.0f}"
+    return f"{shown(medians.p50_ms)} / {shown(medians.p99_ms)}"
 
 
 def _memory(findings: Findings) -> str:
@@ -111,7 +106,7 @@ def _grown(unit: str, grown: Sequence[Grown]) -> str:
     rows = (
         [
             f"{size:,}",
-            *(f"{found[size, key].rate:,.0f} ({_milliseconds(found[size, key].p50_ms)} ms)" for key in keys),
+            *(f"{shown(found[size, key].rate)} ({shown(found[size, key].p50_ms)} ms)" for key in keys),
         ]
         for size in sizes
     )

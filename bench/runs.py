@@ -10,7 +10,8 @@ from typing import Final
 import asyncpg
 
 from bench.agreement import require_agreement
-from bench.load import Figures, Request, load
+from bench.asking import Request
+from bench.load import Figures, load
 from bench.operations import CREATE, Operation
 from bench.questions import questions_of
 from bench.rows import Rows
@@ -41,9 +42,9 @@ async def load_for_long_enough(server: Server, questions: Sequence[Request], pac
         await server.answer(questions[0])
     request_s = (time.perf_counter() - began) / _TRIED
     least_s = _REQUESTS_A_CONNECTION * pace.connections * request_s
-    await load(server.url, questions, pace.connections, max(pace.warm_up_s, pace.connections * request_s))
+    await load(server, questions, pace.connections, max(pace.warm_up_s, pace.connections * request_s))
     await server.rest()
-    figures = await load(server.url, questions, pace.connections, max(pace.seconds, least_s))
+    figures = await load(server, questions, pace.connections, max(pace.seconds, least_s))
     # What is left of it would be work for the core while the next server is measured.
     await server.rest()
     return figures
@@ -108,4 +109,5 @@ def medians_of(figures: Sequence[Figures]) -> Figures:
         statistics.median(each.rate for each in figures),
         statistics.median(each.p50_ms for each in figures),
         statistics.median(each.p99_ms for each in figures),
+        statistics.median(each.busy for each in figures),
     )

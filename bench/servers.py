@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import httpx
 
+from bench.asking import BenchError, Request
 from bench.ground import Ground
-from bench.load import BenchError, Request
 
 POOL_SIZE: Final = 8
 _FOLDER: Final = Path(__file__).parent / "peers"
@@ -25,6 +25,7 @@ _START_S: Final = 60.0
 _REST_S: Final = 0.1
 # Servers close what rests for five seconds, perhaps just when it is used again.
 _LIMITS: Final = httpx.Limits(keepalive_expiry=1)
+_BARELY_BUSY: Final = 0.11
 _LONGEST_RESTS: Final = 600
 _KIB_A_MIB: Final = 1024
 _PRODUCTION: Final = {"NODE_ENV": "production", "GRAPHILE_ENV": "production"}
@@ -78,14 +79,15 @@ class Server:
     async def rest(self) -> None:
         """Wait until it has nothing to do any more, even for those who have gone."""
         for _ in range(_LONGEST_RESTS):
-            before = self._cpu_ticks()
+            before = self.cpu_s()
             await asyncio.sleep(_REST_S)
-            if self._cpu_ticks() - before <= 1:
+            if self.cpu_s() - before <= _REST_S * _BARELY_BUSY:
                 return
         raise BenchError(f"{KINDS[self.key].name} is at work though nobody asks for anything.")
 
-    def _cpu_ticks(self) -> int:
-        return sum(_cpu_ticks(pid) for pid in _family(self.process.pid))
+    def cpu_s(self) -> float:
+        """Return the processor time that its processes have used."""
+        return sum(_cpu_ticks(pid) for pid in _family(self.process.pid)) / os.sysconf("SC_CLK_TCK")
 
     async def answer(self, request: Request) -> Any:
         """Return its answer to one request."""

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from bench.agreement import require_agreement
+from bench.asking import BenchError, Request
 from bench.ground import Ground, ground_on
-from bench.load import BenchError, Request, load
+from bench.load import load
 from bench.operations import CREATE, LISTS, OPERATIONS, SCALAR, VIEWER, Operation
 from bench.questions import questions_of
 from bench.servers import Server, running
@@ -67,11 +68,12 @@ async def test_an_error_is_no_answer(servers: list[Server], ground: Ground) -> N
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk")
 async def test_a_load_gives_figures_or_fails(servers: list[Server], ground: Ground) -> None:
     questions = await questions_of(servers[0], SCALAR, ground.rows)
-    figures = await load(servers[0].url, questions, connections=2, seconds=1)
+    figures = await load(servers[0], questions, connections=2, seconds=1)
     assert figures.rate > 0
+    assert figures.busy > 0
     assert 0 < figures.p50_ms <= figures.p99_ms
     await servers[0].rest()
     assert servers[0].memory_mib() > 1
     refused = [replace(questions[0], body={"query": 7})]
     with pytest.raises(BenchError, match=r"requests were answered and [1-9].* failed, of: 7"):
-        await load(servers[0].url, refused, connections=2, seconds=1)
+        await load(servers[0], refused, connections=2, seconds=1)
