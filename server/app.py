@@ -65,11 +65,12 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     event_streams = EventStreams(streaming)
     mcp = McpDoor(runtime)
     graphiql = None if settings.is_production else GraphiQL(_PAGES)
-    endpoint = GraphQLEndpoint(operations, settings, graphiql, event_streams)
+    endpoint = GraphQLEndpoint(operations, runtime, graphiql, event_streams)
     log = partial(RequestLog, metrics=metrics, write_line=request_lines(settings))
     app = _Application(
         Sockets(streaming),
-        DirectDoor(endpoint, settings, log, has_cors=_has_cors(settings)),
+        DirectDoor(endpoint, settings, has_cors=_has_cors(settings)),
+        log,
         title="Tasktalk",
         lifespan=_lifespan(runtime, streaming, mcp, metrics),
         openapi_url=None,
@@ -99,20 +100,21 @@ class _Application(FastAPI):
     Whatever lay around a socket would stay in memory as long as it is open; around an operation it would cost more.
     """
 
-    def __init__(self, sockets: ASGIApp, direct: DirectDoor, **options: Any) -> None:
+    def __init__(self, sockets: ASGIApp, direct: DirectDoor, log: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
         super().__init__(**options)
         self._sockets = sockets
-        self._direct = direct
+        self._goes_direct = direct.takes
+        self._direct = log(direct)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        door: ASGIApp = super().__call__
+        door: ASGIApp | None = None
         if scope["type"] != "lifespan" and scope["path"] == _PATH:
             scope["app"] = self
             if scope["type"] == "websocket":
                 door = self._sockets
-            elif self._direct.takes(scope):
+            elif self._goes_direct(scope):
                 door = self._direct
-        await door(scope, receive, send)
+        await (door or super().__call__)(scope, receive, send)
 
 
 class _GraphQL:

@@ -42,21 +42,20 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read on; refuse a head that grows beyond its bound, and cut off a client that leaves it unfinished."""
         super().data_received(data)
-        if self.transport.get_protocol() is self:
-            self._bound_head(len(data))
-
-    def _bound_head(self, received_bytes: int) -> None:
         # uvicorn's annotation leaves out that there is none before the first request.
         cycle = cast("RequestResponseCycle | None", self.cycle)
         is_begun = cycle is None or cycle.scope is not self.scope
         if cycle is not None and not is_begun and not cycle.response_complete:
             self._stop_head_timer()
-            return
+        elif self.transport.get_protocol() is self:
+            # What comes after an answer may be the rest of a body that was refused.
+            self._bound_head(len(data) if is_begun else 0)
+
+    def _bound_head(self, received_bytes: int) -> None:
         if self._head_timer is None:
             self._head_bytes = 0
             self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.abort)
-        # What comes after an answer may be the rest of a body that was refused.
-        self._head_bytes += received_bytes if is_begun else 0
+        self._head_bytes += received_bytes
         if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("The request line and the headers are too large.")
 

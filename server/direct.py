@@ -1,10 +1,10 @@
 """Meets posted operations before all layers, and writes along with an answer what these would add to it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from core.settings import Settings
 from server.answer import Answer
@@ -25,11 +25,8 @@ _KEPT_HEADERS: Final = 128
 class DirectDoor:
     """Serves those requests of the endpoint that need no layer: passing them costs more than many an operation."""
 
-    def __init__(
-        self, endpoint: GraphQLEndpoint, settings: Settings, log: Callable[[ASGIApp], ASGIApp], *, has_cors: bool
-    ) -> None:
+    def __init__(self, endpoint: GraphQLEndpoint, settings: Settings, *, has_cors: bool) -> None:
         self._endpoint = endpoint
-        self._logged = log(self._serve)
         self._gzip_least_bytes = settings.gzip_least_bytes
         self._has_cors = has_cors
 
@@ -40,10 +37,7 @@ class DirectDoor:
         return scope["method"] == "POST" and not is_of_a_page and not takes_events(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        await self._logged(scope, receive, send)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, unless its client has gone."""
         headers = headers_of(scope)
         answer = await self._endpoint.answer(scope, receive, preferred(headers.get(b"accept", b"*/*")))
         if not isinstance(answer, Answer):

@@ -7,7 +7,6 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from core.errors import TasktalkError
-from core.settings import Settings
 from graph.context import Context, Runtime
 from server.answer import Answer
 from server.bearer import authenticate
@@ -19,9 +18,8 @@ from server.event_streams import EventStreams, takes_events
 from server.graphiql import GraphiQL
 from server.media_type import MediaType, preferred
 from server.operations import Operations, require_post_for_mutations
-from server.request_body import GraphQLRequest, read_json_request, read_query_string
+from server.request_body import GraphQLRequest, read_json_request, read_query_string, read_whole_json_request
 from server.request_record import Outcome, RequestRecord, headers_of, record_of
-from services.caller import Caller
 
 _METHODS: Final = (b"allow", b"GET, POST")
 
@@ -30,11 +28,12 @@ class GraphQLEndpoint:
     """Answers POST and GET on its path; `graphiql` is the page for browsers, or None where it is off."""
 
     def __init__(
-        self, operations: Operations, settings: Settings, graphiql: GraphiQL | None, event_streams: EventStreams
+        self, operations: Operations, runtime: Runtime, graphiql: GraphiQL | None, event_streams: EventStreams
     ) -> None:
         self._operations = operations
+        self._runtime = runtime
         self._event_streams = event_streams
-        self._max_body_bytes = settings.graphql_max_body_bytes
+        self._max_body_bytes = runtime.settings.graphql_max_body_bytes
         self._graphiql = graphiql
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,9 +54,9 @@ class GraphQLEndpoint:
         try:
             return await self._execute(scope, receive, media_type, record)
         except RefusedError as refusal:
-            record.outcome = Outcome.REFUSED
-            status = refusal.status if media_type is MediaType.GRAPHQL_RESPONSE else refusal.json_status
-            return Answer(status, {"errors": refusal.errors}, media_type, refusal.headers)
+            return _refused(refusal, media_type, record)
+        except TasktalkError as error:
+            return _refused(refuse_for(error), media_type, record)
         except ClientDisconnect:
             return None
 
@@ -66,22 +65,26 @@ class GraphQLEndpoint:
     ) -> Answer | EventStream:
         _check_acceptable(media_type)
         headers = headers_of(scope)
-        runtime: Runtime = scope["app"].state.runtime
-        caller = await _authenticate(headers, runtime)
+        caller = await authenticate(headers.get(b"authorization"), self._runtime)
         record.user_id = caller.user_id if caller else None
-        request = await self._read(scope, receive, headers)
+        body = take_body(scope)
+        if body is None or scope["method"] != "POST":
+            request = await self._read(scope, receive, headers)
+        else:
+            request = read_whole_json_request(headers, body, self._max_body_bytes)
         operation = self._operations.prepare(request)
         record.operation = operation.label
-        context = Context(runtime, caller, record.request_id, (scope.get("client") or ("",))[0])
-        if operation.type is OperationType.SUBSCRIPTION and takes_events(headers):
-            return self._event_streams.open(context, request)
-        _check_method(operation, scope["method"])
+        context = Context(self._runtime, caller, record.request_id, (scope.get("client") or ("",))[0])
+        if operation.type is not OperationType.QUERY:
+            if operation.type is OperationType.SUBSCRIPTION and takes_events(headers):
+                return self._event_streams.open(context, request)
+            _check_method(operation, scope["method"])
         result = await self._operations.execution.run(operation, request, context, receive)
         return _format(result, operation, media_type, record)
 
     async def _read(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> GraphQLRequest:
         if scope["method"] == "POST":
-            return await read_json_request(headers, receive, self._max_body_bytes, take_body(scope))
+            return await read_json_request(headers, receive, self._max_body_bytes)
         if scope["method"] == "GET":
             return read_query_string(scope["query_string"])
         raise refuse(405, "Use POST, or GET for queries.", headers=(_METHODS,))
@@ -94,17 +97,16 @@ def _check_acceptable(media_type: MediaType | None) -> None:
         raise refuse(404, "There is no page here; send GraphQL operations by POST.", code="NOT_FOUND")
 
 
-async def _authenticate(headers: dict[bytes, bytes], runtime: Runtime) -> Caller | None:
-    try:
-        return await authenticate(headers.get(b"authorization"), runtime)
-    except TasktalkError as error:
-        raise refuse_for(error) from None
-
-
 def _check_method(operation: PreparedOperation, method: str) -> None:
     require_post_for_mutations(operation, method)
     if operation.type is OperationType.SUBSCRIPTION:
         raise refuse(400, "Subscribe over a socket, or with Accept: text/event-stream.")
+
+
+def _refused(refusal: RefusedError, media_type: MediaType | None, record: RequestRecord) -> Answer:
+    record.outcome = Outcome.REFUSED
+    status = refusal.status if media_type is MediaType.GRAPHQL_RESPONSE else refusal.json_status
+    return Answer(status, {"errors": refusal.errors}, media_type, refusal.headers)
 
 
 def _format(

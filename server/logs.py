@@ -1,5 +1,6 @@
 """Structured logs: a line of JSON for each event in production, readable lines in development."""
 
+import asyncio
 import logging
 import sys
 from collections.abc import Callable
@@ -54,7 +55,7 @@ def _write_request(fields: dict[str, Any]) -> None:
     fields["request_id"] = current_request_id.get()
     fields["level"] = "info"
     fields["timestamp"] = datetime.now(UTC)
-    _output.info(orjson.dumps(fields, option=orjson.OPT_UTC_Z).decode())
+    _output.msg_soon(orjson.dumps(fields, option=orjson.OPT_UTC_Z).decode())
 
 
 def log_config(settings: Settings) -> dict[str, Any]:
@@ -103,9 +104,22 @@ def make_formatter(*, is_production: bool) -> logging.Formatter:
 class Output:
     """Writes lines to whatever standard output is at the time."""
 
+    _is_flush_due = False
+
     def msg(self, line: str) -> None:
         """Write a line of any level."""
         sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+    def msg_soon(self, line: str) -> None:
+        """Write a line behind those before it, at the latest in the loop's next turn: one write for all of this one."""
+        sys.stdout.write(f"{line}\n")
+        if not self._is_flush_due:
+            self._is_flush_due = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_flush_due = False
         sys.stdout.flush()
 
     debug = info = warning = error = critical = exception = msg

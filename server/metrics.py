@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from core.connections import Connections
 from core.settings import Settings
-from server.request_record import RequestRecord
+from server.request_record import Outcome, RequestRecord
 from server.stream_metrics import StreamMetrics
 
 _OTHER: Final = "other"
@@ -60,10 +60,7 @@ class Metrics:
         self.streams = StreamMetrics(registry)
         self._operation_names: set[str] = set()
         # The number of labels is bounded, and finding a counter by them costs more than counting.
-        self._requests_of = cache(self._requests.labels)
-        self._durations_of = cache(self._durations.labels)
-        self._operations_of = cache(self._operations.labels)
-        self._operation_durations_of = cache(self._operation_durations.labels)
+        self._series_of = cache(self._find_series)
 
     def watch_pool(self, connections: Connections, settings: Settings) -> None:
         """Measure the connections to the database from now on."""
@@ -75,14 +72,23 @@ class Metrics:
         """Count a request that has ended."""
         path = _path_label(scope)
         method = scope["method"] if scope["method"] in _METHODS else _OTHER
-        self._requests_of(method, path, record.status).inc()
-        self._durations_of(path).observe(duration_s)
+        name = None if record.outcome is None else self._name_label(record.operation)
+        counters, durations = self._series_of(method, path, record.status, name, record.outcome)
+        for counter in counters:
+            counter.inc()
+        for histogram in durations:
+            histogram.observe(duration_s)
         if statements:
             self._statements.inc(statements)
-        if record.outcome is not None:
-            name = self._name_label(record.operation)
-            self._operations_of(name, record.outcome).inc()
-            self._operation_durations_of(name).observe(duration_s)
+
+    def _find_series(
+        self, method: str, path: str, status: int, name: str | None, outcome: Outcome | None
+    ) -> tuple[list[Counter], list[Histogram]]:
+        counters, durations = [self._requests.labels(method, path, status)], [self._durations.labels(path)]
+        if name is not None:
+            counters.append(self._operations.labels(name, outcome))
+            durations.append(self._operation_durations.labels(name))
+        return counters, durations
 
     async def serve(self, _request: Request) -> Response:
         """Answer /metrics."""

@@ -40,14 +40,20 @@ class GraphQLRequest(NamedTuple):
     method: str = "POST"
 
 
-async def read_json_request(
-    headers: _Headers, receive: Receive, max_bytes: int, whole: bytes | None = None
-) -> GraphQLRequest:
-    """Read the parameters from a JSON body; raise the refusal of one that is too large or not well formed.
+async def read_json_request(headers: _Headers, receive: Receive, max_bytes: int) -> GraphQLRequest:
+    """Read the parameters from a JSON body; raise the refusal of one that is too large or not well formed."""
+    return _parse_request(await read_body(headers, receive, max_bytes))
 
-    `whole` is the body where all of it has come already: it needs no time-limit.
-    """
-    body = await read_body(headers, receive, max_bytes, whole=whole)
+
+def read_whole_json_request(headers: _Headers, body: bytes, max_bytes: int) -> GraphQLRequest:
+    """Read the parameters from a JSON body of which all has come already."""
+    _check_headers(headers, max_bytes, JSON)
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    return _parse_request(body)
+
+
+def _parse_request(body: bytes) -> GraphQLRequest:
     if not body:
         raise refuse(400, "The body is empty; send a JSON object with a `query`.")
     parameters = parse_json(body)
@@ -73,15 +79,10 @@ def read_query_string(query_string: bytes) -> GraphQLRequest:
     return read_parameters(parameters)._replace(method="GET")
 
 
-async def read_body(
-    headers: _Headers, receive: Receive, max_bytes: int, media_type: str = JSON, *, whole: bytes | None = None
-) -> bytes:
+async def read_body(headers: _Headers, receive: Receive, max_bytes: int, media_type: str = JSON) -> bytes:
     """Return the body; refuse one of another type, and one that is larger than the bound before it is read whole."""
     _check_headers(headers, max_bytes, media_type)
-    body = await _read_chunks(receive, max_bytes) if whole is None else whole
-    if len(body) > max_bytes:
-        raise _too_large(max_bytes)
-    return body
+    return await _read_chunks(receive, max_bytes)
 
 
 def parse_json(body: bytes) -> Any:
@@ -121,6 +122,8 @@ async def _read_chunks(receive: Receive, max_bytes: int) -> bytes:
                 size += len(chunk)
     except TimeoutError:
         raise refuse(408, f"The body did not arrive within {BODY_TIMEOUT_S:.0f} seconds.") from None
+    if size > max_bytes:
+        raise _too_large(max_bytes)
     return b"".join(chunks)
 
 

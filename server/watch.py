@@ -1,8 +1,9 @@
 """Looks after the operations that run: whether anybody still waits for them, and whether they have had their time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar, cast
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from functools import partial
+from typing import Any, Final, Generic, TypeVar, cast
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
@@ -21,15 +22,22 @@ class Watch:
         self._running: set[_Running] = set()
         self._is_looking = False
 
-    async def while_wanted(self, work: Awaitable[Result], receive: Receive | None, longest_s: float) -> Result:
+    async def while_wanted(
+        self, work: Coroutine[Any, Any, Result], receive: Receive | None, longest_s: float
+    ) -> Result:
         """Await the work, but not longer than its client stays, or raise ClientDisconnect, nor than the time given.
 
-        It is a TimeoutError then.
+        It is a TimeoutError then. What never waits is not watched at all.
         """
+        try:
+            begun = _Begun(work)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
         running = _Bounded(receive, longest_s)
         self._add(running)
         try:
-            return await work
+            return await begun
         except asyncio.CancelledError:
             if running.ended_by is None or running.task.cancelling() > 1:
                 raise
@@ -69,21 +77,51 @@ class Watch:
         loop.call_later(_LOOK_EVERY_S, self._look)
 
 
+class _Begun(Generic[Result]):
+    """Work that has run to where it first waits; one that ends before is a StopIteration with its result."""
+
+    __slots__ = ("_waited_for", "_work")
+
+    def __init__(self, work: Coroutine[Any, Any, Result]) -> None:
+        self._work = work
+        self._waited_for = work.send(None)
+
+    def __await__(self) -> Generator[Any, Any, Result]:
+        waited_for = self._waited_for
+        while True:
+            try:
+                value = yield waited_for
+            except BaseException as error:  # noqa: BLE001 - cancelling is what it is mostly for
+                resume = partial(self._work.throw, error)
+            else:
+                resume = partial(self._work.send, value)
+            try:
+                waited_for = resume()
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+
+
 class _Running:
     """One operation, and the task that listens for its client's going once it has run for a while."""
 
-    __slots__ = ("_leave", "_receive", "began_at", "listening")
+    __slots__ = ("_leave", "_receive", "_seen_at", "listening")
 
     def __init__(self, receive: Receive | None, leave: Callable[[], None]) -> None:
         self._receive = receive
         self._leave = leave
-        self.began_at = asyncio.get_running_loop().time()
+        # Its time counts from the first look: few operations live to see one.
+        self._seen_at: float | None = None
         self.listening: asyncio.Task[None] | None = None
 
-    def look(self, now: float) -> None:
-        """Begin to listen where it is time to."""
-        if self._receive is not None and self.listening is None and now - self.began_at >= _LISTEN_AFTER_S:
+    def look(self, now: float) -> float:
+        """Begin to listen where it is time to; return how long it has run."""
+        if self._seen_at is None:
+            self._seen_at = now
+        age_s = now - self._seen_at
+        if self._receive is not None and self.listening is None and age_s >= _LISTEN_AFTER_S:
             self.listening = asyncio.create_task(self._listen(self._receive))
+        return age_s
 
     async def _listen(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -102,11 +140,12 @@ class _Bounded(_Running):
         self.ended_by: Exception | None = None
         self.task = cast("asyncio.Task[object]", asyncio.current_task())
 
-    def look(self, now: float) -> None:
+    def look(self, now: float) -> float:
         """End it where its time is over."""
-        super().look(now)
-        if now - self.began_at >= self._longest_s:
+        age_s = super().look(now)
+        if age_s >= self._longest_s:
             self._end(TimeoutError())
+        return age_s
 
     def _end_unwanted(self) -> None:
         self._end(ClientDisconnect())

@@ -43,9 +43,9 @@ class Authenticator:
 
     async def authenticate(self, token: str) -> Caller:
         """Return the caller whom the token speaks for, or raise UnauthenticatedError."""
-        known = self._known.get(token)
-        if known is not None and self._still_holds(known):
-            return known.caller
+        known = self.recall(token)
+        if known is not None:
+            return known
         key_id = read_key_id(token)
         if key_id == self.tokens.key_id:
             return await self._authenticate_local(token)
@@ -53,8 +53,12 @@ class Authenticator:
             raise invalid_token()
         return await self._better_auth.authenticate(token, key_id)
 
-    def _still_holds(self, known: _Known) -> bool:
-        return self._gate.recall(known.key) is known.standing and known.caller.expires_at > utc_now()
+    def recall(self, token: str) -> Caller | None:
+        """Return the caller of a token that is known and still good; None says nothing of it."""
+        known = self._known.get(token)
+        if known is None or self._gate.recall(known.key) is not known.standing:
+            return None
+        return known.caller if known.caller.expires_at > utc_now() else None
 
     async def _authenticate_local(self, token: str) -> Caller:
         self._known.pop(token, None)

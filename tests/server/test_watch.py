@@ -47,6 +47,31 @@ async def test_what_has_had_its_time_is_ended_and_its_task_goes_on() -> None:
     assert task.cancelling() == 0
 
 
+async def test_work_that_waits_gets_what_it_waits_for() -> None:
+    async def busy() -> list[str]:
+        heard = [await asyncio.sleep(0, "first"), await asyncio.to_thread(str, "second")]
+        broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        broken.set_exception(ValueError("third"))
+        try:
+            await broken
+        except ValueError as error:
+            heard.append(str(error))
+        return heard
+
+    assert await Watch().while_wanted(busy(), None, PATIENCE_S) == ["first", "second", "third"]
+
+
+async def test_failures_are_told_whether_work_has_waited_or_not() -> None:
+    async def fail(*, later: bool) -> None:
+        if later:
+            await asyncio.sleep(0)
+        raise ValueError("broken")
+
+    for later in (True, False):
+        with pytest.raises(ValueError, match="broken"):
+            await Watch().while_wanted(fail(later=later), None, PATIENCE_S)
+
+
 async def test_it_watches_again_after_nothing_ran() -> None:
     watch = Watch()
     for _ in range(2):
