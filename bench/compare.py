@@ -26,6 +26,8 @@ async def _main(options: argparse.Namespace) -> None:
     require_wrk()
     require_packages(options.servers)
     operations = [each for each in OPERATIONS if _is_chosen(each.name, options)]
+    if not operations and not _is_chosen(_GROWTH, options):
+        raise BenchError(f"No operation has one of the words; there are {', '.join(each.name for each in OPERATIONS)}.")
     pace = Pace(options.rounds, options.seconds, options.warm_up, options.connections)
     async with prepared_ground() as ground:
         findings = await _measure(ground, operations, options, pace)

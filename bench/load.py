@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import httpx
 import orjson
 
 from bench.asking import BenchError, Request
@@ -19,6 +20,7 @@ from bench.servers import Server
 _SCRIPT: Final = Path(__file__).with_name("wrk.lua")
 _TIMEOUT_S: Final = 30
 _SHOWN: Final = 100
+_LEAST_PART: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ def require_wrk() -> None:
 
 async def load(server: Server, requests: Sequence[Request], connections: int, seconds: float) -> Figures:
     """Post the requests in turn, again and again, over so many connections; any failure ends the measurement."""
+    size = _size(await server.respond(requests[0]))
     cpu_s, began = server.cpu_s(), time.perf_counter()
     with tempfile.NamedTemporaryFile() as file:
         for request in requests:
@@ -60,8 +63,16 @@ async def load(server: Server, requests: Sequence[Request], connections: int, se
     line = next((line for line in output.decode().splitlines() if line.startswith("figures ")), None)
     if line is None:
         raise BenchError(f"wrk gave no figures: {errors.decode().strip() or output.decode().strip()}")
-    count, duration_us, failed, p50_us, p99_us = map(int, line.split()[1:])
+    count, received, duration_us, failed, p50_us, p99_us = map(int, line.split()[1:])
+    name = str(requests[0].body["query"])[:_SHOWN]
     if failed or not count:
-        name = str(requests[0].body["query"])[:_SHOWN]
         raise BenchError(f"{count} requests were answered and {failed} failed, of: {name}")
+    # An error of GraphQL's counts as answered; what it leaves out is missed here.
+    if received / count < size * _LEAST_PART:
+        raise BenchError(f"Answers were {received / count:.0f} bytes long, in place of {size}, of: {name}")
     return Figures(count / duration_us * 1e6, p50_us / 1e3, p99_us / 1e3, busy)
+
+
+def _size(response: httpx.Response) -> int:
+    headers = sum(len(name) + len(value) + len(": \r\n") for name, value in response.headers.raw)
+    return headers + len(response.content)

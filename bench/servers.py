@@ -90,13 +90,17 @@ class Server:
         return sum(_cpu_ticks(pid) for pid in _family(self.process.pid)) / os.sysconf("SC_CLK_TCK")
 
     async def answer(self, request: Request) -> Any:
-        """Return its answer to one request."""
-        headers = {"Authorization": f"Bearer {request.token}"}
+        """Return the data of its answer to one request."""
+        return (await self.respond(request)).json()["data"]
+
+    async def respond(self, request: Request) -> httpx.Response:
+        """Return its answer to one request, which must be without errors."""
+        headers = {"Authorization": f"Bearer {request.token}", "Accept-Encoding": "identity"}
         response = await self.client.post(self.url, json=request.body, headers=headers)
         if response.status_code != httpx.codes.OK or "errors" in response.json():
             text = f"{response.status_code}: {response.text[:1000]}"
             raise BenchError(f"{KINDS[self.key].name} answers {request.body} with {text}")
-        return response.json()["data"]
+        return response
 
 
 @asynccontextmanager

@@ -23,6 +23,6 @@ end
 function done(summary, latency, requests)
   local e = summary.errors
   local failed = e.connect + e.read + e.write + e.status + e.timeout
-  io.write(string.format("figures %d %d %d %.0f %.0f\n",
-    summary.requests, summary.duration, failed, latency:percentile(50), latency:percentile(99)))
+  io.write(string.format("figures %d %d %d %d %.0f %.0f\n",
+    summary.requests, summary.bytes, summary.duration, failed, latency:percentile(50), latency:percentile(99)))
 end

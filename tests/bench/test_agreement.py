@@ -74,6 +74,9 @@ async def test_a_load_gives_figures_or_fails(servers: list[Server], ground: Grou
     assert 0 < figures.p50_ms <= figures.p99_ms
     await servers[0].rest()
     assert servers[0].memory_mib() > 1
-    refused = [replace(questions[0], body={"query": 7})]
-    with pytest.raises(BenchError, match=r"requests were answered and [1-9].* failed, of: 7"):
-        await load(servers[0], refused, connections=2, seconds=1)
+    refused = replace(questions[0], body={"query": 7})
+    with pytest.raises(BenchError, match=r"requests were answered and [1-9].* failed, of: { __typename }"):
+        await load(servers[0], [questions[0], refused], connections=2, seconds=1)
+    (longer,) = await questions_of(servers[0], LISTS, ground.rows)
+    with pytest.raises(BenchError, match=r"Answers were [0-9]+ bytes long, in place of [0-9]{5}, of: query Conversat"):
+        await load(servers[0], [longer, questions[0]], connections=2, seconds=1)
