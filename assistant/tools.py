@@ -22,9 +22,10 @@ from services import task as tasks
 from services.caller import Caller
 from services.order import OrderDirection
 from services.paging import PageArguments, count_rows, fetch_page, read_window
-from services.task import NewTask, TaskChanges
+from services.task import TaskChanges
 from services.task_filter import DateTimeFilter, TaskFilter
 from services.task_list import TaskOrder, TaskOrderField, task_listing
+from services.task_making import NewTask, create_task
 from services.words import words_of
 
 Result = dict[str, Any]
@@ -107,7 +108,7 @@ async def _search(session: AsyncSession, caller: Caller, given: Search) -> Resul
 
 
 async def _add_task(session: AsyncSession, caller: Caller, given: AddTask) -> Result:
-    return {"task": task_as_json(await tasks.create_task(session, caller, NewTask(**dict(given))))}
+    return {"task": task_as_json(await create_task(session, caller, NewTask(**dict(given))))}
 
 
 async def _update_task(session: AsyncSession, caller: Caller, given: UpdateTask) -> Result:

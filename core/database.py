@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
-from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.connections import Connections
 from core.database_url import parse_database_url
 from core.engine import make_engine
-from core.outages import sqlstate, translated_failures
+from core.outages import DATABASE_ERRORS, sqlstate, translated_failures
+from core.prepared import Prepared, Values
 from core.reader import Reader
 from core.settings import Settings
 from core.statements import count_statements
@@ -42,6 +42,7 @@ class Database:
         # One statement needs no transaction on PostgreSQL; on SQLite a lone SELECT has none anyway.
         # Behind a pooler it does: preparing and running it are two steps, which must meet the same connection.
         is_bare = self.is_sqlite or target.is_pooled
+        self.has_statements_alone = not is_bare
         self._readers = self.engine if is_bare else self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._writers = self.engine.execution_options(begin_immediate=True)
         # SQLite has one writer: ours queue here, in order, instead of polling its lock.
@@ -57,15 +58,30 @@ class Database:
 
     async def write(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
         """Run `work` in one transaction and commit it; run it again after a deadlock or serialisation failure."""
+        return await self._retried(lambda: self._write_once(work))
+
+    async def write_alone(self, statement: Prepared, values: Values, user_id: str) -> int | None:
+        """Run one statement that counts a change of the user's, as a transaction; return the number, if there is one.
+
+        Only where statements are transactions by themselves.
+        """
+        rows = await self._retried(lambda: self.reader.run(statement, values))
+        if not rows:
+            return None
+        ((revision,),) = rows
+        self._tell_commit({user_id: revision})
+        return int(revision)
+
+    async def _retried(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
         with translated_failures():
-            for attempt in range(1, _WRITE_ATTEMPTS):
+            for number in range(1, _WRITE_ATTEMPTS):
                 try:
-                    return await self._write_once(work)
-                except DBAPIError as error:
+                    return await attempt()
+                except DATABASE_ERRORS as error:
                     if sqlstate(error) not in _SERIALIZATION_FAILURES:
                         raise
-                    await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter is no secret
-            return await self._write_once(work)
+                    await asyncio.sleep(random.uniform(0, 0.02 * 2**number))  # noqa: S311 - jitter is no secret
+            return await attempt()
 
     async def _write_once(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
         async with (

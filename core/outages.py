@@ -13,12 +13,16 @@ from core.errors import UnavailableError
 # Classes 08, 53 and 57 of PostgreSQL: connection lost, no resources, operator intervention; 40: rolled back.
 _PASSING_CLASSES: Final = frozenset({"08", "40", "53", "57"})
 _SQLITE_BUSY: Final = "database is locked"
-_DATABASE_ERRORS: Final = (DBAPIError, PostgresError, InterfaceError, sqlite3.Error)
+DATABASE_ERRORS: Final = (DBAPIError, PostgresError, InterfaceError, sqlite3.Error)
 
 
-def sqlstate(error: DBAPIError) -> str:
+def sqlstate(error: Exception) -> str:
     """Return PostgreSQL's code of a failure, or nothing on SQLite."""
-    return str(getattr(error.orig, "sqlstate", None) or "")
+    return str(getattr(_cause(error), "sqlstate", None) or "")
+
+
+def _cause(error: Exception) -> object:
+    return error.orig if isinstance(error, DBAPIError) else error
 
 
 @contextmanager
@@ -34,7 +38,7 @@ def translated_failures() -> Iterator[None]:
 
 def passing_failure(error: Exception) -> UnavailableError | None:
     """Return what to say of a failure that will pass; None for any other."""
-    if isinstance(error, _DATABASE_ERRORS):
+    if isinstance(error, DATABASE_ERRORS):
         return UnavailableError("The database cannot answer now. Try again shortly.") if _is_passing(error) else None
     if isinstance(error, OSError | TimeoutError):
         return UnavailableError("The database cannot be reached now. Try again shortly.")
@@ -46,5 +50,4 @@ def _is_passing(error: Exception) -> bool:
         isinstance(error, InterfaceError) and "closed" in str(error)
     ):
         return True
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return str(getattr(cause, "sqlstate", None) or "")[:2] in _PASSING_CLASSES or _SQLITE_BUSY in str(cause)
+    return sqlstate(error)[:2] in _PASSING_CLASSES or _SQLITE_BUSY in str(_cause(error))

@@ -1,6 +1,7 @@
 """Reads by prepared statements, each on its own, on the driver of a pooled connection."""
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -9,6 +10,8 @@ from core.connections import Connections
 from core.outages import passing_failure
 from core.prepared import Prepared, Rows, Values
 from core.statements import note_statement
+
+Run: TypeAlias = Callable[[Prepared, Values], Awaitable[Rows]]
 
 
 class Reader:
@@ -19,12 +22,14 @@ class Reader:
         self._engine = engine
         self._connections = connections
         # Behind a pooler, preparing a statement and running it must meet the same connection: in a transaction.
-        self._fetch = self._in_transaction if is_pooled else self._on_sqlite if self.is_sqlite else self._on_postgresql
+        self.run: Run = (
+            self._in_transaction if is_pooled else self._on_sqlite if self.is_sqlite else self._on_postgresql
+        )
 
     async def fetch(self, statement: Prepared, values: Values) -> Rows:
         """Return the rows of a statement."""
         try:
-            return await self._fetch(statement, values)
+            return await self.run(statement, values)
         except Exception as error:
             if (passing := passing_failure(error)) is None:
                 raise

@@ -6,7 +6,8 @@ from typing import Any, Final
 import strawberry
 
 from models import TaskPriority
-from services.task import NewTask, TaskChanges
+from services.task import TaskChanges
+from services.task_making import NewTask
 
 UNSET: Final[Any] = strawberry.UNSET
 

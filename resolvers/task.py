@@ -8,7 +8,7 @@ import strawberry
 import models
 from graph.connection import Connection, connect
 from graph.context import Info
-from graph.payload import DeletePayload, mutate
+from graph.payload import DeletePayload, answer, mutate
 from graph.task import Task, TaskPayload, TasksPayload, load_task
 from graph.task_input import (
     CreateTaskInput,
@@ -22,6 +22,7 @@ from services import task as tasks
 from services.paging import PageArguments
 from services.task_filter import TaskFilter
 from services.task_list import TaskOrder, task_listing
+from services.task_making import create_tasks, make_task
 
 
 @strawberry.type
@@ -59,13 +60,13 @@ class TaskMutation:
     @strawberry.mutation(description="Make a task.")
     async def create_task(self, info: Info, input: CreateTaskInput) -> TaskPayload:
         """Make one."""
-        work = partial(tasks.create_task, new=input.to_new())
-        return await mutate(info, TaskPayload, "task", work)
+        making = make_task(info.context.database, info.context.require_caller(), input.to_new())
+        return await answer(TaskPayload, "task", info.context.changing(making))
 
     @strawberry.mutation(description="Make up to 100 tasks, all or none.")
     async def create_tasks(self, info: Info, input: CreateTasksInput) -> TasksPayload:
         """Make several."""
-        work = partial(tasks.create_tasks, new=[task.to_new() for task in input.tasks], key=input.idempotency_key)
+        work = partial(create_tasks, new=[task.to_new() for task in input.tasks], key=input.idempotency_key)
         return await mutate(info, TasksPayload, "tasks", work)
 
     @strawberry.mutation(description="Change what is given of a task: what is left out stays, null clears.")

@@ -22,8 +22,9 @@ from services.conversation import create_conversation
 from services.message import NewMessage, add_message
 from services.paging import count_rows
 from services.sign_in_limit import SignInLimit
-from services.task import NewTask, create_task, update_task
+from services.task import update_task
 from services.task_list import task_listing
+from services.task_making import NewTask, create_task
 
 _NAME: Final = "Demo"
 _BETWEEN_MESSAGES: Final = timedelta(minutes=1)

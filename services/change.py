@@ -20,6 +20,7 @@ from services.sql import execute, fetch_all, table_of
 _DELETIONS: Final = table_of(Deletion)
 
 Path = tuple[str, ...]
+INPUT: Final[Path] = ("input",)
 
 
 async def claim_ids(session: AsyncSession, caller: Caller, given: Sequence[tuple[str | None, Path]]) -> list[str]:

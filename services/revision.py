@@ -30,5 +30,10 @@ async def _increment(session: AsyncSession, user_id: str) -> int:
     )
     revision: int | None = (await (await session.connection()).execute(statement)).scalar()
     if revision is None:
-        raise UnauthenticatedError("This account is gone or deactivated; sign in again.")
+        raise gone_account()
     return revision
+
+
+def gone_account() -> UnauthenticatedError:
+    """Say that nothing can be changed for the user any more."""
+    return UnauthenticatedError("This account is gone or deactivated; sign in again.")

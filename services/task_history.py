@@ -35,7 +35,7 @@ class Change:
     after: Values
 
 
-def making(task: Task) -> Change:
+def making(task: Any) -> Change:
     """Return the change that makes a task."""
     return Change(task.id, TaskChangeKind.CREATED, {}, snapshot(task))
 
@@ -67,24 +67,28 @@ async def record(
 ) -> None:
     """Keep what a transaction has changed, by one statement."""
     kept = list(changes)
-    actor = caller.actor
     rows = [
-        {
-            "user_id": caller.user_id,
-            "id": row_id,
-            "revision": revision,
-            "created_at": moment,
-            "task_id": change.task_id,
-            "kind": change.kind,
-            "run_id": None if actor is None else actor.run_id,
-            "tool_call_id": None if actor is None else actor.tool_call_id,
-            "before": change.before,
-            "after": change.after,
-        }
+        change_row(caller, change, row_id, moment) | {"revision": revision}
         for change, row_id in zip(kept, new_ids(len(kept)), strict=True)
     ]
     if rows:
         await execute(session, insert(_CHANGES), rows)
+
+
+def change_row(caller: Caller, change: Change, row_id: str, moment: datetime) -> Values:
+    """Return the row of a change, all but its revision."""
+    actor = caller.actor
+    return {
+        "user_id": caller.user_id,
+        "id": row_id,
+        "created_at": moment,
+        "task_id": change.task_id,
+        "kind": change.kind,
+        "run_id": None if actor is None else actor.run_id,
+        "tool_call_id": None if actor is None else actor.tool_call_id,
+        "before": change.before,
+        "after": change.after,
+    }
 
 
 def history_listing(caller: Caller, columns: frozenset[str] = frozenset()) -> Listing:

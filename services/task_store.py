@@ -2,21 +2,25 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any, Final
 
 from sqlalchemy import Select, delete, literal, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
-from core.database import leave_unchanged
-from models import EntityKind, Task
+from core.database import Database, leave_unchanged
+from core.ids import new_id
+from models import EntityKind, Task, TaskChange
 from services.caller import Caller
 from services.change import bury
+from services.counted_insert import insert_counted
 from services.expressions import IsAnyOf, id_list
 from services.sql import execute, fetch_all, table_of
-from services.task_history import changing, deleting, making, record
+from services.task_history import Values, change_row, changing, deleting, making, record
 
 _TASKS: Final = table_of(Task)
+_CHANGES: Final = table_of(TaskChange)
 
 
 async def store_tasks(
@@ -26,6 +30,14 @@ async def store_tasks(
     session.add_all(tasks)
     await session.flush()
     await record(session, caller, map(making, tasks), revision, moment)
+
+
+async def store_task_alone(database: Database, caller: Caller, values: Values) -> Any:
+    """Store a new task by one statement that is a transaction of its own; return its row."""
+    moment = values["created_at"]
+    change = change_row(caller, making(SimpleNamespace(**values)), new_id(), moment)
+    revision = await insert_counted(database, caller, {_TASKS: values, _CHANGES: change})
+    return SimpleNamespace(**values, revision=revision)
 
 
 async def apply_changes(

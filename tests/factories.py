@@ -30,7 +30,7 @@ from services.caller import Caller
 from services.conversation import create_conversation
 from services.message import NewMessage, add_message
 from services.revision import next_revision
-from services.task import NewTask, create_task
+from services.task_making import NewTask, create_task
 from services.words import searchable
 
 # An id that no row has. A constant, so that tests which name it are called the same in every process.

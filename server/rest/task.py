@@ -34,9 +34,10 @@ from server.rest.fields import (
 from server.rest.route import RestRoute
 from services import task as tasks
 from services.lookup import not_found, rows_by_id
-from services.task import NewTask, TaskChanges
+from services.task import TaskChanges
 from services.task_filter import TaskFilter
 from services.task_list import TaskOrder, TaskOrderField, task_listing
+from services.task_making import NewTask, make_task
 
 router: Final = APIRouter(prefix="/api/tasks", tags=["tasks"], route_class=RestRoute)
 
@@ -137,7 +138,7 @@ async def list_tasks(context: SignedIn, query: Annotated[TaskQuery, Query()]) ->
 async def create_task(context: SignedIn, body: TaskToMake, response: Response, key: IdempotencyKey = None) -> Task:
     """Make a task."""
     new = NewTask(**body.model_dump(), idempotency_key=key)
-    task = await context.write(partial(tasks.create_task, new=new))
+    task = await context.changing(make_task(context.database, context.require_caller(), new))
     response.headers["location"] = f"/api/tasks/{task.id}"
     return stamp(response, Task, task)
 

@@ -10,7 +10,8 @@ from core.database import Database
 from core.settings import Settings
 from services.new_messages import MessageCursor
 from services.sync import Cursor
-from services.task import NewTask, TaskChanges, create_tasks, delete_tasks, update_task
+from services.task import TaskChanges, delete_tasks, update_task
+from services.task_making import NewTask, create_tasks
 from tests.factories import SignedIn, make_conversation, make_message, make_task
 from tests.servers import RunningServer, serve_with
 from tests.services.rows import all_statements, change_user

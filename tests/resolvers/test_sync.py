@@ -15,7 +15,8 @@ from services.conversation import delete_conversation
 from services.housekeeping import forget_deletions
 from services.new_messages import MessageCursor
 from services.sync import Cursor
-from services.task import NewTask, TaskChanges, create_tasks, delete_tasks, update_task
+from services.task import TaskChanges, delete_tasks, update_task
+from services.task_making import NewTask, create_tasks
 from tests.factories import SignedIn, make_conversation, make_message, make_task, store
 from tests.graph.operations import run
 from tests.graph_client import GraphClient

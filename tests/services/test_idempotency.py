@@ -13,7 +13,8 @@ from models import IdempotencyKey, Task
 from services.caller import Caller
 from services.idempotency import Request, once
 from services.revision import next_revision
-from services.task import NewTask, create_task, delete_task
+from services.task import delete_task
+from services.task_making import NewTask, create_task
 from tests.factories import SignedIn, sign_in
 from tests.state import state_of
 

@@ -22,7 +22,8 @@ from services.sync import (
     read_counter,
     resume,
 )
-from services.task import NewTask, TaskChanges, create_tasks, delete_tasks, update_task
+from services.task import TaskChanges, delete_tasks, update_task
+from services.task_making import NewTask, create_tasks
 from services.user import update_profile
 from tests.factories import SignedIn, make_conversation, make_message, make_task, sign_in
 from tests.services.rows import all_statements

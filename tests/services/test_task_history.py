@@ -17,18 +17,9 @@ from models import Message, Run, Task, TaskChange, TaskChangeKind, TaskPriority,
 from services.account import Accounts
 from services.caller import Caller
 from services.sql import fetch_all, table_of
-from services.task import (
-    NewTask,
-    TaskChanges,
-    create_task,
-    create_tasks,
-    delete_task,
-    delete_tasks,
-    set_tasks_completed,
-    toggle_task,
-    update_task,
-)
+from services.task import TaskChanges, delete_task, delete_tasks, set_tasks_completed, toggle_task, update_task
 from services.task_history import FIELDS, read_values, snapshot
+from services.task_making import NewTask, create_task, create_tasks
 from tests.factories import SignedIn, make_task, sign_in, store, task_row
 from tests.histories import Hand, assisted, history_of
 from tests.services.house import House

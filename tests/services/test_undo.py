@@ -13,7 +13,8 @@ from core.settings import Settings
 from core.statements import StatementCount, current_statements
 from models import Run, RunStatus, Task, TaskChangeKind, TaskPriority
 from services.sync import Change, ChangeKind, Cursor, read_changes
-from services.task import NewTask, create_tasks, delete_tasks, set_tasks_completed
+from services.task import delete_tasks, set_tasks_completed
+from services.task_making import NewTask, create_tasks
 from services.undo import KeptChange, Undone, undo_run
 from services.undo_plan import CHANGED_SINCE_MADE
 from tests.factories import NOBODYS_ID, SignedIn, sign_in, store, task_row
