@@ -118,6 +118,11 @@ def as_is(value: Any) -> Any:
 
 def each(function: Callable[[Any], Any], values: Sequence[Any]) -> tuple[list[Any], Mapping[int, Exception]]:
     """Return what a function gives for each value, and what it raised for which."""
+    if len(values) == 1:
+        try:
+            return [function(values[0])], _NO_ERRORS
+        except Exception as error:  # noqa: BLE001 - it is the error of the field
+            return [None], {0: error}
     results: list[Any] = []
     rest = iter(values)
     try:

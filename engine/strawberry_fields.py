@@ -45,6 +45,8 @@ def is_batch_field(field: GraphQLField) -> bool:
     definition = strawberry_field(field)
     if definition is None or definition.base_resolver is None or definition.extensions:
         return False
+    if _closure(field.resolve).get("field_exception_handlers"):
+        return False
     return _is_plain(definition) and is_batched(
         definition.base_resolver._unbound_wrapped_func  # noqa: SLF001 - where Strawberry has unwrapped a static method
     )

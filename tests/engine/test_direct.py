@@ -1,20 +1,14 @@
 """Resolvers of Strawberry whose functions are called directly: they are given all that Strawberry gives them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from enum import Enum
-from functools import wraps
 from typing import Annotated, Any, Final
 
 import pytest
 import strawberry
 from graphql import GraphQLSchema
-from strawberry.extensions import FieldExtension
 from strawberry.relay import GlobalID
-from strawberry.schema.config import StrawberryConfig
-from strawberry.types.field import StrawberryField
-from strawberry.types.fields.resolver import StrawberryResolver
 
-import engine
 from engine.direct import direct_resolver
 from tests.engine.both import core_schema, same
 
@@ -192,114 +186,3 @@ async def test_arguments(arguments: str, variables: dict[str, Any] | None) -> No
     # Executed twice, so that what a resolver has changed would show.
     for _ in range(2):
         await same(SCHEMA, f"{heading} {{ things {{ told{arguments} }} }}", variables=variables)
-
-
-class Loud(FieldExtension):
-    """Stands between."""
-
-    def resolve(self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
-        return f"{next_(source, info, **kwargs)}!"
-
-
-class OwnField(StrawberryField):
-    """Has a way of its own."""
-
-    def get_result(self, source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
-        return f"own {super().get_result(source, info, args, kwargs)}"
-
-
-class OwnResolver(StrawberryResolver[str]):
-    """Has a way of its own."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> str:
-        return f"own {super().__call__(*args, **kwargs)}"
-
-
-def word(self: Any) -> str:  # noqa: ARG001
-    """Return a word."""
-    return "word"
-
-
-def replaced(schema: GraphQLSchema) -> None:
-    type_: Any = schema.query_type
-    type_.fields["word"].resolve = lambda *_: "replaced"
-
-
-def replaced_result(schema: GraphQLSchema) -> None:
-    type_: Any = schema.query_type
-    definition = type_.fields["word"].extensions["strawberry-definition"]
-    definition.get_result = lambda *_args, **_kwargs: "replaced"
-
-
-@pytest.mark.parametrize(
-    ("field", "change"),
-    [
-        (strawberry.field(resolver=word, extensions=[Loud()]), None),
-        (OwnField(python_name="word", base_resolver=StrawberryResolver(word)), None),
-        (StrawberryField(python_name="word", base_resolver=OwnResolver(word)), None),
-        (strawberry.field(resolver=word), replaced),
-        (strawberry.field(resolver=word), replaced_result),
-    ],
-)
-async def test_what_stands_between_is_not_left_out(field: Any, change: Callable[[GraphQLSchema], None] | None) -> None:
-    @strawberry.type
-    class Root:
-        word: str = field
-
-    schema = core_schema(strawberry.Schema(Root))
-    if change is not None:
-        change(schema)
-    assert direct(schema, "word", "Root") is None
-    assert (await same(schema, "{ word }")).data != {"word": "word"}
-
-
-class OwnInfo(strawberry.Info):
-    """Knows more."""
-
-    @property
-    def more(self) -> str:
-        return f"more of {self.field_name}"
-
-
-async def test_an_info_of_ones_own() -> None:
-    @strawberry.type
-    class Root:
-        @strawberry.field
-        def word(self, info: strawberry.Info) -> str:
-            assert isinstance(info, OwnInfo)
-            return info.more
-
-    schema = core_schema(strawberry.Schema(Root, config=StrawberryConfig(info_class=OwnInfo)))
-    assert (await same(schema, "{ word }")).data == {"word": "more of word"}
-
-
-async def test_what_is_wrapped_around_a_batched_resolver_is_called() -> None:
-    calls = []
-
-    def noted(resolve: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(resolve)
-        async def around(*args: Any, **kwargs: Any) -> Any:
-            calls.append("noted")
-            return await resolve(*args, **kwargs)
-
-        return around
-
-    @strawberry.type
-    class Item:
-        id: int
-
-        @strawberry.field(graphql_type=int)  # type: ignore[untyped-decorator]
-        @noted
-        @engine.batched
-        async def double(parents: strawberry.Parent[list[Any]]) -> Any:  # noqa: N805
-            return [parent.id * 2 for parent in parents]
-
-    @strawberry.type
-    class Root:
-        @strawberry.field
-        def items(self) -> list[Item]:
-            return [Item(id=1), Item(id=2)]
-
-    result = await same(core_schema(strawberry.Schema(Root)), "{ items { double } }")
-    assert result.data == {"items": [{"double": 2}, {"double": 4}]}
-    assert calls == ["noted"] * 3
