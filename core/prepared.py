@@ -4,13 +4,14 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, Uuid
+from sqlalchemy import ColumnElement, CompoundSelect, Select, Text, Uuid
+from sqlalchemy import cast as cast_as
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.types import TypeEngine
 
 Rows: TypeAlias = Sequence[Any]
 Values: TypeAlias = Mapping[str, Any]
+_Statement: TypeAlias = Select[Any] | CompoundSelect[Any]
 _Processor: TypeAlias = Callable[[Any], Any]
 _MakeRows: TypeAlias = Callable[[Iterable[Any]], list[Any]]
 
@@ -31,7 +32,8 @@ class _Parameter(NamedTuple):
 class Compiled:
     """A statement as one kind of database takes it."""
 
-    def __init__(self, statement: Select[Any] | CompoundSelect[Any], dialect: Dialect) -> None:
+    def __init__(self, statement: _Statement, dialect: Dialect) -> None:
+        statement = _with_ids_as_text(statement, dialect)
         compiled = statement.compile(dialect=dialect)
         self.sql = str(compiled)
         self._parameters = [_parameter(compiled, name, dialect) for name in compiled.positiontup or ()]
@@ -51,7 +53,7 @@ class Prepared:
 
     __slots__ = ("_compiled", "statement")
 
-    def __init__(self, statement: Select[Any] | CompoundSelect[Any]) -> None:
+    def __init__(self, statement: _Statement) -> None:
         self.statement = statement
         self._compiled: dict[str, Compiled] = {}
 
@@ -60,6 +62,21 @@ class Prepared:
         if (found := self._compiled.get(dialect.name)) is None:
             found = self._compiled[dialect.name] = Compiled(self.statement, dialect)
         return found
+
+
+def _with_ids_as_text(statement: _Statement, dialect: Dialect) -> _Statement:
+    """Let PostgreSQL write ids as text: it takes the driver longer to make objects of them, and us to write those."""
+    if isinstance(statement, CompoundSelect) or dialect.name != "postgresql":
+        return statement
+    columns = [
+        cast_as(column, Text).label(column.key) if _is_uuid(column, dialect) else column
+        for column in statement.selected_columns
+    ]
+    return statement.with_only_columns(*columns, maintain_column_froms=True)
+
+
+def _is_uuid(column: ColumnElement[Any], dialect: Dialect) -> bool:
+    return isinstance(column.type.dialect_impl(dialect), Uuid)
 
 
 def _parameter(compiled: SQLCompiler, name: str, dialect: Dialect) -> _Parameter:
@@ -80,7 +97,7 @@ def _row_maker(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> _Make
     for value, column in zip(values, columns, strict=True):
         process = f"process_{value}"
         scope[process] = column.type.dialect_impl(dialect).result_processor(dialect, None)
-        template = "{value}" if scope[process] is None else _reading(column.type, dialect)
+        template = "{value}" if scope[process] is None else _reading(column, dialect)
         readings.append(template.format(value=value, process=process))
     if readings == values:
         source = "lambda records: [make(Row, record) for record in records]"
@@ -89,8 +106,8 @@ def _row_maker(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> _Make
     return cast("_MakeRows", eval(source, scope))  # noqa: S307 - numbers of columns and our own templates
 
 
-def _reading(type_: TypeEngine[Any], dialect: Dialect) -> str:
-    if isinstance(type_.dialect_impl(dialect), Uuid):
+def _reading(column: ColumnElement[Any], dialect: Dialect) -> str:
+    if _is_uuid(column, dialect):
         return _AS_TEXT
-    inline: Mapping[str, str] = getattr(type_, READ_INLINE, {})
+    inline: Mapping[str, str] = getattr(column.type, READ_INLINE, {})
     return inline.get(dialect.name, _CALL)

@@ -18,7 +18,8 @@ PARENTS: Final = "parents"
 AFTER: Final = "after"
 BEFORE: Final = "before"
 
-_PARENT: Final = "parent_key"
+# How the first column of the rows of several parents is called: which of them it is, counted from one.
+_PARENT: Final = "parent_number"
 _KEPT: Final = 256
 
 
@@ -69,16 +70,18 @@ def counts_statement(shape: Shape, parent: str) -> Prepared:
 @lru_cache(maxsize=_KEPT)
 def pages_on_postgresql(shape: Shape, parent: str) -> Prepared:
     """Return the statement of a page of each of several parents."""
-    parents = func.unnest(ids_named(PARENTS)).table_valued(column("id", Id), name="parents").render_derived()
+    named = column("id", Id)
+    parents = func.unnest(ids_named(PARENTS)).table_valued(named, with_ordinality="number", name="parents")
+    parents = parents.render_derived()
     inner = select(*shape.selected(shape.table)).where(shape.table.c[parent] == parents.c.id)
     page = _window_of(inner, shape).lateral("page")
-    return Prepared(select(parents.c.id.label(_PARENT), *page.c).select_from(parents).join(page, true()))
+    return Prepared(select(parents.c.number.label(_PARENT), *page.c).select_from(parents.join(page, true())))
 
 
 @lru_cache(maxsize=_KEPT)
 def pages_on_sqlite(shape: Shape, parent: str) -> Prepared:
     """Name the rows of each page by a correlated subquery: SQLite has no lateral joins."""
-    parents = func.json_each(ids_named(PARENTS)).table_valued("key", "value", name="parents")
+    parents = func.json_each(ids_named(PARENTS)).table_valued(column("key", Integer()), "value", name="parents")
     inner = select(shape.table.c.id).where(shape.table.c[parent] == parents.c.value)
     page_ids = _window_of(inner, shape).correlate(parents)
     rows = shape.table.alias("page")
@@ -86,7 +89,7 @@ def pages_on_sqlite(shape: Shape, parent: str) -> Prepared:
     if shape.is_owned:
         is_on_page = and_(owned(rows), is_on_page)
     ordered = shape.order.clauses(rows.c, backwards=shape.backwards)
-    statement = select(parents.c.value.label(_PARENT), *shape.selected(rows)).select_from(parents)
+    statement = select((parents.c.key + 1).label(_PARENT), *shape.selected(rows)).select_from(parents)
     return Prepared(statement.join(rows, is_on_page).order_by(parents.c.key, *ordered))
 
 

@@ -1,6 +1,5 @@
 """Pages of lists by keyset: one statement for a page, and one for the pages of many parents."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -104,10 +103,10 @@ async def fetch_pages(
     """Return one page of each parent's list, in the order of the parents, by one statement."""
     make = pages_on_sqlite if is_sqlite(source) else pages_on_postgresql
     values = _values(listing, window) | {PARENTS: parent_ids}
-    by_parent: dict[str, list[Any]] = defaultdict(list)
+    by_parent: list[list[Any]] = [[] for _ in parent_ids]
     for row in await read(source, make(_shape(listing, window), parent), values):
-        by_parent[row[0]].append(row)
-    return [_page(listing.order, window, by_parent.get(parent_id, [])) for parent_id in parent_ids]
+        by_parent[row[0] - 1].append(row)
+    return [_page(listing.order, window, rows) for rows in by_parent]
 
 
 async def count_rows_of(source: Source, listing: Listing, parent: str, parent_ids: Sequence[str]) -> list[int]:
