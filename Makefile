@@ -95,7 +95,7 @@ bench: $(INSTALLED) $(BENCH_PEERS) ## measure the server beside others, as docs/
 $(BENCH_PEERS): bench/peers/package-lock.json
 	@command -v npm >/dev/null || { echo "npm was not found: install Node.js with it and run make again." >&2; exit 1; }
 	@echo "Installing the servers of Node ..."
-	@cd bench/peers && npm ci --silent --no-audit --no-fund
+	@cd bench/peers && npm ci --loglevel=error --no-audit --no-fund
 	@touch $@
 
 lock: $(INSTALLED) ## resolve the dependencies of pyproject.toml anew; ARGS=--upgrade takes the newest

@@ -14,6 +14,8 @@ from services.words import searchable
 
 Answer = Callable[[Any, str, dict[str, Any]], Awaitable[dict[str, Any]]]
 OPERATIONS: Final[dict[str, Answer]] = {}
+# What takes no connection to the database.
+CONSTANTS: Final[dict[str, dict[str, Any]]] = {operations.SCALAR.text: {"__typename": "Query"}}
 
 _BEFORE_ALL: Final = (datetime(1, 1, 1, tzinfo=UTC), "00000000-0000-0000-0000-000000000000")
 _RANKS: Final = {"LOW": 1, "MEDIUM": 2, "HIGH": 3}
@@ -95,11 +97,6 @@ def _place(cursor: str | None) -> tuple[datetime, str]:
         return _BEFORE_ALL
     moment, row_id = orjson.loads(urlsafe_b64decode(cursor))
     return datetime.fromisoformat(moment), row_id
-
-
-@_answers(operations.SCALAR.text)
-async def _scalar(_connection: Any, _user_id: str, _variables: dict[str, Any]) -> dict[str, Any]:
-    return {"__typename": "Query"}
 
 
 @_answers(operations.VIEWER.text)
