@@ -104,6 +104,15 @@ async def load_user(info: Info, user_id: str) -> Any:
     return await info.context.loader(UserById(caller, columns)).load(user_id)
 
 
+async def load_viewer(info: Info) -> Any:
+    """Load the caller's own row with the columns that are selected; a loader has nothing to gather here."""
+    if info.context.caller is None:
+        return None
+    batch = UserById(info.context.caller, selected_columns(info, models.User))
+    (viewer,) = await batch.load(info.context.database.reader, [info.context.caller.user_id])
+    return viewer
+
+
 async def load_owners(info: Info, rows: Sequence[Any]) -> list[Any]:
     """Load the owner of each of the caller's rows, who may have gone since they were read."""
     caller, columns = info.context.require_caller(), selected_columns(info, models.User)

@@ -18,7 +18,7 @@ from graph.user import (
     UpdateProfileInput,
     User,
     UserPayload,
-    load_user,
+    load_viewer,
 )
 from services import user as users
 from services.paging import PageArguments
@@ -32,8 +32,7 @@ class UserQuery:
     @strawberry.field(graphql_type=User | None, description="The caller; null for an anonymous one.")
     async def viewer(self, info: Info) -> Any:
         """Load the caller's row."""
-        user_id = info.context.user_id
-        return None if user_id is None else await load_user(info, user_id)
+        return await load_viewer(info)
 
     @strawberry.field(
         graphql_type=Connection[User], description="All users in the order of their signing up; for admins."
