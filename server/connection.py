@@ -27,6 +27,8 @@ class Connection(HttpToolsProtocol):
 
     _head_bytes = 0
     _head_timer: TimerHandle | None = None
+    _default_headers: list[tuple[bytes, bytes]] | None = None
+    _lines = b""
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Keep in the state of each request how to end its connection."""
@@ -79,12 +81,19 @@ class Connection(HttpToolsProtocol):
         is_next = cycle.scope is scope and cycle.keep_alive and not cycle.response_started and not cycle.disconnected
         if not is_next or self.flow.write_paused:
             return False
-        lines = b"".join([b"%b: %b\r\n" % header for header in cycle.default_headers])
-        self.transport.write(b"".join((STATUS_LINE[status], lines, headers, body)))
+        self.transport.write(b"".join((STATUS_LINE[status], self._default_lines(), headers, body)))
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
         cycle.on_response()
         return True
+
+    def _default_lines(self) -> bytes:
+        # uvicorn makes the list anew each second, for the date.
+        default_headers = self.server_state.default_headers
+        if self._default_headers is not default_headers:
+            self._default_headers = default_headers
+            self._lines = b"".join(b"%b: %b\r\n" % header for header in default_headers)
+        return self._lines
 
     def handle_websocket_upgrade(self) -> None:
         """Make the connection a socket, and answer a handshake that is too large to be one."""

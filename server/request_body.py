@@ -94,8 +94,8 @@ def parse_json(body: bytes) -> Any:
 
 
 def _check_headers(headers: _Headers, max_bytes: int, media_type: str) -> None:
-    encoding = headers.get(b"content-encoding", b"identity")
-    if encoding.strip().lower() != b"identity":
+    encoding = headers.get(b"content-encoding")
+    if encoding is not None and encoding.strip().lower() != b"identity":
         raise refuse(415, "The body must not be compressed; send it without Content-Encoding.")
     content_type = headers.get(b"content-type")
     if content_type is None or not _is_of_type(content_type[:200], media_type):
