@@ -1,6 +1,7 @@
 """Cursors as clients see them: opaque text, of which anything may come back."""
 
 import base64
+import binascii
 from typing import Any, Final, TypeGuard
 
 import orjson
@@ -8,11 +9,12 @@ import orjson
 # A title of 500 control characters takes 4,000, and other keys may stand beside it.
 _LONGEST: Final = 8_192
 _LARGEST_REVISION: Final = (1 << 31) - 1
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 def write_opaque(values: list[Any]) -> str:
     """Return the values as text that is safe in a URL."""
-    return base64.urlsafe_b64encode(orjson.dumps(values)).decode().rstrip("=")
+    return binascii.b2a_base64(orjson.dumps(values), newline=False).translate(_URL_SAFE, b"=").decode()
 
 
 def read_opaque(text: str) -> list[Any] | None:

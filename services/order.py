@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import ColumnElement, Table, and_, bindparam, literal, or_, tuple_
@@ -69,22 +70,26 @@ class OrderedKey:
             yield _Place(value, bindparam(name, type_=value.type), self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Order:
     """The keys of a table's list in their order; the last is the id, so that no two rows are equal."""
 
     table: str
     keys: tuple[OrderedKey, ...]
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """Name the columns that a row needs for its cursor."""
         return tuple(part.key.column for part in self.keys)
 
-    @property
+    @cached_property
     def _signature(self) -> str:
         keys = ",".join(f"-{part.key.column}" if part.descending else part.key.column for part in self.keys)
         return f"{self.table}:{keys}"
+
+    @cached_property
+    def _writers(self) -> list[tuple[Callable[[Any], Any], Callable[[Any], Any]]]:
+        return [(attrgetter(part.key.column), part.key.write) for part in self.keys]
 
     def clauses(self, columns: Columns, *, backwards: bool) -> list[ColumnElement[Any]]:
         """Return what to order by; a missing value comes last in either direction."""
@@ -96,8 +101,7 @@ class Order:
 
     def cursor(self, row: Any) -> str:
         """Return the cursor of a row."""
-        values = [part.key.write(getattr(row, part.key.column)) for part in self.keys]
-        return write_opaque([self._signature, *values])
+        return write_opaque([self._signature, *(write(get(row)) for get, write in self._writers)])
 
     def read_cursor(self, cursor: str, name: str) -> tuple[Any, ...]:
         """Return the values that a cursor marks, or refuse it."""
