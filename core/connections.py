@@ -30,6 +30,8 @@ class Connections:
         self._longest_wait_s = longest_wait_s
         self._waiting: deque[_Turn] = deque()
         self._at_hand: list[PoolProxiedConnection] = []
+        # How many of those nobody has needed since the last look around.
+        self._spare = 0
         self._look: asyncio.TimerHandle | None = None
         self._returning: asyncio.Task[None] | None = None
 
@@ -37,7 +39,7 @@ class Connections:
         """Take a connection, which must be given back."""
         await self._begin_turn()
         if self._at_hand:
-            return self._at_hand.pop()
+            return self._pick()
         try:
             return await self._engine.raw_connection()
         except BaseException:
@@ -61,7 +63,7 @@ class Connections:
         await self._begin_turn()
         try:
             if self._at_hand:
-                await self._return(self._at_hand.pop())
+                await self._return(self._pick())
             yield
         finally:
             self._end_turn()
@@ -72,6 +74,11 @@ class Connections:
             self._look.cancel()
         while self._at_hand:
             await self._return(self._at_hand.pop())
+
+    def _pick(self) -> PoolProxiedConnection:
+        connection = self._at_hand.pop()
+        self._spare = min(self._spare, len(self._at_hand))
+        return connection
 
     async def _begin_turn(self) -> None:
         if self._look is None:
@@ -113,14 +120,18 @@ class Connections:
             connection.close()
 
     def _look_around(self) -> None:
-        """Return what is at hand, so that the pool can look after it, and go on while any is in use."""
+        """Return what was not needed since the last look, and one in any case: the pool looks after what it has."""
         self._look = None
         self.on_look(self.in_use)
-        self._returning = asyncio.ensure_future(self._return_all())
-        if self.in_use:
+        is_closing = self._pool.overflow() > 0
+        count = self._spare if is_closing else max(self._spare, 1)
+        idle, self._at_hand = self._at_hand[:count], self._at_hand[count:]
+        self._spare = len(self._at_hand)
+        if idle:
+            self._returning = asyncio.ensure_future(self._return_all(idle))
+        if self.in_use or self._at_hand:
             self._look = asyncio.get_running_loop().call_later(_AT_HAND_S, self._look_around)
 
-    async def _return_all(self) -> None:
-        idle, self._at_hand = self._at_hand, []
-        for connection in idle:
+    async def _return_all(self, connections: list[PoolProxiedConnection]) -> None:
+        for connection in connections:
             await self._return(connection)
