@@ -54,6 +54,7 @@ async def _measure(
             operations=[each.name for each in operations],
             keys=options.servers,
             medians=runs.medians(),
+            ratios=runs.ratios(),
             memory={server.key: (fresh[server.key], server.memory_mib()) for server in servers},
         )
         if _is_chosen(_GROWTH, options):

@@ -20,19 +20,16 @@ _PACKAGES: Final = Path(__file__).parent / "peers" / "node_modules"
 
 @dataclass(slots=True)
 class Findings:
-    """Medians by operation and server, and what else was measured."""
+    """Medians by operation and server, how many times as much ours does, and what else was measured."""
 
     operations: Sequence[str]
     keys: Sequence[str]
     medians: Mapping[tuple[str, str], Figures]
+    ratios: Mapping[tuple[str, str], float]
     memory: Mapping[str, tuple[float, float]]
     rows: Sequence[Grown] = field(default_factory=list)
     connections: Sequence[Grown] = field(default_factory=list)
     workers: Sequence[Grown] = field(default_factory=list)
-
-    def ratio(self, operation: str, key: str) -> float:
-        """Return how many times as many requests ours answers."""
-        return self.medians[operation, "ours"].rate / self.medians[operation, key].rate
 
 
 def shown(value: float) -> str:

@@ -60,7 +60,7 @@ def _rates(findings: Findings) -> str:
 
 def _ratios(findings: Findings) -> str:
     others = [key for key in findings.keys if key != "ours"]
-    if "ours" not in findings.keys or not others:
+    if not findings.ratios:
         return ""
     rows = (
         [operation, *(_beside_aim(findings, operation, key) for key in others)] for operation in findings.operations
@@ -69,7 +69,7 @@ def _ratios(findings: Findings) -> str:
 
 
 def _beside_aim(findings: Findings, operation: str, key: str) -> str:
-    ratio = findings.ratio(operation, key)
+    ratio = findings.ratios[operation, key]
     text = f"{ratio:.2f}"
     if key not in _BESIDE or operation not in _AIMS:
         return text

@@ -102,6 +102,16 @@ class Runs:
         """Return what is typical of each operation on each server."""
         return {measured: medians_of(figures) for measured, figures in self.figures.items()}
 
+    def ratios(self) -> dict[tuple[str, str], float]:
+        """Return how many times as many requests ours answers, as is typical of rounds: their noise meets both."""
+        return {
+            (operation, key): statistics.median(
+                ours.rate / other.rate for ours, other in zip(self.figures[operation, "ours"], figures, strict=True)
+            )
+            for (operation, key), figures in self.figures.items()
+            if (operation, "ours") in self.figures and key != "ours"
+        }
+
 
 def medians_of(figures: Sequence[Figures]) -> Figures:
     """Return what is typical of loads of the same kind."""

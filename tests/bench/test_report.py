@@ -17,6 +17,7 @@ FINDINGS = Findings(
         ("20 x 20", "ours"): Figures(400, 80, 200, 1),
         ("20 x 20", "mercurius"): Figures(500, 60, 100, 1),
     },
+    ratios={("50 tasks", "mercurius"): 1.5, ("20 x 20", "mercurius"): 0.8},
     memory={"ours": (100.4, 120.6), "mercurius": (80, 300)},
     connections=[Grown(256, "ours", Figures(2_900, 88, 120, 1))],
 )
