@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from sqlalchemy import PoolProxiedConnection, QueuePool
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -33,7 +33,9 @@ class Connections:
         # How many of those nobody has needed since the last look around.
         self._spare = 0
         self._look: asyncio.TimerHandle | None = None
-        self._returning: asyncio.Task[None] | None = None
+        self._is_closed = False
+        # Held, or the loop might lose them.
+        self._ending: set[asyncio.Future[None]] = set()
 
     async def take(self) -> PoolProxiedConnection:
         """Take a connection, which must be given back."""
@@ -48,14 +50,15 @@ class Connections:
 
     def give_back(self, connection: PoolProxiedConnection) -> None:
         """Give a connection back, as it was taken."""
+        if self._is_closed:
+            self.drop(connection)
+            return
         self._at_hand.append(connection)
         self._end_turn()
 
     def drop(self, connection: PoolProxiedConnection) -> None:
-        """Give back a connection that is of no more use."""
-        connection.invalidate()
-        connection.close()
-        self._end_turn()
+        """Give back a connection that is of no more use; its turn ends once the driver has ended what it did."""
+        self._see_to(self._close(connection))
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -70,10 +73,12 @@ class Connections:
 
     async def close(self) -> None:
         """Return what is at hand to the pool."""
+        self._is_closed = True
         if self._look is not None:
             self._look.cancel()
         while self._at_hand:
             await self._return(self._at_hand.pop())
+        await asyncio.gather(*self._ending)
 
     def _pick(self) -> PoolProxiedConnection:
         connection = self._at_hand.pop()
@@ -128,9 +133,21 @@ class Connections:
         idle, self._at_hand = self._at_hand[:count], self._at_hand[count:]
         self._spare = len(self._at_hand)
         if idle:
-            self._returning = asyncio.ensure_future(self._return_all(idle))
+            self._see_to(self._return_all(idle))
         if self.in_use or self._at_hand:
             self._look = asyncio.get_running_loop().call_later(_AT_HAND_S, self._look_around)
+
+    def _see_to(self, work: Coroutine[Any, Any, None]) -> None:
+        ending = asyncio.ensure_future(work)
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+    async def _close(self, connection: PoolProxiedConnection) -> None:
+        try:
+            await greenlet_spawn(connection.invalidate)
+            connection.close()
+        finally:
+            self._end_turn()
 
     async def _return_all(self, connections: list[PoolProxiedConnection]) -> None:
         for connection in connections:

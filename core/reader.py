@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
+from asyncpg import PostgresError
 from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -42,12 +43,19 @@ class Reader:
             compiled = statement.compiled(self._engine.dialect)
             note_statement(compiled.sql)
             records = await driver.fetch(compiled.sql, *compiled.arguments(values))
-        finally:
-            if driver.is_closed():
-                self._connections.drop(connection)
-            else:
-                self._connections.give_back(connection)
+        except BaseException as error:
+            self._end(connection, error)
+            raise
+        self._connections.give_back(connection)
         return compiled.rows(records)
+
+    def _end(self, connection: PoolProxiedConnection, error: BaseException) -> None:
+        """Keep the connection where it was just the statement that the server refused."""
+        is_refused = isinstance(error, PostgresError)
+        if is_refused and not connection.driver_connection.is_closed():  # type: ignore[union-attr]
+            self._connections.give_back(connection)
+        else:
+            self._connections.drop(connection)
 
     async def _take_open(self) -> PoolProxiedConnection:
         """Take a connection that is not known to be closed, as all are that a server had which is started anew."""
