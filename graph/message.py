@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import strawberry
 from sqlalchemy import Row
@@ -43,7 +43,7 @@ class Message(Node):
     async def conversation(parents: strawberry.Parent[list[models.Message]], info: Info) -> list[Any]:
         """Load the conversations."""
         found = await load_conversations(info, [message.conversation_id for message in parents])
-        return [conversation or _GONE for conversation in found]
+        return [conversation or _gone() for conversation in found]
 
     @needing(
         "id",
@@ -60,7 +60,8 @@ class Message(Node):
         return await info.context.load(RunByReply(caller, columns), replies)
 
 
-_GONE: Final = NotFoundError("The conversation was deleted while its messages were read; read them again.")
+def _gone() -> NotFoundError:
+    return NotFoundError("The conversation was deleted while its messages were read; read them again.")
 
 
 async def load_messages(info: Info, ids: Sequence[str | None]) -> list[Any]:

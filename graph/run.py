@@ -1,6 +1,6 @@
 """The GraphQL type of runs."""
 
-from typing import Any, Final
+from typing import Any
 
 import strawberry
 from strawberry import auto
@@ -39,14 +39,14 @@ class Run(Node):
     async def conversation(parents: strawberry.Parent[list[models.Run]], info: Info) -> list[Any]:
         """Load the conversations."""
         found = await load_conversations(info, [run.conversation_id for run in parents])
-        return [conversation or _GONE for conversation in found]
+        return [conversation or _gone() for conversation in found]
 
     @needing("message_id", graphql_type=Message, description="The message that it answers.")
     @staticmethod
     @batched
     async def message(parents: strawberry.Parent[list[models.Run]], info: Info) -> list[Any]:
         """Load the messages."""
-        return [message or _GONE for message in await load_messages(info, [run.message_id for run in parents])]
+        return [message or _gone() for message in await load_messages(info, [run.message_id for run in parents])]
 
     @needing("reply_id", graphql_type=Message | None, description="The message that it writes.")
     @staticmethod
@@ -68,7 +68,8 @@ class Run(Node):
         return await ToolCallsByRun(caller, columns).load(info.context.database.reader, ids_of(parents))
 
 
-_GONE: Final = NotFoundError("The conversation was deleted while its runs were read; read them again.")
+def _gone() -> NotFoundError:
+    return NotFoundError("The conversation was deleted while its runs were read; read them again.")
 
 
 @strawberry.type(description="A run as it stands.")

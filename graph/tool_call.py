@@ -1,6 +1,6 @@
 """The GraphQL type of tool calls."""
 
-from typing import Any, Final
+from typing import Any
 
 import strawberry
 from strawberry import auto
@@ -38,10 +38,11 @@ class ToolCall(Node):
         """Load the runs."""
         caller, columns = info.context.require_caller(), selected_columns(info, models.Run)
         found = await info.context.load(RunById(caller, columns), [call.run_id for call in parents])
-        return [run or _GONE for run in found]
+        return [run or _gone() for run in found]
 
 
-_GONE: Final = NotFoundError("The run was deleted while its tool calls were read; read them again.")
+def _gone() -> NotFoundError:
+    return NotFoundError("The run was deleted while its tool calls were read; read them again.")
 
 
 @strawberry.input(description="The decision on a tool call that waits for approval.")
