@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -60,17 +60,16 @@ class Database:
         """Run `work` in one transaction and commit it; run it again after a deadlock or serialisation failure."""
         return await self._retried(lambda: self._write_once(work))
 
-    async def write_alone(self, statement: Prepared, values: Values, user_id: str) -> int | None:
-        """Run one statement that counts a change of the user's, as a transaction; return the number, if there is one.
+    async def write_alone(self, statement: Prepared, values: Values, user_id: str) -> Any:
+        """Run one statement that counts a change of the user's, as a transaction; return its row, if there is one.
 
         Only where statements are transactions by themselves.
         """
         rows = await self._retried(lambda: self.reader.run(statement, values))
         if not rows:
             return None
-        ((revision,),) = rows
-        self._tell_commit({user_id: revision})
-        return int(revision)
+        self._tell_commit({user_id: rows[0].revision})
+        return rows[0]
 
     async def _retried(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
         with translated_failures():

@@ -1,50 +1,81 @@
-"""New rows and the count of their change by one statement, which is a transaction of its own."""
+"""New rows and the count of their change by one statement of PostgreSQL's, which is a transaction of its own."""
 
+from collections.abc import Callable
+from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, Table, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Table, Text, bindparam, func, insert, select, update
 
 from core.database import Database
 from core.prepared import Prepared
 from models import User
+from models.types import UtcDateTime
 from services.caller import OWNER, Caller
 from services.revision import gone_account
 from services.sql import table_of
 
+# What makes the value of a column out of a text that is given for it, and the moment of the change.
+Telling: TypeAlias = Callable[[ColumnElement[Any], ColumnElement[Any]], ColumnElement[Any]]
 
-async def insert_counted(database: Database, caller: Caller, rows: dict[Table, dict[str, Any]]) -> int:
-    """Count a change of the caller's and store one new row in each table, stamped with its number; return that."""
-    values = {_name(table, column): value for table, row in rows.items() for column, value in row.items()}
-    statement = _counted_insert(*rows)
-    counted = await database.write_alone(statement, values | {OWNER: caller.user_id}, caller.user_id)
-    if counted is None:
+
+class NewRow(NamedTuple):
+    """The values of a new row, all but its owner, its revision and its moments; some with the moment told in them."""
+
+    table: Table
+    values: dict[str, Any]
+    telling: tuple[tuple[str, Telling], ...] = ()
+
+
+class Counted(NamedTuple):
+    """The number of a change, and its moment."""
+
+    revision: int
+    moment: datetime
+
+
+async def insert_counted(database: Database, caller: Caller, *rows: NewRow) -> Counted:
+    """Count a change of the caller's and store new rows, stamped with its number and its moment; return those.
+
+    The moment is the database's, from after the caller's row was locked: later changes have later moments.
+    """
+    values = {_name(row.table, column): value for row in rows for column, value in row.values.items()}
+    statement = _counted_insert(*((row.table, row.telling) for row in rows))
+    found = await database.write_alone(statement, values | {OWNER: caller.user_id}, caller.user_id)
+    if found is None:
         raise gone_account()
-    return counted
+    return Counted(*found)
 
 
 @lru_cache
-def _counted_insert(*tables: Table) -> Prepared:
+def _counted_insert(*rows: tuple[Table, tuple[tuple[str, Telling], ...]]) -> Prepared:
     users = table_of(User)
     counted = (
         update(users)
         .where(users.c.id == bindparam(OWNER, type_=users.c.id.type), users.c.is_active)
         .values(revision=users.c.revision + 1)
-        .returning(users.c.revision)
+        .returning(users.c.revision, func.clock_timestamp(type_=UtcDateTime()).label("moment"))
         .cte("counted")
     )
     made = [
         insert(table)
-        .from_select([column.name for column in table.c], select(*_row(table, counted.c.revision)))
+        .from_select([column.name for column in table.c], select(*_columns(table, dict(telling), counted)))
         .cte(f"made_{table.name}")
-        for table in tables
+        for table, telling in rows
     ]
-    return Prepared(select(counted.c.revision).add_cte(*made))
+    return Prepared(select(counted.c.revision, counted.c.moment).add_cte(*made))
 
 
-def _row(table: Table, revision: ColumnElement[int]) -> list[ColumnElement[Any]]:
-    given = {"revision": revision, "user_id": bindparam(OWNER, type_=table.c.user_id.type)}
-    return [given.get(column.name, bindparam(_name(table, column.name), type_=column.type)) for column in table.c]
+def _columns(table: Table, telling: dict[str, Telling], counted: Any) -> list[ColumnElement[Any]]:
+    moment = counted.c.moment
+    known: dict[str, ColumnElement[Any]] = {
+        "revision": counted.c.revision,
+        "user_id": bindparam(OWNER, type_=table.c.user_id.type),
+        "created_at": moment,
+        "updated_at": moment,
+        **{name: tell(bindparam(_name(table, name), type_=Text()), moment) for name, tell in telling.items()},
+    }
+    return [known.get(each.name, bindparam(_name(table, each.name), type_=each.type)) for each in table.c]
 
 
 def _name(table: Table, column: str) -> str:

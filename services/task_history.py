@@ -1,17 +1,19 @@
 """The history of tasks: what each change has changed, and who made it."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import insert
+from sqlalchemy import JSON, ColumnElement, cast, func, insert
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.ids import new_ids
+from core.ids import new_id, new_ids
 from models import Task, TaskChange, TaskChangeKind, TaskPriority
 from services.caller import Caller
+from services.counted_insert import NewRow
 from services.order import OrderDirection, moment_key, order_by
 from services.paging import Listing
 from services.sql import execute, table_of
@@ -57,6 +59,19 @@ def snapshot(row: Any) -> Values:
     return {name: _as_json(getattr(row, name)) for name in (*FIELDS, "created_at")}
 
 
+def new_change_row(caller: Caller, task: Values) -> NewRow:
+    """Return the row of the change that makes a task, whose moment nobody knows yet."""
+    change = Change(task["id"], TaskChangeKind.CREATED, {}, {})
+    after = json.dumps({name: _as_json(task[name]) for name in FIELDS})
+    return NewRow(_CHANGES, change_row(caller, change, new_id()) | {"after": after}, (("after", _with_moment),))
+
+
+def _with_moment(after: ColumnElement[Any], moment: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Put the moment behind the fields, as a snapshot has it."""
+    text = func.to_char(func.timezone("UTC", moment), 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
+    return cast(func.concat(func.left(after, -1), ', "created_at": "', text, '"}'), JSON)
+
+
 def read_values(values: Mapping[str, Any]) -> Values:
     """Return values of the history as tasks have them."""
     return {name: _from_json(name, value) for name, value in values.items()}
@@ -68,20 +83,19 @@ async def record(
     """Keep what a transaction has changed, by one statement."""
     kept = list(changes)
     rows = [
-        change_row(caller, change, row_id, moment) | {"revision": revision}
+        change_row(caller, change, row_id) | {"revision": revision, "created_at": moment}
         for change, row_id in zip(kept, new_ids(len(kept)), strict=True)
     ]
     if rows:
         await execute(session, insert(_CHANGES), rows)
 
 
-def change_row(caller: Caller, change: Change, row_id: str, moment: datetime) -> Values:
-    """Return the row of a change, all but its revision."""
+def change_row(caller: Caller, change: Change, row_id: str) -> Values:
+    """Return the row of a change, all but its revision and its moment."""
     actor = caller.actor
     return {
         "user_id": caller.user_id,
         "id": row_id,
-        "created_at": moment,
         "task_id": change.task_id,
         "kind": change.kind,
         "run_id": None if actor is None else actor.run_id,

@@ -48,7 +48,7 @@ class NewTask:
 async def make_task(database: Database, caller: Caller, new: NewTask) -> Any:
     """Make a task in a transaction of its own, by a single statement where that is enough."""
     if database.has_statements_alone and new.refers_to_nothing:
-        return await store_task_alone(database, caller, _values(caller, new, new_id(), utc_now(), INPUT))
+        return await store_task_alone(database, caller, _values(caller, new, new_id(), INPUT))
     return await database.write(lambda session: create_task(session, caller, new))
 
 
@@ -102,13 +102,14 @@ async def _make(
     for index, ((task, path), row_id) in enumerate(zip(new, ids, strict=True)):
         if task.parent_id is not None and parents.get(task.parent_id.lower(), index) >= index:
             raise not_found(Task, (*path, "parentId"))
-        tasks.append(Task(**_values(caller, task, row_id, moment, path), revision=revision))
+        values = _values(caller, task, row_id, path)
+        tasks.append(Task(**values, revision=revision, created_at=moment, updated_at=moment))
     await store_tasks(session, caller, tasks, revision, moment)
     return tasks
 
 
-def _values(caller: Caller, new: NewTask, row_id: str, moment: datetime, path: Path) -> Values:
-    """Return the checked values of a new row, all but its revision."""
+def _values(caller: Caller, new: NewTask, row_id: str, path: Path) -> Values:
+    """Return the checked values of a new row, all but its revision and its moments."""
     title, description = check_title(new.title, path), check_description(new.description, path)
     return {
         "user_id": caller.user_id,
@@ -122,8 +123,6 @@ def _values(caller: Caller, new: NewTask, row_id: str, moment: datetime, path: P
         "tags": check_tags(new.tags, path),
         "parent_id": new.parent_id and new.parent_id.lower(),
         "words": searchable(title, description),
-        "created_at": moment,
-        "updated_at": moment,
     }
 
 

@@ -10,17 +10,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.database import Database, leave_unchanged
-from core.ids import new_id
-from models import EntityKind, Task, TaskChange
+from models import EntityKind, Task
 from services.caller import Caller
 from services.change import bury
-from services.counted_insert import insert_counted
+from services.counted_insert import NewRow, insert_counted
 from services.expressions import IsAnyOf, id_list
 from services.sql import execute, fetch_all, table_of
-from services.task_history import Values, change_row, changing, deleting, making, record
+from services.task_history import Values, changing, deleting, making, new_change_row, record
 
 _TASKS: Final = table_of(Task)
-_CHANGES: Final = table_of(TaskChange)
 
 
 async def store_tasks(
@@ -34,10 +32,9 @@ async def store_tasks(
 
 async def store_task_alone(database: Database, caller: Caller, values: Values) -> Any:
     """Store a new task by one statement that is a transaction of its own; return its row."""
-    moment = values["created_at"]
-    change = change_row(caller, making(SimpleNamespace(**values)), new_id(), moment)
-    revision = await insert_counted(database, caller, {_TASKS: values, _CHANGES: change})
-    return SimpleNamespace(**values, revision=revision)
+    counted = await insert_counted(database, caller, NewRow(_TASKS, values), new_change_row(caller, values))
+    moment = counted.moment
+    return SimpleNamespace(**values, revision=counted.revision, created_at=moment, updated_at=moment)
 
 
 async def apply_changes(
