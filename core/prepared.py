@@ -20,6 +20,7 @@ _MakeRows: TypeAlias = Callable[[Iterable[Any]], list[Any]]
 READ_INLINE: Final = "read_inline"
 _AS_TEXT: Final = "(None if {value} is None else str({value}))"
 _CALL: Final = "{process}({value})"
+_REQUIRED: Final = object()
 
 
 class _Parameter(NamedTuple):
@@ -44,6 +45,8 @@ class Compiled:
         arguments = []
         for name, process, constant in self._parameters:
             value = values.get(name, constant)
+            if value is _REQUIRED:
+                raise LookupError(f"The statement needs a value for {name}.")
             arguments.append(value if process is None else process(value))
         return arguments
 
@@ -82,7 +85,7 @@ def _is_uuid(column: ColumnElement[Any], dialect: Dialect) -> bool:
 def _parameter(compiled: SQLCompiler, name: str, dialect: Dialect) -> _Parameter:
     bound = compiled.binds[name]
     process = cast("_Processor | None", bound.type.dialect_impl(dialect).bind_processor(dialect))
-    return _Parameter(name, process, None if bound.required else bound.effective_value)
+    return _Parameter(name, process, _REQUIRED if bound.required else bound.effective_value)
 
 
 def _row_maker(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> _MakeRows:
