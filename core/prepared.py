@@ -11,7 +11,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 Rows: TypeAlias = Sequence[Any]
 Values: TypeAlias = Mapping[str, Any]
-_Statement: TypeAlias = Select[Any] | CompoundSelect[Any]
+_Statement: TypeAlias = Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]]
 _Processor: TypeAlias = Callable[[Any], Any]
 _MakeRows: TypeAlias = Callable[[Iterable[Any]], list[Any]]
 

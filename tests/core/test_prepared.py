@@ -1,7 +1,7 @@
 """Prepared statements: what the driver gives is what SQLAlchemy gives, for every column of every table."""
 
-from datetime import UTC, date, datetime, timedelta, timezone
-from typing import Any, Final
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Final
 
 import pytest
 from asyncpg import DataError
@@ -12,91 +12,14 @@ from core.database import Database
 from core.ids import new_id
 from core.prepared import Prepared, Rows
 from core.settings import Settings
-from models import (
-    AccessToken,
-    Conversation,
-    Deletion,
-    EntityKind,
-    IdempotencyKey,
-    Message,
-    MessageRole,
-    MessageStatus,
-    Run,
-    RunStatus,
-    Session,
-    Task,
-    TaskChange,
-    TaskChangeKind,
-    TaskPriority,
-    TokenUsage,
-    ToolCall,
-    ToolCallStatus,
-    User,
-)
+from models import Message, MessageStatus, Task, TaskPriority, User
 from models.types import Id, TextList, UtcDateTime
 from services.sql import fetch_all, read, table_of
+from tests.core.rows_of_all_tables import FIRST, LAST, WILD, RowsOfAllTables
 from tests.databases import only_postgresql, opened
 from tests.factories import make_user, store
 
-FIRST: Final = datetime.min.replace(tzinfo=UTC)
-LAST: Final = datetime.max.replace(tzinfo=UTC)
-WILD: Final = "\u0001 \U0001f600 e\u0301 \u202e \ufffd \"'\\ %s :id $1 ? {} \uffff"
-JSON: Final = {"": None, WILD: [1.5, -(2**53), [], {"deep": {"er": True}}, WILD]}
 TABLES: Final = SQLModel.metadata.sorted_tables
-
-
-def rows_of_all_tables(user_id: str, *, is_full: bool) -> list[list[SQLModel]]:
-    """Return a row of each table, with all that a row may have or with nothing that may be missing."""
-
-    def full(**values: Any) -> dict[str, Any]:
-        return values if is_full else {}
-
-    moment = LAST if is_full else FIRST
-    made = {"created_at": moment}
-    own: dict[str, Any] = {"user_id": user_id, "revision": 2**31 - 1 if is_full else 0} | made
-    text = WILD if is_full else "x"
-    user = User(id=user_id, email=user_id, name=text if is_full else "", **full(image=text, is_admin=True), **made)
-    task = Task(title=text, words=text, **own, updated_at=moment, tags=[text, "", "NULL"] if is_full else [])
-    part = Task(
-        title="x",
-        parent_id=task.id,
-        **own,
-        **full(description=text, completed=True, completed_at=FIRST, priority=TaskPriority.HIGH, due_at=LAST),
-    )
-    talk = Conversation(title=text, **own)
-    said = [Message(conversation_id=talk.id, role=role, content=text, **own) for role in MessageRole]
-    run = Run(
-        conversation_id=talk.id,
-        message_id=said[0].id,
-        reply_id=said[1].id,
-        model=text,
-        **own,
-        **full(error=text, state=text, lease_until=FIRST, finished_at=LAST, status=RunStatus.FAILED),
-    )
-    call = {"run_id": run.id, "name": text, "status": ToolCallStatus.RUNNING, **own}
-    calls = [
-        ToolCall(call_id=f"{place}", position=place, arguments=JSON, result=result, **call)
-        for place, result in enumerate([None, JSON, "text", 0, False, []] if is_full else [None])
-    ]
-    change = TaskChange(
-        task_id=task.id,
-        kind=TaskChangeKind.DELETED,
-        before=JSON if is_full else {},
-        after={},
-        **own,
-        **full(run_id=run.id, tool_call_id=calls[0].id),
-    )
-    gone = Deletion(user_id=user_id, id=new_id(), kind=EntityKind.TOOL_CALL, revision=0, deleted_at=moment)
-    session = Session(user_id=user_id, token_hash="x", expires_at=moment, **made, **full(revoked_at=FIRST))
-    token = AccessToken(
-        user_id=user_id, name="x", token_hash=new_id(), scopes=[], **made, **full(expires_at=LAST, last_used_at=FIRST)
-    )
-    key = IdempotencyKey(
-        user_id=user_id, key=text, operation="x", request_hash="", result_ids=[text] if is_full else [], **made
-    )
-    day, most = date.max if is_full else date.min, 2**63 - 1 if is_full else 0
-    usage = TokenUsage(user_id=user_id, day=day, input_tokens=most, output_tokens=-most)
-    return [[user], [task, talk, session, token, key, usage, gone, change], [part, *said], [run], [*calls]]
 
 
 async def both_ways(database: Database, table: Table) -> tuple[Rows, Rows]:
@@ -110,7 +33,7 @@ async def both_ways(database: Database, table: Table) -> tuple[Rows, Rows]:
 async def test_rows_are_sqlalchemys_for_every_table(fresh_settings: Settings) -> None:
     async with opened(fresh_settings) as database:
         for is_full in (True, False):
-            for rows in rows_of_all_tables(new_id(), is_full=is_full):
+            for rows in RowsOfAllTables(new_id(), is_full=is_full).in_their_order():
                 await store(database, *rows)
         for table in TABLES:
             found, expected = await both_ways(database, table)
