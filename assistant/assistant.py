@@ -1,8 +1,10 @@
 """The assistant of one process: begins runs, executes them apart from requests, and notices which have died."""
 
 import asyncio
+import gc
 import importlib
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -30,6 +32,7 @@ Result = TypeVar("Result")
 # How soon it is noticed that a run was cancelled in another process.
 _LOOK_EVERY_S: Final = 0.5
 _SWEEPS_PER_LEASE: Final = 4
+_EXECUTION: Final = "assistant.execution"
 _LOAD_AFTER_S: Final = 3.0
 _LONGEST_STEP_S: Final = 5.0
 
@@ -50,6 +53,10 @@ class Assistant:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watches: list[asyncio.Task[None]] = []
         self._closing = asyncio.Event()
+
+    def load(self) -> None:
+        """Load what runs need, which takes a second or two; where that is left out, it comes later by itself."""
+        importlib.import_module(_EXECUTION)
 
     def start(self) -> None:
         """Begin to give signs of life for this process's runs, and to look for those that have died."""
@@ -212,4 +219,8 @@ async def _load_later() -> None:
 
 async def _load() -> Any:
     """Load the SDK, which takes a second or two, beside everything else."""
-    return await asyncio.to_thread(importlib.import_module, "assistant.execution")
+    if _EXECUTION not in sys.modules:
+        await asyncio.to_thread(importlib.import_module, _EXECUTION)
+        # What it brought stays for good: to look through it again and again would hold requests up.
+        gc.freeze()
+    return sys.modules[_EXECUTION]

@@ -67,6 +67,9 @@ def make_app() -> FastAPI:
     from server.app import create_app  # noqa: PLC0415 - a process that only watches over workers needs none of it
 
     app = create_app()
+    if app.state.runtime.settings.is_production:
+        # Loaded beside the first requests, it would hold them up for seconds.
+        app.state.runtime.assistant.load()
     # Modules and the schema stay for good: looking through them again and again would hold requests up.
     gc.collect()
     gc.freeze()
