@@ -62,7 +62,7 @@ class Connections:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Give a turn in which the pool itself has a connection left."""
+        """Give a turn in which the pool itself may be asked for a connection."""
         await self._begin_turn()
         try:
             if self._at_hand:
@@ -133,6 +133,8 @@ class Connections:
         idle, self._at_hand = self._at_hand[:count], self._at_hand[count:]
         self._spare = len(self._at_hand)
         if idle:
+            # They count as in use until they are back.
+            self.in_use += len(idle)
             self._see_to(self._return_all(idle))
         if self.in_use or self._at_hand:
             self._look = asyncio.get_running_loop().call_later(_AT_HAND_S, self._look_around)
@@ -152,3 +154,4 @@ class Connections:
     async def _return_all(self, connections: list[PoolProxiedConnection]) -> None:
         for connection in connections:
             await self._return(connection)
+            self._end_turn()

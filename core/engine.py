@@ -19,8 +19,9 @@ def make_engine(target: DatabaseTarget, settings: Settings) -> AsyncEngine:
     """Return the engine for the target with its pool, time-outs and connection set-up."""
     pool = {
         "pool_size": settings.database_pool_size,
-        "max_overflow": settings.database_max_overflow,
-        "pool_timeout": settings.database_pool_timeout_s,
+        # Those who come take turns before (core/connections.py). A pool that bounds them by itself lets whoever waits
+        # in it go on waiting when another connection is closed.
+        "max_overflow": -1,
         "pool_recycle": settings.database_pool_recycle_s,
     }
     if target.is_sqlite:

@@ -1,0 +1,254 @@
+"""Connections: no more than there may be, in the order of coming, and none is lost, whoever leaves and when."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, NamedTuple
+
+import pytest
+from asyncpg import InterfaceError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import PoolProxiedConnection, QueuePool
+
+from core.connections import Connections
+from core.database import Database
+from core.errors import UnavailableError
+from core.settings import Settings
+from tests.databases import make_settings, opened, run_sql
+from tests.ports import free_port
+from tests.waiting import until, until_so
+
+MOST: Final = 3
+SOON_S: Final = 0.01
+
+
+@pytest.fixture(autouse=True)
+def look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look around so often that it happens within a test."""
+    monkeypatch.setattr("core.connections._AT_HAND_S", SOON_S)
+
+
+@asynccontextmanager
+async def narrow(shared: Settings, most: int = MOST, **overrides: Any) -> AsyncIterator[Database]:
+    async with opened(shared, **{"database_pool_size": 1, "database_max_overflow": most - 1} | overrides) as database:
+        yield database
+
+
+def pool_of(database: Database) -> QueuePool:
+    pool = database.engine.sync_engine.pool
+    assert isinstance(pool, QueuePool)
+    return pool
+
+
+class Visit:
+    """Somebody who comes for a connection, by themselves or for a session, and stays until told to go."""
+
+    def __init__(self, database: Database, *, for_session: bool) -> None:
+        self.is_served = False
+        self.is_to_drop = False
+        self._database = database
+        self._told_to_go = asyncio.Event()
+        self.task = asyncio.create_task(self._in_session() if for_session else self._alone())
+
+    async def _alone(self) -> None:
+        connections = self._database.connections
+        connection = await connections.take()
+        try:
+            await self._stay()
+        finally:
+            (connections.drop if self.is_to_drop else connections.give_back)(connection)
+
+    async def _in_session(self) -> None:
+        async with self._database.read() as session:
+            await run_sql(session, "SELECT 1")
+            await self._stay()
+
+    async def _stay(self) -> None:
+        self.is_served = True
+        try:
+            await self._told_to_go.wait()
+        finally:
+            self.is_served = False
+
+    def go(self, *, drop: bool = False) -> None:
+        self.is_to_drop = drop
+        self._told_to_go.set()
+
+
+class Step(NamedTuple):
+    """What happens next, and to which of those who are there."""
+
+    kind: str
+    which: int
+
+
+KINDS: Final = ["come", "come for a session", "go", "go and drop", "cancel", "wait", "wait long"]
+STEPS: Final = st.lists(st.builds(Step, st.sampled_from(KINDS), st.integers(0, 9)), max_size=40)
+
+
+async def take(step: Step, visits: list[Visit], database: Database) -> None:
+    if step.kind.startswith("come"):
+        visits.append(Visit(database, for_session=step.kind != "come"))
+    elif step.kind.startswith("wait"):
+        await asyncio.sleep(SOON_S if step.kind == "wait long" else 0)
+    elif visits:
+        visit = visits[step.which % len(visits)]
+        if step.kind == "cancel":
+            visit.task.cancel()
+        else:
+            visit.go(drop=step.kind == "go and drop")
+
+
+@settings(max_examples=60)
+@given(walk=STEPS)
+async def test_whatever_happens_none_is_lost_and_none_too_many(settings: Settings, walk: list[Step]) -> None:
+    async with narrow(settings) as database:
+        visits: list[Visit] = []
+        for step in walk:
+            await take(step, visits, database)
+            assert sum(visit.is_served for visit in visits) <= database.connections.in_use <= MOST
+            assert pool_of(database).checkedout() <= MOST
+        for visit in visits:
+            visit.go()
+        ended = await asyncio.gather(*(visit.task for visit in visits), return_exceptions=True)
+        assert {type(each) for each in ended} <= {type(None), asyncio.CancelledError}
+        await until(lambda: database.connections.in_use == 0)
+        again = [Visit(database, for_session=bool(number % 2)) for number in range(MOST)]
+        await until(lambda: all(visit.is_served for visit in again))
+        for visit in again:
+            visit.go()
+        await asyncio.gather(*(visit.task for visit in again))
+    assert database.connections.in_use == 0
+
+
+async def test_who_came_first_is_served_first(settings: Settings) -> None:
+    async with narrow(settings, most=1) as database:
+        served: list[int] = []
+
+        async def come(number: int) -> None:
+            if number % 2:
+                async with database.connections.turn():
+                    served.append(number)
+            else:
+                connection = await database.connections.take()
+                served.append(number)
+                database.connections.give_back(connection)
+
+        await asyncio.gather(*(come(number) for number in range(20)))
+        assert served == list(range(20))
+
+
+async def test_the_next_gets_the_very_same(settings: Settings) -> None:
+    async with narrow(settings, most=1) as database:
+        connections = database.connections
+        first = await connections.take()
+        coming = asyncio.create_task(connections.take())
+        await asyncio.sleep(0)
+        connections.give_back(first)
+        assert await coming is first
+        connections.give_back(first)
+
+
+async def test_nobody_waits_longer_than_the_time_for_it(settings: Settings) -> None:
+    async with narrow(settings, most=1, database_pool_timeout_s=0.05) as database:
+        connections = database.connections
+        connection = await connections.take()
+        for attempt in (connections.take(), connections.take(), enter(connections)):
+            with pytest.raises(UnavailableError, match="no database connection came free"):
+                await attempt
+        assert connections.in_use == 1
+        connections.give_back(connection)
+        assert connections.in_use == 0
+        connections.give_back(await connections.take())
+
+
+async def enter(connections: Connections) -> None:
+    async with connections.turn():
+        pass
+
+
+async def test_who_leaves_in_the_moment_of_being_served_leaves_it_to_the_next(settings: Settings) -> None:
+    async with narrow(settings, most=1) as database:
+        connections = database.connections
+        connection = await connections.take()
+        leaving, next_one = (asyncio.create_task(connections.take()) for _ in range(2))
+        await asyncio.sleep(0)
+        connections.give_back(connection)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert await next_one is connection
+        connections.give_back(connection)
+        assert connections.in_use == 0
+
+
+async def test_what_is_not_needed_goes_back_to_the_pool(settings: Settings) -> None:
+    async with narrow(settings, database_pool_size=2) as database:
+        taken = await take_all(database)
+        for connection in taken:
+            database.connections.give_back(connection)
+        pool = pool_of(database)
+        await until(lambda: pool.checkedout() == 0)
+        # It keeps as many as it has room for.
+        await until(lambda: pool.overflow() <= 0)
+        assert pool.checkedin() == 2
+
+
+async def take_all(database: Database) -> list[PoolProxiedConnection]:
+    return [await database.connections.take() for _ in range(MOST)]
+
+
+async def test_old_ones_are_replaced_while_they_are_in_steady_use(settings: Settings) -> None:
+    async with narrow(settings, most=1, database_pool_recycle_s=0) as database:
+        first = driver_of(await read_once(database))
+
+        async def is_new() -> bool:
+            return driver_of(await read_once(database)) is not first
+
+        await until_so(is_new)
+
+
+async def read_once(database: Database) -> PoolProxiedConnection:
+    connection = await database.connections.take()
+    database.connections.give_back(connection)
+    return connection
+
+
+def driver_of(connection: PoolProxiedConnection) -> object:
+    return connection.driver_connection
+
+
+async def test_it_tells_how_many_are_in_use_until_none_is(settings: Settings) -> None:
+    async with narrow(settings) as database:
+        told: list[int] = []
+        database.connections.on_look = told.append
+        taken = await take_all(database)
+        await until(lambda: MOST in told)
+        for connection in taken:
+            database.connections.give_back(connection)
+        await until(lambda: told[-1] == 0)
+
+
+async def test_what_is_given_back_after_the_end_is_closed(settings: Settings) -> None:
+    async with narrow(settings) as database:
+        taken = await take_all(database)
+    drivers: list[Any] = [driver_of(connection) for connection in taken]
+    for connection in taken:
+        database.connections.give_back(connection)
+    # Whoever comes even later is served, and leaves nothing open either.
+    late = await database.connections.take()
+    drivers.append(driver_of(late))
+    database.connections.give_back(late)
+    await until(lambda: database.connections.in_use == 0)
+    for driver in drivers:
+        with pytest.raises((InterfaceError, ValueError), match=r"closed|no active connection"):
+            await driver.execute("SELECT 1")
+
+
+async def test_one_that_cannot_be_made_takes_no_turn() -> None:
+    async with narrow(make_settings(f"postgresql://ada@127.0.0.1:{free_port()}/ada"), most=1) as database:
+        for _ in range(3):
+            with pytest.raises(OSError, match="onnect"):
+                await database.connections.take()
+        assert database.connections.in_use == 0
