@@ -27,6 +27,8 @@ class Connection(HttpToolsProtocol):
 
     _head_bytes = 0
     _head_timer: TimerHandle | None = None
+    _idle_since_s: float | None = None
+    _idle_timer: TimerHandle | None = None
     _default_headers: list[tuple[bytes, bytes]] | None = None
     _lines = b""
 
@@ -39,10 +41,12 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
         self._stop_head_timer()
+        self._stop_idle_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Read on; refuse a head that grows beyond its bound, and cut off a client that leaves it unfinished."""
+        self._idle_since_s = None
         super().data_received(data)
         # uvicorn's annotation leaves out that there is none before the first request.
         cycle = cast("RequestResponseCycle | None", self.cycle)
@@ -65,6 +69,35 @@ class Connection(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def on_response_complete(self) -> None:
+        """Begin with the request that came meanwhile, or wait for one, but not longer than clients may be idle."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since_s = self.loop.time()
+        # uvicorn would set a timer after each answer, and cancel it at the next request.
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._end_if_idle)
+
+    def _end_if_idle(self) -> None:
+        self._idle_timer = None
+        if self._idle_since_s is None:
+            return
+        left_s = self._idle_since_s + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self._idle_timer = self.loop.call_later(left_s, self._end_if_idle)
+        else:
+            self.timeout_keep_alive_handler()
+
+    def _stop_idle_timer(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
 
     def take_body(self, scope: Scope) -> bytes | None:
         """Return the request's body where all of it is there; None where it has to be waited for."""
@@ -101,6 +134,7 @@ class Connection(HttpToolsProtocol):
         del self.app_state[_CONNECTION]
         super().handle_websocket_upgrade()
         self._stop_head_timer()
+        self._stop_idle_timer()
         protocol = self.transport.get_protocol()
         if isinstance(protocol, WebSocketsSansIOProtocol) and not protocol.handshake_initiated:
             # Where the refusal is ready, uvicorn would leave the client waiting for it.

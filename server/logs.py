@@ -55,7 +55,7 @@ def _write_request(fields: dict[str, Any]) -> None:
     fields["request_id"] = current_request_id.get()
     fields["level"] = "info"
     fields["timestamp"] = datetime.now(UTC)
-    _output.msg_soon(orjson.dumps(fields, option=orjson.OPT_UTC_Z).decode())
+    _output.msg_soon(orjson.dumps(fields, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
 
 
 def log_config(settings: Settings) -> dict[str, Any]:
@@ -111,9 +111,10 @@ class Output:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
-    def msg_soon(self, line: str) -> None:
+    def msg_soon(self, line: bytes) -> None:
         """Write a line behind those before it, at the latest in the loop's next turn: one write for all of this one."""
-        sys.stdout.write(f"{line}\n")
+        # Whoever writes text flushes it at once, so none is waiting that would come later than it should.
+        sys.stdout.buffer.write(line)
         if not self._is_flush_due:
             self._is_flush_due = True
             asyncio.get_running_loop().call_soon(self._flush)

@@ -1,11 +1,11 @@
 """What is measured, for Prometheus: requests, GraphQL operations, SQL statements and the pool."""
 
+import asyncio
 import os
-from functools import cache
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,6 +15,7 @@ from core.connections import Connections
 from core.settings import Settings
 from server.request_record import Outcome, RequestRecord
 from server.stream_metrics import StreamMetrics
+from server.tally import Durations, Tally
 
 _OTHER: Final = "other"
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
@@ -23,6 +24,9 @@ _ASSETS: Final = ("/docs/assets", "/graphiql/assets")
 # Each name is a handful of series; names are the clients' to choose, so their number must have an end.
 _MOST_OPERATION_NAMES: Final = 100
 _LONGEST_OPERATION_NAME: Final = 64
+# How late another worker may read what this one has counted, and how much of it is lost where this one is killed.
+_SHARED_EVERY_S: Final = 0.2
+_Kind = tuple[str, str, int, str | None, Outcome | None]
 
 
 class Metrics:
@@ -35,13 +39,13 @@ class Metrics:
         self._requests = Counter(
             "tasktalk_http_requests", "HTTP requests.", ("method", "path", "status"), registry=registry
         )
-        self._durations = Histogram(
+        self._durations = Durations(
             "tasktalk_http_request_duration_seconds", "Time to answer.", ("path",), registry=registry
         )
         self._operations = Counter(
             "tasktalk_graphql_operations", "GraphQL operations.", ("name", "outcome"), registry=registry
         )
-        self._operation_durations = Histogram(
+        self._operation_durations = Durations(
             "tasktalk_graphql_operation_duration_seconds", "Time to answer.", ("name",), registry=registry
         )
         self._statements = Counter("tasktalk_sql_statements", "SQL statements.", registry=registry)
@@ -59,8 +63,10 @@ class Metrics:
         )
         self.streams = StreamMetrics(registry)
         self._operation_names: set[str] = set()
-        # The number of labels is bounded, and finding a counter by them costs more than counting.
-        self._series_of = cache(self._find_series)
+        # Bounded, as labels are.
+        self._tallies: dict[_Kind, Tally] = {}
+        self._uncounted_statements = 0
+        self._is_sharing_due = False
 
     def watch_pool(self, connections: Connections, settings: Settings) -> None:
         """Measure the connections to the database from now on."""
@@ -73,25 +79,33 @@ class Metrics:
         path = _path_label(scope)
         method = scope["method"] if scope["method"] in _METHODS else _OTHER
         name = None if record.outcome is None else self._name_label(record.operation)
-        counters, durations = self._series_of(method, path, record.status, name, record.outcome)
-        for counter in counters:
-            counter.inc()
-        for histogram in durations:
-            histogram.observe(duration_s)
-        if statements:
-            self._statements.inc(statements)
+        kind = (method, path, record.status, name, record.outcome)
+        if (tally := self._tallies.get(kind)) is None:
+            tally = self._tallies[kind] = self._make_tally(*kind)
+        tally.count(duration_s)
+        self._uncounted_statements += statements
+        if self._folder and not self._is_sharing_due:
+            self._is_sharing_due = True
+            asyncio.get_running_loop().call_later(_SHARED_EVERY_S, self._hand_over)
 
-    def _find_series(
-        self, method: str, path: str, status: int, name: str | None, outcome: Outcome | None
-    ) -> tuple[list[Counter], list[Histogram]]:
+    def _make_tally(self, method: str, path: str, status: int, name: str | None, outcome: Outcome | None) -> Tally:
         counters, durations = [self._requests.labels(method, path, status)], [self._durations.labels(path)]
         if name is not None:
             counters.append(self._operations.labels(name, outcome))
             durations.append(self._operation_durations.labels(name))
-        return counters, durations
+        return Tally(counters, durations)
+
+    def _hand_over(self) -> None:
+        """Let Prometheus' counters, which cost more than many a request, know what was counted since the last time."""
+        self._is_sharing_due = False
+        for tally in self._tallies.values():
+            tally.hand_over()
+        self._statements.inc(self._uncounted_statements)
+        self._uncounted_statements = 0
 
     async def serve(self, _request: Request) -> Response:
         """Answer /metrics."""
+        self._hand_over()
         registry = self._registry
         if self._folder:
             _forget_dead_workers(Path(self._folder))
@@ -100,8 +114,9 @@ class Metrics:
         return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
 
     def close(self) -> None:
-        """Take this worker's connections out of the sum."""
+        """Leave what was counted to the other workers, and take this worker's connections out of the sum."""
         if self._folder:
+            self._hand_over()
             mark_process_dead(os.getpid(), self._folder)  # type: ignore[no-untyped-call]
 
     def _name_label(self, name: str | None) -> str:

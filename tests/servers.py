@@ -40,7 +40,9 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve(app: FastAPI, *, ws_max_size: int = 4 * 1024 * 1024) -> AsyncIterator[RunningServer]:
+async def serve(
+    app: FastAPI, *, ws_max_size: int = 4 * 1024 * 1024, keep_alive_s: int = 4 * PATIENCE_S
+) -> AsyncIterator[RunningServer]:
     """Serve an application, ours or another, on a free port; let running requests end before it stops."""
     # Named a TCP socket, or asyncio would leave Nagle's delay of 40 ms a request on.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -52,7 +54,7 @@ async def serve(app: FastAPI, *, ws_max_size: int = 4 * 1024 * 1024) -> AsyncIte
             lifespan="on",
             timeout_graceful_shutdown=PATIENCE_S,
             # Longer than clients keep a connection: else it may be closed just as the next request is sent.
-            timeout_keep_alive=4 * PATIENCE_S,
+            timeout_keep_alive=keep_alive_s,
             http=Connection,
             ws="websockets-sansio",
             ws_per_message_deflate=False,

@@ -4,11 +4,15 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 
 from server import connection
+from server.app import create_app
+from tests.server.sample import Happenings, sample_settings, schema
+from tests.servers import serve
 from tests.waiting import PATIENCE_S
 
 HALF: bytes = b"GET /health HTTP/1.1\r\nHost: x\r\n"
@@ -66,3 +70,53 @@ async def test_a_head_is_bounded(door: httpx.AsyncClient, monkeypatch: pytest.Mo
         for _ in range(4):
             writer.write(LONG)
         assert await reader.readline() == b"HTTP/1.1 400 Bad Request\r\n"
+
+
+def post(query: str) -> bytes:
+    body = f'{{"query": "{query}"}}'.encode()
+    head = "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    return head.encode() % len(body) + body
+
+
+@pytest.fixture
+async def brisk_door(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a client of a server that keeps idle connections for no more than a second."""
+    async with (
+        serve(create_app(sample_settings(tmp_path), schema), keep_alive_s=1) as running,
+        httpx.AsyncClient(base_url=running.url) as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize("request_", [post("{ hello }"), HALF + b"\r\n"], ids=["direct", "through the layers"])
+async def test_who_leaves_a_connection_idle_is_hung_up_on(brisk_door: httpx.AsyncClient, request_: bytes) -> None:
+    async with connected(brisk_door, request_) as (reader, writer):
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 OK\r\n")
+        writer.write(request_)
+        assert (await reader.read()).count(b"HTTP/1.1 200 OK\r\n") == 1
+
+
+async def test_a_connection_in_use_is_kept(brisk_door: httpx.AsyncClient, happenings: Happenings) -> None:
+    async with connected(brisk_door, post("{ hello }")) as (using, writer):
+        await using.readuntil(b'world!"}}')
+        writer.write(post("{ wait }"))
+        await happenings.began.wait()
+        async with connected(brisk_door, post("{ hello }")) as (idle, _):
+            assert (await idle.read()).endswith(b'world!"}}')
+        happenings.may_end.set()
+        assert b'"done"' in await using.readuntil(b"}}")
+        assert (await using.read()).count(b"HTTP/1.1") == 0
+
+
+async def test_a_connection_that_is_used_again_and_again_is_kept(brisk_door: httpx.AsyncClient) -> None:
+    async with (
+        connected(brisk_door, post("{ hello }")) as (using, writer),
+        connected(brisk_door, post("{ hello }")) as (idle, _),
+    ):
+        await idle.readuntil(b"world!")
+        await using.readuntil(b'world!"}}')
+        ended = asyncio.ensure_future(ends(idle))
+        while not ended.done():
+            writer.write(post("{ hello }"))
+            await using.readuntil(b'world!"}}')
+        assert await using.read() == b""
