@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from asyncpg import InterfaceError, PostgresError
+from asyncpg import InterfaceError, InternalClientError, PostgresError
 from sqlalchemy.exc import DBAPIError
 
 from core.errors import UnavailableError
@@ -13,7 +13,7 @@ from core.errors import UnavailableError
 # Classes 08, 53 and 57 of PostgreSQL: connection lost, no resources, operator intervention; 40: rolled back.
 _PASSING_CLASSES: Final = frozenset({"08", "40", "53", "57"})
 _SQLITE_BUSY: Final = "database is locked"
-DATABASE_ERRORS: Final = (DBAPIError, PostgresError, InterfaceError, sqlite3.Error)
+DATABASE_ERRORS: Final = (DBAPIError, PostgresError, InterfaceError, InternalClientError, sqlite3.Error)
 
 
 def sqlstate(error: Exception) -> str:
@@ -46,8 +46,11 @@ def passing_failure(error: Exception) -> UnavailableError | None:
 
 
 def _is_passing(error: Exception) -> bool:
-    if getattr(error, "connection_invalidated", False) or (
-        isinstance(error, InterfaceError) and "closed" in str(error)
-    ):
+    if getattr(error, "connection_invalidated", False) or _is_of_a_lost_connection(error):
         return True
     return sqlstate(error)[:2] in _PASSING_CLASSES or _SQLITE_BUSY in str(_cause(error))
+
+
+def _is_of_a_lost_connection(error: Exception) -> bool:
+    # The driver calls it an error of its own to be asked when it has heard the server's last words, but not hung up.
+    return isinstance(error, InternalClientError) or (isinstance(error, InterfaceError) and "closed" in str(error))

@@ -1,0 +1,198 @@
+"""Reads on the driver: what dies in hand, hangs or is left alone costs nobody else anything."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import bindparam, column, literal_column, select, table, text
+from sqlalchemy.exc import DBAPIError
+
+from core.database import Database
+from core.errors import UnavailableError
+from core.prepared import Prepared
+from core.settings import Settings
+from core.statements import StatementCount, current_statements
+from models import User
+from services.sql import table_of
+from tests.databases import PostgresDatabases, make_settings, only_postgresql, opened, postgres_server, run_sql
+from tests.factories import make_user
+from tests.live.programs import needs_pgbouncer, pgbouncer
+from tests.waiting import until, until_so
+
+
+def one(expression: str) -> Prepared:
+    """Return the statement that reads one value."""
+    return Prepared(select(literal_column(expression).label("value")))
+
+
+ONE: Final = one("1")
+PROCESS: Final = one("pg_backend_pid()")
+END_ITSELF: Final = one("pg_terminate_backend(pg_backend_pid())")
+SLEEP: Final = one("pg_sleep(3600)")
+WRONG: Final = one("1 / 0")
+SINGLE: Final[dict[str, Any]] = {"database_pool_size": 1, "database_max_overflow": 0}
+
+
+async def value_of(database: Database, statement: Prepared) -> Any:
+    ((value,),) = await database.reader.fetch(statement, {})
+    return value
+
+
+async def end_all_others(database: Database) -> None:
+    ending = (
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    async with database.read() as session:
+        await run_sql(session, ending)
+
+
+async def test_it_counts_among_the_statements(database: Database) -> None:
+    count = StatementCount()
+    token = current_statements.set(count)
+    await value_of(database, ONE)
+    current_statements.reset(token)
+    assert len(count) == 1
+
+
+@only_postgresql
+async def test_connections_that_have_died_at_hand_are_passed_over(fresh_settings: Settings) -> None:
+    async with opened(fresh_settings) as database, opened(fresh_settings) as other:
+        await asyncio.gather(*(value_of(database, ONE) for _ in range(5)))
+        await end_all_others(other)
+        # Whatever is at hand and in the pool, not one read pays for it once the driver has heard of it.
+        await until_so(partial(reads_without_failing, database, 5))
+        assert await asyncio.gather(*(value_of(database, ONE) for _ in range(5))) == [1] * 5
+        async with database.read() as session:
+            assert await run_sql(session, "SELECT 1") == 1
+        await until(lambda: database.connections.in_use == 0)
+
+
+async def reads_without_failing(database: Database, count: int) -> bool:
+    outcomes = await asyncio.gather(*(value_of(database, ONE) for _ in range(count)), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} <= {int, UnavailableError}
+    return outcomes == [1] * count
+
+
+@only_postgresql
+async def test_one_that_dies_in_hand_costs_that_read_alone(fresh_settings: Settings) -> None:
+    async with opened(fresh_settings, **SINGLE) as database:
+        reads = (ONE, END_ITSELF, ONE, ONE, END_ITSELF, ONE)
+        outcomes = await asyncio.gather(*(value_of(database, each) for each in reads), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [
+            UnavailableError if each is END_ITSELF else int for each in reads
+        ]
+        await until(lambda: database.connections.in_use == 0)
+
+
+@only_postgresql
+async def test_a_statement_that_is_refused_keeps_its_connection(fresh_settings: Settings) -> None:
+    async with opened(fresh_settings, **SINGLE) as database:
+        process = await value_of(database, PROCESS)
+        with pytest.raises(Exception, match="division by zero"):
+            await value_of(database, WRONG)
+        assert await value_of(database, PROCESS) == process
+        assert database.connections.in_use == 0
+
+
+async def test_a_wrong_statement_is_not_called_unavailable(database: Database) -> None:
+    for _ in range(3):
+        with pytest.raises(Exception, match="nothing") as raised:
+            await database.reader.fetch(Prepared(select(text("x")).select_from(table("nothing"))), {})
+        assert not isinstance(raised.value, UnavailableError | DBAPIError)
+    assert await value_of(database, ONE) == 1
+
+
+@contextmanager
+def frozen(process: int) -> Iterator[None]:
+    """Let a process of PostgreSQL's answer nothing for a while."""
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+@only_postgresql
+async def test_one_that_hangs_costs_that_read_alone(fresh_settings: Settings) -> None:
+    async with opened(fresh_settings, **SINGLE, database_statement_timeout_s=0.2) as database:
+        with frozen(await value_of(database, PROCESS)):
+            with pytest.raises(UnavailableError):
+                await value_of(database, ONE)
+            await until_so(partial(reads_without_failing, database, 1))
+            assert await value_of(database, ONE) == 1
+        await until(lambda: database.connections.in_use == 0)
+
+
+@only_postgresql
+async def test_a_read_that_is_left_ends_at_the_server_too(fresh_settings: Settings) -> None:
+    async with opened(fresh_settings, **SINGLE) as database, opened(fresh_settings) as other:
+        for _ in range(3):
+            sleeping = asyncio.create_task(value_of(database, SLEEP))
+            await until_so(partial(is_asleep, other))
+            sleeping.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await sleeping
+            assert await value_of(database, ONE) == 1
+            assert not await is_asleep(other)
+        await until(lambda: database.connections.in_use == 0)
+
+
+async def is_asleep(database: Database) -> bool:
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    async with database.read() as session:
+        return bool(await run_sql(session, asleep))
+
+
+@only_postgresql
+async def test_a_table_that_is_changed_meanwhile_is_read_on(fresh_settings: Settings) -> None:
+    whole = Prepared(select(table_of(User)).where(column("id") == bindparam("id")))
+    async with opened(fresh_settings) as database:
+        user = await make_user(database)
+        (before,) = await database.reader.fetch(whole, {"id": user.id})
+        for change in ("ADD COLUMN colour text", "ALTER COLUMN image TYPE text", "DROP COLUMN colour"):
+            await database.write(partial(run_sql, statement=f"ALTER TABLE users {change}"))
+            assert await database.reader.fetch(whole, {"id": user.id}) == [before]
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresDatabases]:
+    """Give a server that a test may stop."""
+    with postgres_server() as server:
+        yield PostgresDatabases(server)
+
+
+async def test_a_restart_with_connections_at_hand_is_called_unavailable_and_no_more(
+    own_postgres: PostgresDatabases,
+) -> None:
+    async with opened(make_settings(own_postgres.url("postgres"))) as database:
+        await asyncio.gather(*(value_of(database, ONE) for _ in range(5)))
+        own_postgres.server.stop()
+        for _ in range(6):
+            with pytest.raises(UnavailableError):
+                await value_of(database, ONE)
+        own_postgres.server.ensure_postgres_running()
+        assert await asyncio.gather(*(value_of(database, ONE) for _ in range(5))) == [1] * 5
+        await until(lambda: database.connections.in_use == 0)
+
+
+@needs_pgbouncer
+async def test_behind_a_pooler_every_read_meets_its_own_statement(own_postgres: PostgresDatabases) -> None:
+    echo = Prepared(select(bindparam("text", type_=table_of(User).c.name.type).label("text")))
+
+    async def read(database: Database, number: int) -> None:
+        for turn in range(20):
+            rows = await database.reader.fetch(echo, {"text": f"{number} {turn}"})
+            assert [tuple(row) for row in rows] == [(f"{number} {turn}",)]
+
+    async with pgbouncer(own_postgres.server) as address:
+        settings = make_settings(f"{address}/postgres?pgbouncer=true")
+        async with opened(settings) as database:
+            assert not database.has_statements_alone
+            await asyncio.gather(*(read(database, number) for number in range(20)))
+            assert database.connections.in_use == 0
