@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from core.database import Database
 from core.database_url import parse_database_url
@@ -14,6 +15,8 @@ from live.postgres import PostgresSource
 from live.redis import RedisSource
 from live.signals import Signals
 from live.source import Source
+
+_TELL_EVERY_S: Final = 0.01
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +81,8 @@ class Live:
                 await source.send(self._signals.write(revisions))
             except Exception as error:  # noqa: BLE001 - a hint that is lost does no harm
                 _log.warning("Other processes were not told: %s", str(error) or type(error).__name__)
+            # The first change is told at once; of many that follow each other, each would cost as much as itself.
+            await asyncio.sleep(_TELL_EVERY_S)
 
     async def _poll(self) -> None:
         is_failing = False

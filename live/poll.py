@@ -5,12 +5,14 @@ from typing import Final
 from sqlalchemy import select
 
 from core.database import Database
+from core.prepared import Prepared
 from live.hub import Hub, WakeUp
 from models import User
-from services.expressions import IsAnyOf, text_list
-from services.sql import fetch_all, table_of
+from services.expressions import IsAnyOf, texts_named
+from services.sql import table_of
 
 _USERS: Final = table_of(User)
+_REVISIONS: Final = Prepared(select(_USERS.c.id, _USERS.c.revision).where(IsAnyOf(_USERS.c.id, texts_named("ids"))))
 
 
 async def poll(database: Database, hub: Hub) -> bool:
@@ -18,7 +20,5 @@ async def poll(database: Database, hub: Hub) -> bool:
     users = hub.users
     if not users:
         return False
-    statement = select(_USERS.c.id, _USERS.c.revision).where(IsAnyOf(_USERS.c.id, text_list(users)))
-    async with database.read() as session:
-        rows = await fetch_all(session, statement)
+    rows = await database.reader.fetch(_REVISIONS, {"ids": users})
     return hub.wake({row.id: row.revision for row in rows}, WakeUp.POLL)

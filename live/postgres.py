@@ -14,16 +14,19 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
 from core.database import Database
 from core.database_url import DatabaseTarget
+from core.prepared import Prepared
 from live.hub import Hub, WakeUp
 from live.signals import CHANNEL, Signals
-from services.expressions import text_list
-from services.sql import execute
+from services.expressions import texts_named
 
 _PROOF_TIMEOUT_S: Final = 2.0
 _FIRST_RETRY_S: Final = 0.25
 _LONGEST_RETRY_S: Final = 30.0
 _CONNECT_TIMEOUT_S: Final = 15.0
 _PROOF: Final = "proof:"
+_SIGNALS: Final = "signals"
+_WORDS: Final = func.unnest(texts_named(_SIGNALS)).column_valued("words")
+_NOTIFY: Final = Prepared(select(func.pg_notify(CHANNEL, _WORDS).label("told")))
 
 _log = logging.getLogger(__name__)
 
@@ -111,11 +114,7 @@ class PostgresSource:
 
     async def send(self, signals: Sequence[str]) -> None:
         """Notify the other processes over the pool, which a pooler does not hinder."""
-        words = func.unnest(text_list(signals)).column_valued("words")
-        async with self._database.read() as session:
-            await execute(session, select(func.pg_notify(CHANNEL, words)))
-            # Behind a pooler it is in a transaction, at whose end it is sent.
-            await session.commit()
+        await self._database.reader.fetch(_NOTIFY, {_SIGNALS: signals})
 
     def doubt(self) -> None:
         """Prove the connection anew."""
