@@ -74,7 +74,7 @@ class Reader:
             self._connections.give_back(connection)
 
     async def _in_transaction(self, statement: Prepared, values: Values) -> Rows:
-        async with self._connections.turn(), self._engine.connect() as connection:
+        async with self._connections.turn(), self._engine.begin() as connection:
             return await fetch_on(connection, statement, values)
 
 
