@@ -28,7 +28,9 @@ class Connections:
         self._pool = cast("QueuePool", engine.sync_engine.pool)
         self._most = most
         self._longest_wait_s = longest_wait_s
-        self._waiting: deque[_Turn] = deque()
+        # Who waits, and until when; the longest waiting first.
+        self._waiting: deque[tuple[_Turn, float]] = deque()
+        self._patience: asyncio.TimerHandle | None = None
         self._at_hand: list[PoolProxiedConnection] = []
         # How many of those nobody has needed since the last look around.
         self._spare = 0
@@ -74,8 +76,9 @@ class Connections:
     async def close(self) -> None:
         """Return what is at hand to the pool."""
         self._is_closed = True
-        if self._look is not None:
-            self._look.cancel()
+        for timer in (self._look, self._patience):
+            if timer is not None:
+                timer.cancel()
         while self._at_hand:
             await self._return(self._at_hand.pop())
         await asyncio.gather(*self._ending)
@@ -91,27 +94,35 @@ class Connections:
         if self.in_use < self._most:
             self.in_use += 1
             return
-        turn: _Turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        await self._wait_for_turn(asyncio.get_running_loop())
+
+    async def _wait_for_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        turn: _Turn = loop.create_future()
+        self._waiting.append((turn, loop.time() + self._longest_wait_s))
+        if self._patience is None:
+            self._patience = loop.call_later(self._longest_wait_s, self._send_away)
         try:
-            async with asyncio.timeout(self._longest_wait_s):
-                await turn
-        except BaseException as error:
-            self._withdraw(turn)
-            if isinstance(error, TimeoutError):
-                message = "The server is busy: no database connection came free. Try again shortly."
-                raise UnavailableError(message) from error
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                # It came in the moment in which it was no longer waited for.
+                self._end_turn()
+            turn.cancel()
             raise
 
-    def _withdraw(self, turn: _Turn) -> None:
-        """Wait no longer; what came in the same moment goes to the next."""
-        if turn.done() and not turn.cancelled():
-            self._end_turn()
-        turn.cancel()
+    def _send_away(self) -> None:
+        """Tell those who have waited too long; one timer for all, or each wait would pay for its own."""
+        loop = asyncio.get_running_loop()
+        while self._waiting and self._waiting[0][1] <= loop.time():
+            turn, _ = self._waiting.popleft()
+            if not turn.done():
+                message = "The server is busy: no database connection came free. Try again shortly."
+                turn.set_exception(UnavailableError(message))
+        self._patience = loop.call_at(self._waiting[0][1], self._send_away) if self._waiting else None
 
     def _end_turn(self) -> None:
         while self._waiting:
-            turn = self._waiting.popleft()
+            turn, _ = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return
