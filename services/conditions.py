@@ -11,6 +11,8 @@ class ConditionsForm(NamedTuple):
 
     shape: Hashable
     build: Callable[[Any], tuple[ColumnElement[bool], ...]]
+    # Whether it is so long that its statements, of megabytes then, are not worth keeping.
+    is_long: bool = False
 
 
 class Conditions(NamedTuple):

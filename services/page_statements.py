@@ -1,7 +1,8 @@
 """The statements of pages and counts; each is made and compiled once for its shape."""
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from sqlalchemy import ColumnElement, FromClause, Integer, Select, Table, and_, bindparam, column, func, select, true
 
@@ -20,7 +21,8 @@ BEFORE: Final = "before"
 
 # How the first column of the rows of several parents is called: which of them it is, counted from one.
 _PARENT: Final = "parent_number"
-_KEPT: Final = 256
+_MOST_KEPT: Final = 128
+_Make = TypeVar("_Make", bound=Callable[..., Prepared])
 
 
 class Shape(NamedTuple):
@@ -47,19 +49,29 @@ class Shape(NamedTuple):
         return [source.c[each.name] for each in self.table.c if each.name in needed]
 
 
-@lru_cache(maxsize=_KEPT)
+def _kept(make: _Make) -> _Make:
+    """Keep the statements that a function makes, those of long filters aside: who sends many fills no memory."""
+    keep = lru_cache(maxsize=_MOST_KEPT)(make)
+
+    def find(shape: Shape, *parent: str) -> Prepared:
+        return (make if shape.conditions.is_long else keep)(shape, *parent)
+
+    return cast("_Make", find)
+
+
+@_kept
 def page_statement(shape: Shape) -> Prepared:
     """Return the statement of one page."""
     return Prepared(_window_of(select(*shape.selected(shape.table)), shape))
 
 
-@lru_cache(maxsize=_KEPT)
+@_kept
 def count_statement(shape: Shape) -> Prepared:
     """Return the statement that counts a whole list."""
     return Prepared(select(func.count().label("count")).select_from(shape.table).where(*shape.where))
 
 
-@lru_cache(maxsize=_KEPT)
+@_kept
 def counts_statement(shape: Shape, parent: str) -> Prepared:
     """Return the statement that counts the list of each of several parents."""
     key = shape.table.c[parent]
@@ -67,7 +79,7 @@ def counts_statement(shape: Shape, parent: str) -> Prepared:
     return Prepared(select(key, func.count().label("count")).where(*conditions).group_by(key))
 
 
-@lru_cache(maxsize=_KEPT)
+@_kept
 def pages_on_postgresql(shape: Shape, parent: str) -> Prepared:
     """Return the statement of a page of each of several parents."""
     named = column("id", Id)
@@ -78,7 +90,7 @@ def pages_on_postgresql(shape: Shape, parent: str) -> Prepared:
     return Prepared(select(parents.c.number.label(_PARENT), *page.c).select_from(parents.join(page, true())))
 
 
-@lru_cache(maxsize=_KEPT)
+@_kept
 def pages_on_sqlite(shape: Shape, parent: str) -> Prepared:
     """Name the rows of each page by a correlated subquery: SQLite has no lateral joins."""
     parents = func.json_each(ids_named(PARENTS)).table_valued(column("key", Integer()), "value", name="parents")

@@ -36,6 +36,7 @@ _COMPARISONS: Final[dict[str, _Compare]] = {
     "lte": operator.le,
 }
 _MOST_PARTS: Final = 100
+_LONG: Final = 8
 # SQLite's parser has room for a hundred open brackets and operators, of which each level takes up to seven.
 _DEEPEST: Final = 10
 # PostgreSQL takes no query of words beyond a megabyte, and nobody types one.
@@ -88,12 +89,13 @@ def task_conditions(task_filter: TaskFilter | None) -> Conditions:
     """Return the conditions of a filter."""
     if task_filter is None:
         return NO_CONDITIONS
-    _check_size(task_filter)
+    is_long = _checked_size(task_filter) > _LONG
     values: dict[str, Any] = {}
-    return Conditions(ConditionsForm(tuple(_read(task_filter, values)), _build), values)
+    return Conditions(ConditionsForm(tuple(_read(task_filter, values)), _build, is_long), values)
 
 
-def _check_size(task_filter: TaskFilter) -> None:
+def _checked_size(task_filter: TaskFilter) -> int:
+    """Return how many parts a filter has, unless there are too many."""
     level, depth, size = [task_filter], 0, 0
     while level:
         depth, size = depth + 1, size + len(level)
@@ -102,6 +104,7 @@ def _check_size(task_filter: TaskFilter) -> None:
         if size > _MOST_PARTS:
             raise BadUserInputError(f"filter has more than {_MOST_PARTS} parts; ask for less.", path=("filter",))
         level = [part for each in level for part in _parts(each)]
+    return size
 
 
 def _parts(wanted: TaskFilter) -> list[TaskFilter]:

@@ -10,6 +10,7 @@ from core.database import Database
 from core.errors import BadUserInputError
 from models import Task, TaskPriority
 from services.caller import Caller
+from services.page_statements import Shape, page_statement, pages_on_sqlite
 from services.paging import PageArguments, Window, count_rows, fetch_page, fetch_pages, read_window
 from services.task_filter import DateTimeFilter, StringFilter, TaskFilter
 from services.task_list import TaskOrder, TaskOrderField, task_listing
@@ -158,3 +159,22 @@ def test_a_larger_filter_is_refused(wanted: TaskFilter, message: str) -> None:
     with pytest.raises(BadUserInputError) as caught:
         task_listing(NOBODY, task_filter=wanted)
     assert (caught.value.path, caught.value.message) == (("filter",), message)
+
+
+def test_statements_of_long_filters_are_not_kept() -> None:
+    caller, columns = caller_of("nobody"), frozenset({"title"})
+    # Eight parts are kept, one more is not.
+    for parts, is_kept in ((7, True), (8, False)):
+        listing = task_listing(caller, columns, task_filter=TaskFilter(or_=[TaskFilter(completed=True)] * parts))
+        shape = Shape(
+            table=listing.table,
+            order=listing.order,
+            columns=columns,
+            conditions=listing.conditions.form,
+            is_owned=True,
+            backwards=False,
+            after=None,
+            before=None,
+        )
+        assert (page_statement(shape) is page_statement(shape)) is is_kept
+        assert (pages_on_sqlite(shape, "parent_id") is pages_on_sqlite(shape, "parent_id")) is is_kept
