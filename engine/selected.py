@@ -48,6 +48,16 @@ class Selected:
         return frozenset(self._fields)
 
     @cached_property
+    def names_by_type(self) -> dict[str, frozenset[str]]:
+        """Return the names of the fields by the names of the types on which they are selected."""
+        names: dict[str, set[str]] = {}
+        for definition, below in self._sources:
+            for type_ in self._possible_types(definition):
+                fields = self._collecting.collect(below, type_).values()
+                names.setdefault(type_.name, set()).update(details[0].node.name.value for details in fields)
+        return {type_name: frozenset(found) for type_name, found in names.items()}
+
+    @cached_property
     def attributes(self) -> frozenset[str]:
         """Return the names that Python has for the fields: those of their attributes, or of their resolvers."""
         return frozenset(

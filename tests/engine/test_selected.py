@@ -52,6 +52,21 @@ async def test_names_at_every_depth() -> None:
     assert found[0] == [*names, {"__typename", "id", "pets"}]
 
 
+async def test_names_by_type() -> None:
+    found: list[Any] = []
+
+    def people(_source: Any, info: Any) -> list[Any]:
+        selected = engine.selected(info)
+        found.append((selected.below("pets").names_by_type, selected.names_by_type))
+        return []
+
+    assert SCHEMA.query_type is not None
+    SCHEMA.query_type.fields["people"].resolve = people
+    await same(SCHEMA, QUERY, variables={"no": False})
+    pets = {"Cat": {"name", "lives", "owner"}, "Dog": {"name", "barks", "owner"}}
+    assert found == [(pets, {"Person": {"__typename", "id", "pets"}})] * 2
+
+
 async def test_a_leaf_has_nothing_below() -> None:
     found: list[Any] = []
 

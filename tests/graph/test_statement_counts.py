@@ -98,8 +98,9 @@ ROWS: Final = [
     ("query ($id: ID!) { conversation(id: $id) { title } }", "conversation_ids", 1),
     ("query ($id: ID!) { conversation(id: $id) { messages(first: 100) { nodes { id } } } }", "conversation_ids", 2),
     ("query ($id: ID!) { node(id: $id) { id } }", "task_ids", 2),
-    ("query ($id: ID!) { node(id: $id) { ... on Task { owner { name } } } }", "task_ids", 3),
-    ("query ($id: ID!) { node(id: $id) { id ... on Message { conversation { title } } } }", "message_ids", 3),
+    ("query ($id: ID!) { node(id: $id) { ... on Task { owner { name } } } }", "task_ids", 2),
+    ("query ($id: ID!) { node(id: $id) { id ... on Message { conversation { title } } } }", "message_ids", 2),
+    ("query ($id: ID!) { node(id: $id) { id ... on Message { content } } }", "task_ids", 3),
 ]
 
 
@@ -135,7 +136,7 @@ async def test_nodes_of_every_kind(
 async def test_nodes_of_one_kind(server: RunningServer, one_of_each: House, fifty_of_each: House) -> None:
     query = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Task { title } } }"
     for house in (one_of_each, fifty_of_each):
-        assert len((await run(server, house.owner, query, {"ids": house.task_ids})).statements) == 2
+        assert len((await run(server, house.owner, query, {"ids": house.task_ids})).statements) == 1
 
 
 async def test_the_caller_on_every_row(server: RunningServer, fifty_of_each: House) -> None:
