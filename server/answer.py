@@ -11,10 +11,10 @@ from server.media_type import MediaType
 _NO_STORE: Final = (b"cache-control", b"no-store")
 # The answer depends on it, and a cache between us and the client must know.
 _VARY: Final = (b"vary", b"Accept, Authorization")
-_HEADERS: Final[dict[MediaType | None, tuple[Header, ...]]] = {
-    media_type: ((b"content-type", f"{media_type.value}; charset=utf-8".encode()), _NO_STORE, _VARY)
+_JSON, _GRAPHQL_RESPONSE = (
+    ((b"content-type", f"{media_type.value}; charset=utf-8".encode()), _NO_STORE, _VARY)
     for media_type in (MediaType.JSON, MediaType.GRAPHQL_RESPONSE)
-}
+)
 
 
 class Answer:
@@ -26,7 +26,7 @@ class Answer:
         self, status: int, content: dict[str, Any], media_type: MediaType | None, headers: tuple[Header, ...] = ()
     ) -> None:
         self.status = status
-        self.headers = _HEADERS.get(media_type, _HEADERS[MediaType.JSON]) + headers
+        self.headers = (_GRAPHQL_RESPONSE if media_type is MediaType.GRAPHQL_RESPONSE else _JSON) + headers
         self.body = orjson.dumps(content)
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:

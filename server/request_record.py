@@ -4,7 +4,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -33,7 +33,7 @@ class RequestRecord:
     """One request."""
 
     request_id: str
-    statements: StatementCount = field(default_factory=StatementCount)
+    statements: StatementCount
     status: int = 0
     user_id: str | None = None
     operation: str | None = None
@@ -46,10 +46,10 @@ current_request_id: ContextVar[str | None] = ContextVar("current_request_id", de
 
 def start_record(scope: Scope) -> RequestRecord:
     """Begin the record of a request, under the id that its sender gave it where that is a sane one."""
-    record = RequestRecord(_sent_id(headers_of(scope)) or next(_random_ids))
-    scope[_KEY] = record
-    current_request_id.set(record.request_id)
-    current_statements.set(record.statements)
+    request_id, statements = _sent_id(headers_of(scope)) or next(_random_ids), StatementCount()
+    record = scope[_KEY] = RequestRecord(request_id, statements)
+    current_request_id.set(request_id)
+    current_statements.set(statements)
     return record
 
 

@@ -30,14 +30,14 @@ class Watch:
         It is a TimeoutError then. What never waits is not watched at all.
         """
         try:
-            begun = _Begun(work)
+            waited_for = work.send(None)
         except StopIteration as end:
             result: Result = end.value
             return result
         running = _Bounded(receive, longest_s)
         self._add(running)
         try:
-            return await begun
+            return await _Begun(work, waited_for)
         except asyncio.CancelledError:
             if running.ended_by is None or running.task.cancelling() > 1:
                 raise
@@ -78,13 +78,13 @@ class Watch:
 
 
 class _Begun(Generic[Result]):
-    """Work that has run to where it first waits; one that ends before is a StopIteration with its result."""
+    """Work that has run to where it first waits."""
 
     __slots__ = ("_waited_for", "_work")
 
-    def __init__(self, work: Coroutine[Any, Any, Result]) -> None:
+    def __init__(self, work: Coroutine[Any, Any, Result], waited_for: object) -> None:
         self._work = work
-        self._waited_for = work.send(None)
+        self._waited_for = waited_for
 
     def __await__(self) -> Generator[Any, Any, Result]:
         waited_for = self._waited_for
