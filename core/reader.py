@@ -1,5 +1,6 @@
 """Reads by prepared statements, each on its own, on the driver of a pooled connection."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
@@ -70,6 +71,10 @@ class Reader:
             compiled = statement.compiled(self._engine.dialect)
             note_statement(compiled.sql)
             return compiled.rows(await driver.execute_fetchall(compiled.sql, compiled.arguments(values)))
+        except asyncio.CancelledError:
+            # Or it would go on in its thread, and whatever comes next would wait for it.
+            await driver.interrupt()
+            raise
         finally:
             self._connections.give_back(connection)
 

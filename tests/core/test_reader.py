@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,10 +20,18 @@ from core.settings import Settings
 from core.statements import StatementCount, current_statements
 from models import User
 from services.sql import table_of
-from tests.databases import PostgresDatabases, make_settings, only_postgresql, opened, postgres_server, run_sql
+from tests.databases import (
+    PostgresDatabases,
+    make_settings,
+    only_postgresql,
+    only_sqlite,
+    opened,
+    postgres_server,
+    run_sql,
+)
 from tests.factories import make_user
 from tests.live.programs import needs_pgbouncer, pgbouncer
-from tests.waiting import until, until_so
+from tests.waiting import PATIENCE_S, until, until_so
 
 
 def one(expression: str) -> Prepared:
@@ -141,6 +150,24 @@ async def test_a_read_that_is_left_ends_at_the_server_too(fresh_settings: Settin
             assert await value_of(database, ONE) == 1
             assert not await is_asleep(other)
         await until(lambda: database.connections.in_use == 0)
+
+
+@only_sqlite
+async def test_a_read_that_is_left_ends_in_its_thread_too(fresh_settings: Settings) -> None:
+    begun = threading.Event()
+    endless = one("(WITH RECURSIVE r(x) AS (SELECT begun() UNION ALL SELECT 1 FROM r) SELECT max(x) FROM r)")
+    async with opened(fresh_settings, **SINGLE) as database, asyncio.timeout(PATIENCE_S):
+        connection = await database.connections.take()
+        driver: Any = connection.driver_connection
+        await driver.create_function("begun", 0, begun.set)
+        database.connections.give_back(connection)
+        reading = asyncio.create_task(value_of(database, endless))
+        await until(begun.is_set)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert await value_of(database, ONE) == 1
+        assert database.connections.in_use == 0
 
 
 async def is_asleep(database: Database) -> bool:
