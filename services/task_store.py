@@ -52,7 +52,7 @@ async def apply_changes(
     }
     if not touched:
         leave_unchanged(session)
-    moment = moment or utc_now()
+    moment = _moment_after([task for task, _ in touched.values()], moment)
     changes = [changing(task, values) for task, values in touched.values()]
     for task, values in touched.values():
         for name, value in values.items():
@@ -72,9 +72,15 @@ async def remove_tasks(
     gone = caller.owns(_TASKS), IsAnyOf(_TASKS.c.id, id_list(buried))
     rows = await fetch_all(session, select(_TASKS).where(*gone))
     await execute(session, delete(_TASKS).where(*gone))
-    await record(session, caller, map(deleting, rows), revision, moment or utc_now())
+    await record(session, caller, map(deleting, rows), revision, _moment_after(rows, moment))
     named = dict.fromkeys(ids)
     return [*named, *sorted(set(buried) - named.keys())]
+
+
+def _moment_after(rows: Sequence[Any], moment: datetime | None) -> datetime:
+    """Return a moment no earlier than the rows were changed: by the clock of another server, or the database's."""
+    latest: datetime = max([moment or utc_now(), *(row.updated_at for row in rows)])
+    return latest
 
 
 def branch_of(caller: Caller, ids: Sequence[str]) -> Select[tuple[str, str]]:

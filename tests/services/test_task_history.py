@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.clock import utc_now
 from core.database import Database
 from core.errors import ConflictError
 from core.settings import Settings
@@ -16,9 +17,10 @@ from core.statements import StatementCount, current_statements
 from models import Message, Run, Task, TaskChange, TaskChangeKind, TaskPriority, ToolCall
 from services.account import Accounts
 from services.caller import Caller
+from services.paging import PageArguments, fetch_page, read_window
 from services.sql import fetch_all, table_of
 from services.task import TaskChanges, delete_task, delete_tasks, set_tasks_completed, toggle_task, update_task
-from services.task_history import FIELDS, read_values, snapshot
+from services.task_history import FIELDS, history_listing, read_values, snapshot
 from services.task_making import NewTask, create_task, create_tasks
 from tests.factories import SignedIn, make_task, sign_in, store, task_row
 from tests.histories import Hand, assisted, history_of
@@ -226,3 +228,18 @@ async def test_an_account_goes_with_all_of_it(house: House, settings: Settings) 
         async with house.database.read() as session:
             whose = select(table.c.user_id).where(table.c.user_id.in_([owner.user.id, other.user.id]))
             assert {row.user_id for row in await fetch_all(session, whose)} == {other.user.id}, table.name
+
+
+async def test_changes_follow_each_other_where_clocks_disagree(
+    database: Database, user: SignedIn, person: Hand
+) -> None:
+    ahead = utc_now() + timedelta(hours=1)
+    task = task_row(user.user.id, created_at=ahead, updated_at=ahead)
+    await store(database, task)
+    changed = await person.change(task, title="Water the garden")
+    assert changed.updated_at == ahead
+    await person.delete(task)
+    listing = history_listing(user.caller, frozenset({"kind"}))
+    page = await fetch_page(database.reader, listing, read_window(listing.order, PageArguments()))
+    assert [row.kind for row in page.rows] == [TaskChangeKind.UPDATED, TaskChangeKind.DELETED]
+    assert [row.created_at for row in page.rows] == [ahead] * 2
