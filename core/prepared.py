@@ -4,7 +4,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, Text, Uuid
+from sqlalchemy import ARRAY, ColumnElement, CompoundSelect, Select, Text, Uuid
 from sqlalchemy import cast as cast_as
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -19,6 +19,7 @@ _MakeRows: TypeAlias = Callable[[Iterable[Any]], list[Any]]
 # of the value and of the type's own processor, by the name of the database.
 READ_INLINE: Final = "read_inline"
 _AS_TEXT: Final = "(None if {value} is None else str({value}))"
+_AS_IT_IS: Final = "{value}"
 _CALL: Final = "{process}({value})"
 _REQUIRED: Final = object()
 
@@ -100,7 +101,7 @@ def _row_maker(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> _Make
     for value, column in zip(values, columns, strict=True):
         process = f"process_{value}"
         scope[process] = column.type.dialect_impl(dialect).result_processor(dialect, None)
-        template = "{value}" if scope[process] is None else _reading(column, dialect)
+        template = _AS_IT_IS if scope[process] is None else _reading(column, dialect)
         readings.append(template.format(value=value, process=process))
     if readings == values:
         source = "lambda records: [make(Row, record) for record in records]"
@@ -110,7 +111,11 @@ def _row_maker(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> _Make
 
 
 def _reading(column: ColumnElement[Any], dialect: Dialect) -> str:
-    if _is_uuid(column, dialect):
+    type_ = column.type.dialect_impl(dialect)
+    if isinstance(type_, Uuid):
         return _AS_TEXT
+    if isinstance(type_, ARRAY) and type_.item_type.dialect_impl(dialect).result_processor(dialect, None) is None:
+        # The driver has made a list of it.
+        return _AS_IT_IS
     inline: Mapping[str, str] = getattr(column.type, READ_INLINE, {})
     return inline.get(dialect.name, _CALL)

@@ -47,8 +47,15 @@ Mutation: Final = merge_types(
 class _Names(NameConverter):
     """Camel case; a name that Python keeps for itself is written with an underscore that GraphQL never sees."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        # Asked for each field of each input that is sent.
+        self._known: dict[str, str] = {}
+
     def apply_naming_config(self, name: str) -> str:
-        return super().apply_naming_config(name.rstrip("_"))
+        if (known := self._known.get(name)) is None:
+            known = self._known[name] = super().apply_naming_config(name.rstrip("_"))
+        return known
 
 
 def make_schema() -> strawberry.Schema:
