@@ -219,8 +219,10 @@ async def _load_later() -> None:
 
 async def _load() -> Any:
     """Load the SDK, which takes a second or two, beside everything else."""
-    if _EXECUTION not in sys.modules:
-        await asyncio.to_thread(importlib.import_module, _EXECUTION)
+    is_new = _EXECUTION not in sys.modules
+    # What another thread has begun to load is there already, but not whole: this waits for it.
+    module = await asyncio.to_thread(importlib.import_module, _EXECUTION)
+    if is_new:
         # What it brought stays for good: to look through it again and again would hold requests up.
         gc.freeze()
-    return sys.modules[_EXECUTION]
+    return module
