@@ -11,17 +11,14 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-from graphql import execute, parse
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.ids import new_ids
-from core.statements import StatementCount, current_statements
-from graph.context import Context
 from models import Conversation, Message, MessageRole, Task
 from server.app import create_app
-from server.schema import core_schema, schema
 from tests.databases import Databases, PostgresDatabases, SqliteDatabases, make_settings, postgres_server
 from tests.factories import SignedIn, sign_in
+from tests.graph.operations import run
 from tests.servers import RunningServer, serve
 
 _ROUNDS: Final = 200
@@ -83,17 +80,6 @@ async def _seconds(client: httpx.AsyncClient, query: str) -> list[float]:
     return durations[_WARM_UP:]
 
 
-async def _statements(server: RunningServer, signed_in: SignedIn, query: str) -> int:
-    count = StatementCount()
-    current_statements.set(count)
-    context = Context(server.runtime, signed_in.caller, "bench", "127.0.0.1")
-    result = execute(core_schema(schema), parse(query), context_value=context)
-    if hasattr(result, "__await__"):
-        await result
-    current_statements.set(None)
-    return len(count)
-
-
 async def _measure(name: str, databases: Databases) -> None:
     settings = make_settings(await databases.create(), environment="production")
     app = create_app(settings)
@@ -104,7 +90,7 @@ async def _measure(name: str, databases: Databases) -> None:
             for operation, query in _OPERATIONS.items():
                 milliseconds = sorted(1_000 * each for each in await _seconds(client, query))
                 median, p99 = statistics.median(milliseconds), milliseconds[int(len(milliseconds) * 0.99)]
-                statements = await _statements(server, signed_in, query)
+                statements = len((await run(server, signed_in, query)).statements)
                 print(f"| {name} | {operation} | {median:.1f} | {p99:.1f} | {statements} |")
 
 

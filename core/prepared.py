@@ -18,7 +18,6 @@ _MakeRows: TypeAlias = Callable[[Iterable[Any]], list[Any]]
 # How a column type reads a value where a call for each would take longer than the rest of reading it: an expression
 # of the value and of the type's own processor, by the name of the database.
 READ_INLINE: Final = "read_inline"
-_AS_TEXT: Final = "(None if {value} is None else str({value}))"
 _AS_IT_IS: Final = "{value}"
 _CALL: Final = "{process}({value})"
 _REQUIRED: Final = object()
@@ -112,8 +111,6 @@ def _row_maker(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> _Make
 
 def _reading(column: ColumnElement[Any], dialect: Dialect) -> str:
     type_ = column.type.dialect_impl(dialect)
-    if isinstance(type_, Uuid):
-        return _AS_TEXT
     if isinstance(type_, ARRAY) and type_.item_type.dialect_impl(dialect).result_processor(dialect, None) is None:
         # The driver has made a list of it.
         return _AS_IT_IS

@@ -51,10 +51,8 @@ class Selected:
     def names_by_type(self) -> dict[str, frozenset[str]]:
         """Return the names of the fields by the names of the types on which they are selected."""
         names: dict[str, set[str]] = {}
-        for definition, below in self._sources:
-            for type_ in self._possible_types(definition):
-                fields = self._collecting.collect(below, type_).values()
-                names.setdefault(type_.name, set()).update(details[0].node.name.value for details in fields)
+        for type_, name, _ in self._collected():
+            names.setdefault(type_.name, set()).add(name)
         return {type_name: frozenset(found) for type_name, found in names.items()}
 
     @cached_property
@@ -79,13 +77,16 @@ class Selected:
     @cached_property
     def _fields(self) -> dict[str, list[_Source]]:
         fields: dict[str, list[_Source]] = {}
+        for type_, name, details in self._collected():
+            if (field := self._schema.get_field(type_, name)) is not None:
+                fields.setdefault(name, []).append(_Source(field, details))
+        return fields
+
+    def _collected(self) -> Iterator[tuple[GraphQLObjectType, str, Details]]:
         for definition, below in self._sources:
             for type_ in self._possible_types(definition):
                 for details in self._collecting.collect(below, type_).values():
-                    name = details[0].node.name.value
-                    if (field := self._schema.get_field(type_, name)) is not None:
-                        fields.setdefault(name, []).append(_Source(field, details))
-        return fields
+                    yield type_, details[0].node.name.value, details
 
     def _possible_types(self, definition: GraphQLField) -> Iterator[GraphQLObjectType]:
         named: Any = get_named_type(definition.type)

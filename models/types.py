@@ -38,6 +38,11 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
+def ranks_of(members: type[StrEnum]) -> dict[StrEnum, int]:
+    """Return the ranks by which an enum's members are kept."""
+    return {member: rank for rank, member in enumerate(members, start=1)}
+
+
 class Ranked(TypeDecorator[StrEnum]):
     """An enum kept as its rank, from 1, so that it sorts by meaning and not by name."""
 
@@ -47,14 +52,14 @@ class Ranked(TypeDecorator[StrEnum]):
     def __init__(self, members: type[StrEnum]) -> None:
         super().__init__()
         self.members = members
-        self._rank_of = {member: rank for rank, member in enumerate(members, start=1)}
+        self._rank_of = ranks_of(members)
 
     def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> int | None:
         return None if value is None else self._rank_of[value]
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], StrEnum | None]:
         members: dict[int | None, StrEnum | None] = {None: None}
-        members.update(enumerate(self.members, start=1))
+        members.update((rank, member) for member, rank in self._rank_of.items())
         return members.__getitem__
 
 

@@ -19,7 +19,7 @@ from core.prepared import Prepared, Rows
 from core.text import require_line
 from models import AccessScope, AccessToken, User
 from services.caller import OWNER, Caller, owned
-from services.sql import Source, execute, read, table_of
+from services.sql import Source, columns_of, execute, read, table_of
 
 MOST_TOKENS: Final = 50
 
@@ -95,8 +95,9 @@ async def own_access_tokens(source: Source, caller: Caller, columns: frozenset[s
 
 @lru_cache(maxsize=64)
 def _own_access_tokens(columns: frozenset[str]) -> Prepared:
-    selected = [column for column in _TOKENS.c if column.name in columns]
-    return Prepared(select(*selected).where(owned(_TOKENS)).order_by(_TOKENS.c.created_at, _TOKENS.c.id))
+    return Prepared(
+        select(*columns_of(_TOKENS, columns)).where(owned(_TOKENS)).order_by(_TOKENS.c.created_at, _TOKENS.c.id)
+    )
 
 
 async def find_grant(session: AsyncSession, text: str) -> Grant | None:

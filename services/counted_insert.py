@@ -39,7 +39,7 @@ async def insert_counted(database: Database, caller: Caller, *rows: NewRow) -> C
 
     The moment is the database's, from after the caller's row was locked: later changes have later moments.
     """
-    values = {f"{row.table.name}_{column}": value for row in rows for column, value in row.values.items()}
+    values = {_name(row.table, column): value for row in rows for column, value in row.values.items()}
     statement = _counted_insert(*((row.table, row.telling) for row in rows))
     found = await database.write_alone(statement, values | {OWNER: caller.user_id}, caller.user_id)
     if found is None:

@@ -13,6 +13,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from models.types import ranks_of
+
 
 class _List(TypeDecorator[Sequence[Any]]):
     """A list of texts: an array on PostgreSQL, JSON on SQLite."""
@@ -62,7 +64,7 @@ class _Ranks(_List):
     def __init__(self, members: type[StrEnum]) -> None:
         super().__init__()
         self.members = members
-        self._rank_of = {member: rank for rank, member in enumerate(members, start=1)}
+        self._rank_of = ranks_of(members)
 
     def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
         """Return the ranks as the driver takes them."""

@@ -17,7 +17,7 @@ from models import Conversation, EntityKind, Message, Run, Task, ToolCall
 from models.base import Owned
 from services.caller import OWNER, Caller, owned
 from services.expressions import IsAnyOf, id_list, ids_named
-from services.sql import Source, read, table_of
+from services.sql import Source, columns_of, read, table_of
 
 Entity = TypeVar("Entity", bound=Owned)
 
@@ -45,7 +45,7 @@ async def rows_by_id(
 @lru_cache(maxsize=256)
 def _rows_by_id(model: type[SQLModel], columns: frozenset[str]) -> Prepared:
     table = table_of(model)
-    selected = [column for column in table.c if column.name == "id" or column.name in columns]
+    selected = columns_of(table, columns | {"id"})
     return Prepared(select(*selected).where(owned(table), IsAnyOf(table.c.id, ids_named("ids"))))
 
 

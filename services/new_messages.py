@@ -11,10 +11,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.errors import BadUserInputError, CursorExpiredError
 from core.ids import parse_id
 from models import Conversation, Message, MessageStatus, User
-from services.caller import Caller, owned_by
+from services.caller import OWNER, Caller, owned
 from services.lookup import not_found
 from services.opaque import is_revision, read_opaque, write_opaque
-from services.sql import execute, fetch_all, table_of
+from services.sql import columns_of, execute, fetch_all, table_of
 
 _MARK: Final = "messages"
 MOST_AT_ONCE: Final = 100
@@ -73,7 +73,7 @@ async def completed_since(
 ) -> Sequence[Row[Any]]:
     """Return the first of the messages completed after the cursor, as long as the conversation is there."""
     place = {"revision": after.revision, "message_id": after.message_id or _LAST_ID}
-    owner = {"user_id": caller.user_id, "conversation_id": parse_id(conversation_id)}
+    owner = {OWNER: caller.user_id, "conversation_id": parse_id(conversation_id)}
     rows = await fetch_all(session, _completed_since(columns), place | owner)
     if not rows:
         raise not_found(Conversation, ("conversationId",))
@@ -87,8 +87,8 @@ def _completed_since(columns: frozenset[str]) -> Executable:
     messages, revision = _MESSAGES.c, bindparam("revision", type_=Integer)
     same_revision = and_(messages.revision == revision, messages.id > bindparam("message_id", type_=messages.id.type))
     found = (
-        select(*(column for column in messages if column.name in columns | {"id", "revision", "created_at"}))
-        .where(owned_by(_MESSAGES, bindparam("user_id")), messages.conversation_id == bindparam("conversation_id"))
+        select(*columns_of(_MESSAGES, columns | {"id", "revision", "created_at"}))
+        .where(owned(_MESSAGES), messages.conversation_id == bindparam("conversation_id"))
         .where(messages.status == MessageStatus.COMPLETE, or_(messages.revision > revision, same_revision))
         .order_by(messages.revision, messages.id)
         .limit(MOST_AT_ONCE)
@@ -98,6 +98,6 @@ def _completed_since(columns: frozenset[str]) -> Executable:
     return (
         select(*found.c)
         .select_from(_CONVERSATIONS.outerjoin(found, true()))
-        .where(owned_by(_CONVERSATIONS, bindparam("user_id")), conversation)
+        .where(owned(_CONVERSATIONS), conversation)
         .order_by(found.c.revision, found.c.id)
     )

@@ -12,6 +12,7 @@ from services.caller import owned
 from services.conditions import ConditionsForm
 from services.expressions import IsAnyOf, ids_named
 from services.order import Order, Presence
+from services.sql import columns_of
 
 # The names of the parameters; those of the two places are followed by the number of the key.
 LIMIT: Final = "limit"
@@ -45,8 +46,7 @@ class Shape(NamedTuple):
 
     def selected(self, source: FromClause) -> list[ColumnElement[Any]]:
         """Return the columns that are asked for, with those that a cursor needs, in the table's order."""
-        needed = self.columns.union(self.order.columns)
-        return [source.c[each.name] for each in self.table.c if each.name in needed]
+        return columns_of(source, self.columns.union(self.order.columns))
 
 
 def _kept(make: _Make) -> _Make:

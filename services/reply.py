@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.errors import BadUserInputError
 from core.ids import parse_id
 from models import Message, MessageStatus, Run, RunStatus
-from services.caller import Caller, owned_by
+from services.caller import OWNER, Caller, owned
 from services.lookup import not_found
 from services.sql import execute, table_of
 
@@ -46,7 +46,7 @@ def check_offset(offset: int, name: str) -> int:
 
 async def read_reply(session: AsyncSession, caller: Caller, message_id: str, offset: int) -> Reply:
     """Return what the caller's message says from the offset on, by one statement."""
-    place = {"start": min(offset, _FARTHEST) + 1, "user_id": caller.user_id, "message_id": parse_id(message_id)}
+    place = {"start": min(offset, _FARTHEST) + 1, OWNER: caller.user_id, "message_id": parse_id(message_id)}
     row = (await execute(session, _statement(), place)).one_or_none()
     if row is None:
         raise not_found(Message, ("messageId",))
@@ -67,6 +67,6 @@ def _statement() -> Executable:
             _RUNS.c.status.label("run_status"),
         )
         .select_from(_MESSAGES.outerjoin(_RUNS, wrote))
-        .where(owned_by(_MESSAGES, bindparam("user_id")))
+        .where(owned(_MESSAGES))
         .where(_MESSAGES.c.id == bindparam("message_id", type_=_MESSAGES.c.id.type))
     )

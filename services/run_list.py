@@ -10,7 +10,7 @@ from core.prepared import Prepared
 from models import Run, ToolCall
 from services.caller import OWNER, Caller, owned
 from services.expressions import IsAnyOf, ids_named
-from services.sql import Source, read, table_of
+from services.sql import Source, columns_of, read, table_of
 
 _RUNS: Final = table_of(Run)
 _TOOL_CALLS: Final = table_of(ToolCall)
@@ -25,7 +25,7 @@ async def runs_by_reply(source: Source, caller: Caller, reply_ids: Sequence[str]
 
 @lru_cache(maxsize=64)
 def _runs_by_reply(columns: frozenset[str]) -> Prepared:
-    selected = [column for column in _RUNS.c if column.name == "reply_id" or column.name in columns]
+    selected = columns_of(_RUNS, columns | {"reply_id"})
     return Prepared(select(*selected).where(owned(_RUNS), IsAnyOf(_RUNS.c.reply_id, ids_named("ids"))))
 
 
@@ -42,6 +42,6 @@ async def tool_calls_by_run(
 
 @lru_cache(maxsize=64)
 def _tool_calls_by_run(columns: frozenset[str]) -> Prepared:
-    selected = [column for column in _TOOL_CALLS.c if column.name == "run_id" or column.name in columns]
+    selected = columns_of(_TOOL_CALLS, columns | {"run_id"})
     statement = select(*selected).where(owned(_TOOL_CALLS), IsAnyOf(_TOOL_CALLS.c.run_id, ids_named("ids")))
     return Prepared(statement.order_by(_TOOL_CALLS.c.run_id, _TOOL_CALLS.c.position))

@@ -1,9 +1,9 @@
 """Reading and writing past the ORM: rows as they come, tables instead of classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from sqlalchemy import Executable, Table
+from sqlalchemy import ColumnElement, Executable, FromClause, Table
 from sqlalchemy.engine import CursorResult
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -19,6 +19,11 @@ def table_of(model: type[SQLModel]) -> Table:
     """Return the table behind a SQLModel class."""
     table: Table = model.__table__  # type: ignore[attr-defined]  # set by SQLModel's metaclass
     return table
+
+
+def columns_of(source: FromClause, names: Collection[str]) -> list[ColumnElement[Any]]:
+    """Return the columns of those names, in the order of the table."""
+    return [column for column in source.c if column.name in names]
 
 
 def is_sqlite(source: Source) -> bool:

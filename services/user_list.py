@@ -14,7 +14,7 @@ from services.caller import Caller
 from services.expressions import IsAnyOf, texts_named
 from services.order import Key, OrderDirection, moment_key, order_by, read_text
 from services.paging import Listing
-from services.sql import Source, read, table_of
+from services.sql import Source, columns_of, read, table_of
 
 _USERS: Final = table_of(User)
 _ORDER: Final = order_by(_USERS, ((moment_key("created_at"), OrderDirection.ASC),), Key("id", read_text))
@@ -41,5 +41,5 @@ async def users_by_id(source: Source, caller: Caller, ids: Sequence[str], column
 
 @lru_cache(maxsize=64)
 def _users_by_id(columns: frozenset[str]) -> Prepared:
-    selected = [column for column in _USERS.c if column.name == "id" or column.name in columns]
+    selected = columns_of(_USERS, columns | {"id"})
     return Prepared(select(*selected).where(IsAnyOf(_USERS.c.id, texts_named("ids"))))
