@@ -1,10 +1,13 @@
 """Structured logs: a line of JSON for each event in production, readable lines in development."""
 
 import asyncio
+import atexit
 import logging
 import sys
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from threading import RLock
 from typing import Any, Final
 
 import orjson
@@ -36,7 +39,7 @@ def configure_logs(settings: Settings) -> None:
     structlog.configure(
         processors=[*_SHARED, *_rendering(is_production=settings.is_production)],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVEL),
-        logger_factory=lambda *_names: Output(),
+        logger_factory=lambda *_names: _output,
         cache_logger_on_first_use=True,
     )
 
@@ -104,29 +107,43 @@ def make_formatter(*, is_production: bool) -> logging.Formatter:
 class Output:
     """Writes lines to whatever standard output is at the time."""
 
-    _is_flush_due = False
+    def __init__(self) -> None:
+        self._waiting: deque[bytes] = deque()
+        self._writing = RLock()
+        self._flushing_loop: asyncio.AbstractEventLoop | None = None
 
     def msg(self, line: str) -> None:
-        """Write a line of any level."""
+        """Write a line of any level, behind those that wait."""
+        self.flush()
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
     def msg_soon(self, line: bytes) -> None:
         """Write a line behind those before it, at the latest in the loop's next turn: one write for all of this one."""
-        # Whoever writes text flushes it at once, so none is waiting that would come later than it should.
-        sys.stdout.buffer.write(line)
-        if not self._is_flush_due:
-            self._is_flush_due = True
-            asyncio.get_running_loop().call_soon(self._flush)
+        self._waiting.append(line)
+        loop = asyncio.get_running_loop()
+        if self._flushing_loop is not loop:
+            self._flushing_loop = loop
+            loop.call_soon(self._flush_as_due)
 
-    def _flush(self) -> None:
-        self._is_flush_due = False
-        sys.stdout.flush()
+    def flush(self) -> None:
+        """Write what waits, from whichever thread."""
+        with self._writing:
+            lines = memoryview(b"".join(self._waiting.popleft() for _ in range(len(self._waiting))))
+            # Where Python does not buffer, a write may take less than it is given.
+            while lines:
+                lines = lines[sys.stdout.buffer.write(lines) or 0 :]
+            sys.stdout.flush()
+
+    def _flush_as_due(self) -> None:
+        self._flushing_loop = None
+        self.flush()
 
     debug = info = warning = error = critical = exception = msg
 
 
 _output: Final = Output()
+atexit.register(_output.flush)
 
 
 def _rendering(*, is_production: bool) -> list[Processor]:

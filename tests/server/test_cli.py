@@ -2,15 +2,12 @@
 
 import asyncio
 import io
-import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -29,11 +26,10 @@ from server.app import create_app
 from server.cli import main
 from tests.databases import make_settings, opened
 from tests.factories import make_user
+from tests.server.processes import ROOT, TASKTALK, serving, until_ready, variables
 from tests.servers import serve
 from tests.waiting import PATIENCE_S, START_PATIENCE_S, until_so
 
-TASKTALK: Final = (sys.executable, "-m", "server.cli")
-ROOT: Final = Path(__file__).parents[2]
 COMMANDS: Final = ("serve", "migrate", "schema", "admin", "demo")
 
 
@@ -66,10 +62,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
-
-
-def variables(settings: Settings, **others: str) -> dict[str, str]:
-    return {"DATABASE_URL": settings.database_url, "SECRET_KEY": settings.secret_key} | others
 
 
 def test_help_names_every_command_and_loads_nothing_of_the_server() -> None:
@@ -188,35 +180,6 @@ async def test_demo_refuses_what_is_no_address() -> None:
     ended = await tasktalk("demo", "ann")
     assert (ended.status, ended.output) == (2, "")
     assert "'ann' is no email address" in ended.errors
-
-
-@asynccontextmanager
-async def serving(*arguments: str, **environment: str) -> AsyncIterator[tuple[Process, str]]:
-    variables = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"} | environment
-    process = await asyncio.create_subprocess_exec(
-        *TASKTALK, "serve", *arguments, env=variables, stdout=PIPE, stderr=PIPE
-    )
-    assert process.stdout is not None
-    try:
-        greeting = (await process.stdout.readline()).decode()
-        yield process, greeting
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.communicate(), START_PATIENCE_S)
-
-
-async def until_ready(url: str) -> httpx.Response:
-    async with asyncio.timeout(START_PATIENCE_S), httpx.AsyncClient(timeout=PATIENCE_S) as client:
-        while True:
-            try:
-                response = await client.get(f"{url}/ready")
-            except httpx.TransportError:
-                await asyncio.sleep(0.05)
-            else:
-                # It says so too where the database is only slower than a probe waits.
-                if "does not answer" not in response.text:
-                    return response
 
 
 async def test_serve_in_an_empty_folder_migrates_and_tells_the_address(folder: Path) -> None:
