@@ -1,0 +1,165 @@
+"""Coerces values to input types as graphql-core does, by what is looked up once of each type."""
+
+from collections.abc import Callable
+from math import inf
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from graphql import (
+    GraphQLBoolean,
+    GraphQLID,
+    GraphQLInputField,
+    GraphQLInputObjectType,
+    GraphQLInputType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLString,
+)
+from graphql.language.parser import MAX_NESTING_DEPTH
+from graphql.pyutils import Undefined
+from graphql.type import is_required_input_field
+from graphql.utilities.coerce_input_value import coerce_default_value, coerce_input_value
+
+_Coerce: TypeAlias = Callable[[Any], Any]
+_Known: TypeAlias = dict[str, _Coerce]
+
+# The class whose values are coerced to themselves.
+_EXACT: Final[dict[_Coerce, type]] = {
+    GraphQLString.coerce_input_value: str,
+    GraphQLID.coerce_input_value: str,
+    GraphQLBoolean.coerce_input_value: bool,
+}
+# Stands where graphql-core has to say what comes of a value that is missing.
+_ASK: Final = object()
+
+
+class Coercion(NamedTuple):
+    """How the values of a type are coerced; `coerce` is for what is not null."""
+
+    is_required: bool
+    exact: type | None
+    coerce: _Coerce
+
+    def of(self, value: Any) -> Any:
+        """Return what graphql-core makes of a value; Undefined where it refuses it."""
+        if value is None or value is Undefined:
+            return Undefined if self.is_required else None
+        return value if type(value) is self.exact else self.coerce(value)
+
+
+class _Field(NamedTuple):
+    name: str
+    out_name: str
+    default: Any
+    is_required: bool
+    exact: type | None
+    coerce: _Coerce
+
+
+def coercion_of(type_: GraphQLInputType) -> Coercion:
+    """Return how the values of a type are coerced."""
+    return _coercion(type_, {})
+
+
+def _coercion(type_: GraphQLInputType, known: _Known) -> Coercion:
+    is_required = isinstance(type_, GraphQLNonNull)
+    nullable: Any = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+    if isinstance(nullable, GraphQLList):
+        return Coercion(is_required, None, _list(nullable, known))
+    if isinstance(nullable, GraphQLInputObjectType):
+        return Coercion(is_required, None, _object(nullable, known))
+    return Coercion(is_required, _EXACT.get(nullable.coerce_input_value), _leaf(nullable.coerce_input_value))
+
+
+def _leaf(coerce: _Coerce) -> _Coerce:
+    def of(value: Any) -> Any:
+        try:
+            return coerce(value)
+        except Exception:  # noqa: BLE001 - whatever it is, the value is refused
+            return Undefined
+
+    return of
+
+
+def _list(type_: GraphQLList[Any], known: _Known) -> _Coerce:
+    item = _coercion(type_.of_type, known)
+
+    def of(values: Any) -> Any:
+        if type(values) is not list:
+            return coerce_input_value(values, type_)
+        coerced = []
+        for value in values:
+            if type(value) is not item.exact and (value := item.of(value)) is Undefined:
+                return Undefined
+            coerced.append(value)
+        return coerced
+
+    return of
+
+
+def _object(type_: GraphQLInputObjectType, known: _Known) -> _Coerce:
+    if type_.is_one_of:
+        return lambda value: coerce_input_value(value, type_)
+    if (coerce := known.get(type_.name)) is None:
+        fields: list[_Field] = []
+        # Known before its fields are, for they may have the same type.
+        coerce = known[type_.name] = _object_of(type_, fields)
+        fields.extend(_field(name, field, known) for name, field in type_.fields.items())
+    return coerce
+
+
+def _object_of(type_: GraphQLInputObjectType, fields: list[_Field]) -> _Coerce:
+    names = frozenset(type_.fields)
+
+    def of(given: Any) -> Any:
+        if type(given) is not dict or not given.keys() <= names:
+            return coerce_input_value(given, type_)
+        coerced = {}
+        for name, out_name, default, is_required, exact, coerce in fields:
+            value = given.get(name, Undefined)
+            if value is Undefined:
+                value = default
+                if value is Undefined:
+                    continue
+                if value is _ASK:
+                    return coerce_input_value(given, type_)
+            elif value is None:
+                if is_required:
+                    return Undefined
+            elif type(value) is not exact and (value := coerce(value)) is Undefined:
+                return Undefined
+            coerced[out_name] = value
+        return type_.out_type(coerced)
+
+    return of
+
+
+def _field(name: str, field: GraphQLInputField, known: _Known) -> _Field:
+    return _Field(name, field.out_name or name, _default(field), *_coercion(field.type, known))
+
+
+def _default(field: GraphQLInputField) -> Any:
+    """Return what there is without a value; Undefined where that is nothing."""
+    try:
+        return _ASK if is_required_input_field(field) else coerce_default_value(field)
+    except TypeError:
+        # The default is wrong, which is told when it is needed.
+        return _ASK
+
+
+def can_be_too_deep(type_: GraphQLInputType) -> bool:
+    """Tell whether a value of a type may be nested more deeply than graphql-core lets values be."""
+    return _height(type_, {}) > MAX_NESTING_DEPTH
+
+
+def _height(type_: GraphQLInputType, heights: dict[str, float]) -> float:
+    if isinstance(type_, GraphQLNonNull):
+        return _height(type_.of_type, heights)
+    if isinstance(type_, GraphQLList):
+        return 1 + _height(type_.of_type, heights)
+    if not isinstance(type_, GraphQLInputObjectType):
+        return 0
+    if type_.name not in heights:
+        # Whatever comes back to it from below has no end.
+        heights[type_.name] = inf
+        heights[type_.name] = 1 + max((_height(field.type, heights) for field in type_.fields.values()), default=0)
+    return heights[type_.name]

@@ -1,0 +1,92 @@
+"""Values are coerced to input types as graphql-core coerces them, whatever the types and the values are."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+from graphql import GraphQLInputType, GraphQLList, GraphQLNonNull, GraphQLSchema, build_schema, is_input_type
+from graphql.execution.values import input_is_nested_too_deeply
+from graphql.language.parser import MAX_NESTING_DEPTH
+from graphql.utilities.coerce_input_value import coerce_input_value
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.coercion import can_be_too_deep, coercion_of
+from server.schema import core_schema, schema
+from tests.engine.decisions import Decisions
+from tests.engine.inputs import input_value, make_input_schema
+
+BOUNDED: Final = settings(
+    max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
+)
+BYTES: Final = st.binary(min_size=120, max_size=120)
+OURS: Final[GraphQLSchema] = core_schema(schema)
+
+
+def input_types(of: GraphQLSchema) -> list[Any]:
+    return [type_ for name, type_ in of.type_map.items() if is_input_type(type_) and not name.startswith("__")]
+
+
+def outcome(coerce: Callable[[], Any]) -> tuple[type, str]:
+    try:
+        coerced = coerce()
+    except Exception as error:  # noqa: BLE001 - it is compared
+        return type(error), str(error)
+    return type(coerced), repr(coerced)
+
+
+def is_the_same(type_: GraphQLInputType, value: Any) -> None:
+    nullable: Any = type_
+    for each in (type_, GraphQLNonNull(nullable), GraphQLList(nullable), GraphQLList(GraphQLNonNull(nullable))):
+        found = outcome(lambda each=each: coercion_of(each).of(value))  # type: ignore[misc]
+        assert found == outcome(lambda each=each: coerce_input_value(value, each)), (each, value)  # type: ignore[misc]
+
+
+@BOUNDED
+@given(BYTES, BYTES, st.sampled_from([0, 12]))
+def test_inputs_of_every_shape(shape: bytes, content: bytes, wrong: int) -> None:
+    for type_ in input_types(make_input_schema(Decisions(shape))):
+        is_the_same(type_, input_value(Decisions(content, wrong), type_))
+
+
+@pytest.mark.parametrize("type_", input_types(OURS), ids=str)
+@settings(BOUNDED, max_examples=60)
+@given(content=BYTES, wrong=st.sampled_from([0, 12]))
+def test_inputs_of_the_server(type_: GraphQLInputType, content: bytes, wrong: int) -> None:
+    is_the_same(type_, input_value(Decisions(content, wrong), type_))
+
+
+def test_each_value_is_made_anew() -> None:
+    """What a resolver does to a list or an object, nobody else sees."""
+    type_: Any = build_schema("input In { list: [Int!]  in: In } type Query { told(it: In): Int }").type_map["In"]
+    given = {"list": [1], "in": {"list": []}}
+    coerced = coercion_of(type_).of(given)
+    assert coerced == given
+    assert coerced is not given
+    assert coerced["list"] is not given["list"]
+    assert coerced["in"] is not given["in"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("Flat", False), ("Low", False), ("Endless", True), ("Above", True), ("Odd", False)]
+)
+def test_which_types_can_be_too_deep(name: str, *, expected: bool) -> None:
+    of = build_schema("""
+        scalar Odd
+        input Flat { x: Int  odd: Odd }
+        input Low { flat: [Flat!]  again: Flat }
+        input Endless { above: [Above] }
+        input Above { endless: Endless  flat: Flat }
+        type Query { told(it: Low, endless: Endless): Int }
+    """)
+    type_: Any = of.type_map[name]
+    assert can_be_too_deep(type_) is expected
+
+
+@pytest.mark.parametrize("depth", [MAX_NESTING_DEPTH - 1, MAX_NESTING_DEPTH, MAX_NESTING_DEPTH + 1])
+def test_lists_of_lists_that_are_too_deep(depth: int) -> None:
+    type_: Any = GraphQLNonNull(OURS.type_map["Int"])
+    value: Any = 1
+    for _ in range(depth):
+        type_, value = GraphQLList(type_), [value]
+    assert can_be_too_deep(type_) is input_is_nested_too_deeply(value, type_)
