@@ -2,7 +2,7 @@
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from sqlalchemy import ARRAY, ColumnElement, CompoundSelect, Select, Text, Uuid
 from sqlalchemy import cast as cast_as
@@ -14,20 +14,13 @@ Values: TypeAlias = Mapping[str, Any]
 _Statement: TypeAlias = Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]]
 _Processor: TypeAlias = Callable[[Any], Any]
 _MakeRows: TypeAlias = Callable[[Iterable[Any]], list[Any]]
+_MakeArguments: TypeAlias = Callable[[Values], list[Any]]
 
 # How a column type reads a value where a call for each would take longer than the rest of reading it: an expression
 # of the value and of the type's own processor, by the name of the database.
 READ_INLINE: Final = "read_inline"
 _AS_IT_IS: Final = "{value}"
 _CALL: Final = "{process}({value})"
-_REQUIRED: Final = object()
-
-
-class _Parameter(NamedTuple):
-    name: str
-    process: _Processor | None
-    # What it is where no value of that name is given.
-    constant: Any
 
 
 class Compiled:
@@ -37,18 +30,19 @@ class Compiled:
         statement = _with_ids_as_text(statement, dialect)
         compiled = statement.compile(dialect=dialect)
         self.sql = str(compiled)
-        self._parameters = [_parameter(compiled, name, dialect) for name in compiled.positiontup or ()]
+        self._make_arguments = _argument_maker(compiled, dialect)
+        self._required = [name for name in compiled.positiontup or () if compiled.binds[name].required]
         self.rows = _row_maker(list(statement.selected_columns), dialect)
 
     def arguments(self, values: Values) -> list[Any]:
         """Return the values in their places as the driver takes them."""
-        arguments = []
-        for name, process, constant in self._parameters:
-            value = values.get(name, constant)
-            if value is _REQUIRED:
-                raise LookupError(f"The statement needs a value for {name}.")
-            arguments.append(value if process is None else process(value))
-        return arguments
+        try:
+            return self._make_arguments(values)
+        except KeyError:
+            for name in self._required:
+                if name not in values:
+                    raise LookupError(f"The statement needs a value for {name}.") from None
+            raise
 
 
 class Prepared:
@@ -82,10 +76,18 @@ def _is_uuid(column: ColumnElement[Any], dialect: Dialect) -> bool:
     return isinstance(column.type.dialect_impl(dialect), Uuid)
 
 
-def _parameter(compiled: SQLCompiler, name: str, dialect: Dialect) -> _Parameter:
-    bound = compiled.binds[name]
-    process = cast("_Processor | None", bound.type.dialect_impl(dialect).bind_processor(dialect))
-    return _Parameter(name, process, _REQUIRED if bound.required else bound.effective_value)
+def _argument_maker(compiled: SQLCompiler, dialect: Dialect) -> _MakeArguments:
+    """Return a function that puts values in their places, written out as the one that makes rows."""
+    scope: dict[str, Any] = {}
+    givings = []
+    for index, name in enumerate(compiled.positiontup or ()):
+        bound = compiled.binds[name]
+        scope[f"name{index}"], scope[f"constant{index}"] = name, bound.effective_value
+        value = f"values[name{index}]" if bound.required else f"values.get(name{index}, constant{index})"
+        process = cast("_Processor | None", bound.type.dialect_impl(dialect).bind_processor(dialect))
+        scope[f"process{index}"] = process
+        givings.append(value if process is None else f"process{index}({value})")
+    return cast("_MakeArguments", eval(f"lambda values: [{', '.join(givings)}]", scope))  # noqa: S307 - numbers of parameters and our own templates
 
 
 def _row_maker(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> _MakeRows:

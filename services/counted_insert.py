@@ -39,9 +39,11 @@ async def insert_counted(database: Database, caller: Caller, *rows: NewRow) -> C
 
     The moment is the database's, from after the caller's row was locked: later changes have later moments.
     """
-    values = {_name(row.table, column): value for row in rows for column, value in row.values.items()}
-    statement = _counted_insert(*((row.table, row.telling) for row in rows))
-    found = await database.write_alone(statement, values | {OWNER: caller.user_id}, caller.user_id)
+    statement = _counted_insert(*[(row.table, row.telling) for row in rows])
+    values = {OWNER: caller.user_id}
+    for row in rows:
+        values.update(zip(map(_names(row.table).__getitem__, row.values), row.values.values(), strict=True))
+    found = await database.write_alone(statement, values, caller.user_id)
     if found is None:
         raise gone_account()
     return Counted(*found)
@@ -67,16 +69,18 @@ def _counted_insert(*rows: tuple[Table, tuple[tuple[str, Telling], ...]]) -> Pre
 
 
 def _columns(table: Table, telling: dict[str, Telling], counted: Any) -> list[ColumnElement[Any]]:
-    moment = counted.c.moment
+    moment, names = counted.c.moment, _names(table)
     known: dict[str, ColumnElement[Any]] = {
         "revision": counted.c.revision,
         "user_id": bindparam(OWNER, type_=table.c.user_id.type),
         "created_at": moment,
         "updated_at": moment,
-        **{name: tell(bindparam(_name(table, name), type_=Text()), moment) for name, tell in telling.items()},
+        **{name: tell(bindparam(names[name], type_=Text()), moment) for name, tell in telling.items()},
     }
-    return [known.get(each.name, bindparam(_name(table, each.name), type_=each.type)) for each in table.c]
+    return [known.get(each.name, bindparam(names[each.name], type_=each.type)) for each in table.c]
 
 
-def _name(table: Table, column: str) -> str:
-    return f"{table.name}_{column}"
+@lru_cache
+def _names(table: Table) -> dict[str, str]:
+    """Return what the statement calls the value of each column."""
+    return {column.name: f"{table.name}_{column.name}" for column in table.c}

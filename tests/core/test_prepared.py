@@ -107,6 +107,12 @@ async def test_no_value_is_left_out_by_mistake(database: Database) -> None:
         await database.reader.fetch(statement, {"user_id": "x"})
 
 
+async def test_what_a_type_does_not_know_is_no_value_that_is_missing(database: Database) -> None:
+    statement = Prepared(select(bindparam("rank", type_=table_of(Task).c.priority.type).label("rank")))
+    with pytest.raises(KeyError, match="unknown"):
+        await database.reader.fetch(statement, {"rank": "unknown"})
+
+
 async def test_it_is_the_same_in_a_transaction(database: Database) -> None:
     user = await make_user(database)
     statement = Prepared(select(table_of(User)).where(table_of(User).c.id == bindparam("id")))
