@@ -4,15 +4,14 @@ import re
 import unicodedata
 from typing import Final
 
-_WORD: Final = re.compile(r"\w+")
 # Longer words are cut, for PostgreSQL keeps none beyond 2 KiB.
-_LONGEST: Final = 100
+_WORD: Final = re.compile(r"(\w{1,100})\w*")
 
 
 def words_of(*texts: str | None) -> list[str]:
     """Return the different words of the texts, without regard to case or ways of writing a letter."""
     whole = unicodedata.normalize("NFKC", " ".join(text for text in texts if text)).casefold()
-    return sorted({word[:_LONGEST] for word in _WORD.findall(whole)})
+    return sorted(set(_WORD.findall(whole)))
 
 
 def searchable(*texts: str | None) -> str:
