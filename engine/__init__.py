@@ -3,8 +3,21 @@
 from engine.batching import batched
 from engine.leaves import as_is
 from engine.plan import Plan, compile, execute  # noqa: A004 - read as `engine.compile`
-from engine.selected import Selected, selected
+from engine.selected import PlainField, Selected, selected
 from engine.spread import BatchError
 from engine.subscription import subscribe
+from engine.written import Written
 
-__all__ = ["BatchError", "Plan", "Selected", "as_is", "batched", "compile", "execute", "selected", "subscribe"]
+__all__ = [
+    "BatchError",
+    "PlainField",
+    "Plan",
+    "Selected",
+    "Written",
+    "as_is",
+    "batched",
+    "compile",
+    "execute",
+    "selected",
+    "subscribe",
+]

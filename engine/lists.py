@@ -11,6 +11,7 @@ from engine.items import Taken, take_items
 from engine.nodes import Node, settle
 from engine.places import Column, Items, Places, place_at
 from engine.run import Run
+from engine.written import Written
 
 _LISTS: Final = frozenset({list, tuple})
 
@@ -20,6 +21,7 @@ class ListOf(Node):
 
     __slots__ = ("_item",)
 
+    exact = frozenset({Written})
     takes_async_iterables = True
 
     def __init__(self, item: Node, *, is_required: bool) -> None:
@@ -32,9 +34,13 @@ class ListOf(Node):
         """Return the lists with their items completed."""
         if kinds <= _LISTS:
             return self._complete(run, frame, places, values)
+        completed: list[Any] = [None] * len(values)
         there, lists = [], []
         for index, value in enumerate(values):
             place = place_at(places, index)
+            if isinstance(value, Written):
+                completed[index] = value
+                continue
             if not is_iterable(value):
                 run.fail(frame, place, _not_iterable_error(frame))
                 continue
@@ -43,7 +49,6 @@ class ListOf(Node):
                 run.fail(frame, place, taken.error, is_late=True)
             there.append(index)
             lists.append(taken)
-        completed: list[Any] = [None] * len(values)
         if there:
             cut = self._complete(run, frame, [place_at(places, index) for index in there], lists)
             for index, value in zip(there, cut, strict=True):

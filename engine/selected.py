@@ -20,7 +20,7 @@ from engine.binding import Binding
 from engine.fields import Collecting, Details
 from engine.resolve_info import ResolveInfo
 from engine.run import Request
-from engine.strawberry_fields import strawberry_field
+from engine.strawberry_fields import attribute_name, strawberry_field
 
 
 class _Source(NamedTuple):
@@ -30,14 +30,26 @@ class _Source(NamedTuple):
     details: Details
 
 
+class PlainField(NamedTuple):
+    """A field that is read from an attribute, and nothing else is done for it."""
+
+    key: str
+    # None where it is `__typename`.
+    attribute: str | None
+    type_name: str
+
+
 class Selected:
     """The fields that are selected below one or several, whatever the types of their objects.
 
     That `@skip` and `@include` leave out is not among them.
     """
 
-    def __init__(self, schema: GraphQLSchema, collecting: Collecting, sources: Sequence[_Source]) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, collecting: Collecting, sources: Sequence[_Source], *, takes_written: bool = False
+    ) -> None:
         self._schema = schema
+        self._takes_written = takes_written
         self._collecting = collecting
         self._sources = sources
         self._below: dict[tuple[str, ...], Selected] = {}
@@ -70,9 +82,33 @@ class Selected:
         if not names:
             return self
         if (found := self._below.get(names)) is None:
-            child = Selected(self._schema, self._collecting, self._fields.get(names[0], ()))
+            sources = self._fields.get(names[0], ())
+            child = Selected(self._schema, self._collecting, sources, takes_written=self._takes_written)
             found = self._below[names] = child.below(*names[1:])
         return found
+
+    @cached_property
+    def plain(self) -> tuple[PlainField, ...] | None:
+        """Return the fields in the order of the answer, where all are plain.
+
+        None where one is not, where there are several fields to select below, and where the executor does not take
+        what is `Written`.
+        """
+        if not self._takes_written or len(self._sources) != 1:
+            return None
+        ((definition, below),) = self._sources
+        type_ = get_named_type(definition.type)
+        if not is_object_type(type_):
+            return None
+        fields = []
+        for key, details in self._collecting.collect(below, type_).items():
+            name = details[0].node.name.value
+            field = self._schema.get_field(type_, name)
+            attribute = None if field is None else attribute_name(field)
+            if attribute is None and name != "__typename":
+                return None
+            fields.append(PlainField(key, attribute, type_.name))
+        return tuple(fields)
 
     @cached_property
     def _fields(self) -> dict[str, list[_Source]]:
@@ -102,7 +138,8 @@ def selected(info: GraphQLResolveInfo[Any] | Info[Any, Any]) -> Selected:
     if isinstance(raw, ResolveInfo):
         field = raw.column.field
         if field.selected is None:
-            field.selected = Selected(raw.schema, field.binding, [_Source(field.definition, field.details)])
+            source = _Source(field.definition, field.details)
+            field.selected = Selected(raw.schema, field.binding, [source], takes_written=True)
         found: Selected = field.selected
         return found
     definition = raw.parent_type.fields[raw.field_name]

@@ -20,7 +20,7 @@ from graph.user import User, load_owners
 from services.conversation import ConversationChanges, ConversationOrder, ConversationOrderField
 from services.message import MessageOrder, message_listing
 from services.new_messages import MessageCursor
-from services.paging import PageArguments, read_window
+from services.paging import PageArguments, fetch_pages, read_window
 
 enum_type(ConversationOrderField)
 input_type(ConversationOrder)
@@ -69,7 +69,10 @@ class Conversation(Node):
     @batched
     async def last_message(parents: strawberry.Parent[list[models.Conversation]], info: Info) -> list[Any]:
         """Load the last message of each."""
-        pages = await _last_messages(info).load(info.context.database.reader, ids_of(parents))
+        listing = message_listing(info.context.require_caller(), selected_columns(info, models.Message))
+        window = read_window(listing.order, PageArguments(last=1))
+        parent = MessagesByConversation.parent
+        pages = await fetch_pages(info.context.database.reader, listing, window, parent, ids_of(parents))
         return [page.rows[0] if page.rows else None for page in pages]
 
     @needing("user_id", graphql_type=User, description="Whose conversation it is.")
@@ -78,11 +81,6 @@ class Conversation(Node):
     async def owner(parents: strawberry.Parent[list[models.Conversation]], info: Info) -> list[Any]:
         """Load the owners."""
         return await load_owners(info, parents)
-
-
-def _last_messages(info: Info) -> MessagesByConversation:
-    listing = message_listing(info.context.require_caller(), selected_columns(info, models.Message))
-    return MessagesByConversation(listing, read_window(listing.order, PageArguments(last=1)))
 
 
 async def load_conversation(info: Info, conversation_id: str) -> Any:

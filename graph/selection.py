@@ -8,8 +8,11 @@ from strawberry import Info
 
 from engine import Selected, selected
 from graph.mapping import COLUMNS_BY_FIELD
+from services.sql import table_of
+from services.written import Part, Writing, is_writable
 
 _WITHOUT_PAGE: Final = frozenset({"totalCount", "__typename"})
+_CURSORS: Final = frozenset({"startCursor", "endCursor"})
 
 
 def selected_columns(info: Info[Any, Any], model: type[SQLModel]) -> frozenset[str]:
@@ -28,6 +31,23 @@ def connection_columns(info: Info[Any, Any], model: type[SQLModel]) -> frozenset
     if connection.names <= _WITHOUT_PAGE:
         return None
     return _columns(model, connection.below("nodes")) | _columns(model, connection.below("edges", "node"))
+
+
+def written_nodes(info: Info[Any, Any], model: type[SQLModel]) -> Writing | None:
+    """Return what PostgreSQL is to write of a connection's nodes; None where any of it has to be read by us."""
+    context = info.context
+    return _writing(model, selected(info)) if context.takes_written and not context.database.is_sqlite else None
+
+
+@lru_cache(maxsize=1_024)
+def _writing(model: type[SQLModel], connection: Selected) -> Writing | None:
+    plain = connection.below("nodes").plain
+    if plain is None or "edges" in connection.names:
+        return None
+    columns = table_of(model).c
+    parts = tuple(Part(field.key, field.attribute, field.type_name) for field in plain)
+    has_ends = not _CURSORS.isdisjoint(connection.below("pageInfo").names)
+    return Writing(parts, has_ends) if all(is_writable(part, columns) for part in parts) else None
 
 
 def _columns(model: type[SQLModel], below: Selected) -> frozenset[str]:

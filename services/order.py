@@ -103,6 +103,12 @@ class Order:
         """Return the cursor of a row."""
         return write_opaque([self._signature, *(write(get(row)) for get, write in self._writers)])
 
+    def cursor_at(self, place: Sequence[Any]) -> str:
+        """Return the cursor of a place."""
+        return write_opaque(
+            [self._signature, *(write(value) for (_, write), value in zip(self._writers, place, strict=True))]
+        )
+
     def read_cursor(self, cursor: str, name: str) -> tuple[Any, ...]:
         """Return the values that a cursor marks, or refuse it."""
         try:

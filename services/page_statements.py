@@ -4,7 +4,24 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
-from sqlalchemy import ColumnElement, FromClause, Integer, Select, Table, and_, bindparam, column, func, select, true
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Integer,
+    Select,
+    Table,
+    TableValuedAlias,
+    Text,
+    and_,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    select,
+    true,
+)
+from sqlalchemy import cast as cast_as
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from core.prepared import Prepared
 from models.types import Id
@@ -13,6 +30,7 @@ from services.conditions import ConditionsForm
 from services.expressions import IsAnyOf, ids_named
 from services.order import Order, Presence
 from services.sql import columns_of
+from services.written import WRITTEN, Writing, written_row
 
 # The names of the parameters; those of the two places are followed by the number of the key.
 LIMIT: Final = "limit"
@@ -53,8 +71,8 @@ def _kept(make: _Make) -> _Make:
     """Keep the statements that a function makes, those of long filters aside: who sends many fills no memory."""
     keep = lru_cache(maxsize=_MOST_KEPT)(make)
 
-    def find(shape: Shape, *parent: str) -> Prepared:
-        return (make if shape.conditions.is_long else keep)(shape, *parent)
+    def find(shape: Shape, *more: Any) -> Prepared:
+        return (make if shape.conditions.is_long else keep)(shape, *more)
 
     return cast("_Make", find)
 
@@ -82,9 +100,7 @@ def counts_statement(shape: Shape, parent: str) -> Prepared:
 @_kept
 def pages_on_postgresql(shape: Shape, parent: str) -> Prepared:
     """Return the statement of a page of each of several parents."""
-    named = column("id", Id)
-    parents = func.unnest(ids_named(PARENTS)).table_valued(named, with_ordinality="number", name="parents")
-    parents = parents.render_derived()
+    parents = _parents()
     inner = select(*shape.selected(shape.table)).where(shape.table.c[parent] == parents.c.id)
     page = _window_of(inner, shape).lateral("page")
     return Prepared(select(parents.c.number.label(_PARENT), *page.c).select_from(parents.join(page, true())))
@@ -103,6 +119,46 @@ def pages_on_sqlite(shape: Shape, parent: str) -> Prepared:
     ordered = shape.order.clauses(rows.c, backwards=shape.backwards)
     statement = select((parents.c.key + 1).label(_PARENT), *shape.selected(rows)).select_from(parents)
     return Prepared(statement.join(rows, is_on_page).order_by(parents.c.key, *ordered))
+
+
+@_kept
+def written_page(shape: Shape, writing: Writing) -> Prepared:
+    """Return the statement of one page that PostgreSQL writes."""
+    inner = select(*_to_write(shape, writing))
+    return Prepared(select(*_together(_window_of(inner, shape).subquery("page"))))
+
+
+@_kept
+def written_pages(shape: Shape, writing: Writing, parent: str) -> Prepared:
+    """Return the statement of such a page of each of several parents."""
+    parents = _parents()
+    inner = select(*_to_write(shape, writing)).where(shape.table.c[parent] == parents.c.id)
+    page = _window_of(inner, shape).correlate(parents).subquery("page")
+    pages = select(*_together(page)).lateral("pages")
+    return Prepared(select(parents.c.number.label(_PARENT), *pages.c).select_from(parents.join(pages, true())))
+
+
+def _parents() -> TableValuedAlias:
+    named = column("id", Id)
+    parents = func.unnest(ids_named(PARENTS)).table_valued(named, with_ordinality="number", name="parents")
+    return parents.render_derived()
+
+
+def _to_write(shape: Shape, writing: Writing) -> list[ColumnElement[Any]]:
+    """Return the text of a row, and what its cursor is made of where one is needed."""
+    ends = [shape.table.c[name] for name in shape.order.columns] if writing.has_ends else []
+    return [written_row(shape.table, writing.parts), *ends]
+
+
+def _together(page: FromClause) -> list[ColumnElement[Any]]:
+    """Return the texts of a window's rows in one list, then its first and its last row but for the one too many."""
+    written, *ends = page.c
+    texts = func.array_agg(written, type_=ARRAY(Text())).label(WRITTEN)
+    one: ColumnElement[int] = literal_column("1", Integer())
+    last = cast_as(func.least(func.count(), bindparam(LIMIT, type_=Integer()) - one), Integer)
+    lists = [(each.key, func.array_agg(each, type_=ARRAY(each.type))) for each in ends]
+    firsts = [values[one].label(f"first_{key}") for key, values in lists]
+    return [texts, *firsts, *(values[last].label(f"last_{key}") for key, values in lists)]
 
 
 def _window_of(statement: Select[Any], shape: Shape) -> Select[Any]:

@@ -56,6 +56,16 @@ class Page:
     has_next: bool = False
     has_previous: bool = False
 
+    @property
+    def start_cursor(self) -> str | None:
+        """Return the cursor of the first row."""
+        return self.order.cursor(self.rows[0]) if self.rows else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        """Return the cursor of the last row."""
+        return self.order.cursor(self.rows[-1]) if self.rows else None
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -87,13 +97,13 @@ def read_window(order: Order, arguments: PageArguments) -> Window:
 
 async def fetch_page(source: Source, listing: Listing, window: Window) -> Page:
     """Return one page of a list."""
-    statement = page_statement(_shape(listing, window))
-    return _page(listing.order, window, await read(source, statement, _values(listing, window)))
+    statement = page_statement(shape_of(listing, window))
+    return _page(listing.order, window, await read(source, statement, values_for(listing, window)))
 
 
 async def count_rows(source: Source, listing: Listing) -> int:
     """Return how many rows a list has in all."""
-    ((count,),) = await read(source, count_statement(_shape(listing, None)), _values(listing, None))
+    ((count,),) = await read(source, count_statement(shape_of(listing, None)), values_for(listing, None))
     return int(count)
 
 
@@ -102,21 +112,21 @@ async def fetch_pages(
 ) -> list[Page]:
     """Return one page of each parent's list, in the order of the parents, by one statement."""
     make = pages_on_sqlite if is_sqlite(source) else pages_on_postgresql
-    values = _values(listing, window) | {PARENTS: parent_ids}
+    values = values_for(listing, window) | {PARENTS: parent_ids}
     by_parent: list[list[Any]] = [[] for _ in parent_ids]
-    for row in await read(source, make(_shape(listing, window), parent), values):
+    for row in await read(source, make(shape_of(listing, window), parent), values):
         by_parent[row[0] - 1].append(row)
     return [_page(listing.order, window, rows) for rows in by_parent]
 
 
 async def count_rows_of(source: Source, listing: Listing, parent: str, parent_ids: Sequence[str]) -> list[int]:
     """Return how many rows each parent's list has, in the order of the parents, by one statement."""
-    statement = counts_statement(_shape(listing, None), parent)
-    counts = dict(await read(source, statement, _values(listing, None) | {PARENTS: parent_ids}))
+    statement = counts_statement(shape_of(listing, None), parent)
+    counts = dict(await read(source, statement, values_for(listing, None) | {PARENTS: parent_ids}))
     return [counts.get(parent_id, 0) for parent_id in parent_ids]
 
 
-def _shape(listing: Listing, window: Window | None) -> Shape:
+def shape_of(listing: Listing, window: Window | None) -> Shape:
     """Return what the statement depends on; all else are values of its parameters."""
     after, before = (None, None) if window is None else (window.after, window.before)
     return Shape(
@@ -131,7 +141,8 @@ def _shape(listing: Listing, window: Window | None) -> Shape:
     )
 
 
-def _values(listing: Listing, window: Window | None) -> dict[str, Any]:
+def values_for(listing: Listing, window: Window | None) -> dict[str, Any]:
+    """Return the values of the parameters of such a statement."""
     values = dict(listing.conditions.values)
     if listing.caller is not None:
         values[OWNER] = listing.caller.user_id
