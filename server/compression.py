@@ -1,12 +1,11 @@
 """Compresses answers from a size on, for clients that can read them so."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.request_record import headers_of
+from server.head import head_of
 
 _LEVEL: Final = 5
 
@@ -19,10 +18,5 @@ class Compression(GZipMiddleware):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        asked = scope["type"] == "http" and takes_gzip(headers_of(scope))
+        asked = scope["type"] == "http" and head_of(scope).takes_gzip
         await (super().__call__ if asked else self.app)(scope, receive, send)
-
-
-def takes_gzip(headers: Mapping[bytes, bytes]) -> bool:
-    """Tell whether the client can read what is compressed."""
-    return b"gzip" in headers.get(b"accept-encoding", b"")

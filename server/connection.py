@@ -6,8 +6,12 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from starlette.types import Scope
+from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from server.cycle import WholeRequest, made_event
+from server.known_heads import KnownHead, head_in, known_heads
 
 HEAD_TIMEOUT_S: Final = 30.0
 # So large that a token of a megabyte is still told that it is none.
@@ -31,11 +35,25 @@ class Connection(HttpToolsProtocol):
     _idle_timer: TimerHandle | None = None
     _default_headers: list[tuple[bytes, bytes]] | None = None
     _lines = b""
+    # Whether known heads mean the same to it as to all connections, and whether its parser stands between messages.
+    _may_know = False
+    _is_between = False
+    _begun_messages = 0
+    _last_head_hash: int | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Keep in the state of each request how to end its connection."""
         self.app_state = {**self.app_state, _CUT: transport.abort, _HANG_UP: transport.close, _CONNECTION: self}
         super().connection_made(transport)
+        self._scope_parts = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": self.root_path,
+        }
+        self._is_between = self._may_know = not self.root_path and self.limit_concurrency is None
         self._bound_head(0)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -45,9 +63,42 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; refuse a head that grows beyond its bound, and cut off a client that leaves it unfinished."""
+        """Begin with a request whose head is known, without the parser; let that read anything else."""
         self._idle_since_s = None
+        if self._is_between and (known := known_heads.recall(data)) is not None and self._is_free():
+            self._begin(known, data)
+        else:
+            self._parse(data)
+
+    def _is_free(self) -> bool:
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return (cycle is None or cycle.response_complete) and not self.transport.is_closing()
+
+    def _begin(self, known: KnownHead, data: bytes) -> None:
+        """Begin with a request as uvicorn does once the parser has read it."""
+        self._stop_head_timer()
+        parts = {**self._scope_parts, **known.scope, "headers": list(known.headers), "state": self.app_state.copy()}
+        self.scope = cast("HTTPScope", parts)
+        self.cycle = WholeRequest(self, self.scope, data[known.head_bytes :])
+        self._start_asgi_task(self.cycle, self.app)
+
+    def on_message_begin(self) -> None:
+        """Note that the parser stands within a message."""
+        self._is_between = False
+        self._begun_messages += 1
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """Note whether the parser stands between messages, and the connection goes on."""
+        super().on_message_complete()
+        self._is_between = self._may_know and self.parser.should_keep_alive() and not self.parser.should_upgrade()
+
+    def _parse(self, data: bytes) -> None:
+        """Read on; refuse a head that grows beyond its bound, and cut off a client that leaves it unfinished."""
+        was_between, self._is_between, self._begun_messages = self._is_between, False, 0
         super().data_received(data)
+        if was_between and self._is_between and self._begun_messages == 1:
+            self._note_head(data)
         # uvicorn's annotation leaves out that there is none before the first request.
         cycle = cast("RequestResponseCycle | None", self.cycle)
         is_begun = cycle is None or cycle.scope is not self.scope
@@ -56,6 +107,13 @@ class Connection(HttpToolsProtocol):
         elif self.transport.get_protocol() is self:
             # What comes after an answer may be the rest of a body that was refused.
             self._bound_head(len(data) if is_begun else 0)
+
+    def _note_head(self, data: bytes) -> None:
+        """Make the head of a request known that came in one piece, where the one before it had the same."""
+        head_hash = hash(head_in(data))
+        if head_hash == self._last_head_hash:
+            known_heads.learn(data, cast("Scope", self.scope), bytes(self.cycle.body))
+        self._last_head_hash = head_hash
 
     def _bound_head(self, received_bytes: int) -> None:
         if self._head_timer is None:
@@ -105,7 +163,8 @@ class Connection(HttpToolsProtocol):
         if cycle.scope is not scope or cycle.more_body or cycle.disconnected:
             return None
         body, cycle.body = bytes(cycle.body), bytearray()
-        cycle.message_event.clear()
+        if (event := made_event(cycle)) is not None:
+            event.clear()
         return body
 
     def write_answer(self, scope: Scope, status: int, headers: bytes, body: bytes) -> bool:
@@ -116,7 +175,8 @@ class Connection(HttpToolsProtocol):
             return False
         self.transport.write(b"".join((STATUS_LINE[status], self._default_lines(), headers, body)))
         cycle.response_started = cycle.response_complete = True
-        cycle.message_event.set()
+        if (event := made_event(cycle)) is not None:
+            event.set()
         cycle.on_response()
         return True
 

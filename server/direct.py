@@ -1,6 +1,5 @@
 """Meets posted operations before all layers, and writes along with an answer what these would add to it."""
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -8,13 +7,12 @@ from starlette.types import Receive, Scope, Send
 
 from core.settings import Settings
 from server.answer import Answer
-from server.compression import Compression, takes_gzip
+from server.compression import Compression
 from server.connection import write_answer
 from server.endpoint import GraphQLEndpoint
 from server.errors import Header
-from server.event_streams import takes_events
-from server.media_type import preferred
-from server.request_record import headers_of, record_of
+from server.head import Head, head_of
+from server.request_record import record_of
 from server.response_headers import HEADERS
 
 _Headers = tuple[Header, ...]
@@ -32,24 +30,24 @@ class DirectDoor:
 
     def takes(self, scope: Scope) -> bool:
         """Tell whether a request is one of those: posted, not by another page, and not for events."""
-        headers = headers_of(scope)
-        is_of_a_page = self._has_cors and b"origin" in headers
-        return scope["method"] == "POST" and not is_of_a_page and not takes_events(headers)
+        head = head_of(scope)
+        is_of_a_page = self._has_cors and head.has_origin
+        return scope["method"] == "POST" and not is_of_a_page and not head.takes_events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, unless its client has gone."""
-        headers = headers_of(scope)
-        answer = await self._endpoint.answer(scope, receive, preferred(headers.get(b"accept", b"*/*")))
+        head = head_of(scope)
+        answer = await self._endpoint.answer(scope, receive, head.media_type)
         if not isinstance(answer, Answer):
             return
-        is_compressed = self._is_compressed(answer, headers)
+        is_compressed = self._is_compressed(answer, head)
         if is_compressed or not self._write(answer, scope):
             answer.headers = _completed(answer.headers, has_cors=self._has_cors)
             app = Compression(answer, self._gzip_least_bytes) if is_compressed else answer
             await app(scope, receive, send)
 
-    def _is_compressed(self, answer: Answer, headers: Mapping[bytes, bytes]) -> bool:
-        return 0 < self._gzip_least_bytes <= len(answer.body) and takes_gzip(headers)
+    def _is_compressed(self, answer: Answer, head: Head) -> bool:
+        return 0 < self._gzip_least_bytes <= len(answer.body) and head.takes_gzip
 
     def _write(self, answer: Answer, scope: Scope) -> bool:
         """Write the answer at once; return whether that was possible."""

@@ -14,12 +14,13 @@ from server.connection import take_body
 from server.documents import PreparedOperation
 from server.errors import RefusedError, format_field_error, refuse, refuse_for, retry_after
 from server.event_stream import EventStream
-from server.event_streams import EventStreams, takes_events
+from server.event_streams import EventStreams
 from server.graphiql import GraphiQL
+from server.head import head_of
 from server.media_type import MediaType, preferred
 from server.operations import Operations, require_post_for_mutations
 from server.request_body import GraphQLRequest, read_json_request, read_query_string, read_whole_json_request
-from server.request_record import Outcome, RequestRecord, headers_of, record_of
+from server.request_record import Outcome, RequestRecord, record_of
 
 _METHODS: Final = (b"allow", b"GET, POST")
 
@@ -38,7 +39,10 @@ class GraphQLEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, unless its client has gone."""
-        media_type = preferred(headers_of(scope).get(b"accept", b"*/*"), html_offered=scope["method"] == "GET")
+        head = head_of(scope)
+        media_type = head.media_type
+        if scope["method"] == "GET":
+            media_type = preferred(head.headers.get(b"accept", b"*/*"), html_offered=True)
         if media_type is MediaType.HTML and self._graphiql:
             await self._graphiql.page()(scope, receive, send)
             return
@@ -64,27 +68,27 @@ class GraphQLEndpoint:
         self, scope: Scope, receive: Receive, media_type: MediaType | None, record: RequestRecord
     ) -> Answer | EventStream:
         _check_acceptable(media_type)
-        headers = headers_of(scope)
-        caller = await authenticate(headers.get(b"authorization"), self._runtime)
+        head = head_of(scope)
+        caller = await authenticate(head.credentials, self._runtime)
         record.user_id = caller.user_id if caller else None
         body = take_body(scope)
         if body is None or scope["method"] != "POST":
-            request = await self._read(scope, receive, headers)
+            request = await self._read(scope, receive)
         else:
-            request = read_whole_json_request(headers, body, self._max_body_bytes)
+            request = read_whole_json_request(head, body, self._max_body_bytes)
         operation = self._operations.prepare(request)
         record.operation = operation.label
         context = Context(self._runtime, caller, record.request_id, (scope.get("client") or ("",))[0])
         if operation.type is not OperationType.QUERY:
-            if operation.type is OperationType.SUBSCRIPTION and takes_events(headers):
+            if operation.type is OperationType.SUBSCRIPTION and head.takes_events:
                 return self._event_streams.open(context, request)
             _check_method(operation, scope["method"])
         result = await self._operations.execution.run(operation, request, context, receive)
         return _format(result, operation, media_type, record)
 
-    async def _read(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> GraphQLRequest:
+    async def _read(self, scope: Scope, receive: Receive) -> GraphQLRequest:
         if scope["method"] == "POST":
-            return await read_json_request(headers, receive, self._max_body_bytes)
+            return await read_json_request(head_of(scope).headers, receive, self._max_body_bytes)
         if scope["method"] == "GET":
             return read_query_string(scope["query_string"])
         raise refuse(405, "Use POST, or GET for queries.", headers=(_METHODS,))

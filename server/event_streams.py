@@ -1,7 +1,5 @@
 """The endpoint's door for event streams: reads the request, and answers with events."""
 
-from collections.abc import Mapping
-
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
@@ -11,7 +9,7 @@ from graph.context import Context, Runtime
 from server.bearer import authenticate
 from server.errors import RefusedError, refuse, refuse_for
 from server.event_stream import EventStream
-from server.media_type import preferred
+from server.head import head_of
 from server.operations import require_post_for_mutations
 from server.presence import TooManyConnectionsError
 from server.request_body import GraphQLRequest, read_json_request, read_query_string
@@ -19,15 +17,10 @@ from server.request_record import Outcome, RequestRecord, record_of
 from server.streaming import Streaming
 
 
-def takes_events(headers: Mapping[bytes, bytes]) -> bool:
-    """Tell whether the client can read events, beside whatever else."""
-    return b"text/event-stream" in headers.get(b"accept", b"").lower()
-
-
 def wants_events(scope: Scope) -> bool:
     """Tell whether the client reads nothing but events; one that takes JSON too gets that, but for subscriptions."""
-    headers = dict(scope["headers"])
-    return takes_events(headers) and preferred(headers[b"accept"]) is None
+    head = head_of(scope)
+    return head.takes_events and head.media_type is None
 
 
 class EventStreams:
@@ -61,13 +54,13 @@ class EventStreams:
 
     async def _open(self, scope: Scope, receive: Receive) -> EventStream:
         runtime: Runtime = scope["app"].state.runtime
-        record, headers = record_of(scope), dict(scope["headers"])
+        record, head = record_of(scope), head_of(scope)
         try:
-            caller = await authenticate(headers.get(b"authorization"), runtime)
+            caller = await authenticate(head.credentials, runtime)
         except TasktalkError as error:
             raise refuse_for(error) from None
         record.user_id = caller.user_id if caller else None
-        request = await self._read(scope, receive, headers)
+        request = await self._read(scope, receive)
         self._check_method(request, scope["method"], record)
         context = Context(runtime, caller, record.request_id, (scope.get("client") or ("",))[0])
         return self.open(context, request)
@@ -90,9 +83,10 @@ class EventStreams:
         record.operation = operation.label
         require_post_for_mutations(operation, method)
 
-    async def _read(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> GraphQLRequest:
+    async def _read(self, scope: Scope, receive: Receive) -> GraphQLRequest:
         if scope["method"] == "POST":
-            return await read_json_request(headers, receive, self._streaming.settings.graphql_max_body_bytes)
+            most_bytes = self._streaming.settings.graphql_max_body_bytes
+            return await read_json_request(head_of(scope).headers, receive, most_bytes)
         if scope["method"] == "GET":
             return read_query_string(scope["query_string"])
         raise refuse(405, "Use POST or GET.", headers=((b"allow", b"GET, POST"),))

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -10,13 +9,14 @@ import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from server.content_type import JSON, problem_of
 from server.errors import refuse
+from server.head import Head
 
 BODY_TIMEOUT_S: Final = 30.0
 # Each value is coerced in Python, before anyone asks who sent it.
 MOST_VALUES: Final = 10_000
 _MOST_PARAMETERS: Final = 32
-JSON: Final = "application/json"
 _Headers = Mapping[bytes, bytes]
 
 
@@ -45,9 +45,10 @@ async def read_json_request(headers: _Headers, receive: Receive, max_bytes: int)
     return _parse_request(await read_body(headers, receive, max_bytes))
 
 
-def read_whole_json_request(headers: _Headers, body: bytes, max_bytes: int) -> GraphQLRequest:
+def read_whole_json_request(head: Head, body: bytes, max_bytes: int) -> GraphQLRequest:
     """Read the parameters from a JSON body of which all has come already."""
-    _check_headers(headers, max_bytes, JSON)
+    if head.json_problem is not None:
+        raise refuse(415, head.json_problem)
     if len(body) > max_bytes:
         raise _too_large(max_bytes)
     return _parse_request(body)
@@ -94,22 +95,12 @@ def parse_json(body: bytes) -> Any:
 
 
 def _check_headers(headers: _Headers, max_bytes: int, media_type: str) -> None:
-    encoding = headers.get(b"content-encoding")
-    if encoding is not None and encoding.strip().lower() != b"identity":
-        raise refuse(415, "The body must not be compressed; send it without Content-Encoding.")
-    content_type = headers.get(b"content-type")
-    if content_type is None or not _is_of_type(content_type[:200], media_type):
-        raise refuse(415, f"The Content-Type must be {media_type}, in UTF-8.")
+    problem = problem_of(headers, media_type)
+    if problem is not None:
+        raise refuse(415, problem)
     content_length = headers.get(b"content-length", b"")
     if content_length.isdigit() and int(content_length) > max_bytes:
         raise _too_large(max_bytes)
-
-
-@lru_cache(maxsize=128)
-def _is_of_type(content_type: bytes, wanted: str) -> bool:
-    media_type, *parameters = (part.strip() for part in content_type.decode("latin-1").lower().split(";"))
-    charsets = [part.partition("=")[2].strip(' "') for part in parameters if part.startswith("charset")]
-    return media_type == wanted and all(charset in {"utf-8", "utf8"} for charset in charsets)
 
 
 async def _read_chunks(receive: Receive, max_bytes: int) -> bytes:

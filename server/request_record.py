@@ -1,8 +1,7 @@
 """What is known of a request when it ends, gathered on its way for the log and the metrics."""
 
-import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,13 +10,11 @@ from typing import Final
 from starlette.types import Scope
 
 from core.statements import StatementCount, current_statements
+from server.head import head_of
 
 _KEY: Final = "tasktalk.record"
-_HEADERS: Final = "tasktalk.headers"
-_ID_HEADER: Final = b"x-request-id"
 _ID_LENGTH: Final = 32
 _IDS_AT_ONCE: Final = 64
-_SANE_ID: Final = re.compile(rb"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 
 
 class Outcome(StrEnum):
@@ -46,7 +43,7 @@ current_request_id: ContextVar[str | None] = ContextVar("current_request_id", de
 
 def start_record(scope: Scope) -> RequestRecord:
     """Begin the record of a request, under the id that its sender gave it where that is a sane one."""
-    request_id, statements = _sent_id(headers_of(scope)) or next(_random_ids), StatementCount()
+    request_id, statements = head_of(scope).sent_id or next(_random_ids), StatementCount()
     record = scope[_KEY] = RequestRecord(request_id, statements)
     current_request_id.set(request_id)
     current_statements.set(statements)
@@ -57,19 +54,6 @@ def record_of(scope: Scope) -> RequestRecord:
     """Return the record that was begun for the request."""
     record: RequestRecord = scope[_KEY]
     return record
-
-
-def headers_of(scope: Scope) -> dict[bytes, bytes]:
-    """Return the request's headers by their names, gathered once."""
-    headers: dict[bytes, bytes] | None = scope.get(_HEADERS)
-    if headers is None:
-        headers = scope[_HEADERS] = dict(scope["headers"])
-    return headers
-
-
-def _sent_id(headers: Mapping[bytes, bytes]) -> str | None:
-    sent = headers.get(_ID_HEADER)
-    return sent.decode("ascii") if sent is not None and _SANE_ID.fullmatch(sent) else None
 
 
 def _make_random_ids() -> Iterator[str]:

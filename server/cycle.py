@@ -1,0 +1,45 @@
+"""A request that has come in whole, as uvicorn holds requests, without what is only needed to receive the rest."""
+
+import asyncio
+from functools import cached_property
+
+from uvicorn._types import HTTPScope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+
+class WholeRequest(RequestResponseCycle):
+    """uvicorn's, of which only what is the request's own is made anew."""
+
+    disconnected = False
+    keep_alive = True
+    waiting_for_100_continue = False
+    more_body = False
+    response_started = False
+    response_complete = False
+    chunked_encoding = None
+    expected_content_length = 0
+
+    def __init__(self, connection: HttpToolsProtocol, scope: HTTPScope, body: bytes) -> None:
+        self.scope = scope
+        self.body = bytearray(body)
+        self.transport = connection.transport
+        self.flow = connection.flow
+        self.logger = connection.logger
+        self.access_logger = connection.access_logger
+        self.access_log = connection.access_log
+        self.default_headers = connection.server_state.default_headers
+        self.on_response = connection.on_response_complete
+
+    @cached_property
+    def message_event(self) -> asyncio.Event:  # type: ignore[override]
+        """Return what tells who receives that there is something: few do, for the body is taken at once."""
+        event = asyncio.Event()
+        if self.body:
+            event.set()
+        return event
+
+
+def made_event(cycle: RequestResponseCycle) -> asyncio.Event | None:
+    """Return the event that tells whoever receives, if there is one yet."""
+    event: asyncio.Event | None = vars(cycle).get("message_event")
+    return event

@@ -1,0 +1,61 @@
+"""Requests over a socket, byte for byte."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+from server.known_heads import head_in, known_heads
+from tests.waiting import PATIENCE_S
+
+
+def post(body: bytes, *lines: str) -> bytes:
+    """Return a request of the endpoint, with more lines in its head."""
+    more = "".join(f"{line}\r\n" for line in lines)
+    head = f"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{more}Content-Length: {len(body)}"
+    return head.encode() + b"\r\n\r\n" + body
+
+
+def is_known(request: bytes) -> bool:
+    """Tell whether the process knows the request's head."""
+    return head_in(request) in known_heads._known  # noqa: SLF001
+
+
+class Wire:
+    """A connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, *pieces: bytes) -> None:
+        """Send the pieces so that the server reads them one by one."""
+        for piece in pieces:
+            self.writer.write(piece)
+            for _ in range(4):
+                await asyncio.sleep(0)
+
+    async def answer(self) -> bytes:
+        """Return the next answer."""
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head)
+        assert length is not None, head
+        return head + await self.reader.readexactly(int(length[1]))
+
+    async def ask(self, *pieces: bytes) -> bytes:
+        """Return the answer to one request."""
+        await self.send(*pieces)
+        return await self.answer()
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Wire]:
+    """Connect to a server."""
+    where = urlsplit(url)
+    async with asyncio.timeout(PATIENCE_S):
+        reader, writer = await asyncio.open_connection(where.hostname, where.port)
+        try:
+            yield Wire(reader, writer)
+        finally:
+            writer.transport.abort()
