@@ -11,6 +11,7 @@ from engine.places import Column
 from engine.rows import row_maker
 
 if TYPE_CHECKING:
+    from engine.lone import PlainFields
     from engine.nodes import Node
     from engine.run import Run
 
@@ -76,12 +77,13 @@ class Field:
 class Selection:
     """The fields that are executed on the objects of one type."""
 
-    __slots__ = ("fields", "make_rows", "type")
+    __slots__ = ("fields", "make_rows", "plain", "type")
 
-    def __init__(self, type_: GraphQLObjectType, fields: Sequence[Field]) -> None:
+    def __init__(self, type_: GraphQLObjectType, fields: Sequence[Field], plain: "PlainFields | None") -> None:
         self.type = type_
         self.fields = fields
         self.make_rows = row_maker(tuple(field.key for field in fields)) if fields else None
+        self.plain = plain
 
 
 def _select_nothing(_type: GraphQLObjectType) -> Selection:

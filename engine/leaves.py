@@ -22,6 +22,7 @@ from graphql.pyutils import Undefined, UndefinedType, inspect
 from engine.nodes import Node
 from engine.places import Column, Items, Places, place_at
 from engine.run import Run
+from engine.traits import CALLABLE, ENUM, NULL, traits
 
 _EXACT: Final[dict[Callable[[Any], Any], type]] = {
     GraphQLString.coerce_output_value: str,
@@ -59,6 +60,25 @@ class Leaf(Node):
         if kinds <= self.exact:
             return values
         return self._one_by_one(run, frame, places, values)
+
+    def way_of(self, kind: type) -> Callable[[Any], Any] | None:
+        """Return what completes a value of a class, or gives null where it cannot; None where there is no short way."""
+        found = traits(kind)
+        if found & ~(ENUM | CALLABLE | NULL) or (found & NULL and self.is_required):
+            return None
+        if found & NULL or kind in self.exact or self._coerce is as_is:
+            return self.as_it_is
+        if kind is int and self._coerce is GraphQLInt.coerce_output_value:
+            return _int_in_range
+        if self._is_enum and found & ENUM:
+            table = self._table(kind)
+            return lambda member: table.get(id(member))
+        return None
+
+    @staticmethod
+    def as_it_is(value: Any) -> Any:
+        """Return a value that is its own completion."""
+        return value
 
     def _at_once(self, values: list[Any], kind: type, *, has_null: bool) -> list[Any] | None:
         """Return the completed values where all are of a class that is known to need no look at each."""
@@ -109,6 +129,10 @@ class Leaf(Node):
             f"Expected `{inspect(self._type)}.coerce_output_value({inspect(value)})`"
             f" to return non-nullable value, returned: {inspect(completed)}"
         )
+
+
+def _int_in_range(value: int) -> int | None:
+    return value if GRAPHQL_MIN_INT <= value <= GRAPHQL_MAX_INT else None
 
 
 def as_is(value: Any) -> Any:

@@ -31,16 +31,16 @@ class TypeName:
 class Attribute:
     """Reads a field that is an attribute of its object, such as a plain one of Strawberry's."""
 
-    __slots__ = ("_get", "_name")
+    __slots__ = ("_get", "name")
 
     def __init__(self, get: Callable[[Any], Any], name: str | None = None) -> None:
         self._get = get
         # Of an attribute.
-        self._name = name
+        self.name = name
 
     def read(self, run: Run, column: Column) -> list[Any]:
         """Return the completed values."""
-        values = None if self._name is None else column.group.column_of(self._name)
+        values = None if self.name is None else column.group.column_of(self.name)
         return settle(run, column, read_all(self._get, column.group.objects) if values is None else values)
 
 
