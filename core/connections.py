@@ -41,7 +41,8 @@ class Connections:
 
     async def take(self) -> PoolProxiedConnection:
         """Take a connection, which must be given back."""
-        await self._begin_turn()
+        if not self._begin_turn():
+            await self._wait_for_turn()
         if self._at_hand:
             return self._pick()
         try:
@@ -65,7 +66,8 @@ class Connections:
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Give a turn in which the pool itself may be asked for a connection."""
-        await self._begin_turn()
+        if not self._begin_turn():
+            await self._wait_for_turn()
         try:
             if self._at_hand:
                 await self._return(self._pick())
@@ -88,15 +90,17 @@ class Connections:
         self._spare = min(self._spare, len(self._at_hand))
         return connection
 
-    async def _begin_turn(self) -> None:
+    def _begin_turn(self) -> bool:
+        """Begin a turn; tell whether there was one to be had without waiting."""
         if self._look is None:
             self._look = asyncio.get_running_loop().call_later(_AT_HAND_S, self._look_around)
-        if self.in_use < self._most:
-            self.in_use += 1
-            return
-        await self._wait_for_turn(asyncio.get_running_loop())
+        if self.in_use >= self._most:
+            return False
+        self.in_use += 1
+        return True
 
-    async def _wait_for_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def _wait_for_turn(self) -> None:
+        loop = asyncio.get_running_loop()
         turn: _Turn = loop.create_future()
         self._waiting.append((turn, loop.time() + self._longest_wait_s))
         if self._patience is None:

@@ -38,8 +38,7 @@ class Reader:
             raise passing from error
 
     async def _on_postgresql(self, statement: Prepared, values: Values) -> Rows:
-        connection = await self._take_open()
-        driver: Any = connection.driver_connection
+        connection, driver = await self._take_open()
         try:
             compiled = statement.compiled(self._engine.dialect)
             note_statement(compiled.sql)
@@ -58,11 +57,14 @@ class Reader:
         else:
             self._connections.drop(connection)
 
-    async def _take_open(self) -> PoolProxiedConnection:
+    async def _take_open(self) -> tuple[PoolProxiedConnection, Any]:
         """Take a connection that is not known to be closed, as all are that a server had which is started anew."""
-        while (connection := await self._connections.take()).driver_connection.is_closed():  # type: ignore[union-attr]
+        while True:
+            connection = await self._connections.take()
+            driver: Any = connection.driver_connection
+            if not driver.is_closed():
+                return connection, driver
             self._connections.drop(connection)
-        return connection
 
     async def _on_sqlite(self, statement: Prepared, values: Values) -> Rows:
         connection = await self._connections.take()
