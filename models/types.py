@@ -52,15 +52,17 @@ class Ranked(TypeDecorator[StrEnum]):
     def __init__(self, members: type[StrEnum]) -> None:
         super().__init__()
         self.members = members
-        self._rank_of = ranks_of(members)
+        self._rank_of: dict[StrEnum | None, int | None] = {None: None}
+        self._rank_of.update(ranks_of(members).items())
 
     def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> int | None:
-        return None if value is None else self._rank_of[value]
+        return self._rank_of[value]
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[StrEnum | None], int | None]:
+        return self._rank_of.__getitem__
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], StrEnum | None]:
-        members: dict[int | None, StrEnum | None] = {None: None}
-        members.update((rank, member) for member, rank in self._rank_of.items())
-        return members.__getitem__
+        return {rank: member for member, rank in self._rank_of.items()}.__getitem__
 
 
 class Named(TypeDecorator[StrEnum]):
@@ -73,10 +75,14 @@ class Named(TypeDecorator[StrEnum]):
         super().__init__()
         self.members = members
 
+        self._name_of: dict[StrEnum | None, str | None] = {None: None}
+        self._name_of.update((member, member.value) for member in members)
+
     def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:
-        return None if value is None else value.value
+        return self._name_of[value]
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[StrEnum | None], str | None]:
+        return self._name_of.__getitem__
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], StrEnum | None]:
-        members: dict[str | None, StrEnum | None] = {member.value: member for member in self.members}
-        members[None] = None
-        return members.__getitem__
+        return {name: member for member, name in self._name_of.items()}.__getitem__
