@@ -80,15 +80,13 @@ class Hub:
 
     def wake(self, revisions: Mapping[str, int], kind: WakeUp) -> bool:
         """Wake those who have not looked for these revisions; return whether there was anyone."""
-        woken = [
-            waiter.wake(revision, kind)
-            for user_id, revision in revisions.items()
-            if user_id in self._waiters
-            for waiter in self._waiters[user_id]
-        ]
-        for _ in range(sum(woken)):
+        woken = 0
+        for user_id, revision in revisions.items():
+            for waiter in self._waiters.get(user_id, ()):
+                woken += waiter.wake(revision, kind)
+        for _ in range(woken):
             self._observe(kind)
-        return any(woken)
+        return woken > 0
 
     def doubt(self) -> None:
         """Hear that a signal may have been missed, so that the poll should not wait for its time."""
