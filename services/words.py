@@ -10,7 +10,7 @@ _WORD: Final = re.compile(r"(\w{1,100})\w*")
 
 def words_of(*texts: str | None) -> list[str]:
     """Return the different words of the texts, without regard to case or ways of writing a letter."""
-    whole = unicodedata.normalize("NFKC", " ".join(text for text in texts if text)).casefold()
+    whole = unicodedata.normalize("NFKC", " ".join(filter(None, texts))).casefold()
     return sorted(set(_WORD.findall(whole)))
 
 
