@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from server.cycle import WholeRequest, made_event
-from server.known_heads import KnownHead, head_in, known_heads
+from server.known_heads import KnownHead, known_heads
 
 HEAD_TIMEOUT_S: Final = 30.0
 # So large that a token of a megabyte is still told that it is none.
@@ -39,7 +39,6 @@ class Connection(HttpToolsProtocol):
     _may_know = False
     _is_between = False
     _begun_messages = 0
-    _last_head_hash: int | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Keep in the state of each request how to end its connection."""
@@ -98,7 +97,7 @@ class Connection(HttpToolsProtocol):
         was_between, self._is_between, self._begun_messages = self._is_between, False, 0
         super().data_received(data)
         if was_between and self._is_between and self._begun_messages == 1:
-            self._note_head(data)
+            known_heads.learn(data, cast("Scope", self.scope), bytes(self.cycle.body))
         # uvicorn's annotation leaves out that there is none before the first request.
         cycle = cast("RequestResponseCycle | None", self.cycle)
         is_begun = cycle is None or cycle.scope is not self.scope
@@ -107,13 +106,6 @@ class Connection(HttpToolsProtocol):
         elif self.transport.get_protocol() is self:
             # What comes after an answer may be the rest of a body that was refused.
             self._bound_head(len(data) if is_begun else 0)
-
-    def _note_head(self, data: bytes) -> None:
-        """Make the head of a request known that came in one piece, where the one before it had the same."""
-        head_hash = hash(head_in(data))
-        if head_hash == self._last_head_hash:
-            known_heads.learn(data, cast("Scope", self.scope), bytes(self.cycle.body))
-        self._last_head_hash = head_hash
 
     def _bound_head(self, received_bytes: int) -> None:
         if self._head_timer is None:

@@ -44,11 +44,8 @@ class PreparedOperation:
     document: DocumentNode
     cost: Cost
     plan: Plan = field(repr=False)
-
-    @property
-    def label(self) -> str:
-        """Return what the log calls it."""
-        return (self.name or "anonymous")[:_LONGEST_LABEL]
+    # What the log calls it.
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +129,8 @@ class Documents:
                 name = node.name.value if node.name else None
                 cost = compile_cost(self._schema, node, fragments)
                 plan = Plan(self._schema, document, name)
-                operations[name] = PreparedOperation(name, node.operation, document, cost, plan)
+                label = (name or "anonymous")[:_LONGEST_LABEL]
+                operations[name] = PreparedOperation(name, node.operation, document, cost, plan, label)
         return PreparedDocument(operations, found.tokens * _TOKEN_BYTES + len(text) * _CHARACTER_BYTES)
 
     def _validate(self, document: DocumentNode) -> None:

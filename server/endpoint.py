@@ -19,7 +19,7 @@ from server.graphiql import GraphiQL
 from server.head import head_of
 from server.media_type import MediaType, preferred
 from server.operations import Operations, require_post_for_mutations
-from server.request_body import GraphQLRequest, read_json_request, read_query_string, read_whole_json_request
+from server.request_body import GraphQLRequest, check_body, read_json_request, read_query_string
 from server.request_record import Outcome, RequestRecord, record_of
 
 _METHODS: Final = (b"allow", b"GET, POST")
@@ -74,9 +74,10 @@ class GraphQLEndpoint:
         body = take_body(scope)
         if body is None or scope["method"] != "POST":
             request = await self._read(scope, receive)
+            operation = self._operations.prepare(request)
         else:
-            request = read_whole_json_request(head, body, self._max_body_bytes)
-        operation = self._operations.prepare(request)
+            check_body(head, body, self._max_body_bytes)
+            request, operation = self._operations.read(body)
         record.operation = operation.label
         context = Context(self._runtime, caller, record.request_id, (scope.get("client") or ("",))[0])
         if operation.type is not OperationType.QUERY:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from starlette.types import Scope
 
 from server.head import HEAD, Head
+from server.sightings import Sightings
 
 PATH: Final = "/graphql"
 _BLANK_LINE: Final = b"\r\n\r\n"
@@ -44,10 +45,11 @@ class KnownHeads:
 
     def __init__(self) -> None:
         self._known: OrderedDict[bytes, KnownHead] = OrderedDict()
+        self._sightings = Sightings()
 
     def recall(self, data: bytes) -> KnownHead | None:
         """Return the known head of a request that the data are, from the first byte to the last."""
-        head = head_in(data)
+        head = _head_in(data)
         known = self._known.get(head)
         if known is None or len(data) != known.request_bytes:
             return None
@@ -55,9 +57,11 @@ class KnownHeads:
         return known
 
     def learn(self, data: bytes, scope: Scope, body: bytes) -> None:
-        """Keep the head of the data, in which the parser has found just this request."""
-        head = head_in(data)
-        if len(head) > _MOST_HEAD_BYTES or not _is_fit(head, scope) or data != head + body:
+        """Keep the head of the data, in which the parser has found just this request, where it is sent again."""
+        head = _head_in(data)
+        if not self._sightings.has_seen(head) or len(head) > _MOST_HEAD_BYTES:
+            return
+        if not _is_fit(head, scope) or data != head + body:
             return
         if not 0 < len(body) == int(dict(scope["headers"])[b"content-length"]) <= _MOST_BODY_BYTES:
             return
@@ -66,7 +70,7 @@ class KnownHeads:
             self._known.popitem(last=False)
 
 
-def head_in(data: bytes) -> bytes:
+def _head_in(data: bytes) -> bytes:
     """Return the head that the data begin with, to its blank line; nothing where they do not reach it."""
     end = data.find(_BLANK_LINE)
     return data[: end + len(_BLANK_LINE)] if end >= 0 else b""

@@ -4,11 +4,12 @@ import strawberry
 from graphql import OperationType
 
 from core.settings import Settings
-from server.documents import Documents, PreparedOperation
+from server.documents import Documents, PreparedDocument, PreparedOperation
 from server.errors import refuse
 from server.execution import Execution
+from server.known_queries import KnownQueries
 from server.named_documents import NamedDocuments
-from server.request_body import GraphQLRequest
+from server.request_body import GraphQLRequest, parse_request
 from server.schema import core_schema
 from server.subscription import Subscriptions
 
@@ -19,16 +20,29 @@ class Operations:
     def __init__(self, schema: strawberry.Schema, settings: Settings) -> None:
         self._documents = Documents(core_schema(schema), settings)
         self._named_documents = NamedDocuments(self._documents, settings)
+        self._known_queries = KnownQueries()
         self.execution = Execution(schema, settings)
         self.subscriptions = Subscriptions(schema, settings, self.execution)
 
     def prepare(self, request: GraphQLRequest) -> PreparedOperation:
         """Return the operation that a request means; raise the refusal of one that cannot be executed."""
+        return self._document(request).select(request.operation_name)
+
+    def read(self, body: bytes) -> tuple[GraphQLRequest, PreparedOperation]:
+        """Return the request that a posted body is, and its operation; raise the refusal of what is none."""
+        known = self._known_queries.recall(body)
+        if known is not None:
+            return known.request, known.operation
+        request = parse_request(body)
+        document = self._document(request)
+        operation = document.select(request.operation_name)
+        self._known_queries.keep(body, request, operation, document)
+        return request, operation
+
+    def _document(self, request: GraphQLRequest) -> PreparedDocument:
         if request.reference is None:
-            document = self._documents.get(request.query)
-        else:
-            document = self._named_documents.get(request.reference, request.query)
-        return document.select(request.operation_name)
+            return self._documents.get(request.query)
+        return self._named_documents.get(request.reference, request.query)
 
 
 def require_post_for_mutations(operation: PreparedOperation, method: str) -> None:

@@ -42,19 +42,19 @@ class GraphQLRequest(NamedTuple):
 
 async def read_json_request(headers: _Headers, receive: Receive, max_bytes: int) -> GraphQLRequest:
     """Read the parameters from a JSON body; raise the refusal of one that is too large or not well formed."""
-    return _parse_request(await read_body(headers, receive, max_bytes))
+    return parse_request(await read_body(headers, receive, max_bytes))
 
 
-def read_whole_json_request(head: Head, body: bytes, max_bytes: int) -> GraphQLRequest:
-    """Read the parameters from a JSON body of which all has come already."""
+def check_body(head: Head, body: bytes, max_bytes: int) -> None:
+    """Refuse a whole body that is not of the right type, or too large."""
     if head.json_problem is not None:
         raise refuse(415, head.json_problem)
     if len(body) > max_bytes:
         raise _too_large(max_bytes)
-    return _parse_request(body)
 
 
-def _parse_request(body: bytes) -> GraphQLRequest:
+def parse_request(body: bytes) -> GraphQLRequest:
+    """Return the parameters that a JSON body gives; raise the refusal of one that is not well formed."""
     if not body:
         raise refuse(400, "The body is empty; send a JSON object with a `query`.")
     parameters = parse_json(body)
