@@ -23,6 +23,7 @@ from services.conversation import ConversationOrder, conversation_listing
 from services.paging import PageArguments
 from services.task_filter import TaskFilter
 from services.task_list import TaskOrder, task_listing
+from services.user_list import own_row
 
 TASKS: Final = Relation(models.Task, PageByOwner, CountByOwner)
 CONVERSATIONS: Final = Relation(models.Conversation, PageByOwner, CountByOwner)
@@ -106,11 +107,10 @@ async def load_user(info: Info, user_id: str) -> Any:
 
 async def load_viewer(info: Info) -> Any:
     """Load the caller's own row with the columns that are selected; a loader has nothing to gather here."""
-    if info.context.caller is None:
+    caller = info.context.caller
+    if caller is None:
         return None
-    batch = UserById(info.context.caller, selected_columns(info, models.User))
-    (viewer,) = await batch.load(info.context.database.reader, [info.context.caller.user_id])
-    return viewer
+    return await own_row(info.context.database.reader, caller, selected_columns(info, models.User))
 
 
 async def load_owners(info: Info, rows: Sequence[Any]) -> list[Any]:
