@@ -79,7 +79,8 @@ class GraphQLEndpoint:
             check_body(head, body, self._max_body_bytes)
             request, operation = self._operations.read(body)
         record.operation = operation.label
-        context = Context(self._runtime, caller, record.request_id, (scope.get("client") or ("",))[0])
+        address = (scope.get("client") or ("",))[0]
+        context = Context(self._runtime, caller, record.request_id, address, takes_written=True)
         if operation.type is not OperationType.QUERY:
             if operation.type is OperationType.SUBSCRIPTION and head.takes_events:
                 return self._event_streams.open(context, request)
