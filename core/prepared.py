@@ -8,6 +8,7 @@ from sqlalchemy import ARRAY, ColumnElement, CompoundSelect, Select, Text, Uuid
 from sqlalchemy import cast as cast_as
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
 
 Rows: TypeAlias = Sequence[Any]
 Values: TypeAlias = Mapping[str, Any]
@@ -84,10 +85,16 @@ def _argument_maker(compiled: SQLCompiler, dialect: Dialect) -> _MakeArguments:
         bound = compiled.binds[name]
         scope[f"name{index}"], scope[f"constant{index}"] = name, bound.effective_value
         value = f"values[name{index}]" if bound.required else f"values.get(name{index}, constant{index})"
-        process = cast("_Processor | None", bound.type.dialect_impl(dialect).bind_processor(dialect))
-        scope[f"process{index}"] = process
+        process = scope[f"process{index}"] = _bind_processor(bound.type.dialect_impl(dialect), dialect)
         givings.append(value if process is None else f"process{index}({value})")
     return cast("_MakeArguments", eval(f"lambda values: [{', '.join(givings)}]", scope))  # noqa: S307 - numbers of parameters and our own templates
+
+
+def _bind_processor(type_: TypeEngine[Any], dialect: Dialect) -> _Processor | None:
+    if isinstance(type_, ARRAY) and type_.item_type.dialect_impl(dialect).bind_processor(dialect) is None:
+        # The driver takes what there is.
+        return None
+    return cast("_Processor | None", type_.bind_processor(dialect))
 
 
 def _row_maker(columns: Sequence[ColumnElement[Any]], dialect: Dialect) -> _MakeRows:

@@ -71,8 +71,8 @@ async def test_enums_are_their_members(database: Database) -> None:
 
 async def test_lists_of_texts(database: Database) -> None:
     statement = Prepared(select(bindparam("tags", type_=TextList).label("tags")))
-    for tags in ([], [""], ["NULL", "null", "{}", 'a"b', "a,b", "\\"], [WILD] * 1_000):
-        assert await database.reader.fetch(statement, {"tags": tags}) == [(tags,)]
+    for tags in ([], [""], ["NULL", "null", "{}", 'a"b', "a,b", "\\"], [WILD] * 1_000, ("a", "b"), ()):
+        assert await database.reader.fetch(statement, {"tags": tags}) == [(list(tags),)]
 
 
 async def test_ids_are_text_also_where_statements_are_put_together(database: Database) -> None:
