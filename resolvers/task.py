@@ -60,8 +60,9 @@ class TaskMutation:
     @strawberry.mutation(description="Make a task.")
     async def create_task(self, info: Info, input: CreateTaskInput) -> TaskPayload:
         """Make one."""
-        making = make_task(info.context.database, info.context.require_caller(), input.to_new())
-        return await answer(TaskPayload, "task", info.context.changing(making))
+        context = info.context
+        making = make_task(context.database, context.require_caller(), input.to_new())
+        return await answer(TaskPayload, "task", context.changing(making))
 
     @strawberry.mutation(description="Make up to 100 tasks, all or none.")
     async def create_tasks(self, info: Info, input: CreateTasksInput) -> TasksPayload:
