@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,7 +36,7 @@ from server.metrics import Metrics
 from server.operations import Operations
 from server.origins import LOCAL, welcomes_local_pages
 from server.presence import Presence
-from server.request_log import RequestLog
+from server.request_log import Logged, RequestLog
 from server.response_headers import ResponseHeaders
 from server.rest import api as rest
 from server.schema import schema as product_schema
@@ -66,11 +65,10 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     mcp = McpDoor(runtime)
     graphiql = None if settings.is_production else GraphiQL(_PAGES)
     endpoint = GraphQLEndpoint(operations, runtime, graphiql, event_streams)
-    log = partial(RequestLog, metrics=metrics, write_line=request_lines(settings))
+    log = RequestLog(metrics, request_lines(settings))
     app = _Application(
         Sockets(streaming),
-        DirectDoor(endpoint, settings, has_cors=_has_cors(settings)),
-        log,
+        DirectDoor(endpoint, log, settings, has_cors=_has_cors(settings)),
         title="Tasktalk",
         lifespan=_lifespan(runtime, streaming, mcp, metrics),
         openapi_url=None,
@@ -90,7 +88,7 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     # Innermost of the layers: the router and FastAPI's own layers would cost more than some operations.
     app.add_middleware(_GraphQL, endpoint=endpoint, event_streams=event_streams)
     _add_middleware(app, settings)
-    app.add_middleware(log)
+    app.add_middleware(Logged, log=log)
     return app
 
 
@@ -100,21 +98,22 @@ class _Application(FastAPI):
     Whatever lay around a socket would stay in memory as long as it is open; around an operation it would cost more.
     """
 
-    def __init__(self, sockets: ASGIApp, direct: DirectDoor, log: Callable[[ASGIApp], ASGIApp], **options: Any) -> None:
+    def __init__(self, sockets: ASGIApp, direct: DirectDoor, **options: Any) -> None:
         super().__init__(**options)
         self._sockets = sockets
-        self._goes_direct = direct.takes
-        self._direct = log(direct)
+        self._direct = direct
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        door: ASGIApp | None = None
-        if scope["type"] != "lifespan" and scope["path"] == _PATH:
-            scope["app"] = self
-            if scope["type"] == "websocket":
-                door = self._sockets
-            elif self._goes_direct(scope):
-                door = self._direct
-        await (door or super().__call__)(scope, receive, send)
+        if scope.get("path") != _PATH:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        if scope["type"] == "websocket":
+            await self._sockets(scope, receive, send)
+        elif self._direct.takes(scope):
+            await self._direct(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 class _GraphQL:

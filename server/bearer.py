@@ -5,26 +5,20 @@ from typing import Final
 
 from core.errors import UnauthenticatedError
 from graph.context import Runtime
+from server.head import usual_token
 from services.caller import Caller
 
 # Just the word is matched in either case: a token so would take five times as long.
 _BEARER: Final = re.compile(rb"(?i:bearer) +([!-~]+) *")
-_USUAL: Final = b"Bearer "
 
 
 async def authenticate(credentials: bytes | None, runtime: Runtime) -> Caller | None:
     """Return the caller, None for an anonymous one; raise UnauthenticatedError for anything that is no good token."""
     if credentials is None:
         return None
-    caller = _recall(credentials, runtime)
+    token = usual_token(credentials)
+    caller = None if token is None else runtime.authenticator.recall(token)
     return caller if caller is not None else await runtime.authenticator.authenticate(read_token(credentials))
-
-
-def _recall(credentials: bytes, runtime: Runtime) -> Caller | None:
-    """Return whom a known token speaks for; it was looked at closely when it became known."""
-    if not credentials.startswith(_USUAL):
-        return None
-    return runtime.authenticator.recall(credentials[len(_USUAL) :].decode("latin-1"))
 
 
 def read_token(credentials: bytes) -> str:

@@ -19,7 +19,8 @@ MOST_HEAD_BYTES: Final = 4 * 1024 * 1024
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _CUT: Final = "cut"
 _HANG_UP: Final = "hang_up"
-_CONNECTION: Final = "connection"
+# Where a request keeps its connection.
+CONNECTION: Final = "tasktalk.connection"
 
 
 class Connection(HttpToolsProtocol):
@@ -42,9 +43,10 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Keep in the state of each request how to end its connection."""
-        self.app_state = {**self.app_state, _CUT: transport.abort, _HANG_UP: transport.close, _CONNECTION: self}
+        self.app_state = {**self.app_state, _CUT: transport.abort, _HANG_UP: transport.close}
         super().connection_made(transport)
         self._scope_parts = {
+            CONNECTION: self,
             "type": "http",
             "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
             "server": self.server,
@@ -64,14 +66,14 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Begin with a request whose head is known, without the parser; let that read anything else."""
         self._idle_since_s = None
-        if self._is_between and (known := known_heads.recall(data)) is not None and self._is_free():
-            self._begin(known, data)
-        else:
-            self._parse(data)
-
-    def _is_free(self) -> bool:
+        # uvicorn's annotation leaves out that there is none before the first request.
         cycle = cast("RequestResponseCycle | None", self.cycle)
-        return (cycle is None or cycle.response_complete) and not self.transport.is_closing()
+        if self._is_between and (cycle is None or cycle.response_complete) and not self.transport.is_closing():
+            known = known_heads.recall(data)
+            if known is not None:
+                self._begin(known, data)
+                return
+        self._parse(data)
 
     def _begin(self, known: KnownHead, data: bytes) -> None:
         """Begin with a request as uvicorn does once the parser has read it."""
@@ -86,6 +88,7 @@ class Connection(HttpToolsProtocol):
         self._is_between = False
         self._begun_messages += 1
         super().on_message_begin()
+        cast("Scope", self.scope)[CONNECTION] = self
 
     def on_message_complete(self) -> None:
         """Note whether the parser stands between messages, and the connection goes on."""
@@ -98,7 +101,6 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if was_between and self._is_between and self._begun_messages == 1:
             known_heads.learn(data, cast("Scope", self.scope), bytes(self.cycle.body))
-        # uvicorn's annotation leaves out that there is none before the first request.
         cycle = cast("RequestResponseCycle | None", self.cycle)
         is_begun = cycle is None or cycle.scope is not self.scope
         if cycle is not None and not is_begun and not cycle.response_complete:
@@ -182,8 +184,6 @@ class Connection(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Make the connection a socket, and answer a handshake that is too large to be one."""
-        # What speaks HTTP does not stay in memory as long as the socket.
-        del self.app_state[_CONNECTION]
         super().handle_websocket_upgrade()
         self._stop_head_timer()
         self._stop_idle_timer()
@@ -208,11 +208,11 @@ def cut_of(scope: Scope) -> Callable[[], None]:
 
 def take_body(scope: Scope) -> bytes | None:
     """Return the request's body where all of it is there; None where it has to be received."""
-    connection: Connection | None = scope.get("state", {}).get(_CONNECTION)
+    connection: Connection | None = scope.get(CONNECTION)
     return None if connection is None else connection.take_body(scope)
 
 
 def write_answer(scope: Scope, status: int, headers: bytes, body: bytes) -> bool:
     """Write a whole answer at once, `headers` as they go over the wire; return whether that was possible."""
-    connection: Connection | None = scope.get("state", {}).get(_CONNECTION)
+    connection: Connection | None = scope.get(CONNECTION)
     return connection is not None and connection.write_answer(scope, status, headers, body)

@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import cached_property
+from typing import Any
 
 from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -20,15 +21,19 @@ class WholeRequest(RequestResponseCycle):
     expected_content_length = 0
 
     def __init__(self, connection: HttpToolsProtocol, scope: HTTPScope, body: bytes) -> None:
+        self._connection = connection
         self.scope = scope
         self.body = bytearray(body)
-        self.transport = connection.transport
-        self.flow = connection.flow
-        self.logger = connection.logger
-        self.access_logger = connection.access_logger
-        self.access_log = connection.access_log
-        self.default_headers = connection.server_state.default_headers
         self.on_response = connection.on_response_complete
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what is the connection's, such as its transport: few requests need more than the connection does."""
+        return getattr(self._connection, name)
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:  # type: ignore[override]
+        """Return the headers of all answers."""
+        return self._connection.server_state.default_headers
 
     @cached_property
     def message_event(self) -> asyncio.Event:  # type: ignore[override]

@@ -11,8 +11,9 @@ from server.compression import Compression
 from server.connection import write_answer
 from server.endpoint import GraphQLEndpoint
 from server.errors import Header
-from server.head import Head, head_of
-from server.request_record import record_of
+from server.head import head_of
+from server.request_log import RequestLog, send_with_id
+from server.request_record import RequestRecord, start_record
 from server.response_headers import HEADERS
 
 _Headers = tuple[Header, ...]
@@ -23,8 +24,9 @@ _KEPT_HEADERS: Final = 128
 class DirectDoor:
     """Serves those requests of the endpoint that need no layer: passing them costs more than many an operation."""
 
-    def __init__(self, endpoint: GraphQLEndpoint, settings: Settings, *, has_cors: bool) -> None:
+    def __init__(self, endpoint: GraphQLEndpoint, log: RequestLog, settings: Settings, *, has_cors: bool) -> None:
         self._endpoint = endpoint
+        self._log = log
         self._gzip_least_bytes = settings.gzip_least_bytes
         self._has_cors = has_cors
 
@@ -35,26 +37,30 @@ class DirectDoor:
         return scope["method"] == "POST" and not is_of_a_page and not head.takes_events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, unless its client has gone."""
+        """Answer one request, unless its client has gone, and record how it went."""
         head = head_of(scope)
-        answer = await self._endpoint.answer(scope, receive, head.media_type)
-        if not isinstance(answer, Answer):
-            return
-        is_compressed = self._is_compressed(answer, head)
-        if is_compressed or not self._write(answer, scope):
-            answer.headers = _completed(answer.headers, has_cors=self._has_cors)
-            app = Compression(answer, self._gzip_least_bytes) if is_compressed else answer
-            await app(scope, receive, send)
+        record = start_record(scope, head)
+        try:
+            answer = await self._endpoint.answer(scope, receive, head.media_type, record)
+            if isinstance(answer, Answer):
+                is_compressed = head.takes_gzip and 0 < self._gzip_least_bytes <= len(answer.body)
+                if is_compressed or not self._write(answer, scope, record):
+                    answer.headers = _completed(answer.headers, has_cors=self._has_cors)
+                    app = Compression(answer, self._gzip_least_bytes) if is_compressed else answer
+                    await app(scope, receive, send_with_id(record, send))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
+            await self._log.answer_failure(error, record, send)
+        finally:
+            self._log.finish(scope, record)
 
-    def _is_compressed(self, answer: Answer, head: Head) -> bool:
-        return 0 < self._gzip_least_bytes <= len(answer.body) and head.takes_gzip
-
-    def _write(self, answer: Answer, scope: Scope) -> bool:
+    def _write(self, answer: Answer, scope: Scope, record: RequestRecord) -> bool:
         """Write the answer at once; return whether that was possible."""
-        record = record_of(scope)
-        lines = _lines(answer.headers, self._has_cors)
-        rest = b"content-length: %d\r\nx-request-id: %b\r\n\r\n" % (len(answer.body), record.request_id.encode())
-        is_written = write_answer(scope, answer.status, lines + rest, answer.body)
+        headers = b"%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n" % (
+            _lines(answer.headers, self._has_cors),
+            len(answer.body),
+            record.request_id.encode(),
+        )
+        is_written = write_answer(scope, answer.status, headers, answer.body)
         if is_written:
             record.status = answer.status
         return is_written

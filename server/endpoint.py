@@ -33,6 +33,8 @@ class GraphQLEndpoint:
     ) -> None:
         self._operations = operations
         self._runtime = runtime
+        # Whom a token speaks for that is known and still good.
+        self._recall = runtime.authenticator.recall
         self._event_streams = event_streams
         self._max_body_bytes = runtime.settings.graphql_max_body_bytes
         self._graphiql = graphiql
@@ -46,15 +48,16 @@ class GraphQLEndpoint:
         if media_type is MediaType.HTML and self._graphiql:
             await self._graphiql.page()(scope, receive, send)
             return
-        answer = await self.answer(scope, receive, media_type)
+        answer = await self.answer(scope, receive, media_type, record_of(scope))
         if isinstance(answer, EventStream):
             await self._event_streams.serve(answer, scope, receive, send)
         elif answer is not None:
             await answer(scope, receive, send)
 
-    async def answer(self, scope: Scope, receive: Receive, media_type: MediaType | None) -> Answer | EventStream | None:
+    async def answer(
+        self, scope: Scope, receive: Receive, media_type: MediaType | None, record: RequestRecord
+    ) -> Answer | EventStream | None:
         """Return the answer in the media type that its client prefers; None where the client has gone."""
-        record = record_of(scope)
         try:
             return await self._execute(scope, receive, media_type, record)
         except RefusedError as refusal:
@@ -69,8 +72,11 @@ class GraphQLEndpoint:
     ) -> Answer | EventStream:
         _check_acceptable(media_type)
         head = head_of(scope)
-        caller = await authenticate(head.credentials, self._runtime)
-        record.user_id = caller.user_id if caller else None
+        caller = None if head.usual_token is None else self._recall(head.usual_token)
+        if caller is None and head.credentials is not None:
+            caller = await authenticate(head.credentials, self._runtime)
+        if caller is not None:
+            record.user_id = caller.user_id
         body = take_body(scope)
         if body is None or scope["method"] != "POST":
             request = await self._read(scope, receive)

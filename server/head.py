@@ -11,6 +11,7 @@ from server.media_type import preferred
 
 # Where a request keeps its head.
 HEAD: Final = "tasktalk.head"
+_USUAL: Final = b"Bearer "
 _SANE_ID: Final = re.compile(rb"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 
 
@@ -26,6 +27,7 @@ class Head:
         "sent_id",
         "takes_events",
         "takes_gzip",
+        "usual_token",
     )
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
@@ -34,6 +36,7 @@ class Head:
         self.headers: Mapping[bytes, bytes] = headers
         self.sent_id = _sane_id(headers.get(b"x-request-id"))
         self.credentials = headers.get(b"authorization")
+        self.usual_token = usual_token(self.credentials)
         self.has_origin = b"origin" in headers
         # As far as the client posts: a page is offered to who gets.
         self.media_type = preferred(accept)
@@ -49,6 +52,13 @@ def head_of(scope: Scope) -> Head:
     if head is None:
         head = scope[HEAD] = Head(scope["headers"])
     return head
+
+
+def usual_token(credentials: bytes | None) -> str | None:
+    """Return the token in credentials as all but all clients write them; nothing of it is trusted yet."""
+    if credentials is None or not credentials.startswith(_USUAL):
+        return None
+    return credentials[len(_USUAL) :].decode("latin-1")
 
 
 def _sane_id(sent: bytes | None) -> str | None:

@@ -55,7 +55,6 @@ def request_lines(settings: Settings) -> WriteLine:
 
 def _write_request(fields: dict[str, Any]) -> None:
     fields["event"] = "request"
-    fields["request_id"] = current_request_id.get()
     fields["level"] = "info"
     fields["timestamp"] = datetime.now(UTC)
     _output.msg_soon(orjson.dumps(fields, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))

@@ -27,6 +27,8 @@ _LONGEST_OPERATION_NAME: Final = 64
 # How late another worker may read what this one has counted, and how much of it is lost where this one is killed.
 _SHARED_EVERY_S: Final = 0.2
 _Kind = tuple[str, str, int, str | None, Outcome | None]
+# As a kind is, but in the client's words.
+_Told = tuple[str, str, int, str | None, Outcome | None]
 
 
 class Metrics:
@@ -65,6 +67,7 @@ class Metrics:
         self._operation_names: set[str] = set()
         # Bounded, as labels are.
         self._tallies: dict[_Kind, Tally] = {}
+        self._known_tallies: dict[_Told, Tally] = {}
         self._uncounted_statements = 0
         self._is_sharing_due = False
 
@@ -74,19 +77,26 @@ class Metrics:
         self._connections_in_use.set(connections.in_use)
         connections.on_look = self._connections_in_use.set
 
-    def observe(self, scope: Scope, record: RequestRecord, duration_s: float, statements: int) -> None:
+    def observe(self, scope: Scope, record: RequestRecord, status: int, duration_s: float) -> None:
         """Count a request that has ended."""
-        path = _path_label(scope)
-        method = scope["method"] if scope["method"] in _METHODS else _OTHER
-        name = None if record.outcome is None else self._name_label(record.operation)
-        kind = (method, path, record.status, name, record.outcome)
-        if (tally := self._tallies.get(kind)) is None:
-            tally = self._tallies[kind] = self._make_tally(*kind)
+        told = (scope["method"], scope["path"], status, record.operation, record.outcome)
+        tally = self._known_tallies.get(told) or self._find_tally(scope, told)
         tally.count(duration_s)
-        self._uncounted_statements += statements
+        self._uncounted_statements += len(record.statements)
         if self._folder and not self._is_sharing_due:
             self._is_sharing_due = True
             asyncio.get_running_loop().call_later(_SHARED_EVERY_S, self._hand_over)
+
+    def _find_tally(self, scope: Scope, told: _Told) -> Tally:
+        """Return the tally of a request; remember it for what tells as much, unless there is no end of that."""
+        method, path, status, operation, outcome = told
+        name = None if outcome is None else self._name_label(operation)
+        kind = (method if method in _METHODS else _OTHER, _path_label(scope), status, name, outcome)
+        if (tally := self._tallies.get(kind)) is None:
+            tally = self._tallies[kind] = self._make_tally(*kind)
+        if path in _PATHS and method in _METHODS and (operation is None or operation in self._operation_names):
+            self._known_tallies[told] = tally
+        return tally
 
     def _make_tally(self, method: str, path: str, status: int, name: str | None, outcome: Outcome | None) -> Tally:
         counters, durations = [self._requests.labels(method, path, status)], [self._durations.labels(path)]

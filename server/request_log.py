@@ -8,6 +8,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import masked_message
+from server.head import head_of
 from server.logs import WriteLine
 from server.metrics import Metrics
 from server.request_record import RequestRecord, start_record
@@ -19,57 +20,75 @@ _LONGEST_PATH: Final = 200
 
 
 class RequestLog:
-    """The outermost layer of the application."""
+    """Where requests are recorded when they end."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, write_line: WriteLine) -> None:
-        self._app = app
+    def __init__(self, metrics: Metrics, write_line: WriteLine) -> None:
         self._metrics = metrics
         self._write_line = write_line
         self._log = structlog.stdlib.get_logger("request")
+
+    def finish(self, scope: Scope, record: RequestRecord) -> None:
+        """Record how a request went that has ended."""
+        status = record.status or _CLIENT_CLOSED_REQUEST
+        path, method = scope["path"], scope["method"]
+        statements = len(record.statements)
+        duration_s = time.perf_counter() - record.began_s
+        self._metrics.observe(scope, record, status, duration_s)
+        if path in _PROBES and status < 400:  # noqa: PLR2004
+            return
+        self._write_line(
+            {
+                "method": method,
+                "path": path[:_LONGEST_PATH],
+                "status": status,
+                "duration_ms": round(duration_s * 1000, 2),
+                "user_id": record.user_id,
+                "operation": record.operation,
+                "outcome": record.outcome,
+                "statements": statements,
+                "request_id": record.request_id,
+            }
+        )
+
+    async def answer_failure(self, error: Exception, record: RequestRecord, send: Send) -> None:
+        """Log a failure that nobody foresaw and answer for it; raise it where an answer has begun."""
+        self._log.error("request failed", exc_info=error)
+        if record.status:
+            raise error
+        await _send_failure(send_with_id(record, send), record.request_id)
+
+
+class Logged:
+    """The outermost layer of the application."""
+
+    def __init__(self, app: ASGIApp, log: RequestLog) -> None:
+        self._app = app
+        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request and record how it went."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began = time.perf_counter()
-        record = start_record(scope)
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                record.status = int(message["status"])
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", record.request_id.encode())]
-            await send(message)
-
+        record = start_record(scope, head_of(scope))
         try:
-            await self._app(scope, receive, send_with_id)
-        except Exception:
-            self._log.exception("request failed")
-            if record.status:
-                raise
-            await _send_failure(send_with_id, record.request_id)
+            await self._app(scope, receive, send_with_id(record, send))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
+            await self._log.answer_failure(error, record, send)
         finally:
-            record.status = record.status or _CLIENT_CLOSED_REQUEST
-            self._finish(scope, record, time.perf_counter() - began)
+            self._log.finish(scope, record)
 
-    def _finish(self, scope: Scope, record: RequestRecord, duration_s: float) -> None:
-        statements = len(record.statements)
-        self._metrics.observe(scope, record, duration_s, statements)
-        path = scope["path"]
-        if path in _PROBES and record.status < 400:  # noqa: PLR2004
-            return
-        self._write_line(
-            {
-                "method": scope["method"],
-                "path": path[:_LONGEST_PATH],
-                "status": record.status,
-                "duration_ms": round(duration_s * 1000, 2),
-                "user_id": record.user_id,
-                "operation": record.operation,
-                "outcome": record.outcome,
-                "statements": statements,
-            }
-        )
+
+def send_with_id(record: RequestRecord, send: Send) -> Send:
+    """Return what sends an answer along with the request's id, and notes its status."""
+
+    async def send_noting(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            record.status = int(message["status"])
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", record.request_id.encode())]
+        await send(message)
+
+    return send_noting
 
 
 async def _send_failure(send: Send, request_id: str) -> None:

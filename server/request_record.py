@@ -1,16 +1,16 @@
 """What is known of a request when it ends, gathered on its way for the log and the metrics."""
 
 import secrets
+import time
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from starlette.types import Scope
 
 from core.statements import StatementCount, current_statements
-from server.head import head_of
+from server.head import Head
 
 _KEY: Final = "tasktalk.record"
 _ID_LENGTH: Final = 32
@@ -25,28 +25,29 @@ class Outcome(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(slots=True)
 class RequestRecord:
-    """One request."""
+    """One request; its status is 0 until it is answered."""
 
-    request_id: str
-    statements: StatementCount
-    status: int = 0
+    status = 0
     user_id: str | None = None
     operation: str | None = None
     outcome: Outcome | None = None
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        self.statements = StatementCount()
+        self.began_s = time.perf_counter()
 
 
 # What is logged on the way of a request carries its id.
 current_request_id: ContextVar[str | None] = ContextVar("current_request_id", default=None)
 
 
-def start_record(scope: Scope) -> RequestRecord:
+def start_record(scope: Scope, head: Head) -> RequestRecord:
     """Begin the record of a request, under the id that its sender gave it where that is a sane one."""
-    request_id, statements = head_of(scope).sent_id or next(_random_ids), StatementCount()
-    record = scope[_KEY] = RequestRecord(request_id, statements)
-    current_request_id.set(request_id)
-    current_statements.set(statements)
+    record = scope[_KEY] = RequestRecord(head.sent_id or next(_random_ids))
+    current_request_id.set(record.request_id)
+    current_statements.set(record.statements)
     return record
 
 

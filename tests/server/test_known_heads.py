@@ -15,7 +15,7 @@ from core.database import Database
 from core.settings import Environment, Settings
 from server import known_heads as module
 from server.app import create_app
-from server.connection import Connection
+from server.connection import CONNECTION, Connection
 from server.head import HEAD as HEAD_OF_SCOPE
 from server.known_heads import KnownHeads, known_heads
 from tests.clock import MovableClock
@@ -90,7 +90,7 @@ async def test_the_layers_are_given_what_they_are_given_by_the_parser(settings: 
         await make_known(wire, request)
         await wire.ask(request)
     for scope in seen:
-        del scope["state"]
+        del scope["state"], scope[CONNECTION]
     assert seen[2].pop(HEAD_OF_SCOPE)
     assert seen[0] == seen[2]
     assert type(seen[0]["headers"]) is type(seen[2]["headers"])
@@ -288,7 +288,7 @@ async def test_a_server_that_stops_while_a_request_runs(tmp_path: Path, happenin
         again = sample.happenings = sample.Happenings()
         await wire.send(WAITING)
         await again.began.wait()
-        connection = seen[-1]["state"]["connection"]
+        connection = seen[-1][CONNECTION]
         ending = asyncio.create_task(until(lambda: not connection.cycle.keep_alive))
         ending.add_done_callback(lambda _task: again.may_end.set())
     assert ending.done()
