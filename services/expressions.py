@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 import orjson
-from sqlalchemy import Boolean, ColumnElement, SmallInteger, String, Text, Uuid, bindparam
+from sqlalchemy import BindParameter, Boolean, ColumnElement, SmallInteger, String, Text, Uuid, bindparam
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
@@ -38,10 +38,35 @@ class _List(TypeDecorator[Sequence[Any]]):
 
 
 class _IdList(_List):
-    """A list of ids."""
+    """A list of ids: one text for PostgreSQL's driver, which would look at each id for longer than the server does."""
 
     cache_ok = True
-    on_postgresql = ARRAY(Uuid(as_uuid=False))
+    on_postgresql = Text()
+
+    def as_sent(self, values: list[str]) -> str:
+        """Return the array as PostgreSQL reads it from text; an id needs no quotes in it."""
+        return f"{{{','.join(values)}}}"
+
+    def bind_expression(self, bindparam: BindParameter[Any]) -> ColumnElement[Any]:
+        """Return what makes ids of the text."""
+        return _Ids(bindparam)
+
+
+class _Ids(FunctionElement[Any]):
+    """The ids of a list."""
+
+    inherit_cache = True
+    type = ARRAY(Uuid(as_uuid=False))
+
+
+@compiles(_Ids, "postgresql")
+def _ids(element: _Ids, compiler: SQLCompiler, **options: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **options)} AS UUID[])"
+
+
+@compiles(_Ids, "sqlite")
+def _ids_sqlite(element: _Ids, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
 
 
 class _Words(_List):

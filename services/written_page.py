@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.order import Order
 from services.page_statements import PARENTS, written_page, written_pages
@@ -11,8 +11,7 @@ from services.sql import Source, read
 from services.written import Writing
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenPage:
+class WrittenPage(NamedTuple):
     """The rows of one window as JSON, where the first and the last stand, and whether there are more on either side."""
 
     order: Order
@@ -57,12 +56,14 @@ class WrittenPages:
 
     def _page(self, texts: list[str], ends: list[Any]) -> WrittenPage:
         window, order = self.window, self.listing.order
-        shown, goes_on = texts[: window.size], len(texts) > window.size
-        middle = len(ends) // 2
-        start, end = (ends[:middle], ends[middle:]) if shown and ends else (None, None)
-        has_next, has_previous = goes_on, window.after is not None
+        goes_on = len(texts) > window.size
+        shown = texts[: window.size] if goes_on else texts
+        start: list[Any] | None = None
+        end: list[Any] | None = None
+        if shown and ends:
+            middle = len(ends) // 2
+            start, end = ends[:middle], ends[middle:]
         if window.backwards:
             shown.reverse()
-            start, end = end, start
-            has_next, has_previous = window.before is not None, goes_on
-        return WrittenPage(order, f"[{','.join(shown)}]", start, end, has_next, has_previous)
+            return WrittenPage(order, f"[{','.join(shown)}]", end, start, window.before is not None, goes_on)
+        return WrittenPage(order, f"[{','.join(shown)}]", start, end, goes_on, window.after is not None)
