@@ -1,6 +1,6 @@
 """Completes columns of lists: all their items as one column, then cut into lists again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -19,14 +19,14 @@ _LISTS: Final = frozenset({list, tuple})
 class ListOf(Node):
     """What completes a list of what another node completes."""
 
-    __slots__ = ("_item",)
+    __slots__ = ("item",)
 
     exact = frozenset({Written})
     takes_async_iterables = True
 
     def __init__(self, item: Node, *, is_required: bool) -> None:
         super().__init__(is_required=is_required)
-        self._item = item
+        self.item = item
 
     def complete(
         self, run: Run, frame: Column | Items, places: Places, values: list[Any], kinds: set[type]
@@ -55,10 +55,15 @@ class ListOf(Node):
                 completed[index] = value
         return completed
 
+    def way_of(self, kind: type) -> Callable[[Any], Any] | None:
+        """Return what completes a list of what is its own completion, or gives null; None for what is no list."""
+        exact = self.item.exact
+        return (lambda items: items if exact.issuperset(map(type, items)) else None) if kind in _LISTS else None
+
     def _complete(
         self, run: Run, frame: Column | Items, places: Places, lists: Sequence[Sequence[Any]]
     ) -> list[list[Any]]:
-        items = Items(frame, places, list(map(len, lists)), self._item)
+        items = Items(frame, places, list(map(len, lists)), self.item)
         flat: Iterable[Any] = lists[0] if len(lists) == 1 else chain.from_iterable(lists)
         return items.sliced(settle(run, items, list(flat)))
 

@@ -5,6 +5,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.leaves import Leaf
+from engine.lists import ListOf
 from engine.readers import Attribute
 
 if TYPE_CHECKING:
@@ -18,14 +19,17 @@ _KEPT: Final = 64
 
 
 class PlainFields:
-    """The fields of a selection that are attributes, and leaves."""
+    """The fields of a selection that are attributes, and leaves or lists of them; and the rest of its fields."""
 
-    __slots__ = ("_get", "_leaves", "_steps", "keys")
+    __slots__ = ("_get", "_nodes", "_steps", "blank", "keys", "rest")
 
-    def __init__(self, fields: Sequence[tuple[str, str, Leaf]]) -> None:
-        self.keys = [key for key, _, _ in fields]
-        self._leaves = [leaf for _, _, leaf in fields]
-        names = [name for _, name, _ in fields]
+    def __init__(self, every: Sequence["Field"], plain: Sequence[tuple["Field", str, Leaf | ListOf]]) -> None:
+        self.keys = [field.key for field, _, _ in plain]
+        self.rest = [field for field in every if field.key not in self.keys]
+        # All keys, in their order.
+        self.blank: dict[str, Any] = dict.fromkeys(field.key for field in every)
+        self._nodes = [node for _, _, node in plain]
+        names = [name for _, name, _ in plain]
         # Of one name it would return the value, not a tuple of it.
         self._get: Callable[[Any], tuple[Any, ...]] = attrgetter(*names, names[0])
         self._steps: dict[tuple[type, ...], _Steps | None] = {}
@@ -49,7 +53,7 @@ class PlainFields:
 
     def _learn(self, kinds: tuple[type, ...]) -> _Steps | None:
         """Find out how values of such classes are completed."""
-        ways = [leaf.way_of(kind) for leaf, kind in zip(self._leaves, kinds, strict=False)]
+        ways = [node.way_of(kind) for node, kind in zip(self._nodes, kinds, strict=False)]
         steps = [(index, way) for index, way in enumerate(ways) if way is not None and way is not Leaf.as_it_is]
         if len(self._steps) >= _KEPT:
             self._steps.clear()
@@ -59,9 +63,11 @@ class PlainFields:
 
 def plain_fields(fields: Sequence["Field"]) -> PlainFields | None:
     """Return those fields that are plain; None where there are none."""
-    found = [
-        (field.key, field.reader.name, field.node)
-        for field in fields
-        if isinstance(field.reader, Attribute) and field.reader.name is not None and isinstance(field.node, Leaf)
-    ]
-    return PlainFields(found) if found else None
+    plain = []
+    for field in fields:
+        reader, node = field.reader, field.node
+        if not isinstance(reader, Attribute) or reader.name is None:
+            continue
+        if isinstance(node, Leaf) or (isinstance(node, ListOf) and isinstance(node.item, Leaf)):
+            plain.append((field, reader.name, node))
+    return PlainFields(fields, plain) if plain else None

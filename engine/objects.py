@@ -19,22 +19,15 @@ def execute_selection(run: Run, group: Group) -> list[dict[str, Any]]:
     if selection.make_rows is None:
         group.results = [{} for _ in group.objects]
     elif len(group.objects) == 1 and (plain := selection.plain) and (values := plain.read(group.objects[0])):
-        group.results = [_lone_result(run, group, dict(zip(plain.keys, values, strict=False)))]
+        result = plain.blank.copy()
+        result.update(zip(plain.keys, values, strict=False))
+        for field in plain.rest:
+            result[field.key] = field.reader.read(run, Column(group, field))[0]
+        group.results = [result]
     else:
         columns = [field.reader.read(run, Column(group, field)) for field in selection.fields]
         group.results = selection.make_rows(*columns)
     return group.results
-
-
-def _lone_result(run: Run, group: Group, plain: dict[str, Any]) -> dict[str, Any]:
-    """Return the only object of a group, whose plain fields are completed."""
-    selection = group.selection
-    if len(plain) == len(selection.fields):
-        return plain
-    return {
-        field.key: plain[field.key] if field.key in plain else field.reader.read(run, Column(group, field))[0]
-        for field in selection.fields
-    }
 
 
 class Object(Node):
