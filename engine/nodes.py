@@ -1,6 +1,7 @@
 """Completes columns of values: judges them by their classes, then has each type's node do its part."""
 
 from collections.abc import Sequence
+from types import CoroutineType
 from typing import Any
 
 from graphql.pyutils import Undefined, is_awaitable
@@ -75,6 +76,9 @@ def _null_error(frame: Column | Items) -> TypeError:
 
 def _wait(run: Run, frame: Column | Items, values: list[Any], found: int, *, is_awaited: bool) -> bool:
     """Have the column completed when all that it waits for is there; tell whether there is such a thing."""
+    if len(values) == 1 and type(values[0]) is CoroutineType and not is_awaited:
+        run.schedule.add(values, lambda answers: frame.fill(None, settle(run, frame, answers, is_awaited=True)))
+        return True
     waited = list(values)
     indices = []
     for index, value in enumerate(values):
