@@ -3,10 +3,9 @@
 from asyncio import TimerHandle
 from asyncio.transports import Transport
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from starlette.types import Scope
-from uvicorn._types import HTTPScope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -66,21 +65,23 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Begin with a request whose head is known, without the parser; let that read anything else."""
         self._idle_since_s = None
+        known = known_heads.recall(data) if self._is_between else None
         # uvicorn's annotation leaves out that there is none before the first request.
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        if self._is_between and (cycle is None or cycle.response_complete) and not self.transport.is_closing():
-            known = known_heads.recall(data)
-            if known is not None:
-                self._begin(known, data)
-                return
-        self._parse(data)
+        cycle: RequestResponseCycle | Any = self.cycle
+        if known is None or not (cycle is None or cycle.response_complete) or self.transport.is_closing():
+            self._parse(data)
+        else:
+            self._begin(known, data)
 
     def _begin(self, known: KnownHead, data: bytes) -> None:
         """Begin with a request as uvicorn does once the parser has read it."""
-        self._stop_head_timer()
-        parts = {**self._scope_parts, **known.scope, "headers": list(known.headers), "state": self.app_state.copy()}
-        self.scope = cast("HTTPScope", parts)
-        self.cycle = WholeRequest(self, self.scope, data[known.head_bytes :])
+        if self._head_timer is not None:
+            self._stop_head_timer()
+        scope: Any = {**self._scope_parts, **known.scope}
+        scope["headers"] = list(known.headers)
+        scope["state"] = self.app_state.copy()
+        self.scope = scope
+        self.cycle = WholeRequest(self, scope, data[known.head_bytes :])
         self._start_asgi_task(self.cycle, self.app)
 
     def on_message_begin(self) -> None:
@@ -167,20 +168,16 @@ class Connection(HttpToolsProtocol):
         is_next = cycle.scope is scope and cycle.keep_alive and not cycle.response_started and not cycle.disconnected
         if not is_next or self.flow.write_paused:
             return False
-        self.transport.write(b"".join((STATUS_LINE[status], self._default_lines(), headers, body)))
+        # uvicorn makes the list anew each second, for the date.
+        if self._default_headers is not self.server_state.default_headers:
+            self._default_headers = self.server_state.default_headers
+            self._lines = b"".join(b"%b: %b\r\n" % header for header in self._default_headers)
+        self.transport.write(b"".join((STATUS_LINE[status], self._lines, headers, body)))
         cycle.response_started = cycle.response_complete = True
         if (event := made_event(cycle)) is not None:
             event.set()
         cycle.on_response()
         return True
-
-    def _default_lines(self) -> bytes:
-        # uvicorn makes the list anew each second, for the date.
-        default_headers = self.server_state.default_headers
-        if self._default_headers is not default_headers:
-            self._default_headers = default_headers
-            self._lines = b"".join(b"%b: %b\r\n" % header for header in default_headers)
-        return self._lines
 
     def handle_websocket_upgrade(self) -> None:
         """Make the connection a socket, and answer a handshake that is too large to be one."""

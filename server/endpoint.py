@@ -70,7 +70,8 @@ class GraphQLEndpoint:
     async def _execute(
         self, scope: Scope, receive: Receive, media_type: MediaType | None, record: RequestRecord
     ) -> Answer | EventStream:
-        _check_acceptable(media_type)
+        if media_type is None or media_type is MediaType.HTML:
+            raise _unacceptable(media_type)
         head = head_of(scope)
         caller = None if head.usual_token is None else self._recall(head.usual_token)
         if caller is None and head.credentials is not None:
@@ -102,11 +103,10 @@ class GraphQLEndpoint:
         raise refuse(405, "Use POST, or GET for queries.", headers=(_METHODS,))
 
 
-def _check_acceptable(media_type: MediaType | None) -> None:
+def _unacceptable(media_type: MediaType | None) -> RefusedError:
     if media_type is None:
-        raise refuse(406, "Accept application/graphql-response+json or application/json.")
-    if media_type is MediaType.HTML:
-        raise refuse(404, "There is no page here; send GraphQL operations by POST.", code="NOT_FOUND")
+        return refuse(406, "Accept application/graphql-response+json or application/json.")
+    return refuse(404, "There is no page here; send GraphQL operations by POST.", code="NOT_FOUND")
 
 
 def _check_method(operation: PreparedOperation, method: str) -> None:

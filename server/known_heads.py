@@ -49,7 +49,8 @@ class KnownHeads:
 
     def recall(self, data: bytes) -> KnownHead | None:
         """Return the known head of a request that the data are, from the first byte to the last."""
-        head = _head_in(data)
+        # Three bytes where there is no blank line, which are no head that is known.
+        head = data[: data.find(_BLANK_LINE) + len(_BLANK_LINE)]
         known = self._known.get(head)
         if known is None or len(data) != known.request_bytes:
             return None
@@ -58,7 +59,7 @@ class KnownHeads:
 
     def learn(self, data: bytes, scope: Scope, body: bytes) -> None:
         """Keep the head of the data, in which the parser has found just this request, where it is sent again."""
-        head = _head_in(data)
+        head = data[: data.find(_BLANK_LINE) + len(_BLANK_LINE)]
         if not self._sightings.has_seen(head) or len(head) > _MOST_HEAD_BYTES:
             return
         if not _is_fit(head, scope) or data != head + body:
@@ -70,19 +71,14 @@ class KnownHeads:
             self._known.popitem(last=False)
 
 
-def _head_in(data: bytes) -> bytes:
-    """Return the head that the data begin with, to its blank line; nothing where they do not reach it."""
-    end = data.find(_BLANK_LINE)
-    return data[: end + len(_BLANK_LINE)] if end >= 0 else b""
-
-
 def _is_fit(head: bytes, scope: Scope) -> bool:
     """Tell whether the head is one of a posted operation, a line for each header, that decides its body's length."""
     names = [name for name, _ in scope["headers"]]
     lengths = [value for name, value in scope["headers"] if name == b"content-length"]
     lines = head.count(b"\r\n")
     return (
-        (scope["method"], scope["path"], scope["http_version"]) == ("POST", PATH, "1.1")
+        head.endswith(_BLANK_LINE)
+        and (scope["method"], scope["path"], scope["http_version"]) == ("POST", PATH, "1.1")
         and len(names) + 2 == lines == head.count(b"\r") == head.count(b"\n")
         and len(lengths) == 1
         and lengths[0].isdigit()

@@ -77,12 +77,12 @@ class Metrics:
         self._connections_in_use.set(connections.in_use)
         connections.on_look = self._connections_in_use.set
 
-    def observe(self, scope: Scope, record: RequestRecord, status: int, duration_s: float) -> None:
+    def observe(self, scope: Scope, record: RequestRecord, status: int, duration_s: float, statements: int) -> None:
         """Count a request that has ended."""
         told = (scope["method"], scope["path"], status, record.operation, record.outcome)
         tally = self._known_tallies.get(told) or self._find_tally(scope, told)
         tally.count(duration_s)
-        self._uncounted_statements += len(record.statements)
+        self._uncounted_statements += statements
         if self._folder and not self._is_sharing_due:
             self._is_sharing_due = True
             asyncio.get_running_loop().call_later(_SHARED_EVERY_S, self._hand_over)

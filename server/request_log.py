@@ -30,15 +30,15 @@ class RequestLog:
     def finish(self, scope: Scope, record: RequestRecord) -> None:
         """Record how a request went that has ended."""
         status = record.status or _CLIENT_CLOSED_REQUEST
-        path, method = scope["path"], scope["method"]
+        path = scope["path"]
         statements = len(record.statements)
         duration_s = time.perf_counter() - record.began_s
-        self._metrics.observe(scope, record, status, duration_s)
+        self._metrics.observe(scope, record, status, duration_s, statements)
         if path in _PROBES and status < 400:  # noqa: PLR2004
             return
         self._write_line(
             {
-                "method": method,
+                "method": scope["method"],
                 "path": path[:_LONGEST_PATH],
                 "status": status,
                 "duration_ms": round(duration_s * 1000, 2),

@@ -4,7 +4,11 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, cast
 from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from server.known_heads import known_heads
 from tests.waiting import PATIENCE_S
@@ -15,6 +19,14 @@ def post(body: bytes, *lines: str) -> bytes:
     more = "".join(f"{line}\r\n" for line in lines)
     head = f"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{more}Content-Length: {len(body)}"
     return head.encode() + b"\r\n\r\n" + body
+
+
+BODY = b'{"query": "{ hello }"}'
+REQUEST = post(BODY)
+HEAD = REQUEST.removesuffix(BODY)
+ANSWER = b'{"data":{"hello":"Hello, world!"}}'
+CLOSING = post(BODY, "Connection: close")
+WAITING = post(b'{"query": "{ wait }"}')
 
 
 def is_known(request: bytes) -> bool:
@@ -49,6 +61,17 @@ class Wire:
         return await self.answer()
 
 
+def noting(app: FastAPI, seen: list[dict[str, Any]]) -> FastAPI:
+    """Return the application, with a note of what it is given of each request."""
+
+    async def note(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            seen.append(dict(scope))
+        await app(scope, receive, send)
+
+    return cast("FastAPI", note)
+
+
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Wire]:
     """Connect to a server."""
@@ -59,3 +82,16 @@ async def connected(url: str) -> AsyncIterator[Wire]:
             yield Wire(reader, writer)
         finally:
             writer.transport.abort()
+
+
+def lasting(answers: bytes) -> bytes:
+    """Return what is the same each time."""
+    return re.sub(rb"(date|x-request-id): .*\r\n", b"", answers)
+
+
+async def make_known(wire: Wire, request: bytes) -> bytes:
+    """Send it as often as it takes; return the last answer."""
+    await wire.ask(request)
+    answer = await wire.ask(request)
+    assert is_known(request)
+    return answer
