@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.connections import Connections
 from core.database_url import parse_database_url
 from core.engine import make_engine
+from core.gathered import GatheredReads
 from core.outages import DATABASE_ERRORS, sqlstate, translated_failures
 from core.prepared import Prepared, Values
 from core.reader import Reader
@@ -39,6 +40,7 @@ class Database:
         longest_wait_s = settings.database_pool_timeout_s
         self.connections = Connections(self.engine, most=most, longest_wait_s=longest_wait_s)
         self.reader = Reader(self.engine, self.connections, is_pooled=target.is_pooled)
+        self.gathered = GatheredReads(self.reader)
         # One statement needs no transaction on PostgreSQL; on SQLite a lone SELECT has none anyway.
         # Behind a pooler it does: preparing and running it are two steps, which must meet the same connection.
         is_bare = self.is_sqlite or target.is_pooled

@@ -106,11 +106,11 @@ async def load_user(info: Info, user_id: str) -> Any:
 
 
 async def load_viewer(info: Info) -> Any:
-    """Load the caller's own row with the columns that are selected; a loader has nothing to gather here."""
+    """Load the caller's own row with the columns that are selected."""
     caller = info.context.caller
     if caller is None:
         return None
-    return await own_row(info.context.database.reader, caller, selected_columns(info, models.User))
+    return await own_row(info.context.database.gathered, caller, selected_columns(info, models.User))
 
 
 async def load_owners(info: Info, rows: Sequence[Any]) -> list[Any]:

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
 from core.errors import ForbiddenError
+from core.gathered import IDS, GatheredReads
 from core.prepared import Prepared
 from core.text import is_storable
 from models import User
-from services.caller import OWNER, Caller
+from services.caller import Caller
 from services.expressions import IsAnyOf, texts_named
 from services.order import Key, OrderDirection, moment_key, order_by, read_text
 from services.paging import Listing
@@ -35,22 +36,16 @@ def require_admin(caller: Caller) -> None:
 async def users_by_id(source: Source, caller: Caller, ids: Sequence[str], columns: Iterable[str]) -> list[Any]:
     """Return the users in the order of the ids; None where there is none that the caller may see."""
     visible = [user_id for user_id in ids if user_id == caller.user_id or (caller.is_admin and is_storable(user_id))]
-    found = {row.id: row for row in await read(source, _users_by_id(frozenset(columns)), {"ids": visible})}
+    found = {row.id: row for row in await read(source, _users_by_id(frozenset(columns)), {IDS: visible})}
     return [found.get(user_id) for user_id in ids]
 
 
-async def own_row(source: Source, caller: Caller, columns: frozenset[str]) -> Any:
+async def own_row(reads: GatheredReads, caller: Caller, columns: frozenset[str]) -> Any:
     """Return the caller's own row, if it is still there."""
-    rows = await read(source, _own_row(columns), {OWNER: caller.user_id})
-    return rows[0] if rows else None
-
-
-@lru_cache(maxsize=64)
-def _own_row(columns: frozenset[str]) -> Prepared:
-    return Prepared(select(*columns_of(_USERS, columns)).where(_USERS.c.id == bindparam(OWNER)))
+    return await reads.find(_users_by_id(columns), caller.user_id)
 
 
 @lru_cache(maxsize=64)
 def _users_by_id(columns: frozenset[str]) -> Prepared:
     selected = columns_of(_USERS, columns | {"id"})
-    return Prepared(select(*selected).where(IsAnyOf(_USERS.c.id, texts_named("ids"))))
+    return Prepared(select(*selected).where(IsAnyOf(_USERS.c.id, texts_named(IDS))))

@@ -174,3 +174,16 @@ async def test_a_conversation_goes_while_it_is_spoken_in(
         for answer in await asyncio.gather(*speaking):
             assert set(answer.codes) <= {"NOT_FOUND"}
     assert (await state_of(database, user.user.id)).rows == {}
+
+
+async def test_each_of_many_viewers_is_shown_their_own_row(
+    client: GraphClient, database: Database, settings: Settings
+) -> None:
+    users = [await sign_in(database, settings, await make_user(database, name=f"User {n}")) for n in range(40)]
+    queries = ("{ viewer { id name email } }", "{ viewer { id email } }", "{ a: viewer { id } b: viewer { name id } }")
+    asked = [(user, query) for user in users for query in queries]
+    answers = await asyncio.gather(*(client.execute(query, as_=user) for user, query in asked))
+    for (user, _), answer in zip(asked, answers, strict=True):
+        for viewer in answer.require().values():
+            known = {"id": user.user.id, "name": user.user.name, "email": user.user.email}
+            assert viewer == {name: known[name] for name in viewer}
