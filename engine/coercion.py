@@ -1,6 +1,7 @@
 """Coerces values to input types as graphql-core does, by what is looked up once of each type."""
 
 from collections.abc import Callable
+from functools import lru_cache, partial
 from math import inf
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -20,7 +21,6 @@ from graphql.type import is_required_input_field
 from graphql.utilities.coerce_input_value import coerce_default_value, coerce_input_value
 
 _Coerce: TypeAlias = Callable[[Any], Any]
-_Known: TypeAlias = dict[str, _Coerce]
 
 # The class whose values are coerced to themselves.
 _EXACT: Final[dict[_Coerce, type]] = {
@@ -28,6 +28,7 @@ _EXACT: Final[dict[_Coerce, type]] = {
     GraphQLID.coerce_input_value: str,
     GraphQLBoolean.coerce_input_value: bool,
 }
+_KEPT: Final = 4096
 # Stands where graphql-core has to say what comes of a value that is missing.
 _ASK: Final = object()
 
@@ -57,16 +58,13 @@ class _Field(NamedTuple):
 
 def coercion_of(type_: GraphQLInputType) -> Coercion:
     """Return how the values of a type are coerced."""
-    return _coercion(type_, {})
-
-
-def _coercion(type_: GraphQLInputType, known: _Known) -> Coercion:
     is_required = isinstance(type_, GraphQLNonNull)
     nullable: Any = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
     if isinstance(nullable, GraphQLList):
-        return Coercion(is_required, None, _list(nullable, known))
+        return Coercion(is_required, None, _list(nullable))
     if isinstance(nullable, GraphQLInputObjectType):
-        return Coercion(is_required, None, _object(nullable, known))
+        coerce = partial(coerce_input_value, type_=nullable) if nullable.is_one_of else _object(nullable)
+        return Coercion(is_required, None, coerce)
     return Coercion(is_required, _EXACT.get(nullable.coerce_input_value), _leaf(nullable.coerce_input_value))
 
 
@@ -80,8 +78,8 @@ def _leaf(coerce: _Coerce) -> _Coerce:
     return of
 
 
-def _list(type_: GraphQLList[Any], known: _Known) -> _Coerce:
-    item = _coercion(type_.of_type, known)
+def _list(type_: GraphQLList[Any]) -> _Coerce:
+    item = coercion_of(type_.of_type)
 
     def of(values: Any) -> Any:
         if type(values) is not list:
@@ -96,25 +94,14 @@ def _list(type_: GraphQLList[Any], known: _Known) -> _Coerce:
     return of
 
 
-def _object(type_: GraphQLInputObjectType, known: _Known) -> _Coerce:
-    if type_.is_one_of:
-        return lambda value: coerce_input_value(value, type_)
-    if (coerce := known.get(type_.name)) is None:
-        fields: list[_Field] = []
-        # Known before its fields are, for they may have the same type.
-        coerce = known[type_.name] = _object_of(type_, fields)
-        fields.extend(_field(name, field, known) for name, field in type_.fields.items())
-    return coerce
-
-
-def _object_of(type_: GraphQLInputObjectType, fields: list[_Field]) -> _Coerce:
-    names = frozenset(type_.fields)
+def _object(type_: GraphQLInputObjectType) -> _Coerce:
 
     def of(given: Any) -> Any:
-        if type(given) is not dict or not given.keys() <= names:
+        if type(given) is not dict or not given.keys() <= type_.fields.keys():
             return coerce_input_value(given, type_)
         coerced = {}
-        for name, out_name, default, is_required, exact, coerce in fields:
+        # Looked up no earlier than here, for a field may have the same type.
+        for name, out_name, default, is_required, exact, coerce in _fields(type_):
             value = given.get(name, Undefined)
             if value is Undefined:
                 value = default
@@ -133,22 +120,34 @@ def _object_of(type_: GraphQLInputObjectType, fields: list[_Field]) -> _Coerce:
     return of
 
 
-def _field(name: str, field: GraphQLInputField, known: _Known) -> _Field:
-    return _Field(name, field.out_name or name, _default(field), *_coercion(field.type, known))
+@lru_cache(maxsize=_KEPT)
+def _fields(type_: GraphQLInputObjectType) -> list[_Field]:
+    return [
+        _Field(name, field.out_name or name, _default(field), *coercion_of(field.type))
+        for name, field in type_.fields.items()
+    ]
 
 
 def _default(field: GraphQLInputField) -> Any:
     """Return what there is without a value; Undefined where that is nothing."""
     try:
         return _ASK if is_required_input_field(field) else coerce_default_value(field)
-    except TypeError:
-        # The default is wrong, which is told when it is needed.
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, that is told when it is needed
         return _ASK
 
 
 def can_be_too_deep(type_: GraphQLInputType) -> bool:
     """Tell whether a value of a type may be nested more deeply than graphql-core lets values be."""
-    return _height(type_, {}) > MAX_NESTING_DEPTH
+    lists = 0
+    while isinstance(type_, GraphQLNonNull | GraphQLList):
+        lists += isinstance(type_, GraphQLList)
+        type_ = type_.of_type
+    return lists + _kept_height(type_) > MAX_NESTING_DEPTH
+
+
+@lru_cache(maxsize=_KEPT)
+def _kept_height(type_: GraphQLInputType) -> float:
+    return _height(type_, {})
 
 
 def _height(type_: GraphQLInputType, heights: dict[str, float]) -> float:

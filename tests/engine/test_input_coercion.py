@@ -56,6 +56,22 @@ def test_inputs_of_the_server(type_: GraphQLInputType, content: bytes, wrong: in
     is_the_same(type_, input_value(Decisions(content, wrong), type_))
 
 
+def test_a_default_that_is_wrong_is_told_when_it_is_needed() -> None:
+    text = (
+        'input In { x: Int = 1  in: In = {x: 2, in: null, odd: 1}  odd: Int = "odd" } type Query { told(it: In): Int }'
+    )
+    type_: Any = build_schema(text, assume_valid=True).type_map["In"]
+    type_.out_type = _refuse
+    for value in ({"x": 1, "in": None, "odd": 1}, {"x": 1, "in": None}, {"x": 1, "odd": 1}, {"y": 1}, {}):
+        is_the_same(type_, value)
+
+
+def _refuse(value: dict[str, Any]) -> Any:
+    if value["x"] == 2:
+        raise ArithmeticError
+    return value
+
+
 def test_each_value_is_made_anew() -> None:
     """What a resolver does to a list or an object, nobody else sees."""
     type_: Any = build_schema("input In { list: [Int!]  in: In } type Query { told(it: In): Int }").type_map["In"]
