@@ -1,12 +1,12 @@
 """The history of tasks: what each change has changed, and who made it."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+import orjson
 from sqlalchemy import JSON, ColumnElement, cast, func, insert
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -62,7 +62,7 @@ def snapshot(row: Any) -> Values:
 def new_change_row(caller: Caller, task: Values) -> NewRow:
     """Return the row of the change that makes a task, whose moment nobody knows yet."""
     change = Change(task["id"], TaskChangeKind.CREATED, {}, {})
-    after = json.dumps({name: _as_json(task[name]) for name in FIELDS})
+    after = orjson.dumps({name: _as_json(task[name]) if name in _MOMENTS else task[name] for name in FIELDS}).decode()
     return NewRow(_CHANGES, change_row(caller, change, new_id()) | {"after": after}, (("after", _with_moment),))
 
 
