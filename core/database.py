@@ -12,7 +12,7 @@ from core.connections import Connections
 from core.database_url import parse_database_url
 from core.engine import make_engine
 from core.gathered import GatheredReads
-from core.outages import DATABASE_ERRORS, sqlstate, translated_failures
+from core.outages import passing_failure, sqlstate, translated_failures
 from core.prepared import Prepared, Values
 from core.reader import Reader
 from core.settings import Settings
@@ -74,15 +74,18 @@ class Database:
         return rows[0]
 
     async def _retried(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
-        with translated_failures():
-            for number in range(1, _WRITE_ATTEMPTS):
-                try:
-                    return await attempt()
-                except DATABASE_ERRORS as error:
-                    if sqlstate(error) not in _SERIALIZATION_FAILURES:
-                        raise
+        number = 1
+        while True:
+            try:
+                return await attempt()
+            except Exception as error:
+                if number < _WRITE_ATTEMPTS and sqlstate(error) in _SERIALIZATION_FAILURES:
                     await asyncio.sleep(random.uniform(0, 0.02 * 2**number))  # noqa: S311 - jitter is no secret
-            return await attempt()
+                    number += 1
+                elif (passing := passing_failure(error)) is not None:
+                    raise passing from error
+                else:
+                    raise
 
     async def _write_once(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
         async with (

@@ -13,7 +13,7 @@ from core.errors import UnavailableError
 # Classes 08, 53 and 57 of PostgreSQL: connection lost, no resources, operator intervention; 40: rolled back.
 _PASSING_CLASSES: Final = frozenset({"08", "40", "53", "57"})
 _SQLITE_BUSY: Final = "database is locked"
-DATABASE_ERRORS: Final = (DBAPIError, PostgresError, InterfaceError, InternalClientError, sqlite3.Error)
+_DATABASE_ERRORS: Final = (DBAPIError, PostgresError, InterfaceError, InternalClientError, sqlite3.Error)
 
 
 def sqlstate(error: Exception) -> str:
@@ -38,7 +38,7 @@ def translated_failures() -> Iterator[None]:
 
 def passing_failure(error: Exception) -> UnavailableError | None:
     """Return what to say of a failure that will pass; None for any other."""
-    if isinstance(error, DATABASE_ERRORS):
+    if isinstance(error, _DATABASE_ERRORS):
         return UnavailableError("The database cannot answer now. Try again shortly.") if _is_passing(error) else None
     if isinstance(error, OSError | TimeoutError):
         return UnavailableError("The database cannot be reached now. Try again shortly.")
