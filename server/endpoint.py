@@ -19,7 +19,7 @@ from server.graphiql import GraphiQL
 from server.head import head_of
 from server.media_type import MediaType, preferred
 from server.operations import Operations, require_post_for_mutations
-from server.request_body import GraphQLRequest, check_body, read_json_request, read_query_string
+from server.request_body import GraphQLRequest, read_json_request, read_query_string, unfit_body
 from server.request_record import Outcome, RequestRecord, record_of
 
 _METHODS: Final = (b"allow", b"GET, POST")
@@ -78,12 +78,13 @@ class GraphQLEndpoint:
             caller = await authenticate(head.credentials, self._runtime)
         if caller is not None:
             record.user_id = caller.user_id
-        body = take_body(scope)
-        if body is None or scope["method"] != "POST":
+        body = take_body(scope) if scope["method"] == "POST" else None
+        if body is None:
             request = await self._read(scope, receive)
             operation = self._operations.prepare(request)
         else:
-            check_body(head, body, self._max_body_bytes)
+            if head.json_problem is not None or len(body) > self._max_body_bytes:
+                raise unfit_body(head, self._max_body_bytes)
             request, operation = self._operations.read(body)
         record.operation = operation.label
         address = (scope.get("client") or ("",))[0]

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from server.content_type import JSON, problem_of
-from server.errors import refuse
+from server.errors import RefusedError, refuse
 from server.head import Head
 
 BODY_TIMEOUT_S: Final = 30.0
@@ -45,12 +45,9 @@ async def read_json_request(headers: _Headers, receive: Receive, max_bytes: int)
     return parse_request(await read_body(headers, receive, max_bytes))
 
 
-def check_body(head: Head, body: bytes, max_bytes: int) -> None:
-    """Refuse a whole body that is not of the right type, or too large."""
-    if head.json_problem is not None:
-        raise refuse(415, head.json_problem)
-    if len(body) > max_bytes:
-        raise _too_large(max_bytes)
+def unfit_body(head: Head, max_bytes: int) -> RefusedError:
+    """Return the refusal of a whole body that is not of the right type, or else too large."""
+    return _too_large(max_bytes) if head.json_problem is None else refuse(415, head.json_problem)
 
 
 def parse_request(body: bytes) -> GraphQLRequest:
@@ -125,7 +122,7 @@ async def _read_chunk(receive: Receive) -> tuple[bytes, bool]:
     return message.get("body", b""), message.get("more_body", False)
 
 
-def _too_large(max_bytes: int) -> Exception:
+def _too_large(max_bytes: int) -> RefusedError:
     return refuse(413, f"The body is larger than {max_bytes} bytes.")
 
 

@@ -61,7 +61,8 @@ def _make_random_ids() -> Iterator[str]:
     """Give one id after the other; asking the kernel for each would cost more than the rest of its record."""
     while True:
         digits = secrets.token_hex(_IDS_AT_ONCE * _ID_LENGTH // 2)
-        yield from (digits[start : start + _ID_LENGTH] for start in range(0, len(digits), _ID_LENGTH))
+        for start in range(0, len(digits), _ID_LENGTH):
+            yield digits[start : start + _ID_LENGTH]
 
 
 _random_ids: Final = _make_random_ids()
