@@ -9,7 +9,7 @@ from strawberry import Info
 from engine import Selected, selected
 from graph.mapping import COLUMNS_BY_FIELD
 from services.sql import table_of
-from services.written import Part, Writing, is_writable
+from services.written import MOST_PARTS, Part, Writing, is_writable
 
 _WITHOUT_PAGE: Final = frozenset({"totalCount", "__typename"})
 _CURSORS: Final = frozenset({"startCursor", "endCursor"})
@@ -42,7 +42,7 @@ def written_nodes(info: Info[Any, Any], model: type[SQLModel]) -> Writing | None
 @lru_cache(maxsize=1_024)
 def _writing(model: type[SQLModel], connection: Selected) -> Writing | None:
     plain = connection.below("nodes").plain
-    if plain is None or "edges" in connection.names:
+    if plain is None or len(plain) > MOST_PARTS or "edges" in connection.names:
         return None
     columns = table_of(model).c
     parts = tuple(Part(field.key, field.attribute, field.type_name) for field in plain)

@@ -16,6 +16,8 @@ from services.order import Columns
 # The name of the column that holds the text of a row.
 WRITTEN: Final = "written"
 
+# Names are the clients' to choose: so many make statements that are worth keeping.
+MOST_PARTS: Final = 64
 # PostgreSQL cuts what is longer.
 _LONGEST_NAME: Final = 63
 _AS_IT_IS: Final = "{value}"
