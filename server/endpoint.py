@@ -88,11 +88,12 @@ class GraphQLEndpoint:
             request, operation = self._operations.read(body)
         record.operation = operation.label
         address = (scope.get("client") or ("",))[0]
-        context = Context(self._runtime, caller, record.request_id, address, takes_written=True)
+        context = Context(self._runtime, caller, record.request_id, address)
         if operation.type is not OperationType.QUERY:
             if operation.type is OperationType.SUBSCRIPTION and head.takes_events:
                 return self._event_streams.open(context, request)
             _check_method(operation, scope["method"])
+        context.takes_written = True
         result = await self._operations.execution.run(operation, request, context, receive)
         return _format(result, operation, media_type, record)
 

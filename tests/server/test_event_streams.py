@@ -168,7 +168,7 @@ async def test_events_for_subscriptions_whatever_else_is_taken(
     server: RunningServer, http: httpx.AsyncClient, user: SignedIn
 ) -> None:
     headers = {"Accept": ANYTHING, **user.headers}
-    query = {"query": "subscription { changes { changed { __typename } } }"}
+    query = {"query": "subscription { changes { changed { __typename ... on Task { subtasks { nodes { id } } } } } }"}
     async with http.stream("POST", "/graphql", json=query, headers=headers) as response:
         assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
         await until(lambda: user.user.id in server.runtime.live.hub.users)
@@ -178,7 +178,10 @@ async def test_events_for_subscriptions_whatever_else_is_taken(
             text += chunk
             if "Task" in text:
                 break
-    assert text == ':\n\nevent: next\ndata: {"data":{"changes":{"changed":[{"__typename":"Task"}]}}}\n\n'
+    assert (
+        text
+        == ':\n\nevent: next\ndata: {"data":{"changes":{"changed":[{"__typename":"Task","subtasks":{"nodes":[]}}]}}}\n\n'
+    )
 
 
 async def test_nothing_is_compressed(server: RunningServer, user: SignedIn) -> None:
