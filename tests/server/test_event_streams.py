@@ -178,10 +178,8 @@ async def test_events_for_subscriptions_whatever_else_is_taken(
             text += chunk
             if "Task" in text:
                 break
-    assert (
-        text
-        == ':\n\nevent: next\ndata: {"data":{"changes":{"changed":[{"__typename":"Task","subtasks":{"nodes":[]}}]}}}\n\n'
-    )
+    changed = '{"__typename":"Task","subtasks":{"nodes":[]}}'
+    assert text == f':\n\nevent: next\ndata: {{"data":{{"changes":{{"changed":[{changed}]}}}}}}\n\n'
 
 
 async def test_nothing_is_compressed(server: RunningServer, user: SignedIn) -> None:
