@@ -63,6 +63,8 @@ class ListOf(Node):
     def _complete(
         self, run: Run, frame: Column | Items, places: Places, lists: Sequence[Sequence[Any]]
     ) -> list[list[Any]]:
+        if not any(lists):
+            return [[] for _ in lists]
         items = Items(frame, places, list(map(len, lists)), self.item)
         flat: Iterable[Any] = lists[0] if len(lists) == 1 else chain.from_iterable(lists)
         return items.sliced(settle(run, items, list(flat)))
