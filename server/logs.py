@@ -109,7 +109,6 @@ class Output:
     def __init__(self) -> None:
         self._waiting: deque[bytes] = deque()
         self._writing = RLock()
-        self._flushing_loop: asyncio.AbstractEventLoop | None = None
 
     def msg(self, line: str) -> None:
         """Write a line of any level, behind those that wait."""
@@ -119,11 +118,9 @@ class Output:
 
     def msg_soon(self, line: bytes) -> None:
         """Write a line behind those before it, at the latest in the loop's next turn: one write for all of this one."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self.flush)
         self._waiting.append(line)
-        loop = asyncio.get_running_loop()
-        if self._flushing_loop is not loop:
-            self._flushing_loop = loop
-            loop.call_soon(self._flush_as_due)
 
     def flush(self) -> None:
         """Write what waits, from whichever thread."""
@@ -132,11 +129,7 @@ class Output:
             # Where Python does not buffer, a write may take less than it is given.
             while lines:
                 lines = lines[sys.stdout.buffer.write(lines) or 0 :]
-            sys.stdout.flush()
-
-    def _flush_as_due(self) -> None:
-        self._flushing_loop = None
-        self.flush()
+                sys.stdout.flush()
 
     debug = info = warning = error = critical = exception = msg
 
