@@ -73,7 +73,7 @@ def _write_row(element: _WrittenRow, compiler: SQLCompiler, **options: Any) -> s
         f'{(_template(column.type) or "").format(value=compiler.process(column, **options))} AS "{name}"'
         for name, column in zip(element.names, element.clauses, strict=True)
     ]
-    return f"(SELECT row_to_json(fields)::text FROM (SELECT {', '.join(values)}) AS fields)"  # noqa: S608 - names of GraphQL
+    return f"(SELECT row_to_json(fields.*)::text FROM (SELECT {', '.join(values)}) AS fields)"  # noqa: S608 - names of GraphQL
 
 
 def _template(type_: TypeEngine[Any]) -> str | None:

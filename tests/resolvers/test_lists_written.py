@@ -37,6 +37,8 @@ PAGES: Final = (
     f"{{ edges {{ cursor node {{ id }} }} nodes {{ id revision }} {INFO} }}",
     f"{{ nodes {{ {'a' * 64}: id }} }}",
     "{ nodes { id LINK } }",
+    f"{{ nodes {{ fields: id Id: createdAt select: __typename }} {INFO} }}",
+    "{ nodes { id @include(if: false) } }",
     f"{{ nodes {{ {' '.join(f'a{number}: id' for number in range(64))} }} }}",
     f"{{ nodes {{ {' '.join(f'a{number}: id' for number in range(65))} }} }}",
 )
