@@ -25,9 +25,9 @@ def require_storable(text: str, path: tuple[str, ...]) -> str:
 
 def require_length(text: str, path: tuple[str, ...], *, least: int, most: int) -> str:
     """Return the text, or refuse it where its length is out of bounds."""
-    require_storable(text, path)
-    if least <= len(text) <= most:
+    if least <= len(text) <= most and is_storable(text):
         return text
+    require_storable(text, path)
     bounds = f"{least} to {most}" if least else f"at most {most}"
     raise BadUserInputError(f"{_name(path)} must be {bounds} characters long; it has {len(text)}.", path=path)
 

@@ -5,15 +5,13 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from graphql import GraphQLField
-from strawberry.relay.types import GlobalID
-from strawberry.scalars import is_scalar
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.arguments import StrawberryArgument, convert_argument
-from strawberry.types.base import StrawberryOptional
-from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
+from strawberry.types.unset import UNSET
 
 from engine.batching import unbatched
+from engine.inputs import Make, UnknownInputError, as_it_is, input_maker
 from engine.strawberry_fields import converter_behind, strawberry_field
 
 # What Strawberry's own resolver calls its parameters.
@@ -31,11 +29,12 @@ class Direct(NamedTuple):
 
 
 class _Argument(NamedTuple):
-    """An argument under both of its names, and what makes Python's value of it; None where it is the same."""
+    """An argument under both of its names, and what makes Python's value of it: we, or Strawberry."""
 
     name: str
     python_name: str
-    convert: Callable[..., Any] | None
+    make: Make | None
+    convert: Callable[..., Any] | None = None
 
 
 def direct_resolver(field: GraphQLField) -> Direct | None:
@@ -71,9 +70,14 @@ def _caller(
     def resolve(source: Any, info: Any, /, **given: Any) -> Any:
         told = None if make_info is None else make_info(_raw_info=info, _field=definition)
         named = {}
-        for name, python_name, convert in arguments:
+        for name, python_name, make, convert in arguments:
             if name in given:
-                named[python_name] = given[name] if convert is None else convert(given[name], info=told)
+                value = given[name]
+                if convert is not None:
+                    value = convert(value, info=told)
+                elif make is not None and value is not None and value is not UNSET:
+                    value = make(value)
+                named[python_name] = value
         for name in source_names:
             named[name] = source
         if info_name is not None:
@@ -86,11 +90,12 @@ def _caller(
 def _argument(argument: StrawberryArgument, converter: GraphQLCoreConverter) -> _Argument:
     name = converter.config.name_converter.from_argument(argument)
     type_ = argument.type
-    inner = type_.of_type if type(type_) is StrawberryOptional else type_
-    if isinstance(inner, StrawberryEnumDefinition) or (
-        inner is not GlobalID and is_scalar(inner, converter.scalar_registry)
-    ):
-        return _Argument(name, argument.python_name, None)
+    try:
+        make = input_maker(type_, converter)
+    except UnknownInputError:
+        pass
+    else:
+        return _Argument(name, argument.python_name, None if make is as_it_is else make)
     convert = partial(
         convert_argument,
         type_=type_,
@@ -98,4 +103,4 @@ def _argument(argument: StrawberryArgument, converter: GraphQLCoreConverter) -> 
         config=converter.config,
         path=(name,),
     )
-    return _Argument(name, argument.python_name, convert)
+    return _Argument(name, argument.python_name, None, convert)

@@ -63,13 +63,21 @@ def new_change_row(caller: Caller, task: Values) -> NewRow:
     """Return the row of the change that makes a task, whose moment nobody knows yet."""
     change = Change(task["id"], TaskChangeKind.CREATED, {}, {})
     after = orjson.dumps({name: _as_json(task[name]) if name in _MOMENTS else task[name] for name in FIELDS}).decode()
-    return NewRow(_CHANGES, change_row(caller, change, new_id()) | {"after": after}, (("after", _with_moment),))
+    return NewRow(_CHANGES, {**change_row(caller, change, new_id()), "before": "{}", "after": after}, _WRITTEN)
 
 
 def _with_moment(after: ColumnElement[Any], moment: ColumnElement[Any]) -> ColumnElement[Any]:
     """Put the moment behind the fields, as a snapshot has it."""
     text = func.to_char(func.timezone("UTC", moment), 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
     return cast(func.concat(func.left(after, -1), ', "created_at": "', text, '"}'), JSON)
+
+
+def _as_written(json: ColumnElement[Any], _moment: ColumnElement[Any]) -> ColumnElement[Any]:
+    return cast(json, JSON)
+
+
+# What of a new change is given as JSON that is written already.
+_WRITTEN: Final = (("before", _as_written), ("after", _with_moment))
 
 
 def read_values(values: Mapping[str, Any]) -> Values:
