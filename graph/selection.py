@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from sqlmodel import SQLModel
 from strawberry import Info
@@ -13,6 +14,8 @@ from services.written import MOST_PARTS, Part, Writing, is_writable
 
 _WITHOUT_PAGE: Final = frozenset({"totalCount", "__typename"})
 _CURSORS: Final = frozenset({"startCursor", "endCursor"})
+# Held no longer than the plans that the selections belong to, or documents would stay that have been let go.
+_WRITINGS: Final[WeakKeyDictionary[Selected, Writing | None]] = WeakKeyDictionary()
 
 
 def selected_columns(info: Info[Any, Any], model: type[SQLModel]) -> frozenset[str]:
@@ -36,10 +39,14 @@ def connection_columns(info: Info[Any, Any], model: type[SQLModel]) -> frozenset
 def written_nodes(info: Info[Any, Any], model: type[SQLModel]) -> Writing | None:
     """Return what PostgreSQL is to write of a connection's nodes; None where any of it has to be read by us."""
     context = info.context
-    return _writing(model, selected(info)) if context.takes_written and not context.database.is_sqlite else None
+    if not context.takes_written or context.database.is_sqlite:
+        return None
+    connection = selected(info)
+    if connection not in _WRITINGS:
+        _WRITINGS[connection] = _writing(model, connection)
+    return _WRITINGS[connection]
 
 
-@lru_cache(maxsize=1_024)
 def _writing(model: type[SQLModel], connection: Selected) -> Writing | None:
     plain = connection.below("nodes").plain
     if plain is None or len(plain) > MOST_PARTS or "edges" in connection.names:

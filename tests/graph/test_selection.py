@@ -1,11 +1,17 @@
 """Only the columns that an operation selects are read, with those that a cursor or a relation needs."""
 
+import gc
 from typing import Final
+from weakref import ref
 
 import pytest
+from graphql import parse
 
+import engine
+from graph.context import Context
 from graph.mapping import COLUMNS_BY_FIELD
 from models import AccessToken, Conversation, Message, Run, Task, TaskChange, ToolCall, User
+from server.schema import core_schema, schema
 from tests.graph.conftest import House
 from tests.graph.operations import run
 from tests.servers import RunningServer
@@ -96,6 +102,17 @@ async def test_no_statement_reads_what_is_never_shown(server: RunningServer, one
         tasks { nodes { id title description completed completedAt priority dueAt tags revision updatedAt } } }"""
     done = await run(server, one_of_each.owner, everything)
     assert not any(secret in statement for secret in ("password_hash", "words") for statement in done.statements)
+
+
+async def test_nothing_holds_an_operation_that_was_let_go(server: RunningServer, one_of_each: House) -> None:
+    document = parse("{ tasks { nodes { id title } pageInfo { endCursor } } }")
+    plan = engine.compile(core_schema(schema), document)
+    context = Context(server.runtime, one_of_each.owner.caller, "test", "127.0.0.1", takes_written=True)
+    assert not (await plan.execute(None, context)).errors
+    operation = ref(document.definitions[0])
+    del document, plan, context
+    gc.collect()
+    assert operation() is None
 
 
 def test_every_field_names_columns_that_there_are() -> None:
