@@ -14,6 +14,7 @@ from graphql import (
     is_object_type,
 )
 from graphql.execution.collect_fields import FieldDetails
+from graphql.execution.values import VariableValues
 from strawberry import Info
 
 from engine.binding import Binding
@@ -145,7 +146,12 @@ def selected(info: GraphQLResolveInfo[Any] | Info[Any, Any]) -> Selected:
     definition = raw.parent_type.fields[raw.field_name]
     request = Request(raw.schema, raw.operation, raw.fragments)
     details = [FieldDetails(node, None) for node in raw.field_nodes]
-    return Selected(raw.schema, Binding(request, raw.variable_values), [_Source(definition, details)])
+    return Selected(raw.schema, Binding(request, _variables(raw.variable_values)), [_Source(definition, details)])
+
+
+def _variables(told: Any) -> VariableValues:
+    """Return the variables that a resolver is told of; Strawberry's executor tells of nothing but the values."""
+    return told if isinstance(told, VariableValues) else VariableValues({}, told)
 
 
 def _attribute(name: str, definition: GraphQLField) -> str:

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 import strawberry
-from graphql import build_schema
+from graphql import ExecutionResult, build_schema, execute, parse
 
 import engine
 from tests.engine.both import core_schema, same
@@ -106,3 +106,22 @@ async def test_attributes_of_strawberry() -> None:
     schema = core_schema(strawberry.Schema(Query))
     await same(schema, "{ leaf { createdAt other a: longName } }")
     assert found == [{"created_at", "renamed", "long_name"}] * 2
+
+
+async def test_conditions_with_the_executor_of_strawberry() -> None:
+    found: list[Any] = []
+
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        def leaf(self, info: strawberry.Info) -> Leaf:
+            found.append(engine.selected(info).attributes)
+            return Leaf()
+
+    schema = strawberry.Schema(Query)
+    document = parse("query ($no: Boolean!) { leaf { createdAt other @include(if: $no) } }")
+    result = execute(
+        core_schema(schema), document, variable_values={"no": False}, executor_class=schema.execution_context_class
+    )
+    assert isinstance(result, ExecutionResult)
+    assert (result.data, found) == ({"leaf": {"createdAt": 1}}, [{"created_at"}])
