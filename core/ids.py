@@ -5,15 +5,17 @@ import time
 import uuid
 
 _CANONICAL_LENGTH = 36
+# Two bits of a digit of chance, behind the two that say what kind of UUID it is.
+_VARIANTS = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 
 
 def new_id() -> str:
     """Return a UUIDv7: 48 bits of milliseconds, 12 of the fraction, 62 of chance."""
     milliseconds, fraction_ns = divmod(time.time_ns(), 1_000_000)
     fraction = fraction_ns * 4096 // 1_000_000
-    chance = int.from_bytes(os.urandom(8)) >> 2
-    digits = f"{milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | chance:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    time_digits, chance = f"{milliseconds:012x}", os.urandom(8).hex()
+    variant = _VARIANTS[chance[0]]
+    return f"{time_digits[:8]}-{time_digits[8:]}-7{fraction:03x}-{variant}{chance[1:4]}-{chance[4:]}"
 
 
 def new_ids(count: int) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from operator import itemgetter
 from typing import Any, Final
 
 import orjson
@@ -20,6 +21,7 @@ from services.sql import execute, table_of
 
 # What can be changed of a task; the history names these alone.
 FIELDS: Final = ("title", "description", "completed", "completed_at", "priority", "due_at", "tags", "parent_id")
+_fields_of: Final = itemgetter(*FIELDS)
 _MOMENTS: Final = frozenset({"completed_at", "due_at", "created_at"})
 _CHANGES: Final = table_of(TaskChange)
 _ORDER: Final = order_by(_CHANGES, ((moment_key("created_at"), OrderDirection.ASC),))
@@ -62,7 +64,9 @@ def snapshot(row: Any) -> Values:
 def new_change_row(caller: Caller, task: Values) -> NewRow:
     """Return the row of the change that makes a task, whose moment nobody knows yet."""
     change = Change(task["id"], TaskChangeKind.CREATED, {}, {})
-    after = orjson.dumps({name: _as_json(task[name]) if name in _MOMENTS else task[name] for name in FIELDS}).decode()
+    due_at = task["due_at"]
+    fields = dict(zip(FIELDS, _fields_of(task), strict=True)) | {"due_at": due_at and due_at.astimezone(UTC)}
+    after = orjson.dumps(fields).decode()
     return NewRow(_CHANGES, {**change_row(caller, change, new_id()), "before": "{}", "after": after}, _WRITTEN)
 
 
