@@ -49,7 +49,7 @@ class Watch:
 
     async def to_its_end(self, work: Awaitable[Result], receive: Receive | None, leave: Callable[[], None]) -> Result:
         """Await the work, however soon its client goes; `leave` is called then."""
-        running = _Running(receive, leave)
+        running = _Left(receive, leave)
         self._add(running)
         try:
             return await work
@@ -105,11 +105,10 @@ class _Begun(Generic[Result]):
 class _Running:
     """One operation, and the task that listens for its client's going once it has run for a while."""
 
-    __slots__ = ("_leave", "_receive", "_seen_at", "listening")
+    __slots__ = ("_receive", "_seen_at", "listening")
 
-    def __init__(self, receive: Receive | None, leave: Callable[[], None]) -> None:
+    def __init__(self, receive: Receive | None) -> None:
         self._receive = receive
-        self._leave = leave
         # Its time counts from the first look: few operations live to see one.
         self._seen_at: float | None = None
         self.listening: asyncio.Task[None] | None = None
@@ -126,6 +125,24 @@ class _Running:
     async def _listen(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
+        self.leave()
+
+    def leave(self) -> None:
+        """Hear that its client has gone."""
+        raise NotImplementedError
+
+
+class _Left(_Running):
+    """One that goes on without its client, of whose going somebody is told."""
+
+    __slots__ = ("_leave",)
+
+    def __init__(self, receive: Receive | None, leave: Callable[[], None]) -> None:
+        super().__init__(receive)
+        self._leave = leave
+
+    def leave(self) -> None:
+        """Tell of it."""
         self._leave()
 
 
@@ -135,7 +152,7 @@ class _Bounded(_Running):
     __slots__ = ("_longest_s", "ended_by", "task")
 
     def __init__(self, receive: Receive | None, longest_s: float) -> None:
-        super().__init__(receive, self._end_unwanted)
+        super().__init__(receive)
         self._longest_s = longest_s
         self.ended_by: Exception | None = None
         self.task = cast("asyncio.Task[object]", asyncio.current_task())
@@ -147,7 +164,8 @@ class _Bounded(_Running):
             self._end(TimeoutError())
         return age_s
 
-    def _end_unwanted(self) -> None:
+    def leave(self) -> None:
+        """End it: nobody wants it any more."""
         self._end(ClientDisconnect())
 
     def _end(self, reason: Exception) -> None:

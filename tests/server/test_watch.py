@@ -1,6 +1,8 @@
 """What the watch ends, what it only tells, and that it keeps out of everything else."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 from starlette.requests import ClientDisconnect
@@ -91,3 +93,19 @@ async def test_what_runs_to_its_end_is_told_that_its_client_has_gone() -> None:
 
     client.goes.set()
     assert await Watch().to_its_end(half_done(), client.receive, left.set) == "whole"
+
+
+async def test_what_has_ended_is_forgotten_without_the_garbage_collector() -> None:
+    watch, client, values = Watch(), Client(), [Client()]
+    kept = weakref.ref(values[0])
+
+    async def work(value: Client) -> None:
+        await asyncio.sleep(0)
+        assert not value.goes.is_set()
+
+    gc.disable()
+    try:
+        await asyncio.create_task(watch.while_wanted(work(values.pop()), client.receive, PATIENCE_S))
+        assert kept() is None
+    finally:
+        gc.enable()
