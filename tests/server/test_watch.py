@@ -96,16 +96,14 @@ async def test_what_runs_to_its_end_is_told_that_its_client_has_gone() -> None:
 
 
 async def test_what_has_ended_is_forgotten_without_the_garbage_collector() -> None:
-    watch, client, values = Watch(), Client(), [Client()]
-    kept = weakref.ref(values[0])
-
-    async def work(value: Client) -> None:
-        await asyncio.sleep(0)
-        assert not value.goes.is_set()
-
+    watch, client = Watch(), Client()
     gc.disable()
     try:
-        await asyncio.create_task(watch.while_wanted(work(values.pop()), client.receive, PATIENCE_S))
+        task = asyncio.create_task(watch.while_wanted(asyncio.sleep(0), client.receive, PATIENCE_S))
+        await task
+        kept = weakref.ref(task)
+        del task
+        await asyncio.sleep(0)
         assert kept() is None
     finally:
         gc.enable()
