@@ -1,9 +1,9 @@
 """Rows that PostgreSQL writes as JSON: what would only be read to be written again is read as one text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Boolean, ColumnElement, FromClause, Integer, Label, String, Text, literal_column
+from sqlalchemy import Boolean, FromClause, Integer, Label, String, Text, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -53,25 +53,23 @@ def written_row(source: FromClause, parts: Sequence[Part]) -> Label[str]:
     values = [
         literal_column(f"'{part.text}'", Text()) if part.column is None else source.c[part.column] for part in parts
     ]
-    return _WrittenRow([part.name for part in parts], *values).label(WRITTEN)
+    named = [value.label(part.name) for value, part in zip(values, parts, strict=True)]
+    return _WrittenRow(*named).label(WRITTEN)
 
 
 class _WrittenRow(FunctionElement[str]):
-    """The text of a JSON object of some columns."""
+    """The text of a JSON object of some columns, each by its label."""
 
     type = Text()
-    inherit_cache = False
-
-    def __init__(self, names: Sequence[str], *columns: ColumnElement[Any]) -> None:
-        super().__init__(*columns)
-        self.names = names
+    inherit_cache = True
 
 
 @compiles(_WrittenRow, "postgresql")
 def _write_row(element: _WrittenRow, compiler: SQLCompiler, **options: Any) -> str:
+    labels: Iterable[Any] = element.clauses
     values = [
-        f'{(_template(column.type) or "").format(value=compiler.process(column, **options))} AS "{name}"'
-        for name, column in zip(element.names, element.clauses, strict=True)
+        f'{(_template(label.type) or "").format(value=compiler.process(label.element, **options))} AS "{label.name}"'
+        for label in labels
     ]
     return f"(SELECT row_to_json(fields.*)::text FROM (SELECT {', '.join(values)}) AS fields)"  # noqa: S608 - names of GraphQL
 

@@ -7,6 +7,8 @@ from typing import Any, Final
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import CacheStats
 from sqlmodel import SQLModel
 
 from core.database import Database
@@ -158,3 +160,21 @@ def test_what_is_left_to_us() -> None:
     assert not is_writable(Part("subtasks", "subtasks", ""), columns)
     # The database may write JSON with other spaces than we do.
     assert not is_writable(Part("before", "before", ""), table_of(TaskChange).c)
+
+
+@only_postgresql
+async def test_a_statement_is_compiled_once_behind_a_pooler_too(database: Database) -> None:
+    caller, _ = await make_tasks(database, [])
+    listing = tasks_of(caller)
+    pages = WrittenPages(listing, read_window(listing.order, PageArguments()), Writing(parts_of(Task), has_ends=True))
+    found = []
+    async with database.read() as session:
+        connection = (await session.connection()).sync_connection
+
+        @event.listens_for(connection, "before_cursor_execute")
+        def note(*told: Any) -> None:
+            found.append(told[4].cache_hit)
+
+        await pages.fetch(session)
+        await pages.fetch(session)
+    assert found[1] is CacheStats.CACHE_HIT
