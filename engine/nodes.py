@@ -9,7 +9,7 @@ from graphql.pyutils import Undefined, is_awaitable
 from engine.items import gather_items
 from engine.places import Column, Items, Places
 from engine.run import Run
-from engine.traits import ASYNC_ITERABLE, ERROR, MAYBE_AWAITABLE, NULL, UNDEFINED, traits_of
+from engine.traits import ASYNC_ITERABLE, ERROR, MAYBE_AWAITABLE, NULL, UNDEFINED, traits, traits_of
 
 
 class Node:
@@ -35,12 +35,16 @@ class Node:
 def settle(run: Run, frame: Column | Items, values: list[Any], *, is_awaited: bool = False) -> list[Any]:
     """Return the completed values of a column; null where they are waited for, and where there is an error."""
     node = frame.node
-    if len(values) == 1 and type(values[0]) in node.exact:
-        return values
-    kinds = set(map(type, values))
-    if kinds <= node.exact:
-        return values
-    found = traits_of(kinds)
+    if len(values) == 1:
+        kind: type[object] = type(values[0])
+        if kind in node.exact:
+            return values
+        kinds, found = {kind}, traits(kind)
+    else:
+        kinds = set(map(type, values))
+        if kinds <= node.exact:
+            return values
+        found = traits_of(kinds)
     if found & (MAYBE_AWAITABLE | ASYNC_ITERABLE) and _wait(run, frame, values, found, is_awaited=is_awaited):
         return [None] * len(values)
     if not found & (NULL | UNDEFINED | ERROR) or (node.takes_null and not found & (UNDEFINED | ERROR)):

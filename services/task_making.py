@@ -1,9 +1,8 @@
 """The rules of making tasks."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -26,8 +25,7 @@ MAX_BULK: Final = 100
 _MAX_TAGS: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class NewTask:
+class NewTask(NamedTuple):
     """What a task is made from."""
 
     title: str
@@ -35,7 +33,7 @@ class NewTask:
     description: str | None = None
     priority: TaskPriority = TaskPriority.MEDIUM
     due_at: datetime | None = None
-    tags: Sequence[str] = field(default_factory=tuple)
+    tags: Sequence[str] = ()
     parent_id: str | None = None
     idempotency_key: str | None = None
 
@@ -59,7 +57,7 @@ async def create_task(session: AsyncSession, caller: Caller, new: NewTask) -> Ta
     async def make() -> Sequence[Task]:
         return await _make(session, caller, [(new, INPUT)], revision)
 
-    return (await once(session, caller, Request(new.idempotency_key, "createTask", asdict(new)), Task, make))[0]
+    return (await once(session, caller, Request(new.idempotency_key, "createTask", new._asdict()), Task, make))[0]
 
 
 async def create_tasks(
@@ -76,7 +74,7 @@ async def create_tasks(
         paths = [(*INPUT, "tasks", str(index)) for index in range(len(new))]
         return await _make(session, caller, list(zip(new, paths, strict=True)), revision)
 
-    return await once(session, caller, Request(key, "createTasks", [asdict(task) for task in new]), Task, make)
+    return await once(session, caller, Request(key, "createTasks", [task._asdict() for task in new]), Task, make)
 
 
 def require_bulk(count: int, name: str) -> None:
