@@ -36,7 +36,7 @@ def settle(run: Run, frame: Column | Items, values: list[Any], *, is_awaited: bo
     """Return the completed values of a column; null where they are waited for, and where there is an error."""
     node = frame.node
     if len(values) == 1:
-        kind: type[object] = type(values[0])
+        kind: type = type(values[0])
         if kind in node.exact:
             return values
         kinds, found = {kind}, traits(kind)
