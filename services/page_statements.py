@@ -124,8 +124,8 @@ def pages_on_sqlite(shape: Shape, parent: str) -> Prepared:
 @_kept
 def written_page(shape: Shape, writing: Writing) -> Prepared:
     """Return the statement of one page that PostgreSQL writes."""
-    inner = select(*_to_write(shape, writing))
-    return Prepared(select(*_together(_window_of(inner, shape).subquery("page"))))
+    page = _window_of(select(*_to_write(shape, writing)), shape).subquery("page")
+    return Prepared(_together(page, shape.order, writing))
 
 
 @_kept
@@ -134,7 +134,7 @@ def written_pages(shape: Shape, writing: Writing, parent: str) -> Prepared:
     parents = _parents()
     inner = select(*_to_write(shape, writing)).where(shape.table.c[parent] == parents.c.id)
     page = _window_of(inner, shape).correlate(parents).subquery("page")
-    pages = select(*_together(page)).lateral("pages")
+    pages = _together(page, shape.order, writing).lateral("pages")
     return Prepared(select(parents.c.number.label(_PARENT), *pages.c).select_from(parents.join(pages, true())))
 
 
@@ -145,20 +145,23 @@ def _parents() -> TableValuedAlias:
 
 
 def _to_write(shape: Shape, writing: Writing) -> list[ColumnElement[Any]]:
-    """Return the text of a row, and what its cursor is made of where one is needed."""
-    ends = [shape.table.c[name] for name in shape.order.columns] if writing.has_ends else []
-    return [written_row(shape.table, writing.parts), *ends]
+    """Return the columns that are written, and those that a cursor needs."""
+    return columns_of(shape.table, {part.column for part in writing.parts if part.column}.union(shape.order.columns))
 
 
-def _together(page: FromClause) -> list[ColumnElement[Any]]:
-    """Return the texts of a window's rows in one list, then its first and its last row but for the one too many."""
-    written, *ends = page.c
-    texts = func.array_agg(written, type_=ARRAY(Text())).label(WRITTEN)
+def _together(page: FromClause, order: Order, writing: Writing) -> Select[Any]:
+    """Select the texts of a window's rows in one list, then its first and its last row but for the one too many.
+
+    They are written here, or PostgreSQL might write the whole list before it sorts it.
+    """
+    texts = func.array_agg(written_row(page, writing.parts), type_=ARRAY(Text())).label(WRITTEN)
     one: ColumnElement[int] = literal_column("1", Integer())
     last = cast_as(func.least(func.count(), bindparam(LIMIT, type_=Integer()) - one), Integer)
+    ends = [page.c[name] for name in order.columns] if writing.has_ends else []
     lists = [(each.key, func.array_agg(each, type_=ARRAY(each.type))) for each in ends]
     firsts = [values[one].label(f"first_{key}") for key, values in lists]
-    return [texts, *firsts, *(values[last].label(f"last_{key}") for key, values in lists)]
+    lasts = [values[last].label(f"last_{key}") for key, values in lists]
+    return select(texts, *firsts, *lasts).select_from(page)
 
 
 def _window_of(statement: Select[Any], shape: Shape) -> Select[Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Boolean, FromClause, Integer, Label, String, Text, literal_column
+from sqlalchemy import Boolean, ColumnElement, FromClause, Integer, String, Text, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -13,7 +13,7 @@ from sqlmodel import AutoString
 from models.types import Named, Ranked, TextList, UtcDateTime
 from services.order import Columns
 
-# The name of the column that holds the text of a row.
+# The name of the column that holds the texts of a page.
 WRITTEN: Final = "written"
 
 # Names are the clients' to choose: so many make statements that are worth keeping.
@@ -48,13 +48,12 @@ def is_writable(part: Part, columns: Columns) -> bool:
     return is_known and len(part.name) <= _LONGEST_NAME
 
 
-def written_row(source: FromClause, parts: Sequence[Part]) -> Label[str]:
+def written_row(source: FromClause, parts: Sequence[Part]) -> ColumnElement[str]:
     """Return the text of the object of a row."""
     values = [
         literal_column(f"'{part.text}'", Text()) if part.column is None else source.c[part.column] for part in parts
     ]
-    named = [value.label(part.name) for value, part in zip(values, parts, strict=True)]
-    return _WrittenRow(*named).label(WRITTEN)
+    return _WrittenRow(*(value.label(part.name) for value, part in zip(values, parts, strict=True)))
 
 
 class _WrittenRow(FunctionElement[str]):

@@ -39,6 +39,7 @@ PAGES: Final = (
     "{ nodes { id LINK } }",
     f"{{ nodes {{ fields: id Id: createdAt select: __typename }} {INFO} }}",
     "{ nodes { id @include(if: false) } }",
+    "{ nodes { __typename } }",
     f"{{ nodes {{ {' '.join(f'a{number}: id' for number in range(64))} }} }}",
     f"{{ nodes {{ {' '.join(f'a{number}: id' for number in range(65))} }} }}",
 )
