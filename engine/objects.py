@@ -18,9 +18,9 @@ def execute_selection(run: Run, group: Group) -> list[dict[str, Any]]:
     selection = group.selection
     if selection.make_rows is None:
         group.results = [{} for _ in group.objects]
-    elif len(group.objects) == 1 and (plain := selection.plain) and (values := plain.read(group.objects[0])):
+    elif len(group.objects) == 1 and (plain := selection.plain) and (values := plain.read(run, group)):
         result = plain.blank.copy()
-        result.update(zip(plain.keys, values, strict=False))
+        result.update(zip(plain.keys, values, strict=True))
         for field in plain.rest:
             result[field.key] = field.reader.read(run, Column(group, field))[0]
         group.results = [result]

@@ -138,6 +138,27 @@ async def test_what_is_waited_for() -> None:
     assert (found.data, found.errors) == ({"thing": {"size": 1, "name": "later"}}, None)
 
 
+@pytest.mark.parametrize("fields", ["size name weight", "name", "name size", "size name double"])
+async def test_a_property_is_asked_once(fields: str) -> None:
+    asked: list[str] = []
+
+    class Lazy(Thing):
+        @property
+        def name(self) -> Any:
+            asked.append("name")
+            return _later()
+
+        @name.setter
+        def name(self, value: str) -> None:
+            asked.append(value)
+
+    thing = Lazy(**PLAIN)
+    found = await breadth_first(SCHEMA, f"{{ thing {{ {fields} }} }}", thing)
+    every = {"size": 1, "name": "later", "weight": 1.5, "double": 2}
+    assert (found.data, found.errors) == ({"thing": {name: every[name] for name in fields.split()}}, None)
+    assert asked == ["Ada", "name"]
+
+
 async def test_an_attribute_that_fails() -> None:
     thing = Thing(**PLAIN)
     del thing.name
