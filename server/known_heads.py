@@ -22,6 +22,8 @@ PATH: Final = "/graphql"
 _BLANK_LINE: Final = b"\r\n\r\n"
 _MOST_KEPT: Final = 512
 _MOST_HEAD_BYTES: Final = 4 * 1024
+# A header that is read takes far more than the few bytes that it can have.
+_MOST_LINES: Final = 64
 _MOST_BODY_BYTES: Final = 64 * 1024
 _OWN_PARTS: Final = ("http_version", "method", "path", "query_string", "raw_path")
 # With each of these, more than the head decides how the connection goes on.
@@ -80,6 +82,7 @@ def _is_fit(head: bytes, scope: Scope) -> bool:
         head.endswith(_BLANK_LINE)
         and (scope["method"], scope["path"], scope["http_version"]) == ("POST", PATH, "1.1")
         and len(names) + 2 == lines == head.count(b"\r") == head.count(b"\n")
+        and lines <= _MOST_LINES
         and len(lengths) == 1
         and lengths[0].isdigit()
         and _UNFIT.isdisjoint(names)

@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import logging
+import select
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -112,9 +113,7 @@ class Output:
 
     def msg(self, line: str) -> None:
         """Write a line of any level, behind those that wait."""
-        self.flush()
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+        self.flush(f"{line}\n".encode(errors="backslashreplace"))
 
     def msg_soon(self, line: bytes) -> None:
         """Write a line behind those before it, at the latest in the loop's next turn: one write for all of this one."""
@@ -122,16 +121,28 @@ class Output:
             asyncio.get_running_loop().call_soon(self.flush)
         self._waiting.append(line)
 
-    def flush(self) -> None:
+    def flush(self, last_line: bytes = b"") -> None:
         """Write what waits, from whichever thread."""
         with self._writing:
-            lines = memoryview(b"".join(self._waiting.popleft() for _ in range(len(self._waiting))))
-            # Where Python does not buffer, a write may take less than it is given.
+            waiting = b"".join(self._waiting.popleft() for _ in range(len(self._waiting)))
+            lines = memoryview(waiting + last_line)
             while lines:
-                lines = lines[sys.stdout.buffer.write(lines) or 0 :]
-                sys.stdout.flush()
+                lines = lines[_write(lines) :]
 
     debug = info = warning = error = critical = exception = msg
+
+
+def _write(lines: memoryview) -> int:
+    """Write past the buffer, which would lose some where a pipe is full; return how much was taken."""
+    try:
+        sys.stdout.flush()
+        taken: int | None = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer).write(lines)
+    except BlockingIOError:
+        taken = None
+    if taken is None:
+        # A pipe that does not block by itself: whoever gave it to us reads on some time.
+        select.select([], [sys.stdout], [])
+    return taken or 0
 
 
 _output: Final = Output()

@@ -48,7 +48,7 @@ def writes_of(program: str, *, is_buffered: bool) -> list[bytes]:
 @pytest.mark.parametrize("is_buffered", [True, False])
 def test_one_write_for_the_lines_of_one_turn(end: str, *, is_buffered: bool) -> None:
     writes = writes_of(PROGRAM.format(end=end), is_buffered=is_buffered)
-    assert writes == [b"soon 0\nsoon 1\nsoon 2\n", b"soon 3\n", b"at once\n", b"last\n"]
+    assert writes == [b"soon 0\nsoon 1\nsoon 2\n", b"soon 3\nat once\n", b"last\n"]
 
 
 def test_a_write_that_takes_less_than_it_is_given() -> None:
@@ -72,6 +72,35 @@ asyncio.run(main())
         assert process.stdout is not None
         written = process.stdout.read()
     assert written == b"".join(lines)
+
+
+@pytest.mark.parametrize("options", [[], ["-u"]])
+def test_a_pipe_that_is_full_and_does_not_block(options: list[str]) -> None:
+    program = """
+import asyncio, sys
+from server.logs import _output as output
+
+async def main():
+    for n in range(5):
+        output.msg_soon(b"%d" % n * 200_000 + b"\\n")
+        sys.stdout.write(".")
+        await asyncio.sleep(0)
+        output.msg(f"{n}" * 200_000)
+
+asyncio.run(main())
+"""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    command = [sys.executable, *options, "-c", program]
+    with (
+        subprocess.Popen(command, env={"PYTHONPATH": str(ROOT)}, stdout=writing) as process,
+        os.fdopen(reading, "rb") as pipe,
+    ):
+        os.close(writing)
+        written = pipe.read()
+    assert process.returncode == 0
+    numbers = [b"%d" % n * 200_000 for n in range(5)]
+    assert written == b"".join(b".%b\n%b\n" % (number, number) for number in numbers)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -7,6 +7,7 @@ import pytest
 
 from server import request_body
 from tests.server.asking import GRAPHQL_RESPONSE, JSON, only_code
+from tests.server.wire import connected, post
 from tests.waiting import PATIENCE_S
 
 BODY = b'{"query": "{ userId }"}'
@@ -64,6 +65,13 @@ async def test_refuses_a_large_body_before_it_is_sent(door: httpx.AsyncClient, l
         assert await reader.readline() == b"HTTP/1.1 413 Request Entity Too Large\r\n"
     writer.close()
     await writer.wait_closed()
+
+
+async def test_a_length_with_very_many_zeros(door: httpx.AsyncClient) -> None:
+    async with connected(str(door.base_url)) as wire:
+        head = post(BODY).removesuffix(BODY).replace(b"Content-Length: ", b"Content-Length: " + b"0" * 5_000)
+        # In two pieces, or its length would not be asked for.
+        assert (await wire.ask(head, BODY)).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize(
