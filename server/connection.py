@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from starlette.types import Scope
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -35,6 +36,7 @@ class Connection(HttpToolsProtocol):
     _idle_timer: TimerHandle | None = None
     _default_headers: list[tuple[bytes, bytes]] | None = None
     _lines = b""
+    _running: RequestResponseCycle | None = None
     # Whether known heads mean the same to it as to all connections, and whether its parser stands between messages.
     _may_know = False
     _is_between = False
@@ -61,6 +63,10 @@ class Connection(HttpToolsProtocol):
         self._stop_head_timer()
         self._stop_idle_timer()
         super().connection_lost(exc)
+        # uvicorn tells only the request that was sent last, which may still wait for its turn.
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         """Begin with a request whose head is known, without the parser; let that read anything else."""
@@ -83,6 +89,10 @@ class Connection(HttpToolsProtocol):
         self.scope = scope
         self.cycle = WholeRequest(self, scope, data[known.head_bytes :])
         self._start_asgi_task(self.cycle, self.app)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_message_begin(self) -> None:
         """Note that the parser stands within a message."""

@@ -116,14 +116,15 @@ def _credentials(token: str) -> tuple[str]:
     return (f"Authorization: Bearer {token}",)
 
 
+@pytest.mark.parametrize("behind", [b"", REQUEST, REQUEST + REQUEST])
 async def test_a_client_that_goes_while_its_request_runs(
-    door: httpx.AsyncClient, happenings: sample.Happenings
+    door: httpx.AsyncClient, happenings: sample.Happenings, behind: bytes
 ) -> None:
     async with connected(str(door.base_url)) as wire:
         happenings.may_end.set()
         await make_known(wire, WAITING)
         again = sample.happenings = sample.Happenings()
-        await wire.send(WAITING)
+        await wire.send(WAITING + behind)
         await again.began.wait()
         wire.writer.transport.abort()
         await again.over.wait()
