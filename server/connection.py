@@ -106,6 +106,11 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
         self._is_between = self._may_know and self.parser.should_keep_alive() and not self.parser.should_upgrade()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """End the connection with the answer: the parser would take the request's body for another request."""
+        super()._unsupported_upgrade_warning()
+        self.cycle.keep_alive = False
+
     def _parse(self, data: bytes) -> None:
         """Read on; refuse a head that grows beyond its bound, and cut off a client that leaves it unfinished."""
         was_between, self._is_between, self._begun_messages = self._is_between, False, 0

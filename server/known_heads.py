@@ -18,7 +18,7 @@ from starlette.types import Scope
 from server.head import HEAD, Head
 from server.sightings import Sightings
 
-PATH: Final = "/graphql"
+_PATH: Final = "/graphql"
 _BLANK_LINE: Final = b"\r\n\r\n"
 _MOST_KEPT: Final = 512
 _MOST_HEAD_BYTES: Final = 4 * 1024
@@ -80,7 +80,7 @@ def _is_fit(head: bytes, scope: Scope) -> bool:
     lines = head.count(b"\r\n")
     return (
         head.endswith(_BLANK_LINE)
-        and (scope["method"], scope["path"], scope["http_version"]) == ("POST", PATH, "1.1")
+        and (scope["method"], scope["path"], scope["http_version"]) == ("POST", _PATH, "1.1")
         and len(names) + 2 == lines == head.count(b"\r") == head.count(b"\n")
         and lines <= _MOST_LINES
         and len(lengths) == 1

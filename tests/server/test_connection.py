@@ -120,3 +120,12 @@ async def test_a_connection_that_is_used_again_and_again_is_kept(brisk_door: htt
             writer.write(post("{ hello }"))
             await using.readuntil(b'world!"}}')
         assert await using.read() == b""
+
+
+async def test_no_body_is_taken_for_a_request_behind_an_upgrade_that_is_not_made(door: httpx.AsyncClient) -> None:
+    body = post("{ hello }")
+    head = b"POST /graphql HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\nContent-Length: %d\r\n\r\n"
+    async with connected(door, head % len(body)) as (reader, writer):
+        assert b"\r\nconnection: close\r\n" in await reader.readuntil(b"\r\n\r\n")
+        writer.write(body)
+        assert b"HTTP/1.1 " not in await reader.read()

@@ -97,7 +97,7 @@ def in_pieces(data: bytes, size: int) -> tuple[bytes, ...]:
         (HEAD + b"{" * (len(BODY) - 1), REQUEST, CLOSING),
         (post(BODY, "Transfer-Encoding: chunked"), REQUEST),
         (post(BODY, "Content-Length: 3"), REQUEST),
-        (post(BODY, "Upgrade: h2c", "Connection: upgrade"), REQUEST, CLOSING),
+        (REQUEST, post(BODY, "Upgrade: h2c", "Connection: upgrade") + REQUEST),
         (REQUEST.replace(b"1.1", b"1.0"), REQUEST),
         (REQUEST.replace(b"POST", b"PUT"), REQUEST, CLOSING),
         (REQUEST, REQUEST.replace(b"\r\n", b"\n")),
