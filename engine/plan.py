@@ -40,6 +40,8 @@ class Plan:
         self.document = document
         self.operation_name = operation_name
         self._roots: dict[tuple[bool, ...], Selection] = {}
+        # What is selected at the root where no condition decides it, once that is known.
+        self._only_root: Selection | None = None
         self._conditions: tuple[str, ...] = ()
         self._variables: Variables | None = None
         self._request: Request | None = None
@@ -72,7 +74,8 @@ class Plan:
                 if isinstance(found, list):
                     return ExecutionResult(None, found)
                 variables = found
-            if (selection := self._root(request, variables or NO_VARIABLES)) is not None:
+            selection = self._only_root or self._root(request, variables or NO_VARIABLES)
+            if selection is not None:
                 run = Run(request, root_value, context_value, variables, hide_suggestions=hide_suggestions)
                 root = Group(selection, [root_value], None, None)
                 if self._is_mutation:
@@ -134,6 +137,8 @@ class Plan:
             {name: variables.coerced[name] for name in self._conditions},
         )
         found = self._roots[values] = Binding(request, conditions).root(self._root_type)
+        if not self._conditions:
+            self._only_root = found
         return found
 
 
