@@ -9,6 +9,7 @@ from engine import Written
 from server.errors import Header
 from server.media_type import MediaType
 
+_TYPED: Final = MediaType.GRAPHQL_RESPONSE
 _NO_STORE: Final = (b"cache-control", b"no-store")
 # The answer depends on it, and a cache between us and the client must know.
 _VARY: Final = (b"vary", b"Accept, Authorization")
@@ -34,7 +35,7 @@ class Answer:
         self, status: int, content: dict[str, Any], media_type: MediaType | None, headers: tuple[Header, ...] = ()
     ) -> None:
         self.status = status
-        self.headers = (_GRAPHQL_RESPONSE if media_type is MediaType.GRAPHQL_RESPONSE else _JSON) + headers
+        self.headers = (_GRAPHQL_RESPONSE if media_type is _TYPED else _JSON) + headers
         self.body = orjson.dumps(content, _put_in)
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:

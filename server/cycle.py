@@ -1,7 +1,6 @@
 """A request that has come in whole, as uvicorn holds requests, without what is only needed to receive the rest."""
 
 import asyncio
-from functools import cached_property
 from typing import Any
 
 from uvicorn._types import HTTPScope
@@ -19,6 +18,7 @@ class WholeRequest(RequestResponseCycle):
     response_complete = False
     chunked_encoding = None
     expected_content_length = 0
+    made_event: asyncio.Event | None = None
 
     def __init__(self, connection: HttpToolsProtocol, scope: HTTPScope, body: bytes) -> None:
         self._connection = connection
@@ -35,16 +35,16 @@ class WholeRequest(RequestResponseCycle):
         """Return the headers of all answers."""
         return self._connection.server_state.default_headers
 
-    @cached_property
+    @property
     def message_event(self) -> asyncio.Event:  # type: ignore[override]
         """Return what tells who receives that there is something: few do, for the body is taken at once."""
-        event = asyncio.Event()
-        if self.body:
-            event.set()
-        return event
+        if self.made_event is None:
+            self.made_event = asyncio.Event()
+            if self.body:
+                self.made_event.set()
+        return self.made_event
 
 
 def made_event(cycle: RequestResponseCycle) -> asyncio.Event | None:
     """Return the event that tells whoever receives, if there is one yet."""
-    event: asyncio.Event | None = vars(cycle).get("message_event")
-    return event
+    return cycle.made_event if type(cycle) is WholeRequest else cycle.message_event

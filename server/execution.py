@@ -18,6 +18,7 @@ from server.schema import core_schema
 from server.watch import Watch
 
 QUERY_TIMEOUT_S: Final = 60.0
+_QUERY: Final = OperationType.QUERY
 
 
 class Execution:
@@ -46,7 +47,7 @@ class Execution:
         self.check_cost(operation, request)
         work = self._execute(operation, request, context, None)
         try:
-            if operation.type is OperationType.QUERY:
+            if operation.type is _QUERY:
                 result = await self._watch.while_wanted(work, receive, QUERY_TIMEOUT_S)
             else:
                 # However soon its client leaves: half of it may be done. It is told of that.
