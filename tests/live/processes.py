@@ -98,7 +98,7 @@ async def serving(settings: Settings, *, workers: int = 1, **variables: str) -> 
 
 
 async def start(settings: Settings, *, workers: int = 1, **variables: str) -> ServerProcess:
-    """Start `tasktalk serve`; wait until it answers."""
+    """Start `tasktalk serve`; wait until it answers, or end it."""
     given = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
@@ -117,12 +117,21 @@ async def start(settings: Settings, *, workers: int = 1, **variables: str) -> Se
         stderr=asyncio.subprocess.STDOUT,
     )
     server = ServerProcess(process)
+    try:
+        await _answering(server)
+    except BaseException:
+        if process.returncode is None:
+            await server.kill()
+        raise
+    return server
+
+
+async def _answering(server: ServerProcess) -> None:
     greeted = asyncio.Event()
     _keep(asyncio.create_task(_read_lines(server, greeted)))
     await asyncio.wait_for(greeted.wait(), LONGEST_S)
     async with httpx.AsyncClient(timeout=LONGEST_S) as client:
         await until_so(lambda: _is_ready(client, server), LONGEST_S)
-    return server
 
 
 async def _is_ready(client: httpx.AsyncClient, server: ServerProcess) -> bool:
