@@ -11,7 +11,8 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.unset import UNSET
 
 from engine.batching import unbatched
-from engine.inputs import Make, UnknownInputError, as_it_is, input_maker
+from engine.inputs import Make, UnknownInputError, input_maker
+from engine.leaves import as_is
 from engine.strawberry_fields import converter_behind, strawberry_field
 
 # What Strawberry's own resolver calls its parameters.
@@ -95,7 +96,7 @@ def _argument(argument: StrawberryArgument, converter: GraphQLCoreConverter) -> 
     except UnknownInputError:
         pass
     else:
-        return _Argument(name, argument.python_name, None if make is as_it_is else make)
+        return _Argument(name, argument.python_name, None if make is as_is else make)
     convert = partial(
         convert_argument,
         type_=type_,

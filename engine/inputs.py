@@ -13,6 +13,8 @@ from strawberry.types.enum import StrawberryEnumDefinition, has_enum_definition
 from strawberry.types.lazy_type import LazyType
 from strawberry.types.unset import UNSET
 
+from engine.leaves import as_is
+
 # What makes the value, where it is neither null nor unset.
 Make: TypeAlias = Callable[[Any], Any]
 _KEPT: Final = 1024
@@ -26,11 +28,6 @@ class UnknownInputError(Exception):
 def input_maker(type_: Any, converter: GraphQLCoreConverter) -> Make:
     """Return what makes the values of a type; raise UnknownInputError where only Strawberry can."""
     return _Makers(converter).of(type_)
-
-
-def as_it_is(value: Any) -> Any:
-    """Return a value of which nothing has to be made."""
-    return value
 
 
 class _Field(NamedTuple):
@@ -54,12 +51,12 @@ class _Makers:
         if type(type_) is StrawberryList:
             make = self.of(type_.of_type)
             # Copied, for a default is the same list in each execution.
-            return list if make is as_it_is else lambda values: [_made(make, value) for value in values]
+            return list if make is as_is else lambda values: [_made(make, value) for value in values]
         if type_ is GlobalID:
             raise UnknownInputError
         is_enum = isinstance(type_, StrawberryEnumDefinition) or has_enum_definition(type_)
         if is_enum or is_scalar(type_, self._converter.scalar_registry):
-            return as_it_is
+            return as_is
         if isinstance(type_, LazyType):
             return self.of(type_.resolve_type())
         return self._of_object(type_)
@@ -97,7 +94,7 @@ class _Object:
         for name, python_name, make in self.fields:
             if name in given:
                 value = given[name]
-                values[python_name] = value if make is as_it_is else _made(make, value)
+                values[python_name] = value if make is as_is else _made(make, value)
         return self.type(**values)
 
 

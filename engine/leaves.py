@@ -67,18 +67,13 @@ class Leaf(Node):
         if found & ~(ENUM | CALLABLE | NULL) or (found & NULL and self.is_required):
             return None
         if found & NULL or kind in self.exact or self._coerce is as_is:
-            return self.as_it_is
+            return as_is
         if kind is int and self._coerce is GraphQLInt.coerce_output_value:
             return _int_in_range
         if self._is_enum and found & ENUM:
             table = self._table(kind)
             return lambda member: table.get(id(member))
         return None
-
-    @staticmethod
-    def as_it_is(value: Any) -> Any:
-        """Return a value that is its own completion."""
-        return value
 
     def _at_once(self, values: list[Any], kind: type, *, has_null: bool) -> list[Any] | None:
         """Return the completed values where all are of a class that is known to need no look at each."""

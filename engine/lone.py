@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.leaves import Leaf
+from engine.leaves import Leaf, as_is
 from engine.lists import ListOf
 from engine.nodes import settle
 from engine.places import Column, Group
@@ -64,7 +64,7 @@ class PlainFields:
     def _learn(self, kinds: tuple[type, ...]) -> _Steps | None:
         """Find out how values of such classes are completed."""
         ways = [node.way_of(kind) for node, kind in zip(self._nodes, kinds, strict=True)]
-        steps = [(index, way) for index, way in enumerate(ways) if way is not None and way is not Leaf.as_it_is]
+        steps = [(index, way) for index, way in enumerate(ways) if way is not None and way is not as_is]
         if len(self._steps) >= _KEPT:
             self._steps.clear()
         known = self._steps[kinds] = None if None in ways else steps

@@ -94,7 +94,7 @@ class ConnectionSource:
     @property
     def nodes(self) -> Any:
         """Return the page's rows, as the database has written them where it has."""
-        page = self._page or self.page
+        page = self.page
         return Written(page.json) if isinstance(page, WrittenPage) else page.rows
 
     @property

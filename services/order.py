@@ -101,7 +101,7 @@ class Order:
 
     def cursor(self, row: Any) -> str:
         """Return the cursor of a row."""
-        return write_opaque([self._signature, *(write(get(row)) for get, write in self._writers)])
+        return self.cursor_at([get(row) for get, _ in self._writers])
 
     def cursor_at(self, place: Sequence[Any]) -> str:
         """Return the cursor of a place."""

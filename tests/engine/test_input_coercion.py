@@ -1,6 +1,5 @@
 """Values are coerced to input types as graphql-core coerces them, whatever the types and the values are."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from engine.coercion import can_be_too_deep, coercion_of
 from server.schema import core_schema, schema
+from tests.engine.both import outcome
 from tests.engine.decisions import Decisions
 from tests.engine.inputs import input_value, make_input_schema
 
@@ -25,14 +25,6 @@ OURS: Final[GraphQLSchema] = core_schema(schema)
 
 def input_types(of: GraphQLSchema) -> list[Any]:
     return [type_ for name, type_ in of.type_map.items() if is_input_type(type_) and not name.startswith("__")]
-
-
-def outcome(coerce: Callable[[], Any]) -> tuple[type, str]:
-    try:
-        coerced = coerce()
-    except Exception as error:  # noqa: BLE001 - it is compared
-        return type(error), str(error)
-    return type(coerced), repr(coerced)
 
 
 def is_the_same(type_: GraphQLInputType, value: Any) -> None:

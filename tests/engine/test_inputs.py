@@ -1,6 +1,6 @@
 """What Strawberry makes of arguments, we make: of every type whose conversion is known ahead."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from enum import Enum
@@ -21,6 +21,7 @@ from strawberry.types.arguments import InputContext, convert_argument
 from engine.inputs import UnknownInputError, input_maker
 from engine.strawberry_fields import converter_behind, strawberry_field
 from server.schema import core_schema, schema
+from tests.engine.both import outcome
 from tests.engine.decisions import Decisions
 from tests.engine.inputs import input_value
 
@@ -165,14 +166,6 @@ def arguments_of(of: GraphQLSchema) -> Iterator[Argument]:
 OURS: Final = list(arguments_of(core_schema(schema)))
 OTHERS: Final = list(arguments_of(core_schema(strawberry.Schema(Query))))
 KNOWN: Final = [argument for argument in [*OURS, *OTHERS] if ".unknown." not in argument[0]]
-
-
-def outcome(convert: Callable[[], Any]) -> tuple[type, str]:
-    try:
-        converted = convert()
-    except Exception as error:  # noqa: BLE001 - it is compared
-        return type(error), str(error)
-    return type(converted), repr(converted)
 
 
 def by_strawberry(value: Any, type_: Any, converter: GraphQLCoreConverter) -> Any:

@@ -93,35 +93,34 @@ class Leaf:
         return 3
 
 
+@strawberry.type
+class Query:
+    """Notes what is selected of its only field."""
+
+    @strawberry.field
+    def leaf(self, info: strawberry.Info) -> Leaf:
+        """Note it in the context."""
+        info.context.append(engine.selected(info).attributes)
+        return Leaf()
+
+
 async def test_attributes_of_strawberry() -> None:
     found: list[Any] = []
-
-    @strawberry.type
-    class Query:
-        @strawberry.field
-        def leaf(self, info: strawberry.Info) -> Leaf:
-            found.append(engine.selected(info).attributes)
-            return Leaf()
-
     schema = core_schema(strawberry.Schema(Query))
-    await same(schema, "{ leaf { createdAt other a: longName } }")
+    await same(schema, "{ leaf { createdAt other a: longName } }", context=found)
     assert found == [{"created_at", "renamed", "long_name"}] * 2
 
 
 async def test_conditions_with_the_executor_of_strawberry() -> None:
     found: list[Any] = []
-
-    @strawberry.type
-    class Query:
-        @strawberry.field
-        def leaf(self, info: strawberry.Info) -> Leaf:
-            found.append(engine.selected(info).attributes)
-            return Leaf()
-
     schema = strawberry.Schema(Query)
     document = parse("query ($no: Boolean!) { leaf { createdAt other @include(if: $no) } }")
     result = execute(
-        core_schema(schema), document, variable_values={"no": False}, executor_class=schema.execution_context_class
+        core_schema(schema),
+        document,
+        context_value=found,
+        variable_values={"no": False},
+        executor_class=schema.execution_context_class,
     )
     assert isinstance(result, ExecutionResult)
     assert (result.data, found) == ({"leaf": {"createdAt": 1}}, [{"created_at"}])
