@@ -77,10 +77,13 @@ class Field:
 class Selection:
     """The fields that are executed on the objects of one type."""
 
-    __slots__ = ("fields", "make_rows", "plain", "type")
+    __slots__ = ("fields", "known", "make_rows", "plain", "type")
 
     def __init__(self, type_: GraphQLObjectType, fields: Sequence[Field], plain: "PlainFields | None") -> None:
         self.type = type_
+        # The object itself, where it needs nothing of what it is made from.
+        is_known = all(field.name == "__typename" for field in fields)
+        self.known = {field.key: type_.name for field in fields} if is_known else None
         self.fields = fields
         self.make_rows = row_maker(tuple(field.key for field in fields)) if fields else None
         self.plain = plain

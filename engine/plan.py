@@ -76,6 +76,8 @@ class Plan:
                 variables = found
             selection = self._only_root or self._root(request, variables or NO_VARIABLES)
             if selection is not None:
+                if selection.known is not None:
+                    return ExecutionResult(selection.known.copy())
                 run = Run(request, root_value, context_value, variables, hide_suggestions=hide_suggestions)
                 root = Group(selection, [root_value], None, None)
                 if self._is_mutation:
