@@ -26,7 +26,7 @@ from engine.direct import direct_resolver
 from engine.fields import Details, Field, Reader, Selection
 from engine.leaves import Leaf
 from engine.lists import ListOf
-from engine.lone import plain_fields
+from engine.lone import LoneFields
 from engine.nodes import Node
 from engine.objects import Abstract, Object
 from engine.readers import Attribute, BatchResolver, Property, Resolver, TypeName
@@ -77,7 +77,7 @@ class Binding:
                 field.select = partial(self._select, field)
                 field.binding = self
                 fields.append(field)
-        return Selection(type_, fields, plain_fields(fields))
+        return Selection(type_, fields, LoneFields(fields))
 
 
 def _node(type_: GraphQLOutputType) -> Node:

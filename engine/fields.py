@@ -11,7 +11,7 @@ from engine.places import Column
 from engine.rows import row_maker
 
 if TYPE_CHECKING:
-    from engine.lone import PlainFields
+    from engine.lone import LoneFields
     from engine.nodes import Node
     from engine.run import Run
 
@@ -77,16 +77,16 @@ class Field:
 class Selection:
     """The fields that are executed on the objects of one type."""
 
-    __slots__ = ("fields", "known", "make_rows", "plain", "type")
+    __slots__ = ("fields", "known", "lone", "make_rows", "type")
 
-    def __init__(self, type_: GraphQLObjectType, fields: Sequence[Field], plain: "PlainFields | None") -> None:
+    def __init__(self, type_: GraphQLObjectType, fields: Sequence[Field], lone: "LoneFields") -> None:
         self.type = type_
         # The object itself, where it needs nothing of what it is made from.
         is_known = all(field.name == "__typename" for field in fields)
         self.known = {field.key: type_.name for field in fields} if is_known else None
         self.fields = fields
         self.make_rows = row_maker(tuple(field.key for field in fields)) if fields else None
-        self.plain = plain
+        self.lone = lone
 
 
 def _select_nothing(_type: GraphQLObjectType) -> Selection:

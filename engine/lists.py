@@ -58,7 +58,7 @@ class ListOf(Node):
     def way_of(self, kind: type) -> Callable[[Any], Any] | None:
         """Return what completes a list of what is its own completion, or gives null; None for what is no list."""
         exact = self.item.exact
-        return (lambda items: items if exact.issuperset(map(type, items)) else None) if kind in _LISTS else None
+        return (lambda items: list(items) if exact.issuperset(map(type, items)) else None) if kind in _LISTS else None
 
     def _complete(
         self, run: Run, frame: Column | Items, places: Places, lists: Sequence[Sequence[Any]]

@@ -1,11 +1,11 @@
-"""Reads and completes the plain fields of a lone object at once: a column for each would cost more than they do."""
+"""Reads and completes the fields of a lone object: a column for each would cost more than they do."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from operator import attrgetter
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.leaves import Leaf, as_is
-from engine.lists import ListOf
+from engine.leaves import as_is
 from engine.nodes import settle
 from engine.places import Column, Group
 from engine.readers import Attribute
@@ -14,70 +14,77 @@ if TYPE_CHECKING:
     from engine.fields import Field
     from engine.run import Run
 
-# Which value is not its own completion, and what completes it.
-_Steps = list[tuple[int, Callable[[Any], Any]]]
+# Whose value is not its own completion, and what completes it at once, where there is such a thing.
+_Steps = list[tuple["Field", Callable[[Any], Any] | None]]
 
 # Of the same fields there are seldom more than two or three combinations of classes.
 _KEPT: Final = 64
 
 
-class PlainFields:
-    """The fields of a selection that are attributes, and leaves or lists of them; and the rest of its fields."""
+class LoneFields:
+    """The fields of a selection: those that are attributes, which are read together, and the rest."""
 
-    __slots__ = ("_fields", "_get", "_nodes", "_steps", "blank", "keys", "rest")
+    __slots__ = ("_attributes", "_blank", "_every", "_get", "_keys", "_rest", "_steps")
 
-    def __init__(self, every: Sequence["Field"], plain: Sequence[tuple["Field", str, Leaf | ListOf]]) -> None:
-        self.keys = [field.key for field, _, _ in plain]
-        self.rest = [field for field in every if field.key not in self.keys]
+    def __init__(self, fields: list["Field"]) -> None:
+        names = {field: name for field in fields if (name := _attribute_of(field)) is not None}
+        self._every = fields
+        self._attributes = list(names)
+        self._rest = [field for field in fields if field not in names]
+        self._keys = [field.key for field in names]
         # All keys, in their order.
-        self.blank: dict[str, Any] = dict.fromkeys(field.key for field in every)
-        self._fields = [field for field, _, _ in plain]
-        self._nodes = [node for _, _, node in plain]
-        get: Callable[[Any], Any] = attrgetter(*(name for _, name, _ in plain))
-        # Of one name it returns the value, not a tuple of it.
-        self._get: Callable[[Any], tuple[Any, ...]] = get if len(plain) > 1 else lambda source: (get(source),)
-        self._steps: dict[tuple[type, ...], _Steps | None] = {}
+        self._blank: dict[str, Any] = dict.fromkeys(field.key for field in fields)
+        self._get = _getter(list(names.values()))
+        self._steps: dict[tuple[type, ...], _Steps] = {}
 
-    def read(self, run: "Run", group: Group) -> Sequence[Any] | None:
-        """Return the completed values of the group's one object; None where an attribute cannot be read."""
-        try:
-            values = self._get(group.objects[0])
-        except Exception:  # noqa: BLE001 - whoever reads one by one meets it again
-            return None
+    def read(self, run: "Run", group: Group) -> dict[str, Any]:
+        """Return the group's one object with its fields; null where one is waited for."""
+        result = self._blank.copy()
+        rest = self._rest
+        if self._attributes:
+            try:
+                values = self._get(group.objects[0])
+            except Exception:  # noqa: BLE001 - whoever reads one by one meets it again
+                rest = self._every
+            else:
+                result.update(zip(self._keys, values, strict=True))
+                self._complete(run, group, values, result)
+        for field in rest:
+            result[field.key] = field.reader.read(run, Column(group, field))[0]
+        return result
+
+    def _complete(self, run: "Run", group: Group, values: tuple[Any, ...], result: dict[str, Any]) -> None:
+        """Put what is completed in the place of what is not."""
         kinds = tuple(map(type, values))
-        steps = self._steps[kinds] if kinds in self._steps else self._learn(kinds)
-        if not steps:
-            return self._settle(run, group, values) if steps is None else values
-        completed = list(values)
-        for index, complete in steps:
-            if (value := complete(completed[index])) is None:
-                return self._settle(run, group, values)
-            completed[index] = value
-        return completed
+        if (steps := self._steps.get(kinds)) is None:
+            steps = self._learn(kinds)
+        for field, complete in steps:
+            key = field.key
+            value = result[key]
+            completed = None if complete is None else complete(value)
+            result[key] = settle(run, Column(group, field), [value])[0] if completed is None else completed
 
-    def _settle(self, run: "Run", group: Group, values: Sequence[Any]) -> list[Any]:
-        """Return the values completed each by itself, with all that there may be to say of it or to wait for."""
-        return [
-            settle(run, Column(group, field), [value])[0] for field, value in zip(self._fields, values, strict=True)
-        ]
-
-    def _learn(self, kinds: tuple[type, ...]) -> _Steps | None:
+    def _learn(self, kinds: tuple[type, ...]) -> _Steps:
         """Find out how values of such classes are completed."""
-        ways = [node.way_of(kind) for node, kind in zip(self._nodes, kinds, strict=True)]
-        steps = [(index, way) for index, way in enumerate(ways) if way is not None and way is not as_is]
         if len(self._steps) >= _KEPT:
             self._steps.clear()
-        known = self._steps[kinds] = None if None in ways else steps
-        return known
+        steps = self._steps[kinds] = []
+        for field, kind in zip(self._attributes, kinds, strict=True):
+            node = field.node
+            if kind not in node.exact and (node.is_required or kind is not NoneType):
+                complete = node.way_of(kind)
+                if complete is not as_is:
+                    steps.append((field, complete))
+        return steps
 
 
-def plain_fields(fields: Sequence["Field"]) -> PlainFields | None:
-    """Return those fields that are plain; None where there are none."""
-    plain = []
-    for field in fields:
-        reader, node = field.reader, field.node
-        if not isinstance(reader, Attribute) or reader.name is None:
-            continue
-        if isinstance(node, Leaf) or (isinstance(node, ListOf) and isinstance(node.item, Leaf)):
-            plain.append((field, reader.name, node))
-    return PlainFields(fields, plain) if plain else None
+def _attribute_of(field: "Field") -> str | None:
+    return field.reader.name if isinstance(field.reader, Attribute) else None
+
+
+def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+    if len(names) > 1:
+        return attrgetter(*names)
+    # Of one name it returns the value, not a tuple of it.
+    gets = [attrgetter(name) for name in names]
+    return lambda source: tuple(get(source) for get in gets)

@@ -1,8 +1,8 @@
 """Completes columns of values: judges them by their classes, then has each type's node do its part."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import CoroutineType
-from typing import Any
+from typing import Any, Final
 
 from graphql.pyutils import Undefined, is_awaitable
 
@@ -10,6 +10,8 @@ from engine.items import gather_items
 from engine.places import Column, Items, Places
 from engine.run import Run
 from engine.traits import ASYNC_ITERABLE, ERROR, MAYBE_AWAITABLE, NULL, UNDEFINED, traits, traits_of
+
+_OTHER_THAN_VALUES: Final = NULL | UNDEFINED | ERROR | MAYBE_AWAITABLE | ASYNC_ITERABLE
 
 
 class Node:
@@ -31,6 +33,10 @@ class Node:
         """Return the completed values of those that are there; null where they are waited for."""
         raise NotImplementedError
 
+    def way_of(self, _kind: type) -> Callable[[Any], Any] | None:
+        """Return what completes a value of a class, or gives null where it cannot; None where there is no short way."""
+        return None
+
 
 def settle(run: Run, frame: Column | Items, values: list[Any], *, is_awaited: bool = False) -> list[Any]:
     """Return the completed values of a column; null where they are waited for, and where there is an error."""
@@ -45,6 +51,8 @@ def settle(run: Run, frame: Column | Items, values: list[Any], *, is_awaited: bo
         if kinds <= node.exact:
             return values
         found = traits_of(kinds)
+    if not found & _OTHER_THAN_VALUES:
+        return node.complete(run, frame, None, values, kinds)
     if found & (MAYBE_AWAITABLE | ASYNC_ITERABLE) and _wait(run, frame, values, found, is_awaited=is_awaited):
         return [None] * len(values)
     if not found & (NULL | UNDEFINED | ERROR) or (node.takes_null and not found & (UNDEFINED | ERROR)):
@@ -81,7 +89,7 @@ def _null_error(frame: Column | Items) -> TypeError:
 def _wait(run: Run, frame: Column | Items, values: list[Any], found: int, *, is_awaited: bool) -> bool:
     """Have the column completed when all that it waits for is there; tell whether there is such a thing."""
     if len(values) == 1 and type(values[0]) is CoroutineType and not is_awaited:
-        run.schedule.add(values, lambda answers: frame.fill(None, settle(run, frame, answers, is_awaited=True)))
+        run.schedule.add(values, lambda answers: frame.put(0, settle(run, frame, answers, is_awaited=True)[0]))
         return True
     waited = list(values)
     indices = []

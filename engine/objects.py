@@ -8,6 +8,7 @@ from graphql.execution import Executor
 from graphql.execution.collect_fields import FieldDetails
 from graphql.pyutils import inspect, is_awaitable
 
+from engine.fields import Selection
 from engine.nodes import Node
 from engine.places import Column, Group, Items, Places, place_at
 from engine.run import Run
@@ -16,14 +17,10 @@ from engine.run import Run
 def execute_selection(run: Run, group: Group) -> list[dict[str, Any]]:
     """Return the objects of a group with their fields; null where a field is waited for."""
     selection = group.selection
-    if selection.make_rows is None:
+    if len(group.objects) == 1:
+        group.results = [selection.lone.read(run, group)]
+    elif selection.make_rows is None:
         group.results = [{} for _ in group.objects]
-    elif len(group.objects) == 1 and (plain := selection.plain) and (values := plain.read(run, group)):
-        result = plain.blank.copy()
-        result.update(zip(plain.keys, values, strict=True))
-        for field in plain.rest:
-            result[field.key] = field.reader.read(run, Column(group, field))[0]
-        group.results = [result]
     else:
         columns = [field.reader.read(run, Column(group, field)) for field in selection.fields]
         group.results = selection.make_rows(*columns)
@@ -33,11 +30,13 @@ def execute_selection(run: Run, group: Group) -> list[dict[str, Any]]:
 class Object(Node):
     """What completes the values of an object type."""
 
-    __slots__ = ("_type",)
+    __slots__ = ("_selection", "_type")
 
     def __init__(self, type_: GraphQLObjectType, *, is_required: bool) -> None:
         super().__init__(is_required=is_required)
         self._type = type_
+        # What is selected below the one field that has this node, once that is known.
+        self._selection: Selection | None = None
 
     def complete(
         self,
@@ -48,7 +47,9 @@ class Object(Node):
         kinds: set[type],  # noqa: ARG002
     ) -> list[Any]:
         """Return the completed values."""
-        return complete_objects(run, frame, places, values, self._type)
+        if self._selection is None:
+            self._selection = frame.field.select(self._type)
+        return complete_objects(run, frame, places, values, self._selection)
 
 
 class Abstract(Node):
@@ -94,7 +95,8 @@ class Abstract(Node):
         for type_, those in indices.items():
             there = [place_at(places, index) for index in those]
             objects = [values[index] for index in those]
-            for index, value in zip(those, complete_objects(run, frame, there, objects, type_), strict=True):
+            those_completed = complete_objects(run, frame, there, objects, frame.field.select(type_))
+            for index, value in zip(those, those_completed, strict=True):
                 completed[index] = value
         return completed
 
@@ -113,11 +115,10 @@ class Abstract(Node):
 
 
 def complete_objects(
-    run: Run, frame: Column | Items, places: Places, objects: Sequence[Any], type_: GraphQLObjectType
+    run: Run, frame: Column | Items, places: Places, objects: Sequence[Any], selection: Selection
 ) -> list[Any]:
     """Return the completed objects of one type; null where they are not of it, or waited for."""
-    selection = frame.field.select(type_)
-    is_type_of = type_.is_type_of
+    is_type_of = selection.type.is_type_of
     if is_type_of is None:
         return execute_selection(run, Group(selection, objects, frame, places))
     check = is_type_of

@@ -149,11 +149,9 @@ async def _execute_in_order(run: Run, root: Group) -> None:
     data: dict[str, Any] = {}
     root.results = [data]
     for field in root.selection.fields:
-        column = Column(root, field)
-        data[field.key] = None
-        column.fill(None, field.reader.read(run, column))
+        data[field.key] = field.reader.read(run, Column(root, field))[0]
         await run.schedule.finish()
-        if run.has_lost_everything():
+        if run.failures and run.has_lost_everything():
             return
 
 

@@ -1,7 +1,8 @@
-"""Lone objects of plain fields: completed at once where that is safe, and as graphql-core does in any case."""
+"""Lone objects: completed at once where that is safe, and as graphql-core does in any case."""
 
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
+from itertools import product
 from typing import Any, Final
 
 import pytest
@@ -60,7 +61,20 @@ class Thing:
 
 
 @strawberry.type
+class Box:
+    inside: Thing | None
+    sure: Thing
+    things: list[Thing]
+    nested: list[list[Thing | None]] | None = None
+
+
+@strawberry.type
 class Query:
+    @strawberry.field
+    def box(self, info: strawberry.Info) -> Box | None:
+        found: Box = info.root_value
+        return found
+
     @strawberry.field
     def thing(self, info: strawberry.Info) -> Thing:
         found: Thing = info.root_value
@@ -119,6 +133,7 @@ async def check(values: dict[str, Any], fields: str = ALL) -> None:
         {"text": 7},
         {"tags": None},
         {"tags": [None]},
+        {"tags": ("a",)},
         {"name": strawberry.UNSET},
         {"until": len},
     ],
@@ -131,6 +146,31 @@ async def test_any_value(values: dict[str, Any]) -> None:
 @pytest.mark.parametrize("fields", ["name", "n: name m: name", "tags name", "double", "__typename name size", "colour"])
 async def test_any_fields(fields: str) -> None:
     await check({}, fields)
+
+
+THING: Final = Thing(**PLAIN)
+
+
+@pytest.mark.parametrize("inside", [None, THING, Thing(**PLAIN | {"name": None}), ValueError("empty"), 3], ids=label)
+async def test_objects_in_it(inside: Any) -> None:
+    fields = "{ name size }"
+    lists: Any = ([], [THING], [THING, None], (), (THING,), 3, None)
+    nested: Any = (None, [], [[], [None]], [[THING, 3]], [()])
+    for sure, things, deep in product((None, THING, Thing(**PLAIN | {"size": 2**31}), strawberry.UNSET), lists, nested):
+        box = Box(inside=inside, sure=sure, things=things, nested=deep)
+        await same(SCHEMA, f"{{ box {{ nested {fields} inside {fields} sure {fields} things {fields} }} }}", box)
+
+
+async def test_an_object_that_is_waited_for() -> None:
+    async def later() -> Any:
+        return Thing(**PLAIN | {"name": _later()})
+
+    box = Box(inside=None, sure=later(), things=[later()])  # type: ignore[arg-type, list-item]  # the engine waits for it
+    found = await breadth_first(SCHEMA, "{ box { sure { name } things { name } inside { name } } }", box)
+    assert (found.data, found.errors) == (
+        {"box": {"sure": {"name": "later"}, "things": [{"name": "later"}], "inside": None}},
+        None,
+    )
 
 
 async def test_what_is_waited_for() -> None:
