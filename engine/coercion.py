@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from graphql import (
     GraphQLBoolean,
+    GraphQLEnumType,
     GraphQLID,
     GraphQLInputField,
     GraphQLInputObjectType,
@@ -29,6 +30,8 @@ _EXACT: Final[dict[_Coerce, type]] = {
     GraphQLBoolean.coerce_input_value: bool,
 }
 _KEPT: Final = 4096
+# Of the fields of a type there are seldom more than a few combinations.
+_KEPT_SHAPES: Final = 64
 # Stands where graphql-core has to say what comes of a value that is missing.
 _ASK: Final = object()
 
@@ -50,10 +53,17 @@ class Coercion(NamedTuple):
 class _Field(NamedTuple):
     name: str
     out_name: str
-    default: Any
     is_required: bool
     exact: type | None
     coerce: _Coerce
+
+
+class _Shape(NamedTuple):
+    """Objects that have the same fields."""
+
+    # All that comes of them, in its order, with the defaults of what is not given.
+    blank: dict[str, Any]
+    given: list[_Field]
 
 
 def coercion_of(type_: GraphQLInputType) -> Coercion:
@@ -65,6 +75,8 @@ def coercion_of(type_: GraphQLInputType) -> Coercion:
     if isinstance(nullable, GraphQLInputObjectType):
         coerce = partial(coerce_input_value, type_=nullable) if nullable.is_one_of else _object(nullable)
         return Coercion(is_required, None, coerce)
+    if isinstance(nullable, GraphQLEnumType):
+        return Coercion(is_required, None, _enum(nullable))
     return Coercion(is_required, _EXACT.get(nullable.coerce_input_value), _leaf(nullable.coerce_input_value))
 
 
@@ -74,6 +86,17 @@ def _leaf(coerce: _Coerce) -> _Coerce:
             return coerce(value)
         except Exception:  # noqa: BLE001 - whatever it is, the value is refused
             return Undefined
+
+    return of
+
+
+@lru_cache(maxsize=_KEPT)
+def _enum(type_: GraphQLEnumType) -> _Coerce:
+    coerce = _leaf(type_.coerce_input_value)
+    known = {name: coerce(name) for name in type_.values}
+
+    def of(value: Any) -> Any:
+        return known[value] if type(value) is str and value in known else coerce(value)
 
     return of
 
@@ -94,38 +117,53 @@ def _list(type_: GraphQLList[Any]) -> _Coerce:
     return of
 
 
+@lru_cache(maxsize=_KEPT)
 def _object(type_: GraphQLInputObjectType) -> _Coerce:
+    shapes: dict[tuple[Any, ...], _Shape] = {}
 
     def of(given: Any) -> Any:
-        if type(given) is not dict or not given.keys() <= type_.fields.keys():
+        if type(given) is not dict:
             return coerce_input_value(given, type_)
-        coerced = {}
-        # Looked up no earlier than here, for a field may have the same type.
-        for name, out_name, default, is_required, exact, coerce in _fields(type_):
-            value = given.get(name, Undefined)
-            if value is Undefined:
-                value = default
+        shape = shapes.get(tuple(given)) or _learn(type_, shapes, given)
+        if shape is None:
+            return coerce_input_value(given, type_)
+        coerced = shape.blank.copy()
+        for name, out_name, is_required, exact, coerce in shape.given:
+            value = given[name]
+            if type(value) is not exact:
                 if value is Undefined:
-                    continue
-                if value is _ASK:
                     return coerce_input_value(given, type_)
-            elif value is None:
-                if is_required:
+                if value is None:
+                    if is_required:
+                        return Undefined
+                elif (value := coerce(value)) is Undefined:
                     return Undefined
-            elif type(value) is not exact and (value := coerce(value)) is Undefined:
-                return Undefined
             coerced[out_name] = value
         return type_.out_type(coerced)
 
     return of
 
 
-@lru_cache(maxsize=_KEPT)
-def _fields(type_: GraphQLInputObjectType) -> list[_Field]:
-    return [
-        _Field(name, field.out_name or name, _default(field), *coercion_of(field.type))
-        for name, field in type_.fields.items()
-    ]
+def _learn(
+    type_: GraphQLInputObjectType, shapes: dict[tuple[Any, ...], _Shape], given: dict[Any, Any]
+) -> _Shape | None:
+    """Find out what is done for objects with these fields; None where that is for graphql-core to say."""
+    if not given.keys() <= type_.fields.keys():
+        return None
+    shape = _Shape({}, [])
+    for name, field in type_.fields.items():
+        out_name = field.out_name or name
+        default = Undefined if name in given else _default(field)
+        if default is _ASK or out_name in shape.blank:
+            return None
+        if name in given:
+            shape.given.append(_Field(name, out_name, *coercion_of(field.type)))
+        if name in given or default is not Undefined:
+            shape.blank[out_name] = default
+    if len(shapes) >= _KEPT_SHAPES:
+        shapes.clear()
+    shapes[tuple(given)] = shape
+    return shape
 
 
 def _default(field: GraphQLInputField) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import MISSING
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from strawberry.relay.types import GlobalID
 from strawberry.scalars import is_scalar
@@ -28,12 +28,6 @@ class UnknownInputError(Exception):
 def input_maker(type_: Any, converter: GraphQLCoreConverter) -> Make:
     """Return what makes the values of a type; raise UnknownInputError where only Strawberry can."""
     return _Makers(converter).of(type_)
-
-
-class _Field(NamedTuple):
-    name: str
-    python_name: str
-    make: Make
 
 
 class _Makers:
@@ -74,7 +68,9 @@ class _Makers:
         name_of = self._converter.config.name_converter.from_field
         for field in definition.fields:
             make = self.of(field.resolve_type(type_definition=definition))
-            made.fields.append(_Field(name_of(field), field.python_name, make))
+            made.names[name_of(field)] = field.python_name
+            if make is not as_is:
+                made.makes.append((field.python_name, make))
             if field.default_value is MISSING and field.default_factory is MISSING:
                 made.blank[field.python_name] = None
         return made
@@ -85,16 +81,21 @@ class _Object:
 
     def __init__(self, type_: Callable[..., Any]) -> None:
         self.type = type_
-        self.fields: list[_Field] = []
+        # Python's names of the fields, by those of the schema.
+        self.names: dict[str, str] = {}
+        # What makes the values of those that do not stay as they are.
+        self.makes: list[tuple[str, Make]] = []
         # What is null where nothing is given.
         self.blank: dict[str, None] = {}
 
     def __call__(self, given: dict[str, Any]) -> Any:
+        names = self.names
         values: dict[str, Any] = self.blank.copy()
-        for name, python_name, make in self.fields:
-            if name in given:
-                value = given[name]
-                values[python_name] = value if make is as_is else _made(make, value)
+        for name, value in given.items():
+            values[names[name]] = value
+        for name, make in self.makes:
+            if name in values:
+                values[name] = _made(make, values[name])
         return self.type(**values)
 
 

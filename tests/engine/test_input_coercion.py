@@ -1,5 +1,6 @@
 """Values are coerced to input types as graphql-core coerces them, whatever the types and the values are."""
 
+from itertools import permutations
 from typing import Any, Final
 
 import pytest
@@ -62,6 +63,23 @@ def _refuse(value: dict[str, Any]) -> Any:
     if value["x"] == 2:
         raise ArithmeticError
     return value
+
+
+def test_every_choice_of_fields_in_every_order() -> None:
+    text = "input In { a: Int  b: String!  c: Int = 3  d: [Int]  e: Boolean = null } type Query { told(it: In): Int }"
+    type_: Any = build_schema(text).type_map["In"]
+    every = {"a": 1, "b": "b", "c": None, "d": [1], "e": True, "f": 1}
+    for names in (names for count in range(len(every)) for names in permutations(every, count)):
+        is_the_same(type_, {name: every[name] for name in names})
+
+
+def test_fields_that_become_one() -> None:
+    text = "input In { a: Int  b: Int = 2 } type Query { told(it: In): Int }"
+    type_: Any = build_schema(text).type_map["In"]
+    for field in type_.fields.values():
+        field.out_name = "one"
+    for value in ({"a": 1}, {"b": 1}, {"b": 1, "a": 3}, {}):
+        is_the_same(type_, value)
 
 
 def test_each_value_is_made_anew() -> None:
