@@ -1,81 +1,86 @@
 """Conditions that each database says in its own way; a list is always one parameter, however long."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import orjson
-from sqlalchemy import BindParameter, Boolean, ColumnElement, SmallInteger, String, Text, Uuid, bindparam
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import BindParameter, Boolean, ColumnElement, Text, bindparam
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator
 
 from models.types import ranks_of
 
 
 class _List(TypeDecorator[Sequence[Any]]):
-    """A list of texts: an array on PostgreSQL, JSON on SQLite."""
+    """A list of texts: JSON on SQLite; one text on PostgreSQL too, whose driver would look at each element for long."""
 
     impl = Text
     cache_ok = True
-    on_postgresql: ClassVar[TypeEngine[Any]] = ARRAY(String())
+    on_postgresql: ClassVar = "VARCHAR[]"
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Return the driver's type for the list."""
-        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else self.on_postgresql)
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], str]:
+        """Return what makes the text that is sent."""
+        return self.as_json if dialect.name == "sqlite" else self.as_sent
 
-    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
-        """Return the list as the driver takes it."""
-        values = list(value or ())
-        return orjson.dumps(values).decode() if dialect.name == "sqlite" else self.as_sent(values)
+    def bind_expression(self, bindparam: BindParameter[Any]) -> ColumnElement[Any]:
+        """Return what makes of the text what it stands for."""
+        return _Read(bindparam)
 
-    def as_sent(self, values: list[str]) -> Any:
-        """Return the list as PostgreSQL's driver takes it."""
-        return values
+    def as_json(self, values: Sequence[Any]) -> str:
+        """Return the list as SQLite reads it."""
+        return orjson.dumps(list(values)).decode()
+
+    def as_sent(self, values: Sequence[Any]) -> str:
+        """Return the list as PostgreSQL reads an array."""
+        return f"{{{','.join(map(_quoted, values))}}}"
+
+
+def _quoted(text: str) -> str:
+    """Return an array's element; between quotes, nothing but quotes and backslashes means anything but itself."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+class _Read(FunctionElement[Any]):
+    """What the text of a list stands for."""
+
+    inherit_cache = True
+
+
+@compiles(_Read, "postgresql")
+def _read(element: _Read, compiler: SQLCompiler, **options: Any) -> str:
+    (parameter,) = element.clauses
+    kind = cast("_List", parameter.type).on_postgresql
+    return f"CAST({compiler.process(parameter, **options)} AS {kind})"
+
+
+@compiles(_Read, "sqlite")
+def _read_sqlite(element: _Read, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
 
 
 class _IdList(_List):
-    """A list of ids: one text for PostgreSQL's driver, which would look at each id for longer than the server does."""
+    """A list of ids, which need no quotes."""
 
     cache_ok = True
-    on_postgresql = Text()
+    on_postgresql = "UUID[]"
 
-    def as_sent(self, values: list[str]) -> str:
-        """Return the array as PostgreSQL reads it from text; an id needs no quotes in it."""
+    def as_sent(self, values: Sequence[str]) -> str:
+        """Return the list as PostgreSQL reads an array."""
         return f"{{{','.join(values)}}}"
-
-    def bind_expression(self, bindparam: BindParameter[Any]) -> ColumnElement[Any]:
-        """Return what makes ids of the text."""
-        return _Ids(bindparam)
-
-
-class _Ids(FunctionElement[Any]):
-    """The ids of a list."""
-
-    inherit_cache = True
-    type = ARRAY(Uuid(as_uuid=False))
-
-
-@compiles(_Ids, "postgresql")
-def _ids(element: _Ids, compiler: SQLCompiler, **options: Any) -> str:
-    return f"CAST({compiler.process(element.clauses, **options)} AS UUID[])"
-
-
-@compiles(_Ids, "sqlite")
-def _ids_sqlite(element: _Ids, compiler: SQLCompiler, **options: Any) -> str:
-    return compiler.process(element.clauses, **options)
 
 
 class _Words(_List):
     """Words to search for: a tsquery of prefixes on PostgreSQL."""
 
     cache_ok = True
-    on_postgresql = Text()
+    on_postgresql = "TSQUERY"
 
-    def as_sent(self, values: list[str]) -> str:
+    def as_sent(self, values: Sequence[str]) -> str:
         """Return the query; a word is letters, digits and underscores alone, so quoting it is enough."""
         return " & ".join(f"'{word}':*" for word in values)
 
@@ -84,17 +89,20 @@ class _Ranks(_List):
     """Members of an enum that is kept as its rank."""
 
     cache_ok = True
-    on_postgresql = ARRAY(SmallInteger())
+    on_postgresql = "SMALLINT[]"
 
     def __init__(self, members: type[StrEnum]) -> None:
         super().__init__()
         self.members = members
         self._rank_of = ranks_of(members)
 
-    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:
-        """Return the ranks as the driver takes them."""
-        ranks = [self._rank_of[member] for member in value or ()]
-        return super().process_bind_param(ranks, dialect)
+    def as_json(self, values: Sequence[StrEnum]) -> str:
+        """Return the ranks as SQLite reads them."""
+        return super().as_json([self._rank_of[member] for member in values])
+
+    def as_sent(self, values: Sequence[StrEnum]) -> str:
+        """Return the ranks as PostgreSQL reads an array."""
+        return f"{{{','.join(str(self._rank_of[member]) for member in values)}}}"
 
 
 def id_list(ids: Sequence[str]) -> ColumnElement[Any]:
@@ -204,7 +212,7 @@ def _has_all_sqlite(element: HasAll, compiler: SQLCompiler, **options: Any) -> s
 @compiles(HasWords, "postgresql")
 def _has_words(element: HasWords, compiler: SQLCompiler, **options: Any) -> str:
     column, words = _sides(element, compiler, **options)
-    return f"array_to_tsvector(string_to_array({column}, ' ')) @@ CAST({words} AS tsquery)"
+    return f"array_to_tsvector(string_to_array({column}, ' ')) @@ {words}"
 
 
 @compiles(HasWords, "sqlite")

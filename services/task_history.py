@@ -7,14 +7,12 @@ from enum import StrEnum
 from operator import itemgetter
 from typing import Any, Final
 
-import orjson
-from sqlalchemy import JSON, ColumnElement, cast, func, insert
+from sqlalchemy import insert
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.ids import new_id, new_ids
+from core.ids import new_ids
 from models import Task, TaskChange, TaskChangeKind, TaskPriority
 from services.caller import Caller
-from services.counted_insert import NewRow
 from services.order import OrderDirection, moment_key, order_by
 from services.paging import Listing
 from services.sql import execute, table_of
@@ -61,27 +59,9 @@ def snapshot(row: Any) -> Values:
     return {name: _as_json(getattr(row, name)) for name in (*FIELDS, "created_at")}
 
 
-def new_change_row(caller: Caller, task: Values) -> NewRow:
-    """Return the row of the change that makes a task, whose moment nobody knows yet."""
-    change = Change(task["id"], TaskChangeKind.CREATED, {}, {})
-    due_at = task["due_at"]
-    fields = dict(zip(FIELDS, _fields_of(task), strict=True)) | {"due_at": due_at and due_at.astimezone(UTC)}
-    after = orjson.dumps(fields).decode()
-    return NewRow(_CHANGES, {**change_row(caller, change, new_id()), "before": "{}", "after": after}, _WRITTEN)
-
-
-def _with_moment(after: ColumnElement[Any], moment: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Put the moment behind the fields, as a snapshot has it."""
-    text = func.to_char(func.timezone("UTC", moment), 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
-    return cast(func.concat(func.left(after, -1), ', "created_at": "', text, '"}'), JSON)
-
-
-def _as_written(json: ColumnElement[Any], _moment: ColumnElement[Any]) -> ColumnElement[Any]:
-    return cast(json, JSON)
-
-
-# What of a new change is given as JSON that is written already.
-_WRITTEN: Final = (("before", _as_written), ("after", _with_moment))
+def fields_of(values: Values) -> Values:
+    """Return of a new task's values what the history keeps, all but its moment."""
+    return dict(zip(FIELDS, _fields_of(values), strict=True))
 
 
 def read_values(values: Mapping[str, Any]) -> Values:
@@ -95,14 +75,14 @@ async def record(
     """Keep what a transaction has changed, by one statement."""
     kept = list(changes)
     rows = [
-        change_row(caller, change, row_id) | {"revision": revision, "created_at": moment}
+        _row(caller, change, row_id) | {"revision": revision, "created_at": moment}
         for change, row_id in zip(kept, new_ids(len(kept)), strict=True)
     ]
     if rows:
         await execute(session, insert(_CHANGES), rows)
 
 
-def change_row(caller: Caller, change: Change, row_id: str) -> Values:
+def _row(caller: Caller, change: Change, row_id: str) -> Values:
     """Return the row of a change, all but its revision and its moment."""
     actor = caller.actor
     return {

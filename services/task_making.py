@@ -1,7 +1,7 @@
 """The rules of making tasks."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -18,7 +18,8 @@ from services.idempotency import Request, once
 from services.lookup import not_found, rows_by_id
 from services.revision import next_revision
 from services.task_history import Values
-from services.task_store import store_task_alone, store_tasks
+from services.task_insert import insert_task
+from services.task_store import store_tasks
 from services.words import searchable
 
 MAX_BULK: Final = 100
@@ -46,7 +47,7 @@ class NewTask(NamedTuple):
 async def make_task(database: Database, caller: Caller, new: NewTask) -> Any:
     """Make a task in a transaction of its own, by a single statement where that is enough."""
     if database.has_statements_alone and new.refers_to_nothing:
-        return await store_task_alone(database, caller, _values(caller, new, new_id(), INPUT))
+        return await insert_task(database, caller, _values(caller, new, new_id(), INPUT))
     return await database.write(lambda session: create_task(session, caller, new))
 
 
@@ -117,7 +118,7 @@ def _values(caller: Caller, new: NewTask, row_id: str, path: Path) -> Values:
         "completed": False,
         "completed_at": None,
         "priority": new.priority,
-        "due_at": new.due_at,
+        "due_at": new.due_at and new.due_at.astimezone(UTC),
         "tags": check_tags(new.tags, path),
         "parent_id": new.parent_id and new.parent_id.lower(),
         "words": searchable(title, description),

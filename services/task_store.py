@@ -2,21 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from types import SimpleNamespace
 from typing import Any, Final
 
 from sqlalchemy import Select, delete, literal, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
-from core.database import Database, leave_unchanged
+from core.database import leave_unchanged
 from models import EntityKind, Task
 from services.caller import Caller
 from services.change import bury
-from services.counted_insert import NewRow, insert_counted
 from services.expressions import IsAnyOf, id_list
 from services.sql import execute, fetch_all, table_of
-from services.task_history import Values, changing, deleting, making, new_change_row, record
+from services.task_history import changing, deleting, making, record
 
 _TASKS: Final = table_of(Task)
 
@@ -28,13 +26,6 @@ async def store_tasks(
     session.add_all(tasks)
     await session.flush()
     await record(session, caller, map(making, tasks), revision, moment)
-
-
-async def store_task_alone(database: Database, caller: Caller, values: Values) -> Any:
-    """Store a new task by one statement that is a transaction of its own; return its row."""
-    counted = await insert_counted(database, caller, NewRow(_TASKS, values), new_change_row(caller, values))
-    moment = counted.moment
-    return SimpleNamespace(**values, revision=counted.revision, created_at=moment, updated_at=moment)
 
 
 async def apply_changes(

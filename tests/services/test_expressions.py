@@ -1,0 +1,39 @@
+"""Lists as one parameter: PostgreSQL reads them as they were."""
+
+from itertools import product
+from typing import Final
+
+import pytest
+from sqlalchemy import select
+
+from core.database import Database
+from core.ids import new_ids
+from core.prepared import Prepared
+from models import TaskPriority
+from services.expressions import ids_named, members_named, texts_named
+from tests.core.rows_of_all_tables import WILD
+from tests.databases import only_postgresql
+
+CHARACTERS: Final = [chr(code) for code in range(1, 0x300)]
+SPECIAL: Final = ["", " ", '"', "\\", "'", ",", "{", "}", "NULL", "null", "\n", "a"]
+
+pytestmark = only_postgresql
+
+
+@pytest.mark.parametrize(
+    "texts", [[], [""], ["", ""], [WILD] * 2, CHARACTERS, list(map("".join, product(SPECIAL, repeat=3)))]
+)
+async def test_texts_are_what_they_were(database: Database, texts: list[str]) -> None:
+    statement = Prepared(select(texts_named("texts").label("texts")))
+    assert await database.reader.fetch(statement, {"texts": texts}) == [(texts,)]
+    async with database.read() as session:
+        within = await (await session.connection()).execute(statement.statement, {"texts": texts})
+        assert within.all() == [(texts,)]
+
+
+async def test_ids_and_members(database: Database) -> None:
+    columns = ids_named("ids").label("ids"), members_named("members", TaskPriority).label("members")
+    ids, statement = new_ids(3), Prepared(select(*columns))
+    ((found, ranks),) = await database.reader.fetch(statement, {"ids": ids, "members": list(TaskPriority)})
+    assert (list(map(str, found)), ranks) == (ids, [1, 2, 3])
+    assert await database.reader.fetch(statement, {"ids": [], "members": []}) == [([], [])]
