@@ -11,11 +11,10 @@ _VARIANTS = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 
 def new_id() -> str:
     """Return a UUIDv7: 48 bits of milliseconds, 12 of the fraction, 62 of chance."""
-    milliseconds, fraction_ns = divmod(time.time_ns(), 1_000_000)
-    fraction = fraction_ns * 4096 // 1_000_000
-    time_digits, chance = f"{milliseconds:012x}", os.urandom(8).hex()
-    variant = _VARIANTS[chance[0]]
-    return f"{time_digits[:8]}-{time_digits[8:]}-7{fraction:03x}-{variant}{chance[1:4]}-{chance[4:]}"
+    # In parts of 4,096 of a millisecond: 15 digits, of which the last three are the fraction.
+    moment = time.time_ns() * 4096 // 1_000_000
+    digits = f"{moment:015x}{os.urandom(8).hex()}"
+    return f"{digits[:8]}-{digits[8:12]}-7{digits[12:15]}-{_VARIANTS[digits[15]]}{digits[16:19]}-{digits[19:]}"
 
 
 def new_ids(count: int) -> list[str]:

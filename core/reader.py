@@ -22,6 +22,7 @@ class Reader:
     def __init__(self, engine: AsyncEngine, connections: Connections, *, is_pooled: bool) -> None:
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._engine = engine
+        self._dialect = engine.dialect
         self._connections = connections
         # Behind a pooler, preparing a statement and running it must meet the same connection: in a transaction.
         self.run: Run = (
@@ -40,7 +41,7 @@ class Reader:
     async def _on_postgresql(self, statement: Prepared, values: Values) -> Rows:
         connection, driver = await self._take_open()
         try:
-            compiled = statement.compiled(self._engine.dialect)
+            compiled = statement.compiled(self._dialect)
             note_statement(compiled.sql)
             records = await driver.fetch(compiled.sql, *compiled.arguments(values))
         except BaseException as error:
@@ -70,7 +71,7 @@ class Reader:
         connection = await self._connections.take()
         driver: Any = connection.driver_connection
         try:
-            compiled = statement.compiled(self._engine.dialect)
+            compiled = statement.compiled(self._dialect)
             note_statement(compiled.sql)
             return compiled.rows(await driver.execute_fetchall(compiled.sql, compiled.arguments(values)))
         except asyncio.CancelledError:

@@ -29,11 +29,12 @@ def count_statements(engine: AsyncEngine) -> None:
 
     @event.listens_for(engine.sync_engine, "before_cursor_execute")
     def note(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        note_statement(statement)
+        if not statement.startswith(_TRANSACTION_CONTROL):
+            note_statement(statement)
 
 
 def note_statement(statement: str) -> None:
     """Count a statement for the request that runs it."""
     count = current_statements.get()
-    if count is not None and not statement.startswith(_TRANSACTION_CONTROL):
+    if count is not None:
         count.statements.append(statement)
