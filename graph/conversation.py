@@ -10,7 +10,7 @@ import models
 from engine import batched
 from graph.connection import Connection, Relation
 from graph.context import Info
-from graph.loaders import ConversationById, MessageCountByConversation, MessagesByConversation
+from graph.loaders import MessageCountByConversation, MessagesByConversation
 from graph.mapping import enum_type, input_type, needing, table_type
 from graph.message import Message
 from graph.node import Node, ids_of
@@ -20,6 +20,7 @@ from graph.user import User, load_owners
 from services.conversation import ConversationChanges, ConversationOrder, ConversationOrderField
 from services.message import MessageOrder, message_listing
 from services.new_messages import MessageCursor
+from services.node import find_node
 from services.paging import PageArguments, fetch_pages, read_window
 
 enum_type(ConversationOrderField)
@@ -86,7 +87,7 @@ class Conversation(Node):
 async def load_conversation(info: Info, conversation_id: str) -> Any:
     """Load the caller's conversation of an id with the columns that are selected."""
     caller, columns = info.context.require_caller(), selected_columns(info, models.Conversation)
-    return await info.context.loader(ConversationById(caller, columns)).load(conversation_id)
+    return await find_node(info.context.database.gathered, caller, ((models.Conversation, columns),), conversation_id)
 
 
 @strawberry.type(description="A conversation as made or changed.")

@@ -7,7 +7,7 @@ from sqlmodel import SQLModel
 
 from models import Conversation, Message, Run, Task, ToolCall
 from services.caller import Caller
-from services.lookup import kinds_by_id, rows_by_id
+from services.lookup import rows_by_id
 from services.paging import Listing, Page, Window, count_rows, count_rows_of, fetch_page, fetch_pages
 from services.run_list import runs_by_reply, tool_calls_by_run
 from services.sql import Source
@@ -93,18 +93,6 @@ class UserById:
     async def load(self, source: Source, keys: list[str]) -> list[Any]:
         """Load the values of the keys."""
         return await users_by_id(source, self.caller, keys, self.columns)
-
-
-@dataclass(frozen=True, slots=True)
-class KindById:
-    """What kind of row an id names."""
-
-    caller: Caller
-
-    async def load(self, source: Source, keys: list[str]) -> list[Any]:
-        """Load the values of the keys."""
-        kinds = await kinds_by_id(source, self.caller, keys)
-        return [kinds.get(key) for key in keys]
 
 
 @dataclass(frozen=True, slots=True)

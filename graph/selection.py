@@ -1,5 +1,6 @@
 """What an operation selects below a field, so that only those columns are read."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -12,6 +13,7 @@ from graph.mapping import COLUMNS_BY_FIELD
 from services.sql import table_of
 from services.written import MOST_PARTS, Part, Writing, is_writable
 
+_NOTHING: Final = frozenset[str]()
 _WITHOUT_PAGE: Final = frozenset({"totalCount", "__typename"})
 _CURSORS: Final = frozenset({"startCursor", "endCursor"})
 # Held no longer than the plans that the selections belong to, or documents would stay that have been let go.
@@ -21,6 +23,14 @@ _WRITINGS: Final[WeakKeyDictionary[Selected, Writing | None]] = WeakKeyDictionar
 def selected_columns(info: Info[Any, Any], model: type[SQLModel]) -> frozenset[str]:
     """Return the columns that the field's own selection reads."""
     return _columns(model, selected(info))
+
+
+def columns_by_model(
+    info: Info[Any, Any], models: Sequence[type[SQLModel]]
+) -> tuple[tuple[type[SQLModel], frozenset[str]], ...]:
+    """Return the columns of each model that the field's own selection reads, which is on any of them."""
+    names = selected(info).names_by_type
+    return tuple((model, _columns_of(model, names.get(model.__name__, _NOTHING))) for model in models)
 
 
 def columns_below(info: Info[Any, Any], name: str, model: type[SQLModel]) -> frozenset[str]:

@@ -18,6 +18,7 @@ from graph.payload import UserError
 from graph.selection import selected_columns
 from graph.task_change import TaskChange
 from graph.user import User, load_owners
+from services.node import find_node
 from services.paging import PageArguments
 from services.task_filter import DateTimeFilter, StringFilter, TaskFilter
 from services.task_history import history_listing
@@ -102,7 +103,7 @@ class Task(Node):
 async def load_task(info: Info, task_id: str) -> Any:
     """Load the caller's task of an id with the columns that are selected."""
     caller, columns = info.context.require_caller(), selected_columns(info, models.Task)
-    return await info.context.loader(TaskById(caller, columns)).load(task_id)
+    return await find_node(info.context.database.gathered, caller, ((models.Task, columns),), task_id)
 
 
 @strawberry.type(description="A task as made or changed.")

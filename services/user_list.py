@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from core.errors import ForbiddenError
-from core.gathered import IDS, GatheredReads
+from core.gathered import GatheredReads, Gathering
 from core.prepared import Prepared
 from core.text import is_storable
 from models import User
@@ -18,6 +18,7 @@ from services.paging import Listing
 from services.sql import Source, columns_of, read, table_of
 
 _USERS: Final = table_of(User)
+_IDS: Final = "ids"
 _ORDER: Final = order_by(_USERS, ((moment_key("created_at"), OrderDirection.ASC),), Key("id", read_text))
 
 
@@ -36,16 +37,17 @@ def require_admin(caller: Caller) -> None:
 async def users_by_id(source: Source, caller: Caller, ids: Sequence[str], columns: Iterable[str]) -> list[Any]:
     """Return the users in the order of the ids; None where there is none that the caller may see."""
     visible = [user_id for user_id in ids if user_id == caller.user_id or (caller.is_admin and is_storable(user_id))]
-    found = {row.id: row for row in await read(source, _users_by_id(frozenset(columns)), {IDS: visible})}
+    users = _users_by_id(frozenset(columns))
+    found = {row.id: row for row in await read(source, users.statement, {_IDS: visible})}
     return [found.get(user_id) for user_id in ids]
 
 
 async def own_row(reads: GatheredReads, caller: Caller, columns: frozenset[str]) -> Any:
     """Return the caller's own row, if it is still there."""
-    return await reads.find(_users_by_id(columns), caller.user_id)
+    return await reads.find(_users_by_id(columns), (caller.user_id,))
 
 
 @lru_cache(maxsize=64)
-def _users_by_id(columns: frozenset[str]) -> Prepared:
-    selected = columns_of(_USERS, columns | {"id"})
-    return Prepared(select(*selected).where(IsAnyOf(_USERS.c.id, texts_named(IDS))))
+def _users_by_id(columns: frozenset[str]) -> Gathering:
+    selected = columns_of(_USERS, columns - {"id"})
+    return Gathering(Prepared(select(_USERS.c.id, *selected).where(IsAnyOf(_USERS.c.id, texts_named(_IDS)))), _IDS)

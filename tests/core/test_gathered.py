@@ -4,10 +4,10 @@ import asyncio
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import literal_column, select
+from sqlalchemy import Select, literal_column, select
 
 from core.database import Database
-from core.gathered import IDS
+from core.gathered import Gathering
 from core.prepared import Prepared
 from core.statements import StatementCount, current_statements
 from models import User
@@ -16,9 +16,15 @@ from services.sql import table_of
 from tests.factories import NOBODYS_ID, make_user
 
 USERS: Final = table_of(User)
-NAMES: Final = Prepared(select(USERS.c.id, USERS.c.name).where(IsAnyOf(USERS.c.id, texts_named(IDS))))
-MAILS: Final = Prepared(select(USERS.c.id, USERS.c.email).where(IsAnyOf(USERS.c.id, texts_named(IDS))))
-BROKEN: Final = Prepared(select(literal_column("nothing")).where(IsAnyOf(literal_column("none"), texts_named(IDS))))
+
+
+def gathering(statement: Select[Any]) -> Gathering:
+    return Gathering(Prepared(statement), "ids")
+
+
+NAMES: Final = gathering(select(USERS.c.id, USERS.c.name).where(IsAnyOf(USERS.c.id, texts_named("ids"))))
+MAILS: Final = gathering(select(USERS.c.id, USERS.c.email).where(IsAnyOf(USERS.c.id, texts_named("ids"))))
+BROKEN: Final = gathering(select(literal_column("nothing")).where(IsAnyOf(literal_column("none"), texts_named("ids"))))
 
 
 @pytest.fixture
@@ -33,7 +39,7 @@ async def test_each_has_its_own_row_of_one_statement(database: Database, count: 
     users = [await make_user(database, name=f"User {number}") for number in range(30)]
     count.statements.clear()
     asked = [*(user.id for user in users), NOBODYS_ID, users[0].id]
-    rows = await asyncio.gather(*(database.gathered.find(NAMES, user_id) for user_id in asked))
+    rows = await asyncio.gather(*(database.gathered.find(NAMES, (user_id,)) for user_id in asked))
     assert [None if row is None else tuple(row) for row in rows] == [
         *((user.id, user.name) for user in users),
         None,
@@ -45,15 +51,17 @@ async def test_each_has_its_own_row_of_one_statement(database: Database, count: 
 async def test_other_statements_and_other_times_are_apart(database: Database, count: StatementCount) -> None:
     user = await make_user(database)
     count.statements.clear()
-    name, mail = await asyncio.gather(database.gathered.find(NAMES, user.id), database.gathered.find(MAILS, user.id))
+    name, mail = await asyncio.gather(
+        database.gathered.find(NAMES, (user.id,)), database.gathered.find(MAILS, (user.id,))
+    )
     assert (name.name, mail.email) == (user.name, user.email)
-    assert (await database.gathered.find(NAMES, user.id)).name == user.name
+    assert (await database.gathered.find(NAMES, (user.id,))).name == user.name
     assert len(count) == 3
 
 
 async def test_who_leaves_takes_nothing_from_the_others(database: Database) -> None:
     users = [await make_user(database) for _ in range(3)]
-    tasks = [asyncio.create_task(database.gathered.find(NAMES, user.id)) for user in users]
+    tasks = [asyncio.create_task(database.gathered.find(NAMES, (user.id,))) for user in users]
     await asyncio.sleep(0)
     tasks[0].cancel()
     await asyncio.sleep(0)
@@ -65,16 +73,16 @@ async def test_who_leaves_takes_nothing_from_the_others(database: Database) -> N
 
 async def test_all_gone(database: Database) -> None:
     user = await make_user(database)
-    task = asyncio.create_task(database.gathered.find(NAMES, user.id))
+    task = asyncio.create_task(database.gathered.find(NAMES, (user.id,)))
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait([task])
-    assert (await database.gathered.find(NAMES, user.id)).id == user.id
+    assert (await database.gathered.find(NAMES, (user.id,))).id == user.id
 
 
 async def test_a_failure_is_that_of_each(database: Database) -> None:
     users = [await make_user(database) for _ in range(2)]
-    asked = (database.gathered.find(BROKEN, user.id) for user in users)
+    asked = (database.gathered.find(BROKEN, (user.id,)) for user in users)
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert all(isinstance(outcome, Exception) for outcome in outcomes)
-    assert (await database.gathered.find(NAMES, users[0].id)).id == users[0].id
+    assert (await database.gathered.find(NAMES, (users[0].id,))).id == users[0].id

@@ -10,7 +10,6 @@ from graph.context import Batch
 from graph.loaders import (
     ConversationById,
     CountByOwner,
-    KindById,
     MessageById,
     MessageCountByConversation,
     MessagesByConversation,
@@ -20,7 +19,6 @@ from graph.loaders import (
     TaskById,
     UserById,
 )
-from models import EntityKind
 from services.message import message_listing
 from services.paging import PageArguments, read_window
 from services.task_list import task_listing
@@ -58,18 +56,6 @@ async def test_users_in_the_order_of_the_ids(database: Database, fifty_of_each: 
     assert [row and row.id for row in rows] == [user.user.id, None, admin.user.id, None]
     rows = await load(database, UserById(user.caller, frozenset({"name"})), keys)
     assert [row and row.id for row in rows] == [user.user.id, None, None, None]
-
-
-async def test_kinds_in_the_order_of_the_ids(database: Database, fifty_of_each: House, one_of_each: House) -> None:
-    house = fifty_of_each
-    keys = [house.message_ids[0], house.task_ids[0], one_of_each.task_ids[0], "x", house.conversation_ids[0].upper()]
-    assert await load(database, KindById(house.owner.caller), keys) == [
-        EntityKind.MESSAGE,
-        EntityKind.TASK,
-        None,
-        None,
-        EntityKind.CONVERSATION,
-    ]
 
 
 async def test_pages_in_the_order_of_the_parents(database: Database, fifty_of_each: House, one_of_each: House) -> None:
