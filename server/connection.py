@@ -172,9 +172,8 @@ class Connection(HttpToolsProtocol):
         cycle = self.cycle
         if cycle.scope is not scope or cycle.more_body or cycle.disconnected:
             return None
+        # Whoever receives is told of an empty rest.
         body, cycle.body = bytes(cycle.body), bytearray()
-        if (event := made_event(cycle)) is not None:
-            event.clear()
         return body
 
     def write_answer(self, scope: Scope, status: int, headers: bytes, body: bytes) -> bool:

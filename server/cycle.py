@@ -23,7 +23,8 @@ class WholeRequest(RequestResponseCycle):
     def __init__(self, connection: HttpToolsProtocol, scope: HTTPScope, body: bytes) -> None:
         self._connection = connection
         self.scope = scope
-        self.body = bytearray(body)
+        # Never added to, so it needs no bytearray.
+        self.body = body  # type: ignore[assignment]
         self.on_response = connection.on_response_complete
 
     def __getattr__(self, name: str) -> Any:

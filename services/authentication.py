@@ -56,7 +56,7 @@ class Authenticator:
     def recall(self, token: str) -> Caller | None:
         """Return the caller of a token that is known and still good; None says nothing of it."""
         known = self._known.get(token)
-        if known is None or self._gate.recall(known.key) is not known.standing:
+        if known is None or not self._gate.still_knows(known.standing, known.key):
             return None
         return known.caller if known.caller.expires_at > utc_now() else None
 

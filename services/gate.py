@@ -30,6 +30,10 @@ class _Answer:
     standing: Standing | None
     asked_at: float
 
+    def is_fresh(self) -> bool:
+        """Tell whether it may be given again."""
+        return time.monotonic() - self.asked_at < KNOWN_FOR_S
+
 
 @dataclass(slots=True, eq=False)
 class _Question:
@@ -48,22 +52,18 @@ class Gate:
     async def standing(self, key: Hashable, user_id: str, ask: Ask) -> Standing | None:
         """Return how the user's session of that key stands, as known for a few seconds at most."""
         while True:
-            answer = self._fresh_answer(key)
-            if answer is not None:
+            answer = self._answers.get(key)
+            if answer is not None and answer.is_fresh():
                 return answer.standing
             question = self._questions.get(key) or self._start(key, user_id, ask)
             answer = await asyncio.shield(question.answer)
             if not question.is_outdated:
                 return answer.standing
 
-    def recall(self, key: Hashable) -> Standing | None:
-        """Return the standing that is known without asking; the same object for as long as it is known."""
-        answer = self._fresh_answer(key)
-        return None if answer is None else answer.standing
-
-    def _fresh_answer(self, key: Hashable) -> _Answer | None:
+    def still_knows(self, standing: Standing, key: Hashable) -> bool:
+        """Tell whether a standing that was given is still what is known without asking."""
         answer = self._answers.get(key)
-        return answer if answer is not None and time.monotonic() - answer.asked_at < KNOWN_FOR_S else None
+        return answer is not None and answer.standing is standing and answer.is_fresh()
 
     def _start(self, key: Hashable, user_id: str, ask: Ask) -> _Question:
         # A context of its own: it answers all who wait, so it belongs to no single request.
