@@ -9,6 +9,7 @@ from engine.leaves import as_is
 from engine.nodes import settle
 from engine.places import Column, Group
 from engine.readers import Attribute
+from engine.rows import lone_row_maker
 
 if TYPE_CHECKING:
     from engine.fields import Field
@@ -24,32 +25,28 @@ _KEPT: Final = 64
 class LoneFields:
     """The fields of a selection: those that are attributes, which are read together, and the rest."""
 
-    __slots__ = ("_attributes", "_blank", "_every", "_get", "_keys", "_rest", "_steps")
+    __slots__ = ("_attributes", "_every", "_get", "_make", "_rest", "_steps")
 
     def __init__(self, fields: list["Field"]) -> None:
         names = {field: name for field in fields if (name := _attribute_of(field)) is not None}
         self._every = fields
         self._attributes = list(names)
         self._rest = [field for field in fields if field not in names]
-        self._keys = [field.key for field in names]
-        # All keys, in their order.
-        self._blank: dict[str, Any] = dict.fromkeys(field.key for field in fields)
+        self._make = lone_row_maker(tuple(field.key for field in fields), tuple(field.key for field in names))
         self._get = _getter(list(names.values()))
         self._steps: dict[tuple[type, ...], _Steps] = {}
 
     def read(self, run: "Run", group: Group) -> dict[str, Any]:
         """Return the group's one object with its fields; null where one is waited for."""
-        result = self._blank.copy()
-        rest = self._rest
-        if self._attributes:
-            try:
-                values = self._get(group.objects[0])
-            except Exception:  # noqa: BLE001 - whoever reads one by one meets it again
-                rest = self._every
-            else:
-                result.update(zip(self._keys, values, strict=True))
-                self._complete(run, group, values, result)
-        for field in rest:
+        try:
+            values = self._get(group.objects[0])
+        except Exception:  # noqa: BLE001 - whoever reads one by one meets it again
+            values = ()
+        if not values:
+            return {field.key: field.reader.read(run, Column(group, field))[0] for field in self._every}
+        result = self._make(*values)
+        self._complete(run, group, values, result)
+        for field in self._rest:
             result[field.key] = field.reader.read(run, Column(group, field))[0]
         return result
 
@@ -83,8 +80,8 @@ def _attribute_of(field: "Field") -> str | None:
 
 
 def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
-    if len(names) > 1:
-        return attrgetter(*names)
+    if not names:
+        return lambda _source: ()
+    get = attrgetter(*names)
     # Of one name it returns the value, not a tuple of it.
-    gets = [attrgetter(name) for name in names]
-    return lambda source: tuple(get(source) for get in gets)
+    return get if len(names) > 1 else lambda source: (get(source),)

@@ -1,10 +1,11 @@
-"""Makes the dictionaries of a whole column of objects out of the columns of their fields."""
+"""Makes the dictionaries of objects out of the values of their fields: of one, or of a whole column of them."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, cast
 
 MakeRows = Callable[..., list[dict[str, Any]]]
+MakeRow = Callable[..., dict[str, Any]]
 
 # Keys are the clients' to choose: who sends many long ones fills no memory.
 _LONGEST_KEPT: Final = 4_096
@@ -15,18 +16,36 @@ def row_maker(keys: tuple[str, ...]) -> MakeRows:
     return (_kept if sum(map(len, keys)) <= _LONGEST_KEPT else _make)(keys)
 
 
+def lone_row_maker(keys: tuple[str, ...], given: tuple[str, ...]) -> MakeRow:
+    """Return a function that takes the values of some of the keys and returns a dictionary, null for the others."""
+    return (_lone_kept if sum(map(len, keys)) <= _LONGEST_KEPT else _make_lone)(keys, given)
+
+
 def _make(keys: tuple[str, ...]) -> MakeRows:
     """Compile it: a display with its keys written out is the fastest way to a dictionary, as for a named tuple."""
     if len(keys) == 1:
         return _single(keys[0])
     columns = ", ".join(f"c{index}" for index in range(len(keys)))
     values = ", ".join(f"v{index}" for index in range(len(keys)))
-    pairs = ", ".join(f"{key!r}: v{index}" for index, key in enumerate(keys))
-    source = f"lambda {columns}: [{{{pairs}}} for {values} in zip({columns})]"
-    return cast("MakeRows", eval(source, {"zip": zip}))  # noqa: S307 - response keys, quoted, are all that comes from outside
+    return cast("MakeRows", _compiled(f"lambda {columns}: [{_display(keys, keys)} for {values} in zip({columns})]"))
+
+
+def _make_lone(keys: tuple[str, ...], given: tuple[str, ...]) -> MakeRow:
+    values = ", ".join(f"v{index}" for index in range(len(given)))
+    return cast("MakeRow", _compiled(f"lambda {values}: {_display(keys, given)}"))
 
 
 _kept: Final = lru_cache(maxsize=1024)(_make)
+_lone_kept: Final = lru_cache(maxsize=1024)(_make_lone)
+
+
+def _display(keys: tuple[str, ...], given: tuple[str, ...]) -> str:
+    names = {key: f"v{index}" for index, key in enumerate(given)}
+    return f"{{{', '.join(f'{key!r}: {names.get(key)}' for key in keys)}}}"
+
+
+def _compiled(source: str) -> Any:
+    return eval(source, {"zip": zip})  # noqa: S307 - response keys, quoted, are all that comes from outside
 
 
 def _single(key: str) -> MakeRows:
