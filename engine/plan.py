@@ -88,15 +88,8 @@ class Plan:
                         await run.schedule.finish()
                 data = root.results[0]
                 return ExecutionResult(*tell(run.failures, data)) if run.failures else ExecutionResult(data)
-        result = execute_depth_first(
-            self.schema,
-            self.document,
-            root_value,
-            context_value,
-            variable_values,
-            self.operation_name,
-            hide_suggestions=hide_suggestions,
-        )
+        told = root_value, context_value, variable_values, self.operation_name
+        result = execute_depth_first(self.schema, self.document, *told, hide_suggestions=hide_suggestions)
         return await result if isinstance(result, Awaitable) else result
 
     def _survey(self) -> None:
