@@ -1,8 +1,8 @@
 """Tells a resolver which fields are selected below its own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
 from graphql import (
     GraphQLField,
@@ -22,6 +22,9 @@ from engine.fields import Collecting, Details
 from engine.resolve_info import ResolveInfo
 from engine.run import Request
 from engine.strawberry_fields import attribute_name, strawberry_field
+
+Made = TypeVar("Made")
+Arguments = TypeVarTuple("Arguments")
 
 
 class _Source(NamedTuple):
@@ -54,6 +57,15 @@ class Selected:
         self._collecting = collecting
         self._sources = sources
         self._below: dict[tuple[str, ...], Selected] = {}
+        self._made: dict[tuple[Any, ...], Any] = {}
+
+    def once(self, make: Callable[["Selected", *Arguments], Made], *arguments: *Arguments) -> Made:
+        """Return what a function makes of this and of what else it is given; it is asked once, and the answer kept."""
+        key = (make, *arguments)
+        if key not in self._made:
+            self._made[key] = make(self, *arguments)
+        made: Made = self._made[key]
+        return made
 
     @cached_property
     def names(self) -> frozenset[str]:

@@ -1,9 +1,7 @@
 """What an operation selects below a field, so that only those columns are read."""
 
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final
-from weakref import WeakKeyDictionary
+from typing import Any, Final, TypeAlias
 
 from sqlmodel import SQLModel
 from strawberry import Info
@@ -13,37 +11,31 @@ from graph.mapping import COLUMNS_BY_FIELD
 from services.sql import table_of
 from services.written import MOST_PARTS, Part, Writing, is_writable
 
+ColumnsByModel: TypeAlias = tuple[tuple[type[SQLModel], frozenset[str]], ...]
+
 _NOTHING: Final = frozenset[str]()
 _WITHOUT_PAGE: Final = frozenset({"totalCount", "__typename"})
 _CURSORS: Final = frozenset({"startCursor", "endCursor"})
-# Held no longer than the plans that the selections belong to, or documents would stay that have been let go.
-_WRITINGS: Final[WeakKeyDictionary[Selected, Writing | None]] = WeakKeyDictionary()
 
 
 def selected_columns(info: Info[Any, Any], model: type[SQLModel]) -> frozenset[str]:
     """Return the columns that the field's own selection reads."""
-    return _columns(model, selected(info))
+    return selected(info).once(_columns, model)
 
 
-def columns_by_model(
-    info: Info[Any, Any], models: Sequence[type[SQLModel]]
-) -> tuple[tuple[type[SQLModel], frozenset[str]], ...]:
+def columns_by_model(info: Info[Any, Any], models: tuple[type[SQLModel], ...]) -> ColumnsByModel:
     """Return the columns of each model that the field's own selection reads, which is on any of them."""
-    names = selected(info).names_by_type
-    return tuple((model, _columns_of(model, names.get(model.__name__, _NOTHING))) for model in models)
+    return selected(info).once(_columns_by_model, models)
 
 
 def columns_below(info: Info[Any, Any], name: str, model: type[SQLModel]) -> frozenset[str]:
     """Return the columns that are selected below one of the field's own fields."""
-    return _columns(model, selected(info).below(name))
+    return _columns(selected(info).below(name), model)
 
 
 def connection_columns(info: Info[Any, Any], model: type[SQLModel]) -> frozenset[str] | None:
     """Return the columns that a connection's nodes are selected with; None where no page is needed at all."""
-    connection = selected(info)
-    if connection.names <= _WITHOUT_PAGE:
-        return None
-    return _columns(model, connection.below("nodes")) | _columns(model, connection.below("edges", "node"))
+    return selected(info).once(_page_columns, model)
 
 
 def written_nodes(info: Info[Any, Any], model: type[SQLModel]) -> Writing | None:
@@ -51,13 +43,21 @@ def written_nodes(info: Info[Any, Any], model: type[SQLModel]) -> Writing | None
     context = info.context
     if not context.takes_written or context.database.is_sqlite:
         return None
-    connection = selected(info)
-    if connection not in _WRITINGS:
-        _WRITINGS[connection] = _writing(model, connection)
-    return _WRITINGS[connection]
+    return selected(info).once(_writing, model)
 
 
-def _writing(model: type[SQLModel], connection: Selected) -> Writing | None:
+def _page_columns(connection: Selected, model: type[SQLModel]) -> frozenset[str] | None:
+    if connection.names <= _WITHOUT_PAGE:
+        return None
+    return _columns(connection.below("nodes"), model) | _columns(connection.below("edges", "node"), model)
+
+
+def _columns_by_model(below: Selected, models: tuple[type[SQLModel], ...]) -> ColumnsByModel:
+    names = below.names_by_type
+    return tuple((model, _columns_of(model, names.get(model.__name__, _NOTHING))) for model in models)
+
+
+def _writing(connection: Selected, model: type[SQLModel]) -> Writing | None:
     plain = connection.below("nodes").plain
     if plain is None or len(plain) > MOST_PARTS or "edges" in connection.names:
         return None
@@ -67,7 +67,7 @@ def _writing(model: type[SQLModel], connection: Selected) -> Writing | None:
     return Writing(parts, has_ends) if all(is_writable(part, columns) for part in parts) else None
 
 
-def _columns(model: type[SQLModel], below: Selected) -> frozenset[str]:
+def _columns(below: Selected, model: type[SQLModel]) -> frozenset[str]:
     return _columns_of(model, below.names)
 
 
