@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -18,6 +18,7 @@ from core.reader import Reader
 from core.settings import Settings
 from core.statements import count_statements
 
+Given = TypeVarTuple("Given")
 Result = TypeVar("Result")
 
 _WRITE_ATTEMPTS: Final = 4
@@ -60,24 +61,25 @@ class Database:
 
     async def write(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
         """Run `work` in one transaction and commit it; run it again after a deadlock or serialisation failure."""
-        return await self._retried(lambda: self._write_once(work))
+        return await self._retried(self._write_once, work)
 
     async def write_alone(self, statement: Prepared, values: Values, user_id: str) -> Any:
         """Run one statement that counts a change of the user's, as a transaction; return its row, if there is one.
 
         Only where statements are transactions by themselves.
         """
-        rows = await self._retried(lambda: self.reader.run(statement, values))
+        rows = await self._retried(self.reader.run, statement, values)
         if not rows:
             return None
-        self._tell_commit({user_id: rows[0].revision})
-        return rows[0]
+        (row,) = rows
+        self._tell_commit({user_id: row.revision})
+        return row
 
-    async def _retried(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
+    async def _retried(self, attempt: Callable[[*Given], Awaitable[Result]], *given: *Given) -> Result:
         number = 1
         while True:
             try:
-                return await attempt()
+                return await attempt(*given)
             except Exception as error:
                 if number < _WRITE_ATTEMPTS and sqlstate(error) in _SERIALIZATION_FAILURES:
                     await asyncio.sleep(random.uniform(0, 0.02 * 2**number))  # noqa: S311 - jitter is no secret

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import insert
@@ -19,7 +18,6 @@ from services.sql import execute, table_of
 
 # What can be changed of a task; the history names these alone.
 FIELDS: Final = ("title", "description", "completed", "completed_at", "priority", "due_at", "tags", "parent_id")
-_fields_of: Final = itemgetter(*FIELDS)
 _MOMENTS: Final = frozenset({"completed_at", "due_at", "created_at"})
 _CHANGES: Final = table_of(TaskChange)
 _ORDER: Final = order_by(_CHANGES, ((moment_key("created_at"), OrderDirection.ASC),))
@@ -61,7 +59,7 @@ def snapshot(row: Any) -> Values:
 
 def fields_of(values: Values) -> Values:
     """Return of a new task's values what the history keeps, all but its moment."""
-    return dict(zip(FIELDS, _fields_of(values), strict=True))
+    return {name: values[name] for name in FIELDS}
 
 
 def read_values(values: Mapping[str, Any]) -> Values:
