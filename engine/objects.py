@@ -93,6 +93,8 @@ class Abstract(Node):
                 indices.setdefault(type_, []).append(index)
         completed: list[Any] = [None] * len(values)
         for type_, those in indices.items():
+            if len(those) == len(values):
+                return complete_objects(run, frame, places, values, frame.field.select(type_))
             there = [place_at(places, index) for index in those]
             objects = [values[index] for index in those]
             those_completed = complete_objects(run, frame, there, objects, frame.field.select(type_))
