@@ -1,13 +1,15 @@
 """Rows that are found by their keys: one statement for all that are asked for at the same time, whoever asks."""
 
 import asyncio
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from core.prepared import Prepared, Rows, Values
 from core.reader import Reader
 
 Key: TypeAlias = tuple[str, ...]
-_Asked = list[tuple[Key, "asyncio.Future[Any]"]]
+
+# Who asks for one row does not wait for those of who asks for ten thousand.
+_MOST_KEYS: Final = 1_000
 
 
 class Gathering:
@@ -37,46 +39,72 @@ class GatheredReads:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._asked: dict[Gathering, _Asked] = {}
+        # Those that have not begun.
+        self._batches: dict[Gathering, _Batch] = {}
         # Held, or the loop might lose them.
         self._reading: set[asyncio.Task[None]] = set()
 
     async def find(self, gathering: Gathering, key: Key) -> Any:
         """Return the row of a key, or None."""
-        loop = asyncio.get_running_loop()
-        if (asked := self._asked.get(gathering)) is None:
-            asked = self._asked[gathering] = []
-            loop.call_soon(self._begin, gathering)
-        found: asyncio.Future[Any] = loop.create_future()
-        asked.append((key, found))
-        return await found
+        batch = self._batches.get(gathering)
+        if batch is None or len(batch.asked) >= _MOST_KEYS:
+            batch = self._batches[gathering] = _Batch(gathering)
+            asyncio.get_running_loop().call_soon(self._begin, batch)
+        return await batch.find(key)
 
-    def _begin(self, gathering: Gathering) -> None:
-        reading = asyncio.get_running_loop().create_task(self._read(gathering, self._asked.pop(gathering)))
-        self._reading.add(reading)
-        reading.add_done_callback(self._reading.discard)
+    def _begin(self, batch: "_Batch") -> None:
+        if self._batches.get(batch.gathering) is batch:
+            del self._batches[batch.gathering]
+        if batch.waiting:
+            reading = batch.reading = asyncio.get_running_loop().create_task(batch.read(self._reader))
+            self._reading.add(reading)
+            reading.add_done_callback(self._reading.discard)
 
-    async def _read(self, gathering: Gathering, asked: _Asked) -> None:
+
+class _Batch:
+    """Those who ask at the same time."""
+
+    __slots__ = ("asked", "gathering", "reading", "waiting")
+
+    def __init__(self, gathering: Gathering) -> None:
+        self.gathering = gathering
+        self.asked: list[tuple[Key, asyncio.Future[Any]]] = []
+        self.waiting = 0
+        self.reading: asyncio.Task[None] | None = None
+
+    async def find(self, key: Key) -> Any:
+        """Return the row of a key once it is read; who was the last to wait for any of them ends the reading."""
+        found: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.asked.append((key, found))
+        self.waiting += 1
         try:
-            rows = await self._reader.fetch(gathering.statement, gathering.values({key for key, _ in asked}))
+            return await found
+        except asyncio.CancelledError:
+            self.waiting -= 1
+            if not self.waiting and self.reading is not None:
+                self.reading.cancel()
+            raise
+
+    async def read(self, reader: Reader) -> None:
+        """Read the rows, and tell them to who waits for them."""
+        try:
+            rows = await reader.fetch(self.gathering.statement, self.gathering.values({key for key, _ in self.asked}))
         except Exception as error:  # noqa: BLE001 - it is the failure of each that waits
-            _fail(asked, error)
+            self._fail(error)
         except BaseException:
-            for _, found in asked:
+            for _, found in self.asked:
                 found.cancel()
             raise
         else:
-            _tell(asked, gathering.by_key(rows))
+            self._tell(self.gathering.by_key(rows))
 
+    def _tell(self, rows: dict[Key, Any]) -> None:
+        for key, found in self.asked:
+            # Who asked may have gone.
+            if not found.done():
+                found.set_result(rows.get(key))
 
-def _tell(asked: _Asked, rows: dict[Key, Any]) -> None:
-    for key, found in asked:
-        # Who asked may have gone.
-        if not found.done():
-            found.set_result(rows.get(key))
-
-
-def _fail(asked: _Asked, error: Exception) -> None:
-    for _, found in asked:
-        if not found.done():
-            found.set_exception(error)
+    def _fail(self, error: Exception) -> None:
+        for _, found in self.asked:
+            if not found.done():
+                found.set_exception(error)

@@ -26,8 +26,13 @@ def _pairs(element: _Pairs, compiler: SQLCompiler, **options: Any) -> str:
 
 @compiles(_Pairs, "sqlite")
 def _pairs_on_sqlite(element: _Pairs, compiler: SQLCompiler, **options: Any) -> str:
-    owners, ids = (f"json_each({compiler.process(clause, **options)})" for clause in element.clauses)
-    return f"(SELECT owners.value AS user_id, ids.value AS id FROM {owners} AS owners JOIN {ids} AS ids USING (key))"  # noqa: S608 - two parameters
+    # Materialized, or one list would be read anew for each element of the other.
+    owners, ids = (
+        f"AS MATERIALIZED (SELECT * FROM json_each({compiler.process(clause, **options)}))"  # noqa: S608 - a parameter
+        for clause in element.clauses
+    )
+    selected = "SELECT owners.value AS user_id, ids.value AS id FROM owners JOIN ids USING (key)"
+    return f"(WITH owners {owners}, ids {ids} {selected})"
 
 
 def owned_ids(owners: str, ids: str, name: str) -> TableValuedAlias:

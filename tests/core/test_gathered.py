@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import Select, literal_column, select
+from sqlalchemy import Label, Select, literal_column, select
 
 from core.database import Database
 from core.gathered import Gathering
@@ -14,8 +14,12 @@ from models import User
 from services.expressions import IsAnyOf, texts_named
 from services.sql import table_of
 from tests.factories import NOBODYS_ID, make_user
+from tests.waiting import until
 
 USERS: Final = table_of(User)
+
+ENDLESS: Final = """(WITH RECURSIVE endless(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM endless)
+    SELECT max(x) FROM endless)"""
 
 
 def gathering(statement: Select[Any]) -> Gathering:
@@ -78,6 +82,31 @@ async def test_all_gone(database: Database) -> None:
     task.cancel()
     await asyncio.wait([task])
     assert (await database.gathered.find(NAMES, (user.id,))).id == user.id
+
+
+async def test_what_nobody_waits_for_any_more_is_not_read_on(database: Database) -> None:
+    """Or those who left would hold the connections that others wait for."""
+    sleep: Label[Any] = literal_column(ENDLESS if database.is_sqlite else "pg_sleep(3600)").label("sleep")
+    endless = gathering(select(USERS.c.id, sleep).where(IsAnyOf(USERS.c.id, texts_named("ids"))))
+    users = [await make_user(database) for _ in range(3)]
+    tasks = [asyncio.create_task(database.gathered.find(endless, (user.id,))) for user in users]
+    await until(lambda: database.connections.in_use == 1)
+    for task in tasks:
+        assert database.connections.in_use == 1
+        task.cancel()
+        await asyncio.wait([task])
+    await until(lambda: database.connections.in_use == 0)
+
+
+async def test_more_than_a_thousand_keys_are_read_by_several_statements(
+    database: Database, count: StatementCount
+) -> None:
+    user = await make_user(database)
+    count.statements.clear()
+    keys = [*(f"nobody {number}" for number in range(2_100)), user.id]
+    rows = await asyncio.gather(*(database.gathered.find(NAMES, (key,)) for key in keys))
+    assert [row and row.id for row in rows] == [*[None] * 2_100, user.id]
+    assert len(count) == 3
 
 
 async def test_a_failure_is_that_of_each(database: Database) -> None:
