@@ -20,6 +20,7 @@ from graphql.language.parser import MAX_NESTING_DEPTH
 from graphql.pyutils import Undefined
 from graphql.type import is_required_input_field
 from graphql.utilities.coerce_input_value import coerce_default_value, coerce_input_value
+from strawberry.schema.schema_converter import CustomGraphQLEnumType
 
 _Coerce: TypeAlias = Callable[[Any], Any]
 
@@ -29,6 +30,8 @@ _EXACT: Final[dict[_Coerce, type]] = {
     GraphQLID.coerce_input_value: str,
     GraphQLBoolean.coerce_input_value: bool,
 }
+# Those whose names mean the same each time.
+_PLAIN_ENUMS: Final = (GraphQLEnumType, CustomGraphQLEnumType)
 _KEPT: Final = 4096
 # Of the fields of a type there are seldom more than a few combinations.
 _KEPT_SHAPES: Final = 64
@@ -93,6 +96,8 @@ def _leaf(coerce: _Coerce) -> _Coerce:
 @lru_cache(maxsize=_KEPT)
 def _enum(type_: GraphQLEnumType) -> _Coerce:
     coerce = _leaf(type_.coerce_input_value)
+    if type(type_) not in _PLAIN_ENUMS or "coerce_input_value" in vars(type_):
+        return coerce
     known = {name: coerce(name) for name in type_.values}
 
     def of(value: Any) -> Any:

@@ -68,7 +68,9 @@ class _Makers:
         name_of = self._converter.config.name_converter.from_field
         for field in definition.fields:
             make = self.of(field.resolve_type(type_definition=definition))
-            made.names[name_of(field)] = field.python_name
+            if (name := name_of(field)) in made.names:
+                raise UnknownInputError
+            made.names[name] = field.python_name
             if make is not as_is:
                 made.makes.append((field.python_name, make))
             if field.default_value is MISSING and field.default_factory is MISSING:
@@ -92,7 +94,9 @@ class _Object:
         names = self.names
         values: dict[str, Any] = self.blank.copy()
         for name, value in given.items():
-            values[names[name]] = value
+            # The schema may have been extended by fields that the class does not have.
+            if (own_name := names.get(name)) is not None:
+                values[own_name] = value
         for name, make in self.makes:
             if name in values:
                 values[name] = _made(make, values[name])

@@ -1,6 +1,7 @@
 """Reads and completes the fields of a lone object: a column for each would cost more than they do."""
 
 from collections.abc import Callable
+from itertools import takewhile
 from operator import attrgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from engine.leaves import as_is
 from engine.nodes import settle
 from engine.places import Column, Group
-from engine.readers import Attribute
+from engine.readers import Attribute, TypeName
 from engine.rows import lone_row_maker
 
 if TYPE_CHECKING:
@@ -23,16 +24,22 @@ _KEPT: Final = 64
 
 
 class LoneFields:
-    """The fields of a selection: those that are attributes, which are read together, and the rest."""
+    """The fields of a selection: attributes, which are read together, and from the first other one on the rest.
+
+    For what a resolver does to its object shows in the fields behind it.
+    """
 
     __slots__ = ("_attributes", "_every", "_get", "_make", "_rest", "_steps")
 
     def __init__(self, fields: list["Field"]) -> None:
-        names = {field: name for field in fields if (name := _attribute_of(field)) is not None}
+        first = list(takewhile(_is_simple, fields))
+        names = {field: name for field in first if (name := _attribute_of(field)) is not None}
+        known = [(field.key, field.parent_type.name) for field in first if field not in names]
+        keys = tuple(field.key for field in fields)
         self._every = fields
         self._attributes = list(names)
-        self._rest = [field for field in fields if field not in names]
-        self._make = lone_row_maker(tuple(field.key for field in fields), tuple(field.key for field in names))
+        self._rest = fields[len(first) :]
+        self._make = lone_row_maker(keys, tuple(field.key for field in names), tuple(known))
         self._get = _getter(list(names.values()))
         self._steps: dict[tuple[type, ...], _Steps] = {}
 
@@ -41,8 +48,6 @@ class LoneFields:
         try:
             values = self._get(group.objects[0])
         except Exception:  # noqa: BLE001 - whoever reads one by one meets it again
-            values = ()
-        if not values:
             return {field.key: field.reader.read(run, Column(group, field))[0] for field in self._every}
         result = self._make(*values)
         self._complete(run, group, values, result)
@@ -73,6 +78,10 @@ class LoneFields:
                 if complete is not as_is:
                     steps.append((field, complete))
         return steps
+
+
+def _is_simple(field: "Field") -> bool:
+    return isinstance(field.reader, TypeName) or _attribute_of(field) is not None
 
 
 def _attribute_of(field: "Field") -> str | None:

@@ -72,7 +72,8 @@ class _Side:
 
     async def cancel(self) -> None:
         """End all that runs."""
-        futures = [future for column in self.running for future in column.futures if not future.done()]
+        # Of those that are there, too, a failure has to be taken note of.
+        futures = [future for column in self.running for future in column.futures]
         for future in futures:
             future.cancel()
         await asyncio.gather(*futures, return_exceptions=True)

@@ -65,7 +65,10 @@ def _take(declared: _Declared, given: dict[str, Any], values: VariableValues) ->
     values.sources[name] = VariableValueSource(signature, value)
     if declared.can_be_too_deep and input_is_nested_too_deeply(value, signature.type):
         return False
-    values.coerced[name] = coerced = declared.coercion.of(value)
+    try:
+        values.coerced[name] = coerced = declared.coercion.of(value)
+    except GraphQLError:
+        return False
     return coerced is not Undefined
 
 

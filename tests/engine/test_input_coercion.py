@@ -4,7 +4,15 @@ from itertools import permutations
 from typing import Any, Final
 
 import pytest
-from graphql import GraphQLInputType, GraphQLList, GraphQLNonNull, GraphQLSchema, build_schema, is_input_type
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLSchema,
+    build_schema,
+    is_input_type,
+)
 from graphql.execution.values import input_is_nested_too_deeply
 from graphql.language.parser import MAX_NESTING_DEPTH
 from graphql.utilities.coerce_input_value import coerce_input_value
@@ -116,3 +124,17 @@ def test_lists_of_lists_that_are_too_deep(depth: int) -> None:
     for _ in range(depth):
         type_, value = GraphQLList(type_), [value]
     assert can_be_too_deep(type_) is input_is_nested_too_deeply(value, type_)
+
+
+class Fresh(GraphQLEnumType):
+    """An enum whose values are made anew each time."""
+
+    def coerce_input_value(self, input_value: Any, hide_suggestions: bool = False) -> Any:
+        return [super().coerce_input_value(input_value, hide_suggestions)]
+
+
+def test_an_enum_with_a_way_of_its_own_is_asked_each_time() -> None:
+    coercion = coercion_of(Fresh("Fresh", {"A": 1}))
+    first = coercion.of("A")
+    first.append(2)
+    assert coercion.of("A") == [1]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 
 import pytest
 import strawberry
-from graphql import GraphQLSchema
+from graphql import GraphQLSchema, extend_schema, parse
 from graphql.pyutils import Undefined
 from graphql.utilities.coerce_input_value import coerce_input_value
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +21,7 @@ from strawberry.types.arguments import InputContext, convert_argument
 from engine.inputs import UnknownInputError, input_maker
 from engine.strawberry_fields import converter_behind, strawberry_field
 from server.schema import core_schema, schema
-from tests.engine.both import outcome
+from tests.engine.both import outcome, same
 from tests.engine.decisions import Decisions
 from tests.engine.inputs import input_value
 
@@ -245,3 +245,50 @@ def test_a_list_that_needs_no_conversion_is_copied() -> None:
     assert box.names == names
     assert box.names is not names
     assert (box.wide, box.inner) == (None, strawberry.UNSET)
+
+
+@strawberry.input
+class Known:
+    first: int = 1
+
+
+@strawberry.input
+class Doubled:
+    first: int | None = strawberry.field(name="same", default=None)
+    second: int | None = strawberry.field(name="same", default=None)
+
+
+@strawberry.type
+class Told:
+    @strawberry.field
+    def known(self, it: Known) -> str:
+        return repr(it)
+
+    @strawberry.field
+    def doubled(self, it: Doubled) -> str:
+        return repr(it)
+
+
+@pytest.mark.parametrize("field", ["known(it: {first: 2})", "known(it: {more: 4})", "doubled(it: {same: 3})"])
+async def test_schemas_that_are_not_quite_their_classes(field: str) -> None:
+    told = core_schema(strawberry.Schema(Told))
+    await same(extend_schema(told, parse("extend input Known { more: Int = 3 }")), f"{{ {field} }}", Told())
+
+
+@strawberry.input(one_of=True)
+class OneOf:
+    number: int | None = strawberry.UNSET
+    word: str | None = strawberry.UNSET
+
+
+@strawberry.type
+class Chosen:
+    @strawberry.field
+    def chosen(self, it: OneOf) -> str:
+        return repr(it)
+
+
+@pytest.mark.parametrize("it", [{}, {"number": None}, {"number": 1, "word": "one"}, {"number": 1}])
+async def test_what_an_input_refuses_by_itself(it: dict[str, Any]) -> None:
+    query = "query ($it: OneOf!) { chosen(it: $it) }"
+    await same(core_schema(strawberry.Schema(Chosen)), query, Chosen(), variables={"it": it})

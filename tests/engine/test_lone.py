@@ -10,7 +10,7 @@ import strawberry
 from graphql import parse
 
 import engine
-from tests.engine.both import breadth_first, core_schema, described, label, same
+from tests.engine.both import breadth_first, core_schema, depth_first, described, label, same
 
 
 @strawberry.enum
@@ -211,3 +211,37 @@ async def test_many_combinations_of_classes() -> None:
         moment = type(f"Moment{number}", (), {})()
         found = await plan.execute(Thing(**PLAIN | {"when": moment}))
         assert (found.data, found.errors) == ({"thing": {"when": moment, "name": "Ada"}}, None)
+
+
+@strawberry.type
+class Kept:
+    word: str = "before"
+    inner: "Kept | None" = None
+
+    @strawberry.field
+    def change(self) -> str:
+        self.word, self.inner = "after", Kept()
+        return "changed"
+
+
+@strawberry.type
+class Keeper:
+    kept: Kept
+
+
+KEEPER: Final = core_schema(strawberry.Schema(Keeper))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "word change inner { word }",
+        "change word inner { word }",
+        "__typename word a: __typename change b: word c: __typename inner { __typename word change d: word }",
+    ],
+)
+async def test_what_a_resolver_changes_shows_in_the_fields_behind_it(fields: str) -> None:
+    query = f"{{ kept {{ {fields} }} }}"
+    expected = await depth_first(KEEPER, query, Keeper(kept=Kept()))
+    found = await breadth_first(KEEPER, query, Keeper(kept=Kept()))
+    assert (found.data, found.errors) == (expected.data, expected.errors)

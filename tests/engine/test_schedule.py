@@ -1,6 +1,7 @@
 """What runs at the same time, what does not wait for what, and what a cancellation ends."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -188,3 +189,28 @@ async def test_helpers_of_a_resolver() -> None:
     assert result.data == {"items": [{"id": 2}, {"id": 3}]}
     await asyncio.sleep(0.001)
     assert sorted(done) == [1, 2, 3]
+
+
+async def test_a_failure_beside_what_is_cancelled_is_not_complained_of() -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+    begun = asyncio.Event()
+
+    async def fail() -> None:
+        raise ValueError
+
+    async def wait() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    schema = build_schema("type Query { both: [Int] }")
+    task = asyncio.ensure_future(breadth_first(schema, "{ both }", {"both": lambda _info: [fail(), wait()]}))
+    await begun.wait()
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    del task
+    gc.collect()
+    await asyncio.sleep(0)
+    assert complaints == []
