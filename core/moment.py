@@ -13,7 +13,8 @@ def read_moment(value: object) -> datetime:
     """Return the moment in UTC; raise ValueError, saying how to write it, where it is none."""
     if isinstance(value, str) and _RFC_3339.fullmatch(value):
         try:
-            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+            moment = datetime.fromisoformat(value.upper())
+            return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
         except (ValueError, OverflowError):
             pass
     raise ValueError(

@@ -81,9 +81,9 @@ class Hub:
     def wake(self, revisions: Mapping[str, int], kind: WakeUp) -> bool:
         """Wake those who have not looked for these revisions; return whether there was anyone."""
         woken = 0
-        for user_id, revision in revisions.items():
-            for waiter in self._waiters.get(user_id, ()):
-                woken += waiter.wake(revision, kind)
+        for user_id in revisions.keys() & self._waiters.keys():
+            for waiter in self._waiters[user_id]:
+                woken += waiter.wake(revisions[user_id], kind)
         for _ in range(woken):
             self._observe(kind)
         return woken > 0

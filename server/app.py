@@ -110,8 +110,8 @@ class _Application(FastAPI):
         scope["app"] = self
         if scope["type"] == "websocket":
             await self._sockets(scope, receive, send)
-        elif self._direct.takes(scope):
-            await self._direct(scope, receive, send)
+        elif (head := self._direct.takes(scope)) is not None:
+            await self._direct.serve(head, scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 

@@ -11,7 +11,7 @@ from server.compression import Compression
 from server.connection import write_answer
 from server.endpoint import GraphQLEndpoint
 from server.errors import Header
-from server.head import head_of
+from server.head import Head, head_of
 from server.request_log import RequestLog, send_with_id
 from server.request_record import RequestRecord, start_record
 from server.response_headers import HEADERS
@@ -30,18 +30,17 @@ class DirectDoor:
         self._gzip_least_bytes = settings.gzip_least_bytes
         self._has_cors = has_cors
 
-    def takes(self, scope: Scope) -> bool:
-        """Tell whether a request is one of those: posted, not by another page, and not for events."""
+    def takes(self, scope: Scope) -> Head | None:
+        """Return the head of a request that is one of those: posted, not by another page, and not for events."""
         head = head_of(scope)
         is_of_a_page = self._has_cors and head.has_origin
-        return scope["method"] == "POST" and not is_of_a_page and not head.takes_events
+        return head if scope["method"] == "POST" and not is_of_a_page and not head.takes_events else None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, head: Head, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, unless its client has gone, and record how it went."""
-        head = head_of(scope)
         record = start_record(scope, head)
         try:
-            answer = await self._endpoint.answer(scope, receive, head.media_type, record)
+            answer = await self._endpoint.answer(head, head.media_type, scope, receive, record)
             if isinstance(answer, Answer):
                 is_compressed = head.takes_gzip and 0 < self._gzip_least_bytes <= len(answer.body)
                 if is_compressed or not self._write(answer, scope, record):

@@ -16,7 +16,7 @@ from server.errors import RefusedError, format_field_error, refuse, refuse_for, 
 from server.event_stream import EventStream
 from server.event_streams import EventStreams
 from server.graphiql import GraphiQL
-from server.head import head_of
+from server.head import Head, head_of
 from server.media_type import MediaType, preferred
 from server.operations import Operations, require_post_for_mutations
 from server.request_body import GraphQLRequest, read_json_request, read_query_string, unfit_body
@@ -50,18 +50,18 @@ class GraphQLEndpoint:
         if media_type is MediaType.HTML and self._graphiql:
             await self._graphiql.page()(scope, receive, send)
             return
-        answer = await self.answer(scope, receive, media_type, record_of(scope))
+        answer = await self.answer(head, media_type, scope, receive, record_of(scope))
         if isinstance(answer, EventStream):
             await self._event_streams.serve(answer, scope, receive, send)
         elif answer is not None:
             await answer(scope, receive, send)
 
     async def answer(
-        self, scope: Scope, receive: Receive, media_type: MediaType | None, record: RequestRecord
+        self, head: Head, media_type: MediaType | None, scope: Scope, receive: Receive, record: RequestRecord
     ) -> Answer | EventStream | None:
         """Return the answer in the media type that its client prefers; None where the client has gone."""
         try:
-            return await self._execute(scope, receive, media_type, record)
+            return await self._execute(head, media_type, scope, receive, record)
         except RefusedError as refusal:
             return _refused(refusal, media_type, record)
         except TasktalkError as error:
@@ -70,11 +70,10 @@ class GraphQLEndpoint:
             return None
 
     async def _execute(
-        self, scope: Scope, receive: Receive, media_type: MediaType | None, record: RequestRecord
+        self, head: Head, media_type: MediaType | None, scope: Scope, receive: Receive, record: RequestRecord
     ) -> Answer | EventStream:
         if media_type is None or media_type is _HTML:
             raise _unacceptable(media_type)
-        head = head_of(scope)
         caller = None if head.usual_token is None else self._recall(head.usual_token)
         if caller is None and head.credentials is not None:
             caller = await authenticate(head.credentials, self._runtime)
@@ -82,7 +81,7 @@ class GraphQLEndpoint:
             record.user_id = caller.user_id
         body = take_body(scope) if scope["method"] == "POST" else None
         if body is None:
-            request = await self._read(scope, receive)
+            request = await self._read(head, scope, receive)
             operation = self._operations.prepare(request)
         else:
             if head.json_problem is not None or len(body) > self._max_body_bytes:
@@ -99,9 +98,9 @@ class GraphQLEndpoint:
         result = await self._operations.execution.run(operation, request, context, receive)
         return _format(result, operation, media_type, record)
 
-    async def _read(self, scope: Scope, receive: Receive) -> GraphQLRequest:
+    async def _read(self, head: Head, scope: Scope, receive: Receive) -> GraphQLRequest:
         if scope["method"] == "POST":
-            return await read_json_request(head_of(scope).headers, receive, self._max_body_bytes)
+            return await read_json_request(head.headers, receive, self._max_body_bytes)
         if scope["method"] == "GET":
             return read_query_string(scope["query_string"])
         raise refuse(405, "Use POST, or GET for queries.", headers=(_METHODS,))
