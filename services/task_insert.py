@@ -22,6 +22,8 @@ _TASKS: Final = table_of(Task)
 _CHANGES: Final = table_of(TaskChange)
 _USERS: Final = table_of(User)
 
+# Stamps, and what a task that is open and a part of none has not.
+_NEVER_GIVEN: Final = frozenset({"user_id", "revision", "created_at", "completed_at", "parent_id"})
 _Columns = dict[str, ColumnElement[Any]]
 
 
@@ -66,8 +68,9 @@ def _statement() -> Prepared:
 
 
 def _task(moment: ColumnElement[Any]) -> _Columns:
-    given = _given(_TASKS, "id", "title", "description", "priority", "due_at", "words")
-    return given | {"tags": texts_named("tags"), "completed": false(), "updated_at": moment}
+    known = {"tags": texts_named("tags"), "completed": false(), "updated_at": moment}
+    names = [column.name for column in _TASKS.c]
+    return _given(_TASKS, *(name for name in names if name not in known and name not in _NEVER_GIVEN)) | known
 
 
 def _change(moment: ColumnElement[Any]) -> _Columns:
