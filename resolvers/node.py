@@ -11,10 +11,10 @@ from graph.context import Info
 from graph.node import Node, TypedRow
 from graph.selection import columns_by_model
 from graph.user import load_user
-from models import Conversation, Message, Run, Task, ToolCall
+from services.lookup import MODELS
 from services.node import find_node
 
-_MODELS: Final = (Task, Conversation, Message, Run, ToolCall)
+_MODELS: Final = tuple(MODELS.values())
 
 
 @strawberry.type
