@@ -5,7 +5,7 @@ import logging
 import random
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import asyncpg
@@ -20,6 +20,7 @@ from live.signals import CHANNEL, Signals
 from services.expressions import texts_named
 
 _PROOF_TIMEOUT_S: Final = 2.0
+_PROOFS: Final = 4
 _FIRST_RETRY_S: Final = 0.25
 _LONGEST_RETRY_S: Final = 30.0
 _CONNECT_TIMEOUT_S: Final = 15.0
@@ -56,7 +57,6 @@ class PostgresSource:
                         _log.warning("LISTEN is lost; the poll stands in until it is back")
                     else:
                         self._warn_of_pooler()
-                        retry_s = _LONGEST_RETRY_S
             except Exception as error:  # noqa: BLE001 - whatever it is, the poll goes on and another attempt is made
                 _log.warning("LISTEN cannot be had: %s", str(error) or type(error).__name__)
             finally:
@@ -83,18 +83,19 @@ class PostgresSource:
         self._hub.doubt()
 
     async def _is_proven(self) -> bool:
-        """Send a signal over the pool and see whether it arrives here."""
+        """Send a signal over the pool and see whether it arrives here; one that is late is no proof of a pooler."""
         word = _PROOF + secrets.token_hex(8)
         arrived = self._proofs[word] = asyncio.Event()
         try:
-            await self.send([word])
-            async with asyncio.timeout(_PROOF_TIMEOUT_S):
-                await arrived.wait()
-        except TimeoutError:
+            for _ in range(_PROOFS):
+                await self.send([word])
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_PROOF_TIMEOUT_S / _PROOFS):
+                        await arrived.wait()
+                    return True
             return False
         finally:
             del self._proofs[word]
-        return True
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[asyncio.Event]:
