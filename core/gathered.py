@@ -50,7 +50,12 @@ class GatheredReads:
         if batch is None or len(batch.asked) >= _MOST_KEYS:
             batch = self._batches[gathering] = _Batch(gathering)
             asyncio.get_running_loop().call_soon(self._begin, batch)
-        return await batch.find(key)
+        found = batch.ask(key)
+        try:
+            return await found
+        except asyncio.CancelledError:
+            batch.leave()
+            raise
 
     def _begin(self, batch: "_Batch") -> None:
         if self._batches.get(batch.gathering) is batch:
@@ -72,18 +77,18 @@ class _Batch:
         self.waiting = 0
         self.reading: asyncio.Task[None] | None = None
 
-    async def find(self, key: Key) -> Any:
-        """Return the row of a key once it is read; who was the last to wait for any of them ends the reading."""
+    def ask(self, key: Key) -> asyncio.Future[Any]:
+        """Return what will be the row of a key, or None."""
         found: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.asked.append((key, found))
         self.waiting += 1
-        try:
-            return await found
-        except asyncio.CancelledError:
-            self.waiting -= 1
-            if not self.waiting and self.reading is not None:
-                self.reading.cancel()
-            raise
+        return found
+
+    def leave(self) -> None:
+        """Hear that one waits no longer; the last of all ends the reading."""
+        self.waiting -= 1
+        if not self.waiting and self.reading is not None:
+            self.reading.cancel()
 
     async def read(self, reader: Reader) -> None:
         """Read the rows, and tell them to who waits for them."""

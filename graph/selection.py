@@ -1,17 +1,16 @@
 """What an operation selects below a field, so that only those columns are read."""
 
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from sqlmodel import SQLModel
 from strawberry import Info
 
 from engine import Selected, selected
 from graph.mapping import COLUMNS_BY_FIELD
+from services.node import Wanted
 from services.sql import table_of
 from services.written import MOST_PARTS, Part, Writing, is_writable
-
-ColumnsByModel: TypeAlias = tuple[tuple[type[SQLModel], frozenset[str]], ...]
 
 _NOTHING: Final = frozenset[str]()
 _WITHOUT_PAGE: Final = frozenset({"totalCount", "__typename"})
@@ -23,14 +22,14 @@ def selected_columns(info: Info[Any, Any], model: type[SQLModel]) -> frozenset[s
     return selected(info).once(_columns, model)
 
 
-def columns_by_model(info: Info[Any, Any], models: tuple[type[SQLModel], ...]) -> ColumnsByModel:
+def columns_by_model(info: Info[Any, Any], models: tuple[type[SQLModel], ...]) -> Wanted:
     """Return the columns of each model that the field's own selection reads, which is on any of them."""
     return selected(info).once(_columns_by_model, models)
 
 
 def columns_below(info: Info[Any, Any], name: str, model: type[SQLModel]) -> frozenset[str]:
     """Return the columns that are selected below one of the field's own fields."""
-    return _columns(selected(info).below(name), model)
+    return selected(info).below(name).once(_columns, model)
 
 
 def connection_columns(info: Info[Any, Any], model: type[SQLModel]) -> frozenset[str] | None:
@@ -52,7 +51,7 @@ def _page_columns(connection: Selected, model: type[SQLModel]) -> frozenset[str]
     return _columns(connection.below("nodes"), model) | _columns(connection.below("edges", "node"), model)
 
 
-def _columns_by_model(below: Selected, models: tuple[type[SQLModel], ...]) -> ColumnsByModel:
+def _columns_by_model(below: Selected, models: tuple[type[SQLModel], ...]) -> Wanted:
     names = below.names_by_type
     return tuple((model, _columns_of(model, names.get(model.__name__, _NOTHING))) for model in models)
 

@@ -72,26 +72,28 @@ async def record(
 ) -> None:
     """Keep what a transaction has changed, by one statement."""
     kept = list(changes)
+    same = {"user_id": caller.user_id, "revision": revision, "created_at": moment, **origin_of(caller)}
     rows = [
-        _row(caller, change, row_id) | {"revision": revision, "created_at": moment}
+        {
+            **same,
+            "id": row_id,
+            "task_id": change.task_id,
+            "kind": change.kind,
+            "before": change.before,
+            "after": change.after,
+        }
         for change, row_id in zip(kept, new_ids(len(kept)), strict=True)
     ]
     if rows:
         await execute(session, insert(_CHANGES), rows)
 
 
-def _row(caller: Caller, change: Change, row_id: str) -> Values:
-    """Return the row of a change, all but its revision and its moment."""
+def origin_of(caller: Caller) -> Values:
+    """Return what of a change's row tells who acts for the user."""
     actor = caller.actor
     return {
-        "user_id": caller.user_id,
-        "id": row_id,
-        "task_id": change.task_id,
-        "kind": change.kind,
         "run_id": None if actor is None else actor.run_id,
         "tool_call_id": None if actor is None else actor.tool_call_id,
-        "before": change.before,
-        "after": change.after,
     }
 
 

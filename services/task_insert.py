@@ -16,7 +16,7 @@ from services.caller import OWNER, Caller
 from services.expressions import texts_named
 from services.revision import gone_account
 from services.sql import table_of
-from services.task_history import Values, fields_of
+from services.task_history import Values, fields_of, origin_of
 
 _TASKS: Final = table_of(Task)
 _CHANGES: Final = table_of(TaskChange)
@@ -32,14 +32,8 @@ async def insert_task(database: Database, caller: Caller, task: Values) -> Any:
 
     The moment is the database's, from after the caller's row was locked: later changes have later moments.
     """
-    actor = caller.actor
-    values = {
-        **task,
-        "change_id": new_id(),
-        "run_id": None if actor is None else actor.run_id,
-        "tool_call_id": None if actor is None else actor.tool_call_id,
-        "after": orjson.dumps(fields_of(task)).decode(),
-    }
+    after = orjson.dumps(fields_of(task)).decode()
+    values = {**task, **origin_of(caller), "change_id": new_id(), "after": after}
     counted = await database.write_alone(_STATEMENT, values, caller.user_id)
     if counted is None:
         raise gone_account()
