@@ -7,15 +7,13 @@ from typing import Any, Generic, Protocol, TypeVar
 import strawberry
 from sqlmodel import SQLModel
 
-from engine import Written, batched
+from engine import batched
 from graph.context import Batch, Info
 from graph.mapping import enum_type
-from graph.selection import connection_columns, written_nodes
+from graph.selection import connection_columns
 from services.order import Order, OrderDirection
 from services.paging import Listing, Page, PageArguments, Window, count_rows, fetch_page, read_window
 from services.sql import Source
-from services.written import Writing
-from services.written_page import WrittenPage, WrittenPages
 
 NodeType = TypeVar("NodeType")
 
@@ -65,7 +63,7 @@ class PageInfoSource:
 
     __slots__ = ("_page", "has_next_page", "has_previous_page")
 
-    def __init__(self, page: Page | WrittenPage) -> None:
+    def __init__(self, page: Page) -> None:
         self._page = page
         self.has_next_page = page.has_next
         self.has_previous_page = page.has_previous
@@ -86,23 +84,20 @@ class ConnectionSource:
 
     __slots__ = ("_page", "counts", "parent_id")
 
-    def __init__(self, page: Page | WrittenPage | None, counts: Batch, parent_id: str = "") -> None:
+    def __init__(self, page: Page | None, counts: Batch, parent_id: str = "") -> None:
         self._page = page
         self.counts = counts
         self.parent_id = parent_id
 
     @property
     def nodes(self) -> Any:
-        """Return the page's rows, as the database has written them where it has."""
-        page = self.page
-        return Written(page.json) if isinstance(page, WrittenPage) else page.rows
+        """Return the page's rows."""
+        return self.page.rows
 
     @property
     def edges(self) -> list[EdgeSource]:
         """Return the page's rows with their cursors."""
         page = self.page
-        if isinstance(page, WrittenPage):
-            raise TypeError("the page was written as a whole, since no edges of it were selected")
         return [EdgeSource(page.order, row) for row in page.rows]
 
     @property
@@ -111,7 +106,7 @@ class ConnectionSource:
         return PageInfoSource(self.page)
 
     @property
-    def page(self) -> Page | WrittenPage:
+    def page(self) -> Page:
         """Return the page; there is none where only the count is selected."""
         if self._page is None:
             raise RuntimeError("the page was not fetched, since nothing of it was selected")
@@ -155,14 +150,9 @@ class CountOfAll:
 async def connect(info: Info, model: type[SQLModel], make_listing: MakeListing, arguments: PageArguments) -> Any:
     """Return a page of a list that stands by itself."""
     columns = connection_columns(info, model)
-    writing = written_nodes(info, model)
     listing = make_listing(columns=columns or frozenset())
     window, source = read_window(listing.order, arguments), info.context.database.reader
-    page: Page | WrittenPage | None = None
-    if writing is not None:
-        page = await WrittenPages(listing, window, writing).fetch(source)
-    elif columns is not None:
-        page = await fetch_page(source, listing, window)
+    page = None if columns is None else await fetch_page(source, listing, window)
     return ConnectionSource(page, CountOfAll(listing))
 
 
@@ -171,7 +161,7 @@ class Relation:
     """A list that every parent has one of: its rows, and what loads a page of each, and their counts."""
 
     model: type[SQLModel]
-    pages: Callable[[Listing, Window, Writing | None], Batch]
+    pages: Callable[[Listing, Window], Batch]
     counts: Callable[[Listing], Batch]
 
     async def connect(
@@ -183,9 +173,7 @@ class Relation:
         window, counts = read_window(listing.order, arguments), self.counts(listing)
         if columns is None:
             return [ConnectionSource(None, counts, parent_id) for parent_id in parent_ids]
-        pages = await self.pages(listing, window, written_nodes(info, self.model)).load(
-            info.context.database.reader, parent_ids
-        )
+        pages = await self.pages(listing, window).load(info.context.database.reader, parent_ids)
         return [ConnectionSource(page, counts, parent_id) for page, parent_id in zip(pages, parent_ids, strict=True)]
 
 

@@ -52,8 +52,6 @@ class Context:
     caller: Caller | None
     request_id: str
     client_address: str
-    # Whether the answer's writer puts in what the database has written: that of the endpoint does.
-    takes_written: bool = False
     loaders: dict[Batch, DataLoader[str, Any]] = field(default_factory=dict)
     # Made when it is needed: few operations wait for more than the database.
     _left: asyncio.Future[None] | None = None

@@ -12,8 +12,6 @@ from services.paging import Listing, Page, Window, count_rows, count_rows_of, fe
 from services.run_list import runs_by_reply, tool_calls_by_run
 from services.sql import Source
 from services.user_list import users_by_id
-from services.written import Writing
-from services.written_page import WrittenPage, WrittenPages
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +97,10 @@ class UserById:
 class _PageByParent:
     listing: Listing
     window: Window
-    writing: Writing | None = None
     parent: ClassVar[str]
 
-    async def load(self, source: Source, keys: list[str]) -> list[Page] | list[WrittenPage]:
+    async def load(self, source: Source, keys: list[str]) -> list[Page]:
         """Load the values of the keys."""
-        if self.writing is not None:
-            pages = WrittenPages(self.listing, self.window, self.writing)
-            return await pages.fetch_of(source, self.parent, keys)
         return await fetch_pages(source, self.listing, self.window, self.parent, keys)
 
 
@@ -126,12 +120,9 @@ class PageByOwner:
 
     listing: Listing
     window: Window
-    writing: Writing | None = None
 
-    async def load(self, source: Source, keys: list[str]) -> list[Page] | list[WrittenPage]:
+    async def load(self, source: Source, keys: list[str]) -> list[Page]:
         """Load the values of the keys."""
-        if self.writing is not None:
-            return [await WrittenPages(self.listing, self.window, self.writing).fetch(source)] * len(keys)
         return [await fetch_page(source, self.listing, self.window)] * len(keys)
 
 

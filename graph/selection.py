@@ -9,12 +9,9 @@ from strawberry import Info
 from engine import Selected, selected
 from graph.mapping import COLUMNS_BY_FIELD
 from services.node import Wanted
-from services.sql import table_of
-from services.written import MOST_PARTS, Part, Writing, is_writable
 
 _NOTHING: Final = frozenset[str]()
 _WITHOUT_PAGE: Final = frozenset({"totalCount", "__typename"})
-_CURSORS: Final = frozenset({"startCursor", "endCursor"})
 
 
 def selected_columns(info: Info[Any, Any], model: type[SQLModel]) -> frozenset[str]:
@@ -37,14 +34,6 @@ def connection_columns(info: Info[Any, Any], model: type[SQLModel]) -> frozenset
     return selected(info).once(_page_columns, model)
 
 
-def written_nodes(info: Info[Any, Any], model: type[SQLModel]) -> Writing | None:
-    """Return what PostgreSQL is to write of a connection's nodes; None where any of it has to be read by us."""
-    context = info.context
-    if not context.takes_written or context.database.is_sqlite:
-        return None
-    return selected(info).once(_writing, model)
-
-
 def _page_columns(connection: Selected, model: type[SQLModel]) -> frozenset[str] | None:
     if connection.names <= _WITHOUT_PAGE:
         return None
@@ -54,16 +43,6 @@ def _page_columns(connection: Selected, model: type[SQLModel]) -> frozenset[str]
 def _columns_by_model(below: Selected, models: tuple[type[SQLModel], ...]) -> Wanted:
     names = below.names_by_type
     return tuple((model, _columns_of(model, names.get(model.__name__, _NOTHING))) for model in models)
-
-
-def _writing(connection: Selected, model: type[SQLModel]) -> Writing | None:
-    plain = connection.below("nodes").plain
-    if plain is None or len(plain) > MOST_PARTS or "edges" in connection.names:
-        return None
-    columns = table_of(model).c
-    parts = tuple(Part(field.key, field.attribute, field.type_name) for field in plain)
-    has_ends = not _CURSORS.isdisjoint(connection.below("pageInfo").names)
-    return Writing(parts, has_ends) if all(is_writable(part, columns) for part in parts) else None
 
 
 def _columns(below: Selected, model: type[SQLModel]) -> frozenset[str]:

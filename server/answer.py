@@ -5,7 +5,6 @@ from typing import Any, Final
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from engine import Written
 from server.errors import Header
 from server.media_type import MediaType
 
@@ -19,13 +18,6 @@ _JSON, _GRAPHQL_RESPONSE = (
 )
 
 
-def _put_in(value: object) -> orjson.Fragment:
-    """Return what is put into an answer as it is."""
-    if isinstance(value, Written):
-        return orjson.Fragment(value.json)
-    raise TypeError(f"{type(value).__name__} cannot be written")
-
-
 class Answer:
     """Status, headers without the length, and body."""
 
@@ -36,7 +28,7 @@ class Answer:
     ) -> None:
         self.status = status
         self.headers = (_GRAPHQL_RESPONSE if media_type is _TYPED else _JSON) + headers
-        self.body = orjson.dumps(content, _put_in)
+        self.body = orjson.dumps(content)
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it."""

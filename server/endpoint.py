@@ -94,7 +94,6 @@ class GraphQLEndpoint:
             if operation.type is OperationType.SUBSCRIPTION and head.takes_events:
                 return self._event_streams.open(context, request)
             _check_method(operation, scope["method"])
-        context.takes_written = True
         result = await self._operations.execution.run(operation, request, context, receive)
         return _format(result, operation, media_type, record)
 

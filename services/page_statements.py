@@ -11,17 +11,13 @@ from sqlalchemy import (
     Select,
     Table,
     TableValuedAlias,
-    Text,
     and_,
     bindparam,
     column,
     func,
-    literal_column,
     select,
     true,
 )
-from sqlalchemy import cast as cast_as
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from core.prepared import Prepared
 from models.types import Id
@@ -30,7 +26,6 @@ from services.conditions import ConditionsForm
 from services.expressions import IsAnyOf, ids_named
 from services.order import Order, Presence
 from services.sql import columns_of
-from services.written import WRITTEN, Writing, written_row
 
 # The names of the parameters; those of the two places are followed by the number of the key.
 LIMIT: Final = "limit"
@@ -121,47 +116,10 @@ def pages_on_sqlite(shape: Shape, parent: str) -> Prepared:
     return Prepared(statement.join(rows, is_on_page).order_by(parents.c.key, *ordered))
 
 
-@_kept
-def written_page(shape: Shape, writing: Writing) -> Prepared:
-    """Return the statement of one page that PostgreSQL writes."""
-    page = _window_of(select(*_to_write(shape, writing)), shape).subquery("page")
-    return Prepared(_together(page, shape.order, writing))
-
-
-@_kept
-def written_pages(shape: Shape, writing: Writing, parent: str) -> Prepared:
-    """Return the statement of such a page of each of several parents."""
-    parents = _parents()
-    inner = select(*_to_write(shape, writing)).where(shape.table.c[parent] == parents.c.id)
-    page = _window_of(inner, shape).correlate(parents).subquery("page")
-    pages = _together(page, shape.order, writing).lateral("pages")
-    return Prepared(select(parents.c.number.label(_PARENT), *pages.c).select_from(parents.join(pages, true())))
-
-
 def _parents() -> TableValuedAlias:
     named = column("id", Id)
     parents = func.unnest(ids_named(PARENTS)).table_valued(named, with_ordinality="number", name="parents")
     return parents.render_derived()
-
-
-def _to_write(shape: Shape, writing: Writing) -> list[ColumnElement[Any]]:
-    """Return the columns that are written, and those that a cursor needs."""
-    return columns_of(shape.table, {part.column for part in writing.parts if part.column}.union(shape.order.columns))
-
-
-def _together(page: FromClause, order: Order, writing: Writing) -> Select[Any]:
-    """Select the texts of a window's rows in one list, then its first and its last row but for the one too many.
-
-    They are written here, or PostgreSQL might write the whole list before it sorts it.
-    """
-    texts = func.array_agg(written_row(page, writing.parts), type_=ARRAY(Text())).label(WRITTEN)
-    one: ColumnElement[int] = literal_column("1", Integer())
-    last = cast_as(func.least(func.count(), bindparam(LIMIT, type_=Integer()) - one), Integer)
-    ends = [page.c[name] for name in order.columns] if writing.has_ends else []
-    lists = [(each.key, func.array_agg(each, type_=ARRAY(each.type))) for each in ends]
-    firsts = [values[one].label(f"first_{key}") for key, values in lists]
-    lasts = [values[last].label(f"last_{key}") for key, values in lists]
-    return select(texts, *firsts, *lasts).select_from(page)
 
 
 def _window_of(statement: Select[Any], shape: Shape) -> Select[Any]:

@@ -29,8 +29,6 @@ from services.task_filter import TaskFilter
 from services.task_history import history_listing
 from services.task_list import TaskOrder, TaskOrderField, task_listing
 from services.user_list import user_listing
-from services.written import Part, Writing
-from services.written_page import WrittenPages
 from tests.databases import Databases, make_settings, only_postgresql
 from tests.factories import make_user, store, task_row
 from tests.services.task_rows import NOON, caller_of
@@ -188,18 +186,6 @@ async def test_pages_of_many_parents_are_read_off_an_index(library: Library, dir
             assert index in plan
             assert "Sort" not in plan
             assert "SCAN page" not in plan
-
-
-@only_postgresql
-async def test_no_more_is_written_than_a_page_of_what_is_sorted(library: Library) -> None:
-    listing = task_listing(library.caller, order=[TaskOrder(TaskOrderField.PRIORITY), TaskOrder(TaskOrderField.TITLE)])
-    writing = Writing((Part("id", "id", ""),), has_ends=True)
-    pages = WrittenPages(listing, read_window(listing.order, PageArguments()), writing)
-    plan = await library.plan(pages.fetch)
-    assert "  Sort" in plan
-    assert plan.startswith("Aggregate")
-    # Of the aggregate, above all else.
-    assert "\n  SubPlan 1\n" in plan
 
 
 @only_postgresql
