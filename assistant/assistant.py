@@ -19,7 +19,7 @@ from core.settings import Settings
 from live.live import Live
 from models import Run, RunStatus
 from services import run as runs
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.lookup import require
 from services.run import Answering, Question, Terms
 from services.run_progress import RunKey, expired_runs, fail_expired, renew_leases

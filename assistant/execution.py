@@ -26,7 +26,7 @@ from core.settings import Settings
 from live.hub import Hub, WakeUp
 from models import Message, Run, RunStatus
 from services import run_progress
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.dialogue import read_dialogue
 from services.run_progress import MOST_TOKENS, Outcome, Pause, Progress, RunEndedError, Tokens
 from services.tool_call import decisions_of

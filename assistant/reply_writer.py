@@ -10,7 +10,7 @@ from typing import Final
 from core.database import Database
 from core.errors import UnavailableError
 from live.hub import Hub, WakeUp
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.run_progress import RunEndedError, write_reply
 
 MOST_REPLY_LENGTH: Final = 100_000

@@ -19,7 +19,7 @@ from core.database import Database
 from core.errors import BadUserInputError, TasktalkError, UnavailableError
 from core.text import is_storable
 from models import ToolCall, ToolCallStatus
-from services.caller import Actor, Caller
+from services.accounts.caller import Actor, Caller
 from services.run_progress import RunEndedError
 from services.tool_call import Call, close_call, has_ended, open_call
 

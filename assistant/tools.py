@@ -19,7 +19,7 @@ from assistant.arguments import (
 )
 from core.errors import BadUserInputError
 from services import task as tasks
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.order import OrderDirection
 from services.paging import PageArguments, count_rows, fetch_page, read_window
 from services.task import TaskChanges

@@ -12,7 +12,7 @@ from graph.mapping import enum_type, needing, table_type
 from graph.payload import UserError
 from graph.selection import selected_columns
 from models import AccessScope
-from services.access_token import NewAccessToken, own_access_tokens
+from services.accounts.access_tokens import NewAccessToken, own_access_tokens
 
 enum_type(AccessScope)
 

@@ -16,9 +16,9 @@ from core.errors import UnauthenticatedError
 from core.passwords import Passwords
 from core.settings import Settings
 from live.live import Live
-from services.account import Accounts
-from services.authentication import Authenticator
-from services.caller import Caller
+from services.accounts.accounts import Accounts
+from services.accounts.authentication import Authenticator
+from services.accounts.caller import Caller
 from services.sql import Source
 
 Result = TypeVar("Result")

@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 from sqlmodel import SQLModel
 
 from models import Conversation, Message, Run, Task, ToolCall
-from services.caller import Caller
+from services.accounts.caller import Caller
+from services.accounts.user_list import users_by_id
 from services.lookup import rows_by_id
 from services.paging import Listing, Page, Window, count_rows, count_rows_of, fetch_page, fetch_pages
 from services.run_list import runs_by_reply, tool_calls_by_run
 from services.sql import Source
-from services.user_list import users_by_id
 
 
 @dataclass(frozen=True, slots=True)

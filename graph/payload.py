@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.errors import ConflictError, RateLimitedError, TasktalkError
 from graph.context import Info
 from graph.mapping import enum_type
-from services.caller import Caller
+from services.accounts.caller import Caller
 
 Payload = TypeVar("Payload")
 

@@ -11,9 +11,9 @@ import models
 from graph.context import Info
 from graph.node import Node, TypedRow
 from graph.selection import columns_below
+from services.accounts.user_list import users_by_id
 from services.lookup import rows_by_id
 from services.sync import Change, ChangeKind, Changes
-from services.user_list import users_by_id
 
 _MODELS: Final[dict[ChangeKind, tuple[type[SQLModel], str]]] = {
     ChangeKind.TASK: (models.Task, "revision"),

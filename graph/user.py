@@ -19,11 +19,11 @@ from graph.mapping import needing, table_type
 from graph.node import Node
 from graph.payload import UserError
 from graph.selection import selected_columns
+from services.accounts.user_list import own_row
 from services.conversation import ConversationOrder, conversation_listing
 from services.paging import PageArguments
 from services.task_filter import TaskFilter
 from services.task_list import TaskOrder, task_listing
-from services.user_list import own_row
 
 TASKS: Final = Relation(models.Task, PageByOwner, CountByOwner)
 CONVERSATIONS: Final = Relation(models.Conversation, PageByOwner, CountByOwner)

@@ -8,7 +8,7 @@ from core.errors import TasktalkError
 from graph.access_token import CreateAccessTokenInput, CreateAccessTokenPayload, RevokeAccessTokenInput
 from graph.context import Info
 from graph.payload import DeletePayload, as_data, mutate
-from services.access_token import create_access_token, revoke_access_token
+from services.accounts.access_tokens import create_access_token, revoke_access_token
 
 
 @strawberry.type

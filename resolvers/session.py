@@ -8,7 +8,7 @@ from core.errors import TasktalkError
 from graph.context import Info
 from graph.payload import as_data
 from graph.session import AuthPayload, RefreshSessionInput, SignInInput, SignOutPayload, SignUpInput
-from services.account import SignedIn
+from services.accounts.accounts import SignedIn
 
 
 @strawberry.type

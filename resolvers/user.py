@@ -20,9 +20,9 @@ from graph.user import (
     UserPayload,
     load_viewer,
 )
-from services import user as users
+from services.accounts import users
+from services.accounts.user_list import user_listing
 from services.paging import PageArguments
-from services.user_list import user_listing
 
 
 @strawberry.type

@@ -42,9 +42,9 @@ from server.rest import api as rest
 from server.schema import schema as product_schema
 from server.sockets import Sockets
 from server.streaming import Streaming
-from services.account import Accounts
-from services.authentication import Authenticator
-from services.sign_in_limit import SignInLimit
+from services.accounts.accounts import Accounts
+from services.accounts.authentication import Authenticator
+from services.accounts.rate_limit import SignInLimit
 
 _PAGES: Final = Path(__file__).parent.parent / "web" / "dist"
 _PATH: Final = "/graphql"

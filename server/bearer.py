@@ -6,7 +6,7 @@ from typing import Final
 from core.errors import UnauthenticatedError
 from graph.context import Runtime
 from server.head import usual_token
-from services.caller import Caller
+from services.accounts.caller import Caller
 
 # Just the word is matched in either case: a token so would take five times as long.
 _BEARER: Final = re.compile(rb"(?i:bearer) +([!-~]+) *")

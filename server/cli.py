@@ -144,7 +144,7 @@ def _admin(options: argparse.Namespace) -> None:
     from core.errors import NotFoundError
     from core.settings import load_settings
     from server.command_database import database_address, open_database
-    from services.user import make_admin
+    from services.accounts.users import make_admin
 
     settings = load_settings()
 

@@ -14,14 +14,14 @@ from core.passwords import Passwords
 from core.settings import Settings
 from server.command_error import CommandError
 from server.demo_content import CONVERSATIONS, TASKS, DemoConversation, DemoTask
-from services import credentials
-from services.account import Accounts
-from services.authentication import Authenticator
-from services.caller import Caller
+from services.accounts import credentials
+from services.accounts.accounts import Accounts
+from services.accounts.authentication import Authenticator
+from services.accounts.caller import Caller
+from services.accounts.rate_limit import SignInLimit
 from services.conversation import create_conversation
 from services.message import NewMessage, add_message
 from services.paging import count_rows
-from services.sign_in_limit import SignInLimit
 from services.task import update_task
 from services.task_list import task_listing
 from services.task_making import NewTask, create_task

@@ -16,7 +16,7 @@ from server.connection import cut_of, hang_up_of
 from server.errors import FormattedError, RefusedError, session_over, token_expired
 from server.request_body import GraphQLRequest
 from server.streaming import Streaming
-from services.caller import Caller
+from services.accounts.caller import Caller
 
 KEEP_ALIVE_EVERY_S: Final = 12.0
 _KEEP_ALIVE: Final = b":\n\n"

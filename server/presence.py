@@ -8,8 +8,8 @@ from typing import Final, Protocol
 
 from core.database import Database
 from core.errors import UnavailableError
-from services.caller import Caller
-from services.session import still_standing
+from services.accounts.caller import Caller
+from services.accounts.sessions import still_standing
 
 CHECK_EVERY_S: Final = 4.0
 

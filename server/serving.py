@@ -23,8 +23,8 @@ from server.command_error import CommandError
 from server.connection import Connection
 from server.greeting import greeting
 from server.logs import log_config
-from services.better_auth import origin_of
-from services.sign_in_limit import SignInLimit
+from services.accounts.better_auth import origin_of
+from services.accounts.rate_limit import SignInLimit
 
 _STARTUP_FAILED: Final = 3
 _NEW_OBJECTS_LOOKED_THROUGH: Final = 20_000

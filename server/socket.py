@@ -30,7 +30,7 @@ from server.socket_protocol import (
     text_message,
 )
 from server.streaming import Streaming
-from services.caller import Caller
+from services.accounts.caller import Caller
 
 # A client that reads has the last words by then; one that does not is cut off.
 LAST_WORDS_S: Final = 2.0

@@ -12,7 +12,7 @@ from core.ids import new_ids, parse_id
 from models import Deletion
 from models.base import Owned
 from models.types import UtcDateTime
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.expressions import IsAnyOf, id_list
 from services.lookup import kinds_by_id
 from services.sql import execute, fetch_all, table_of

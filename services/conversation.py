@@ -13,7 +13,7 @@ from core.database import leave_unchanged
 from core.errors import BadUserInputError
 from core.text import require_line
 from models import Conversation, EntityKind, Message, Run, ToolCall
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.change import bury, check_revision, claim_ids
 from services.idempotency import Request, once
 from services.lookup import require

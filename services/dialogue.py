@@ -8,7 +8,7 @@ from sqlalchemy import Row, and_, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models import Message, MessageRole, Run
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.sql import fetch_all, table_of
 from services.tool_call import calls_of_replies
 

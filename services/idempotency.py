@@ -13,7 +13,7 @@ from core.errors import ConflictError, NotFoundError
 from core.text import require_line
 from models import IdempotencyKey
 from models.base import Owned
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.lookup import require_all
 
 Entity = TypeVar("Entity", bound=Owned)

@@ -15,7 +15,7 @@ from core.ids import parse_id
 from core.prepared import Prepared
 from models import Conversation, EntityKind, Message, Run, Task, ToolCall
 from models.base import Owned
-from services.caller import OWNER, Caller, owned
+from services.accounts.caller import OWNER, Caller, owned
 from services.expressions import IsAnyOf, id_list, ids_named
 from services.sql import Source, columns_of, read, table_of
 

@@ -12,7 +12,7 @@ from core.errors import BadUserInputError
 from core.ids import new_id
 from core.text import require_length
 from models import Conversation, Message, MessageRole
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.idempotency import Request, once
 from services.lookup import require
 from services.order import OrderDirection, moment_key, order_by

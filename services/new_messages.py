@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.errors import BadUserInputError, CursorExpiredError
 from core.ids import parse_id
 from models import Conversation, Message, MessageStatus, User
-from services.caller import OWNER, Caller, owned
+from services.accounts.caller import OWNER, Caller, owned
 from services.lookup import not_found
 from services.opaque import is_revision, read_opaque, write_opaque
 from services.sql import columns_of, execute, fetch_all, table_of

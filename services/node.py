@@ -11,7 +11,7 @@ from sqlmodel import SQLModel
 from core.gathered import GatheredReads, Gathering
 from core.ids import parse_id
 from core.prepared import Prepared
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.pairs import owned_ids
 from services.sql import columns_of, table_of
 

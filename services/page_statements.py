@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from core.prepared import Prepared
 from models.types import Id
-from services.caller import owned
+from services.accounts.caller import owned
 from services.conditions import ConditionsForm
 from services.expressions import IsAnyOf, ids_named
 from services.order import Order, Presence

@@ -9,7 +9,7 @@ from sqlalchemy import Table
 from core.errors import BadUserInputError
 from core.page_size import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from core.prepared import Rows
-from services.caller import OWNER, Caller
+from services.accounts.caller import OWNER, Caller
 from services.conditions import NO_CONDITIONS, Conditions
 from services.order import Order, presence_of, values_of
 from services.page_statements import (

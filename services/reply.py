@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.errors import BadUserInputError
 from core.ids import parse_id
 from models import Message, MessageStatus, Run, RunStatus
-from services.caller import OWNER, Caller, owned
+from services.accounts.caller import OWNER, Caller, owned
 from services.lookup import not_found
 from services.sql import execute, table_of
 

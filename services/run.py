@@ -14,7 +14,7 @@ from core.clock import utc_now
 from core.errors import BadUserInputError, ConflictError
 from core.ids import new_ids
 from models import Conversation, Message, MessageRole, MessageStatus, Run, RunStatus, ToolCall, ToolCallStatus
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.conversation import UNTITLED
 from services.idempotency import Request, once
 from services.lookup import require

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from core.prepared import Prepared
 from models import Run, ToolCall
-from services.caller import OWNER, Caller, owned
+from services.accounts.caller import OWNER, Caller, owned
 from services.expressions import IsAnyOf, ids_named
 from services.sql import Source, columns_of, read, table_of
 

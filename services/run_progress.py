@@ -12,7 +12,7 @@ from core.clock import utc_now
 from core.database import leave_unchanged
 from core.errors import BadUserInputError, UnauthenticatedError
 from models import Conversation, Message, MessageStatus, Run, RunStatus, ToolCall, ToolCallStatus, User
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.revision import next_revision
 from services.sql import execute, fetch_all, table_of
 from services.token_usage import add_tokens

@@ -12,7 +12,7 @@ from core.errors import BadUserInputError, CursorExpiredError, UnauthenticatedEr
 from core.page_size import MAX_PAGE_SIZE
 from core.text import is_storable
 from models import Conversation, Deletion, Message, Run, Task, ToolCall, User
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.opaque import is_revision, read_opaque, write_opaque
 from services.sql import execute, fetch_all, table_of
 

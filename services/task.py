@@ -10,7 +10,7 @@ from core.clock import utc_now
 from core.database import leave_unchanged
 from core.errors import BadUserInputError
 from models import Task, TaskPriority
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.change import INPUT, check_revision
 from services.lookup import require, require_all
 from services.revision import next_revision

@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.ids import new_ids
 from models import Task, TaskChange, TaskChangeKind, TaskPriority
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.order import OrderDirection, moment_key, order_by
 from services.paging import Listing
 from services.sql import execute, table_of

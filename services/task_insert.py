@@ -12,7 +12,7 @@ from core.ids import new_id
 from core.prepared import Prepared
 from models import Task, TaskChange, TaskChangeKind, User
 from models.types import UtcDateTime
-from services.caller import OWNER, Caller
+from services.accounts.caller import OWNER, Caller
 from services.expressions import texts_named
 from services.revision import gone_account
 from services.sql import table_of

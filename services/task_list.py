@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import func
 
 from models import Task, TaskPriority
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.order import Key, OrderDirection, enum_key, moment_key, order_by, read_text
 from services.paging import Listing
 from services.sql import table_of

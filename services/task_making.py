@@ -12,7 +12,7 @@ from core.errors import BadUserInputError
 from core.ids import new_id, parse_id
 from core.text import require_length, require_line
 from models import Task, TaskPriority
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.change import INPUT, Path, claim_ids
 from services.idempotency import Request, once
 from services.lookup import not_found, rows_by_id

@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.clock import utc_now
 from core.database import leave_unchanged
 from models import EntityKind, Task
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.change import bury
 from services.expressions import IsAnyOf, id_list
 from services.sql import execute, fetch_all, table_of

@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.clock import utc_now
 from core.errors import RateLimitedError
 from models import TokenUsage
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.sql import execute, table_of
 
 _USAGE: Final = table_of(TokenUsage)

@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.database import keep_changes
 from core.errors import BadUserInputError
 from models import Run, ToolCall, ToolCallStatus
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.revision import next_revision
 from services.run_progress import next_position, require_executed
 from services.sql import fetch_all, table_of

@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.clock import utc_now
 from core.errors import ConflictError
 from models import Run, RunStatus, Task, TaskChange
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.change import unbury
 from services.expressions import IsAnyOf, id_list
 from services.lookup import kinds_by_id, require, rows_by_id

@@ -8,8 +8,8 @@ from sqlalchemy import select, update
 
 from core.database import Database
 from models import AccessScope, AccessToken
-from services.access_token import Issued, NewAccessToken, create_access_token
-from services.caller import Caller
+from services.accounts.access_tokens import Issued, NewAccessToken, create_access_token
+from services.accounts.caller import Caller
 from services.sql import execute, fetch_all, table_of
 
 _TOKENS = table_of(AccessToken)

@@ -50,7 +50,7 @@ class MovableClock:
     def put_in(cls, monkeypatch: pytest.MonkeyPatch) -> "MovableClock":
         """Put one in the place of the real one."""
         clock = cls()
-        for module in ("core.tokens", "server.socket", "services.authentication"):
+        for module in ("core.tokens", "server.socket", "services.accounts.authentication"):
             monkeypatch.setattr(f"{module}.utc_now", clock.utc_now)
         for module in ("server.socket", "server.event_stream"):
             monkeypatch.setattr(f"{module}.call_at", clock.call_at)

@@ -26,7 +26,7 @@ from models import (
     ToolCallStatus,
     User,
 )
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.conversation import create_conversation
 from services.message import NewMessage, add_message
 from services.revision import next_revision

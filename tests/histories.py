@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from core.database import Database
 from models import Run, RunStatus, Task, TaskChange
-from services.caller import Actor, Caller
+from services.accounts.caller import Actor, Caller
 from services.sql import fetch_all, table_of
 from services.task import TaskChanges, delete_task, update_task
 from services.undo import Undone, undo_run

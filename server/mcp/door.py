@@ -20,7 +20,7 @@ from server.mcp.server import METHODS, make_server
 from server.origins import is_welcome
 from server.request_body import parse_json, read_body
 from server.request_record import record_of
-from services.access_token import Grant
+from services.accounts.access_tokens import Grant
 
 _SERVER_ERRORS: Final = 500
 

@@ -12,7 +12,7 @@ from core.database import Database
 from core.errors import UnauthenticatedError, UnavailableError
 from models import AccessScope
 from server.bearer import read_token
-from services.access_token import Grant, find_grant, note_use
+from services.accounts.access_tokens import Grant, find_grant, note_use
 
 _KEY: Final = "tasktalk.grant"
 _READING: Final = frozenset({"resources/read", "prompts/get"})

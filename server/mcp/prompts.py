@@ -25,8 +25,8 @@ from core.page_size import MAX_PAGE_SIZE
 from graph.context import Runtime
 from models import AccessScope
 from server.mcp.resources import open_tasks
-from services.access_token import Grant
-from services.caller import Caller
+from services.accounts.access_tokens import Grant
+from services.accounts.caller import Caller
 from services.task_filter import DateTimeFilter, TaskFilter
 
 _WEEK: Final = timedelta(days=7)

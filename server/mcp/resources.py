@@ -20,8 +20,8 @@ from core.errors import NotFoundError
 from core.page_size import MAX_PAGE_SIZE
 from graph.context import Runtime
 from models import AccessScope, Conversation
-from services.access_token import Grant
-from services.caller import Caller
+from services.accounts.access_tokens import Grant
+from services.accounts.caller import Caller
 from services.conversation import conversation_listing
 from services.lookup import rows_by_id
 from services.message import message_listing

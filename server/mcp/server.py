@@ -19,7 +19,7 @@ from server.errors import masked_message
 from server.mcp import prompts, resources, tools
 from server.mcp.grant import grant_of
 from server.request_record import record_of
-from services.access_token import Grant
+from services.accounts.access_tokens import Grant
 
 Given = TypeVar("Given")
 Answer = TypeVar("Answer")

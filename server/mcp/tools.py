@@ -18,7 +18,7 @@ from assistant.tools import TOOLS, TOOLS_BY_NAME, Tool, read_arguments
 from core.errors import BadUserInputError, ForbiddenError, TasktalkError
 from graph.context import Runtime
 from server.mcp.grant import needed_scope
-from services.access_token import Grant
+from services.accounts.access_tokens import Grant
 
 _OVERWRITING = frozenset({"update_task", "delete_task"})
 _ADDING = frozenset({"add_task"})

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from graph.context import Context, Runtime
 from server.bearer import authenticate
-from services.caller import Caller
+from services.accounts.caller import Caller
 
 # Where a request keeps what its route is given.
 CONTEXT: Final = "tasktalk.context"

@@ -16,7 +16,7 @@ from server.rest.described import problems
 from server.rest.fields import ANYTHING, Body, Row, text
 from server.rest.route import RestRoute
 from server.rest.user import Name, User
-from services import account
+from services.accounts.accounts import SignedIn as Issued
 
 router: Final = APIRouter(prefix="/api/auth", tags=["auth"], route_class=RestRoute)
 
@@ -90,7 +90,7 @@ async def logout(context: SignedIn) -> None:
     await context.runtime.accounts.sign_out(context.require_caller())
 
 
-def _tokens(signed_in: account.SignedIn) -> Tokens:
+def _tokens(signed_in: Issued) -> Tokens:
     expires_in = math.ceil((signed_in.expires_at - utc_now()).total_seconds())
     return Tokens(
         access_token=signed_in.access_token,

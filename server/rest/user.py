@@ -13,9 +13,9 @@ from server.rest.caller import SignedIn
 from server.rest.described import problems
 from server.rest.fields import NO_SPACE, Body, Deleted, Items, PageQuery, Row, described_by, read_page, text
 from server.rest.route import RestRoute
-from services import user as users
-from services.user import MOST_IMAGE_LENGTH, MOST_NAME_LENGTH
-from services.user_list import user_listing, users_by_id
+from services.accounts import users
+from services.accounts.user_list import user_listing, users_by_id
+from services.accounts.users import MOST_IMAGE_LENGTH, MOST_NAME_LENGTH
 
 router: Final = APIRouter(prefix="/api", route_class=RestRoute)
 

@@ -10,7 +10,7 @@ import pytest
 from core.clock import utc_now
 from core.database import Database
 from models import AccessScope, AccessToken
-from services.access_token import MOST_TOKENS
+from services.accounts.access_tokens import MOST_TOKENS
 from tests.access_tokens import access_token_rows, make_access_token
 from tests.factories import SignedIn, store
 from tests.graph_client import GraphClient, refusal

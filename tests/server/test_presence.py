@@ -11,8 +11,8 @@ from core.errors import UnavailableError
 from core.settings import Settings
 from server import presence as presences
 from server.presence import Presence, TooManyConnectionsError
-from services.caller import Caller
-from services.session import revoke_all, still_standing
+from services.accounts.caller import Caller
+from services.accounts.sessions import revoke_all, still_standing
 from tests.factories import SignedIn, make_user, sign_in
 from tests.services.rows import all_statements, change_user
 from tests.waiting import until

@@ -11,7 +11,7 @@ from core.ids import new_id
 from core.settings import Settings
 from core.tokens import AccessTokens
 from server.presence import Presence
-from services import session as sessions
+from services.accounts import sessions
 from tests.clock import MovableClock
 from tests.event_client import open_events
 from tests.factories import SignedIn, make_task, make_user, sign_in

@@ -12,11 +12,11 @@ from core.ids import new_id
 from core.passwords import Passwords
 from core.settings import Settings
 from models import Session, User
-from services import user as users
-from services.account import Accounts, SignedIn
-from services.authentication import Authenticator
-from services.caller import Caller
-from services.sign_in_limit import SignInLimit
+from services.accounts import users
+from services.accounts.accounts import Accounts, SignedIn
+from services.accounts.authentication import Authenticator
+from services.accounts.caller import Caller
+from services.accounts.rate_limit import SignInLimit
 from services.sql import execute, fetch_all, table_of
 
 PASSWORD = "correct horse battery"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.clock import utc_now
 from core.database import Database
 from models import Task, TaskPriority
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.order import OrderDirection
 from services.paging import Page, PageArguments, fetch_page, read_window
 from services.task_list import TaskOrder, TaskOrderField, task_listing

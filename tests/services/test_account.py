@@ -18,10 +18,10 @@ from core.errors import (
 from core.ids import new_id
 from core.passwords import Passwords
 from models import Task, User
-from services import user as users
-from services.account import Accounts
-from services.caller import Caller
-from services.sign_in_limit import SignInLimit
+from services.accounts import users
+from services.accounts.accounts import Accounts
+from services.accounts.caller import Caller
+from services.accounts.rate_limit import SignInLimit
 from services.sql import execute, fetch_all, table_of
 from tests.factories import make_user
 from tests.services.house import ELSEWHERE, HERE, PASSWORD, WRONG, House, new_email

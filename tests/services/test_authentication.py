@@ -15,7 +15,7 @@ from core.ids import new_id
 from core.settings import Settings
 from core.tokens import AccessTokens
 from models import Session
-from services.authentication import Authenticator
+from services.accounts.authentication import Authenticator
 from services.sql import execute, table_of
 from tests.better_auth import BetterAuthServer, ed25519_key
 from tests.clock import MovableClock
@@ -74,7 +74,7 @@ async def test_what_another_process_did_is_known_within_five_seconds(
     await authenticator.authenticate(signed_in.token)
     await change_user(database, signed_in.user.id, is_active=False)
     asked_at = time.monotonic()
-    monkeypatch.setattr("services.gate.time.monotonic", lambda: asked_at + 4.0)
+    monkeypatch.setattr("services.accounts.session_cache.time.monotonic", lambda: asked_at + 4.0)
     with pytest.raises(UnauthenticatedError):
         await authenticator.authenticate(signed_in.token)
 
@@ -130,7 +130,7 @@ async def test_a_token_that_is_known_expires_at_its_second(
 async def test_the_tokens_known_are_bounded(
     database: Database, settings: Settings, authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.authentication._MOST_KNOWN", 2)
+    monkeypatch.setattr("services.accounts.authentication._MOST_KNOWN", 2)
     tokens = [(await sign_in(database, settings)).token for _ in range(3)]
     first, _, last = [await authenticator.authenticate(token) for token in tokens]
     assert await authenticator.authenticate(tokens[2]) is last

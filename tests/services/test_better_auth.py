@@ -16,9 +16,9 @@ from core.errors import UnauthenticatedError
 from core.ids import new_id
 from core.settings import Settings, SettingsError
 from models import User
-from services.authentication import Authenticator
-from services.better_auth import origin_of
-from services.caller import Caller
+from services.accounts.authentication import Authenticator
+from services.accounts.better_auth import origin_of
+from services.accounts.caller import Caller
 from services.sql import fetch_all, table_of
 from tests.better_auth import BetterAuthServer, SigningKey, better_auth_server, ed25519_key, es256_key, rs256_key
 from tests.factories import make_user, sign_in

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from core.errors import UnavailableError
-from services.gate import Gate, Standing
+from services.accounts.session_cache import Gate, Standing
 
 ADMITTED = Standing(is_admin=False)
 
@@ -32,7 +32,7 @@ class Questions:
 @pytest.fixture
 def now_s(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr("services.gate.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("services.accounts.session_cache.time.monotonic", lambda: now[0])
     return now
 
 
@@ -118,7 +118,7 @@ async def test_a_failure_is_told_to_all_who_wait_and_not_remembered() -> None:
 
 
 async def test_its_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.gate._MOST_REMEMBERED", 10)
+    monkeypatch.setattr("services.accounts.session_cache._MOST_REMEMBERED", 10)
     gate, ask = Gate(), Questions()
     for number in range(15):
         await gate.standing(number, "user", ask)

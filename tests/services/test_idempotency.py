@@ -10,7 +10,7 @@ from core.database import Database
 from core.errors import ConflictError, NotFoundError
 from core.settings import Settings
 from models import IdempotencyKey, Task
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.idempotency import Request, once
 from services.revision import next_revision
 from services.task import delete_task

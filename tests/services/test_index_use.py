@@ -13,7 +13,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.database import Database
 from core.ids import new_ids
 from models import Conversation, Message, MessageRole, TaskChange, TaskChangeKind, TaskPriority, User
-from services.caller import Caller
+from services.accounts.caller import Caller
+from services.accounts.user_list import user_listing
 from services.conversation import ConversationOrder, ConversationOrderField, conversation_listing
 from services.message import MessageOrder, MessageOrderField, message_listing
 from services.order import OrderDirection
@@ -28,7 +29,6 @@ from services.paging import (
 from services.task_filter import TaskFilter
 from services.task_history import history_listing
 from services.task_list import TaskOrder, TaskOrderField, task_listing
-from services.user_list import user_listing
 from tests.databases import Databases, make_settings, only_postgresql
 from tests.factories import make_user, store, task_row
 from tests.services.task_rows import NOON, caller_of

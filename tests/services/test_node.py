@@ -10,7 +10,7 @@ from core.ids import new_id
 from core.settings import Settings
 from core.statements import StatementCount, current_statements
 from models import Conversation, Message, Task
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.node import Wanted, find_node
 from tests.factories import SignedIn, make_conversation, make_message, make_task, sign_in
 

@@ -13,7 +13,7 @@ from core.database import Database
 from core.errors import BadUserInputError
 from core.ids import new_id
 from models import Task
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.conditions import Conditions, ConditionsForm
 from services.order import OrderDirection
 from services.paging import (

@@ -14,8 +14,8 @@ from core.errors import (
 from core.ids import new_id
 from core.refresh_tokens import RefreshTokens
 from models import Session, User
-from services import user as users
-from services.account import SignedIn
+from services.accounts import users
+from services.accounts.accounts import SignedIn
 from services.sql import execute, table_of
 from tests.services.house import House
 

@@ -13,7 +13,7 @@ import pytest
 from core.clock import utc_now
 from core.errors import RateLimitedError, UnavailableError
 from core.settings import SettingsError
-from services.sign_in_limit import SignInLimit
+from services.accounts.rate_limit import SignInLimit
 from tests.databases import make_settings
 from tests.waiting import until_so
 

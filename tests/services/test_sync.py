@@ -10,7 +10,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.database import Database
 from core.errors import BadUserInputError, CursorExpiredError, UnauthenticatedError
 from core.settings import Settings
-from services.caller import Caller
+from services.accounts.caller import Caller
+from services.accounts.users import update_profile
 from services.sync import (
     Change,
     ChangeKind,
@@ -24,7 +25,6 @@ from services.sync import (
 )
 from services.task import TaskChanges, delete_tasks, update_task
 from services.task_making import NewTask, create_tasks
-from services.user import update_profile
 from tests.factories import SignedIn, make_conversation, make_message, make_task, sign_in
 from tests.services.rows import all_statements
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from core.database import Database
 from core.errors import BadUserInputError
 from models import Task, TaskPriority
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.page_statements import Shape, page_statement, pages_on_sqlite
 from services.paging import PageArguments, Window, count_rows, fetch_page, fetch_pages, read_window
 from services.task_filter import DateTimeFilter, StringFilter, TaskFilter

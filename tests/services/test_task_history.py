@@ -15,8 +15,8 @@ from core.errors import ConflictError
 from core.settings import Settings
 from core.statements import StatementCount, current_statements
 from models import Message, Run, Task, TaskChange, TaskChangeKind, TaskPriority, ToolCall
-from services.account import Accounts
-from services.caller import Caller
+from services.accounts.accounts import Accounts
+from services.accounts.caller import Caller
 from services.paging import PageArguments, fetch_page, read_window
 from services.sql import fetch_all, table_of
 from services.task import TaskChanges, delete_task, delete_tasks, set_tasks_completed, toggle_task, update_task

@@ -16,7 +16,7 @@ from core.ids import new_id
 from core.settings import Settings
 from core.statements import StatementCount, current_statements
 from models import Task, TaskChange, TaskPriority, User
-from services.caller import Actor, Caller
+from services.accounts.caller import Actor, Caller
 from services.sql import fetch_all, table_of
 from services.task_making import NewTask, create_task, make_task
 from tests.databases import only_postgresql, opened, run_sql

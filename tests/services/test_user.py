@@ -15,9 +15,9 @@ from core.errors import (
     UnauthenticatedError,
 )
 from core.ids import new_id
-from services import user as users
 from services.absent import ABSENT
-from services.caller import Caller
+from services.accounts import users
+from services.accounts.caller import Caller
 from tests.factories import make_user
 from tests.services.house import House
 

@@ -3,7 +3,7 @@
 from core.database import Database
 from core.ids import new_id
 from core.settings import Settings
-from services.user_list import users_by_id
+from services.accounts.user_list import users_by_id
 from tests.factories import make_user, sign_in
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.database import Database
 from core.errors import BadUserInputError
 from models import Task
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.paging import Window, fetch_page
 from services.task_filter import TaskFilter
 from services.task_list import task_listing

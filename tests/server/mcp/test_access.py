@@ -12,8 +12,8 @@ from core.clock import utc_now
 from core.database import Database
 from core.settings import Settings
 from models import AccessScope
-from services.access_token import Issued, revoke_access_token
-from services.user import set_active
+from services.accounts.access_tokens import Issued, revoke_access_token
+from services.accounts.users import set_active
 from tests.access_tokens import access_token_rows, change_access_token, make_access_token
 from tests.factories import SignedIn, make_conversation, make_user, sign_in
 from tests.graph_client import GraphClient

@@ -18,11 +18,11 @@ from core.settings import SettingsError
 from core.text import is_storable
 from core.tokens import Claims, invalid_token, verify_token
 from models import User
-from services.caller import Caller
-from services.gate import Gate, Standing
+from services.accounts.caller import Caller
+from services.accounts.session_cache import Gate, Standing
+from services.accounts.users import MOST_NAME_LENGTH, is_image_address
 from services.revision import next_revision
 from services.sql import execute, table_of
-from services.user import MOST_NAME_LENGTH, is_image_address
 
 _MOST_EMAIL_LENGTH: Final = 320
 _KEY_SET_PATH: Final = "/api/auth/jwks"

@@ -12,7 +12,7 @@ from core.clock import utc_now
 from core.ids import new_id
 from core.refresh_tokens import RefreshToken, RefreshTokens
 from models import Session, User
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.expressions import IsAnyOf, id_list, text_list
 from services.sql import execute, fetch_all, table_of
 

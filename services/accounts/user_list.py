@@ -11,7 +11,7 @@ from core.gathered import GatheredReads, Gathering
 from core.prepared import Prepared
 from core.text import is_storable
 from models import User
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.expressions import IsAnyOf, texts_named
 from services.order import Key, OrderDirection, moment_key, order_by, read_text
 from services.paging import Listing

@@ -21,9 +21,9 @@ from core.errors import (
 from core.text import is_storable, require_length, require_line
 from models import User
 from services.absent import ABSENT, Absent
-from services.caller import Caller
+from services.accounts.caller import Caller
+from services.accounts.sessions import revoke_all
 from services.revision import next_revision
-from services.session import revoke_all
 from services.sql import execute, table_of
 
 MOST_NAME_LENGTH: Final = 200

@@ -9,10 +9,10 @@ from core.database import Database
 from core.errors import UnauthenticatedError
 from core.settings import Settings
 from core.tokens import AccessClaims, AccessTokens, invalid_token, read_key_id
-from services.better_auth import BetterAuth
-from services.caller import Caller
-from services.gate import Gate, Standing
-from services.session import standing_of
+from services.accounts.better_auth import BetterAuth
+from services.accounts.caller import Caller
+from services.accounts.session_cache import Gate, Standing
+from services.accounts.sessions import standing_of
 from services.sql import execute
 
 _MOST_KNOWN: Final = 10_000

@@ -15,13 +15,11 @@ from core.refresh_tokens import RefreshToken, RefreshTokens, invalid_refresh_tok
 from core.settings import Settings
 from core.text import require_length
 from models import User
-from services import credentials
-from services import session as sessions
-from services import user as users
-from services.authentication import Authenticator
-from services.caller import Caller
-from services.credentials import Credentials
-from services.sign_in_limit import SignInLimit
+from services.accounts import credentials, sessions, users
+from services.accounts.authentication import Authenticator
+from services.accounts.caller import Caller
+from services.accounts.credentials import Credentials
+from services.accounts.rate_limit import SignInLimit
 
 _EMAIL_PATH = ("input", "email")
 _PASSWORD_PATH = ("input", "password")

@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import ForbiddenError
 from models import User
-from services.caller import Caller
+from services.accounts.caller import Caller
 from services.revision import next_revision
 from services.sql import execute, table_of
 
