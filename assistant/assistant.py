@@ -20,7 +20,7 @@ from live.live import Live
 from models import Run, RunStatus
 from services import run as runs
 from services.accounts.caller import Caller
-from services.lookup import require
+from services.query.lookup import require
 from services.run import Answering, Question, Terms
 from services.run_progress import RunKey, expired_runs, fail_expired, renew_leases
 

@@ -20,8 +20,8 @@ from assistant.arguments import (
 from core.errors import BadUserInputError
 from services import task as tasks
 from services.accounts.caller import Caller
-from services.order import OrderDirection
-from services.paging import PageArguments, count_rows, fetch_page, read_window
+from services.query.ordering import OrderDirection
+from services.query.pagination import PageArguments, count_rows, fetch_page, read_window
 from services.task import TaskChanges
 from services.task_filter import DateTimeFilter, TaskFilter
 from services.task_list import TaskOrder, TaskOrderField, task_listing

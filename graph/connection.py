@@ -11,9 +11,9 @@ from engine import batched
 from graph.context import Batch, Info
 from graph.mapping import enum_type
 from graph.selection import connection_columns
-from services.order import Order, OrderDirection
-from services.paging import Listing, Page, PageArguments, Window, count_rows, fetch_page, read_window
-from services.sql import Source
+from services.query.ordering import Order, OrderDirection
+from services.query.pagination import Listing, Page, PageArguments, Window, count_rows, fetch_page, read_window
+from services.query.sql import Source
 
 NodeType = TypeVar("NodeType")
 

@@ -19,7 +19,7 @@ from live.live import Live
 from services.accounts.accounts import Accounts
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
-from services.sql import Source
+from services.query.sql import Source
 
 Result = TypeVar("Result")
 

@@ -20,8 +20,8 @@ from graph.user import User, load_owners
 from services.conversation import ConversationChanges, ConversationOrder, ConversationOrderField
 from services.message import MessageOrder, message_listing
 from services.new_messages import MessageCursor
-from services.node import find_node
-from services.paging import PageArguments, fetch_pages, read_window
+from services.query.lookup import find_node
+from services.query.pagination import PageArguments, fetch_pages, read_window
 
 enum_type(ConversationOrderField)
 input_type(ConversationOrder)

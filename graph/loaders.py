@@ -8,10 +8,10 @@ from sqlmodel import SQLModel
 from models import Conversation, Message, Run, Task, ToolCall
 from services.accounts.caller import Caller
 from services.accounts.user_list import users_by_id
-from services.lookup import rows_by_id
-from services.paging import Listing, Page, Window, count_rows, count_rows_of, fetch_page, fetch_pages
+from services.query.lookup import rows_by_id
+from services.query.pagination import Listing, Page, Window, count_rows, count_rows_of, fetch_page, fetch_pages
+from services.query.sql import Source
 from services.run_list import runs_by_reply, tool_calls_by_run
-from services.sql import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from strawberry import Info
 
 from engine import Selected, selected
 from graph.mapping import COLUMNS_BY_FIELD
-from services.node import Wanted
+from services.query.lookup import ColumnsByModel
 
 _NOTHING: Final = frozenset[str]()
 _WITHOUT_PAGE: Final = frozenset({"totalCount", "__typename"})
@@ -19,7 +19,7 @@ def selected_columns(info: Info[Any, Any], model: type[SQLModel]) -> frozenset[s
     return selected(info).once(_columns, model)
 
 
-def columns_by_model(info: Info[Any, Any], models: tuple[type[SQLModel], ...]) -> Wanted:
+def columns_by_model(info: Info[Any, Any], models: tuple[type[SQLModel], ...]) -> ColumnsByModel:
     """Return the columns of each model that the field's own selection reads, which is on any of them."""
     return selected(info).once(_columns_by_model, models)
 
@@ -40,7 +40,7 @@ def _page_columns(connection: Selected, model: type[SQLModel]) -> frozenset[str]
     return _columns(connection.below("nodes"), model) | _columns(connection.below("edges", "node"), model)
 
 
-def _columns_by_model(below: Selected, models: tuple[type[SQLModel], ...]) -> Wanted:
+def _columns_by_model(below: Selected, models: tuple[type[SQLModel], ...]) -> ColumnsByModel:
     names = below.names_by_type
     return tuple((model, _columns_of(model, names.get(model.__name__, _NOTHING))) for model in models)
 

@@ -12,7 +12,7 @@ from graph.context import Info
 from graph.node import Node, TypedRow
 from graph.selection import columns_below
 from services.accounts.user_list import users_by_id
-from services.lookup import rows_by_id
+from services.query.lookup import rows_by_id
 from services.sync import Change, ChangeKind, Changes
 
 _MODELS: Final[dict[ChangeKind, tuple[type[SQLModel], str]]] = {

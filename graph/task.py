@@ -18,8 +18,8 @@ from graph.payload import UserError
 from graph.selection import selected_columns
 from graph.task_change import TaskChange
 from graph.user import User, load_owners
-from services.node import find_node
-from services.paging import PageArguments
+from services.query.lookup import find_node
+from services.query.pagination import PageArguments
 from services.task_filter import DateTimeFilter, StringFilter, TaskFilter
 from services.task_history import history_listing
 from services.task_list import TaskOrder, TaskOrderField, task_listing

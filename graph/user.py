@@ -21,7 +21,7 @@ from graph.payload import UserError
 from graph.selection import selected_columns
 from services.accounts.user_list import own_row
 from services.conversation import ConversationOrder, conversation_listing
-from services.paging import PageArguments
+from services.query.pagination import PageArguments
 from services.task_filter import TaskFilter
 from services.task_list import TaskOrder, task_listing
 

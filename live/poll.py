@@ -8,11 +8,11 @@ from core.database import Database
 from core.prepared import Prepared
 from live.hub import Hub, WakeUp
 from models import User
-from services.expressions import IsAnyOf, texts_named
-from services.sql import table_of
+from services.query.filters import IsAnyOf, text_list_param
+from services.query.sql import table_of
 
 _USERS: Final = table_of(User)
-_REVISIONS: Final = Prepared(select(_USERS.c.id, _USERS.c.revision).where(IsAnyOf(_USERS.c.id, texts_named("ids"))))
+_REVISIONS: Final = Prepared(select(_USERS.c.id, _USERS.c.revision).where(IsAnyOf(_USERS.c.id, text_list_param("ids"))))
 
 
 async def poll(database: Database, hub: Hub) -> bool:

@@ -17,7 +17,7 @@ from core.database_url import DatabaseTarget
 from core.prepared import Prepared
 from live.hub import Hub, WakeUp
 from live.signals import CHANNEL, Signals
-from services.expressions import texts_named
+from services.query.filters import text_list_param
 
 _PROOF_TIMEOUT_S: Final = 2.0
 _PROOFS: Final = 4
@@ -26,7 +26,7 @@ _LONGEST_RETRY_S: Final = 30.0
 _CONNECT_TIMEOUT_S: Final = 15.0
 _PROOF: Final = "proof:"
 _SIGNALS: Final = "signals"
-_WORDS: Final = func.unnest(texts_named(_SIGNALS)).column_valued("words")
+_WORDS: Final = func.unnest(text_list_param(_SIGNALS)).column_valued("words")
 _NOTIFY: Final = Prepared(select(func.pg_notify(CHANNEL, _WORDS).label("told")))
 
 _log = logging.getLogger(__name__)

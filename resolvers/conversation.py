@@ -19,7 +19,7 @@ from graph.conversation import (
 from graph.payload import DeletePayload, mutate
 from services import conversation as conversations
 from services.conversation import ConversationOrder, conversation_listing
-from services.paging import PageArguments
+from services.query.pagination import PageArguments
 
 
 @strawberry.type

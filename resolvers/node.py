@@ -11,8 +11,7 @@ from graph.context import Info
 from graph.node import Node, TypedRow
 from graph.selection import columns_by_model
 from graph.user import load_user
-from services.lookup import MODELS
-from services.node import find_node
+from services.query.lookup import MODELS, find_node
 
 _MODELS: Final = tuple(MODELS.values())
 

@@ -19,7 +19,7 @@ from graph.task_input import (
     UpdateTaskInput,
 )
 from services import task as tasks
-from services.paging import PageArguments
+from services.query.pagination import PageArguments
 from services.task_filter import TaskFilter
 from services.task_list import TaskOrder, task_listing
 from services.task_making import create_tasks, make_task

@@ -22,7 +22,7 @@ from graph.user import (
 )
 from services.accounts import users
 from services.accounts.user_list import user_listing
-from services.paging import PageArguments
+from services.query.pagination import PageArguments
 
 
 @strawberry.type

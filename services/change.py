@@ -13,9 +13,9 @@ from models import Deletion
 from models.base import Owned
 from models.types import UtcDateTime
 from services.accounts.caller import Caller
-from services.expressions import IsAnyOf, id_list
-from services.lookup import kinds_by_id
-from services.sql import execute, fetch_all, table_of
+from services.query.filters import IsAnyOf, id_list
+from services.query.lookup import kinds_by_id
+from services.query.sql import execute, fetch_all, table_of
 
 _DELETIONS: Final = table_of(Deletion)
 

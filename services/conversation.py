@@ -16,11 +16,11 @@ from models import Conversation, EntityKind, Message, Run, ToolCall
 from services.accounts.caller import Caller
 from services.change import bury, check_revision, claim_ids
 from services.idempotency import Request, once
-from services.lookup import require
-from services.order import OrderDirection, moment_key, order_by
-from services.paging import Listing
+from services.query.lookup import require
+from services.query.ordering import OrderDirection, moment_key, order_by
+from services.query.pagination import Listing
+from services.query.sql import execute, table_of
 from services.revision import next_revision
-from services.sql import execute, table_of
 
 _CONVERSATIONS: Final = table_of(Conversation)
 _MESSAGES: Final = table_of(Message)

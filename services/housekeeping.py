@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from models import Deletion, IdempotencyKey, Session, Task, TaskChange, User
-from services.sql import execute, table_of
+from services.query.sql import execute, table_of
 
 _KEYS_KEPT: Final = timedelta(days=30)
 _SESSIONS_KEPT: Final = timedelta(days=7)

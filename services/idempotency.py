@@ -14,7 +14,7 @@ from core.text import require_line
 from models import IdempotencyKey
 from models.base import Owned
 from services.accounts.caller import Caller
-from services.lookup import require_all
+from services.query.lookup import require_all
 
 Entity = TypeVar("Entity", bound=Owned)
 

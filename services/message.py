@@ -14,11 +14,11 @@ from core.text import require_length
 from models import Conversation, Message, MessageRole
 from services.accounts.caller import Caller
 from services.idempotency import Request, once
-from services.lookup import require
-from services.order import OrderDirection, moment_key, order_by
-from services.paging import Listing
+from services.query.lookup import require
+from services.query.ordering import OrderDirection, moment_key, order_by
+from services.query.pagination import Listing
+from services.query.sql import table_of
 from services.revision import next_revision
-from services.sql import table_of
 
 
 class MessageOrderField(StrEnum):

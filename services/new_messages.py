@@ -12,9 +12,9 @@ from core.errors import BadUserInputError, CursorExpiredError
 from core.ids import parse_id
 from models import Conversation, Message, MessageStatus, User
 from services.accounts.caller import OWNER, Caller, owned
-from services.lookup import not_found
-from services.opaque import is_revision, read_opaque, write_opaque
-from services.sql import columns_of, execute, fetch_all, table_of
+from services.query.cursors import decode_cursor, encode_cursor, is_revision
+from services.query.lookup import not_found
+from services.query.sql import columns_of, execute, fetch_all, table_of
 
 _MARK: Final = "messages"
 MOST_AT_ONCE: Final = 100
@@ -34,12 +34,12 @@ class MessageCursor:
 
     def write(self) -> str:
         """Return the cursor as clients keep it."""
-        return write_opaque([_MARK, self.revision, self.message_id])
+        return encode_cursor([_MARK, self.revision, self.message_id])
 
 
 def read_message_cursor(text: str, name: str) -> MessageCursor:
     """Read a cursor, or refuse it."""
-    match read_opaque(text):
+    match decode_cursor(text):
         case [str() as mark, revision, str() | None as message_id] if mark == _MARK:
             if is_revision(revision) and (message_id is None or parse_id(message_id) == message_id):
                 return MessageCursor(revision, message_id)

@@ -11,8 +11,8 @@ from core.errors import BadUserInputError
 from core.ids import parse_id
 from models import Message, MessageStatus, Run, RunStatus
 from services.accounts.caller import OWNER, Caller, owned
-from services.lookup import not_found
-from services.sql import execute, table_of
+from services.query.lookup import not_found
+from services.query.sql import execute, table_of
 
 _MESSAGES: Final = table_of(Message)
 _RUNS: Final = table_of(Run)

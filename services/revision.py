@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.database import REVISIONS
 from core.errors import UnauthenticatedError
 from models import User
-from services.sql import table_of
+from services.query.sql import table_of
 
 _USERS: Final = table_of(User)
 

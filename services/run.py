@@ -17,11 +17,11 @@ from models import Conversation, Message, MessageRole, MessageStatus, Run, RunSt
 from services.accounts.caller import Caller
 from services.conversation import UNTITLED
 from services.idempotency import Request, once
-from services.lookup import require
 from services.message import check_content
+from services.query.lookup import require
+from services.query.sql import execute, fetch_all, table_of
 from services.revision import next_revision
 from services.run_progress import Outcome, end_run
-from services.sql import execute, fetch_all, table_of
 from services.token_usage import require_tokens
 
 ACTIVE: Final = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.AWAITING_APPROVAL)

@@ -9,8 +9,8 @@ from sqlalchemy import select
 from core.prepared import Prepared
 from models import Run, ToolCall
 from services.accounts.caller import OWNER, Caller, owned
-from services.expressions import IsAnyOf, ids_named
-from services.sql import Source, columns_of, read, table_of
+from services.query.filters import IsAnyOf, id_list_param
+from services.query.sql import Source, columns_of, read, table_of
 
 _RUNS: Final = table_of(Run)
 _TOOL_CALLS: Final = table_of(ToolCall)
@@ -26,7 +26,7 @@ async def runs_by_reply(source: Source, caller: Caller, reply_ids: Sequence[str]
 @lru_cache(maxsize=64)
 def _runs_by_reply(columns: frozenset[str]) -> Prepared:
     selected = columns_of(_RUNS, columns | {"reply_id"})
-    return Prepared(select(*selected).where(owned(_RUNS), IsAnyOf(_RUNS.c.reply_id, ids_named("ids"))))
+    return Prepared(select(*selected).where(owned(_RUNS), IsAnyOf(_RUNS.c.reply_id, id_list_param("ids"))))
 
 
 async def tool_calls_by_run(
@@ -43,5 +43,5 @@ async def tool_calls_by_run(
 @lru_cache(maxsize=64)
 def _tool_calls_by_run(columns: frozenset[str]) -> Prepared:
     selected = columns_of(_TOOL_CALLS, columns | {"run_id"})
-    statement = select(*selected).where(owned(_TOOL_CALLS), IsAnyOf(_TOOL_CALLS.c.run_id, ids_named("ids")))
+    statement = select(*selected).where(owned(_TOOL_CALLS), IsAnyOf(_TOOL_CALLS.c.run_id, id_list_param("ids")))
     return Prepared(statement.order_by(_TOOL_CALLS.c.run_id, _TOOL_CALLS.c.position))

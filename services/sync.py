@@ -13,8 +13,8 @@ from core.page_size import MAX_PAGE_SIZE
 from core.text import is_storable
 from models import Conversation, Deletion, Message, Run, Task, ToolCall, User
 from services.accounts.caller import Caller
-from services.opaque import is_revision, read_opaque, write_opaque
-from services.sql import execute, fetch_all, table_of
+from services.query.cursors import decode_cursor, encode_cursor, is_revision
+from services.query.sql import execute, fetch_all, table_of
 
 _MARK: Final = "changes"
 # A new user's own row stands at 0.
@@ -62,7 +62,7 @@ class Cursor:
 
     def write(self) -> str:
         """Return the cursor as clients keep it."""
-        return write_opaque([_MARK, self.revision, self.row_id, self.base])
+        return encode_cursor([_MARK, self.revision, self.row_id, self.base])
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Counter:
 
 def read_cursor(text: str, name: str) -> Cursor:
     """Read a cursor, or refuse it."""
-    match read_opaque(text):
+    match decode_cursor(text):
         case [str() as mark, revision, str() | None as row_id, base] if mark == _MARK:
             if is_revision(revision) and is_revision(base) and (row_id is None or is_storable(row_id)):
                 return Cursor(revision, row_id, base)

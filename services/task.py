@@ -12,9 +12,9 @@ from core.errors import BadUserInputError
 from models import Task, TaskPriority
 from services.accounts.caller import Caller
 from services.change import INPUT, check_revision
-from services.lookup import require, require_all
+from services.query.lookup import require, require_all
+from services.query.sql import fetch_all
 from services.revision import next_revision
-from services.sql import fetch_all
 from services.task_making import check_description, check_tags, check_title, require_bulk
 from services.task_store import apply_changes, branch_of, remove_tasks
 from services.words import searchable

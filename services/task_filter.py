@@ -12,18 +12,20 @@ from sqlalchemy import ColumnElement, and_, bindparam, false, not_, or_, true
 from core.errors import BadUserInputError
 from core.text import require_length, require_storable
 from models import Task, TaskPriority
-from services.conditions import NO_CONDITIONS, Conditions, ConditionsForm
-from services.expressions import (
+from services.query.filters import (
+    NO_CONDITIONS,
+    Conditions,
     Contains,
+    FilterTemplate,
     HasAll,
     HasWords,
     IsAnyOf,
     StartsWith,
-    members_named,
-    texts_named,
-    words_named,
+    enum_list_param,
+    text_list_param,
+    words_param,
 )
-from services.sql import table_of
+from services.query.sql import table_of
 from services.words import words_of
 
 _TASKS: Final = table_of(Task).c
@@ -91,7 +93,7 @@ def task_conditions(task_filter: TaskFilter | None) -> Conditions:
         return NO_CONDITIONS
     is_long = _checked_size(task_filter) > _LONG
     values: dict[str, Any] = {}
-    return Conditions(ConditionsForm(tuple(_read(task_filter, values)), _build, is_long), values)
+    return Conditions(FilterTemplate(tuple(_read(task_filter, values)), _build, is_long), values)
 
 
 def _checked_size(task_filter: TaskFilter) -> int:
@@ -183,13 +185,13 @@ def _is_null(column: str, is_null: bool) -> ColumnElement[bool]:  # noqa: FBT001
 
 _BUILDERS: Final[dict[str, Callable[[Any], ColumnElement[bool]]]] = {
     "completed": lambda is_completed: _TASKS.completed == is_completed,
-    "priority": lambda name: IsAnyOf(_TASKS.priority, members_named(name, TaskPriority)),
-    "tags": lambda name: HasAll(_TASKS.tags, texts_named(name)),
+    "priority": lambda name: IsAnyOf(_TASKS.priority, enum_list_param(name, TaskPriority)),
+    "tags": lambda name: HasAll(_TASKS.tags, text_list_param(name)),
     "is_subtask": lambda is_one: _TASKS.parent_id.is_not(None) if is_one else _TASKS.parent_id.is_(None),
     "title eq": lambda name: _TASKS.title == bindparam(name),
     "title contains": lambda name: Contains(_TASKS.title, bindparam(name, type_=_TASKS.title.type)),
     "title starts_with": lambda name: StartsWith(_TASKS.title, bindparam(name, type_=_TASKS.title.type)),
-    "search": lambda name: HasWords(_TASKS.words, words_named(name)),
+    "search": lambda name: HasWords(_TASKS.words, words_param(name)),
     "or": lambda parts: or_(false(), *map(_whole, parts)),
     # A comparison with a missing value is unknown: it does not hold, so its contrary does.
     "not": lambda part: not_(_whole(part).is_(true())),

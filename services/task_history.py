@@ -12,9 +12,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.ids import new_ids
 from models import Task, TaskChange, TaskChangeKind, TaskPriority
 from services.accounts.caller import Caller
-from services.order import OrderDirection, moment_key, order_by
-from services.paging import Listing
-from services.sql import execute, table_of
+from services.query.ordering import OrderDirection, moment_key, order_by
+from services.query.pagination import Listing
+from services.query.sql import execute, table_of
 
 # What can be changed of a task; the history names these alone.
 FIELDS: Final = ("title", "description", "completed", "completed_at", "priority", "due_at", "tags", "parent_id")

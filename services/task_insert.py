@@ -13,9 +13,9 @@ from core.prepared import Prepared
 from models import Task, TaskChange, TaskChangeKind, User
 from models.types import UtcDateTime
 from services.accounts.caller import OWNER, Caller
-from services.expressions import texts_named
+from services.query.filters import text_list_param
+from services.query.sql import table_of
 from services.revision import gone_account
-from services.sql import table_of
 from services.task_history import Values, fields_of, origin_of
 
 _TASKS: Final = table_of(Task)
@@ -62,7 +62,7 @@ def _statement() -> Prepared:
 
 
 def _task(moment: ColumnElement[Any]) -> _Columns:
-    known = {"tags": texts_named("tags"), "completed": false(), "updated_at": moment}
+    known = {"tags": text_list_param("tags"), "completed": false(), "updated_at": moment}
     names = [column.name for column in _TASKS.c]
     return _given(_TASKS, *(name for name in names if name not in known and name not in _NEVER_GIVEN)) | known
 

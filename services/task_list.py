@@ -10,9 +10,9 @@ from sqlalchemy import func
 
 from models import Task, TaskPriority
 from services.accounts.caller import Caller
-from services.order import Key, OrderDirection, enum_key, moment_key, order_by, read_text
-from services.paging import Listing
-from services.sql import table_of
+from services.query.ordering import Key, OrderDirection, enum_key, moment_key, order_by, read_text
+from services.query.pagination import Listing
+from services.query.sql import table_of
 from services.task_filter import TaskFilter, task_conditions
 
 _TASKS: Final = table_of(Task)

@@ -15,7 +15,7 @@ from models import Task, TaskPriority
 from services.accounts.caller import Caller
 from services.change import INPUT, Path, claim_ids
 from services.idempotency import Request, once
-from services.lookup import not_found, rows_by_id
+from services.query.lookup import not_found, rows_by_id
 from services.revision import next_revision
 from services.task_history import Values
 from services.task_insert import insert_task

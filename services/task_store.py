@@ -12,8 +12,8 @@ from core.database import leave_unchanged
 from models import EntityKind, Task
 from services.accounts.caller import Caller
 from services.change import bury
-from services.expressions import IsAnyOf, id_list
-from services.sql import execute, fetch_all, table_of
+from services.query.filters import IsAnyOf, id_list
+from services.query.sql import execute, fetch_all, table_of
 from services.task_history import changing, deleting, making, record
 
 _TASKS: Final = table_of(Task)

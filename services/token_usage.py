@@ -10,7 +10,7 @@ from core.clock import utc_now
 from core.errors import RateLimitedError
 from models import TokenUsage
 from services.accounts.caller import Caller
-from services.sql import execute, table_of
+from services.query.sql import execute, table_of
 
 _USAGE: Final = table_of(TokenUsage)
 

@@ -10,9 +10,9 @@ from core.database import keep_changes
 from core.errors import BadUserInputError
 from models import Run, ToolCall, ToolCallStatus
 from services.accounts.caller import Caller
+from services.query.sql import fetch_all, table_of
 from services.revision import next_revision
 from services.run_progress import next_position, require_executed
-from services.sql import fetch_all, table_of
 
 _TOOL_CALLS: Final = table_of(ToolCall)
 _ENDED: Final = (ToolCallStatus.COMPLETED, ToolCallStatus.FAILED, ToolCallStatus.REJECTED)

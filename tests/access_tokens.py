@@ -10,7 +10,7 @@ from core.database import Database
 from models import AccessScope, AccessToken
 from services.accounts.access_tokens import Issued, NewAccessToken, create_access_token
 from services.accounts.caller import Caller
-from services.sql import execute, fetch_all, table_of
+from services.query.sql import execute, fetch_all, table_of
 
 _TOKENS = table_of(AccessToken)
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from core.database import Database
 from models import Run, RunStatus, Task, TaskChange
 from services.accounts.caller import Actor, Caller
-from services.sql import fetch_all, table_of
+from services.query.sql import fetch_all, table_of
 from services.task import TaskChanges, delete_task, update_task
 from services.undo import Undone, undo_run
 from tests.factories import Answered, SignedIn, make_answered, make_conversation, make_task

@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.database import Database
 from core.prepared import Rows
 from models import Conversation, Deletion, IdempotencyKey, Message, Run, Session, Task, TaskChange, ToolCall, User
-from services.sql import fetch_all, table_of
+from services.query.sql import fetch_all, table_of
 
 _STAMPED: Final = [table_of(model) for model in (Task, Conversation, Message, Run, ToolCall)]
 _OTHERS: Final = [table_of(model) for model in (Session, IdempotencyKey, TaskChange)]

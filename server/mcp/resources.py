@@ -23,9 +23,9 @@ from models import AccessScope, Conversation
 from services.accounts.access_tokens import Grant
 from services.accounts.caller import Caller
 from services.conversation import conversation_listing
-from services.lookup import rows_by_id
 from services.message import message_listing
-from services.paging import PageArguments, fetch_page, fetch_pages, read_window
+from services.query.lookup import rows_by_id
+from services.query.pagination import PageArguments, fetch_page, fetch_pages, read_window
 from services.task_filter import TaskFilter
 from services.task_list import TaskOrder, TaskOrderField
 

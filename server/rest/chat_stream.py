@@ -24,7 +24,7 @@ from server.errors import FormattedError, masked_message, refuse, retry_after
 from server.event_stream import OpenStream
 from server.presence import Presence, TooManyConnectionsError
 from server.rest.run import RUN_COLUMNS, TOOL_CALL_COLUMNS, Answer, ToolCall, read_answer
-from services.lookup import not_found, rows_by_id
+from services.query.lookup import not_found, rows_by_id
 from services.reply import Reply, read_reply
 from services.run import ACTIVE
 from services.run_list import tool_calls_by_run

@@ -38,9 +38,9 @@ from services.conversation import (
     ConversationOrderField,
     conversation_listing,
 )
-from services.lookup import not_found, rows_by_id
 from services.message import MessageOrder, MessageOrderField, message_listing
-from services.paging import count_rows_of, fetch_pages
+from services.query.lookup import not_found, rows_by_id
+from services.query.pagination import count_rows_of, fetch_pages
 
 router: Final = APIRouter(prefix="/api/conversations", tags=["conversations"], route_class=RestRoute)
 

@@ -15,8 +15,8 @@ from starlette.responses import Response
 from core.moment import read_moment
 from core.page_size import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from graph.context import Context
-from services.order import OrderDirection
-from services.paging import Listing, Page, Window, count_rows, fetch_page
+from services.query.ordering import OrderDirection
+from services.query.pagination import Listing, Page, Window, count_rows, fetch_page
 
 Item = TypeVar("Item")
 Model = TypeVar("Model", bound=BaseModel)

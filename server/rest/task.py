@@ -33,7 +33,7 @@ from server.rest.fields import (
 )
 from server.rest.route import RestRoute
 from services import task as tasks
-from services.lookup import not_found, rows_by_id
+from services.query.lookup import not_found, rows_by_id
 from services.task import TaskChanges
 from services.task_filter import TaskFilter
 from services.task_list import TaskOrder, TaskOrderField, task_listing

@@ -19,7 +19,7 @@ from core.prepared import Prepared, Rows
 from core.text import require_line
 from models import AccessScope, AccessToken, User
 from services.accounts.caller import OWNER, Caller, owned
-from services.sql import Source, columns_of, execute, read, table_of
+from services.query.sql import Source, columns_of, execute, read, table_of
 
 MOST_TOKENS: Final = 50
 

@@ -13,7 +13,7 @@ from services.accounts.better_auth import BetterAuth
 from services.accounts.caller import Caller
 from services.accounts.session_cache import Gate, Standing
 from services.accounts.sessions import standing_of
-from services.sql import execute
+from services.query.sql import execute
 
 _MOST_KNOWN: Final = 10_000
 

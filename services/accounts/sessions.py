@@ -13,8 +13,8 @@ from core.ids import new_id
 from core.refresh_tokens import RefreshToken, RefreshTokens
 from models import Session, User
 from services.accounts.caller import Caller
-from services.expressions import IsAnyOf, id_list, text_list
-from services.sql import execute, fetch_all, table_of
+from services.query.filters import IsAnyOf, id_list, text_list
+from services.query.sql import execute, fetch_all, table_of
 
 _SESSIONS: Final = table_of(Session)
 _USERS: Final = table_of(User)

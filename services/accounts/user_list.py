@@ -12,10 +12,10 @@ from core.prepared import Prepared
 from core.text import is_storable
 from models import User
 from services.accounts.caller import Caller
-from services.expressions import IsAnyOf, texts_named
-from services.order import Key, OrderDirection, moment_key, order_by, read_text
-from services.paging import Listing
-from services.sql import Source, columns_of, read, table_of
+from services.query.filters import IsAnyOf, text_list_param
+from services.query.ordering import Key, OrderDirection, moment_key, order_by, read_text
+from services.query.pagination import Listing
+from services.query.sql import Source, columns_of, read, table_of
 
 _USERS: Final = table_of(User)
 _IDS: Final = "ids"
@@ -50,4 +50,4 @@ async def own_row(reads: GatheredReads, caller: Caller, columns: frozenset[str])
 @lru_cache(maxsize=64)
 def _users_by_id(columns: frozenset[str]) -> Gathering:
     selected = columns_of(_USERS, columns - {"id"})
-    return Gathering(Prepared(select(_USERS.c.id, *selected).where(IsAnyOf(_USERS.c.id, texts_named(_IDS)))), _IDS)
+    return Gathering(Prepared(select(_USERS.c.id, *selected).where(IsAnyOf(_USERS.c.id, text_list_param(_IDS)))), _IDS)

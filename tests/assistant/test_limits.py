@@ -16,7 +16,7 @@ from core.database import Database
 from core.settings import Settings
 from models import TokenUsage
 from services.accounts.users import set_active
-from services.sql import execute, fetch_all, table_of
+from services.query.sql import execute, fetch_all, table_of
 from tests.assistant.chat import Chat
 from tests.assistant.provider import Provider, Stall, Text, UseTool
 from tests.factories import SignedIn, make_conversation, make_task, make_user, sign_in

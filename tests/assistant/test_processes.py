@@ -16,7 +16,7 @@ from core.clock import utc_now
 from core.database import Database
 from core.settings import Settings
 from models import Run
-from services.sql import execute, table_of
+from services.query.sql import execute, table_of
 from tests.assistant.chat import Chat
 from tests.assistant.provider import Provider, Stall, Text, UseTool
 from tests.factories import SignedIn, make_task

@@ -11,8 +11,8 @@ from core.gathered import Gathering
 from core.prepared import Prepared
 from core.statements import StatementCount, current_statements
 from models import User
-from services.expressions import IsAnyOf, texts_named
-from services.sql import table_of
+from services.query.filters import IsAnyOf, text_list_param
+from services.query.sql import table_of
 from tests.factories import NOBODYS_ID, make_user
 from tests.waiting import until
 
@@ -26,9 +26,11 @@ def gathering(statement: Select[Any]) -> Gathering:
     return Gathering(Prepared(statement), "ids")
 
 
-NAMES: Final = gathering(select(USERS.c.id, USERS.c.name).where(IsAnyOf(USERS.c.id, texts_named("ids"))))
-MAILS: Final = gathering(select(USERS.c.id, USERS.c.email).where(IsAnyOf(USERS.c.id, texts_named("ids"))))
-BROKEN: Final = gathering(select(literal_column("nothing")).where(IsAnyOf(literal_column("none"), texts_named("ids"))))
+NAMES: Final = gathering(select(USERS.c.id, USERS.c.name).where(IsAnyOf(USERS.c.id, text_list_param("ids"))))
+MAILS: Final = gathering(select(USERS.c.id, USERS.c.email).where(IsAnyOf(USERS.c.id, text_list_param("ids"))))
+BROKEN: Final = gathering(
+    select(literal_column("nothing")).where(IsAnyOf(literal_column("none"), text_list_param("ids")))
+)
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ async def test_all_gone(database: Database) -> None:
 async def test_what_nobody_waits_for_any_more_is_not_read_on(database: Database) -> None:
     """Or those who left would hold the connections that others wait for."""
     sleep: Label[Any] = literal_column(ENDLESS if database.is_sqlite else "pg_sleep(3600)").label("sleep")
-    endless = gathering(select(USERS.c.id, sleep).where(IsAnyOf(USERS.c.id, texts_named("ids"))))
+    endless = gathering(select(USERS.c.id, sleep).where(IsAnyOf(USERS.c.id, text_list_param("ids"))))
     users = [await make_user(database) for _ in range(3)]
     tasks = [asyncio.create_task(database.gathered.find(endless, (user.id,))) for user in users]
     await until(lambda: database.connections.in_use == 1)

@@ -14,7 +14,7 @@ from core.prepared import Prepared, Rows
 from core.settings import Settings
 from models import Message, MessageStatus, Task, TaskPriority, User
 from models.types import Id, TextList, UtcDateTime
-from services.sql import fetch_all, read, table_of
+from services.query.sql import fetch_all, read, table_of
 from tests.core.rows_of_all_tables import FIRST, LAST, WILD, RowsOfAllTables
 from tests.databases import only_postgresql, opened
 from tests.factories import make_user, store

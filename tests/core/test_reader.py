@@ -19,7 +19,7 @@ from core.prepared import Prepared
 from core.settings import Settings
 from core.statements import StatementCount, current_statements
 from models import User
-from services.sql import table_of
+from services.query.sql import table_of
 from tests.databases import (
     PostgresDatabases,
     make_settings,

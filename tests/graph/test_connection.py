@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.order import OrderDirection
+from services.query.ordering import OrderDirection
 from services.task_list import TaskOrderField
 from tests.graph.conftest import House
 from tests.graph.operations import run

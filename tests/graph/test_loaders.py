@@ -20,7 +20,7 @@ from graph.loaders import (
     UserById,
 )
 from services.message import message_listing
-from services.paging import PageArguments, read_window
+from services.query.pagination import PageArguments, read_window
 from services.task_list import task_listing
 from tests.factories import SignedIn, make_task
 from tests.graph.conftest import House

@@ -15,7 +15,7 @@ from core.database import Database
 from core.settings import Settings
 from models import Message
 from services.new_messages import MessageCursor
-from services.sql import fetch_all, table_of
+from services.query.sql import fetch_all, table_of
 from services.sync import Cursor
 from tests.factories import SignedIn, make_conversation, make_message, sign_in
 from tests.graph_client import GraphClient

@@ -36,7 +36,7 @@ def token_of(settings: Settings, user: SignedIn, life: timedelta) -> str:
     return AccessTokens(settings.secret_key, life).issue(user.user.id, user.caller.session_id).text
 
 
-def presence_of(server: RunningServer) -> Presence:
+def null_mask(server: RunningServer) -> Presence:
     presence: Presence = server.app.state.presence
     return presence
 
@@ -171,7 +171,7 @@ async def test_what_another_process_does(
         else:
             await database.write(lambda session: session.delete(user.user))
         # What the server does every few seconds by itself.
-        await presence_of(server).check()
+        await null_mask(server).check()
         assert await events.codes() == ["UNAUTHENTICATED"]
         await assert_over(server, socket, user)
         await asyncio.gather(other.round_trip(), anonymous.round_trip())

@@ -17,7 +17,7 @@ from services.accounts.accounts import Accounts, SignedIn
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
 from services.accounts.rate_limit import SignInLimit
-from services.sql import execute, fetch_all, table_of
+from services.query.sql import execute, fetch_all, table_of
 
 PASSWORD = "correct horse battery"
 HERE = "192.0.2.1"

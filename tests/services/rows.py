@@ -10,7 +10,7 @@ from sqlalchemy import event, select, update
 from core.database import Database
 from core.prepared import Prepared, Rows, Values
 from models import User
-from services.sql import execute, table_of
+from services.query.sql import execute, table_of
 
 _USERS = table_of(User)
 

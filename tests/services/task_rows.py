@@ -13,8 +13,8 @@ from core.clock import utc_now
 from core.database import Database
 from models import Task, TaskPriority
 from services.accounts.caller import Caller
-from services.order import OrderDirection
-from services.paging import Page, PageArguments, fetch_page, read_window
+from services.query.ordering import OrderDirection
+from services.query.pagination import Page, PageArguments, fetch_page, read_window
 from services.task_list import TaskOrder, TaskOrderField, task_listing
 from tests.factories import make_user, store, task_row
 

@@ -22,7 +22,7 @@ from services.accounts import users
 from services.accounts.accounts import Accounts
 from services.accounts.caller import Caller
 from services.accounts.rate_limit import SignInLimit
-from services.sql import execute, fetch_all, table_of
+from services.query.sql import execute, fetch_all, table_of
 from tests.factories import make_user
 from tests.services.house import ELSEWHERE, HERE, PASSWORD, WRONG, House, new_email
 

@@ -16,7 +16,7 @@ from core.settings import Settings
 from core.tokens import AccessTokens
 from models import Session
 from services.accounts.authentication import Authenticator
-from services.sql import execute, table_of
+from services.query.sql import execute, table_of
 from tests.better_auth import BetterAuthServer, ed25519_key
 from tests.clock import MovableClock
 from tests.factories import make_user, sign_in

@@ -12,7 +12,7 @@ from core.errors import CursorExpiredError
 from core.ids import new_id
 from models import Deletion, EntityKind, IdempotencyKey, Session, Task, TaskChange, TaskChangeKind, User
 from services.housekeeping import forget_deletions, forget_keys, forget_sessions, forget_task_changes
-from services.sql import execute, fetch_all, table_of
+from services.query.sql import execute, fetch_all, table_of
 from services.sync import Counter, Cursor, resume
 from tests.factories import make_user, store, task_row
 

@@ -16,7 +16,7 @@ from core.refresh_tokens import RefreshTokens
 from models import Session, User
 from services.accounts import users
 from services.accounts.accounts import SignedIn
-from services.sql import execute, table_of
+from services.query.sql import execute, table_of
 from tests.services.house import House
 
 _USERS = table_of(User)

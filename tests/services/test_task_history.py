@@ -17,8 +17,8 @@ from core.statements import StatementCount, current_statements
 from models import Message, Run, Task, TaskChange, TaskChangeKind, TaskPriority, ToolCall
 from services.accounts.accounts import Accounts
 from services.accounts.caller import Caller
-from services.paging import PageArguments, fetch_page, read_window
-from services.sql import fetch_all, table_of
+from services.query.pagination import PageArguments, fetch_page, read_window
+from services.query.sql import fetch_all, table_of
 from services.task import TaskChanges, delete_task, delete_tasks, set_tasks_completed, toggle_task, update_task
 from services.task_history import FIELDS, history_listing, read_values, snapshot
 from services.task_making import NewTask, create_task, create_tasks

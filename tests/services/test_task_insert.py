@@ -17,7 +17,7 @@ from core.settings import Settings
 from core.statements import StatementCount, current_statements
 from models import Task, TaskChange, TaskPriority, User
 from services.accounts.caller import Actor, Caller
-from services.sql import fetch_all, table_of
+from services.query.sql import fetch_all, table_of
 from services.task_making import NewTask, create_task, make_task
 from tests.databases import only_postgresql, opened, run_sql
 from tests.factories import make_user, sign_in

@@ -7,7 +7,7 @@ from sqlalchemy import delete
 
 from core.database import Database
 from services.conversation import create_conversation
-from services.sql import execute
+from services.query.sql import execute
 from services.undo import KeptChange
 from services.undo_plan import CHANGED, CHANGED_SINCE_MADE, CIRCLE, DELETED, HAS_SUBTASKS, ID_TAKEN, NO_PARENT
 from tests.factories import SignedIn

@@ -10,7 +10,7 @@ from core.database import Database
 from core.errors import BadUserInputError
 from models import Task
 from services.accounts.caller import Caller
-from services.paging import Window, fetch_page
+from services.query.pagination import Window, fetch_page
 from services.task_filter import TaskFilter
 from services.task_list import task_listing
 from services.words import searchable, words_of

@@ -10,7 +10,7 @@ from core.database import Database
 from core.ids import new_ids
 from core.prepared import Prepared
 from models import TaskPriority
-from services.expressions import ids_named, members_named, texts_named
+from services.query.filters import enum_list_param, id_list_param, text_list_param
 from tests.core.rows_of_all_tables import WILD
 from tests.databases import only_postgresql
 
@@ -24,7 +24,7 @@ pytestmark = only_postgresql
     "texts", [[], [""], ["", ""], [WILD] * 2, CHARACTERS, list(map("".join, product(SPECIAL, repeat=3)))]
 )
 async def test_texts_are_what_they_were(database: Database, texts: list[str]) -> None:
-    statement = Prepared(select(texts_named("texts").label("texts")))
+    statement = Prepared(select(text_list_param("texts").label("texts")))
     assert await database.reader.fetch(statement, {"texts": texts}) == [(texts,)]
     async with database.read() as session:
         within = await (await session.connection()).execute(statement.statement, {"texts": texts})
@@ -32,7 +32,7 @@ async def test_texts_are_what_they_were(database: Database, texts: list[str]) ->
 
 
 async def test_ids_and_members(database: Database) -> None:
-    columns = ids_named("ids").label("ids"), members_named("members", TaskPriority).label("members")
+    columns = id_list_param("ids").label("ids"), enum_list_param("members", TaskPriority).label("members")
     ids, statement = new_ids(3), Prepared(select(*columns))
     ((found, ranks),) = await database.reader.fetch(statement, {"ids": ids, "members": list(TaskPriority)})
     assert (list(map(str, found)), ranks) == (ids, [1, 2, 3])

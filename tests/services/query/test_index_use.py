@@ -17,8 +17,8 @@ from services.accounts.caller import Caller
 from services.accounts.user_list import user_listing
 from services.conversation import ConversationOrder, ConversationOrderField, conversation_listing
 from services.message import MessageOrder, MessageOrderField, message_listing
-from services.order import OrderDirection
-from services.paging import (
+from services.query.ordering import OrderDirection
+from services.query.pagination import (
     Listing,
     PageArguments,
     count_rows,

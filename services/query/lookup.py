@@ -1,26 +1,33 @@
-"""Finding a user's rows by id."""
+"""Lookup of a user's rows by id."""
 
 import re
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from typing import Any, Final, TypeVar
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, partial
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
-from sqlalchemy import Select, Table, literal, select, union_all
+from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, literal, select, union_all
 from sqlmodel import SQLModel
 from sqlmodel import select as select_model
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import NotFoundError
+from core.gathered import GatheredReads, Gathering
 from core.ids import parse_id
 from core.prepared import Prepared
 from models import Conversation, EntityKind, Message, Run, Task, ToolCall
 from models.base import Owned
 from services.accounts.caller import OWNER, Caller, owned
-from services.expressions import IsAnyOf, id_list, ids_named
-from services.sql import Source, columns_of, read, table_of
+from services.query.filters import IsAnyOf, id_list, id_list_param, owned_ids
+from services.query.sql import Source, columns_of, read, table_of
 
 Entity = TypeVar("Entity", bound=Owned)
 
+_OWNERS: Final = "owners"
+_IDS: Final = "ids"
+
+# The models to look in, and the columns to read of each.
+ColumnsByModel: TypeAlias = tuple[tuple[type[SQLModel], frozenset[str]], ...]
 _WORD: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
 MODELS: Final[dict[EntityKind, type[Owned]]] = {
@@ -46,7 +53,7 @@ async def rows_by_id(
 def _rows_by_id(model: type[SQLModel], columns: frozenset[str]) -> Prepared:
     table = table_of(model)
     selected = columns_of(table, columns | {"id"})
-    return Prepared(select(*selected).where(owned(table), IsAnyOf(table.c.id, ids_named("ids"))))
+    return Prepared(select(*selected).where(owned(table), IsAnyOf(table.c.id, id_list_param("ids"))))
 
 
 async def kinds_by_id(source: Source, caller: Caller, ids: Sequence[str]) -> dict[str, EntityKind]:
@@ -59,7 +66,7 @@ async def kinds_by_id(source: Source, caller: Caller, ids: Sequence[str]) -> dic
 
 def _kind_by_id(kind: EntityKind, table: Table) -> Select[tuple[str, str]]:
     columns = table.c.id, literal(kind.value).label("kind")
-    return select(*columns).where(owned(table), IsAnyOf(table.c.id, ids_named("ids")))
+    return select(*columns).where(owned(table), IsAnyOf(table.c.id, id_list_param("ids")))
 
 
 _KINDS_BY_ID: Final = Prepared(union_all(*(_kind_by_id(kind, table_of(model)) for kind, model in MODELS.items())))
@@ -68,6 +75,60 @@ _KINDS_BY_ID: Final = Prepared(union_all(*(_kind_by_id(kind, table_of(model)) fo
 def _canonical(ids: Iterable[str]) -> dict[str, str]:
     """Return the canonical form of each id that is one; any other names nothing."""
     return {given: row_id for given in ids if (row_id := parse_id(given)) is not None}
+
+
+async def find_node(reads: GatheredReads, caller: Caller, columns_by_model: ColumnsByModel, given_id: str) -> Any:
+    """Return the caller's row of an id, with the name of its model as `type_name`; None where there is none."""
+    row_id = parse_id(given_id)
+    if row_id is None:
+        return None
+    nodes = _nodes(columns_by_model)
+    row = await reads.find(nodes.gathering, (caller.user_id, row_id))
+    return None if row is None else nodes.node_in(row)
+
+
+class _Part(NamedTuple):
+    """Where a model's columns are in a row of the statement."""
+
+    begin: int
+    end: int
+    type_name: str
+    make: Callable[[Iterable[Any]], Any]
+
+
+class _Nodes:
+    """Finds rows of several models by one statement, which looks for each key in all of their tables."""
+
+    def __init__(self, columns_by_model: ColumnsByModel) -> None:
+        asked = owned_ids(_OWNERS, _IDS, "asked")
+        source: FromClause = asked
+        columns: list[ColumnElement[Any]] = [asked.c.user_id, asked.c.id]
+        self._parts: list[_Part] = []
+        for model, names in columns_by_model:
+            table = table_of(model)
+            source = source.outerjoin(table, and_(table.c.user_id == asked.c.user_id, table.c.id == asked.c.id))
+            own = [table.c.id, *columns_of(table, names - {"id"})]
+            self._parts.append(_Part(len(columns), len(columns) + len(own), model.__name__, _row_maker(own)))
+            columns += [column.label(f"{table.name}_{column.key}") for column in own]
+        self.gathering = Gathering(Prepared(select(*columns).select_from(source)), _OWNERS, _IDS)
+
+    def node_in(self, row: Any) -> Any:
+        """Return the part of a row that is there."""
+        for begin, end, type_name, make in self._parts:
+            if row[begin] is not None:
+                return make((*row[begin:end], type_name))
+        return None
+
+
+def _row_maker(columns: Iterable[ColumnElement[Any]]) -> Callable[[Iterable[Any]], Any]:
+    names = [str(column.key) for column in columns] + ["type_name"]
+    row: Any = namedtuple("Row", names)  # type: ignore[misc] # noqa: PYI024 - its names are known here alone
+    return partial(tuple.__new__, row)
+
+
+@lru_cache(maxsize=256)
+def _nodes(columns_by_model: ColumnsByModel) -> _Nodes:
+    return _Nodes(columns_by_model)
 
 
 async def find(session: AsyncSession, caller: Caller, model: type[Entity], given_id: str) -> Entity | None:

@@ -1,4 +1,4 @@
-"""Orders of lists, and the cursors that mark a place in one."""
+"""Orders of lists, their keyset conditions, and the cursors that mark a position in one."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,12 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from core.errors import BadUserInputError
 from core.ids import parse_id
 from core.text import is_storable
-from services.opaque import read_opaque, write_opaque
+from services.query.cursors import decode_cursor, encode_cursor
 
 Columns = ReadOnlyColumnCollection[str, Any]
-# Which of the values of a place are there.
-Presence: TypeAlias = tuple[bool, ...]
+# The values of an order's keys at a row, and which of them are not null.
+Position: TypeAlias = tuple[Any, ...]
+NullMask: TypeAlias = tuple[bool, ...]
 
 _NO_CURSOR: Final = (
     "{name} is not a cursor of this list in this order; pass one that it returned, with the same orderBy."
@@ -26,7 +27,7 @@ _NO_CURSOR: Final = (
 
 
 class OrderDirection(StrEnum):
-    """Which end comes first."""
+    """Ascending or descending."""
 
     ASC = "ASC"
     DESC = "DESC"
@@ -34,17 +35,13 @@ class OrderDirection(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One value that a list is ordered by, and how it is written in a cursor."""
+    """A column that a list can be ordered by, and how its values are read from and written to a cursor."""
 
     column: str
     read: Callable[[Any], Any]
     write: Callable[[Any], Any] = lambda value: value
     expression: Callable[[ColumnElement[Any]], ColumnElement[Any]] = lambda column: column
     nullable: bool = False
-
-    def of(self, columns: Columns) -> ColumnElement[Any]:
-        """Return what the database orders by."""
-        return self.expression(columns[self.column])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +52,25 @@ class OrderedKey:
     descending: bool
 
     def expressions(self, columns: Columns) -> list[ColumnElement[Any]]:
-        """Return what the database orders by: the value, after whether there is one, for the missing come last."""
-        value = self.key.of(columns)
+        """Return the expressions to order by: the value, after whether it is null, for nulls come last."""
+        column = columns[self.key.column]
+        value = self.key.expression(column)
         if not self.key.nullable:
             return [value]
-        column = columns[self.key.column]
         return [column.is_not(None) if self.descending else column.is_(None), value]
 
-    def places(self, columns: Columns, name: str, *, is_there: bool) -> Iterator["_Place"]:
-        """Return what rows beyond a place are compared with; nothing further is compared where its value is missing."""
-        *presence, value = self.expressions(columns)
-        yield from (_Place(each, literal(is_there == self.descending), self) for each in presence)
-        if is_there:
-            yield _Place(value, bindparam(name, type_=value.type), self)
+    def comparisons(self, columns: Columns, name: str, *, has_value: bool) -> Iterator["_Comparison"]:
+        """Return the comparisons of a row with a position; a null there is not compared with, but for being one."""
+        *null_test, value = self.expressions(columns)
+        yield from (_Comparison(each, literal(has_value == self.descending), self) for each in null_test)
+        if has_value:
+            yield _Comparison(value, bindparam(name, type_=value.type), self)
+
+
+class _Comparison(NamedTuple):
+    expression: ColumnElement[Any]
+    value: ColumnElement[Any]
+    part: OrderedKey
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Order:
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """Name the columns that a row needs for its cursor."""
+        """Return the names of the columns that a row needs for its cursor."""
         return tuple(part.key.column for part in self.keys)
 
     @cached_property
@@ -92,7 +95,7 @@ class Order:
         return [(attrgetter(part.key.column), part.key.write) for part in self.keys]
 
     def clauses(self, columns: Columns, *, backwards: bool) -> list[ColumnElement[Any]]:
-        """Return what to order by; a missing value comes last in either direction."""
+        """Return the ORDER BY clauses; nulls come last in either direction."""
         return [
             expression.desc() if part.descending != backwards else expression
             for part in self.keys
@@ -101,72 +104,57 @@ class Order:
 
     def cursor(self, row: Any) -> str:
         """Return the cursor of a row."""
-        return self.cursor_at([get(row) for get, _ in self._writers])
+        return encode_cursor([self._signature, *(write(get(row)) for get, write in self._writers)])
 
-    def cursor_at(self, place: Sequence[Any]) -> str:
-        """Return the cursor of a place."""
-        return write_opaque(
-            [self._signature, *(write(value) for (_, write), value in zip(self._writers, place, strict=True))]
-        )
-
-    def read_cursor(self, cursor: str, name: str) -> tuple[Any, ...]:
-        """Return the values that a cursor marks, or refuse it."""
+    def read_cursor(self, cursor: str, name: str) -> Position:
+        """Return the position that a cursor marks; raise BadUserInputError where it is none of this order."""
         try:
-            signature, *values = read_opaque(cursor) or [None]
+            signature, *values = decode_cursor(cursor) or [None]
             if signature == self._signature:
-                return tuple(self._read(part.key, value) for part, value in zip(self.keys, values, strict=True))
+                return tuple(_read_value(part.key, value) for part, value in zip(self.keys, values, strict=True))
         except (ValueError, TypeError, OverflowError):
             pass
         raise BadUserInputError(_NO_CURSOR.format(name=name), path=(name,))
 
-    @staticmethod
-    def _read(key: Key, value: Any) -> Any:
-        if value is None and key.nullable:
-            return None
-        return key.read(value)
-
-    def beyond(self, columns: Columns, presence: Presence, name: str, *, backwards: bool) -> ColumnElement[bool]:
-        """Return the condition that a row comes after a place, whose values are parameters by that name."""
-        places = [
-            place
-            for index, (part, is_there) in enumerate(zip(self.keys, presence, strict=True))
-            for place in part.places(columns, f"{name}_{index}", is_there=is_there)
+    def keyset_condition(self, columns: Columns, mask: NullMask, name: str, *, backwards: bool) -> ColumnElement[bool]:
+        """Return the condition that a row comes after a position, whose values are parameters `{name}_{index}`."""
+        comparisons = [
+            comparison
+            for index, (part, has_value) in enumerate(zip(self.keys, mask, strict=True))
+            for comparison in part.comparisons(columns, f"{name}_{index}", has_value=has_value)
         ]
-        falls = [place.part.descending != backwards for place in places]
-        if len(set(falls)) > 1:
-            return _follows_one_by_one(places, falls)
+        is_less = [comparison.part.descending != backwards for comparison in comparisons]
+        if len(set(is_less)) > 1:
+            return _lexicographic(comparisons, is_less)
         # An index serves the comparison of whole tuples.
-        left = tuple_(*(place.expression for place in places))
-        right = tuple_(*(place.value for place in places))
-        condition: ColumnElement[bool] = left < right if falls[0] else left > right
+        left = tuple_(*(comparison.expression for comparison in comparisons))
+        right = tuple_(*(comparison.value for comparison in comparisons))
+        condition: ColumnElement[bool] = left < right if is_less[0] else left > right
         return condition
 
 
-def presence_of(place: tuple[Any, ...]) -> Presence:
-    """Tell which of the values of a place are there."""
-    return tuple(value is not None for value in place)
+def _read_value(key: Key, value: Any) -> Any:
+    return None if value is None and key.nullable else key.read(value)
 
 
-def values_of(place: tuple[Any, ...], name: str) -> dict[str, Any]:
-    """Return the values of a place under the names of their parameters."""
-    return {f"{name}_{index}": value for index, value in enumerate(place)}
-
-
-class _Place(NamedTuple):
-    """Where a row stands in one thing that a list is ordered by."""
-
-    expression: ColumnElement[Any]
-    value: ColumnElement[Any]
-    part: OrderedKey
-
-
-def _follows_one_by_one(places: Sequence[_Place], falls: Sequence[bool]) -> ColumnElement[bool]:
+def _lexicographic(comparisons: Sequence[_Comparison], is_less: Sequence[bool]) -> ColumnElement[bool]:
+    """Return the comparison of tuples whose elements are ordered in different directions."""
     alternatives: list[ColumnElement[bool]] = []
     equal: list[ColumnElement[bool]] = []
-    for (expression, value, _), falling in zip(places, falls, strict=True):
-        alternatives.append(and_(*equal, expression < value if falling else expression > value))
+    for (expression, value, _), less in zip(comparisons, is_less, strict=True):
+        alternatives.append(and_(*equal, expression < value if less else expression > value))
         equal.append(expression == value)
     return or_(*alternatives)
+
+
+def null_mask(position: Position) -> NullMask:
+    """Return which values of a position are not null."""
+    return tuple(value is not None for value in position)
+
+
+def keyset_values(position: Position, name: str) -> dict[str, Any]:
+    """Return the values of a position by the names of their parameters."""
+    return {f"{name}_{index}": value for index, value in enumerate(position)}
 
 
 def read_moment(value: Any) -> datetime:
@@ -192,12 +180,12 @@ def read_id(value: Any) -> str:
 
 
 def moment_key(column: str, *, nullable: bool = False) -> Key:
-    """Order by a moment."""
+    """Return the key of a moment."""
     return Key(column, read_moment, lambda moment: moment and moment.isoformat(), nullable=nullable)
 
 
 def enum_key(column: str, members: type[StrEnum]) -> Key:
-    """Order by an enum's rank."""
+    """Return the key of an enum that is ordered by rank."""
     return Key(column, lambda value: members(read_text(value)), lambda member: member.value)
 
 

@@ -14,9 +14,9 @@ from core.errors import BadUserInputError
 from core.ids import new_id
 from models import Task
 from services.accounts.caller import Caller
-from services.conditions import Conditions, ConditionsForm
-from services.order import OrderDirection
-from services.paging import (
+from services.query.filters import Conditions, FilterTemplate
+from services.query.ordering import OrderDirection
+from services.query.pagination import (
     Page,
     PageArguments,
     Window,
@@ -26,7 +26,7 @@ from services.paging import (
     fetch_pages,
     read_window,
 )
-from services.sql import execute, table_of
+from services.query.sql import execute, table_of
 from services.task_list import TaskOrder, TaskOrderField, task_listing
 from tests.factories import store, task_row
 from tests.services.task_rows import (
@@ -167,7 +167,7 @@ async def test_the_pages_of_many_parents_are_those_of_each_alone(
 
 
 def _below(parent_id: str) -> Conditions:
-    return Conditions(ConditionsForm(parent_id, lambda shape: (TASKS.c.parent_id == shape,)), {})
+    return Conditions(FilterTemplate(parent_id, lambda shape: (TASKS.c.parent_id == shape,)), {})
 
 
 async def _make_children(

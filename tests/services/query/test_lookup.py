@@ -11,10 +11,10 @@ from core.settings import Settings
 from core.statements import StatementCount, current_statements
 from models import Conversation, Message, Task
 from services.accounts.caller import Caller
-from services.node import Wanted, find_node
+from services.query.lookup import ColumnsByModel, find_node
 from tests.factories import SignedIn, make_conversation, make_message, make_task, sign_in
 
-WANTED: Final[Wanted] = (
+WANTED: Final[ColumnsByModel] = (
     (Task, frozenset({"title", "tags", "priority"})),
     (Conversation, frozenset({"title"})),
     (Message, frozenset({"id"})),

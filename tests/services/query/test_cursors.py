@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core.errors import BadUserInputError
 from services.new_messages import MessageCursor, read_message_cursor
-from services.opaque import is_revision, read_opaque, write_opaque
+from services.query.cursors import decode_cursor, encode_cursor, is_revision
 from services.sync import Cursor, read_cursor
 
 JSON = st.recursive(
@@ -34,8 +34,8 @@ def as_cursor(values: object) -> str:
 
 @given(st.lists(st.none() | st.booleans() | st.integers(-(1 << 53), 1 << 53) | STORABLE, max_size=5))
 def test_values_come_back(values: list[Any]) -> None:
-    text = write_opaque(values)
-    assert read_opaque(text) == values
+    text = encode_cursor(values)
+    assert decode_cursor(text) == values
     assert text.replace("-", "").replace("_", "").isalnum() or not text
 
 
@@ -60,7 +60,7 @@ def test_values_come_back(values: list[Any]) -> None:
     ],
 )
 def test_what_is_none(text: str) -> None:
-    assert read_opaque(text) is None
+    assert decode_cursor(text) is None
 
 
 @pytest.mark.parametrize("value", [0, 1, (1 << 31) - 1])
@@ -124,7 +124,7 @@ def test_anything_else_is_refused_or_means_the_same(text: str) -> None:
 )
 def test_cursors_of_changes_that_are_none(values: list[Any]) -> None:
     with pytest.raises(BadUserInputError, match=r"^since is not a cursor of changes; pass one that changes returned"):
-        read_cursor(write_opaque(values), "since")
+        read_cursor(encode_cursor(values), "since")
 
 
 @pytest.mark.parametrize(
@@ -143,4 +143,4 @@ def test_cursors_of_changes_that_are_none(values: list[Any]) -> None:
 )
 def test_cursors_of_messages_that_are_none(values: list[Any]) -> None:
     with pytest.raises(BadUserInputError, match=r"^after is not a cursor of messages; pass one that messageAdded gave"):
-        read_message_cursor(write_opaque(values), "after")
+        read_message_cursor(encode_cursor(values), "after")

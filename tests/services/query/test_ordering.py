@@ -18,7 +18,7 @@ from models import TaskPriority
 from services.accounts.user_list import user_listing
 from services.conversation import conversation_listing
 from services.message import message_listing
-from services.order import Order, OrderDirection
+from services.query.ordering import Order, OrderDirection
 from services.task_list import TaskOrder, TaskOrderField, task_listing
 from tests.factories import task_row
 from tests.services.task_rows import MOMENTS, NOON, caller_of, orders, task_pages, task_values

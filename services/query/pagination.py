@@ -1,4 +1,4 @@
-"""Pages of lists by keyset: one statement for a page, and one for the pages of many parents."""
+"""Keyset pagination: one statement for a page, and one for the pages of many parents."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from core.errors import BadUserInputError
 from core.page_size import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from core.prepared import Rows
 from services.accounts.caller import OWNER, Caller
-from services.conditions import NO_CONDITIONS, Conditions
-from services.order import Order, presence_of, values_of
-from services.page_statements import (
+from services.query.filters import NO_CONDITIONS, Conditions
+from services.query.ordering import Order, Position, keyset_values, null_mask
+from services.query.sql import Source, is_sqlite, read
+from services.query.statements import (
     AFTER,
     BEFORE,
     LIMIT,
     PARENTS,
-    Shape,
+    StatementKey,
     count_statement,
     counts_statement,
     page_statement,
     pages_on_postgresql,
     pages_on_sqlite,
 )
-from services.sql import Source, is_sqlite, read
 
 
 @dataclass(frozen=True, slots=True)
 class PageArguments:
-    """What a connection field was asked for."""
+    """The arguments of a connection field."""
 
     first: int | None = None
     after: str | None = None
@@ -39,16 +39,16 @@ class PageArguments:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of a list: how many rows, from which end, between which places."""
+    """The part of a list that a page shows: how many rows, from which end, between which positions."""
 
     size: int
     backwards: bool
-    after: tuple[Any, ...] | None
-    before: tuple[Any, ...] | None
+    after: Position | None
+    before: Position | None
 
 
 class Page(NamedTuple):
-    """The rows of one window, and whether there are more on either side."""
+    """The rows of a window, and whether there are more on either side."""
 
     order: Order
     rows: Rows = ()
@@ -68,7 +68,7 @@ class Page(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The rows of a table that a list is made of: the caller's own, unless the table has no owner."""
+    """A list: a table, its order, its conditions and the columns to read; of the caller's rows, where there is one."""
 
     table: Table
     order: Order
@@ -78,7 +78,7 @@ class Listing:
 
 
 def read_window(order: Order, arguments: PageArguments) -> Window:
-    """Check what a connection was asked for."""
+    """Validate the arguments of a connection and return its window."""
     first, last = arguments.first, arguments.last
     if first is not None and last is not None:
         raise BadUserInputError("Pass first or last, not both.", path=("last",))
@@ -96,13 +96,13 @@ def read_window(order: Order, arguments: PageArguments) -> Window:
 
 async def fetch_page(source: Source, listing: Listing, window: Window) -> Page:
     """Return one page of a list."""
-    statement = page_statement(shape_of(listing, window))
-    return _page(listing.order, window, await read(source, statement, values_for(listing, window)))
+    statement = page_statement(statement_key(listing, window))
+    return _page(listing.order, window, await read(source, statement, statement_values(listing, window)))
 
 
 async def count_rows(source: Source, listing: Listing) -> int:
     """Return how many rows a list has in all."""
-    ((count,),) = await read(source, count_statement(shape_of(listing, None)), values_for(listing, None))
+    ((count,),) = await read(source, count_statement(statement_key(listing, None)), statement_values(listing, None))
     return int(count)
 
 
@@ -110,49 +110,49 @@ async def fetch_pages(
     source: Source, listing: Listing, window: Window, parent: str, parent_ids: Sequence[str]
 ) -> list[Page]:
     """Return one page of each parent's list, in the order of the parents, by one statement."""
-    make = pages_on_sqlite if is_sqlite(source) else pages_on_postgresql
-    values = values_for(listing, window) | {PARENTS: parent_ids}
+    build = pages_on_sqlite if is_sqlite(source) else pages_on_postgresql
+    values = statement_values(listing, window) | {PARENTS: parent_ids}
     by_parent: list[list[Any]] = [[] for _ in parent_ids]
-    for row in await read(source, make(shape_of(listing, window), parent), values):
+    for row in await read(source, build(statement_key(listing, window), parent), values):
         by_parent[row[0] - 1].append(row)
     return [_page(listing.order, window, rows) for rows in by_parent]
 
 
 async def count_rows_of(source: Source, listing: Listing, parent: str, parent_ids: Sequence[str]) -> list[int]:
     """Return how many rows each parent's list has, in the order of the parents, by one statement."""
-    statement = counts_statement(shape_of(listing, None), parent)
-    counts = dict(await read(source, statement, values_for(listing, None) | {PARENTS: parent_ids}))
+    statement = counts_statement(statement_key(listing, None), parent)
+    counts = dict(await read(source, statement, statement_values(listing, None) | {PARENTS: parent_ids}))
     return [counts.get(parent_id, 0) for parent_id in parent_ids]
 
 
-def shape_of(listing: Listing, window: Window | None) -> Shape:
-    """Return what the statement depends on; all else are values of its parameters."""
+def statement_key(listing: Listing, window: Window | None) -> StatementKey:
+    """Return the key of a list's statement."""
     after, before = (None, None) if window is None else (window.after, window.before)
-    return Shape(
+    return StatementKey(
         listing.table,
         listing.order,
         listing.columns,
-        listing.conditions.form,
+        listing.conditions.template,
         is_owned=listing.caller is not None,
         backwards=window is not None and window.backwards,
-        after=None if after is None else presence_of(after),
-        before=None if before is None else presence_of(before),
+        after=None if after is None else null_mask(after),
+        before=None if before is None else null_mask(before),
     )
 
 
-def values_for(listing: Listing, window: Window | None) -> dict[str, Any]:
-    """Return the values of the parameters of such a statement."""
+def statement_values(listing: Listing, window: Window | None) -> dict[str, Any]:
+    """Return the values of its parameters."""
     values = dict(listing.conditions.values)
     if listing.caller is not None:
         values[OWNER] = listing.caller.user_id
     if window is not None:
         values[LIMIT] = window.size + 1
-        values |= values_of(window.after or (), AFTER) | values_of(window.before or (), BEFORE)
+        values |= keyset_values(window.after or (), AFTER) | keyset_values(window.before or (), BEFORE)
     return values
 
 
 def _page(order: Order, window: Window, found: Rows) -> Page:
-    rows, goes_on = found[: window.size], len(found) > window.size
+    rows, has_more = found[: window.size], len(found) > window.size
     if window.backwards:
-        return Page(order, rows[::-1], has_next=window.before is not None, has_previous=goes_on)
-    return Page(order, rows, has_next=goes_on, has_previous=window.after is not None)
+        return Page(order, rows[::-1], has_next=window.before is not None, has_previous=has_more)
+    return Page(order, rows, has_next=has_more, has_previous=window.after is not None)
