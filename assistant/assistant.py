@@ -18,11 +18,11 @@ from core.errors import TasktalkError
 from core.settings import Settings
 from live.live import Live
 from models import Run, RunStatus
-from services import run as runs
 from services.accounts.caller import Caller
 from services.query.lookup import require
-from services.run import Answering, Question, Terms
-from services.run_progress import RunKey, expired_runs, fail_expired, renew_leases
+from services.runs import run as runs
+from services.runs.progress import RunKey, expired_runs, fail_expired, renew_leases
+from services.runs.run import Answering, Question, Terms
 
 if TYPE_CHECKING:
     from assistant.execution import Execution

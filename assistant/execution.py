@@ -25,11 +25,11 @@ from core.errors import UnauthenticatedError, UnavailableError
 from core.settings import Settings
 from live.hub import Hub, WakeUp
 from models import Message, Run, RunStatus
-from services import run_progress
 from services.accounts.caller import Caller
-from services.dialogue import read_dialogue
-from services.run_progress import MOST_TOKENS, Outcome, Pause, Progress, RunEndedError, Tokens
-from services.tool_call import decisions_of
+from services.runs import progress as run_progress
+from services.runs.history import read_dialogue
+from services.runs.progress import MOST_TOKENS, Outcome, Pause, Progress, RunEndedError, Tokens
+from services.runs.tool_call import decisions_of
 
 _RETRY_S: Final = 0.5
 _RETRIES: Final = 20

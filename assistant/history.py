@@ -7,7 +7,7 @@ import orjson
 
 from assistant.instructions import fence
 from models import MessageRole, ToolCallStatus
-from services.dialogue import Said
+from services.runs.history import Said
 
 # A conversation's tail of this length fills any sensible limit of tokens.
 MOST_MESSAGES: Final = 200

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from assistant.reply_writer import ReplyTooLongError
-from services.run_progress import Tokens
+from services.runs.progress import Tokens
 
 CHARACTERS_PER_TOKEN: Final = 4
 # Of one answer with all the arguments in it; what is longer has no end.

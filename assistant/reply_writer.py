@@ -11,7 +11,7 @@ from core.database import Database
 from core.errors import UnavailableError
 from live.hub import Hub, WakeUp
 from services.accounts.caller import Caller
-from services.run_progress import RunEndedError, write_reply
+from services.runs.progress import RunEndedError, write_reply
 
 MOST_REPLY_LENGTH: Final = 100_000
 _KEEP_EVERY_S: Final = 0.1

@@ -20,8 +20,8 @@ from core.errors import BadUserInputError, TasktalkError, UnavailableError
 from core.text import is_storable
 from models import ToolCall, ToolCallStatus
 from services.accounts.caller import Actor, Caller
-from services.run_progress import RunEndedError
-from services.tool_call import Call, close_call, has_ended, open_call
+from services.runs.progress import RunEndedError
+from services.runs.tool_call import Call, close_call, has_ended, open_call
 
 _MOST_CALL_ID_LENGTH: Final = 200
 _MOST_SHOWN: Final = 1_000

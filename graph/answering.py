@@ -14,7 +14,7 @@ from graph.conversation import Conversation
 from graph.message import Message, load_conversations, load_messages
 from graph.payload import UserError, as_data
 from graph.run import Run
-from services.run import Answering, Question
+from services.runs.run import Answering, Question
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from graph.payload import UserError
 from graph.selection import selected_columns
 from graph.user import User, load_owners
 from services.conversation import ConversationChanges, ConversationOrder, ConversationOrderField
-from services.message import MessageOrder, message_listing
-from services.new_messages import MessageCursor
+from services.conversations.message import MessageOrder, message_listing
+from services.conversations.new_messages import MessageCursor
 from services.query.lookup import find_node
 from services.query.pagination import PageArguments, fetch_pages, read_window
 

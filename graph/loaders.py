@@ -11,7 +11,7 @@ from services.accounts.user_list import users_by_id
 from services.query.lookup import rows_by_id
 from services.query.pagination import Listing, Page, Window, count_rows, count_rows_of, fetch_page, fetch_pages
 from services.query.sql import Source
-from services.run_list import runs_by_reply, tool_calls_by_run
+from services.runs.run_list import runs_by_reply, tool_calls_by_run
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from graph.node import Node
 from graph.payload import UserError
 from graph.selection import selected_columns
 from models import MessageRole
-from services.message import MessageOrder, MessageOrderField, NewMessage
-from services.new_messages import MessageCursor
+from services.conversations.message import MessageOrder, MessageOrderField, NewMessage
+from services.conversations.new_messages import MessageCursor
 
 enum_type(MessageOrderField)
 input_type(MessageOrder)

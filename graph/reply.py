@@ -12,7 +12,7 @@ from graph.context import Context
 from graph.following import patiently
 from live.hub import Waiter
 from models import MessageStatus
-from services.reply import Reply, read_reply
+from services.conversations.reply import Reply, read_reply
 
 # Of what this process writes it is told; what another writes has to be looked for.
 _LOOK_EVERY_S: Final = 0.25

@@ -16,8 +16,8 @@ from graph.message import AddMessageInput, MessageEvent, MessagePayload, event_o
 from graph.payload import mutate
 from graph.reply import ReplyChunk, follow_reply
 from graph.selection import columns_below
-from services import message as messages
-from services.new_messages import (
+from services.conversations import message as messages
+from services.conversations.new_messages import (
     MOST_AT_ONCE,
     MessageCursor,
     completed_since,
@@ -25,7 +25,7 @@ from services.new_messages import (
     read_message_cursor,
     resume,
 )
-from services.reply import check_offset
+from services.conversations.reply import check_offset
 
 
 @strawberry.type

@@ -20,7 +20,7 @@ from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
 from services.accounts.rate_limit import SignInLimit
 from services.conversation import create_conversation
-from services.message import NewMessage, add_message
+from services.conversations.message import NewMessage, add_message
 from services.query.pagination import count_rows
 from services.task import update_task
 from services.task_list import task_listing

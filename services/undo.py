@@ -19,7 +19,7 @@ from services.query.filters import IsAnyOf, id_list
 from services.query.lookup import kinds_by_id, require, rows_by_id
 from services.query.sql import fetch_all, table_of
 from services.revision import next_revision
-from services.run import ACTIVE
+from services.runs.run import ACTIVE
 from services.task_history import read_values, snapshot
 from services.task_store import apply_changes, remove_tasks, store_tasks
 from services.undo_plan import Plan, settle, take_back

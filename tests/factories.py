@@ -28,7 +28,7 @@ from models import (
 )
 from services.accounts.caller import Caller
 from services.conversation import create_conversation
-from services.message import NewMessage, add_message
+from services.conversations.message import NewMessage, add_message
 from services.revision import next_revision
 from services.task_making import NewTask, create_task
 from services.words import searchable

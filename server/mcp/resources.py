@@ -23,7 +23,7 @@ from models import AccessScope, Conversation
 from services.accounts.access_tokens import Grant
 from services.accounts.caller import Caller
 from services.conversation import conversation_listing
-from services.message import message_listing
+from services.conversations.message import message_listing
 from services.query.lookup import rows_by_id
 from services.query.pagination import PageArguments, fetch_page, fetch_pages, read_window
 from services.task_filter import TaskFilter

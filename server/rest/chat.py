@@ -19,7 +19,7 @@ from server.rest.described import problems
 from server.rest.fields import Body, IdempotencyKey, text
 from server.rest.route import RestRoute
 from server.rest.run import Answer, read_answer
-from services.run import Question
+from services.runs.run import Question
 
 router: Final = APIRouter(prefix="/api/chat", tags=["chat"], route_class=RestRoute)
 

@@ -24,10 +24,10 @@ from server.errors import FormattedError, masked_message, refuse, retry_after
 from server.event_stream import OpenStream
 from server.presence import Presence, TooManyConnectionsError
 from server.rest.run import RUN_COLUMNS, TOOL_CALL_COLUMNS, Answer, ToolCall, read_answer
+from services.conversations.reply import Reply, read_reply
 from services.query.lookup import not_found, rows_by_id
-from services.reply import Reply, read_reply
-from services.run import ACTIVE
-from services.run_list import tool_calls_by_run
+from services.runs.run import ACTIVE
+from services.runs.run_list import tool_calls_by_run
 
 _DONE: Final = "done"
 _PLACE: Final = re.compile(r"([0-9a-fA-F-]{36}):(?:(done)|([0-9]{1,6}):([0-9]{1,10}):([0-9]{1,9}))")

@@ -38,7 +38,7 @@ from services.conversation import (
     ConversationOrderField,
     conversation_listing,
 )
-from services.message import MessageOrder, MessageOrderField, message_listing
+from services.conversations.message import MessageOrder, MessageOrderField, message_listing
 from services.query.lookup import not_found, rows_by_id
 from services.query.pagination import count_rows_of, fetch_pages
 

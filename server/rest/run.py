@@ -14,9 +14,9 @@ from server.rest.caller import SignedIn
 from server.rest.described import problems
 from server.rest.fields import Body, Row, described_by
 from server.rest.route import RestRoute
+from services.conversations.reply import read_reply
 from services.query.lookup import not_found, rows_by_id
-from services.reply import read_reply
-from services.run_list import tool_calls_by_run
+from services.runs.run_list import tool_calls_by_run
 
 router: Final = APIRouter(prefix="/api", tags=["chat"], route_class=RestRoute)
 

@@ -8,7 +8,7 @@ import pytest
 
 from core.database import Database
 from core.settings import Settings
-from services.run_progress import expired_runs
+from services.runs.progress import expired_runs
 from tests.assistant.chat import Chat
 from tests.assistant.provider import Cut, Provider, Refuse, Stall, Step, Text, UseTool
 from tests.factories import make_task

@@ -19,7 +19,7 @@ from graph.loaders import (
     TaskById,
     UserById,
 )
-from services.message import message_listing
+from services.conversations.message import message_listing
 from services.query.pagination import PageArguments, read_window
 from services.task_list import task_listing
 from tests.factories import SignedIn, make_task

@@ -8,7 +8,7 @@ import pytest
 
 from core.database import Database
 from core.settings import Settings
-from services.new_messages import MessageCursor
+from services.conversations.new_messages import MessageCursor
 from services.sync import Cursor
 from services.task import TaskChanges, delete_tasks, update_task
 from services.task_making import NewTask, create_tasks

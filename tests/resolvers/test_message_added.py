@@ -12,8 +12,8 @@ from core.database import Database
 from core.ids import new_id, new_ids
 from models import Conversation, Message, MessageStatus
 from services.conversation import ConversationChanges, delete_conversation, update_conversation
-from services.message import NewMessage, add_message
-from services.new_messages import MessageCursor
+from services.conversations.message import NewMessage, add_message
+from services.conversations.new_messages import MessageCursor
 from services.query.sql import execute, table_of
 from services.revision import next_revision
 from services.sync import Cursor

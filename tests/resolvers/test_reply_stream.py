@@ -12,8 +12,8 @@ from core.ids import new_id
 from live.hub import WakeUp
 from models import RunStatus, ToolCallStatus
 from services.conversation import delete_conversation
-from services.run import cancel_run
-from services.run_progress import Outcome, Pause, Progress, Tokens, finish_run, pause_run, write_reply
+from services.runs.progress import Outcome, Pause, Progress, Tokens, finish_run, pause_run, write_reply
+from services.runs.run import cancel_run
 from tests.event_client import open_events
 from tests.factories import (
     Answered,

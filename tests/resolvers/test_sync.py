@@ -12,8 +12,8 @@ from core.database import Database
 from core.ids import new_id
 from models import Deletion, EntityKind
 from services.conversation import delete_conversation
+from services.conversations.new_messages import MessageCursor
 from services.housekeeping import forget_deletions
-from services.new_messages import MessageCursor
 from services.sync import Cursor
 from services.task import TaskChanges, delete_tasks, update_task
 from services.task_making import NewTask, create_tasks

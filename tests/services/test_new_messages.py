@@ -7,7 +7,7 @@ from core.errors import CursorExpiredError, NotFoundError
 from core.ids import new_id, new_ids
 from core.settings import Settings
 from models import MessageStatus
-from services.new_messages import MOST_AT_ONCE, MessageCursor, completed_since, current_revision, resume
+from services.conversations.new_messages import MOST_AT_ONCE, MessageCursor, completed_since, current_revision, resume
 from tests.factories import SignedIn, make_conversation, make_message, message_row, sign_in, store
 
 COLUMNS = frozenset({"content"})

@@ -16,7 +16,7 @@ from models import Conversation, Message, MessageRole, TaskChange, TaskChangeKin
 from services.accounts.caller import Caller
 from services.accounts.user_list import user_listing
 from services.conversation import ConversationOrder, ConversationOrderField, conversation_listing
-from services.message import MessageOrder, MessageOrderField, message_listing
+from services.conversations.message import MessageOrder, MessageOrderField, message_listing
 from services.query.ordering import OrderDirection
 from services.query.pagination import (
     Listing,

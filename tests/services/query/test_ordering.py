@@ -17,7 +17,7 @@ from core.text import is_storable
 from models import TaskPriority
 from services.accounts.user_list import user_listing
 from services.conversation import conversation_listing
-from services.message import message_listing
+from services.conversations.message import message_listing
 from services.query.ordering import Order, OrderDirection
 from services.task_list import TaskOrder, TaskOrderField, task_listing
 from tests.factories import task_row

@@ -12,7 +12,7 @@ from models import Run, ToolCall, ToolCallStatus
 from services.accounts.caller import Caller
 from services.query.sql import fetch_all, table_of
 from services.revision import next_revision
-from services.run_progress import next_position, require_executed
+from services.runs.progress import next_position, require_executed
 
 _TOOL_CALLS: Final = table_of(ToolCall)
 _ENDED: Final = (ToolCallStatus.COMPLETED, ToolCallStatus.FAILED, ToolCallStatus.REJECTED)

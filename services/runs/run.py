@@ -16,13 +16,13 @@ from core.ids import new_ids
 from models import Conversation, Message, MessageRole, MessageStatus, Run, RunStatus, ToolCall, ToolCallStatus
 from services.accounts.caller import Caller
 from services.conversation import UNTITLED
+from services.conversations.message import check_content
 from services.idempotency import Request, once
-from services.message import check_content
 from services.query.lookup import require
 from services.query.sql import execute, fetch_all, table_of
 from services.revision import next_revision
-from services.run_progress import Outcome, end_run
-from services.token_usage import require_tokens
+from services.runs.progress import Outcome, end_run
+from services.runs.token_usage import require_tokens
 
 ACTIVE: Final = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.AWAITING_APPROVAL)
 _MOST_TITLE_LENGTH: Final = 60

@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from models import Message, MessageRole, Run
 from services.accounts.caller import Caller
 from services.query.sql import fetch_all, table_of
-from services.tool_call import calls_of_replies
+from services.runs.tool_call import calls_of_replies
 
 _MESSAGES: Final = table_of(Message)
 _RUNS: Final = table_of(Run)

@@ -15,7 +15,7 @@ from models import Conversation, Message, MessageStatus, Run, RunStatus, ToolCal
 from services.accounts.caller import Caller
 from services.query.sql import execute, fetch_all, table_of
 from services.revision import next_revision
-from services.token_usage import add_tokens
+from services.runs.token_usage import add_tokens
 
 _RUNS: Final = table_of(Run)
 _MESSAGES: Final = table_of(Message)
