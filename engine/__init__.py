@@ -2,10 +2,9 @@
 
 from engine.batching import batched
 from engine.leaves import as_is
-from engine.plan import Plan, compile, execute  # noqa: A004 - read as `engine.compile`
+from engine.plan import Plan
 from engine.selected import PlainField, Selected, selected
 from engine.spread import BatchError
-from engine.subscription import subscribe
 from engine.written import Written
 
 __all__ = [
@@ -16,8 +15,5 @@ __all__ = [
     "Written",
     "as_is",
     "batched",
-    "compile",
-    "execute",
     "selected",
-    "subscribe",
 ]

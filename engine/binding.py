@@ -22,16 +22,14 @@ from graphql.execution.collect_fields import (
 from graphql.execution.values import VariableValues
 from graphql.type import TypeNameMetaFieldDef
 
-from engine.direct import direct_resolver
 from engine.fields import Details, Field, Reader, Selection
 from engine.leaves import Leaf
 from engine.lists import ListOf
-from engine.lone import LoneFields
 from engine.nodes import Node
 from engine.objects import Abstract, Object
 from engine.readers import Attribute, BatchResolver, Property, Resolver, TypeName
 from engine.run import Request
-from engine.strawberry_fields import attribute_name, is_batch_field, source_getter
+from engine.strawberry_fields import attribute_name, is_batch_field
 
 
 class Binding:
@@ -77,7 +75,7 @@ class Binding:
                 field.select = partial(self._select, field)
                 field.binding = self
                 fields.append(field)
-        return Selection(type_, fields, LoneFields(fields))
+        return Selection(type_, fields)
 
 
 def _node(type_: GraphQLOutputType) -> Node:
@@ -97,13 +95,10 @@ def _reader(field: Field) -> Reader:
     definition = field.definition
     if definition is TypeNameMetaFieldDef:
         return TypeName(field.parent_type.name)
-    if (get := source_getter(definition)) is not None:
-        return Attribute(get, attribute_name(definition))
-    direct = direct_resolver(definition)
+    if (name := attribute_name(definition)) is not None:
+        return Attribute(name)
     if definition.resolve is not None and is_batch_field(definition):
-        return BatchResolver(definition.resolve if direct is None else direct.resolve)
-    if direct is not None:
-        return Resolver(direct.resolve, needs_info=direct.needs_info) if direct.get is None else Attribute(direct.get)
+        return BatchResolver(definition.resolve)
     if definition.resolve is None and not definition.args:
         return Property(field.name)
     return Resolver(definition.resolve)

@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from graphql import FieldNode, GraphQLField, GraphQLObjectType
 from graphql.execution.collect_fields import FieldDetails, GroupedFieldSet
 
-from engine.arguments import ArgumentPlan
 from engine.places import Column
-from engine.rows import row_maker
 
 if TYPE_CHECKING:
-    from engine.lone import LoneFields
     from engine.nodes import Node
     from engine.run import Run
 
@@ -36,7 +33,6 @@ class Field:
     """One response key of a selection."""
 
     __slots__ = (
-        "arguments",
         "binding",
         "definition",
         "details",
@@ -68,7 +64,6 @@ class Field:
         self.definition = definition
         # What a resolver is told of it.
         self.told = (self.name, self.nodes, definition.type, parent_type)
-        self.arguments = ArgumentPlan(definition, self.nodes[0])
         # Made when a resolver asks for it.
         self.selected: Any = None
         self.select: Callable[[GraphQLObjectType], Selection] = _select_nothing
@@ -77,16 +72,11 @@ class Field:
 class Selection:
     """The fields that are executed on the objects of one type."""
 
-    __slots__ = ("fields", "known", "lone", "make_rows", "type")
+    __slots__ = ("fields", "type")
 
-    def __init__(self, type_: GraphQLObjectType, fields: Sequence[Field], lone: "LoneFields") -> None:
+    def __init__(self, type_: GraphQLObjectType, fields: Sequence[Field]) -> None:
         self.type = type_
-        # The object itself, where it needs nothing of what it is made from.
-        is_known = all(field.name == "__typename" for field in fields)
-        self.known = {field.key: type_.name for field in fields} if is_known else None
         self.fields = fields
-        self.make_rows = row_maker(tuple(field.key for field in fields)) if fields else None
-        self.lone = lone
 
 
 def _select_nothing(_type: GraphQLObjectType) -> Selection:

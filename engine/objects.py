@@ -17,13 +17,10 @@ from engine.run import Run
 def execute_selection(run: Run, group: Group) -> list[dict[str, Any]]:
     """Return the objects of a group with their fields; null where a field is waited for."""
     selection = group.selection
-    if len(group.objects) == 1:
-        group.results = [selection.lone.read(run, group)]
-    elif selection.make_rows is None:
-        group.results = [{} for _ in group.objects]
-    else:
-        columns = [field.reader.read(run, Column(group, field)) for field in selection.fields]
-        group.results = selection.make_rows(*columns)
+    group.results = [{} for _ in group.objects]
+    for field in selection.fields:
+        column = Column(group, field)
+        column.fill(None, field.reader.read(run, column))
     return group.results
 
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from graphql.pyutils import Path
 
-from engine.tuples import columns_of
-
 if TYPE_CHECKING:
     from engine.fields import Field, Selection
     from engine.nodes import Node
@@ -28,7 +26,7 @@ def place_at(places: Places, index: int) -> int:
 class Group:
     """All objects of one type that one selection is executed on."""
 
-    __slots__ = ("_columns", "objects", "outer", "places", "results", "selection")
+    __slots__ = ("objects", "outer", "places", "results", "selection")
 
     def __init__(
         self, selection: "Selection", objects: Sequence[Any], outer: "Column | Items | None", places: Places
@@ -38,13 +36,6 @@ class Group:
         self.outer = outer
         self.places = places
         self.results: list[dict[str, Any]] = []
-        self._columns: dict[str, list[Any]] | None = None
-
-    def column_of(self, name: str) -> list[Any] | None:
-        """Return the values of an attribute where the objects are named tuples, which are taken apart at once."""
-        if self._columns is None:
-            self._columns = columns_of(self.objects)
-        return self._columns.get(name)
 
 
 class Column:

@@ -1,7 +1,6 @@
 """Plans an operation once, and executes it as often as it is asked for."""
 
 from collections.abc import Awaitable
-from functools import lru_cache
 from typing import Any, Final
 
 from graphql import (
@@ -15,7 +14,7 @@ from graphql import (
     assert_valid_schema,
 )
 from graphql import execute as execute_depth_first
-from graphql.execution.values import VariableValues
+from graphql.execution.values import VariableValues, get_variable_values
 
 from engine.binding import Binding
 from engine.failures import tell
@@ -24,11 +23,11 @@ from engine.objects import execute_selection
 from engine.places import Column, Group
 from engine.run import NO_VARIABLES, Request, Run
 from engine.survey import Survey, UnplannableError
-from engine.variables import Variables
 
 # An operation with many conditions has more combinations of them than are worth keeping.
 _KEPT_BINDINGS: Final = 32
-_KEPT_PLANS: Final = 256
+# As graphql-core has it.
+_MAX_ERRORS: Final = 50
 
 
 class Plan:
@@ -43,7 +42,6 @@ class Plan:
         # What is selected at the root where no condition decides it, once that is known.
         self._only_root: Selection | None = None
         self._conditions: tuple[str, ...] = ()
-        self._variables: Variables | None = None
         self._request: Request | None = None
         self._root_type: GraphQLObjectType | None = None
         self._is_mutation = False
@@ -69,15 +67,19 @@ class Plan:
         request = self._request
         if request is not None:
             variables = None
-            if self._variables is not None:
-                found = self._variables.coerce(variable_values or {}, hide_suggestions=hide_suggestions)
+            if request.operation.variable_definitions:
+                found = get_variable_values(
+                    self.schema,
+                    request.operation.variable_definitions,
+                    variable_values or {},
+                    _MAX_ERRORS,
+                    hide_suggestions,
+                )
                 if isinstance(found, list):
                     return ExecutionResult(None, found)
                 variables = found
             selection = self._only_root or self._root(request, variables or NO_VARIABLES)
             if selection is not None:
-                if selection.known is not None:
-                    return ExecutionResult(selection.known.copy())
                 run = Run(request, root_value, context_value, variables, hide_suggestions=hide_suggestions)
                 root = Group(selection, [root_value], None, None)
                 if self._is_mutation:
@@ -108,8 +110,6 @@ class Plan:
         if self._root_type is None or self.schema.get_directive("defer") or self.schema.get_directive("stream"):
             raise UnplannableError
         self._conditions = tuple(sorted(Survey(operation, fragments).conditions))
-        if operation.variable_definitions:
-            self._variables = Variables(self.schema, operation.variable_definitions)
         self._request = Request(self.schema, operation, fragments)
 
     def _is_meant(self, operation: OperationDefinitionNode) -> bool:
@@ -146,55 +146,3 @@ async def _execute_in_order(run: Run, root: Group) -> None:
         await run.schedule.finish()
         if run.failures and run.has_lost_everything():
             return
-
-
-class _Asked:
-    """What a plan is kept for: this schema and this document, not others like them."""
-
-    __slots__ = ("document", "operation_name", "schema")
-
-    def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation_name: str | None) -> None:
-        self.schema = schema
-        self.document = document
-        self.operation_name = operation_name
-
-    def __hash__(self) -> int:
-        return hash((id(self.document), id(self.schema), self.operation_name))
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, _Asked)
-            and self.document is other.document
-            and self.schema is other.schema
-            and self.operation_name == other.operation_name
-        )
-
-
-@lru_cache(maxsize=_KEPT_PLANS)
-def _kept_plan(asked: _Asked) -> Plan:
-    return Plan(asked.schema, asked.document, asked.operation_name)
-
-
-def plan_for(schema: GraphQLSchema, document: DocumentNode, operation_name: str | None = None) -> Plan:
-    """Return the plan of an operation, which is kept for as long as others are not used more."""
-    return _kept_plan(_Asked(schema, document, operation_name))
-
-
-def compile(schema: GraphQLSchema, document: DocumentNode, operation_name: str | None = None) -> Plan:  # noqa: A001
-    """Plan an operation of a document."""
-    return Plan(schema, document, operation_name)
-
-
-async def execute(  # noqa: PLR0913, PLR0917 - the signature is graphql-core's
-    schema: GraphQLSchema,
-    document: DocumentNode,
-    root_value: Any = None,
-    context_value: Any = None,
-    variable_values: dict[str, Any] | None = None,
-    operation_name: str | None = None,
-    *,
-    hide_suggestions: bool = False,
-) -> ExecutionResult:
-    """Execute an operation of a document, which is planned when it is first executed."""
-    plan = plan_for(schema, document, operation_name)
-    return await plan.execute(root_value, context_value, variable_values, hide_suggestions=hide_suggestions)

@@ -31,17 +31,14 @@ class TypeName:
 class Attribute:
     """Reads a field that is an attribute of its object, such as a plain one of Strawberry's."""
 
-    __slots__ = ("_get", "name")
+    __slots__ = ("_get",)
 
-    def __init__(self, get: Callable[[Any], Any], name: str | None = None) -> None:
-        self._get = get
-        # Of an attribute.
-        self.name = name
+    def __init__(self, name: str) -> None:
+        self._get = attrgetter(name)
 
     def read(self, run: Run, column: Column) -> list[Any]:
         """Return the completed values."""
-        values = None if self.name is None else column.group.column_of(self.name)
-        return settle(run, column, read_all(self._get, column.group.objects) if values is None else values)
+        return settle(run, column, read_all(self._get, column.group.objects))
 
 
 class Property:
@@ -77,11 +74,10 @@ class Property:
 class Resolver:
     """Calls a resolver for each object."""
 
-    __slots__ = ("_needs_info", "_resolve")
+    __slots__ = ("_resolve",)
 
-    def __init__(self, resolve: Callable[..., Any] | None, *, needs_info: bool = True) -> None:
+    def __init__(self, resolve: Callable[..., Any] | None) -> None:
         self._resolve: Callable[..., Any] = resolve or default_field_resolver
-        self._needs_info = needs_info
 
     def read(self, run: Run, column: Column) -> list[Any]:
         """Return the completed values."""
@@ -89,11 +85,11 @@ class Resolver:
         arguments = run.arguments(column.field)
         if isinstance(arguments, Exception):
             return settle(run, column, [arguments] * len(objects))
-        resolve, needs_info = self._resolve, self._needs_info
+        resolve = self._resolve
         values = []
         for index, source in enumerate(objects):
             try:
-                values.append(resolve(source, run.info(column, index) if needs_info else None, **arguments))
+                values.append(resolve(source, run.info(column, index), **arguments))
             except Exception as error:  # noqa: BLE001 - it is the error of the field
                 values.append(error)
         return settle(run, column, values)

@@ -4,11 +4,10 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, Final
 
 from graphql import FragmentDefinitionNode, GraphQLSchema, OperationDefinitionNode
-from graphql.execution.values import VariableValues
+from graphql.execution.values import VariableValues, get_argument_values
 from graphql.pyutils import gather_with_cancel, is_awaitable
 from graphql.type import GraphQLResolveInfoHelpers
 
-from engine.arguments import Arguments
 from engine.failures import Failure, nulled_place
 from engine.fields import Field
 from engine.places import Column, Items
@@ -66,9 +65,9 @@ class Run:
         # Null for an operation that declares none.
         self._variables = variables
         self._hide_suggestions = hide_suggestions
-        # Both are made when they are asked for.
+        # Made when it is asked for.
         self._told: tuple[Any, ...] | None = None
-        self._arguments: dict[Field, Arguments] | None = None
+        self._arguments: dict[Field, dict[str, Any] | Exception] = {}
 
     def info(self, frame: Column | Items, index: int) -> ResolveInfo:
         """Return what the resolver of the value at a place is told."""
@@ -83,16 +82,18 @@ class Run:
         """Tell whether an error has made the whole answer null."""
         return any(nulled_place(failure.place) is None for failure in self.failures)
 
-    def arguments(self, field: Field) -> Arguments:
+    def arguments(self, field: Field) -> dict[str, Any] | Exception:
         """Return a field's argument values; an error where they cannot be made."""
-        plan = field.arguments
-        if plan.constant is not None:
-            return plan.constant
-        if self._arguments is None:
-            self._arguments = {}
+        if not field.definition.args:
+            return {}
         if (found := self._arguments.get(field)) is None:
-            variables = self._variables or NO_VARIABLES
-            found = self._arguments[field] = plan.make(variables, hide_suggestions=self._hide_suggestions)
+            try:
+                found = get_argument_values(
+                    field.definition, field.nodes[0], self._variables or NO_VARIABLES, None, self._hide_suggestions
+                )
+            except Exception as error:  # noqa: BLE001 - it is the error of the field
+                found = error
+            self._arguments[field] = found
         return found
 
     def _tell(self) -> tuple[Any, ...]:

@@ -1,19 +1,15 @@
 """Finds what a Strawberry field does behind the resolver that Strawberry has wrapped around it."""
 
-from collections.abc import Callable
-from operator import attrgetter
 from typing import Any, Final
 
 from graphql import GraphQLField
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
-from strawberry.types.fields.resolver import StrawberryResolver
 
 from engine.batching import is_batched
 
 _WRAPPER: Final = "GraphQLCoreConverter.from_resolver.<locals>."
 _BASIC_RESOLVER: Final = f"{_WRAPPER}_get_basic_result"
-_RESOLVERS: Final = (f"{_WRAPPER}_resolver", f"{_WRAPPER}_async_resolver")
 
 
 def strawberry_field(field: GraphQLField) -> StrawberryField | None:
@@ -28,16 +24,6 @@ def attribute_name(field: GraphQLField) -> str | None:
     return definition.python_name if definition is not None and definition.default_resolver is getattr else None
 
 
-def source_getter(field: GraphQLField) -> Callable[[Any], Any] | None:
-    """Return what gives a field's value where it needs nothing but the object; None for any other field."""
-    definition = _basic_field(field)
-    if definition is None:
-        return None
-    name = definition.python_name
-    default_resolver = definition.default_resolver
-    return attrgetter(name) if default_resolver is getattr else lambda source: default_resolver(source, name)
-
-
 def is_batch_field(field: GraphQLField) -> bool:
     """Tell whether a field's resolver takes all parents at once, with nothing between that takes one at a time."""
     if is_batched(field.resolve):
@@ -50,25 +36,6 @@ def is_batch_field(field: GraphQLField) -> bool:
     return _is_plain(definition) and is_batched(
         definition.base_resolver._unbound_wrapped_func  # noqa: SLF001 - where Strawberry has unwrapped a static method
     )
-
-
-def converter_behind(field: GraphQLField) -> GraphQLCoreConverter | None:
-    """Return what made the resolver of a field, if all that it does is to call the function that it was made of."""
-    definition = strawberry_field(field)
-    if (
-        definition is None
-        or getattr(field.resolve, "__qualname__", None) not in _RESOLVERS
-        or type(definition.base_resolver) is not StrawberryResolver
-        or definition.extensions
-        or not _is_plain(definition)
-    ):
-        return None
-    around = _closure(field.resolve)
-    info_maker = _closure(around.get("_strawberry_info_from_graphql"))
-    if around.get("field_exception_handlers") != () or info_maker.get("field") is not definition:
-        return None
-    converter = info_maker.get("self")
-    return converter if type(converter) is GraphQLCoreConverter else None
 
 
 def _basic_field(field: GraphQLField) -> StrawberryField | None:

@@ -41,7 +41,7 @@ async def breadth_first(
     name: str | None = None,
 ) -> ExecutionResult:
     """Execute by the engine, which must not leave it to graphql-core."""
-    plan = engine.compile(schema, parse(query), name)
+    plan = engine.Plan(schema, parse(query), name)
     assert plan.is_planned
     return await plan.execute(root, context, variables)
 

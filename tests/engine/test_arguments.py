@@ -103,7 +103,6 @@ async def test_an_argument_goes_by_its_name_in_python() -> None:
         "{ pop(values: {list: [3, 4]}) }",
         "query ($v: Values = {list: [3, 4]}) { pop(values: $v) }",
         "query ($l: [Int!] = [3, 4]) { pop(values: {list: $l}) }",
-        "{ pop }",
     ],
 )
 async def test_what_one_execution_does_to_an_argument_another_does_not_see(query: str) -> None:
@@ -112,8 +111,7 @@ async def test_what_one_execution_does_to_an_argument_another_does_not_see(query
 
     schema = build_schema("input Values { list: [Int!] } type Query { pop(values: Values): Int }")
     assert schema.query_type is not None
-    schema.query_type.fields["pop"].args["values"].default_value = {"list": [3, 4]}
     schema.query_type.fields["pop"].resolve = drain
-    plan = engine.compile(schema, parse(query))
+    plan = engine.Plan(schema, parse(query))
     for _ in range(3):
         assert (await plan.execute()).data == {"pop": 4}

@@ -33,7 +33,7 @@ async def test_conditions(query: str) -> None:
 
 
 async def test_one_plan_for_all_values() -> None:
-    plan = engine.compile(SCHEMA, parse(QUERIES[2]))
+    plan = engine.Plan(SCHEMA, parse(QUERIES[2]))
     for x, y in [*product((True, False), repeat=2)] * 2:
         expected = await depth_first(SCHEMA, QUERIES[2], ROOT, variables={"x": x, "y": y})
         assert await plan.execute(ROOT, None, {"x": x, "y": y}) == expected
@@ -42,7 +42,7 @@ async def test_one_plan_for_all_values() -> None:
 async def test_more_combinations_than_are_kept() -> None:
     names = [f"v{number}" for number in range(6)]
     fields = " ".join(f"{name}: a @skip(if: ${name})" for name in names)
-    plan = engine.compile(SCHEMA, parse(f"query ({' '.join(f'${name}: Boolean!' for name in names)}) {{ {fields} }}"))
+    plan = engine.Plan(SCHEMA, parse(f"query ({' '.join(f'${name}: Boolean!' for name in names)}) {{ {fields} }}"))
     for values in product((True, False), repeat=6):
         given = dict(zip(names, values, strict=True))
         result = await plan.execute(ROOT, None, given)
@@ -63,4 +63,4 @@ async def test_more_combinations_than_are_kept() -> None:
 )
 async def test_a_condition_without_a_value(query: str, variables: dict[str, Any]) -> None:
     expected = await depth_first(SCHEMA, query, ROOT, variables=variables)
-    assert await engine.execute(SCHEMA, parse(query), ROOT, None, variables) == expected
+    assert await engine.Plan(SCHEMA, parse(query)).execute(ROOT, None, variables) == expected

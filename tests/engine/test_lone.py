@@ -98,7 +98,7 @@ async def check(values: dict[str, Any], fields: str = ALL) -> None:
     """Compare what both executors give, and what the engine gives once it has learned of the classes."""
     thing, query = Thing(**PLAIN | values), f"{{ thing {{ {fields} }} }}"
     expected = await same(SCHEMA, query, thing)
-    plan = engine.compile(SCHEMA, parse(query))
+    plan = engine.Plan(SCHEMA, parse(query))
     for _ in range(2):
         found = await plan.execute(thing)
         assert repr(found.data) == repr(expected.data)
@@ -206,7 +206,7 @@ async def test_an_attribute_that_fails() -> None:
 
 
 async def test_many_combinations_of_classes() -> None:
-    plan = engine.compile(SCHEMA, parse("{ thing { when name } }"))
+    plan = engine.Plan(SCHEMA, parse("{ thing { when name } }"))
     for number in range(200):
         moment = type(f"Moment{number}", (), {})()
         found = await plan.execute(Thing(**PLAIN | {"when": moment}))

@@ -6,7 +6,6 @@ from typing import Any, Final
 from graphql import build_schema, parse
 
 import engine
-from engine.plan import plan_for
 from tests.engine.both import same
 
 SCHEMA: Final = build_schema(
@@ -14,20 +13,12 @@ SCHEMA: Final = build_schema(
 )
 
 
-def test_a_document_is_planned_once() -> None:
-    document = parse("query A { word } query B { item { id } }")
-    assert plan_for(SCHEMA, document, "A") is plan_for(SCHEMA, document, "A")
-    assert plan_for(SCHEMA, document, "A") is not plan_for(SCHEMA, document, "B")
-    # Equal documents of other texts may differ in what they are of: a plan belongs to the one that it was made of.
-    assert plan_for(SCHEMA, parse("{ word }")) is not plan_for(SCHEMA, parse("{ word }"))
-
-
 async def test_executions_do_not_share_what_they_find() -> None:
     async def item(_info: Any, by: int) -> Any:
         await asyncio.sleep(0.001 * (by % 3))
         return {"id": by if by % 4 else None}
 
-    plan = engine.compile(SCHEMA, parse("query ($by: Int!) { item(by: $by) { id } word }"))
+    plan = engine.Plan(SCHEMA, parse("query ($by: Int!) { item(by: $by) { id } word }"))
     results = await asyncio.gather(
         *(plan.execute({"item": item, "word": f"{by}"}, None, {"by": by}) for by in range(20))
     )

@@ -85,7 +85,7 @@ async def test_a_cancellation_ends_what_is_running() -> None:
     log: list[str] = []
     gates = {"root.slow": asyncio.Event(), "root.fast.slow": asyncio.Event()}
     query = parse("{ slow { id } fast { slow { id } fast { id } } }")
-    task = asyncio.ensure_future(engine.execute(SCHEMA, query, Tracked("root", log, gates)))
+    task = asyncio.ensure_future(engine.Plan(SCHEMA, query).execute(Tracked("root", log, gates)))
     await until(lambda: "root.fast.fast" in log)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -40,38 +40,40 @@ DEEP: Final = "{ item " * 150 + "{ id }" + " }" * 150
 )
 async def test_what_is_left_to_graphql_core(query: str) -> None:
     document = parse(query)
-    assert not engine.compile(SCHEMA, document).is_planned
-    assert await engine.execute(SCHEMA, document, ROOT) == await depth_first(SCHEMA, query, ROOT)
+    assert not engine.Plan(SCHEMA, document).is_planned
+    assert await engine.Plan(SCHEMA, document).execute(ROOT) == await depth_first(SCHEMA, query, ROOT)
 
 
 async def test_another_operation_of_the_document_does_not_matter() -> None:
     document = parse("query A { __schema { queryType { name } } } query B { id }")
-    assert not engine.compile(SCHEMA, document, "A").is_planned
-    assert engine.compile(SCHEMA, document, "B").is_planned
-    assert (await engine.execute(SCHEMA, document, ROOT, operation_name="C")).errors == [
+    assert not engine.Plan(SCHEMA, document, "A").is_planned
+    assert engine.Plan(SCHEMA, document, "B").is_planned
+    assert (await engine.Plan(SCHEMA, document, "C").execute(ROOT)).errors == [
         GraphQLError("Unknown operation named 'C'.")
     ]
 
 
 async def test_what_is_deferred_is_refused_as_by_graphql_core() -> None:
     with pytest.raises(GraphQLError, match="multiple payloads"):
-        await engine.execute(SCHEMA, parse("{ id ... @defer { item { id } } }"), ROOT)
+        await engine.Plan(SCHEMA, parse("{ id ... @defer { item { id } } }")).execute(ROOT)
 
 
 async def test_a_schema_that_defers_is_refused_as_by_graphql_core() -> None:
     kwargs: dict[str, Any] = {**SCHEMA.to_kwargs(), "directives": [*specified_directives, GraphQLDeferDirective]}
     with pytest.raises(GraphQLError, match="defer"):
-        await engine.execute(GraphQLSchema(**kwargs), parse("{ id }"), ROOT)
+        await engine.Plan(GraphQLSchema(**kwargs), parse("{ id }")).execute(ROOT)
 
 
 async def test_an_invalid_schema_is_refused() -> None:
     with pytest.raises(TypeError, match="Query root type must be provided"):
-        await engine.execute(GraphQLSchema(), parse("{ id }"))
+        await engine.Plan(GraphQLSchema(), parse("{ id }")).execute()
 
 
 async def test_suggestions_are_hidden_where_asked_for() -> None:
     schema = build_schema("input Place { town: String } type Query { id(at: Place): Int }")
     document = parse("query ($at: Place) { id(at: $at) }")
     for hidden in (True, False):
-        result = await engine.execute(schema, document, None, None, {"at": {"tow": "Ulm"}}, hide_suggestions=hidden)
+        result = await engine.Plan(schema, document).execute(
+            None, None, {"at": {"tow": "Ulm"}}, hide_suggestions=hidden
+        )
         assert ("Did you mean" in str(result.errors)) is not hidden

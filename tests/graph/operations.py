@@ -7,7 +7,7 @@ from typing import Any, Final
 from graphql import parse, validate
 
 from core.statements import StatementCount, current_statements
-from engine import execute
+from engine import Plan
 from graph.context import Context
 from server.schema import core_schema, schema
 from tests.factories import SignedIn
@@ -38,7 +38,7 @@ async def run(server: RunningServer, user: SignedIn | None, query: str, variable
     counting = current_statements.set(count)
     try:
         context = Context(server.runtime, user.caller if user else None, "test", "127.0.0.1")
-        result = await execute(_SCHEMA, document, context_value=context, variable_values=variables)
+        result = await Plan(_SCHEMA, document).execute(None, context, variables)
     finally:
         current_statements.reset(counting)
     assert not result.errors, result.errors

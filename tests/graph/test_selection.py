@@ -106,7 +106,7 @@ async def test_no_statement_reads_what_is_never_shown(server: RunningServer, one
 
 async def test_nothing_holds_an_operation_that_was_let_go(server: RunningServer, one_of_each: House) -> None:
     document = parse("{ tasks { nodes { id title } pageInfo { endCursor } } }")
-    plan = engine.compile(core_schema(schema), document)
+    plan = engine.Plan(core_schema(schema), document)
     context = Context(server.runtime, one_of_each.owner.caller, "test", "127.0.0.1")
     assert not (await plan.execute(None, context)).errors
     operation = ref(document.definitions[0])
