@@ -1,1 +1,1 @@
-"""The offline model: understands plain requests by rules, and drives the same tools as any other model."""
+"""The offline model: a deterministic double of a language model, which reads a documented list of sentences."""

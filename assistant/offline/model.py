@@ -1,114 +1,210 @@
-"""The offline model: the SDK's Model interface over rules in place of a language model."""
+"""The offline model: the Agents SDK's Model interface over the parser, in place of a language model."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
+from itertools import count
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from agents.agent_output import AgentOutputSchemaBase
-from agents.handoffs import Handoff
-from agents.items import ModelResponse, TResponseInputItem, TResponseStreamEvent
-from agents.model_settings import ModelSettings
-from agents.models.interface import Model, ModelTracing
+import openai.types.responses as api
+import orjson
+from agents.items import ModelResponse, TResponseOutputItem, TResponseStreamEvent
+from agents.models.fake_id import FAKE_RESPONSES_ID
+from agents.models.interface import Model
 from agents.tool import Tool
 from agents.usage import Usage
-from openai.types.responses import Response, ResponseTextDeltaEvent
-from openai.types.responses.response_prompt_param import ResponsePromptParam
+from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails
 
+from assistant.instructions import unfence
+from assistant.offline.commands import Call, Context, Outcome, carry_out
 from assistant.offline.dates import Calendar
-from assistant.offline.events import events_of, response_of
-from assistant.offline.past import read_past
-from assistant.offline.planner import next_step
-from assistant.offline.script import Desk
-from assistant.offline.sentences import read_message
+from assistant.offline.parser import NotUnderstoodError, parse
+from assistant.offline.replies import DOT, Task, compose, names, not_understood, title_of
 
-_Items = str | list[TResponseInputItem]
-_NO_TIME: Final = 0.0
+_CHARACTERS_PER_TOKEN: Final = 4
+_LINE: Final = re.compile(r"^(\d{1,3})\. (.+)$", re.MULTILINE)
+_WRITES: Final = frozenset({"add_task", "update_task", "complete_task", "reopen_task"})
+
+Item = dict[str, Any]
 
 
 class OfflineModel(Model):
-    """Understands plain requests by rules; the same input always gets the same answer.
+    """Deterministic double of a language model.
 
-    It keeps nothing between turns: what is still to do follows from the last message and the calls made for it.
+    It keeps nothing between calls: what is still to do follows from the last message and the tool calls made for it.
     """
 
-    def __init__(self, now: Callable[[], datetime], time_zone: ZoneInfo, delay_s: float = _NO_TIME) -> None:
+    def __init__(self, now: Callable[[], datetime], time_zone: ZoneInfo, delay_s: float = 0.0) -> None:
         self._now = now
         self._time_zone = time_zone
         self._delay_s = delay_s
 
     async def get_response(
-        self,
-        system_instructions: str | None,
-        input: _Items,
-        model_settings: ModelSettings,
-        tools: list[Tool],
-        output_schema: AgentOutputSchemaBase | None,
-        handoffs: list[Handoff],
-        tracing: ModelTracing,
-        *,
-        previous_response_id: str | None,
-        conversation_id: str | None,
-        prompt: ResponsePromptParam | None,
+        self, system_instructions: str | None, input: Any, model_settings: Any, tools: list[Tool], *_: Any, **__: Any
     ) -> ModelResponse:
-        """Return the next step as a whole."""
+        """Return the next step."""
         response = self._respond(system_instructions, input, tools)
-        return ModelResponse(output=response.output, usage=_usage(response), response_id=None)
+        tokens = {} if response.usage is None else response.usage.model_dump(include={*_TOKENS})
+        return ModelResponse(output=response.output, usage=Usage(requests=1, **tokens), response_id=None)
 
     async def stream_response(
-        self,
-        system_instructions: str | None,
-        input: _Items,
-        model_settings: ModelSettings,
-        tools: list[Tool],
-        output_schema: AgentOutputSchemaBase | None,
-        handoffs: list[Handoff],
-        tracing: ModelTracing,
-        *,
-        previous_response_id: str | None,
-        conversation_id: str | None,
-        prompt: ResponsePromptParam | None,
+        self, system_instructions: str | None, input: Any, model_settings: Any, tools: list[Tool], *_: Any, **__: Any
     ) -> AsyncIterator[TResponseStreamEvent]:
-        """Return the next step as it is written, word by word."""
-        for event in events_of(self._respond(system_instructions, input, tools)):
-            if self._delay_s and isinstance(event, ResponseTextDeltaEvent):
+        """Return the next step as events, its text word by word."""
+        for event in _events(self._respond(system_instructions, input, tools)):
+            if self._delay_s and event.type == "response.output_text.delta":
                 await asyncio.sleep(self._delay_s)
             yield event
 
-    def _respond(self, system_instructions: str | None, items: _Items, tools: Sequence[Tool]) -> Response:
+    def _respond(self, instructions: str | None, given: str | list[Any], tools: Sequence[Tool]) -> api.Response:
+        items: list[Item] = [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
         now = self._now()
-        calendar = Calendar(now.astimezone(self._time_zone))
-        past = read_past(items)
-        intents = read_message(past.message, calendar)
-        step = next_step(intents, Desk(calendar, past), past.done, {tool.name for tool in tools})
-        read = len(system_instructions or "") + _size(items)
-        return response_of(step, past.key, len(past.done), now.astimezone(UTC).timestamp(), read)
+        last = max((index for index, item in enumerate(items) if item.get("role") == "user"), default=0)
+        message, outcomes = _text(items[last].get("content")), [outcome for _, outcome in _outcomes(items[last:])]
+        context = _context(items[:last], Calendar(now.astimezone(self._time_zone)))
+        calls, text = _next_step(message, context, outcomes, {tool.name for tool in tools})
+        key = f"{sha256(f'{last} {message}'.encode(errors='replace')).hexdigest()[:12]}_"
+        output: list[TResponseOutputItem] = [_message(text)] if text else []
+        for number, call in enumerate(calls, len(outcomes)):
+            arguments = orjson.dumps(call.arguments).decode()
+            output.append(
+                api.ResponseFunctionToolCall(
+                    call_id=f"call_{key}{number}", name=call.name, arguments=arguments, type="function_call"
+                )
+            )
+        return api.Response(
+            id=f"resp_{key}{len(outcomes)}",
+            created_at=now.astimezone(UTC).timestamp(),
+            model="offline",
+            object="response",
+            output=output,
+            tool_choice="auto",
+            tools=[],
+            parallel_tool_calls=True,
+            status="completed",
+            usage=_usage(
+                len(instructions or "") + _length(items), len(text) + sum(_length(call.arguments) for call in calls)
+            ),
+        )
 
 
-def _size(items: Any) -> int:
-    if isinstance(items, str):
-        return len(items)
-    return sum(len(text) for item in items for text in _texts(item))
+def _next_step(message: str, context: Context, outcomes: Sequence[Outcome], tools: set[str]) -> tuple[list[Call], str]:
+    """Return the next tool calls with the question that goes before, or the text that ends the reply.
+
+    The commands are carried out from their beginning with the outcomes so far.
+    """
+    try:
+        steps = carry_out(parse(message, context.calendar), context)
+    except NotUnderstoodError as error:
+        return [], not_understood(str(error))
+    known = iter(outcomes)
+    try:
+        calls = next(steps)
+        while True:
+            missing = Outcome(error="that is not possible here")
+            made = [next(known, None) if call.name in tools else missing for call in calls]
+            if None in made:
+                doomed = [call.deletes for call in calls if call.deletes is not None]
+                return calls, f"Shall I delete {names(doomed)}? That needs your approval." if doomed else ""
+            context.steps += 1
+            calls = steps.send([outcome for outcome in made if outcome is not None])
+    except StopIteration as end:
+        return [], compose(end.value, context.calendar.now)
 
 
-def _texts(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict):
-        return [text for part in value.values() for text in _texts(part)]
-    return [text for part in value for text in _texts(part)] if isinstance(value, list) else []
+def _context(items: Sequence[Item], calendar: Calendar) -> Context:
+    """Return what earlier messages leave: the last numbered list, and the tasks that were last changed or shown."""
+    context = Context(calendar)
+    start = 0
+    for index, item in enumerate(items):
+        if item.get("role") == "assistant":
+            calls = _outcomes(items[start:index])
+            shown = _listed(_text(item.get("content")), [task for _, outcome in calls for task in outcome.tasks])
+            changed = [task for name, outcome in calls if name in _WRITES for task in outcome.tasks]
+            context.listed = shown or context.listed
+            context.recent = changed or list(shown.values()) or context.recent
+        if item.get("role"):
+            start = index
+    return context
 
 
-def _usage(response: Response) -> Usage:
-    usage = response.usage
-    if usage is None:
-        return Usage()
-    return Usage(
-        requests=1,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        total_tokens=usage.total_tokens,
-        input_tokens_details=usage.input_tokens_details,
-        output_tokens_details=usage.output_tokens_details,
+def _listed(text: str, tasks: Sequence[Task]) -> dict[int, Task]:
+    """Return the tasks of a numbered list by number, each one that a tool returned for the same reply."""
+    by_title: dict[str, list[Task]] = {}
+    for task in {task["id"]: task for task in tasks}.values():
+        by_title.setdefault(title_of(task), []).append(task)
+    listed: dict[int, Task] = {}
+    for number, line in _LINE.findall(text):
+        if twins := by_title.get(line.split(DOT)[0]):
+            listed[int(number)] = twins.pop(0) if len(twins) > 1 else twins[0]
+    return listed
+
+
+def _outcomes(items: Sequence[Item]) -> list[tuple[str, Outcome]]:
+    """Return the tool calls that have ended, in their order, with their outcomes."""
+    outputs = {item["call_id"]: item.get("output") for item in items if item.get("type") == "function_call_output"}
+    calls = [item for item in items if item.get("type") == "function_call" and item["call_id"] in outputs]
+    return [(call["name"], _outcome(_text(outputs[call["call_id"]]))) for call in calls]
+
+
+def _outcome(output: str) -> Outcome:
+    try:
+        data = orjson.loads(unfence(output.strip()))
+    except ValueError:
+        # The SDK's own words, where a call was refused or failed.
+        data = {"error": output}
+    if not isinstance(data, dict):
+        return Outcome(error="it returned something else than expected")
+    return Outcome(data, str(data.get("error") or ""))
+
+
+def _text(content: Any) -> str:
+    """Return the text of an item's content, which is a string or a list of parts."""
+    if isinstance(content, str):
+        return content
+    return "".join(str(part.get("text", "")) for part in content or [] if isinstance(part, dict))
+
+
+def _length(value: Any) -> int:
+    return len(orjson.dumps(value, default=str))
+
+
+def _message(text: str) -> api.ResponseOutputMessage:
+    content: Any = [api.ResponseOutputText(text=text, type="output_text", annotations=[], logprobs=[])]
+    return api.ResponseOutputMessage(
+        id=FAKE_RESPONSES_ID, content=content, role="assistant", type="message", status="completed"
     )
+
+
+_TOKENS: Final = ("input_tokens", "output_tokens", "total_tokens")
+
+
+def _usage(read: int, written: int) -> api.ResponseUsage:
+    given, taken = -(-read // _CHARACTERS_PER_TOKEN), -(-written // _CHARACTERS_PER_TOKEN)
+    return api.ResponseUsage(
+        **dict(zip(_TOKENS, (given, taken, given + taken), strict=True)),
+        input_tokens_details=InputTokensDetails.model_validate({"cached_tokens": 0, "cache_write_tokens": 0}),
+        output_tokens_details=OutputTokensDetails(reasoning_tokens=0),
+    )
+
+
+def _events(response: api.Response) -> Iterator[TResponseStreamEvent]:
+    """Return the events of the Responses protocol that stream a response, as far as the SDK and runs read them."""
+    numbers = count()
+    begun = response.model_copy(update={"output": [], "status": "in_progress", "usage": None})
+    yield api.ResponseCreatedEvent(response=begun, type="response.created", sequence_number=next(numbers))
+    for index, item in enumerate(response.output):
+        place: Any = {"item": item, "output_index": index}
+        added = api.ResponseOutputItemAddedEvent
+        yield added(**place, type="response.output_item.added", sequence_number=next(numbers))
+        if isinstance(item, api.ResponseOutputMessage):
+            place = {"item_id": item.id, "output_index": index, "content_index": 0, "logprobs": []}
+            for word in re.findall(r"\s*\S+", _text([part.to_dict() for part in item.content])):
+                delta = api.ResponseTextDeltaEvent
+                yield delta(**place, delta=word, type="response.output_text.delta", sequence_number=next(numbers))
+        done = api.ResponseOutputItemDoneEvent
+        yield done(item=item, output_index=index, type="response.output_item.done", sequence_number=next(numbers))
+    yield api.ResponseCompletedEvent(response=response, type="response.completed", sequence_number=next(numbers))

@@ -1,0 +1,161 @@
+"""Texts of the offline model's replies: sentences, numbered lists, dates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from assistant.offline.dates import is_end_of_day
+from assistant.offline.parser import Filter
+
+Task = dict[str, Any]
+
+MAX_LISTED: Final = 20
+DOT: Final = " \u00b7 "
+HELP: Final = """I understand sentences such as these:
+- \u201cadd buy milk tomorrow at 9 !high #shop and call the dentist\u201d
+- \u201cwhat is open?\u201d, \u201clist overdue tasks\u201d, \u201cwhat is due this week?\u201d, \u201cfind milk\u201d
+- \u201ccomplete buy milk\u201d, \u201creopen the second one\u201d, \u201cdelete them\u201d, \u201cdelete all done tasks\u201d
+- \u201crename buy milk to buy oat milk\u201d, \u201cmove it to friday at 3pm\u201d, \u201cpostpone it by 2 days\u201d
+- \u201cmake it high priority\u201d, \u201ctag it with #home\u201d, \u201cundo\u201d"""
+UNDO: Final = "Undo takes back all that one of my replies changed: choose it at that reply. I changed nothing now."
+WHICH: Final = "Which task do you mean? Name it, for example: \u201ccomplete buy milk\u201d."
+NO_PLACE: Final = "My last list has no such number. Ask me \u201cwhat is open?\u201d first, or name the task."
+_MAX_TITLE_LENGTH: Final = 100
+_MAX_NAMES: Final = 5
+_QUOTES: Final = str.maketrans({"\u201c": '"', "\u201d": '"', "\u00b7": "-"})
+_PAST: Final = {"complete": "Completed", "reopen": "Reopened", "delete": "Deleted"}
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Tasks shown as numbered lines below a heading."""
+
+    heading: str
+    tasks: Sequence[Task]
+    total: int
+
+
+Part = str | Listing
+
+
+def compose(parts: Sequence[Part], now: datetime) -> str:
+    """Return the whole reply; lines are numbered through, so that a number means one task."""
+    number, texts = 0, []
+    for part in parts:
+        if isinstance(part, str):
+            texts.append(part)
+            continue
+        lines = [part.heading]
+        for task in part.tasks[:MAX_LISTED]:
+            number += 1
+            lines.append(f"{number}. " + DOT.join([title_of(task), *_details(task, now)]))
+        if part.total > (shown := min(len(part.tasks), MAX_LISTED)):
+            lines.append(f"and {part.total - shown} more")
+        texts.append("\n".join(lines))
+    return ("\n\n" if any(isinstance(part, Listing) for part in parts) else "\n").join(texts)
+
+
+def not_understood(part: str) -> str:
+    """Return the reply to a message of which a part is no sentence of the list."""
+    return f"I did not understand {quoted(part) if part else 'that'}, so I did nothing. {HELP}"
+
+
+def failed(verb: str, title: str, error: str) -> str:
+    """Return that a tool has failed, and why."""
+    return f"I could not {verb} {title if verb == 'read' else quoted(title)}: {error.rstrip('.')}."
+
+
+def unchanged(tasks: Sequence[Task], state: str) -> str:
+    """Return why there is nothing to change of tasks."""
+    return f"{names(tasks)} {'is' if len(tasks) == 1 else 'are'} {state}."
+
+
+def which(title: str, tasks: Sequence[Task]) -> Part:
+    """Return that no task has a title, or that several have."""
+    if not tasks:
+        return f"I found no task like {quoted(title)}."
+    heading = f"{len(tasks)} tasks fit {quoted(title)}. Which one? Say what to do with \u201cthe first one\u201d, for example."
+    return Listing(heading, tasks, len(tasks))
+
+
+def title_of(task: Task) -> str:
+    """Return a title in one line, as it is shown."""
+    title = " ".join(str(task["title"]).translate(_QUOTES).split())
+    return title if len(title) <= _MAX_TITLE_LENGTH else f"{title[: _MAX_TITLE_LENGTH - 1]}\u2026"
+
+
+def quoted(text: str) -> str:
+    """Return a title as it stands in a sentence."""
+    return f"\u201c{title_of({'title': text})}\u201d"
+
+
+def names(tasks: Sequence[Task]) -> str:
+    """Return titles as they stand in a sentence."""
+    titles = [quoted(str(task["title"])) for task in tasks[:_MAX_NAMES]]
+    if len(tasks) > _MAX_NAMES:
+        return f"{', '.join(titles)} and {len(tasks) - _MAX_NAMES} more"
+    return " and ".join(filter(None, [", ".join(titles[:-1]), titles[-1]]))
+
+
+def described(task: Task, now: datetime) -> str:
+    """Return a task's title with all that is said of it."""
+    return ", ".join([quoted(str(task["title"])), *_details(task, now)])
+
+
+def _details(task: Task, now: datetime) -> list[str]:
+    due = moment_of(task)
+    return [
+        *(["done"] if task["completed"] else []),
+        *([f"due {_shown_date(due, now)}"] if due else []),
+        *([f"{task['priority'].lower()} priority"] if task["priority"] != "MEDIUM" else []),
+        *(f"#{' '.join(str(tag).split())}" for tag in task["tags"]),
+    ]
+
+
+def moment_of(task: Task) -> datetime | None:
+    """Return when a task is due."""
+    return datetime.fromisoformat(task["due_at"]) if task["due_at"] else None
+
+
+def _shown_date(moment: datetime, now: datetime) -> str:
+    """Return a date in the person's zone, with its time unless that is the end of the day."""
+    try:
+        local = moment.astimezone(now.tzinfo)
+    except OverflowError:
+        return moment.date().isoformat()
+    day, today = local.date(), now.date()
+    near = {today + timedelta(days=days): word for days, word in ((-1, "yesterday"), (0, "today"), (1, "tomorrow"))}
+    words = near.get(day) or f"{local:%a} {day.day} {local:%b}" + ("" if day.year == today.year else f" {day.year}")
+    return words if is_end_of_day(local) else f"{words} at {local:%H:%M}"
+
+
+def counted(wanted: Filter, count: int) -> str:
+    """Return what a list holds, such as "3 open tasks tagged #home due this week"."""
+    state = {True: "done", False: "open", None: ""}[wanted.arguments.get("completed")]
+    priority, is_overdue = wanted.arguments.get("priority"), wanted.period == "overdue"
+    words = [
+        "overdue" if is_overdue else state,
+        f"{priority.lower()}-priority" if priority else "",
+        "task" if count == 1 else "tasks",
+        "tagged" if wanted.arguments.get("tags") else "",
+        *(f"#{tag}" for tag in wanted.arguments.get("tags", [])),
+        f"due {wanted.period}" if wanted.period and not is_overdue else "",
+    ]
+    return " ".join([str(count or "no"), *filter(None, words)])
+
+
+def changed(verb: str, before: Sequence[Task], after: Sequence[Task], value: Any, now: datetime) -> str:
+    """Return what was done to tasks."""
+    titles = names(before)
+    has, is_ = ("has", "is") if len(before) == 1 else ("have", "are")
+    if verb == "rename":
+        return f"Renamed {titles} to {quoted(str(after[0]['title']))}."
+    if verb == "prioritise":
+        return f"{titles} {has} {value.lower()} priority now."
+    if verb == "tag":
+        return f"{titles} {is_} tagged {' '.join(f'#{tag}' for tag in value)} now."
+    if verb == "move":
+        dates = {_shown_date(due, now) for task in after if (due := moment_of(task))}
+        return f"Moved {titles} to {dates.pop()}." if len(dates) == 1 else f"Moved {titles}."
+    return f"{_PAST[verb]} {titles}."
