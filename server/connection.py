@@ -3,15 +3,12 @@
 from asyncio import TimerHandle
 from asyncio.transports import Transport
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from starlette.types import Scope
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-
-from server.cycle import WholeRequest, made_event
-from server.known_heads import KnownHead, known_heads
 
 HEAD_TIMEOUT_S: Final = 30.0
 # So large that a token of a megabyte is still told that it is none.
@@ -37,25 +34,11 @@ class Connection(HttpToolsProtocol):
     _default_headers: list[tuple[bytes, bytes]] | None = None
     _lines = b""
     _running: RequestResponseCycle | None = None
-    # Whether known heads mean the same to it as to all connections, and whether its parser stands between messages.
-    _may_know = False
-    _is_between = False
-    _begun_messages = 0
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Keep in the state of each request how to end its connection."""
         self.app_state = {**self.app_state, _CUT: transport.abort, _HANG_UP: transport.close}
         super().connection_made(transport)
-        self._scope_parts = {
-            CONNECTION: self,
-            "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme,
-            "root_path": self.root_path,
-        }
-        self._is_between = self._may_know = not self.root_path and self.limit_concurrency is None
         self._bound_head(0)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -69,54 +52,9 @@ class Connection(HttpToolsProtocol):
             self._running.message_event.set()
 
     def data_received(self, data: bytes) -> None:
-        """Begin with a request whose head is known, without the parser; let that read anything else."""
-        self._idle_since_s = None
-        known = known_heads.recall(data) if self._is_between else None
-        # uvicorn's annotation leaves out that there is none before the first request.
-        cycle: RequestResponseCycle | Any = self.cycle
-        if known is None or not (cycle is None or cycle.response_complete) or self.transport.is_closing():
-            self._parse(data)
-        else:
-            self._begin(known, data)
-
-    def _begin(self, known: KnownHead, data: bytes) -> None:
-        """Begin with a request as uvicorn does once the parser has read it."""
-        if self._head_timer is not None:
-            self._stop_head_timer()
-        scope: Any = {**self._scope_parts, **known.scope}
-        scope["headers"] = list(known.headers)
-        scope["state"] = self.app_state.copy()
-        self.scope = scope
-        self.cycle = WholeRequest(self, scope, data[known.head_bytes :])
-        self._start_asgi_task(self.cycle, self.app)
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._running = cycle
-        super()._start_asgi_task(cycle, app)
-
-    def on_message_begin(self) -> None:
-        """Note that the parser stands within a message."""
-        self._is_between = False
-        self._begun_messages += 1
-        super().on_message_begin()
-        cast("Scope", self.scope)[CONNECTION] = self
-
-    def on_message_complete(self) -> None:
-        """Note whether the parser stands between messages, and the connection goes on."""
-        super().on_message_complete()
-        self._is_between = self._may_know and self.parser.should_keep_alive() and not self.parser.should_upgrade()
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """End the connection with the answer: the parser would take the request's body for another request."""
-        super()._unsupported_upgrade_warning()
-        self.cycle.keep_alive = False
-
-    def _parse(self, data: bytes) -> None:
         """Read on; refuse a head that grows beyond its bound, and cut off a client that leaves it unfinished."""
-        was_between, self._is_between, self._begun_messages = self._is_between, False, 0
+        self._idle_since_s = None
         super().data_received(data)
-        if was_between and self._is_between and self._begun_messages == 1:
-            known_heads.learn(data, cast("Scope", self.scope), bytes(self.cycle.body))
         cycle = cast("RequestResponseCycle | None", self.cycle)
         is_begun = cycle is None or cycle.scope is not self.scope
         if cycle is not None and not is_begun and not cycle.response_complete:
@@ -124,6 +62,20 @@ class Connection(HttpToolsProtocol):
         elif self.transport.get_protocol() is self:
             # What comes after an answer may be the rest of a body that was refused.
             self._bound_head(len(data) if is_begun else 0)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_message_begin(self) -> None:
+        """Keep the connection in the request's scope."""
+        super().on_message_begin()
+        cast("Scope", self.scope)[CONNECTION] = self
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """End the connection with the answer: the parser would take the request's body for another request."""
+        super()._unsupported_upgrade_warning()
+        self.cycle.keep_alive = False
 
     def _bound_head(self, received_bytes: int) -> None:
         if self._head_timer is None:
@@ -188,8 +140,7 @@ class Connection(HttpToolsProtocol):
             self._lines = b"".join(b"%b: %b\r\n" % header for header in self._default_headers)
         self.transport.write(b"".join((STATUS_LINE[status], self._lines, headers, body)))
         cycle.response_started = cycle.response_complete = True
-        if (event := made_event(cycle)) is not None:
-            event.set()
+        cycle.message_event.set()
         cycle.on_response()
         return True
 

@@ -7,7 +7,6 @@ from core.settings import Settings
 from server.documents import Documents, PreparedDocument, PreparedOperation
 from server.errors import refuse
 from server.execution import Execution
-from server.known_queries import KnownQueries
 from server.named_documents import NamedDocuments
 from server.request_body import GraphQLRequest, parse_request
 from server.schema import core_schema
@@ -20,7 +19,6 @@ class Operations:
     def __init__(self, schema: strawberry.Schema, settings: Settings) -> None:
         self._documents = Documents(core_schema(schema), settings)
         self._named_documents = NamedDocuments(self._documents, settings)
-        self._known_queries = KnownQueries()
         self.execution = Execution(schema, settings)
         self.subscriptions = Subscriptions(schema, settings, self.execution)
 
@@ -30,14 +28,8 @@ class Operations:
 
     def read(self, body: bytes) -> tuple[GraphQLRequest, PreparedOperation]:
         """Return the request that a posted body is, and its operation; raise the refusal of what is none."""
-        known = self._known_queries.recall(body)
-        if known is not None:
-            return known.request, known.operation
         request = parse_request(body)
-        document = self._document(request)
-        operation = document.select(request.operation_name)
-        self._known_queries.keep(body, request, operation, document)
-        return request, operation
+        return request, self.prepare(request)
 
     def _document(self, request: GraphQLRequest) -> PreparedDocument:
         if request.reference is None:

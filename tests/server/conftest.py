@@ -7,7 +7,6 @@ import pytest
 
 from core.database import Database
 from core.settings import Settings
-from server.known_heads import KnownHeads, known_heads
 from tests.factories import SignedIn, sign_in
 from tests.graph_client import GraphClient
 from tests.server import sample
@@ -51,12 +50,6 @@ async def stranger(database: Database, settings: Settings) -> SignedIn:
 def client(http: httpx.AsyncClient) -> GraphClient:
     """Give a client of the GraphQL API."""
     return GraphClient(http)
-
-
-@pytest.fixture
-def _nothing_known() -> None:
-    """Let the process know no head."""
-    vars(known_heads).update(vars(KnownHeads()))
 
 
 @pytest.fixture

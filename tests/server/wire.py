@@ -4,13 +4,8 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, cast
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI
-from starlette.types import Receive, Scope, Send
-
-from server.known_heads import known_heads
 from tests.waiting import PATIENCE_S
 
 
@@ -27,11 +22,6 @@ HEAD = REQUEST.removesuffix(BODY)
 ANSWER = b'{"data":{"hello":"Hello, world!"}}'
 CLOSING = post(BODY, "Connection: close")
 WAITING = post(b'{"query": "{ wait }"}')
-
-
-def is_known(request: bytes) -> bool:
-    """Tell whether the process knows the request's head."""
-    return request.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" in known_heads._known  # noqa: SLF001
 
 
 class Wire:
@@ -61,17 +51,6 @@ class Wire:
         return await self.answer()
 
 
-def noting(app: FastAPI, seen: list[dict[str, Any]]) -> FastAPI:
-    """Return the application, with a note of what it is given of each request."""
-
-    async def note(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            seen.append(dict(scope))
-        await app(scope, receive, send)
-
-    return cast("FastAPI", note)
-
-
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Wire]:
     """Connect to a server."""
@@ -87,11 +66,3 @@ async def connected(url: str) -> AsyncIterator[Wire]:
 def lasting(answers: bytes) -> bytes:
     """Return what is the same each time."""
     return re.sub(rb"(date|x-request-id): .*\r\n", b"", answers)
-
-
-async def make_known(wire: Wire, request: bytes) -> bytes:
-    """Send it as often as it takes; return the last answer."""
-    await wire.ask(request)
-    answer = await wire.ask(request)
-    assert is_known(request)
-    return answer
