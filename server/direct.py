@@ -1,24 +1,18 @@
 """Meets posted operations before all layers, and writes along with an answer what these would add to it."""
 
-from functools import lru_cache
-from typing import Final
-
 from starlette.types import Receive, Scope, Send
 
 from core.settings import Settings
 from server.answer import Answer
 from server.compression import Compression
-from server.connection import write_answer
 from server.endpoint import GraphQLEndpoint
 from server.errors import Header
 from server.head import Head, head_of
 from server.request_log import RequestLog, send_with_id
-from server.request_record import RequestRecord, start_record
+from server.request_record import start_record
 from server.response_headers import HEADERS
 
 _Headers = tuple[Header, ...]
-
-_KEPT_HEADERS: Final = 128
 
 
 class DirectDoor:
@@ -43,31 +37,13 @@ class DirectDoor:
             answer = await self._endpoint.answer(head, head.media_type, scope, receive, record)
             if isinstance(answer, Answer):
                 is_compressed = head.takes_gzip and 0 < self._gzip_least_bytes <= len(answer.body)
-                if is_compressed or not self._write(answer, scope, record):
-                    answer.headers = _completed(answer.headers, has_cors=self._has_cors)
-                    app = Compression(answer, self._gzip_least_bytes) if is_compressed else answer
-                    await app(scope, receive, send_with_id(record, send))
+                answer.headers = _completed(answer.headers, has_cors=self._has_cors)
+                app = Compression(answer, self._gzip_least_bytes) if is_compressed else answer
+                await app(scope, receive, send_with_id(record, send))
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
             await self._log.answer_failure(error, record, send)
         finally:
             self._log.finish(scope, record)
-
-    def _write(self, answer: Answer, scope: Scope, record: RequestRecord) -> bool:
-        """Write the answer at once; return whether that was possible."""
-        headers = b"%bcontent-length: %d\r\nx-request-id: %b\r\n\r\n" % (
-            _lines(answer.headers, self._has_cors),
-            len(answer.body),
-            record.request_id.encode(),
-        )
-        is_written = write_answer(scope, answer.status, headers, answer.body)
-        if is_written:
-            record.status = answer.status
-        return is_written
-
-
-@lru_cache(_KEPT_HEADERS)
-def _lines(headers: _Headers, has_cors: bool) -> bytes:  # noqa: FBT001 - what is kept is found more quickly so
-    return b"".join(b"%b: %b\r\n" % header for header in _completed(headers, has_cors=has_cors))
 
 
 def _completed(headers: _Headers, *, has_cors: bool) -> _Headers:

@@ -10,7 +10,6 @@ from core.errors import TasktalkError
 from graph.context import Context, Runtime
 from server.answer import Answer
 from server.bearer import authenticate
-from server.connection import take_body
 from server.documents import PreparedOperation
 from server.errors import RefusedError, format_field_error, refuse, refuse_for, retry_after
 from server.event_stream import EventStream
@@ -19,7 +18,7 @@ from server.graphiql import GraphiQL
 from server.head import Head, head_of
 from server.media_type import MediaType, preferred
 from server.operations import Operations, require_post_for_mutations
-from server.request_body import GraphQLRequest, read_json_request, read_query_string, unfit_body
+from server.request_body import GraphQLRequest, read_json_request, read_query_string
 from server.request_record import Outcome, RequestRecord, record_of
 
 # By these names they are found at once; to find a member of an enum takes longer than to compare it.
@@ -79,14 +78,8 @@ class GraphQLEndpoint:
             caller = await authenticate(head.credentials, self._runtime)
         if caller is not None:
             record.user_id = caller.user_id
-        body = take_body(scope) if scope["method"] == "POST" else None
-        if body is None:
-            request = await self._read(head, scope, receive)
-            operation = self._operations.prepare(request)
-        else:
-            if head.json_problem is not None or len(body) > self._max_body_bytes:
-                raise unfit_body(head, self._max_body_bytes)
-            request, operation = self._operations.read(body)
+        request = await self._read(head, scope, receive)
+        operation = self._operations.prepare(request)
         record.operation = operation.label
         address = (scope.get("client") or ("",))[0]
         context = Context(self._runtime, caller, record.request_id, address)

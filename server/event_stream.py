@@ -12,7 +12,7 @@ from core.clock import call_at
 from core.settings import Settings
 from core.statements import current_statements
 from graph.context import Context
-from server.connection import cut_of, hang_up_of
+from server.connection import get_abort, get_close
 from server.errors import FormattedError, RefusedError, session_over, token_expired
 from server.request_body import GraphQLRequest
 from server.streaming import Streaming
@@ -66,7 +66,7 @@ class OpenStream(ABC):
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events until they, the client, the session or the server come to an end."""
-        self._asgi_send, self._cut = send, cut_of(scope)
+        self._asgi_send, self._cut = send, get_abort(scope)
         # Made anew for each: the layers around the application add headers of their own to it.
         await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
         # A proxy may hold the answer back until there is something of it.
@@ -84,7 +84,7 @@ class OpenStream(ABC):
         with suppress(OSError, RuntimeError):
             await self.send(self.last_words, more=False)
         if self._is_leaving:
-            hang_up_of(scope)()
+            get_close(scope)()
 
     async def _keep_alive(self) -> None:
         while True:

@@ -8,7 +8,7 @@ from server.documents import Documents, PreparedDocument, PreparedOperation
 from server.errors import refuse
 from server.execution import Execution
 from server.named_documents import NamedDocuments
-from server.request_body import GraphQLRequest, parse_request
+from server.request_body import GraphQLRequest
 from server.schema import core_schema
 from server.subscription import Subscriptions
 
@@ -25,11 +25,6 @@ class Operations:
     def prepare(self, request: GraphQLRequest) -> PreparedOperation:
         """Return the operation that a request means; raise the refusal of one that cannot be executed."""
         return self._document(request).select(request.operation_name)
-
-    def read(self, body: bytes) -> tuple[GraphQLRequest, PreparedOperation]:
-        """Return the request that a posted body is, and its operation; raise the refusal of what is none."""
-        request = parse_request(body)
-        return request, self.prepare(request)
 
     def _document(self, request: GraphQLRequest) -> PreparedDocument:
         if request.reference is None:

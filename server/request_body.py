@@ -11,7 +11,6 @@ from starlette.types import Receive
 
 from server.content_type import JSON, problem_of
 from server.errors import RefusedError, refuse
-from server.head import Head
 
 BODY_TIMEOUT_S: Final = 30.0
 # Each value is coerced in Python, before anyone asks who sent it.
@@ -43,11 +42,6 @@ class GraphQLRequest(NamedTuple):
 async def read_json_request(headers: _Headers, receive: Receive, max_bytes: int) -> GraphQLRequest:
     """Read the parameters from a JSON body; raise the refusal of one that is too large or not well formed."""
     return parse_request(await read_body(headers, receive, max_bytes))
-
-
-def unfit_body(head: Head, max_bytes: int) -> RefusedError:
-    """Return the refusal of a whole body that is not of the right type, or else too large."""
-    return _too_large(max_bytes) if head.json_problem is None else refuse(415, head.json_problem)
 
 
 def parse_request(body: bytes) -> GraphQLRequest:

@@ -20,7 +20,7 @@ from core.settings import Settings
 from core.tokens import AccessTokens
 from server.command_database import migrate
 from server.command_error import CommandError
-from server.connection import Connection
+from server.connection import BoundedHttpProtocol
 from server.greeting import greeting
 from server.logs import log_config
 from services.accounts.better_auth import origin_of
@@ -53,7 +53,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
             timeout_graceful_shutdown=max(1, math.floor(settings.shutdown_grace_s) - 1),
             # Where no proxy is named, uvicorn would believe any process of this machine about where clients are.
             proxy_headers=bool(os.environ.get("FORWARDED_ALLOW_IPS")),
-            http=Connection,
+            http=BoundedHttpProtocol,
             ws="websockets-sansio",
             ws_max_size=settings.graphql_max_body_bytes,
             # Each socket would keep a third of a megabyte for compressing a few bytes.

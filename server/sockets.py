@@ -5,7 +5,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from server.connection import cut_of
+from server.connection import get_abort
 from server.origins import is_welcome
 from server.socket import Socket
 from server.socket_protocol import PROTOCOL, CloseCode, close_message
@@ -34,7 +34,7 @@ class Sockets:
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        cut = cut_of(scope)
+        cut = get_abort(scope)
         try:
             await Socket(scope, receive, send, self._streaming, cut).serve()
         finally:

@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from core.settings import Settings
-from server.connection import Connection
+from server.connection import BoundedHttpProtocol
 from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ async def serve(
             timeout_graceful_shutdown=PATIENCE_S,
             # Longer than clients keep a connection: else it may be closed just as the next request is sent.
             timeout_keep_alive=keep_alive_s,
-            http=Connection,
+            http=BoundedHttpProtocol,
             ws="websockets-sansio",
             ws_per_message_deflate=False,
             ws_max_size=ws_max_size,

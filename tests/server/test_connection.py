@@ -65,7 +65,7 @@ async def test_a_request_that_runs_longer_than_a_head_may_take(
 
 @pytest.mark.parametrize("beginning", [HALF + b"X-Long: ", b"GET /graphql?query="])
 async def test_a_head_is_bounded(door: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes) -> None:
-    monkeypatch.setattr(connection, "MOST_HEAD_BYTES", 3 * len(LONG))
+    monkeypatch.setattr(connection, "MAX_HEAD_BYTES", 3 * len(LONG))
     async with connected(door, beginning) as (reader, writer):
         for _ in range(4):
             writer.write(LONG)
