@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import strawberry
 from fastapi import FastAPI
@@ -22,7 +22,6 @@ from core.settings import Settings, load_settings
 from graph.context import Runtime
 from live.live import Live
 from server.compression import Compression
-from server.direct import DirectDoor
 from server.endpoint import GraphQLEndpoint
 from server.event_streams import EventStreams, wants_events
 from server.graphiql import GraphiQL
@@ -65,10 +64,7 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     mcp = McpDoor(runtime)
     graphiql = None if settings.is_production else GraphiQL(_PAGES)
     endpoint = GraphQLEndpoint(operations, runtime, graphiql, event_streams)
-    log = RequestLog(metrics, request_lines(settings))
-    app = _Application(
-        Sockets(streaming),
-        DirectDoor(endpoint, log, settings, has_cors=_has_cors(settings)),
+    app = FastAPI(
         title="Tasktalk",
         lifespan=_lifespan(runtime, streaming, mcp, metrics),
         openapi_url=None,
@@ -85,62 +81,37 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
         *(graphiql.routes if graphiql else ()),
     ]
     rest.add_rest(app, _PAGES / "docs")
-    # Innermost of the layers: the router and FastAPI's own layers would cost more than some operations.
-    app.add_middleware(_GraphQL, endpoint=endpoint, event_streams=event_streams)
+    # The innermost middleware: FastAPI's router and exception handling would cost more than some operations.
+    app.add_middleware(_GraphQL, endpoint=endpoint, event_streams=event_streams, sockets=Sockets(streaming))
     _add_middleware(app, settings)
-    app.add_middleware(Logged, log=log)
+    app.add_middleware(Logged, log=RequestLog(metrics, request_lines(settings)))
     return app
 
 
-class _Application(FastAPI):
-    """Hands GraphQL to its doors before all layers, where these are not needed.
-
-    Whatever lay around a socket would stay in memory as long as it is open; around an operation it would cost more.
-    """
-
-    def __init__(self, sockets: ASGIApp, direct: DirectDoor, **options: Any) -> None:
-        super().__init__(**options)
-        self._sockets = sockets
-        self._direct = direct
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope.get("path") != _PATH:
-            await super().__call__(scope, receive, send)
-            return
-        scope["app"] = self
-        if scope["type"] == "websocket":
-            await self._sockets(scope, receive, send)
-        elif (head := self._direct.takes(scope)) is not None:
-            await self._direct.serve(head, scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
-
-
 class _GraphQL:
-    """Hands the endpoint's requests straight to who answers them, by what they ask for."""
+    """Routes /graphql to what serves it: WebSockets, event streams or plain requests."""
 
-    def __init__(self, app: ASGIApp, endpoint: ASGIApp, event_streams: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, endpoint: ASGIApp, event_streams: ASGIApp, sockets: ASGIApp) -> None:
         self._app = app
         self._endpoint = endpoint
         self._event_streams = event_streams
+        self._sockets = sockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != _PATH:
+        if scope.get("path") != _PATH:
             target = self._app
+        elif scope["type"] == "websocket":
+            target = self._sockets
         else:
             target = self._event_streams if wants_events(scope) else self._endpoint
         await target(scope, receive, send)
-
-
-def _has_cors(settings: Settings) -> bool:
-    return bool(settings.allowed_origins) or welcomes_local_pages(settings)
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Wrap the application; the last one added is the outermost."""
     if settings.gzip_least_bytes:
         app.add_middleware(Compression, minimum_size=settings.gzip_least_bytes)
-    if _has_cors(settings):
+    if settings.allowed_origins or welcomes_local_pages(settings):
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.allowed_origins,

@@ -1,131 +1,103 @@
-"""Connections before their request is read: how long its head may take, and how large it may be."""
+"""HTTP connections: bounds on request heads, pipelining, upgrades that are not made."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx
 import pytest
 
 from server import connection
-from server.app import create_app
-from tests.server.sample import Happenings, sample_settings, schema
-from tests.servers import serve
-from tests.waiting import PATIENCE_S
+from tests.server.sample import Happenings
+from tests.server.wire import ANSWER, BODY, CLOSING, HEAD, REQUEST, WAITING, Wire, connected, post
 
 HALF: bytes = b"GET /health HTTP/1.1\r\nHost: x\r\n"
 LONG: bytes = b"a" * 100_000
 
 
-@asynccontextmanager
-async def connected(
-    door: httpx.AsyncClient, beginning: bytes
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Connect; the beginning is there before the server takes the connection, however short the time it allows."""
-    opened = socket.create_connection((door.base_url.host, door.base_url.port or 80))
-    opened.sendall(beginning)
-    async with asyncio.timeout(PATIENCE_S):
-        reader, writer = await asyncio.open_connection(sock=opened)
-        yield reader, writer
-        writer.transport.abort()
+@pytest.mark.parametrize("beginning", [b"", b"GE", HALF, HALF + b"\r\n"])
+async def test_unfinished_head_is_disconnected_after_the_timeout(
+    door: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes
+) -> None:
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.2)
+    async with connected(str(door.base_url), beginning) as wire:
+        if beginning.endswith(b"\r\n\r\n"):
+            assert (await wire.reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 OK\r\n")
+            # Stray bytes between requests are the beginning of nothing.
+            await wire.send(b"\r\n")
+        assert await is_closed(wire)
 
 
-async def ends(reader: asyncio.StreamReader) -> bool:
+async def is_closed(wire: Wire) -> bool:
     try:
-        return await reader.read(1) == b""
+        return await wire.reader.read(1) == b""
     except ConnectionResetError:
         return True
 
 
-@pytest.mark.parametrize("beginning", [b"", b"GE", HALF, HALF + b"\r\n"])
-async def test_who_leaves_a_head_unfinished_is_cut_off(
-    door: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes
-) -> None:
-    monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.2)
-    async with connected(door, beginning) as (reader, writer):
-        if beginning.endswith(b"\r\n\r\n"):
-            assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 OK\r\n")
-            # Stray bytes between requests are the beginning of nothing.
-            writer.write(b"\r\n")
-        assert await ends(reader)
-
-
-async def test_a_request_that_runs_longer_than_a_head_may_take(
+async def test_request_may_run_longer_than_the_head_timeout(
     door: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.2)
-    head = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n"
-    async with connected(door, head) as (reader, writer):
+    async with connected(str(door.base_url), HEAD) as wire:
         await asyncio.sleep(0.5)
-        writer.write(b'{"query":"{"}')
-        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        assert (await wire.ask(BODY)).endswith(ANSWER)
 
 
 @pytest.mark.parametrize("beginning", [HALF + b"X-Long: ", b"GET /graphql?query="])
-async def test_a_head_is_bounded(door: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes) -> None:
+async def test_head_larger_than_the_bound_is_refused(
+    door: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes
+) -> None:
     monkeypatch.setattr(connection, "MAX_HEAD_BYTES", 3 * len(LONG))
-    async with connected(door, beginning) as (reader, writer):
-        for _ in range(4):
-            writer.write(LONG)
-        assert await reader.readline() == b"HTTP/1.1 400 Bad Request\r\n"
+    async with connected(str(door.base_url), beginning) as wire:
+        await wire.send(*[LONG] * 4)
+        assert await wire.reader.readline() == b"HTTP/1.1 400 Bad Request\r\n"
 
 
-def post(query: str) -> bytes:
-    body = f'{{"query": "{query}"}}'.encode()
-    head = "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-    return head.encode() % len(body) + body
-
-
-@pytest.fixture
-async def brisk_door(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client of a server that keeps idle connections for no more than a second."""
-    async with (
-        serve(create_app(sample_settings(tmp_path), schema), keep_alive_s=1) as running,
-        httpx.AsyncClient(base_url=running.url) as client,
-    ):
-        yield client
-
-
-@pytest.mark.parametrize("request_", [post("{ hello }"), HALF + b"\r\n"], ids=["direct", "through the layers"])
-async def test_who_leaves_a_connection_idle_is_hung_up_on(brisk_door: httpx.AsyncClient, request_: bytes) -> None:
-    async with connected(brisk_door, request_) as (reader, writer):
-        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 OK\r\n")
-        writer.write(request_)
-        assert (await reader.read()).count(b"HTTP/1.1 200 OK\r\n") == 1
-
-
-async def test_a_connection_in_use_is_kept(brisk_door: httpx.AsyncClient, happenings: Happenings) -> None:
-    async with connected(brisk_door, post("{ hello }")) as (using, writer):
-        await using.readuntil(b'world!"}}')
-        writer.write(post("{ wait }"))
-        await happenings.began.wait()
-        async with connected(brisk_door, post("{ hello }")) as (idle, _):
-            assert (await idle.read()).endswith(b'world!"}}')
-        happenings.may_end.set()
-        assert b'"done"' in await using.readuntil(b"}}")
-        assert (await using.read()).count(b"HTTP/1.1") == 0
-
-
-async def test_a_connection_that_is_used_again_and_again_is_kept(brisk_door: httpx.AsyncClient) -> None:
-    async with (
-        connected(brisk_door, post("{ hello }")) as (using, writer),
-        connected(brisk_door, post("{ hello }")) as (idle, _),
-    ):
-        await idle.readuntil(b"world!")
-        await using.readuntil(b'world!"}}')
-        ended = asyncio.ensure_future(ends(idle))
-        while not ended.done():
-            writer.write(post("{ hello }"))
-            await using.readuntil(b'world!"}}')
-        assert await using.read() == b""
-
-
-async def test_no_body_is_taken_for_a_request_behind_an_upgrade_that_is_not_made(door: httpx.AsyncClient) -> None:
-    body = post("{ hello }")
+async def test_body_behind_an_unsupported_upgrade_is_not_parsed_as_a_request(wire: Wire) -> None:
     head = b"POST /graphql HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\nContent-Length: %d\r\n\r\n"
-    async with connected(door, head % len(body)) as (reader, writer):
-        assert b"\r\nconnection: close\r\n" in await reader.readuntil(b"\r\n\r\n")
-        writer.write(body)
-        assert b"HTTP/1.1 " not in await reader.read()
+    await wire.send(head % len(REQUEST))
+    assert b"\r\nconnection: close\r\n" in await wire.reader.readuntil(b"\r\n\r\n")
+    await wire.send(REQUEST)
+    assert b"HTTP/1.1 " not in await wire.reader.read()
+
+
+async def test_pipelined_requests_are_answered_in_order(wire: Wire) -> None:
+    requests = [post(f'{{"query": "{{ hello(name: \\"{n}\\") }}"}}'.encode()) for n in range(3)]
+    await wire.send(b"".join(requests) + CLOSING)
+    answers = await wire.reader.read()
+    places = [answers.index(f"Hello, {n}!".encode()) for n in range(3)]
+    assert places == sorted(places)
+    assert answers.count(b"HTTP/1.1 200 OK\r\n") == 4
+    assert answers.endswith(ANSWER)
+
+
+@pytest.mark.parametrize("behind", [b"", REQUEST, REQUEST + REQUEST])
+async def test_disconnect_cancels_the_running_query_whatever_is_pipelined_behind_it(
+    wire: Wire, happenings: Happenings, behind: bytes
+) -> None:
+    await wire.send(WAITING + behind)
+    await happenings.began.wait()
+    wire.writer.transport.abort()
+    await happenings.over.wait()
+    assert happenings.ended == ["cancelled"]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+async def test_requests_may_arrive_in_pieces(wire: Wire, size: int) -> None:
+    sent = REQUEST + CLOSING
+    await wire.send(*(sent[start : start + size] for start in range(0, len(sent), size)))
+    assert (await wire.reader.read()).count(ANSWER) == 2
+
+
+async def test_expect_100_continue_is_answered_before_the_body(wire: Wire) -> None:
+    head, _, body = CLOSING.partition(b"\r\n\r\n")
+    await wire.send(head + b"\r\nExpect: 100-continue\r\n\r\n")
+    assert await wire.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    await wire.send(body)
+    assert (await wire.reader.read()).endswith(ANSWER)
+
+
+async def test_chunked_body_over_the_limit_is_refused(wire: Wire) -> None:
+    chunk = b'{"query": "{ hello }"' + b" " * 100_000 + b"}"
+    chunked = HEAD.replace(b"Content-Length: %d" % len(BODY), b"Connection: close\r\nTransfer-Encoding: chunked")
+    await wire.send(chunked + b"%x\r\n%b\r\n0\r\n\r\n" % (len(chunk), chunk))
+    assert (await wire.reader.read()).startswith(b"HTTP/1.1 413 ")
