@@ -13,6 +13,7 @@ from core.settings import Settings
 from core.statements import current_statements
 from graph.context import Context
 from server.connection import get_abort, get_close
+from server.disconnect import wait_for_disconnect
 from server.errors import FormattedError, RefusedError, session_over, token_expired
 from server.request_body import GraphQLRequest
 from server.streaming import Streaming
@@ -73,7 +74,7 @@ class OpenStream(ABC):
         await send({"type": "http.response.body", "body": _KEEP_ALIVE, "more_body": True})
         # A stream's statements have no end, and need not be counted for its line in the log.
         current_statements.set(None)
-        ends = [self.send_events(), self._keep_alive(), until_gone(receive), self._until_ended()]
+        ends = [self.send_events(), self._keep_alive(), wait_for_disconnect(receive), self._until_ended()]
         tasks = [asyncio.create_task(end) for end in ends]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -134,12 +135,6 @@ class EventStream(OpenStream):
         except RefusedError as refusal:
             await self.send(_event({"errors": list(refusal.errors)}))
         self.last_words = _COMPLETE
-
-
-async def until_gone(receive: Receive) -> None:
-    """Return once the client has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _event(result: dict[str, Any]) -> bytes:

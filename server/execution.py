@@ -1,5 +1,6 @@
 """Runs a prepared operation: its cost, its time-limit, and its end where the client has gone away."""
 
+import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -11,14 +12,13 @@ from strawberry.execution.is_awaitable import optimized_is_awaitable
 from core.errors import QueryTooComplexError, UnavailableError
 from core.settings import GraphQLEngine, Settings
 from graph.context import Context
+from server.disconnect import on_disconnect, run_until_disconnect
 from server.documents import PreparedOperation
 from server.errors import RefusedError, refuse_document, refuse_for
 from server.request_body import GraphQLRequest
 from server.schema import core_schema
-from server.watch import Watch
 
 QUERY_TIMEOUT_S: Final = 60.0
-_QUERY: Final = OperationType.QUERY
 
 
 class Execution:
@@ -29,7 +29,7 @@ class Execution:
         self._is_breadth_first = settings.graphql_engine is GraphQLEngine.BREADTH_FIRST
         self._hide_suggestions = settings.is_production
         self._max_cost = settings.graphql_max_cost
-        self._watch = Watch()
+        self._mutations: set[asyncio.Task[ExecutionResult]] = set()
         self._options: dict[str, Any] = {
             "executor_class": schema.execution_context_class,
             "operation_extensions": None,
@@ -47,16 +47,47 @@ class Execution:
         self.check_cost(operation, request)
         work = self._execute(operation, request, context, None)
         try:
-            if operation.type is _QUERY:
-                result = await self._watch.while_wanted(work, receive, QUERY_TIMEOUT_S)
-            else:
-                # However soon its client leaves: half of it may be done. It is told of that.
-                result = await self._watch.to_its_end(work, receive, context.leave)
+            result = await self._supervise(operation, work, context, receive)
         except TimeoutError:
             raise _too_slow() from None
         if result.data is None and result.errors and not any(error.path for error in result.errors):
             raise refuse_document(result.errors, "BAD_USER_INPUT")
         return result
+
+    async def _supervise(
+        self,
+        operation: PreparedOperation,
+        work: Coroutine[Any, Any, ExecutionResult],
+        context: Context,
+        receive: Receive | None,
+    ) -> ExecutionResult:
+        if operation.type is OperationType.QUERY:
+            if receive is not None:
+                return await run_until_disconnect(work, receive, QUERY_TIMEOUT_S)
+            async with asyncio.timeout(QUERY_TIMEOUT_S):
+                return await work
+        if receive is None:
+            return await self._run_to_completion(work, context)
+        # A mutation goes on without its client, for half of it may be done; what only waits for others ends.
+        with on_disconnect(receive, context.leave):
+            return await work
+
+    async def _run_to_completion(
+        self, mutation: Coroutine[Any, Any, ExecutionResult], context: Context
+    ) -> ExecutionResult:
+        """Run a mutation of a stream to completion, even if the stream ends and cancels its operations."""
+        task = asyncio.create_task(mutation)
+        self._mutations.add(task)
+        task.add_done_callback(self._mutations.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            context.leave()
+            raise
+
+    async def finish(self) -> None:
+        """Wait for the mutations whose streams have ended."""
+        await asyncio.gather(*self._mutations, return_exceptions=True)
 
     async def run_event(
         self, operation: PreparedOperation, request: GraphQLRequest, context: Context, payload: Any

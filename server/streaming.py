@@ -1,14 +1,14 @@
 """What sockets and event streams share: the operations, who is connected, and what is measured of them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import structlog
-from graphql import ExecutionResult, OperationType
+from graphql import OperationType
 
 from core.clock import utc_now
 from core.errors import TasktalkError
@@ -31,7 +31,6 @@ class Streaming:
     presence: Presence
     settings: Settings
     metrics: StreamMetrics
-    _mutations: set[asyncio.Task[ExecutionResult]] = field(default_factory=set)
 
     async def results(self, request: GraphQLRequest, context: Context) -> AsyncGenerator[dict[str, Any], None]:
         """Yield each result as the client sees it; raise RefusedError where nothing, or nothing more, can be given."""
@@ -40,9 +39,7 @@ class Streaming:
             # Looked at before by what was known then: a document named by its hash may have come in the meantime.
             require_post_for_mutations(operation, request.method)
             if operation.type is not OperationType.SUBSCRIPTION:
-                work = self.operations.execution.run(operation, request, context)
-                is_query = operation.type is OperationType.QUERY
-                yield _shown(await (work if is_query else self._to_its_end(work, context)), context)
+                yield _shown(await self.operations.execution.run(operation, request, context), context)
                 return
             began_at = utc_now()
             events = self.operations.subscriptions.events(operation, request, context)
@@ -64,20 +61,9 @@ class Streaming:
         is_live = happened_at is not None and happened_at >= began_at
         self.metrics.count_event(happened_at if is_live else None)
 
-    async def _to_its_end(self, mutation: Coroutine[Any, Any, ExecutionResult], context: Context) -> ExecutionResult:
-        """Run a mutation that ends by itself, however soon its client leaves: half of it may be done."""
-        task = asyncio.create_task(mutation)
-        self._mutations.add(task)
-        task.add_done_callback(self._mutations.discard)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            context.leave()
-            raise
-
     async def finish(self) -> None:
-        """Wait for the mutations whose clients have left."""
-        await asyncio.gather(*self._mutations, return_exceptions=True)
+        """Wait for the mutations whose streams have ended."""
+        await self.operations.execution.finish()
 
 
 def _shown(result: Any, context: Context) -> dict[str, Any]:

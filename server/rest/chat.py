@@ -1,17 +1,15 @@
 """The REST routes that talk to the assistant."""
 
-import asyncio
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header
 from pydantic import Field
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive
 
 from core.errors import NotFoundError
 from graph.context import Context
-from server.event_stream import until_gone
+from server.disconnect import on_disconnect
 from server.presence import Presence
 from server.rest.caller import SignedIn
 from server.rest.chat_stream import LAST_EVENT_ID, ChatStream, Place, StreamedChat, read_place
@@ -70,16 +68,14 @@ async def chat(context: SignedIn, body: Said, request: Request, key: Idempotency
     """Ask the assistant, and wait until it has answered or needs an approval; it goes on when the client leaves."""
     assistant, caller = context.runtime.assistant, context.require_caller()
     answering = await assistant.ask(caller, body.to_question(key))
-    watch = asyncio.create_task(_leave_when_gone(request.receive, context))
     try:
-        run = await context.while_wanted(assistant.settled(caller, answering.run.id))
+        with on_disconnect(request.receive, context.leave):
+            run = await context.while_wanted(assistant.settled(caller, answering.run.id))
         if run is None:
             raise ClientDisconnect
         return await read_answer(context, run.id)
     except NotFoundError:
         raise NotFoundError("The conversation was deleted before the reply was complete.") from None
-    finally:
-        watch.cancel()
 
 
 @router.post("/stream", response_class=StreamingResponse, responses=problems(401, 404, 409, 429, body=True) | _EVENTS)
@@ -109,8 +105,3 @@ async def _stream(
         return Response(status_code=204)
     presence: Presence = request.app.state.presence
     return StreamedChat(ChatStream(context, answer, place), presence)
-
-
-async def _leave_when_gone(receive: Receive, context: Context) -> None:
-    await until_gone(receive)
-    context.leave()
