@@ -31,9 +31,8 @@ class RequestLog:
         """Record how a request went that has ended."""
         status = record.status or _CLIENT_CLOSED_REQUEST
         path = scope["path"]
-        statements = len(record.statements)
         duration_s = time.perf_counter() - record.began_s
-        self._metrics.observe(scope, record, status, duration_s, statements)
+        self._metrics.observe(scope, record, status, duration_s)
         if path in _PROBES and status < 400:  # noqa: PLR2004
             return
         self._write_line(
@@ -45,7 +44,7 @@ class RequestLog:
                 "user_id": record.user_id,
                 "operation": record.operation,
                 "outcome": record.outcome,
-                "statements": statements,
+                "statements": len(record.statements),
                 "request_id": record.request_id,
             }
         )
