@@ -1,18 +1,29 @@
 """What the tools take: the models that read it say to a language model what it means."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
+from sqlmodel import SQLModel
 
 from core.errors import BadUserInputError
 from core.moment import read_moment
 from core.text import is_storable
-from models import TaskPriority
+from models import Task, TaskPriority
+from models.columns import Column, Kind, creatable_columns, updatable_columns
 
 Arguments = TypeVar("Arguments", bound=BaseModel)
 
@@ -21,7 +32,6 @@ _MOST_BYTES: Final = 200_000
 _MOST_NAMES: Final = 50
 # What JSON writers can be relied on to write again is not much deeper.
 _MOST_DEPTH: Final = 50
-_ABSENT: Final[Any] = None
 _UNSTORABLE: Final = "unstorable"
 
 
@@ -85,29 +95,70 @@ class Search(_Arguments):
     limit: int = Field(20, ge=1, le=MOST_LISTED, description="how many at most")
 
 
+def arguments_to_create(model: type[SQLModel]) -> Callable[[type[Arguments]], type[Arguments]]:
+    """Add to a tool's arguments the columns that tools set when they create a row."""
+
+    def decorate(cls: type[Arguments]) -> type[Arguments]:
+        fields: dict[str, Any] = {}
+        for column in _tool_columns(creatable_columns(model)):
+            default = (
+                {"default_factory": column.default_factory} if column.default_factory else {"default": column.default}
+            )
+            fields[column.name] = _argument(column, {} if column.is_required else default)
+        return create_model(cls.__name__, __base__=cls, __doc__=cls.__doc__, __module__=cls.__module__, **fields)
+
+    return decorate
+
+
+def arguments_to_update(model: type[SQLModel]) -> Callable[[type[Arguments]], type[Arguments]]:
+    """Add to a tool's arguments the columns that tools may update: what is left out stays."""
+
+    def decorate(cls: type[Arguments]) -> type[Arguments]:
+        fields: dict[str, Any] = {
+            column.name: _argument(column, {"default": None}, "; null takes it away" if column.is_nullable else "")
+            for column in _tool_columns(updatable_columns(model))
+        }
+        return create_model(cls.__name__, __base__=cls, __doc__=cls.__doc__, __module__=cls.__module__, **fields)
+
+    return decorate
+
+
+def _tool_columns(columns: Iterable[Column]) -> list[Column]:
+    return [column for column in columns if column.writable and column.writable.tools]
+
+
+def _argument(column: Column, default: dict[str, Any], hint: str = "") -> tuple[Any, Any]:
+    """Return the type and the field of an argument; what the services check with better words is not bounded here."""
+    if column.kind is Kind.MOMENT:
+        hint = f"; {_MOMENT}{hint}"
+    description = column.input_description.removesuffix(".") + hint
+    bounds: dict[str, Any] = {"max_length": column.maximum} if column.kind is Kind.TEXTS else {}
+    if column.kind is Kind.INTEGER:
+        bounds = {"ge": column.minimum, "le": column.maximum}
+    types: dict[Kind, Any] = {
+        Kind.TEXT: Text,
+        Kind.TEXTS: list[Text],
+        Kind.MOMENT: Moment,
+        Kind.REFERENCE: str,
+    }
+    shown = (
+        Annotated[column.type, _choice(column.type)]
+        if column.kind is Kind.ENUM
+        else types.get(column.kind, column.type)
+    )
+    return (shown | None if column.is_nullable else shown), Field(description=description, **bounds, **default)
+
+
+@arguments_to_create(Task)
 class AddTask(_Arguments):
     """What a task is made from."""
 
-    title: Text = Field(description="what is to be done, 1 to 500 characters")
-    description: Text | None = Field(None, description="more about it, up to 10,000 characters")
-    priority: Priority = Field(TaskPriority.MEDIUM, description="how much it matters")
-    due_at: Moment | None = Field(None, description=f"when it is due; {_MOMENT}")
-    tags: Tags = Field(default_factory=list, description="up to 20 labels of 50 characters, without #")
-    parent_id: str | None = Field(None, description="the id of the task that it is a part of")
 
-
+@arguments_to_update(Task)
 class UpdateTask(_Arguments):
     """A task and its changes: what is left out stays."""
 
     task_id: str = Field(description="the id of the task to change")
-    title: Text = Field(_ABSENT, description="what is to be done, 1 to 500 characters")
-    description: Text | None = Field(None, description="more about it; null takes it away")
-    priority: Priority = Field(_ABSENT, description="how much it matters")
-    due_at: Moment | None = Field(None, description=f"when it is due; {_MOMENT}; null takes it away")
-    tags: Tags = Field(_ABSENT, description="all its labels, in place of the old ones")
-    parent_id: str | None = Field(
-        None, description="the id of the task that it is a part of; null makes it stand by itself"
-    )
 
 
 class OneTask(_Arguments):

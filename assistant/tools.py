@@ -18,25 +18,33 @@ from assistant.arguments import (
     read_model,
 )
 from core.errors import BadUserInputError
-from services import task as tasks
+from models import Task
+from models.columns import public_columns
 from services.accounts.caller import Caller
+from services.entities.history import to_json
+from services.entities.lists import DateTimeFilter
+from services.entities.service import NewRow
 from services.query.ordering import OrderDirection
 from services.query.pagination import PageArguments, count_rows, fetch_page, read_window
-from services.task import TaskChanges
-from services.task_filter import DateTimeFilter, TaskFilter
-from services.task_list import TaskOrder, TaskOrderField, task_listing
-from services.task_making import NewTask, create_task
-from services.words import words_of
+from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
+from services.tasks.tasks import tasks
+from services.tasks.words import words_of
 
 Result = dict[str, Any]
 
-_MOST_DESCRIPTION: Final = 200
-_COLUMNS: Final = frozenset({"id", "title", "description", "completed", "priority", "due_at", "tags", "parent_id"})
+_MAX_DESCRIPTION_LENGTH: Final = 200
+# What tools tell of a task besides its id: what they can set, and whether it is done.
+_SHOWN: Final = [
+    column
+    for column in public_columns(Task)
+    if column.name == "completed" or (column.writable is not None and column.writable.tools)
+]
+_COLUMNS: Final = frozenset({"id", *(column.name for column in _SHOWN)})
 _ORDERS: Final = {
-    ListOrder.CREATED_AT: TaskOrder(TaskOrderField.CREATED_AT),
-    ListOrder.DUE_AT: TaskOrder(TaskOrderField.DUE_AT),
-    ListOrder.PRIORITY: TaskOrder(TaskOrderField.PRIORITY, OrderDirection.DESC),
-    ListOrder.TITLE: TaskOrder(TaskOrderField.TITLE),
+    ListOrder.CREATED_AT: TaskOrder.by("created_at"),
+    ListOrder.DUE_AT: TaskOrder.by("due_at"),
+    ListOrder.PRIORITY: TaskOrder.by("priority", OrderDirection.DESC),
+    ListOrder.TITLE: TaskOrder.by("title"),
 }
 
 
@@ -64,18 +72,13 @@ def read_arguments(tool: Tool, raw: str | bytes | Mapping[str, Any]) -> BaseMode
 
 def task_as_json(task: Any) -> Result:
     """Return what tools and resources tell of a task: little, for models pay by the word."""
-    result = {
-        "id": task.id,
-        "title": task.title,
-        "completed": task.completed,
-        "priority": task.priority.value,
-        "due_at": None if task.due_at is None else task.due_at.isoformat(),
-        "tags": list(task.tags),
-    }
-    if task.parent_id is not None:
-        result["parent_id"] = task.parent_id
-    if task.description:
-        result["description"] = task.description[:_MOST_DESCRIPTION]
+    result: Result = {"id": task.id}
+    for column in _SHOWN:
+        value = to_json(column, getattr(task, column.name))
+        if column.name == "description":
+            value = (value or "")[:_MAX_DESCRIPTION_LENGTH] or None
+        if value is not None or column.name == "due_at":
+            result[column.name] = value
     return result
 
 
@@ -108,27 +111,27 @@ async def _search(session: AsyncSession, caller: Caller, given: Search) -> Resul
 
 
 async def _add_task(session: AsyncSession, caller: Caller, given: AddTask) -> Result:
-    return {"task": task_as_json(await create_task(session, caller, NewTask(**dict(given))))}
+    return {"task": task_as_json(await tasks.create(session, caller, NewRow(dict(given))))}
 
 
 async def _update_task(session: AsyncSession, caller: Caller, given: UpdateTask) -> Result:
     changes = {name: value for name, value in given if name in given.model_fields_set and name != "task_id"}
     if not changes:
         raise BadUserInputError("There is nothing to change; send at least one argument besides task_id.")
-    task = await tasks.update_task(session, caller, given.task_id, TaskChanges(**changes))  # type: ignore[typeddict-item]  # the names are the same
+    task = await tasks.update(session, caller, given.task_id, changes)
     return {"task": task_as_json(task)}
 
 
 async def _complete_task(session: AsyncSession, caller: Caller, given: OneTask) -> Result:
-    return {"task": task_as_json(await tasks.update_task(session, caller, given.task_id, {"completed": True}))}
+    return {"task": task_as_json(await tasks.update(session, caller, given.task_id, {"completed": True}))}
 
 
 async def _reopen_task(session: AsyncSession, caller: Caller, given: OneTask) -> Result:
-    return {"task": task_as_json(await tasks.update_task(session, caller, given.task_id, {"completed": False}))}
+    return {"task": task_as_json(await tasks.update(session, caller, given.task_id, {"completed": False}))}
 
 
 async def _delete_task(session: AsyncSession, caller: Caller, given: OneTask) -> Result:
-    return {"deleted_ids": await tasks.delete_task(session, caller, given.task_id)}
+    return {"deleted_ids": await tasks.delete(session, caller, given.task_id)}
 
 
 TOOLS: Final = (

@@ -1,6 +1,5 @@
 """Relay connections over pages of rows; what is not selected is not computed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -9,10 +8,11 @@ from sqlmodel import SQLModel
 
 from engine import batched
 from graph.context import Batch, Info
+from graph.loaders import CountByOwner, CountByParent, PageByOwner, PageByParent
 from graph.mapping import enum_type
 from graph.selection import connection_columns
 from services.query.ordering import Order, OrderDirection
-from services.query.pagination import Listing, Page, PageArguments, Window, count_rows, fetch_page, read_window
+from services.query.pagination import Listing, Page, PageArguments, fetch_page, read_window
 from services.query.sql import Source
 
 NodeType = TypeVar("NodeType")
@@ -136,33 +136,24 @@ class Connection(Generic[NodeType]):
         return [counted[id(parent.counts), parent.parent_id] for parent in parents]
 
 
-@dataclass(frozen=True, slots=True)
-class CountOfAll:
-    """How many rows a list has that stands by itself."""
-
-    listing: Listing
-
-    async def load(self, source: Source, keys: list[str]) -> list[int]:
-        """Count the list, once for all."""
-        return [await count_rows(source, self.listing)] * len(keys)
-
-
 async def connect(info: Info, model: type[SQLModel], make_listing: MakeListing, arguments: PageArguments) -> Any:
     """Return a page of a list that stands by itself."""
     columns = connection_columns(info, model)
     listing = make_listing(columns=columns or frozenset())
     window, source = read_window(listing.order, arguments), info.context.database.reader
     page = None if columns is None else await fetch_page(source, listing, window)
-    return ConnectionSource(page, CountOfAll(listing))
+    return ConnectionSource(page, CountByOwner(listing))
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A list that every parent has one of: its rows, and what loads a page of each, and their counts."""
+    """A list that every parent has one of: its rows' model, and the column of theirs that has the parent's id.
+
+    Without a column, the one parent there is owns the whole list.
+    """
 
     model: type[SQLModel]
-    pages: Callable[[Listing, Window], Batch]
-    counts: Callable[[Listing], Batch]
+    column: str | None = None
 
     async def connect(
         self, info: Info, parent_ids: list[str], make_listing: MakeListing, arguments: PageArguments
@@ -170,10 +161,14 @@ class Relation:
         """Return a page of each parent's list, all by one statement."""
         columns = connection_columns(info, self.model)
         listing = make_listing(columns=columns or frozenset())
-        window, counts = read_window(listing.order, arguments), self.counts(listing)
+        window = read_window(listing.order, arguments)
+        counts: Batch = CountByOwner(listing) if self.column is None else CountByParent(listing, self.column)
         if columns is None:
             return [ConnectionSource(None, counts, parent_id) for parent_id in parent_ids]
-        pages = await self.pages(listing, window).load(info.context.database.reader, parent_ids)
+        batch: Batch = (
+            PageByOwner(listing, window) if self.column is None else PageByParent(listing, window, self.column)
+        )
+        pages = await batch.load(info.context.database.reader, parent_ids)
         return [ConnectionSource(page, counts, parent_id) for page, parent_id in zip(pages, parent_ids, strict=True)]
 
 

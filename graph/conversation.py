@@ -4,40 +4,31 @@ from functools import partial
 from typing import Any, Final
 
 import strawberry
-from strawberry import auto
 
 import models
 from engine import batched
 from graph.connection import Connection, Relation
 from graph.context import Info
-from graph.loaders import MessageCountByConversation, MessagesByConversation
-from graph.mapping import enum_type, input_type, needing, table_type
+from graph.mapping import CreateInput, UpdateInput, create_input, needing, order_input, table_type, update_input
 from graph.message import Message
 from graph.node import Node, ids_of
 from graph.payload import UserError
 from graph.selection import selected_columns
 from graph.user import User, load_owners
-from services.conversation import ConversationChanges, ConversationOrder, ConversationOrderField
+from services.conversations.conversations import ConversationOrder
 from services.conversations.message import MessageOrder, message_listing
 from services.conversations.new_messages import MessageCursor
 from services.query.lookup import find_node
 from services.query.pagination import PageArguments, fetch_pages, read_window
 
-enum_type(ConversationOrderField)
-input_type(ConversationOrder)
+order_input(ConversationOrder)
 
-MESSAGES: Final = Relation(models.Message, MessagesByConversation, MessageCountByConversation)
-UNSET: Final[Any] = strawberry.UNSET
+MESSAGES: Final = Relation(models.Message, "conversation_id")
 
 
 @table_type(models.Conversation)
 class Conversation(Node):
     """A talk between a person and the assistant."""
-
-    title: auto
-    revision: auto
-    created_at: auto
-    updated_at: auto
 
     @needing(
         "id",
@@ -72,8 +63,7 @@ class Conversation(Node):
         """Load the last message of each."""
         listing = message_listing(info.context.require_caller(), selected_columns(info, models.Message))
         window = read_window(listing.order, PageArguments(last=1))
-        parent = MessagesByConversation.parent
-        pages = await fetch_pages(info.context.database.reader, listing, window, parent, ids_of(parents))
+        pages = await fetch_pages(info.context.database.reader, listing, window, "conversation_id", ids_of(parents))
         return [page.rows[0] if page.rows else None for page in pages]
 
     @needing("user_id", graphql_type=User, description="Whose conversation it is.")
@@ -100,30 +90,16 @@ class ConversationPayload:
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was changed.")
 
 
-@strawberry.input(description="A conversation to make.")
-class CreateConversationInput:
+@create_input(models.Conversation)
+class CreateConversationInput(CreateInput):
     """Everything that a conversation is made from."""
 
-    id: strawberry.ID | None = strawberry.field(default=None, description="A UUID that the client made, or ours.")
-    title: str | None = strawberry.field(default=None, description="1 to 500 characters.")
-    idempotency_key: str | None = strawberry.field(
-        default=None, description="Sent again with the same input, it gives the first answer again."
-    )
+    title: str | None = strawberry.field(default=None, description="What it is about; 1 to 500 characters.")
 
 
-@strawberry.input(description="What is to change of a conversation: what is left out stays.")
-class UpdateConversationInput:
+@update_input(models.Conversation)
+class UpdateConversationInput(UpdateInput):
     """A conversation and its changes."""
-
-    id: strawberry.ID = strawberry.field(description="The conversation to change.")
-    title: str | None = strawberry.field(default=UNSET, description="1 to 500 characters; not null.")
-    expected_revision: int | None = strawberry.field(
-        default=None, description="The revision that the client has seen; another one gets CONFLICT."
-    )
-
-    def to_changes(self) -> ConversationChanges:
-        """Return what is given."""
-        return {} if self.title is UNSET else {"title": self.title}
 
 
 @strawberry.input(description="A conversation, by its id.")

@@ -1,11 +1,10 @@
-"""Loaders of every relation, named by their signature; each batch is one statement."""
+"""Data loaders of every relation, named by their signature; each batch is one statement."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlmodel import SQLModel
 
-from models import Conversation, Message, Run, Task, ToolCall
 from services.accounts.caller import Caller
 from services.accounts.user_list import users_by_id
 from services.query.lookup import rows_by_id
@@ -18,43 +17,13 @@ from services.runs.run_list import runs_by_reply, tool_calls_by_run
 class RowById:
     """The caller's row of an id."""
 
+    model: type[SQLModel]
     caller: Caller
     columns: frozenset[str]
-    model: ClassVar[type[SQLModel]]
 
     async def load(self, source: Source, keys: list[str]) -> list[Any]:
         """Load the values of the keys."""
         return await rows_by_id(source, self.caller, self.model, keys, self.columns)
-
-
-class TaskById(RowById):
-    """The task of an id."""
-
-    model = Task
-
-
-class ConversationById(RowById):
-    """The conversation of an id."""
-
-    model = Conversation
-
-
-class MessageById(RowById):
-    """The message of an id."""
-
-    model = Message
-
-
-class RunById(RowById):
-    """The run of an id."""
-
-    model = Run
-
-
-class ToolCallById(RowById):
-    """The tool call of an id."""
-
-    model = ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +63,28 @@ class UserById:
 
 
 @dataclass(frozen=True, slots=True)
-class _PageByParent:
+class PageByParent:
+    """A page of the list of each parent, whose id is in a column of the list's rows."""
+
     listing: Listing
     window: Window
-    parent: ClassVar[str]
+    column: str
 
     async def load(self, source: Source, keys: list[str]) -> list[Page]:
         """Load the values of the keys."""
-        return await fetch_pages(source, self.listing, self.window, self.parent, keys)
+        return await fetch_pages(source, self.listing, self.window, self.column, keys)
 
 
 @dataclass(frozen=True, slots=True)
-class _CountByParent:
+class CountByParent:
+    """How many rows the list of each parent has."""
+
     listing: Listing
-    parent: ClassVar[str]
+    column: str
 
     async def load(self, source: Source, keys: list[str]) -> list[int]:
         """Load the values of the keys."""
-        return await count_rows_of(source, self.listing, self.parent, keys)
+        return await count_rows_of(source, self.listing, self.column, keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,39 +108,3 @@ class CountByOwner:
     async def load(self, source: Source, keys: list[str]) -> list[int]:
         """Load the values of the keys."""
         return [await count_rows(source, self.listing)] * len(keys)
-
-
-class SubtasksByTask(_PageByParent):
-    """A page of each task's subtasks."""
-
-    parent = "parent_id"
-
-
-class SubtaskCountByTask(_CountByParent):
-    """How many subtasks each task has."""
-
-    parent = "parent_id"
-
-
-class TaskChangesByTask(_PageByParent):
-    """A page of each task's history."""
-
-    parent = "task_id"
-
-
-class TaskChangeCountByTask(_CountByParent):
-    """How many changes each task's history has."""
-
-    parent = "task_id"
-
-
-class MessagesByConversation(_PageByParent):
-    """A page of each conversation's messages."""
-
-    parent = "conversation_id"
-
-
-class MessageCountByConversation(_CountByParent):
-    """How many messages each conversation has."""
-
-    parent = "conversation_id"

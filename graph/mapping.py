@@ -1,10 +1,9 @@
-"""Maps SQLModel tables onto Strawberry types: a type names what it exposes, the table says what it is."""
+"""Strawberry types made of SQLModel tables: object types, inputs to create and update a row, filters, orders, enums."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
-from types import UnionType
-from typing import Any, Final, TypeVar, get_args, get_origin
+from typing import Any, Final, TypeVar
 
 import strawberry
 from sqlmodel import SQLModel
@@ -13,26 +12,129 @@ from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.utils.str_converters import to_camel_case
 
 from graph.scalars import Json
+from models.base import Editable
+from models.columns import Column, Kind, columns_of, creatable_columns, public_columns, updatable_columns
+from services.entities.lists import EntityFilter, EntityOrder
+from services.entities.service import NewRow
 
 Class = TypeVar("Class", bound=type)
-NEEDS: Final = "needs"
+UNSET: Final[Any] = strawberry.UNSET
+_READS: Final = "reads"
 # Which columns each field of a table's type reads; filled as the types are declared.
 COLUMNS_BY_FIELD: Final[dict[type[SQLModel], dict[str, frozenset[str]]]] = {}
 
 
 def table_type(model: type[SQLModel], *, name: str | None = None) -> Callable[[Class], Class]:
-    """Make a Strawberry type of the class: fields annotated `strawberry.auto` are as the table's columns say."""
+    """Make a Strawberry type that shows the table's public columns; of a class with fields that are `auto`, just those.
+
+    References are left out: each is a field of its own, which loads what it refers to.
+    """
 
     def decorate(cls: Class) -> Class:
-        for field_name in [key for key, value in inspect.get_annotations(cls).items() if value is strawberry.auto]:
-            column = model.model_fields[field_name]
-            cls.__annotations__[field_name] = _graphql_annotation(column.annotation)
-            setattr(cls, field_name, strawberry.field(description=column.description))
+        annotations = inspect.get_annotations(cls)
+        chosen = [key for key, value in annotations.items() if value is strawberry.auto]
+        shown = [columns_of(model)[key] for key in chosen] or [
+            column
+            for column in public_columns(model)
+            if column.kind is not Kind.REFERENCE and column.name not in annotations and column.name not in vars(cls)
+        ]
+        for column in shown:
+            annotations[column.name] = _output_type(column)
+            setattr(cls, column.name, strawberry.field(description=column.description))
+        cls.__annotations__ = annotations
         mapped: Class = strawberry.type(cls, name=name, description=_first_line(model))
         COLUMNS_BY_FIELD[model] = _columns_by_field(mapped, model)
         return mapped
 
     return decorate
+
+
+class CreateInput:
+    """The base of inputs that create a row: `create_input` adds a field for each column that clients may set."""
+
+    model: type[Editable]
+
+    def to_new(self) -> NewRow:
+        """Return what the service takes."""
+        values = {key: value for key, value in vars(self).items() if value is not UNSET}
+        row_id, idempotency_key = values.pop("id", None), values.pop("idempotency_key", None)
+        return NewRow(values, row_id, idempotency_key)
+
+
+class UpdateInput:
+    """The base of inputs that update a row: what is left out stays, null clears."""
+
+    model: type[Editable]
+    id: strawberry.ID
+    expected_revision: int | None
+
+    def to_changes(self) -> Mapping[str, Any]:
+        """Return what is given."""
+        given = {key: value for key, value in vars(self).items() if value is not UNSET}
+        return {key: value for key, value in given.items() if key not in ("id", "expected_revision")}
+
+
+def create_input(model: type[Editable]) -> Callable[[Class], Class]:
+    """Add to a class the columns that clients set when they create a row, an id of their own and an idempotency key."""
+
+    def decorate(cls: Class) -> Class:
+        own = dict(inspect.get_annotations(cls))
+        columns = [column for column in creatable_columns(model) if column.name not in own]
+        _add_fields(cls, [column for column in columns if column.is_required])
+        _add_field(cls, "id", strawberry.ID | None, "A UUID that the client made, or ours.", default=None)
+        _add_fields(cls, [column for column in columns if not column.is_required])
+        description = "Sent again with the same input, it gives the first answer again; not in a list."
+        _add_field(cls, "idempotency_key", str | None, description, default=None)
+        return _input(cls, model, f"A {_noun(model)} to make.")
+
+    return decorate
+
+
+def update_input(model: type[Editable]) -> Callable[[Class], Class]:
+    """Add to a class the columns that clients may update, each absent where it is left out."""
+
+    def decorate(cls: Class) -> Class:
+        own = dict(inspect.get_annotations(cls))
+        _add_field(cls, "id", strawberry.ID, f"The {_noun(model)} to change.")
+        for column in updatable_columns(model):
+            if column.name not in own:
+                null = "" if column.is_nullable or column.kind is Kind.TEXTS else "; not null"
+                description = f"{column.input_description.removesuffix('.')}{null}."
+                _add_field(cls, column.name, _input_type(column) | None, description, default=UNSET)
+        description = "The revision that the client has seen; another one gets CONFLICT."
+        _add_field(cls, "expected_revision", int | None, description, default=None)
+        return _input(cls, model, f"What is to change of a {_noun(model)}: what is left out stays, null clears.")
+
+    return decorate
+
+
+def filter_input(cls: type[EntityFilter]) -> None:
+    """Make a Strawberry input of a filter, each of whose conditions is described as its column is."""
+    columns = columns_of(cls.model)
+    for name, column in columns.items():
+        if column.is_filterable and column.kind is Kind.REFERENCE:
+            cls.__annotations__[name] = strawberry.ID | None
+        elif column.is_filterable and column.kind is Kind.ENUM:
+            enum_type(column.type)
+    input_type(cls)
+    definition: StrawberryObjectDefinition = cls.__strawberry_definition__  # type: ignore[attr-defined]  # set above
+    for field in definition.fields:
+        if field.python_name in columns:
+            field.description = columns[field.python_name].description
+
+
+def order_input(cls: type[EntityOrder]) -> None:
+    """Make a Strawberry input of an order, whose fields are described as their columns are."""
+    columns = columns_of(cls.model)
+
+    def describe(member: StrEnum) -> str:
+        column = columns[member.lower()]
+        note = ", without regard to the case of ASCII letters" if column.kind is Kind.TEXT else ""
+        note += "; rows without it come last in either direction" if column.is_nullable else ""
+        return f"{column.description.removesuffix('.')}{note}."
+
+    enum_type(cls.fields, describe)
+    input_type(cls)
 
 
 def input_type(cls: Class, name: str | None = None) -> Class:
@@ -41,43 +143,82 @@ def input_type(cls: Class, name: str | None = None) -> Class:
     return cls
 
 
-def enum_type(cls: type[StrEnum]) -> None:
-    """Make the enum known to Strawberry, with its own description."""
-    strawberry.enum(cls, description=_first_line(cls))
+def enum_type(cls: type[StrEnum], describe: Callable[[Any], str] | None = None, *, name: str | None = None) -> None:
+    """Make an enum known to Strawberry, with the descriptions of its members; once only."""
+    if isinstance(getattr(cls, "__strawberry_definition__", None), StrawberryEnumDefinition):
+        return
+    strawberry.enum(cls, name=name, description=_first_line(cls))
+    definition: StrawberryEnumDefinition = cls.__strawberry_definition__  # type: ignore[attr-defined]  # set above
+    for value in definition.values:
+        member = cls[value.name]
+        value.description = describe(member) if describe else getattr(member, "description", None)
 
 
 def needing(*columns: str, description: str, graphql_type: Any = None) -> Any:
     """Return a field whose resolver reads these columns of its parent's row."""
-    return strawberry.field(metadata={NEEDS: columns}, description=description, graphql_type=graphql_type)
+    return strawberry.field(metadata={_READS: columns}, description=description, graphql_type=graphql_type)
 
 
-def _graphql_annotation(annotation: Any) -> Any:
-    """Return the column's type; its enums become GraphQL's on the way, and what is kept as JSON is shown as such."""
-    if annotation is Any:
-        return Json | None
-    if get_origin(annotation) is dict:
-        return Json
-    for part in get_args(annotation) if get_origin(annotation) in (UnionType, list) else (annotation,):
-        if isinstance(part, type) and issubclass(part, StrEnum) and not _is_known(part):
-            enum_type(part)
-    return annotation
+def _input(cls: Class, model: type[SQLModel], description: str) -> Class:
+    cls.model = model  # type: ignore[attr-defined]  # declared by the base
+    mapped: Class = strawberry.input(cls, description=description)
+    return mapped
 
 
-def _is_known(enum: type[StrEnum]) -> bool:
-    return isinstance(getattr(enum, "__strawberry_definition__", None), StrawberryEnumDefinition)
+def _add_fields(cls: type, columns: Iterable[Column]) -> None:
+    for column in columns:
+        annotation = _input_type(column) | None if column.is_nullable else _input_type(column)
+        _add_field(cls, column.name, annotation, column.input_description, **_default_of(column))
+
+
+def _add_field(cls: type, name: str, annotation: Any, description: str, **default: Any) -> None:
+    cls.__annotations__ = {key: value for key, value in inspect.get_annotations(cls).items() if key != name}
+    cls.__annotations__[name] = annotation
+    setattr(cls, name, strawberry.field(description=description, **default))
+
+
+def _default_of(column: Column) -> dict[str, Any]:
+    if column.is_required:
+        return {}
+    if column.default_factory is not None:
+        return {"default_factory": column.default_factory}
+    return {"default": column.default}
+
+
+def _output_type(column: Column) -> Any:
+    """Return the type of a column as GraphQL shows it."""
+    if column.kind is Kind.JSON:
+        shown: Any = Json
+    else:
+        shown = _input_type(column)
+    is_nullable = column.is_nullable or column.model.model_fields[column.name].annotation is Any
+    return shown | None if is_nullable else shown
+
+
+def _input_type(column: Column) -> Any:
+    """Return the type of a column that clients send, null aside; its enums become GraphQL's on the way."""
+    if column.kind is Kind.ENUM:
+        enum_type(column.type)
+    if column.kind is Kind.TEXTS:
+        return list[str]
+    return strawberry.ID if column.kind is Kind.REFERENCE else column.type
+
+
+def _noun(model: type[SQLModel]) -> str:
+    return model.__name__.lower()
 
 
 def _columns_by_field(cls: Any, model: type[SQLModel]) -> dict[str, frozenset[str]]:
     definition: StrawberryObjectDefinition = cls.__strawberry_definition__
     return {
-        field.graphql_name or to_camel_case(field.python_name): frozenset(_columns(field, model))
+        field.graphql_name or to_camel_case(field.python_name): frozenset(_columns_read(field, model))
         for field in definition.fields
     }
 
 
-def _columns(field: Any, model: type[SQLModel]) -> Iterable[str]:
-    if (needed := field.metadata.get(NEEDS)) is not None:
-        return tuple(needed)
+def _columns_read(field: Any, model: type[SQLModel]) -> Iterable[str]:
+    if (columns := field.metadata.get(_READS)) is not None:
+        return tuple(columns)
     return (field.python_name,) if field.python_name in model.model_fields else ()
 
 

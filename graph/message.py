@@ -14,17 +14,16 @@ from core.errors import NotFoundError
 from engine import batched
 from graph.context import Info
 from graph.lazy import LazyConversation, LazyRun
-from graph.loaders import ConversationById, MessageById, RunByReply
-from graph.mapping import enum_type, input_type, needing, table_type
+from graph.loaders import RowById, RunByReply
+from graph.mapping import needing, order_input, table_type
 from graph.node import Node
 from graph.payload import UserError
 from graph.selection import selected_columns
 from models import MessageRole
-from services.conversations.message import MessageOrder, MessageOrderField, NewMessage
+from services.conversations.message import MessageOrder, NewMessage
 from services.conversations.new_messages import MessageCursor
 
-enum_type(MessageOrderField)
-input_type(MessageOrder)
+order_input(MessageOrder)
 
 
 @table_type(models.Message)
@@ -67,13 +66,13 @@ def _gone() -> NotFoundError:
 async def load_messages(info: Info, ids: Sequence[str | None]) -> list[Any]:
     """Load the caller's messages of ids with the columns that are selected."""
     caller, columns = info.context.require_caller(), selected_columns(info, models.Message)
-    return await info.context.load(MessageById(caller, columns), ids)
+    return await info.context.load(RowById(models.Message, caller, columns), ids)
 
 
 async def load_conversations(info: Info, ids: Sequence[str | None]) -> list[Any]:
     """Load the caller's conversations of ids with the columns that are selected."""
     caller, columns = info.context.require_caller(), selected_columns(info, models.Conversation)
-    return await info.context.load(ConversationById(caller, columns), ids)
+    return await info.context.load(RowById(models.Conversation, caller, columns), ids)
 
 
 @strawberry.type(description="A message as stored.")

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import strawberry
-from sqlmodel import SQLModel
 
 import models
 from graph.context import Info
@@ -13,16 +12,7 @@ from graph.node import Node, TypedRow
 from graph.selection import columns_below
 from services.accounts.user_list import users_by_id
 from services.query.lookup import rows_by_id
-from services.sync import Change, ChangeKind, Changes
-
-_MODELS: Final[dict[ChangeKind, tuple[type[SQLModel], str]]] = {
-    ChangeKind.TASK: (models.Task, "revision"),
-    ChangeKind.CONVERSATION: (models.Conversation, "revision"),
-    ChangeKind.MESSAGE: (models.Message, "revision"),
-    ChangeKind.RUN: (models.Run, "revision"),
-    ChangeKind.TOOL_CALL: (models.ToolCall, "revision"),
-    ChangeKind.USER: (models.User, "profile_revision"),
-}
+from services.sync.changes import DELETION, MODELS, Change, Changes
 
 
 @strawberry.type(description="What changed for the caller after a cursor, each row once with its latest state.")
@@ -48,19 +38,20 @@ class ChangeSetSource:
 async def load_changes(info: Info, changes: Changes) -> Any:
     """Load what a page of changes names, with the columns that are selected, by one statement for each kind."""
     loaded: dict[Change, TypedRow] = {}
-    for kind in dict.fromkeys(entry.kind for entry in changes.entries if entry.kind in _MODELS):
-        loaded |= await _load_kind(info, kind, [entry for entry in changes.entries if entry.kind is kind])
+    for kind in dict.fromkeys(entry.kind for entry in changes.entries if entry.kind in MODELS):
+        loaded |= await _load_kind(info, kind, [entry for entry in changes.entries if entry.kind == kind])
     return ChangeSetSource(
         changed=[loaded[entry] for entry in changes.entries if entry in loaded],
-        deleted_ids=[entry.id for entry in changes.entries if entry.kind is ChangeKind.DELETION],
+        deleted_ids=[entry.id for entry in changes.entries if entry.kind == DELETION],
         cursor=changes.cursor.write(),
         has_more=changes.has_more,
     )
 
 
-async def _load_kind(info: Info, kind: ChangeKind, entries: Sequence[Change]) -> dict[Change, TypedRow]:
+async def _load_kind(info: Info, kind: str, entries: Sequence[Change]) -> dict[Change, TypedRow]:
     """Load rows of one kind; one that was changed or deleted meanwhile comes again, at its new place."""
-    caller, (model, stamp) = info.context.require_caller(), _MODELS[kind]
+    caller, model = info.context.require_caller(), MODELS[kind]
+    stamp = "profile_revision" if model is models.User else "revision"
     columns = columns_below(info, "changed", model) | {stamp}
     ids = [entry.id for entry in entries]
     async with info.context.database.read() as session:
@@ -69,7 +60,7 @@ async def _load_kind(info: Info, kind: ChangeKind, entries: Sequence[Change]) ->
         else:
             rows = await rows_by_id(session, caller, model, ids, columns)
     return {
-        entry: TypedRow(kind.value, row)
+        entry: TypedRow(kind, row)
         for entry, row in zip(entries, rows, strict=True)
         if row is not None and getattr(row, stamp) == entry.revision
     }

@@ -4,57 +4,49 @@ from functools import partial
 from typing import Any, Final
 
 import strawberry
-from strawberry import auto
 
 import models
 from engine import batched
 from graph.connection import Connection, Relation
 from graph.context import Info
 from graph.lazy import LazyTask
-from graph.loaders import SubtaskCountByTask, SubtasksByTask, TaskById, TaskChangeCountByTask, TaskChangesByTask
-from graph.mapping import enum_type, input_type, needing, table_type
+from graph.mapping import (
+    CreateInput,
+    UpdateInput,
+    create_input,
+    filter_input,
+    input_type,
+    needing,
+    order_input,
+    table_type,
+    update_input,
+)
 from graph.node import Node, ids_of
 from graph.payload import UserError
+from graph.references import reference
 from graph.selection import selected_columns
 from graph.task_change import TaskChange
 from graph.user import User, load_owners
+from services.entities.history import history_listing
+from services.entities.lists import DateTimeFilter, IntFilter, StringFilter
 from services.query.lookup import find_node
 from services.query.pagination import PageArguments
-from services.task_filter import DateTimeFilter, StringFilter, TaskFilter
-from services.task_history import history_listing
-from services.task_list import TaskOrder, TaskOrderField, task_listing
+from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
 
-for services_enum in (models.TaskPriority, TaskOrderField):
-    enum_type(services_enum)
-for services_input in (TaskOrder, DateTimeFilter, StringFilter, TaskFilter):
-    input_type(services_input)
+for condition in (DateTimeFilter, IntFilter, StringFilter):
+    input_type(condition)
+filter_input(TaskFilter)
+order_input(TaskOrder)
 
-CHANGES: Final = Relation(models.TaskChange, TaskChangesByTask, TaskChangeCountByTask)
-SUBTASKS: Final = Relation(models.Task, SubtasksByTask, SubtaskCountByTask)
+HISTORY: Final = Relation(models.HistoryEntry, "row_id")
+SUBTASKS: Final = Relation(models.Task, "parent_id")
 
 
 @table_type(models.Task)
 class Task(Node):
     """Something to do."""
 
-    title: auto
-    description: auto
-    completed: auto
-    completed_at: auto
-    priority: auto
-    due_at: auto
-    tags: auto
-    revision: auto
-    created_at: auto
-    updated_at: auto
-
-    @needing("parent_id", graphql_type=LazyTask | None, description="The task that this one is a part of.")
-    @staticmethod
-    @batched
-    async def parent(parents: strawberry.Parent[list[models.Task]], info: Info) -> list[Any]:
-        """Load the parents."""
-        caller, columns = info.context.require_caller(), selected_columns(info, models.Task)
-        return await info.context.load(TaskById(caller, columns), [task.parent_id for task in parents])
+    parent = reference(models.Task, "parent_id", LazyTask | None, "The task that this one is a part of.")
 
     @needing("id", graphql_type=Connection[LazyTask], description="The tasks that this one is made of.")
     @staticmethod
@@ -90,7 +82,7 @@ class Task(Node):
     ) -> list[Any]:
         """Load a page of the history of each."""
         make = partial(history_listing, info.context.require_caller())
-        return await CHANGES.connect(info, ids_of(parents), make, PageArguments(first, after, last, before))
+        return await HISTORY.connect(info, ids_of(parents), make, PageArguments(first, after, last, before))
 
     @needing("user_id", graphql_type=User, description="Whose task it is.")
     @staticmethod
@@ -122,3 +114,48 @@ class TasksPayload:
 
     tasks: list[Task] = strawberry.field(default_factory=list, description="The tasks, in the order asked for.")
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was changed.")
+
+
+@create_input(models.Task)
+class CreateTaskInput(CreateInput):
+    """Everything that a task is made from."""
+
+
+@strawberry.input(description="Tasks to make, all or none.")
+class CreateTasksInput:
+    """Up to 100 tasks."""
+
+    tasks: list[CreateTaskInput] = strawberry.field(description="Up to 100; a parent stands before its subtasks.")
+    idempotency_key: str | None = strawberry.field(
+        default=None, description="Sent again with the same input, it gives the first answer again."
+    )
+
+
+@update_input(models.Task)
+class UpdateTaskInput(UpdateInput):
+    """A task and its changes."""
+
+
+@strawberry.input(description="A task, by its id.")
+class TaskRefInput:
+    """Names one task."""
+
+    id: strawberry.ID
+    expected_revision: int | None = strawberry.field(
+        default=None, description="The revision that the client has seen; another one gets CONFLICT."
+    )
+
+
+@strawberry.input(description="Tasks to complete or to reopen, all or none.")
+class SetTasksCompletedInput:
+    """Names several tasks."""
+
+    ids: list[strawberry.ID] = strawberry.field(description="Up to 100.")
+    completed: bool = strawberry.field(description="Whether they shall be done.")
+
+
+@strawberry.input(description="Tasks to delete, all or none.")
+class DeleteTasksInput:
+    """Names several tasks."""
+
+    ids: list[strawberry.ID] = strawberry.field(description="Up to 100.")

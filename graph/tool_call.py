@@ -10,7 +10,7 @@ from core.errors import NotFoundError
 from engine import batched
 from graph.context import Info
 from graph.lazy import LazyRun
-from graph.loaders import RunById
+from graph.loaders import RowById
 from graph.mapping import needing, table_type
 from graph.node import Node
 from graph.selection import selected_columns
@@ -37,7 +37,7 @@ class ToolCall(Node):
     async def run(parents: strawberry.Parent[list[models.ToolCall]], info: Info) -> list[Any]:
         """Load the runs."""
         caller, columns = info.context.require_caller(), selected_columns(info, models.Run)
-        found = await info.context.load(RunById(caller, columns), [call.run_id for call in parents])
+        found = await info.context.load(RowById(models.Run, caller, columns), [call.run_id for call in parents])
         return [run or _gone() for run in found]
 
 

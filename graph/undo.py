@@ -11,7 +11,7 @@ from graph.context import Info
 from graph.payload import UserError, as_data
 from graph.run import Run
 from graph.task import Task
-from services import undo
+from services.tasks import undo
 
 
 @strawberry.type(description="A change that was not taken back.")

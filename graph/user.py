@@ -14,19 +14,18 @@ from graph.access_token import AccessToken, load_access_tokens
 from graph.connection import Connection, MakeListing, Relation, empty_connection
 from graph.context import Info
 from graph.lazy import LazyConversation, LazyTask
-from graph.loaders import CountByOwner, PageByOwner, UserById
+from graph.loaders import UserById
 from graph.mapping import needing, table_type
 from graph.node import Node
 from graph.payload import UserError
 from graph.selection import selected_columns
 from services.accounts.user_list import own_row
-from services.conversation import ConversationOrder, conversation_listing
+from services.conversations.conversations import ConversationOrder, conversation_listing
 from services.query.pagination import PageArguments
-from services.task_filter import TaskFilter
-from services.task_list import TaskOrder, task_listing
+from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
 
-TASKS: Final = Relation(models.Task, PageByOwner, CountByOwner)
-CONVERSATIONS: Final = Relation(models.Conversation, PageByOwner, CountByOwner)
+TASKS: Final = Relation(models.Task)
+CONVERSATIONS: Final = Relation(models.Conversation)
 
 
 @table_type(models.User)

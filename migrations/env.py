@@ -23,8 +23,9 @@ def _render_item(kind: str, item: Any, _context: AutogenContext) -> str | Litera
 
 
 def _include_object(item: Any, _name: str | None, kind: str, *_rest: Any) -> bool:
-    of_other_database = kind == "index" and "postgresql_using" in item.dialect_kwargs
-    return not of_other_database or context.get_context().dialect.name == "postgresql"
+    # Those that are found by a method of PostgreSQL's, such as gin, are made there alone.
+    is_for_postgresql = kind == "index" and bool(item.dialect_options["postgresql"]["using"])
+    return not is_for_postgresql or context.get_context().dialect.name == "postgresql"
 
 
 def _run(connection: Connection) -> None:

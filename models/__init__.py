@@ -1,24 +1,35 @@
-"""The tables: SQLModel classes, one file an entity, without behaviour."""
+"""The tables: SQLModel classes, one file an entity, without behaviour; ENTITIES is the registry of what clients see."""
+
+from typing import Final
 
 from models.access_token import AccessScope, AccessToken
+from models.base import Entity, complete_table
 from models.conversation import Conversation
-from models.deletion import Deletion, EntityKind
+from models.deletion import Deletion
+from models.history import HistoryAction, HistoryEntry
 from models.idempotency_key import IdempotencyKey
 from models.message import Message, MessageRole, MessageStatus
 from models.run import Run, RunStatus
 from models.session import Session
 from models.task import Task, TaskPriority
-from models.task_change import TaskChange, TaskChangeKind
 from models.token_usage import TokenUsage
 from models.tool_call import ToolCall, ToolCallStatus
 from models.user import User
 
+# Lookup by id, sync, tombstones, the history and the tests' lists follow from it.
+ENTITIES: Final[tuple[type[Entity], ...]] = (Task, Conversation, Message, Run, ToolCall)
+
+for _entity in ENTITIES:
+    complete_table(_entity)
+
 __all__ = [
+    "ENTITIES",
     "AccessScope",
     "AccessToken",
     "Conversation",
     "Deletion",
-    "EntityKind",
+    "HistoryAction",
+    "HistoryEntry",
     "IdempotencyKey",
     "Message",
     "MessageRole",
@@ -27,8 +38,6 @@ __all__ = [
     "RunStatus",
     "Session",
     "Task",
-    "TaskChange",
-    "TaskChangeKind",
     "TaskPriority",
     "TokenUsage",
     "ToolCall",

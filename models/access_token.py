@@ -1,7 +1,6 @@
 """The table of personal access tokens."""
 
 from datetime import datetime
-from enum import StrEnum
 
 from sqlalchemy import JSON, Index
 from sqlmodel import Field, SQLModel
@@ -9,14 +8,15 @@ from sqlmodel import Field, SQLModel
 from core.clock import utc_now
 from core.ids import new_id
 from models.base import length_check
+from models.columns import DescribedEnum
 from models.types import Id, UserId, UtcDateTime
 
 
-class AccessScope(StrEnum):
+class AccessScope(DescribedEnum):
     """What a personal access token allows; the value is the scope's name in OAuth."""
 
-    TASKS_READ = "tasks:read"
-    TASKS_WRITE = "tasks:write"
+    TASKS_READ = "tasks:read", "Reading tasks and conversations."
+    TASKS_WRITE = "tasks:write", "Changing tasks."
 
 
 class AccessToken(SQLModel, table=True):

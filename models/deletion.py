@@ -1,23 +1,12 @@
 """The table of deletions: the tombstones that sync needs."""
 
 from datetime import datetime
-from enum import StrEnum
 
 from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 from core.clock import utc_now
-from models.types import Id, Named, UserId, UtcDateTime
-
-
-class EntityKind(StrEnum):
-    """What kind of row it was."""
-
-    TASK = "TASK"
-    CONVERSATION = "CONVERSATION"
-    MESSAGE = "MESSAGE"
-    RUN = "RUN"
-    TOOL_CALL = "TOOL_CALL"
+from models.types import Id, UserId, UtcDateTime
 
 
 class Deletion(SQLModel, table=True):
@@ -31,6 +20,7 @@ class Deletion(SQLModel, table=True):
 
     user_id: str = Field(primary_key=True, sa_type=UserId, foreign_key="users.id", ondelete="CASCADE")
     id: str = Field(primary_key=True, sa_type=Id)
-    kind: EntityKind = Field(sa_type=Named(EntityKind))
+    # The kind of row, as Entity.entity_kind names it.
+    kind: str = Field(max_length=20)
     revision: int
     deleted_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)

@@ -1,47 +1,54 @@
 """The table of messages."""
 
-from enum import StrEnum
+from datetime import datetime
+from typing import Annotated
 
 from sqlalchemy import CheckConstraint, Index
 from sqlmodel import Field
 
-from models.base import Owned, length_check, owned_reference
-from models.types import Id, Named
+from core.clock import utc_now
+from models.base import Entity, length_check
+from models.columns import DescribedEnum, References, Sortable
+from models.types import Id, Named, UtcDateTime
 
 
-class MessageRole(StrEnum):
+class MessageRole(DescribedEnum):
     """Who speaks."""
 
-    USER = "USER"
-    ASSISTANT = "ASSISTANT"
+    USER = "USER", "The person."
+    ASSISTANT = "ASSISTANT", "The assistant."
 
 
-class MessageStatus(StrEnum):
+class MessageStatus(DescribedEnum):
     """How far a message is written."""
 
-    STREAMING = "STREAMING"
-    COMPLETE = "COMPLETE"
-    CANCELLED = "CANCELLED"
-    FAILED = "FAILED"
+    STREAMING = "STREAMING", "It is being written."
+    COMPLETE = "COMPLETE", "It is whole."
+    CANCELLED = "CANCELLED", "Its writing was stopped."
+    FAILED = "FAILED", "Its writing went wrong."
 
 
-class Message(Owned, table=True):
+class Message(Entity, table=True):
     """Something said in a conversation."""
 
     __tablename__ = "messages"
 
-    conversation_id: str = Field(sa_type=Id)
+    conversation_id: Annotated[str, References("conversations", cascades=True)] = Field(
+        sa_type=Id, description="The conversation that it was said in."
+    )
     role: MessageRole = Field(sa_type=Named(MessageRole), description="Who speaks.")
     content: str = Field(max_length=100_000, description="What is said.")
     status: MessageStatus = Field(
         default=MessageStatus.COMPLETE, sa_type=Named(MessageStatus), description="How far it is written."
     )
+    # Messages are listed within their conversation, by the index below.
+    created_at: Annotated[datetime, Sortable(has_index=False)] = Field(
+        default_factory=utc_now, sa_type=UtcDateTime, description="When it was made."
+    )
 
     __table_args__ = (
-        owned_reference("conversation_id", "conversations"),
         length_check("content", 0, 100_000),
         CheckConstraint("role IN ('USER', 'ASSISTANT')", name="role_known"),
         CheckConstraint("status IN ('STREAMING', 'COMPLETE', 'CANCELLED', 'FAILED')", name="status_known"),
-        Index("ix_messages_revision", "user_id", "revision"),
         Index("ix_messages_conversation", "user_id", "conversation_id", "created_at", "id"),
     )

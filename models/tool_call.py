@@ -1,31 +1,31 @@
 """The table of tool calls: what the assistant did, or asks to do."""
 
-from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from sqlalchemy import JSON, CheckConstraint, Index
 from sqlmodel import Field
 
-from models.base import Owned, owned_reference
+from models.base import Entity
+from models.columns import DescribedEnum, References
 from models.types import Id, Named
 
 
-class ToolCallStatus(StrEnum):
+class ToolCallStatus(DescribedEnum):
     """How far a tool call is."""
 
-    AWAITING_APPROVAL = "AWAITING_APPROVAL"
-    RUNNING = "RUNNING"
-    COMPLETED = "COMPLETED"
-    REJECTED = "REJECTED"
-    FAILED = "FAILED"
+    AWAITING_APPROVAL = "AWAITING_APPROVAL", "It waits for the person's approval."
+    RUNNING = "RUNNING", "It is being carried out."
+    COMPLETED = "COMPLETED", "It was carried out."
+    REJECTED = "REJECTED", "The person refused it."
+    FAILED = "FAILED", "It went wrong, and changed nothing."
 
 
-class ToolCall(Owned, table=True):
+class ToolCall(Entity, table=True):
     """One use of a tool within a run."""
 
     __tablename__ = "tool_calls"
 
-    run_id: str = Field(sa_type=Id)
+    run_id: Annotated[str, References("runs", cascades=True)] = Field(sa_type=Id)
     # The model's own name for it.
     call_id: str = Field(max_length=200)
     position: int
@@ -37,11 +37,9 @@ class ToolCall(Owned, table=True):
     status: ToolCallStatus = Field(sa_type=Named(ToolCallStatus), description="How far it is.")
 
     __table_args__ = (
-        owned_reference("run_id", "runs"),
         CheckConstraint(
             "status IN ('AWAITING_APPROVAL', 'RUNNING', 'COMPLETED', 'REJECTED', 'FAILED')", name="status_known"
         ),
-        Index("ix_tool_calls_revision", "user_id", "revision"),
         Index("ix_tool_calls_run", "user_id", "run_id", "position"),
         Index("uq_tool_calls_call", "user_id", "run_id", "call_id", unique=True),
     )

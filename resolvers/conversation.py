@@ -17,8 +17,7 @@ from graph.conversation import (
     load_conversation,
 )
 from graph.payload import DeletePayload, mutate
-from services import conversation as conversations
-from services.conversation import ConversationOrder, conversation_listing
+from services.conversations.conversations import ConversationOrder, conversation_listing, conversations
 from services.query.pagination import PageArguments
 
 
@@ -56,17 +55,16 @@ class ConversationMutation:
     @strawberry.mutation(description="Make a conversation.")
     async def create_conversation(self, info: Info, input: CreateConversationInput) -> ConversationPayload:
         """Make one."""
-        work = partial(
-            conversations.create_conversation, title=input.title, given_id=input.id, key=input.idempotency_key
+        return await mutate(
+            info, ConversationPayload, "conversation", partial(conversations.create, new=input.to_new())
         )
-        return await mutate(info, ConversationPayload, "conversation", work)
 
     @strawberry.mutation(description="Change what is given of a conversation.")
     async def update_conversation(self, info: Info, input: UpdateConversationInput) -> ConversationPayload:
         """Change one."""
         work = partial(
-            conversations.update_conversation,
-            conversation_id=input.id,
+            conversations.update,
+            row_id=input.id,
             changes=input.to_changes(),
             expected_revision=input.expected_revision,
         )
@@ -75,7 +73,5 @@ class ConversationMutation:
     @strawberry.mutation(description="Delete a conversation with its messages and the runs that wrote them.")
     async def delete_conversation(self, info: Info, input: ConversationRefInput) -> DeletePayload:
         """Delete one."""
-        work = partial(
-            conversations.delete_conversation, conversation_id=input.id, expected_revision=input.expected_revision
-        )
+        work = partial(conversations.delete, row_id=input.id, expected_revision=input.expected_revision)
         return await mutate(info, DeletePayload, "deleted_ids", work)

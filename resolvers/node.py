@@ -1,7 +1,7 @@
 """Queries of anything by its id."""
 
 import asyncio
-from typing import Any, Final
+from typing import Any
 
 import strawberry
 
@@ -11,9 +11,8 @@ from graph.context import Info
 from graph.node import Node, TypedRow
 from graph.selection import columns_by_model
 from graph.user import load_user
-from services.query.lookup import MODELS, find_node
-
-_MODELS: Final = tuple(MODELS.values())
+from models import ENTITIES
+from services.query.lookup import find_node
 
 
 @strawberry.type
@@ -39,7 +38,7 @@ class NodeQuery:
 async def _load_node(info: Info, node_id: str) -> Any:
     caller = info.context.require_caller()
     if node_id != caller.user_id:
-        row = await find_node(info.context.database.gathered, caller, columns_by_model(info, _MODELS), node_id)
+        row = await find_node(info.context.database.gathered, caller, columns_by_model(info, ENTITIES), node_id)
         if row is not None or not caller.is_admin:
             return row
     user = await load_user(info, node_id)

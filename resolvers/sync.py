@@ -8,7 +8,7 @@ import strawberry
 from graph.context import Info
 from graph.following import follow
 from graph.sync import ChangeSet, load_changes
-from services.sync import Cursor, check_size, read_changes, read_counter, read_cursor, resume
+from services.sync.changes import Cursor, check_size, read_changes, read_counter, read_cursor, resume
 
 
 @strawberry.type

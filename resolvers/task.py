@@ -8,21 +8,22 @@ import strawberry
 import models
 from graph.connection import Connection, connect
 from graph.context import Info
-from graph.payload import DeletePayload, answer, mutate
-from graph.task import Task, TaskPayload, TasksPayload, load_task
-from graph.task_input import (
+from graph.payload import DeletePayload, mutate
+from graph.task import (
     CreateTaskInput,
     CreateTasksInput,
     DeleteTasksInput,
     SetTasksCompletedInput,
+    Task,
+    TaskPayload,
     TaskRefInput,
+    TasksPayload,
     UpdateTaskInput,
+    load_task,
 )
-from services import task as tasks
 from services.query.pagination import PageArguments
-from services.task_filter import TaskFilter
-from services.task_list import TaskOrder, task_listing
-from services.task_making import create_tasks, make_task
+from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
+from services.tasks.tasks import tasks
 
 
 @strawberry.type
@@ -60,22 +61,22 @@ class TaskMutation:
     @strawberry.mutation(description="Make a task.")
     async def create_task(self, info: Info, input: CreateTaskInput) -> TaskPayload:
         """Make one."""
-        context = info.context
-        making = make_task(context.database, context.require_caller(), input.to_new())
-        return await answer(TaskPayload, "task", context.changing(making))
+        return await mutate(info, TaskPayload, "task", partial(tasks.create, new=input.to_new()))
 
     @strawberry.mutation(description="Make up to 100 tasks, all or none.")
     async def create_tasks(self, info: Info, input: CreateTasksInput) -> TasksPayload:
         """Make several."""
-        work = partial(create_tasks, new=[task.to_new() for task in input.tasks], key=input.idempotency_key)
+        work = partial(
+            tasks.create_many, new=[task.to_new() for task in input.tasks], idempotency_key=input.idempotency_key
+        )
         return await mutate(info, TasksPayload, "tasks", work)
 
     @strawberry.mutation(description="Change what is given of a task: what is left out stays, null clears.")
     async def update_task(self, info: Info, input: UpdateTaskInput) -> TaskPayload:
         """Change one."""
         work = partial(
-            tasks.update_task,
-            task_id=input.id,
+            tasks.update,
+            row_id=input.id,
             changes=input.to_changes(),
             expected_revision=input.expected_revision,
         )
@@ -84,22 +85,22 @@ class TaskMutation:
     @strawberry.mutation(description="Complete an open task, reopen a completed one.")
     async def toggle_task(self, info: Info, input: TaskRefInput) -> TaskPayload:
         """Turn one over."""
-        work = partial(tasks.toggle_task, task_id=input.id, expected_revision=input.expected_revision)
+        work = partial(tasks.toggle, row_id=input.id, expected_revision=input.expected_revision)
         return await mutate(info, TaskPayload, "task", work)
 
     @strawberry.mutation(description="Complete or reopen up to 100 tasks, all or none.")
     async def set_tasks_completed(self, info: Info, input: SetTasksCompletedInput) -> TasksPayload:
         """Complete or reopen several."""
-        work = partial(tasks.set_tasks_completed, task_ids=input.ids, completed=input.completed)
+        work = partial(tasks.update_many, row_ids=input.ids, changes={"completed": input.completed})
         return await mutate(info, TasksPayload, "tasks", work)
 
     @strawberry.mutation(description="Delete a task with its subtasks.")
     async def delete_task(self, info: Info, input: TaskRefInput) -> DeletePayload:
         """Delete one."""
-        work = partial(tasks.delete_task, task_id=input.id, expected_revision=input.expected_revision)
+        work = partial(tasks.delete, row_id=input.id, expected_revision=input.expected_revision)
         return await mutate(info, DeletePayload, "deleted_ids", work)
 
     @strawberry.mutation(description="Delete up to 100 tasks with their subtasks, all or none.")
     async def delete_tasks(self, info: Info, input: DeleteTasksInput) -> DeletePayload:
         """Delete several."""
-        return await mutate(info, DeletePayload, "deleted_ids", partial(tasks.delete_tasks, task_ids=input.ids))
+        return await mutate(info, DeletePayload, "deleted_ids", partial(tasks.delete_many, row_ids=input.ids))

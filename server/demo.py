@@ -19,12 +19,12 @@ from services.accounts.accounts import Accounts
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
 from services.accounts.rate_limit import SignInLimit
-from services.conversation import create_conversation
+from services.conversations.conversations import conversations
 from services.conversations.message import NewMessage, add_message
+from services.entities.service import NewRow
 from services.query.pagination import count_rows
-from services.task import update_task
-from services.task_list import task_listing
-from services.task_making import NewTask, create_task
+from services.tasks.task_lists import task_listing
+from services.tasks.tasks import tasks
 
 _NAME: Final = "Demo"
 _BETWEEN_MESSAGES: Final = timedelta(minutes=1)
@@ -68,21 +68,18 @@ async def _fill(session: AsyncSession, caller: Caller, today: datetime) -> None:
 async def _add_task(
     session: AsyncSession, caller: Caller, task: DemoTask, today: datetime, parent_id: str | None
 ) -> None:
-    row = await create_task(
-        session,
-        caller,
-        NewTask(
-            title=task.title,
-            description=task.description,
-            priority=task.priority,
-            due_at=None if task.due is None else _evening(_day(today, task.due)),
-            tags=task.tags,
-            parent_id=parent_id,
-        ),
-    )
+    values = {
+        "title": task.title,
+        "description": task.description,
+        "priority": task.priority,
+        "due_at": None if task.due is None else _evening(_day(today, task.due)),
+        "tags": list(task.tags),
+        "parent_id": parent_id,
+    }
+    row = await tasks.create(session, caller, NewRow(values))
     row.created_at = row.updated_at = _day(today, task.made)
     if task.done is not None:
-        await update_task(session, caller, row.id, {"completed": True})
+        await tasks.update(session, caller, row.id, {"completed": True})
         row.completed_at = row.updated_at = _day(today, task.done)
     for subtask in task.subtasks:
         await _add_task(session, caller, subtask, today, row.id)
@@ -91,7 +88,7 @@ async def _add_task(
 async def _add_conversation(
     session: AsyncSession, caller: Caller, conversation: DemoConversation, today: datetime
 ) -> None:
-    row = await create_conversation(session, caller, conversation.title)
+    row = await conversations.create(session, caller, NewRow({"title": conversation.title}))
     moment = row.created_at = _day(today, conversation.begun)
     for role, content in conversation.messages:
         message = await add_message(session, caller, NewMessage(row.id, content, role))
@@ -100,8 +97,8 @@ async def _add_conversation(
     row.updated_at = moment - _BETWEEN_MESSAGES
 
 
-def _with_subtasks(tasks: Iterable[DemoTask]) -> Iterable[DemoTask]:
-    for task in tasks:
+def _with_subtasks(demo_tasks: Iterable[DemoTask]) -> Iterable[DemoTask]:
+    for task in demo_tasks:
         yield task
         yield from _with_subtasks(task.subtasks)
 

@@ -8,7 +8,7 @@ from typing import Final
 from core.database import Database
 from core.errors import UnavailableError
 from core.settings import Settings
-from services.housekeeping import forget_deletions, forget_keys, forget_sessions, forget_task_changes
+from services.sync.housekeeping import forget_deletions, forget_history, forget_keys, forget_sessions
 
 # Workers that start together should not do the same work at the same moment.
 _AFTER_START_S: Final = (30.0, 300.0)
@@ -33,6 +33,6 @@ async def keep_house(database: Database, settings: Settings) -> None:
 async def clear_away(database: Database, settings: Settings) -> None:
     """Clear everything away once, each kind in a transaction of its own."""
     await database.write(lambda session: forget_deletions(session, settings.tombstones_kept_days))
-    await database.write(lambda session: forget_task_changes(session, settings.tombstones_kept_days))
+    await database.write(lambda session: forget_history(session, settings.tombstones_kept_days))
     await database.write(forget_keys)
     await database.write(forget_sessions)

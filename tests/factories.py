@@ -29,9 +29,9 @@ from models import (
 from services.accounts.caller import Caller
 from services.conversation import create_conversation
 from services.conversations.message import NewMessage, add_message
-from services.revision import next_revision
+from services.entities.revision import next_revision
 from services.task_making import NewTask, create_task
-from services.words import searchable
+from services.tasks.words import searchable
 
 # An id that no row has. A constant, so that tests which name it are called the same in every process.
 NOBODYS_ID: Final = "01900000-0000-7000-8000-000000000000"

@@ -29,7 +29,24 @@ _POLITE: Final = frozenset(
 )
 # Words that say nothing of which tasks are meant.
 _NOISE: Final = frozenset(
-    ("me", "i", "is", "are", "do", "does", "have", "that", "which", "tagged", "there", "any", "anything", "still", "list", "due")
+    (
+        "me",
+        "i",
+        "is",
+        "are",
+        "do",
+        "does",
+        "have",
+        "that",
+        "which",
+        "tagged",
+        "there",
+        "any",
+        "anything",
+        "still",
+        "list",
+        "due",
+    )
     + ("on", "by", "before", "for", "many", *_TASKS, *_ARTICLES, *_ALL)
 )
 _ORDINALS: Final = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "last": -1}

@@ -10,7 +10,7 @@ import orjson
 from bench import operations
 from core.clock import utc_now
 from core.ids import new_id
-from services.words import searchable
+from services.tasks.words import searchable
 
 Answer = Callable[[Any, str, dict[str, Any]], Awaitable[dict[str, Any]]]
 OPERATIONS: Final[dict[str, Answer]] = {}

@@ -11,7 +11,7 @@ from sqlmodel import col
 from bench.peers.conventional_data import Sessions
 from core.clock import utc_now
 from models import Task, TaskChange, TaskChangeKind, TaskPriority, User
-from services.words import searchable
+from services.tasks.words import searchable
 
 strawberry.enum(TaskPriority)
 

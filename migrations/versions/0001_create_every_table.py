@@ -6,16 +6,15 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from migrations.tables import ID, MOMENT, USER_ID, owned_columns, owned_reference, owner_key
+
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
 
-ID = sa.String(36).with_variant(sa.Uuid(as_uuid=False), "postgresql")
-USER_ID = sa.String(255)
 TITLE = sa.String(500).with_variant(sa.String(500, collation="C"), "postgresql")
 TEXT_LIST = sa.JSON().with_variant(postgresql.ARRAY(sa.String()), "postgresql")
-MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
@@ -70,7 +69,7 @@ def _create_sessions() -> None:
         sa.Column("expires_at", MOMENT, nullable=False),
         sa.Column("revoked_at", MOMENT, nullable=True),
         sa.Column("created_at", MOMENT, nullable=False),
-        _owner("sessions"),
+        owner_key("sessions"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),
     )
     op.create_index("ix_sessions_user_id", "sessions", ["user_id"])
@@ -86,7 +85,7 @@ def _create_idempotency_keys() -> None:
         sa.Column("request_hash", sa.String(64), nullable=False),
         sa.Column("result_ids", sa.JSON(), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
-        _owner("idempotency_keys"),
+        owner_key("idempotency_keys"),
         sa.PrimaryKeyConstraint("user_id", "key", name=op.f("pk_idempotency_keys")),
     )
     op.create_index("ix_idempotency_keys_created_at", "idempotency_keys", ["created_at"])
@@ -100,7 +99,7 @@ def _create_deletions() -> None:
         sa.Column("kind", sa.String(20), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("deleted_at", MOMENT, nullable=False),
-        _owner("deletions"),
+        owner_key("deletions"),
         sa.PrimaryKeyConstraint("user_id", "id", name=op.f("pk_deletions")),
     )
     op.create_index("ix_deletions_revision", "deletions", ["user_id", "revision"])
@@ -110,10 +109,10 @@ def _create_deletions() -> None:
 def _create_conversations() -> None:
     op.create_table(
         "conversations",
-        *_owned_columns(),
+        *owned_columns(),
         sa.Column("title", TITLE, nullable=False),
         sa.Column("updated_at", MOMENT, nullable=False),
-        _owner("conversations"),
+        owner_key("conversations"),
         sa.CheckConstraint("length(title) BETWEEN 1 AND 500", name=op.f("ck_conversations_title_length")),
         sa.PrimaryKeyConstraint("user_id", "id", name=op.f("pk_conversations")),
     )
@@ -125,13 +124,13 @@ def _create_conversations() -> None:
 def _create_messages() -> None:
     op.create_table(
         "messages",
-        *_owned_columns(),
+        *owned_columns(),
         sa.Column("conversation_id", ID, nullable=False),
         sa.Column("role", sa.String(20), nullable=False),
         sa.Column("content", sa.String(100_000), nullable=False),
         sa.Column("status", sa.String(20), nullable=False),
-        _owner("messages"),
-        _owned_reference("conversation_id", "conversations"),
+        owner_key("messages"),
+        owned_reference("conversation_id", "conversations", name="fk_conversations_of_conversation_id"),
         sa.CheckConstraint("length(content) BETWEEN 0 AND 100000", name=op.f("ck_messages_content_length")),
         sa.CheckConstraint("role IN ('USER', 'ASSISTANT')", name=op.f("ck_messages_role_known")),
         sa.CheckConstraint(
@@ -146,7 +145,7 @@ def _create_messages() -> None:
 def _create_tasks() -> None:
     op.create_table(
         "tasks",
-        *_owned_columns(),
+        *owned_columns(),
         sa.Column("title", TITLE, nullable=False),
         sa.Column("description", sa.String(10_000), nullable=True),
         sa.Column("completed", sa.Boolean(), nullable=False),
@@ -157,8 +156,8 @@ def _create_tasks() -> None:
         sa.Column("parent_id", ID, nullable=True),
         sa.Column("words", sa.String(), nullable=False),
         sa.Column("updated_at", MOMENT, nullable=False),
-        _owner("tasks"),
-        _owned_reference("parent_id", "tasks"),
+        owner_key("tasks"),
+        owned_reference("parent_id", "tasks", name="fk_tasks_of_parent_id"),
         sa.CheckConstraint("length(title) BETWEEN 1 AND 500", name=op.f("ck_tasks_title_length")),
         sa.CheckConstraint("length(description) BETWEEN 0 AND 10000", name=op.f("ck_tasks_description_length")),
         sa.CheckConstraint("priority BETWEEN 1 AND 3", name=op.f("ck_tasks_priority_rank")),
@@ -184,25 +183,3 @@ def _create_word_indexes() -> None:
     words = sa.text("array_to_tsvector(string_to_array(words, ' '))")
     op.create_index("ix_tasks_tags", "tasks", ["tags"], postgresql_using="gin")
     op.create_index("ix_tasks_words", "tasks", [words], postgresql_using="gin")
-
-
-def _owned_columns() -> list[sa.Column[Any]]:
-    return [
-        sa.Column("user_id", USER_ID, nullable=False),
-        sa.Column("id", ID, nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
-        sa.Column("created_at", MOMENT, nullable=False),
-    ]
-
-
-def _owner(table: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f(f"fk_{table}_user_id"), ondelete="CASCADE")
-
-
-def _owned_reference(column: str, table: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(
-        ["user_id", column],
-        [f"{table}.user_id", f"{table}.id"],
-        name=f"fk_{table}_of_{column}",
-        ondelete="CASCADE",
-    )

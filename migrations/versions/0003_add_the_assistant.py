@@ -1,17 +1,14 @@
 """Add the assistant: runs, tool calls, the history of tasks, token usage and personal access tokens."""
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
+
+from migrations.tables import ID, MOMENT, USER_ID, owned_columns, owned_reference, owner_key
 
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
-
-ID = sa.String(36).with_variant(sa.Uuid(as_uuid=False), "postgresql")
-MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
@@ -22,30 +19,10 @@ def upgrade() -> None:
     _create_access_tokens()
 
 
-def _owned_columns(*, with_revision: bool = True) -> list[sa.Column[Any]]:
-    columns: list[sa.Column[Any]] = [
-        sa.Column("user_id", sa.String(255), nullable=False),
-        sa.Column("id", ID, nullable=False),
-    ]
-    if with_revision:
-        columns.append(sa.Column("revision", sa.Integer(), nullable=False))
-    return [*columns, sa.Column("created_at", MOMENT, nullable=False)]
-
-
-def _of_user(table: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=f"fk_{table}_user_id", ondelete="CASCADE")
-
-
-def _of(column: str, table: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(
-        ["user_id", column], [f"{table}.user_id", f"{table}.id"], name=f"fk_{table}_of_{column}", ondelete="CASCADE"
-    )
-
-
 def _create_runs() -> None:
     op.create_table(
         "runs",
-        *_owned_columns(),
+        *owned_columns(),
         sa.Column("conversation_id", ID, nullable=False),
         sa.Column("message_id", ID, nullable=False),
         sa.Column("reply_id", ID, nullable=False),
@@ -64,10 +41,10 @@ def _create_runs() -> None:
             name=op.f("ck_runs_status_known"),
         ),
         sa.CheckConstraint("input_tokens >= 0 AND output_tokens >= 0", name=op.f("ck_runs_tokens_counted")),
-        _of("conversation_id", "conversations"),
-        _of("message_id", "messages"),
-        _of("reply_id", "messages"),
-        _of_user("runs"),
+        owned_reference("conversation_id", "conversations", name="fk_conversations_of_conversation_id"),
+        owned_reference("message_id", "messages", name="fk_messages_of_message_id"),
+        owned_reference("reply_id", "messages", name="fk_messages_of_reply_id"),
+        owner_key("runs"),
         sa.PrimaryKeyConstraint("user_id", "id", name="pk_runs"),
     )
     op.create_index("ix_runs_revision", "runs", ["user_id", "revision"])
@@ -84,7 +61,7 @@ def _create_runs() -> None:
 def _create_tool_calls() -> None:
     op.create_table(
         "tool_calls",
-        *_owned_columns(),
+        *owned_columns(),
         sa.Column("run_id", ID, nullable=False),
         sa.Column("call_id", sa.String(200), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
@@ -96,8 +73,8 @@ def _create_tool_calls() -> None:
             "status IN ('AWAITING_APPROVAL', 'RUNNING', 'COMPLETED', 'REJECTED', 'FAILED')",
             name=op.f("ck_tool_calls_status_known"),
         ),
-        _of("run_id", "runs"),
-        _of_user("tool_calls"),
+        owned_reference("run_id", "runs", name="fk_runs_of_run_id"),
+        owner_key("tool_calls"),
         sa.PrimaryKeyConstraint("user_id", "id", name="pk_tool_calls"),
     )
     op.create_index("ix_tool_calls_revision", "tool_calls", ["user_id", "revision"])
@@ -108,7 +85,7 @@ def _create_tool_calls() -> None:
 def _create_task_changes() -> None:
     op.create_table(
         "task_changes",
-        *_owned_columns(),
+        *owned_columns(),
         sa.Column("task_id", ID, nullable=False),
         sa.Column("kind", sa.String(20), nullable=False),
         sa.Column("run_id", ID, nullable=True),
@@ -116,7 +93,7 @@ def _create_task_changes() -> None:
         sa.Column("before", sa.JSON(), nullable=False),
         sa.Column("after", sa.JSON(), nullable=False),
         sa.CheckConstraint("kind IN ('CREATED', 'UPDATED', 'DELETED')", name=op.f("ck_task_changes_kind_known")),
-        _of_user("task_changes"),
+        owner_key("task_changes"),
         sa.PrimaryKeyConstraint("user_id", "id", name="pk_task_changes"),
     )
     op.create_index("ix_task_changes_task", "task_changes", ["user_id", "task_id", "created_at", "id"])
@@ -127,11 +104,11 @@ def _create_task_changes() -> None:
 def _create_token_usage() -> None:
     op.create_table(
         "token_usage",
-        sa.Column("user_id", sa.String(255), nullable=False),
+        sa.Column("user_id", USER_ID, nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("input_tokens", sa.BigInteger(), nullable=False),
         sa.Column("output_tokens", sa.BigInteger(), nullable=False),
-        _of_user("token_usage"),
+        owner_key("token_usage"),
         sa.PrimaryKeyConstraint("user_id", "day", name="pk_token_usage"),
     )
 
@@ -139,14 +116,14 @@ def _create_token_usage() -> None:
 def _create_access_tokens() -> None:
     op.create_table(
         "access_tokens",
-        *_owned_columns(with_revision=False),
+        *owned_columns(with_revision=False),
         sa.Column("name", sa.String(100), nullable=False),
         sa.Column("token_hash", sa.String(64), nullable=False),
         sa.Column("scopes", sa.JSON(), nullable=False),
         sa.Column("expires_at", MOMENT, nullable=True),
         sa.Column("last_used_at", MOMENT, nullable=True),
         sa.CheckConstraint("length(name) BETWEEN 1 AND 100", name=op.f("ck_access_tokens_name_length")),
-        _of_user("access_tokens"),
+        owner_key("access_tokens"),
         sa.PrimaryKeyConstraint("user_id", "id", name="pk_access_tokens"),
     )
     op.create_index("uq_access_tokens_token_hash", "access_tokens", ["token_hash"], unique=True)

@@ -27,7 +27,8 @@ from models import AccessScope
 from server.mcp.resources import open_tasks
 from services.accounts.access_tokens import Grant
 from services.accounts.caller import Caller
-from services.task_filter import DateTimeFilter, TaskFilter
+from services.entities.lists import DateTimeFilter
+from services.tasks.task_lists import TaskFilter
 
 _WEEK: Final = timedelta(days=7)
 _FENCED: Final = (

@@ -22,12 +22,11 @@ from graph.context import Runtime
 from models import AccessScope, Conversation
 from services.accounts.access_tokens import Grant
 from services.accounts.caller import Caller
-from services.conversation import conversation_listing
+from services.conversations.conversations import conversation_listing
 from services.conversations.message import message_listing
 from services.query.lookup import rows_by_id
 from services.query.pagination import PageArguments, fetch_page, fetch_pages, read_window
-from services.task_filter import TaskFilter
-from services.task_list import TaskOrder, TaskOrderField
+from services.tasks.task_lists import TaskFilter, TaskOrder
 
 _OPEN_TASKS: Final = "tasktalk://tasks/open"
 _CONVERSATION: Final = "tasktalk://conversations/"
@@ -35,7 +34,7 @@ _JSON: Final = "application/json"
 _MOST_LISTED: Final = 20
 # A model reads it all at once: what was said last matters most.
 _MOST_CHARACTERS: Final = 200_000
-_SOONEST_DUE: Final = TaskOrder(TaskOrderField.DUE_AT)
+_SOONEST_DUE: Final = TaskOrder.by("due_at")
 _COLUMNS: Final = frozenset({"id", "role", "content", "status", "created_at"})
 
 

@@ -1,9 +1,7 @@
 """What the bodies, lists and headers of the REST door have in common."""
 
 import re
-from collections.abc import Callable
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from fastapi import Header
@@ -15,6 +13,7 @@ from starlette.responses import Response
 from core.moment import read_moment
 from core.page_size import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from graph.context import Context
+from services.entities.lists import EntityOrder
 from services.query.ordering import OrderDirection
 from services.query.pagination import Listing, Page, Window, count_rows, fetch_page
 
@@ -31,10 +30,10 @@ _SOMETHING: Final = rf"^[^\u0000]*{NO_SPACE}[^\u0000]*$"
 ANYTHING: Final = r"^[^\u0000]*$"
 
 
-def text(description: str, *, least: int = 1, most: int, **more: Any) -> Any:
+def text(description: str, *, least: int = 1, most: int, pattern: str | None = None, **default: Any) -> Any:
     """Describe a text whose characters, and what is left of it without white space around it, the services check."""
-    bounds: dict[str, Any] = {"minLength": least, "pattern": _SOMETHING if least else ANYTHING}
-    return Field(description=description, max_length=most, json_schema_extra=bounds | more)
+    bounds: dict[str, Any] = {"minLength": least, "pattern": pattern or (_SOMETHING if least else ANYTHING)}
+    return Field(description=description, max_length=most, json_schema_extra=bounds, **default)
 
 
 IfMatch = Annotated[
@@ -110,31 +109,21 @@ class PageQuery(BaseModel):
 class OrderedBy:
     """The names of what a list can be ordered by; with a minus before it, the other way round."""
 
-    def __init__(self, fields: type[StrEnum]) -> None:
-        self._names = [f"{sign}{field.value.lower()}" for field in fields for sign in ("", "-")]
+    def __init__(self, order: type[EntityOrder]) -> None:
+        self._names = [f"{sign}{field.value.lower()}" for field in order.fields for sign in ("", "-")]
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.literal_schema(self._names)
 
 
 def read_order(name: str) -> tuple[str, OrderDirection]:
-    """Return the field and the direction that a name means."""
-    return name.removeprefix("-").upper(), OrderDirection.DESC if name.startswith("-") else OrderDirection.ASC
+    """Return the column and the direction that a name means."""
+    return name.removeprefix("-"), OrderDirection.DESC if name.startswith("-") else OrderDirection.ASC
 
 
-def described_by(table: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
-    """Show rows of the table as the model does, whose fields are described as the columns that have their names."""
-
-    def decorate(model: type[Model]) -> type[Model]:
-        _SHOWN_AS[table] = model
-        for name, field in model.model_fields.items():
-            column = table.model_fields.get(name)
-            if field.description is None and column is not None:
-                field.description = column.description
-        model.model_rebuild(force=True)
-        return model
-
-    return decorate
+def show_rows_as(table: type[SQLModel], model: type[BaseModel]) -> None:
+    """Show rows of a table as a response model does, wherever a problem shows one."""
+    _SHOWN_AS[table] = model
 
 
 def shown(row: object) -> dict[str, Any] | None:

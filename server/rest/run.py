@@ -12,7 +12,8 @@ from graph.context import Context
 from models import RunStatus, ToolCallStatus
 from server.rest.caller import SignedIn
 from server.rest.described import problems
-from server.rest.fields import Body, Row, described_by
+from server.rest.entities import row_of
+from server.rest.fields import Body, Row
 from server.rest.route import RestRoute
 from services.conversations.reply import read_reply
 from services.query.lookup import not_found, rows_by_id
@@ -21,7 +22,7 @@ from services.runs.run_list import tool_calls_by_run
 router: Final = APIRouter(prefix="/api", tags=["chat"], route_class=RestRoute)
 
 
-@described_by(models.ToolCall)
+@row_of(models.ToolCall)
 class ToolCall(Row):
     """One use of a tool within a run."""
 
@@ -32,7 +33,7 @@ class ToolCall(Row):
     status: ToolCallStatus
 
 
-@described_by(models.Run)
+@row_of(models.Run)
 class Run(Row):
     """The assistant's work on one reply."""
 

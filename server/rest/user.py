@@ -11,7 +11,8 @@ import models
 from core.errors import UnauthenticatedError
 from server.rest.caller import SignedIn
 from server.rest.described import problems
-from server.rest.fields import NO_SPACE, Body, Deleted, Items, PageQuery, Row, described_by, read_page, text
+from server.rest.entities import row_of
+from server.rest.fields import NO_SPACE, Body, Deleted, Items, PageQuery, Row, read_page, text
 from server.rest.route import RestRoute
 from services.accounts import users
 from services.accounts.user_list import user_listing, users_by_id
@@ -26,7 +27,7 @@ Image = Annotated[
 ]
 
 
-@described_by(models.User)
+@row_of(models.User)
 class User(Row):
     """A person with an account."""
 

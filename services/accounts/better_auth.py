@@ -21,8 +21,8 @@ from models import User
 from services.accounts.caller import Caller
 from services.accounts.session_cache import Gate, Standing
 from services.accounts.users import MOST_NAME_LENGTH, is_image_address
+from services.entities.revision import next_revision
 from services.query.sql import execute, table_of
-from services.revision import next_revision
 
 _MOST_EMAIL_LENGTH: Final = 320
 _KEY_SET_PATH: Final = "/api/auth/jwks"

@@ -11,8 +11,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.errors import ForbiddenError
 from models import User
 from services.accounts.caller import Caller
+from services.entities.revision import next_revision
 from services.query.sql import execute, table_of
-from services.revision import next_revision
 
 _USERS: Final = table_of(User)
 

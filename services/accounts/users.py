@@ -23,8 +23,8 @@ from models import User
 from services.absent import ABSENT, Absent
 from services.accounts.caller import Caller
 from services.accounts.sessions import revoke_all
+from services.entities.revision import next_revision
 from services.query.sql import execute, table_of
-from services.revision import next_revision
 
 MOST_NAME_LENGTH: Final = 200
 MOST_IMAGE_LENGTH: Final = 2_000

@@ -1,1 +1,1 @@
-"""Conversations and their messages."""
+"""Conversations and messages: their rules, their lists, and new messages after a cursor."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -13,26 +12,16 @@ from core.ids import new_id
 from core.text import require_length
 from models import Conversation, Message, MessageRole
 from services.accounts.caller import Caller
-from services.idempotency import Request, once
+from services.entities.idempotency import IdempotentRequest, run_idempotent
+from services.entities.lists import EntityOrder, entity_listing, order_of
+from services.entities.revision import next_revision
 from services.query.lookup import require
-from services.query.ordering import OrderDirection, moment_key, order_by
 from services.query.pagination import Listing
-from services.query.sql import table_of
-from services.revision import next_revision
 
 
-class MessageOrderField(StrEnum):
-    """What messages can be ordered by."""
-
-    CREATED_AT = "CREATED_AT"
-
-
-@dataclass
-class MessageOrder:
+@order_of(Message)
+class MessageOrder(EntityOrder):
     """One thing to order messages by."""
-
-    field: MessageOrderField
-    direction: OrderDirection = OrderDirection.ASC
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +33,14 @@ class NewMessage:
     role: MessageRole = MessageRole.USER
 
 
-_MESSAGES: Final = table_of(Message)
-_KEYS: Final = {MessageOrderField.CREATED_AT: moment_key("created_at")}
-_DEFAULT: Final = (MessageOrder(MessageOrderField.CREATED_AT),)
+_DEFAULT: Final = MessageOrder.by("created_at")
 
 
 def message_listing(
     caller: Caller, columns: frozenset[str] = frozenset(), order: Sequence[MessageOrder] | None = None
 ) -> Listing:
     """Return the list of the caller's messages, as they were said where no order is asked for."""
-    keys = tuple((_KEYS[part.field], part.direction) for part in order or _DEFAULT)
-    return Listing(table=_MESSAGES, order=order_by(_MESSAGES, keys), caller=caller, columns=columns)
+    return entity_listing(caller, list(order or ()), _DEFAULT, columns)
 
 
 async def add_message(session: AsyncSession, caller: Caller, new: NewMessage, key: str | None = None) -> Message:
@@ -79,7 +65,7 @@ async def add_message(session: AsyncSession, caller: Caller, new: NewMessage, ke
         return [message]
 
     content = {"conversation": new.conversation_id, "content": new.content, "role": new.role}
-    return (await once(session, caller, Request(key, "addMessage", content), Message, make))[0]
+    return (await run_idempotent(session, caller, IdempotentRequest(key, "addMessage", content), Message, make))[0]
 
 
 def check_content(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
-from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, literal, select, union_all
+from sqlalchemy import ColumnElement, FromClause, Select, and_, literal, select, union_all
 from sqlmodel import SQLModel
 from sqlmodel import select as select_model
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -15,13 +15,13 @@ from core.errors import NotFoundError
 from core.gathered import GatheredReads, Gathering
 from core.ids import parse_id
 from core.prepared import Prepared
-from models import Conversation, EntityKind, Message, Run, Task, ToolCall
-from models.base import Owned
+from models import ENTITIES
+from models.base import Entity
 from services.accounts.caller import OWNER, Caller, owned
 from services.query.filters import IsAnyOf, id_list, id_list_param, owned_ids
 from services.query.sql import Source, columns_of, read, table_of
 
-Entity = TypeVar("Entity", bound=Owned)
+Row = TypeVar("Row", bound=Entity)
 
 _OWNERS: Final = "owners"
 _IDS: Final = "ids"
@@ -29,14 +29,6 @@ _IDS: Final = "ids"
 # The models to look in, and the columns to read of each.
 ColumnsByModel: TypeAlias = tuple[tuple[type[SQLModel], frozenset[str]], ...]
 _WORD: Final = re.compile(r"(?<!^)(?=[A-Z])")
-
-MODELS: Final[dict[EntityKind, type[Owned]]] = {
-    EntityKind.TASK: Task,
-    EntityKind.CONVERSATION: Conversation,
-    EntityKind.MESSAGE: Message,
-    EntityKind.RUN: Run,
-    EntityKind.TOOL_CALL: ToolCall,
-}
 
 
 async def rows_by_id(
@@ -56,20 +48,21 @@ def _rows_by_id(model: type[SQLModel], columns: frozenset[str]) -> Prepared:
     return Prepared(select(*selected).where(owned(table), IsAnyOf(table.c.id, id_list_param("ids"))))
 
 
-async def kinds_by_id(source: Source, caller: Caller, ids: Sequence[str]) -> dict[str, EntityKind]:
+async def kinds_by_id(source: Source, caller: Caller, ids: Sequence[str]) -> dict[str, str]:
     """Return what kind of row each of the caller's ids names, by one statement."""
     known = _canonical(ids)
     values = {OWNER: caller.user_id, "ids": list(known.values())}
-    found = {row.id: EntityKind(row.kind) for row in await read(source, _KINDS_BY_ID, values)}
+    found = {row.id: row.kind for row in await read(source, _KINDS_BY_ID, values)}
     return {given: found[row_id] for given, row_id in known.items() if row_id in found}
 
 
-def _kind_by_id(kind: EntityKind, table: Table) -> Select[tuple[str, str]]:
-    columns = table.c.id, literal(kind.value).label("kind")
+def _kind_by_id(entity: type[Entity]) -> Select[tuple[str, str]]:
+    table = table_of(entity)
+    columns = table.c.id, literal(entity.entity_kind()).label("kind")
     return select(*columns).where(owned(table), IsAnyOf(table.c.id, id_list_param("ids")))
 
 
-_KINDS_BY_ID: Final = Prepared(union_all(*(_kind_by_id(kind, table_of(model)) for kind, model in MODELS.items())))
+_KINDS_BY_ID: Final = Prepared(union_all(*map(_kind_by_id, ENTITIES)))
 
 
 def _canonical(ids: Iterable[str]) -> dict[str, str]:
@@ -131,15 +124,13 @@ def _nodes(columns_by_model: ColumnsByModel) -> _Nodes:
     return _Nodes(columns_by_model)
 
 
-async def find(session: AsyncSession, caller: Caller, model: type[Entity], given_id: str) -> Entity | None:
+async def find(session: AsyncSession, caller: Caller, model: type[Row], given_id: str) -> Row | None:
     """Return the caller's row, to be changed."""
     row_id = parse_id(given_id)
     return None if row_id is None else await session.get(model, (caller.user_id, row_id))
 
 
-async def require(
-    session: AsyncSession, caller: Caller, model: type[Entity], given_id: str, path: tuple[str, ...]
-) -> Entity:
+async def require(session: AsyncSession, caller: Caller, model: type[Row], given_id: str, path: tuple[str, ...]) -> Row:
     """Return the caller's row, to be changed, or say that there is none."""
     if (row := await find(session, caller, model, given_id)) is None:
         raise not_found(model, path)
@@ -147,8 +138,8 @@ async def require(
 
 
 async def require_all(
-    session: AsyncSession, caller: Caller, model: type[Entity], given_ids: Sequence[str], path: tuple[str, ...]
-) -> list[Entity]:
+    session: AsyncSession, caller: Caller, model: type[Row], given_ids: Sequence[str], path: tuple[str, ...]
+) -> list[Row]:
     """Return the caller's rows in the order of the ids, or say which is missing."""
     ids = [parse_id(given_id) for given_id in given_ids]
     table, known = table_of(model), id_list([row_id for row_id in ids if row_id])

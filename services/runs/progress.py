@@ -13,8 +13,8 @@ from core.database import leave_unchanged
 from core.errors import BadUserInputError, UnauthenticatedError
 from models import Conversation, Message, MessageStatus, Run, RunStatus, ToolCall, ToolCallStatus, User
 from services.accounts.caller import Caller
+from services.entities.revision import next_revision
 from services.query.sql import execute, fetch_all, table_of
-from services.revision import next_revision
 from services.runs.token_usage import add_tokens
 
 _RUNS: Final = table_of(Run)

@@ -14,18 +14,19 @@ from core.clock import utc_now
 from core.errors import BadUserInputError, ConflictError
 from core.ids import new_ids
 from models import Conversation, Message, MessageRole, MessageStatus, Run, RunStatus, ToolCall, ToolCallStatus
+from models.columns import columns_of
 from services.accounts.caller import Caller
-from services.conversation import UNTITLED
 from services.conversations.message import check_content
-from services.idempotency import Request, once
+from services.entities.idempotency import IdempotentRequest, run_idempotent
+from services.entities.revision import next_revision
 from services.query.lookup import require
 from services.query.sql import execute, fetch_all, table_of
-from services.revision import next_revision
 from services.runs.progress import Outcome, end_run
 from services.runs.token_usage import require_tokens
 
 ACTIVE: Final = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.AWAITING_APPROVAL)
 _MOST_TITLE_LENGTH: Final = 60
+_UNTITLED: Final = columns_of(Conversation)["title"].default
 _RUNS: Final = table_of(Run)
 _MESSAGES: Final = table_of(Message)
 _TOOL_CALLS: Final = table_of(ToolCall)
@@ -82,7 +83,9 @@ async def begin_run(session: AsyncSession, caller: Caller, question: Question, t
         "content": question.content,
         "time_zone": question.time_zone,
     }
-    (run,) = await once(session, caller, Request(question.idempotency_key, "sendMessage", asked), Run, make)
+    (run,) = await run_idempotent(
+        session, caller, IdempotentRequest(question.idempotency_key, "sendMessage", asked), Run, make
+    )
     return made[0] if made else await _answering(session, caller, run)
 
 
@@ -152,7 +155,7 @@ async def _conversation(session: AsyncSession, caller: Caller, question: Questio
     path = ("input", "conversationId")
     conversation = await require(session, caller, Conversation, question.conversation_id, path)
     await _require_idle(session, caller, conversation)
-    if conversation.title == UNTITLED and await _is_empty(session, caller, conversation):
+    if conversation.title == _UNTITLED and await _is_empty(session, caller, conversation):
         conversation.title = title
     return conversation
 
@@ -242,7 +245,7 @@ def _title_from(content: str) -> str:
     if len(words) > _MOST_TITLE_LENGTH > 2 * len(title):
         # One long word, or a language that sets no spaces between them.
         title = f"{words[: _MOST_TITLE_LENGTH - 1]}…"
-    return title or UNTITLED
+    return title or str(_UNTITLED)
 
 
 def _check_time_zone(name: str) -> str:

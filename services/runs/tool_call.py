@@ -10,8 +10,8 @@ from core.database import keep_changes
 from core.errors import BadUserInputError
 from models import Run, ToolCall, ToolCallStatus
 from services.accounts.caller import Caller
+from services.entities.revision import next_revision
 from services.query.sql import fetch_all, table_of
-from services.revision import next_revision
 from services.runs.progress import next_position, require_executed
 
 _TOOL_CALLS: Final = table_of(ToolCall)

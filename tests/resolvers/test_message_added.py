@@ -15,7 +15,7 @@ from services.conversation import ConversationChanges, delete_conversation, upda
 from services.conversations.message import NewMessage, add_message
 from services.conversations.new_messages import MessageCursor
 from services.query.sql import execute, table_of
-from services.revision import next_revision
+from services.entities.revision import next_revision
 from services.sync import Cursor
 from tests.factories import SignedIn, make_conversation, make_message, message_row, store
 from tests.servers import RunningServer

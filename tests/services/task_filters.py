@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from models import Task, TaskPriority
 from services.task_filter import DateTimeFilter, StringFilter, TaskFilter
-from services.words import words_of
+from services.tasks.words import words_of
 from tests.services.task_rows import MOMENTS, NOON
 
 _TITLES: Final = (

@@ -12,7 +12,7 @@ from core.settings import Settings
 from models import IdempotencyKey, Task
 from services.accounts.caller import Caller
 from services.idempotency import Request, once
-from services.revision import next_revision
+from services.entities.revision import next_revision
 from services.task import delete_task
 from services.task_making import NewTask, create_task
 from tests.factories import SignedIn, sign_in

@@ -13,7 +13,7 @@ from services.accounts.caller import Caller
 from services.query.pagination import Window, fetch_page
 from services.task_filter import TaskFilter
 from services.task_list import task_listing
-from services.words import searchable, words_of
+from services.tasks.words import searchable, words_of
 from tests.services.task_rows import caller_of, make_tasks
 
 SPLIT = [

@@ -1,4 +1,4 @@
-"""Mutations sent twice: the same key and request give the first answer again."""
+"""Idempotency keys: a mutation that is sent again with the same key gives the first answer again."""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,49 +12,49 @@ from core.database import leave_unchanged
 from core.errors import ConflictError, NotFoundError
 from core.text import require_line
 from models import IdempotencyKey
-from models.base import Owned
+from models.base import Entity
 from services.accounts.caller import Caller
 from services.query.lookup import require_all
 
-Entity = TypeVar("Entity", bound=Owned)
+Row = TypeVar("Row", bound=Entity)
 
 _PATH = ("input", "idempotencyKey")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What a mutation was asked for, and the key by which the client will know it again."""
+class IdempotentRequest:
+    """The key that a client has sent, and the request as it was sent, without defaults."""
 
     key: str | None
     operation: str
     content: Any
 
 
-async def once(
+async def run_idempotent(
     session: AsyncSession,
     caller: Caller,
-    request: Request,
-    model: type[Entity],
-    make: Callable[[], Awaitable[Sequence[Entity]]],
-) -> Sequence[Entity]:
-    """Return what `make` makes, or what it made when the same request came first; the counter's lock is held."""
+    request: IdempotentRequest,
+    model: type[Row],
+    create: Callable[[], Awaitable[Sequence[Row]]],
+) -> Sequence[Row]:
+    """Return what `create` creates, or what it created when the same request came first; the counter's lock is held."""
     if request.key is None:
-        return await make()
+        return await create()
     key = require_line(request.key, _PATH, most=200)
     request_hash = hashlib.sha256(orjson.dumps(request.content, option=orjson.OPT_SORT_KEYS)).hexdigest()
     first = await session.get(IdempotencyKey, (caller.user_id, key))
     if first is None:
-        made = await make()
+        created = await create()
         session.add(
             IdempotencyKey(
                 user_id=caller.user_id,
                 key=key,
                 operation=request.operation,
                 request_hash=request_hash,
-                result_ids=[row.id for row in made],
+                result_ids=[row.id for row in created],
             )
         )
-        return made
+        return created
     if (first.operation, first.request_hash) != (request.operation, request_hash):
         raise ConflictError("This idempotencyKey was used for another request; use a new one.", path=_PATH)
     leave_unchanged(session)

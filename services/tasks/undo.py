@@ -12,22 +12,21 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.errors import ConflictError
-from models import Run, RunStatus, Task, TaskChange
+from models import HistoryEntry, Run, RunStatus, Task
 from services.accounts.caller import Caller
-from services.change import unbury
+from services.entities.history import read_values, snapshot
+from services.entities.revision import next_revision
+from services.entities.tombstones import delete_tombstones
 from services.query.filters import IsAnyOf, id_list
 from services.query.lookup import kinds_by_id, require, rows_by_id
 from services.query.sql import fetch_all, table_of
-from services.revision import next_revision
 from services.runs.run import ACTIVE
-from services.task_history import read_values, snapshot
-from services.task_store import apply_changes, remove_tasks, store_tasks
-from services.undo_plan import Plan, settle, take_back
-from services.words import searchable
+from services.tasks.tasks import tasks as task_service
+from services.tasks.undo_plan import Plan, settle, take_back
 
 _PATH: Final = ("input", "id")
 _TASKS: Final = table_of(Task)
-_CHANGES: Final = table_of(TaskChange)
+_HISTORY: Final = table_of(HistoryEntry)
 
 Tasks = dict[str, Task]
 
@@ -57,7 +56,7 @@ async def undo_run(session: AsyncSession, caller: Caller, run_id: str) -> Undone
     run = await require(session, caller, Run, run_id, _PATH)
     _require_undoable(run)
     changes = await _changes_since(session, caller, run)
-    tasks = await _tasks(session, caller, {change.task_id for change in changes})
+    tasks = await _tasks(session, caller, {change.row_id for change in changes})
     plans = _plans(run, changes, tasks)
     await _settle(session, caller, plans)
     moment = utc_now()
@@ -88,10 +87,10 @@ async def _changes_since(session: AsyncSession, caller: Caller, run: Run) -> lis
 
     Other runs that were undone, and what their undoing has changed, are left out: together they come to nothing.
     """
-    of_run = _CHANGES.alias("of_run")
-    touched = select(of_run.c.task_id).where(caller.owns(of_run), of_run.c.run_id == run.id)
-    of_tasks = select(_CHANGES).where(caller.owns(_CHANGES), _CHANGES.c.task_id.in_(touched))
-    changes = await fetch_all(session, of_tasks.order_by(_CHANGES.c.revision, _CHANGES.c.id))
+    of_run = _HISTORY.alias("of_run")
+    touched = select(of_run.c.row_id).where(caller.owns(of_run), of_run.c.run_id == run.id)
+    of_tasks = select(_HISTORY).where(caller.owns(_HISTORY), _HISTORY.c.row_id.in_(touched))
+    changes = await fetch_all(session, of_tasks.order_by(_HISTORY.c.revision, _HISTORY.c.id))
     others = sorted({change.run_id for change in changes if change.run_id is not None} - {run.id})
     rows = await rows_by_id(session, caller, Run, others, ("undone_at",)) if others else []
     undone = {row.id: row.undone_at for row in rows if row is not None and row.undone_at is not None}
@@ -110,11 +109,11 @@ async def _tasks(session: AsyncSession, caller: Caller, ids: Iterable[str]) -> T
 
 def _plans(run: Run, changes: Sequence[Row[Any]], tasks: Tasks) -> list[Plan]:
     """Return what is planned for each task that the run has changed, the one that it changed last first."""
-    by_task: dict[str, list[Row[Any]]] = {change.task_id: [] for change in reversed(changes) if change.run_id == run.id}
+    by_task: dict[str, list[Row[Any]]] = {change.row_id: [] for change in reversed(changes) if change.run_id == run.id}
     for change in changes:
-        by_task[change.task_id].append(change)
+        by_task[change.row_id].append(change)
     return [
-        take_back(task_id, of_task, run.id, snapshot(tasks[task_id]) if task_id in tasks else None)
+        take_back(task_id, of_task, run.id, snapshot(Task, tasks[task_id]) if task_id in tasks else None)
         for task_id, of_task in by_task.items()
     ]
 
@@ -141,16 +140,22 @@ def _around(caller: Caller, plans: Sequence[Plan]) -> CompoundSelect[tuple[str, 
 async def _carry_out(
     session: AsyncSession, caller: Caller, plans: Sequence[Plan], tasks: Tasks, moment: datetime
 ) -> list[str]:
-    """Bring tasks back, change tasks, then delete tasks, for what is to stay moves away first; return the deleted."""
+    """Restore tasks, change tasks, then delete tasks, for what is to stay moves away first; return the deleted."""
     revision = await next_revision(session, caller.user_id)
-    if restored := [_restored(caller, plan, revision, moment) for plan in _parents_first(plans)]:
-        await unbury(session, caller, [task.id for task in restored])
-        await store_tasks(session, caller, restored, revision, moment)
-        tasks |= {task.id: task for task in restored}
-    if changed := [(tasks[plan.task_id], _new_values(plan)) for plan in plans if plan.changed]:
-        await apply_changes(session, caller, changed, revision, moment)
+    restored = [(plan.task_id, read_values(Task, plan.then or {})) for plan in _parents_first(plans)]
+    changed = [(tasks[plan.task_id], read_values(Task, plan.changed)) for plan in plans if plan.changed]
+    await task_service.clear_missing_references(session, caller, [values for _, values in (*restored, *changed)])
+    if restored:
+        stamps: dict[str, Any] = {"user_id": caller.user_id, "revision": revision, "updated_at": moment}
+        rows = [Task(id=task_id, **stamps, **_derived(values, None)) for task_id, values in restored]
+        await delete_tombstones(session, caller, [task.id for task in rows])
+        await task_service.insert(session, caller, rows, revision, moment)
+        tasks |= {task.id: task for task in rows}
+    if changed:
+        differing = [(task, _derived(values, task)) for task, values in changed]
+        await task_service.apply(session, caller, differing, revision, moment)
     doomed = [plan.task_id for plan in plans if plan.is_doomed]
-    return await remove_tasks(session, caller, doomed, revision, moment) if doomed else []
+    return await task_service.remove(session, caller, doomed, revision, moment) if doomed else []
 
 
 def _parents_first(plans: Iterable[Plan]) -> list[Plan]:
@@ -159,14 +164,6 @@ def _parents_first(plans: Iterable[Plan]) -> list[Plan]:
     return [restored[task_id] for task_id in TopologicalSorter(needs).static_order()]
 
 
-def _restored(caller: Caller, plan: Plan, revision: int, moment: datetime) -> Task:
-    values = read_values(plan.then or {})
-    words = searchable(values["title"], values["description"])
-    return Task(user_id=caller.user_id, id=plan.task_id, words=words, revision=revision, updated_at=moment, **values)
-
-
-def _new_values(plan: Plan) -> dict[str, Any]:
-    values = read_values(plan.changed)
-    if plan.then is not None and {"title", "description"} & values.keys():
-        values["words"] = searchable(plan.then["title"], plan.then["description"])
-    return values
+def _derived(values: dict[str, Any], task: Task | None) -> dict[str, Any]:
+    """Return values of the history with what is derived from them; of both, what the history has kept counts."""
+    return task_service.derive(dict(values), task) | values

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from models import TaskChangeKind
-from services.task_history import Values
+from models import HistoryAction
+from services.entities.values import Values
 
 Parents = Mapping[str, str | None]
 
@@ -78,9 +78,9 @@ def take_back(task_id: str, changes: Sequence[Any], run_id: str, now: Values | N
     for change in reversed(changes):
         if change.run_id != run_id:
             changed_by_others.update(map(_unit, (*change.before, *change.after)))
-        elif change.kind is TaskChangeKind.UPDATED:
+        elif change.kind is HistoryAction.UPDATED:
             _take_back_update(plan, change.before, changed_by_others)
-        elif change.kind is TaskChangeKind.CREATED:
+        elif change.kind is HistoryAction.CREATED:
             _take_back_making(plan, stands, is_changed=bool(changed_by_others))
         elif plan.then is None and not changed_by_others:
             plan.then, stands = dict(change.before), dict(change.before)

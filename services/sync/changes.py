@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import ColumnElement, Executable, Select, String, and_, cast, literal, or_, select, union_all
+from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import BadUserInputError, CursorExpiredError, UnauthenticatedError
 from core.page_size import MAX_PAGE_SIZE
 from core.text import is_storable
-from models import Conversation, Deletion, Message, Run, Task, ToolCall, User
+from models import ENTITIES, Deletion, User
 from services.accounts.caller import Caller
 from services.query.cursors import decode_cursor, encode_cursor, is_revision
 from services.query.sql import execute, fetch_all, table_of
@@ -23,25 +23,9 @@ _USERS: Final = table_of(User)
 _DELETIONS: Final = table_of(Deletion)
 
 
-class ChangeKind(StrEnum):
-    """What an entry of the log of changes is about; a row's kind is the name of its GraphQL type."""
-
-    TASK = "Task"
-    CONVERSATION = "Conversation"
-    MESSAGE = "Message"
-    RUN = "Run"
-    TOOL_CALL = "ToolCall"
-    USER = "User"
-    DELETION = "Deletion"
-
-
-_ROWS: Final = {
-    ChangeKind.TASK: table_of(Task),
-    ChangeKind.CONVERSATION: table_of(Conversation),
-    ChangeKind.MESSAGE: table_of(Message),
-    ChangeKind.RUN: table_of(Run),
-    ChangeKind.TOOL_CALL: table_of(ToolCall),
-}
+# What an entry of the log of changes is about; a row's kind is the name of its model, and of its GraphQL type.
+DELETION: Final = "Deletion"
+MODELS: Final[dict[str, type[SQLModel]]] = {model.__name__: model for model in ENTITIES} | {User.__name__: User}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +53,7 @@ class Cursor:
 class Change:
     """One row that changed, or is gone."""
 
-    kind: ChangeKind
+    kind: str
     id: str
     revision: int
 
@@ -123,7 +107,7 @@ def resume(since: Cursor | None, counter: Counter) -> Cursor:
 async def read_changes(session: AsyncSession, caller: Caller, after: Cursor, first: int) -> Changes:
     """Return the caller's changes after the cursor."""
     found = await fetch_all(session, _statement(caller, after, first + 1))
-    entries = [Change(ChangeKind(row.kind), row.id, row.revision) for row in found[:first]]
+    entries = [Change(row.kind, row.id, row.revision) for row in found[:first]]
     has_more = len(found) > first
     if not entries:
         return Changes((), after, has_more=has_more)
@@ -145,7 +129,7 @@ def check_size(first: int | None) -> int:
 class _Log:
     """Where changes of one kind are found."""
 
-    kind: ChangeKind
+    kind: str
     revision: ColumnElement[int]
     row_id: ColumnElement[str]
     scope: ColumnElement[bool]
@@ -156,16 +140,19 @@ class _Log:
         is_beyond: ColumnElement[bool] = self.revision > after.revision
         if after.row_id is not None:
             is_beyond = and_(self.revision >= after.revision, or_(is_beyond, row_id > after.row_id))
-        columns = (self.revision.label("revision"), row_id.label("id"), literal(self.kind.value).label("kind"))
+        columns = (self.revision.label("revision"), row_id.label("id"), literal(self.kind).label("kind"))
         return select(*columns).where(self.scope, is_beyond).order_by(self.revision, row_id).limit(limit)
 
 
 def _statement(caller: Caller, after: Cursor, limit: int) -> Executable:
     buried, users = _DELETIONS.c, _USERS.c
-    logs = [_Log(kind, table.c.revision, table.c.id, caller.owns(table)) for kind, table in _ROWS.items()]
-    logs.append(_Log(ChangeKind.USER, users.profile_revision, users.id, users.id == caller.user_id))
+    logs = []
+    for entity in ENTITIES:
+        table = table_of(entity)
+        logs.append(_Log(entity.__name__, table.c.revision, table.c.id, caller.owns(table)))
+    logs.append(_Log(User.__name__, users.profile_revision, users.id, users.id == caller.user_id))
     is_news = and_(caller.owns(_DELETIONS), buried.revision > after.base)
-    logs.append(_Log(ChangeKind.DELETION, buried.revision, buried.id, is_news))
+    logs.append(_Log(DELETION, buried.revision, buried.id, is_news))
     # Each is limited by itself, so that an index serves it; a subquery, for SQLite takes no limit within a union.
     parts = [select(*log.beyond(after, limit).subquery().c) for log in logs]
     merged = union_all(*parts).subquery("merged")

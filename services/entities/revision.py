@@ -6,15 +6,16 @@ from sqlalchemy import update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import REVISIONS
-from core.errors import UnauthenticatedError
+from core.errors import ConflictError, UnauthenticatedError
 from models import User
-from services.query.sql import table_of
+from models.base import Owned
+from services.query.sql import execute, table_of
 
 _USERS: Final = table_of(User)
 
 
 async def next_revision(session: AsyncSession, user_id: str) -> int:
-    """Count this transaction's change of the user's rows, once, and return its number."""
+    """Increment the user's counter, once in a transaction, and return it."""
     taken: dict[str, int] = session.info.setdefault(REVISIONS, {})
     if user_id not in taken:
         taken[user_id] = await _increment(session, user_id)
@@ -28,12 +29,22 @@ async def _increment(session: AsyncSession, user_id: str) -> int:
         .values(revision=_USERS.c.revision + 1)
         .returning(_USERS.c.revision)
     )
-    revision: int | None = (await (await session.connection()).execute(statement)).scalar()
+    revision: int | None = (await execute(session, statement)).scalar()
     if revision is None:
         raise gone_account()
     return revision
 
 
 def gone_account() -> UnauthenticatedError:
-    """Say that nothing can be changed for the user any more."""
+    """Return the error for an account that is gone or deactivated."""
     return UnauthenticatedError("This account is gone or deactivated; sign in again.")
+
+
+def check_revision(row: Owned, expected: int | None) -> None:
+    """Raise ConflictError where a row is no longer the one that the client has seen."""
+    if expected is not None and row.revision != expected:
+        raise ConflictError(
+            f"It has changed since: its revision is {row.revision}, not {expected}. Read it again, then retry.",
+            path=("input", "expectedRevision"),
+            current=row,
+        )

@@ -1,0 +1,28 @@
+"""Conversations: their rules are those of all entities, deleting one takes along what was said and done in it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from models import Conversation
+from services.accounts.caller import Caller
+from services.entities.lists import EntityOrder, entity_listing, order_of
+from services.entities.service import EntityService
+from services.query.ordering import OrderDirection
+from services.query.pagination import Listing
+
+conversations: Final = EntityService(Conversation)
+
+
+@order_of(Conversation)
+class ConversationOrder(EntityOrder):
+    """One thing to order conversations by."""
+
+
+_DEFAULT: Final = ConversationOrder.by("updated_at", OrderDirection.DESC)
+
+
+def conversation_listing(
+    caller: Caller, columns: frozenset[str] = frozenset(), order: Sequence[ConversationOrder] | None = None
+) -> Listing:
+    """Return the list of the caller's conversations, the latest active first where no order is asked for."""
+    return entity_listing(caller, list(order or ()), _DEFAULT, columns)

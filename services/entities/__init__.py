@@ -1,0 +1,1 @@
+"""What all owned entities share: validation, create, update, delete, revision, idempotency, tombstones, history."""

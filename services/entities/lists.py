@@ -1,0 +1,334 @@
+"""Filters and orders of an entity's lists, by the descriptions of its columns.
+
+A filter is taken apart into its shape, by which statements are cached, and the values of its parameters.
+"""
+
+import operator
+import string
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, make_dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeAlias, TypeVar
+
+from sqlalchemy import ColumnElement, and_, bindparam, false, func, not_, or_, true
+from sqlmodel import SQLModel
+
+from core.errors import BadUserInputError
+from core.ids import parse_id
+from core.text import require_storable
+from models.columns import Column, Kind, columns_of
+from services.accounts.caller import Caller
+from services.query.filters import (
+    NO_CONDITIONS,
+    Conditions,
+    Contains,
+    FilterTemplate,
+    HasAll,
+    IsAnyOf,
+    StartsWith,
+    enum_list_param,
+    text_list_param,
+)
+from services.query.ordering import Key, OrderDirection, enum_key, moment_key, order_by, read_text
+from services.query.pagination import Listing
+from services.query.sql import table_of
+
+Class = TypeVar("Class")
+# The column (empty for a condition of the filter's own), the operator, and the parameter's name or a constant.
+Condition: TypeAlias = tuple[str, str, Any]
+Shape: TypeAlias = tuple[Condition, ...]
+AddParameter: TypeAlias = Callable[[Any], str]
+
+_MAX_PARTS: Final = 100
+_MIN_LONG_PARTS: Final = 9
+# SQLite's parser has room for a hundred open brackets and operators, of which each level takes up to seven.
+_MAX_DEPTH: Final = 10
+_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_COMPARISONS: Final[dict[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
+    "eq": operator.eq,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+}
+
+
+@dataclass
+class DateTimeFilter:
+    """Conditions on a moment; all that are given must hold."""
+
+    gt: datetime | None = None
+    gte: datetime | None = None
+    lt: datetime | None = None
+    lte: datetime | None = None
+    is_null: bool | None = None
+
+
+@dataclass
+class IntFilter:
+    """Conditions on a whole number; all that are given must hold."""
+
+    eq: int | None = None
+    gt: int | None = None
+    gte: int | None = None
+    lt: int | None = None
+    lte: int | None = None
+    is_null: bool | None = None
+
+
+@dataclass
+class StringFilter:
+    """Conditions on a text, with regard to case; all that are given must hold."""
+
+    eq: str | None = None
+    contains: str | None = None
+    starts_with: str | None = None
+
+
+class EntityFilter:
+    """Which rows; all that is given must hold. `filter_of` adds a condition for each column that is Filterable."""
+
+    model: ClassVar[type[SQLModel]]
+
+    if TYPE_CHECKING:
+        # A condition for each column is added as the class is made.
+        def __init__(self, **conditions: Any) -> None: ...
+
+    def own_conditions(self, _add_parameter: AddParameter) -> Iterator[Condition]:
+        """Return the conditions that are not about one column, under the empty name."""
+        yield from ()
+
+    @classmethod
+    def build_own(cls, name: str, _operand: Any) -> ColumnElement[bool]:
+        """Return such a condition as SQL."""
+        raise NotImplementedError(name)
+
+
+def filter_of(model: type[SQLModel]) -> Callable[[type[Class]], type[Class]]:
+    """Add a condition for each filterable column, and and_, or_ and not_, to a class of conditions of its own."""
+
+    def decorate(cls: type[Class]) -> type[Class]:
+        columns = [column for column in columns_of(model).values() if column.is_filterable]
+        conditions: list[tuple[str, Any, Any]] = [
+            (column.name, _filter_type(column) | None, field(default=None)) for column in columns
+        ]
+        own = [(name, annotation, field(default=None)) for name, annotation in cls.__annotations__.items()]
+        part = cls.__name__
+        combined = [
+            ("and_", f"list[{part}] | None", field(default=None)),
+            ("or_", f"list[{part}] | None", field(default=None)),
+            ("not_", f"{part} | None", field(default=None)),
+        ]
+        namespace = {"model": model, "__doc__": cls.__doc__, "__module__": cls.__module__}
+        return make_dataclass(part, [*conditions, *own, *combined], bases=(cls,), namespace=namespace)
+
+    return decorate
+
+
+def _filter_type(column: Column) -> Any:
+    if column.kind is Kind.ENUM:
+        return list[column.type]  # type: ignore[name-defined]  # known at run time
+    if column.kind in _FILTER_TYPES:
+        return _FILTER_TYPES[column.kind]
+    raise TypeError(f"{column.model.__name__}.{column.name} is Filterable, but there is no filter for {column.kind}")
+
+
+_FILTER_TYPES: Final[Mapping[Kind, Any]] = {
+    Kind.BOOLEAN: bool,
+    Kind.TEXTS: list[str],
+    Kind.TEXT: StringFilter,
+    Kind.MOMENT: DateTimeFilter,
+    Kind.INTEGER: IntFilter,
+    Kind.REFERENCE: str,
+}
+
+
+def conditions_of(wanted: EntityFilter | None) -> Conditions:
+    """Return the conditions of a filter; raise BadUserInputError where it is too large."""
+    if wanted is None:
+        return NO_CONDITIONS
+    is_long = _checked_size(wanted) >= _MIN_LONG_PARTS
+    values: dict[str, Any] = {}
+
+    def add_parameter(value: Any) -> str:
+        name = f"filter_{len(values)}"
+        values[name] = value
+        return name
+
+    shape = tuple(_read(wanted, add_parameter))
+    return Conditions(FilterTemplate((type(wanted), shape), _build, is_long), values)
+
+
+def _checked_size(wanted: Any) -> int:
+    """Return how many parts a filter has, unless there are too many."""
+    level, depth, size = [wanted], 0, 0
+    while level:
+        depth, size = depth + 1, size + len(level)
+        if depth > _MAX_DEPTH:
+            raise BadUserInputError(f"filter is nested more than {_MAX_DEPTH} deep; ask for less.", path=("filter",))
+        if size > _MAX_PARTS:
+            raise BadUserInputError(f"filter has more than {_MAX_PARTS} parts; ask for less.", path=("filter",))
+        level = [part for each in level for part in _parts(each)]
+    return size
+
+
+def _parts(wanted: Any) -> list[Any]:
+    return [*(wanted.and_ or ()), *(wanted.or_ or ()), *([wanted.not_] if wanted.not_ else ())]
+
+
+def _read(wanted: Any, add_parameter: AddParameter) -> Iterator[Condition]:
+    """Return what a filter asks for without its values, which are added as parameters."""
+    for column in columns_of(wanted.model).values():
+        if column.is_filterable and (value := getattr(wanted, column.name)) is not None:
+            yield from _read_column(column, value, add_parameter)
+    yield from wanted.own_conditions(add_parameter)
+    for part in wanted.and_ or ():
+        yield from _read(part, add_parameter)
+    if wanted.or_ is not None:
+        yield "", "or", tuple(tuple(_read(part, add_parameter)) for part in wanted.or_)
+    if wanted.not_ is not None:
+        yield "", "not", tuple(_read(wanted.not_, add_parameter))
+
+
+def _read_column(column: Column, value: Any, add_parameter: AddParameter) -> Iterator[Condition]:
+    name = column.name
+    match column.kind:
+        case Kind.BOOLEAN:
+            yield name, "is", value
+        case Kind.ENUM:
+            yield name, "any_of", add_parameter(value)
+        case Kind.TEXTS if value:
+            yield name, "has_all", add_parameter([require_storable(text, ("filter", name)) for text in value])
+        case Kind.REFERENCE:
+            row_id = parse_id(value)
+            yield (name, "eq", add_parameter(row_id)) if row_id else ("", "or", ())
+        case Kind.TEXT:
+            yield from _read_text(name, value, add_parameter)
+        case Kind.MOMENT | Kind.INTEGER:
+            yield from _read_comparisons(name, value, add_parameter)
+
+
+def _read_text(name: str, value: StringFilter, add_parameter: AddParameter) -> Iterator[Condition]:
+    for condition, api_name in (("eq", "eq"), ("contains", "contains"), ("starts_with", "startsWith")):
+        if (text := getattr(value, condition)) is not None:
+            yield name, condition, add_parameter(require_storable(text, ("filter", api_name)))
+
+
+def _read_comparisons(name: str, value: DateTimeFilter | IntFilter, add_parameter: AddParameter) -> Iterator[Condition]:
+    for comparison in _COMPARISONS:
+        if (operand := getattr(value, comparison, None)) is not None:
+            yield name, comparison, add_parameter(operand)
+    if value.is_null is not None:
+        yield name, "is_null", value.is_null
+
+
+def _build(key: tuple[type[EntityFilter], Shape]) -> tuple[ColumnElement[bool], ...]:
+    filter_type, shape = key
+    table = table_of(filter_type.model)
+
+    def build(condition: Condition) -> ColumnElement[bool]:
+        name, kind, operand = condition
+        if not name:
+            return build_combination(kind, operand)
+        column = table.c[name]
+        if kind in _COMPARISONS:
+            return _COMPARISONS[kind](column, bindparam(operand, type_=column.type))
+        return _OPERATORS[kind](column, operand)
+
+    def build_combination(kind: str, operand: Any) -> ColumnElement[bool]:
+        if kind == "or":
+            return or_(false(), *map(build_all, operand))
+        if kind == "not":
+            # A comparison with a missing value is unknown: it does not hold, so its contrary does.
+            return not_(build_all(operand).is_(true()))
+        return filter_type.build_own(kind, operand)
+
+    def build_all(part: Shape) -> ColumnElement[bool]:
+        return and_(true(), *map(build, part))
+
+    return tuple(map(build, shape))
+
+
+_OPERATORS: Final[dict[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
+    "is": operator.eq,
+    "is_null": lambda column, is_null: column.is_(None) if is_null else column.is_not(None),
+    "any_of": lambda column, name: IsAnyOf(column, enum_list_param(name, column.type.members)),
+    "has_all": lambda column, name: HasAll(column, text_list_param(name)),
+    "contains": lambda column, name: Contains(column, bindparam(name, type_=column.type)),
+    "starts_with": lambda column, name: StartsWith(column, bindparam(name, type_=column.type)),
+}
+
+
+@dataclass
+class EntityOrder:
+    """One thing to order a list by. `order_of` makes `field` an enum of the columns that are Sortable."""
+
+    model: ClassVar[type[SQLModel]]
+    fields: ClassVar[type[StrEnum]]
+
+    field: StrEnum
+    direction: OrderDirection = OrderDirection.ASC
+
+    @classmethod
+    def by(cls, column: str, direction: OrderDirection = OrderDirection.ASC) -> Self:
+        """Return the order by a column; raise ValueError where lists cannot be ordered by it."""
+        return cls(cls.fields(column.upper()), direction)
+
+
+Order = TypeVar("Order", bound=EntityOrder)
+
+
+def order_of(model: type[SQLModel]) -> Callable[[type[Order]], type[Order]]:
+    """Make the fields that lists of a model can be ordered by out of its sortable columns."""
+
+    def decorate(cls: type[Order]) -> type[Order]:
+        names = [column.name.upper() for column in columns_of(model).values() if column.sortable]
+        cls.model = model
+        cls.fields = StrEnum(f"{cls.__name__}Field", {name: name for name in names})  # type: ignore[misc]  # known at run time
+        cls.fields.__doc__ = f"What {table_of(model).name} can be ordered by."
+        cls.__annotations__ = {"field": cls.fields, "direction": OrderDirection}
+        return dataclass(cls)
+
+    return decorate
+
+
+def entity_listing(
+    caller: Caller,
+    order: list[Any] | None,
+    default: EntityOrder,
+    columns: frozenset[str] = frozenset(),
+    wanted: EntityFilter | None = None,
+) -> Listing:
+    """Return the list of the caller's rows of a model."""
+    table = table_of(default.model)
+    keys = tuple((_sort_key(part.model, part.field.lower()), part.direction) for part in order or [default])
+    return Listing(
+        table=table, order=order_by(table, keys), caller=caller, conditions=conditions_of(wanted), columns=columns
+    )
+
+
+@cache
+def _sort_key(model: type[SQLModel], name: str) -> Key:
+    column = columns_of(model)[name]
+    if column.kind is Kind.MOMENT:
+        return moment_key(name, nullable=column.is_nullable)
+    if column.kind is Kind.ENUM:
+        return enum_key(name, column.type)
+    if column.kind is Kind.INTEGER:
+        return Key(name, _read_integer, nullable=column.is_nullable)
+    if column.kind is Kind.TEXT:
+        # Both databases fold the case of ASCII alone here, and so does the cursor.
+        return Key(name, read_text, _lower, func.lower, nullable=column.is_nullable)
+    raise TypeError(f"{model.__name__}.{name} is Sortable, but there is no order for {column.kind}")
+
+
+def _read_integer(value: Any) -> int:
+    if type(value) is not int:
+        raise ValueError("no integer")
+    return value
+
+
+def _lower(value: str | None) -> str | None:
+    return None if value is None else value.translate(_LOWER)

@@ -1,0 +1,111 @@
+"""Ids of new rows, and tombstones of deleted ones."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import CTE, CompoundSelect, delete, insert, literal, or_, select, union_all
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.clock import utc_now
+from core.errors import BadUserInputError, ConflictError
+from core.ids import new_ids, parse_id
+from models import ENTITIES, Deletion
+from models.base import Entity
+from models.columns import Column, columns_of
+from models.types import UtcDateTime
+from services.accounts.caller import Caller
+from services.entities.values import Path
+from services.query.filters import IsAnyOf, id_list
+from services.query.lookup import kinds_by_id
+from services.query.sql import execute, fetch_all, table_of
+
+_DELETIONS: Final = table_of(Deletion)
+
+
+async def allocate_ids(session: AsyncSession, caller: Caller, given: Sequence[tuple[str | None, Path]]) -> list[str]:
+    """Return ids for new rows: those that the client made, where they are free, else ours in ascending order."""
+    claimed: dict[str, Path] = {}
+    for text, path in given:
+        if text is None:
+            continue
+        if (row_id := parse_id(text)) is None:
+            raise BadUserInputError("id must be a UUID, such as 0190f0c8-7b5e-7cc1-9d6f-2f6b8a5c4d3e.", path=path)
+        if row_id in claimed:
+            raise ConflictError("This id is given twice.", path=path)
+        claimed[row_id] = path
+    if claimed:
+        await _require_free(session, caller, claimed)
+    ours = iter(new_ids(len(given)))
+    return [next(ours) if text is None else text.lower() for text, _ in given]
+
+
+async def _require_free(session: AsyncSession, caller: Caller, claimed: dict[str, Path]) -> None:
+    # A user's own row is a node of theirs too.
+    own = [caller.user_id] if caller.user_id in claimed else []
+    for taken in (*own, *await kinds_by_id(session, caller, list(claimed))):
+        raise ConflictError("This id is already in use; make a new one.", path=claimed[taken])
+    await delete_tombstones(session, caller, list(claimed))
+
+
+async def delete_tombstones(session: AsyncSession, caller: Caller, ids: Sequence[str]) -> None:
+    """Delete the tombstones of rows that come back."""
+    await execute(session, delete(_DELETIONS).where(caller.owns(_DELETIONS), IsAnyOf(_DELETIONS.c.id, id_list(ids))))
+
+
+async def insert_tombstones(
+    session: AsyncSession, caller: Caller, model: type[Entity], ids: Sequence[str], revision: int
+) -> dict[str, list[str]]:
+    """Leave tombstones for rows and all that is deleted with them; return the ids by kind."""
+    rows = _with_descendants(caller, model, ids).subquery("doomed")
+    columns = [literal(caller.user_id), rows.c.id, rows.c.kind, literal(revision), literal(utc_now(), UtcDateTime())]
+    statement = insert(_DELETIONS).from_select(["user_id", "id", "kind", "revision", "deleted_at"], select(*columns))
+    by_kind: dict[str, list[str]] = {}
+    for row in await fetch_all(session, statement.returning(_DELETIONS.c.id, _DELETIONS.c.kind)):
+        by_kind.setdefault(row.kind, []).append(row.id)
+    return by_kind
+
+
+def references_to(model: type[Entity], *, cascades: bool) -> Mapping[type[Entity], list[Column]]:
+    """Return the columns that refer to a model's rows, by the models that have them."""
+    table = table_of(model).name
+    found = {
+        entity: [
+            column
+            for column in columns_of(entity).values()
+            if column.references and column.references.table == table and column.references.cascades == cascades
+        ]
+        for entity in ENTITIES
+    }
+    return {entity: columns for entity, columns in found.items() if columns}
+
+
+def _with_descendants(caller: Caller, model: type[Entity], ids: Sequence[str]) -> CompoundSelect[Any]:
+    """Return the statement that names rows, and all that refer to them and are deleted with them, by id and kind."""
+    collected: dict[type[Entity], CTE] = {model: _collect(caller, model, {}, ids)}
+    waiting = [model]
+    while waiting:
+        for entity in references_to(waiting.pop(0), cascades=True):
+            if entity not in collected:
+                collected[entity] = _collect(caller, entity, collected)
+                waiting.append(entity)
+    return union_all(
+        *(select(rows.c.id, literal(entity.entity_kind()).label("kind")) for entity, rows in collected.items())
+    )
+
+
+def _collect(
+    caller: Caller, model: type[Entity], parents: Mapping[type[Entity], CTE], ids: Sequence[str] | None = None
+) -> CTE:
+    """Return the ids of a model's rows that are named or refer to rows of the parents, and of rows below those."""
+    table = table_of(model)
+    named = [] if ids is None else [IsAnyOf(table.c.id, id_list(ids))]
+    below = [
+        table.c[column.name].in_(select(rows.c.id))
+        for parent, rows in parents.items()
+        for column in references_to(parent, cascades=True).get(model, ())
+    ]
+    own = references_to(model, cascades=True).get(model, ())
+    rows = select(table.c.id).where(caller.owns(table), or_(*named, *below)).cte(f"gone_{table.name}", recursive=True)
+    for column in own:
+        rows = rows.union(select(table.c.id).where(caller.owns(table), table.c[column.name] == rows.c.id))
+    return rows

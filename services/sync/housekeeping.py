@@ -1,0 +1,54 @@
+"""Housekeeping: delete old tombstones, the history of deleted rows, old idempotency keys and ended sessions."""
+
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import and_, delete, exists, func, or_, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.clock import utc_now
+from models import ENTITIES, Deletion, HistoryEntry, IdempotencyKey, Session, User
+from services.query.sql import execute, table_of
+
+_KEYS_KEPT: Final = timedelta(days=30)
+_SESSIONS_KEPT: Final = timedelta(days=7)
+_USERS: Final = table_of(User)
+_DELETIONS: Final = table_of(Deletion)
+_HISTORY: Final = table_of(HistoryEntry)
+_KEYS: Final = table_of(IdempotencyKey)
+_SESSIONS: Final = table_of(Session)
+
+
+async def forget_deletions(session: AsyncSession, kept_days: int) -> None:
+    """Delete old tombstones, and let each user's row say up to where, so that older cursors can be refused."""
+    old = _DELETIONS.c.deleted_at < utc_now() - timedelta(days=kept_days)
+    users = select(_DELETIONS.c.user_id).where(old)
+    newest = select(func.max(_DELETIONS.c.revision)).where(_DELETIONS.c.user_id == _USERS.c.id, old).scalar_subquery()
+    await execute(session, update(_USERS).where(_USERS.c.id.in_(users)).values(forgotten_revision=newest))
+    await execute(session, delete(_DELETIONS).where(old))
+
+
+async def forget_history(session: AsyncSession, kept_days: int) -> None:
+    """Delete the history of rows that have been gone for a while; that of living rows stays."""
+    latest, later = utc_now() - timedelta(days=kept_days), _HISTORY.alias("later")
+    living = [
+        exists().where(table.c.user_id == _HISTORY.c.user_id, table.c.id == _HISTORY.c.row_id)
+        for table in (table_of(entity) for entity in ENTITIES if entity.has_history)
+    ]
+    same_row = later.c.user_id == _HISTORY.c.user_id, later.c.row_id == _HISTORY.c.row_id
+    ended_lately = exists().where(*same_row, later.c.created_at >= latest)
+    is_gone = and_(*(~lives for lives in living), ~ended_lately)
+    await execute(session, delete(_HISTORY).where(_HISTORY.c.created_at < latest, is_gone))
+
+
+async def forget_keys(session: AsyncSession) -> None:
+    """Delete idempotency keys that no client will send again."""
+    await execute(session, delete(_KEYS).where(_KEYS.c.created_at < utc_now() - _KEYS_KEPT))
+
+
+async def forget_sessions(session: AsyncSession) -> None:
+    """Delete sessions that have been over for a while."""
+    latest = utc_now() - _SESSIONS_KEPT
+    await execute(
+        session, delete(_SESSIONS).where(or_(_SESSIONS.c.revoked_at < latest, _SESSIONS.c.expires_at < latest))
+    )

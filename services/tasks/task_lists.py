@@ -1,0 +1,69 @@
+"""Lists of tasks: which, in which order."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement
+
+from core.text import require_length
+from models import Task
+from services.accounts.caller import Caller
+from services.entities.lists import (
+    AddParameter,
+    Condition,
+    EntityFilter,
+    EntityOrder,
+    entity_listing,
+    filter_of,
+    order_of,
+)
+from services.query.filters import HasWords, words_param
+from services.query.pagination import Listing
+from services.query.sql import table_of
+from services.tasks.words import words_of
+
+_TASKS: Final = table_of(Task).c
+# PostgreSQL takes no query of words beyond a megabyte, and nobody types one.
+_MAX_SEARCH_LENGTH: Final = 1_000
+
+
+@filter_of(Task)
+class TaskFilter(EntityFilter):
+    """Which tasks; all that is given must hold."""
+
+    search: str | None
+    is_subtask: bool | None
+
+    def own_conditions(self, add_parameter: AddParameter) -> Iterator[Condition]:
+        """Search by words, and tell subtasks from tasks that stand by themselves."""
+        if self.is_subtask is not None:
+            yield "", "is_subtask", self.is_subtask
+        if self.search is not None:
+            text = require_length(self.search, ("filter", "search"), least=0, most=_MAX_SEARCH_LENGTH)
+            if words := words_of(text):
+                yield "", "search", add_parameter(words)
+
+    @classmethod
+    def build_own(cls, name: str, operand: Any) -> ColumnElement[bool]:
+        """Return one of these conditions as SQL."""
+        if name == "search":
+            return HasWords(_TASKS.words, words_param(operand))
+        return _TASKS.parent_id.is_not(None) if operand else _TASKS.parent_id.is_(None)
+
+
+@order_of(Task)
+class TaskOrder(EntityOrder):
+    """One thing to order tasks by."""
+
+
+_DEFAULT: Final = TaskOrder.by("created_at")
+
+
+def task_listing(
+    caller: Caller,
+    columns: frozenset[str] = frozenset(),
+    task_filter: TaskFilter | None = None,
+    order: Sequence[TaskOrder] | None = None,
+) -> Listing:
+    """Return the list of the caller's tasks, in the order of their making where none is asked for."""
+    return entity_listing(caller, list(order or ()), _DEFAULT, columns, task_filter)
