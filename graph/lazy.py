@@ -1,14 +1,14 @@
-"""Types that are named before they are declared, since theirs and others' modules need each other."""
+"""Types that refer to each other: named by their modules, which Strawberry imports once the schema is made."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any, Final, ForwardRef
 
 import strawberry
 
-if TYPE_CHECKING:
-    from graph.conversation import Conversation
-    from graph.run import Run
-    from graph.task import Task
 
-LazyConversation = Annotated["Conversation", strawberry.lazy("graph.conversation")]
-LazyRun = Annotated["Run", strawberry.lazy("graph.run")]
-LazyTask = Annotated["Task", strawberry.lazy("graph.task")]
+def _lazy(name: str, module: str) -> Any:
+    return Annotated[ForwardRef(name), strawberry.lazy(module)]
+
+
+LazyConversation: Final = _lazy("Conversation", "graph.conversation")
+LazyRun: Final = _lazy("Run", "graph.run")
+LazyTask: Final = _lazy("Task", "graph.task")

@@ -41,7 +41,7 @@ class MessagePage(Items[Message]):
 class ConversationToMake(CreateBody):
     """A conversation to make."""
 
-    title: Annotated[str, text("1 to 500 characters, or null.", most=500)] | None = None
+    title: Annotated[str | None, text("1 to 500 characters, or null.", most=500)] = None
 
 
 @update_body_of(models.Conversation)

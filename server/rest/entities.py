@@ -32,16 +32,19 @@ from services.query.lookup import not_found, rows_by_id
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def row_of(model: type[SQLModel], *, id_description: str = "Its id, a UUID.") -> Callable[[type[Model]], type[Model]]:
-    """Add to a response model the public columns of a table that it does not declare by itself."""
+def row_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
+    """Add to a response model the public columns of a table; one that declares columns has them described, no others."""
 
     def decorate(cls: type[Model]) -> type[Model]:
-        fields: dict[str, Any] = {"id": (str, Field(description=id_description))}
-        fields |= {
-            column.name: (_output_type(column), Field(description=column.description))
-            for column in public_columns(model)
-            if column.name not in cls.model_fields
-        }
+        columns = public_columns(model)
+        declared = [column for column in columns if column.name in cls.model_fields]
+        for column in declared:
+            cls.model_fields[column.name].description = column.description
+        fields: dict[str, Any] = {} if declared else {"id": (str, Field(description="Its id, a UUID."))}
+        if not declared:
+            fields |= {
+                column.name: (_output_type(column), Field(description=column.description)) for column in columns
+            }
         made = create_model(cls.__name__, __base__=cls, __doc__=cls.__doc__, __module__=cls.__module__, **fields)
         show_rows_as(model, made)
         return made
@@ -106,71 +109,64 @@ def add_entity_routes(
     update_body: type[Body],
 ) -> None:
     """Add the routes that create, read, update and delete one row to a router."""
-    model, columns = service.model, frozenset(row.model_fields)
-    name, prefix = model.__name__.lower(), router.prefix
+    name = service.model.__name__.lower()
+    path, row_id = f"/{{{name}_id}}", Annotated[str, Path(alias=f"{name}_id")]
 
+    def add(verb: str, method: str, endpoint: Callable[..., Any], description: str, **options: Any) -> None:
+        endpoint.__annotations__ |= {"row_id": row_id} if "row_id" in endpoint.__annotations__ else {}
+        route: dict[str, Any] = {"response_model": row, "description": description, "name": f"{verb}_{name}"}
+        router.add_api_route("" if verb == "create" else path, endpoint, methods=[method], **route | options)
+
+    create = _create_endpoint(service, row, router.prefix)
+    create.__annotations__["body"] = create_body
+    created = problems(401, 404, 409, body=True) | stamped(201, location=True)
+    add("create", "POST", create, f"Make a {name}.", status_code=201, responses=created)
+    add("read", "GET", _read_endpoint(service, row), f"Read one {name}.", responses=problems(401, 404) | stamped(200))
+    update = _update_endpoint(service, row)
+    update.__annotations__["body"] = update_body
+    description = f"Change what is given of a {name}: what is left out stays, null clears."
+    add("update", "PATCH", update, description, responses=problems(401, 404, 412, body=True) | stamped(200))
+    description = f"Delete a {name} and all that belongs to it."
+    delete = _delete_endpoint(service)
+    add("delete", "DELETE", delete, description, response_model=Deleted, responses=problems(401, 404, 412))
+
+
+def _create_endpoint(service: EntityService[Any], row: type[Row], prefix: str) -> Callable[..., Any]:
     async def create(context: SignedIn, body: Any, response: Response, key: IdempotencyKey = None) -> Any:
         created = await context.write(partial(service.create, new=body.to_new(key)))
         response.headers["location"] = f"{prefix}/{created.id}"
         return stamp(response, row, created)
 
+    return create
+
+
+def _read_endpoint(service: EntityService[Any], row: type[Row]) -> Callable[..., Any]:
+    columns = frozenset(row.model_fields)
+
     async def read(context: SignedIn, row_id: str, response: Response) -> Any:
         async with context.database.read() as session:
-            (found,) = await rows_by_id(session, context.require_caller(), model, [row_id], columns)
+            (found,) = await rows_by_id(session, context.require_caller(), service.model, [row_id], columns)
         if found is None:
-            raise not_found(model, ("input", "id"))
+            raise not_found(service.model, ("input", "id"))
         return stamp(response, row, found)
 
+    return read
+
+
+def _update_endpoint(service: EntityService[Any], row: type[Row]) -> Callable[..., Any]:
     async def update(context: SignedIn, row_id: str, body: Any, response: Response, if_match: IfMatch = None) -> Any:
         changes = body.model_dump(exclude_unset=True)
         return stamp(response, row, await update_row(context, service, row_id, changes, if_match))
 
+    return update
+
+
+def _delete_endpoint(service: EntityService[Any]) -> Callable[..., Any]:
     async def delete(context: SignedIn, row_id: str, if_match: IfMatch = None) -> Deleted:
         work = partial(service.delete, row_id=row_id, expected_revision=expected_revision(if_match))
         return Deleted(deleted_ids=await context.write(work))
 
-    create.__annotations__["body"] = create_body
-    update.__annotations__["body"] = update_body
-    for endpoint in (read, update, delete):
-        endpoint.__annotations__["row_id"] = Annotated[str, Path(alias=f"{name}_id")]
-    path = f"/{{{name}_id}}"
-    router.add_api_route(
-        "",
-        create,
-        methods=["POST"],
-        name=f"create_{name}",
-        description=f"Make a {name}.",
-        status_code=201,
-        response_model=row,
-        responses=problems(401, 404, 409, body=True) | stamped(201, location=True),
-    )
-    router.add_api_route(
-        path,
-        read,
-        methods=["GET"],
-        name=f"read_{name}",
-        description=f"Read one {name}.",
-        response_model=row,
-        responses=problems(401, 404) | stamped(200),
-    )
-    router.add_api_route(
-        path,
-        update,
-        methods=["PATCH"],
-        name=f"update_{name}",
-        description=f"Change what is given of a {name}: what is left out stays, null clears.",
-        response_model=row,
-        responses=problems(401, 404, 412, body=True) | stamped(200),
-    )
-    router.add_api_route(
-        path,
-        delete,
-        methods=["DELETE"],
-        name=f"delete_{name}",
-        description=f"Delete a {name} and all that belongs to it.",
-        response_model=Deleted,
-        responses=problems(401, 404, 412),
-    )
+    return delete
 
 
 async def update_row(
