@@ -27,6 +27,13 @@ class UnauthenticatedError(TasktalkError):
     code = "UNAUTHENTICATED"
 
 
+class AccountGoneError(UnauthenticatedError):
+    """The caller's account was deleted or deactivated after the request was authenticated."""
+
+    def __init__(self) -> None:
+        super().__init__("This account is gone or deactivated; sign in again.")
+
+
 class ForbiddenError(TasktalkError):
     """The caller is known but may not do this."""
 

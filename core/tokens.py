@@ -1,14 +1,16 @@
-"""Signed tokens: how any is verified, and the access tokens that this server signs itself."""
+"""Tokens: verification of JSON Web Tokens, the access tokens (JWT) signed here, and the refresh tokens."""
 
+import hmac
 import json
 import re
 import secrets
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
+from uuid import UUID
 
 from jose import jwk, jws, jwt
 from jose.backends.base import Key
@@ -22,19 +24,27 @@ from core.text import is_storable
 
 ISSUER: Final = "tasktalk"
 AUDIENCE: Final = "tasktalk"
-MOST_SUBJECT_LENGTH: Final = 255
+MAX_SUBJECT_LENGTH: Final = 255
 
-_MOST_TOKEN_BYTES: Final = 8 * 1024
-# Three parts, so never JWE, and none of the stray characters that the decoder would pass over.
+_MAX_TOKEN_BYTES: Final = 8 * 1024
+# Exactly three parts, so never a JWE, and none of the stray characters that the base64 decoder would skip.
 _COMPACT_FORM: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _CLOCK_LEEWAY: Final = timedelta(seconds=60)
 _NOT_VALID: Final = "The access token is not valid; sign in again."
 _EXPIRED: Final = "The access token has expired; refresh the session or sign in again."
 
+_ID_BYTES: Final = 16
+_GENERATION_BYTES: Final = 4
+_SECRET_BYTES: Final = 24
+_SIGNATURE_BYTES: Final = 16
+_SIGNED_BYTES: Final = _ID_BYTES + _GENERATION_BYTES + _SECRET_BYTES
+# 60 bytes encode to 80 characters without padding or spare bits, so each token has exactly one spelling.
+_REFRESH_FORM: Final = re.compile(r"[A-Za-z0-9_-]{80}")
+
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """A key and the only algorithm that it is used with."""
+    """A key and the only algorithm that it may be used with."""
 
     algorithm: str
     key: Key = field(repr=False)
@@ -42,7 +52,7 @@ class VerificationKey:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a verified token says."""
+    """The claims of a verified token."""
 
     subject: str
     issued_at: datetime
@@ -51,8 +61,8 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True)
-class AccessToken:
-    """A signed token as the client gets it."""
+class SignedToken:
+    """A new access token and its expiry."""
 
     text: str = field(repr=False)
     expires_at: datetime
@@ -60,7 +70,7 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """Whom an access token of ours speaks for."""
+    """The user and the session that a verified access token of ours names."""
 
     user_id: str
     session_id: str
@@ -68,18 +78,18 @@ class AccessClaims:
 
 
 def invalid_token() -> UnauthenticatedError:
-    """Return the one answer to every token that cannot be trusted."""
+    """Return the error for every token that cannot be trusted; it does not say what is wrong with it."""
     return UnauthenticatedError(_NOT_VALID)
 
 
 def expired_token() -> UnauthenticatedError:
-    """Return the answer to a token that was good."""
+    """Return the error for a valid token that has expired."""
     return UnauthenticatedError(_EXPIRED)
 
 
 def read_key_id(token: str) -> str:
-    """Return the id of the key that the token claims to be signed with; nothing of it is trusted yet."""
-    if len(token) > _MOST_TOKEN_BYTES or not _COMPACT_FORM.fullmatch(token):
+    """Return the `kid` of a token's header, before its signature is verified; refuse malformed tokens."""
+    if len(token) > _MAX_TOKEN_BYTES or not _COMPACT_FORM.fullmatch(token):
         raise invalid_token()
     try:
         header = jws.get_unverified_header(token)
@@ -92,9 +102,9 @@ def read_key_id(token: str) -> str:
 
 
 def verify_token(token: str, key: VerificationKey, *, issuer: str, audience: str) -> Claims:
-    """Return the claims of a token that passed `read_key_id`; refuse it where anything is wrong or missing."""
+    """Return the claims of a token that passed `read_key_id`; refuse it if its signature or any claim is invalid."""
     try:
-        payload = json.loads(jws.verify(token, key.key, [key.algorithm]), parse_constant=_refuse_constant)
+        payload = json.loads(jws.verify(token, key.key, [key.algorithm]), parse_constant=_reject_constant)
         claims = _checked_claims(payload, issuer, audience)
     except Exception:  # noqa: BLE001 - hostile claims can raise anything, OverflowError included
         raise invalid_token() from None
@@ -105,35 +115,35 @@ def verify_token(token: str, key: VerificationKey, *, issuer: str, audience: str
 
 def _checked_claims(payload: dict[str, Any], issuer: str, audience: str) -> Claims:
     subject = payload["sub"]
-    issued_at, expires_at = _moment(payload["iat"]), _moment(payload["exp"])
+    issued_at, expires_at = _read_time(payload["iat"]), _read_time(payload["exp"])
     latest_start = utc_now() + _CLOCK_LEEWAY
     if (
         payload["iss"] != issuer
-        or not _is_meant_for(audience, payload["aud"])
+        or not _has_audience(audience, payload["aud"])
         or not isinstance(subject, str)
-        or not 1 <= len(subject) <= MOST_SUBJECT_LENGTH
+        or not 1 <= len(subject) <= MAX_SUBJECT_LENGTH
         or not is_storable(subject)
-        or max(issued_at, _moment(payload.get("nbf", 0))) > latest_start
+        or max(issued_at, _read_time(payload.get("nbf", 0))) > latest_start
     ):
         raise invalid_token()
     return Claims(subject, issued_at, expires_at, payload)
 
 
-def _is_meant_for(audience: str, named: Any) -> bool:
-    return named == audience or (isinstance(named, list) and audience in named)
+def _has_audience(audience: str, claim: Any) -> bool:
+    return claim == audience or (isinstance(claim, list) and audience in claim)
 
 
-def _moment(seconds: Any) -> datetime:
+def _read_time(seconds: Any) -> datetime:
     if type(seconds) is not int:
-        raise TypeError("a time must be a whole number of seconds")
+        raise TypeError("a time claim must be an integer of seconds")
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number")
+def _reject_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number")
 
 
-def _secret(secret_key: str) -> Key:
+def _hmac_key(secret_key: str) -> Key:
     try:
         return jwk.construct(secret_key, "HS256")
     except JWKError:
@@ -141,16 +151,16 @@ def _secret(secret_key: str) -> Key:
 
 
 class AccessTokens:
-    """Signs and verifies the tokens of those who signed in here."""
+    """Issue and verify the access tokens of users who sign in here: JWTs signed with HS256."""
 
     def __init__(self, secret_key: str, lifetime: timedelta) -> None:
-        self._key = VerificationKey("HS256", _secret(secret_key))
+        self._key = VerificationKey("HS256", _hmac_key(secret_key))
         self._lifetime = lifetime
         fingerprint = sha256(b"tasktalk access token key\0" + secret_key.encode()).digest()[:12]
         self.key_id = urlsafe_b64encode(fingerprint).decode()
 
-    def issue(self, user_id: str, session_id: str) -> AccessToken:
-        """Return a new token of the user for the session."""
+    def issue(self, user_id: str, session_id: str) -> SignedToken:
+        """Return a new access token for a session of the user."""
         issued_at = utc_now().replace(microsecond=0)
         expires_at = issued_at + self._lifetime
         claims = {
@@ -163,10 +173,10 @@ class AccessTokens:
             "jti": secrets.token_urlsafe(12),
         }
         text = jwt.encode(claims, self._key.key, self._key.algorithm, headers={"kid": self.key_id})
-        return AccessToken(text, expires_at)
+        return SignedToken(text, expires_at)
 
     def verify(self, token: str) -> AccessClaims:
-        """Return whom the token speaks for; whether their session still stands is asked elsewhere."""
+        """Return the user and session of a token; whether the session is still active is for the caller to check."""
         if read_key_id(token) != self.key_id:
             raise invalid_token()
         claims = verify_token(token, self._key, issuer=ISSUER, audience=AUDIENCE)
@@ -174,3 +184,51 @@ class AccessTokens:
         if not isinstance(session_id, str) or parse_id(session_id) != session_id:
             raise invalid_token()
         return AccessClaims(claims.subject, session_id, claims.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """A refresh token of a session; each rotation increments its generation."""
+
+    session_id: str
+    generation: int
+    text: str = field(repr=False)
+
+    @property
+    def hash(self) -> str:
+        """Return the SHA-256 digest that is stored instead of the token."""
+        return sha256(self.text.encode()).hexdigest()
+
+
+def invalid_refresh_token() -> UnauthenticatedError:
+    """Return the error for every refresh token that cannot be used."""
+    return UnauthenticatedError("The refresh token is not valid any more; sign in.", path=("input", "refreshToken"))
+
+
+class RefreshTokens:
+    """Issue and read refresh tokens: session id, generation and random bytes, signed with HMAC.
+
+    The signature keeps made-up tokens from reaching the database.
+    """
+
+    def __init__(self, secret_key: str) -> None:
+        self._key = hmac.digest(secret_key.encode(), b"tasktalk refresh tokens", "sha256")
+
+    def issue(self, session_id: str, generation: int) -> RefreshToken:
+        """Return a new token for a generation of the session."""
+        signed = UUID(session_id).bytes + generation.to_bytes(_GENERATION_BYTES) + secrets.token_bytes(_SECRET_BYTES)
+        return RefreshToken(session_id, generation, urlsafe_b64encode(signed + self._sign(signed)).decode())
+
+    def read(self, text: str) -> RefreshToken:
+        """Parse a token and verify its signature; only the database knows whether it has been used."""
+        if not _REFRESH_FORM.fullmatch(text):
+            raise invalid_refresh_token()
+        content = urlsafe_b64decode(text)
+        signed, signature = content[:_SIGNED_BYTES], content[_SIGNED_BYTES:]
+        if not hmac.compare_digest(signature, self._sign(signed)):
+            raise invalid_refresh_token()
+        generation = int.from_bytes(signed[_ID_BYTES : _ID_BYTES + _GENERATION_BYTES])
+        return RefreshToken(str(UUID(bytes=signed[:_ID_BYTES])), generation, text)
+
+    def _sign(self, signed: bytes) -> bytes:
+        return hmac.digest(self._key, signed, "sha256")[:_SIGNATURE_BYTES]

@@ -10,7 +10,7 @@ import models
 from graph.context import Info
 from graph.node import Node, TypedRow
 from graph.selection import columns_below
-from services.accounts.user_list import users_by_id
+from services.accounts.users import users_by_id
 from services.query.lookup import rows_by_id
 from services.sync.changes import DELETION, MODELS, Change, Changes
 

@@ -8,7 +8,7 @@ import strawberry
 from strawberry import auto
 
 import models
-from core.errors import UnauthenticatedError
+from core.errors import AccountGoneError
 from engine import batched
 from graph.access_token import AccessToken, load_access_tokens
 from graph.connection import Connection, MakeListing, Relation, empty_connection
@@ -19,10 +19,10 @@ from graph.mapping import needing, table_type
 from graph.node import Node
 from graph.payload import UserError
 from graph.selection import selected_columns
-from services.accounts.user_list import own_row
 from services.conversations.conversations import ConversationOrder, conversation_listing
 from services.query.pagination import PageArguments
 from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
+from services.accounts.users import own_row
 
 TASKS: Final = Relation(models.Task)
 CONVERSATIONS: Final = Relation(models.Conversation)
@@ -117,7 +117,7 @@ async def load_owners(info: Info, rows: Sequence[Any]) -> list[Any]:
     caller, columns = info.context.require_caller(), selected_columns(info, models.User)
     owners = await info.context.load(UserById(caller, columns), [row.user_id for row in rows])
     if None in owners:
-        raise UnauthenticatedError("This account is gone; sign in again.")
+        raise AccountGoneError
     return owners
 
 

@@ -8,7 +8,7 @@ from core.errors import TasktalkError
 from graph.context import Info
 from graph.payload import as_data
 from graph.session import AuthPayload, RefreshSessionInput, SignInInput, SignOutPayload, SignUpInput
-from services.accounts.accounts import SignedIn
+from services.accounts.accounts import SessionTokens
 
 
 @strawberry.type
@@ -45,7 +45,7 @@ class SessionMutation:
         return SignOutPayload()
 
 
-async def _tokens(attempt: Awaitable[SignedIn]) -> AuthPayload:
+async def _tokens(attempt: Awaitable[SessionTokens]) -> AuthPayload:
     try:
         signed_in = await attempt
     except TasktalkError as error:

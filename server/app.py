@@ -43,7 +43,7 @@ from server.sockets import Sockets
 from server.streaming import Streaming
 from services.accounts.accounts import Accounts
 from services.accounts.authentication import Authenticator
-from services.accounts.rate_limit import SignInLimit
+from services.accounts.rate_limit import SignInRateLimit
 
 _PAGES: Final = Path(__file__).parent.parent / "web" / "dist"
 _PATH: Final = "/graphql"
@@ -57,7 +57,7 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     metrics = Metrics()
     runtime = _make_runtime(settings, metrics)
     presence = Presence(runtime.database, settings.max_sockets_per_user)
-    runtime.authenticator.on_forget.append(presence.check_user)
+    runtime.authenticator.on_invalidate.append(presence.check_user)
     operations = Operations(schema, settings)
     streaming = Streaming(operations, presence, settings, metrics.streams)
     event_streams = EventStreams(streaming)
@@ -139,7 +139,7 @@ def _make_runtime(settings: Settings, metrics: Metrics) -> Runtime:
     metrics.watch_pool(database.connections, settings)
     authenticator = Authenticator(database, settings)
     passwords = Passwords()
-    accounts = Accounts(database, settings, passwords, authenticator, SignInLimit(settings))
+    accounts = Accounts(database, settings, passwords, authenticator, SignInRateLimit(settings))
     live = Live(database, settings, metrics.streams.count_wake_up)
     assistant = Assistant(database, settings, live)
     return Runtime(settings, database, passwords, authenticator, accounts, live, assistant)

@@ -9,22 +9,21 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.database import Database
-from core.email_address import normal_email
 from core.passwords import Passwords
 from core.settings import Settings
 from server.command_error import CommandError
 from server.demo_content import CONVERSATIONS, TASKS, DemoConversation, DemoTask
-from services.accounts import credentials
-from services.accounts.accounts import Accounts
+from services.accounts.accounts import Accounts, find_credentials
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
-from services.accounts.rate_limit import SignInLimit
 from services.conversations.conversations import conversations
 from services.conversations.message import NewMessage, add_message
 from services.entities.service import NewRow
 from services.query.pagination import count_rows
 from services.tasks.task_lists import task_listing
 from services.tasks.tasks import tasks
+from services.accounts.rate_limit import SignInRateLimit
+from services.accounts.users import normalize_email
 
 _NAME: Final = "Demo"
 _BETWEEN_MESSAGES: Final = timedelta(minutes=1)
@@ -32,11 +31,11 @@ _BETWEEN_MESSAGES: Final = timedelta(minutes=1)
 
 async def fill_account(database: Database, settings: Settings, email: str) -> str:
     """Fill the account, which is made where there is none; return what to tell the person."""
-    address = normal_email(email)
+    address = normalize_email(email)
     if address is None:
         raise CommandError(f"{email!r} is no email address; write it like ann@example.com")
     async with database.read() as session:
-        known = await credentials.of_email(session, address)
+        known = await find_credentials(session, address)
     user_id, password = (known.user_id, None) if known else await _sign_up(database, settings, address)
     caller = Caller(user_id, session_id=None, is_admin=False, expires_at=utc_now() + timedelta(hours=1))
     await database.write(lambda session: _fill(session, caller, utc_now()))
@@ -48,7 +47,7 @@ async def fill_account(database: Database, settings: Settings, email: str) -> st
 async def _sign_up(database: Database, settings: Settings, address: str) -> tuple[str, str]:
     password = secrets.token_urlsafe(12)
     authenticator = Authenticator(database, settings)
-    accounts = Accounts(database, settings, Passwords(), authenticator, SignInLimit(settings))
+    accounts = Accounts(database, settings, Passwords(), authenticator, SignInRateLimit(settings))
     try:
         signed_in = await accounts.sign_up(email=address, password=password, name=_NAME)
     finally:

@@ -35,7 +35,7 @@ class GraphQLEndpoint:
         self._operations = operations
         self._runtime = runtime
         # Whom a token speaks for that is known and still good.
-        self._recall = runtime.authenticator.recall
+        self._recall = runtime.authenticator.get_cached
         self._event_streams = event_streams
         self._max_body_bytes = runtime.settings.graphql_max_body_bytes
         self._graphiql = graphiql

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from core.database import Database
 from core.errors import UnavailableError
 from services.accounts.caller import Caller
-from services.accounts.sessions import still_standing
+from services.accounts.sessions import find_valid_callers
 
 CHECK_EVERY_S: Final = 4.0
 
@@ -90,7 +90,7 @@ class Presence:
             return
         try:
             async with self._database.read() as session:
-                standing = await still_standing(session, callers)
+                standing = await find_valid_callers(session, callers)
         except UnavailableError as error:
             _log.warning("Sessions cannot be checked: %s", error)
             return

@@ -24,7 +24,7 @@ from server.connection import BoundedHttpProtocol
 from server.greeting import greeting
 from server.logs import log_config
 from services.accounts.better_auth import origin_of
-from services.accounts.rate_limit import SignInLimit
+from services.accounts.rate_limit import SignInRateLimit
 
 _STARTUP_FAILED: Final = 3
 _NEW_OBJECTS_LOOKED_THROUGH: Final = 20_000
@@ -81,7 +81,7 @@ def make_app() -> FastAPI:
 
 def check(settings: Settings) -> None:
     """Raise SettingsError for what only those who use a setting can tell to be wrong, before anything is served."""
-    SignInLimit(settings)
+    SignInRateLimit(settings)
     AccessTokens(settings.secret_key, timedelta(minutes=settings.access_token_expire_minutes))
     if settings.better_auth_url is not None:
         origin_of(settings.better_auth_url)

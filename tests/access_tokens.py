@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from core.database import Database
 from models import AccessScope, AccessToken
-from services.accounts.access_tokens import Issued, NewAccessToken, create_access_token
+from services.accounts.access_tokens import CreatedAccessToken, NewAccessToken, create_access_token
 from services.accounts.caller import Caller
 from services.query.sql import execute, fetch_all, table_of
 
@@ -20,7 +20,7 @@ async def make_access_token(
     caller: Caller,
     scopes: Sequence[AccessScope] = tuple(AccessScope),
     expires_at: datetime | None = None,
-) -> Issued:
+) -> CreatedAccessToken:
     """Make a token as its owner would."""
     new = NewAccessToken("Desktop assistant", scopes, expires_at)
     return await database.write(lambda session: create_access_token(session, caller, new))

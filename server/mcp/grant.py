@@ -12,7 +12,7 @@ from core.database import Database
 from core.errors import UnauthenticatedError, UnavailableError
 from models import AccessScope
 from server.bearer import read_token
-from services.accounts.access_tokens import Grant, find_grant, note_use
+from services.accounts.access_tokens import Grant, find_grant, record_use
 
 _KEY: Final = "tasktalk.grant"
 _READING: Final = frozenset({"resources/read", "prompts/get"})
@@ -27,10 +27,10 @@ async def authenticate(credentials: bytes | None, database: Database) -> Grant:
         grant = await find_grant(session, token)
     if grant is None:
         raise UnauthenticatedError("The access token is not valid, or no longer; make another by createAccessToken.")
-    if grant.is_use_to_be_noted:
+    if grant.is_last_use_outdated:
         # Whoever comes next notes it.
         with suppress(UnavailableError):
-            await database.write(partial(note_use, grant=grant))
+            await database.write(partial(record_use, grant=grant))
     return grant
 
 

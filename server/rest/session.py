@@ -9,14 +9,14 @@ from pydantic import Field
 from starlette.responses import Response
 
 from core.clock import utc_now
-from core.email_address import MOST_EMAIL_LENGTH
-from core.passwords import LEAST_PASSWORD_LENGTH, MOST_PASSWORD_LENGTH
+from core.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from server.rest.caller import Anyone, SignedIn
 from server.rest.described import problems
 from server.rest.fields import ANYTHING, Body, Row, text
 from server.rest.route import RestRoute
 from server.rest.user import Name, User
-from services.accounts.accounts import SignedIn as Issued
+from services.accounts.accounts import SessionTokens
+from services.accounts.users import MAX_EMAIL_LENGTH
 
 router: Final = APIRouter(prefix="/api/auth", tags=["auth"], route_class=RestRoute)
 
@@ -35,9 +35,9 @@ class Tokens(Row):
 class Registration(Body):
     """An account to make."""
 
-    email: str = text("The address to sign in with.", most=MOST_EMAIL_LENGTH, format="email")
+    email: str = text("The address to sign in with.", most=MAX_EMAIL_LENGTH, format="email")
     password: str = text(
-        "8 to 1,024 characters.", least=LEAST_PASSWORD_LENGTH, most=MOST_PASSWORD_LENGTH, pattern=ANYTHING
+        "8 to 1,024 characters.", least=MIN_PASSWORD_LENGTH, most=MAX_PASSWORD_LENGTH, pattern=ANYTHING
     )
     name: Name
 
@@ -46,7 +46,7 @@ class PasswordGrant(Body):
     """OAuth 2's password grant: a form."""
 
     username: str = Field(description="The email address.")
-    password: str = text("The password.", least=0, most=MOST_PASSWORD_LENGTH)
+    password: str = text("The password.", least=0, most=MAX_PASSWORD_LENGTH)
     grant_type: Literal["password"] = Field(default="password", description="OAuth 2's name for it.")
     scope: str = Field(default="", description="Taken, and not heeded.")
     client_id: str = Field(default="", description="Taken, and not heeded.")
@@ -90,7 +90,7 @@ async def logout(context: SignedIn) -> None:
     await context.runtime.accounts.sign_out(context.require_caller())
 
 
-def _tokens(signed_in: Issued) -> Tokens:
+def _tokens(signed_in: SessionTokens) -> Tokens:
     expires_in = math.ceil((signed_in.expires_at - utc_now()).total_seconds())
     return Tokens(
         access_token=signed_in.access_token,

@@ -8,22 +8,21 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 import models
-from core.errors import UnauthenticatedError
+from core.errors import AccountGoneError
 from server.rest.caller import SignedIn
 from server.rest.described import problems
 from server.rest.entities import row_of
 from server.rest.fields import NO_SPACE, Body, Deleted, Items, PageQuery, Row, read_page, text
 from server.rest.route import RestRoute
 from services.accounts import users
-from services.accounts.user_list import user_listing, users_by_id
-from services.accounts.users import MOST_IMAGE_LENGTH, MOST_NAME_LENGTH
+from services.accounts.users import MAX_IMAGE_LENGTH, MAX_NAME_LENGTH, user_listing, users_by_id
 
 router: Final = APIRouter(prefix="/api", route_class=RestRoute)
 
-Name = Annotated[str, text("1 to 200 characters.", most=MOST_NAME_LENGTH)]
+Name = Annotated[str, text("1 to 200 characters.", most=MAX_NAME_LENGTH)]
 Image = Annotated[
     str | None,
-    text("An http(s) address of a picture.", most=MOST_IMAGE_LENGTH, pattern=rf"^https?://(?![/?#]){NO_SPACE}+$"),
+    text("An http(s) address of a picture.", most=MAX_IMAGE_LENGTH, pattern=rf"^https?://(?![/?#]){NO_SPACE}+$"),
 ]
 
 
@@ -69,7 +68,7 @@ async def read_me(context: SignedIn) -> User:
     async with context.database.read() as session:
         (row,) = await users_by_id(session, caller, [caller.user_id], COLUMNS)
     if row is None:
-        raise UnauthenticatedError("This account is gone; sign in again.")
+        raise AccountGoneError
     return User.model_validate(row)
 
 

@@ -1,4 +1,4 @@
-"""Personal access tokens: made for programs of the caller's, looked up by their hash at each use."""
+"""Personal access tokens: created for the user's programs, stored as hashes, looked up at each use."""
 
 import re
 import secrets
@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
-from core.errors import BadUserInputError, ConflictError, NotFoundError, UnauthenticatedError
+from core.errors import AccountGoneError, BadUserInputError, ConflictError, NotFoundError
 from core.ids import parse_id
 from core.prepared import Prepared, Rows
 from core.text import require_line
@@ -21,21 +21,21 @@ from models import AccessScope, AccessToken, User
 from services.accounts.caller import OWNER, Caller, owned
 from services.query.sql import Source, columns_of, execute, read, table_of
 
-MOST_TOKENS: Final = 50
+MAX_TOKENS: Final = 50
 
 _TOKENS: Final = table_of(AccessToken)
 _USERS: Final = table_of(User)
 _PREFIX: Final = "tt_"
 _RANDOM_BYTES: Final = 32
 _FORM: Final = re.compile(r"tt_[A-Za-z0-9_-]{43}", re.ASCII)
-# So often is written when a token was last used, and no more often.
+# `last_used_at` is written at most this often.
 _USE_RESOLUTION: Final = timedelta(minutes=1)
-_FOR_EVER: Final = datetime.max.replace(tzinfo=UTC)
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class NewAccessToken:
-    """What a token is made from."""
+    """The input of a new token."""
 
     name: str
     scopes: Sequence[AccessScope]
@@ -43,8 +43,8 @@ class NewAccessToken:
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
-    """A token, and its text: nobody will see that again."""
+class CreatedAccessToken:
+    """A new token with its text, which cannot be read again."""
 
     access_token: AccessToken
     text: str = field(repr=False)
@@ -52,16 +52,16 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a program may do that shows a token."""
+    """What a token authorises: a caller and scopes."""
 
     token_id: str
     caller: Caller
     scopes: frozenset[AccessScope]
-    is_use_to_be_noted: bool
+    is_last_use_outdated: bool
 
 
-async def create_access_token(session: AsyncSession, caller: Caller, new: NewAccessToken) -> Issued:
-    """Make a token of the caller's."""
+async def create_access_token(session: AsyncSession, caller: Caller, new: NewAccessToken) -> CreatedAccessToken:
+    """Create a token for the caller."""
     name = require_line(new.name, ("input", "name"), most=100)
     scopes = [scope.value for scope in AccessScope if scope in new.scopes]
     if not scopes:
@@ -69,21 +69,21 @@ async def create_access_token(session: AsyncSession, caller: Caller, new: NewAcc
     if new.expires_at is not None and new.expires_at <= utc_now():
         message = "expiresAt has passed; name a moment to come, or leave it out."
         raise BadUserInputError(message, path=("input", "expiresAt"))
-    await _require_room(session, caller)
+    await _require_below_limit(session, caller)
     text = _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     token = AccessToken(
         user_id=caller.user_id, name=name, scopes=scopes, expires_at=new.expires_at, token_hash=_hash(text)
     )
     session.add(token)
     await session.flush()
-    return Issued(token, text)
+    return CreatedAccessToken(token, text)
 
 
 async def revoke_access_token(session: AsyncSession, caller: Caller, token_id: str) -> list[str]:
-    """Take a token of the caller's away; it is refused from now on. Return its id."""
+    """Delete a token of the caller's, which is refused from then on, and return its id."""
     row_id = parse_id(token_id)
-    gone = delete(_TOKENS).where(caller.owns(_TOKENS), _TOKENS.c.id == row_id)
-    if row_id is None or not (await execute(session, gone)).rowcount:
+    statement = delete(_TOKENS).where(caller.owns(_TOKENS), _TOKENS.c.id == row_id)
+    if row_id is None or not (await execute(session, statement)).rowcount:
         raise NotFoundError("There is no such access token.", path=("input", "id"))
     return [row_id]
 
@@ -101,7 +101,7 @@ def _own_access_tokens(columns: frozenset[str]) -> Prepared:
 
 
 async def find_grant(session: AsyncSession, text: str) -> Grant | None:
-    """Return what a token allows; None where it was never made or is revoked or expired, or its user is shut out."""
+    """Return what a token authorises; None if it is unknown, revoked or expired, or its user is inactive."""
     if not _FORM.fullmatch(text):
         return None
     moment = utc_now()
@@ -117,26 +117,26 @@ async def find_grant(session: AsyncSession, text: str) -> Grant | None:
     row = (await execute(session, statement)).one_or_none()
     if row is None:
         return None
-    # A program of an admin's is no admin.
-    caller = Caller(row.user_id, None, is_admin=False, expires_at=row.expires_at or _FOR_EVER)
-    is_old = row.last_used_at is None or row.last_used_at <= moment - _USE_RESOLUTION
-    return Grant(row.id, caller, frozenset(map(AccessScope, row.scopes)), is_use_to_be_noted=is_old)
+    # An admin's token does not carry their admin rights.
+    caller = Caller(row.user_id, None, is_admin=False, expires_at=row.expires_at or _NEVER)
+    is_outdated = row.last_used_at is None or row.last_used_at <= moment - _USE_RESOLUTION
+    return Grant(row.id, caller, frozenset(map(AccessScope, row.scopes)), is_last_use_outdated=is_outdated)
 
 
-async def note_use(session: AsyncSession, grant: Grant) -> None:
-    """Write down when the token was last used."""
+async def record_use(session: AsyncSession, grant: Grant) -> None:
+    """Update the time at which a token was last used."""
     own = grant.caller.owns(_TOKENS)
     await execute(session, update(_TOKENS).where(own, _TOKENS.c.id == grant.token_id).values(last_used_at=utc_now()))
 
 
-async def _require_room(session: AsyncSession, caller: Caller) -> None:
-    """Refuse one token too many; whoever makes another at the same time waits for this one."""
+async def _require_below_limit(session: AsyncSession, caller: Caller) -> None:
+    """Refuse a token beyond the limit; the lock on the user's row serialises concurrent requests."""
     account = select(_USERS.c.id).where(_USERS.c.id == caller.user_id, _USERS.c.is_active).with_for_update()
     if (await execute(session, account)).first() is None:
-        raise UnauthenticatedError("This account is gone or deactivated; sign in again.")
+        raise AccountGoneError
     count = select(func.count()).select_from(_TOKENS).where(caller.owns(_TOKENS))
-    if (await execute(session, count)).scalar_one() >= MOST_TOKENS:
-        raise ConflictError(f"You have {MOST_TOKENS} access tokens already; revoke one first.")
+    if (await execute(session, count)).scalar_one() >= MAX_TOKENS:
+        raise ConflictError(f"You have {MAX_TOKENS} access tokens already; revoke one first.")
 
 
 def _hash(text: str) -> str:

@@ -1,34 +1,39 @@
-"""Accounts: signing up, in and out, passwords, and leaving for good."""
+"""Accounts that sign in with a password: sign-up, sign-in, sessions, passwords, deletion."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlmodel import col
+from sqlmodel import select as select_model
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.database import Database
-from core.email_address import MOST_EMAIL_LENGTH, normal_email
 from core.errors import BadUserInputError, ConflictError, ForbiddenError, UnauthenticatedError
-from core.passwords import LEAST_PASSWORD_LENGTH, MOST_PASSWORD_LENGTH, PasswordCheck, Passwords
-from core.refresh_tokens import RefreshToken, RefreshTokens, invalid_refresh_token
+from core.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH, PasswordCheck, Passwords
 from core.settings import Settings
 from core.text import require_length
+from core.tokens import RefreshToken, RefreshTokens, invalid_refresh_token
 from models import User
-from services.accounts import credentials, sessions, users
+from services.accounts import sessions, users
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
-from services.accounts.credentials import Credentials
-from services.accounts.rate_limit import SignInLimit
+from services.accounts.rate_limit import SignInRateLimit
+from services.revision import next_revision
+from services.sql import execute, table_of
 
-_EMAIL_PATH = ("input", "email")
-_PASSWORD_PATH = ("input", "password")
-_CURRENT_PASSWORD_PATH = ("input", "currentPassword")
-_NEW_PASSWORD_PATH = ("input", "newPassword")
+_USERS: Final = table_of(User)
+_EMAIL_PATH: Final = ("input", "email")
+_PASSWORD_PATH: Final = ("input", "password")
+_CURRENT_PASSWORD_PATH: Final = ("input", "currentPassword")
+_NEW_PASSWORD_PATH: Final = ("input", "newPassword")
 
 
 @dataclass(frozen=True, slots=True)
-class SignedIn:
+class SessionTokens:
     """A user and the tokens of their session."""
 
     user: User = field(repr=False)
@@ -37,8 +42,18 @@ class SignedIn:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The stored password hash of an account, and whose it is."""
+
+    user_id: str
+    email: str
+    password_hash: str = field(repr=False)
+    is_active: bool
+
+
 class Accounts:
-    """Does what takes several steps: hashes outside of the transaction, writes, then tells the gate."""
+    """Use cases of accounts: each hashes outside of its transaction, then writes, then invalidates caches."""
 
     def __init__(
         self,
@@ -46,7 +61,7 @@ class Accounts:
         settings: Settings,
         passwords: Passwords,
         authenticator: Authenticator,
-        sign_in_limit: SignInLimit,
+        sign_in_limit: SignInRateLimit,
     ) -> None:
         self._database = database
         self._passwords = passwords
@@ -57,68 +72,70 @@ class Accounts:
         self._sign_in_limit = sign_in_limit
 
     async def close(self) -> None:
-        """Close what the accounts alone use."""
+        """Close the connections of the rate limit."""
         await self._sign_in_limit.close()
 
-    async def sign_up(self, *, email: str, password: str, name: str) -> SignedIn:
-        """Make an account and sign its user in."""
-        address = _check_email(email)
-        checked_name = users.check_name(name, ("input", "name"))
-        _check_new_password(password, _PASSWORD_PATH)
+    async def sign_up(self, *, email: str, password: str, name: str) -> SessionTokens:
+        """Create an account and sign its user in."""
+        address = _require_email(email)
+        valid_name = users.require_name(name, ("input", "name"))
+        _require_new_password(password, _PASSWORD_PATH)
         async with self._database.read() as session:
-            if await credentials.of_email(session, address) is not None:
-                raise _taken()
+            if await find_credentials(session, address) is not None:
+                raise _email_taken()
         password_hash = await self._passwords.hash(password)
 
-        async def work(session: AsyncSession) -> SignedIn:
-            user = User(email=address, name=checked_name, password_hash=password_hash)
+        async def work(session: AsyncSession) -> SessionTokens:
+            user = User(email=address, name=valid_name, password_hash=password_hash)
             session.add(user)
             await session.flush()
-            return await self._begin_session(session, user)
+            return await self._start_session(session, user)
 
         try:
             return await self._database.write(work)
         except IntegrityError:
-            raise _taken() from None
+            raise _email_taken() from None
 
-    async def sign_in(self, *, email: str, password: str, client_address: str) -> SignedIn:
-        """Begin a session; what is wrong, the address or the password, is not told, nor to be seen by the time."""
-        require_length(password, _PASSWORD_PATH, least=0, most=MOST_PASSWORD_LENGTH)
-        address = normal_email(email)
+    async def sign_in(self, *, email: str, password: str, client_address: str) -> SessionTokens:
+        """Start a session; neither the error nor the time it takes tells whether the account exists."""
+        require_length(password, _PASSWORD_PATH, least=0, most=MAX_PASSWORD_LENGTH)
+        address = users.normalize_email(email)
         known = None
         if address is not None:
             async with self._database.read() as session:
-                known = await credentials.of_email(session, address)
+                known = await find_credentials(session, address)
         check = await self._check_password(address or email, client_address, password, known)
         if known is None or not check.matches:
             raise _wrong_credentials()
         if not known.is_active:
             raise ForbiddenError("This account is deactivated; ask an administrator to activate it.")
-        return await self._database.write(lambda session: self._sign_in_checked(session, known, check))
+        return await self._database.write(lambda session: self._start_checked_session(session, known, check))
 
-    async def _sign_in_checked(self, session: AsyncSession, checked: Credentials, check: PasswordCheck) -> SignedIn:
-        user = await credentials.hold(session, checked)
+    async def _start_checked_session(
+        self, session: AsyncSession, checked: Credentials, check: PasswordCheck
+    ) -> SessionTokens:
+        user = await _lock_if_unchanged(session, checked)
         if user is None:
             raise _wrong_credentials()
         if check.replacement is not None:
-            await credentials.replace_hash(session, user.id, check.replacement)
-        return await self._begin_session(session, user)
+            await _replace_hash(session, user.id, check.replacement)
+        return await self._start_session(session, user)
 
-    async def refresh(self, refresh_token: str) -> SignedIn:
-        """Exchange a refresh token for new tokens; one that was exchanged before ends its session."""
-        spent = self._refresh_tokens.read(refresh_token)
-        outcome = await self._database.write(lambda session: self._rotate(session, spent))
-        if isinstance(outcome, SignedIn):
+    async def refresh(self, refresh_token: str) -> SessionTokens:
+        """Exchange a refresh token for new tokens; a token that was used before ends its session."""
+        used = self._refresh_tokens.read(refresh_token)
+        outcome = await self._database.write(lambda session: self._rotate(session, used))
+        if isinstance(outcome, SessionTokens):
             return outcome
         if outcome.revoked_user_id is not None:
-            self._authenticator.forget(outcome.revoked_user_id)
+            self._authenticator.invalidate(outcome.revoked_user_id)
         raise invalid_refresh_token()
 
-    async def _rotate(self, session: AsyncSession, spent: RefreshToken) -> SignedIn | sessions.Refused:
-        outcome = await sessions.rotate(session, self._refresh_tokens, spent, expires_at=self._session_end())
-        if isinstance(outcome, sessions.Refused):
+    async def _rotate(self, session: AsyncSession, used: RefreshToken) -> SessionTokens | sessions.RefusedRotation:
+        outcome = await sessions.rotate(session, self._refresh_tokens, used, expires_at=self._session_expiry())
+        if isinstance(outcome, sessions.RefusedRotation):
             return outcome
-        return self._signed_in(await users.find(session, outcome.user_id), outcome.token)
+        return self._session_tokens(await users.find(session, outcome.user_id), outcome.token)
 
     async def sign_out(self, caller: Caller) -> None:
         """End the caller's session."""
@@ -126,58 +143,60 @@ class Accounts:
         if session_id is None:
             raise ForbiddenError("Your session is kept where you signed in; sign out there.")
         await self._database.write(lambda session: sessions.revoke(session, caller.user_id, session_id))
-        self._authenticator.forget(caller.user_id)
+        self._authenticator.invalidate(caller.user_id)
 
     async def change_password(
         self, caller: Caller, *, current_password: str, new_password: str, client_address: str
     ) -> User:
         """Change the caller's password and end their other sessions."""
-        _check_new_password(new_password, _NEW_PASSWORD_PATH)
+        _require_new_password(new_password, _NEW_PASSWORD_PATH)
         checked = await self._check_own_password(caller, current_password, _CURRENT_PASSWORD_PATH, client_address)
         password_hash = await self._passwords.hash(new_password)
 
         async def work(session: AsyncSession) -> User:
-            if await credentials.hold(session, checked) is None:
+            if await _lock_if_unchanged(session, checked) is None:
                 raise _wrong_password(_CURRENT_PASSWORD_PATH)
-            await credentials.replace_hash(session, caller.user_id, password_hash)
+            await _replace_hash(session, caller.user_id, password_hash)
             await sessions.revoke_all(session, caller.user_id, but=caller.session_id)
             return await users.find(session, caller.user_id)
 
         user = await self._database.write(work)
-        self._authenticator.forget(caller.user_id)
+        self._authenticator.invalidate(caller.user_id)
         return user
 
     async def delete_account(self, caller: Caller, *, password: str, client_address: str) -> None:
-        """Delete the caller and everything of theirs."""
+        """Delete the caller's account with all its rows."""
         checked = await self._check_own_password(caller, password, _PASSWORD_PATH, client_address)
 
         async def work(session: AsyncSession) -> None:
-            if await credentials.hold(session, checked) is None:
+            if await _lock_if_unchanged(session, checked) is None:
                 raise _wrong_password(_PASSWORD_PATH)
             await users.delete(session, caller.user_id)
 
         await self._database.write(work)
-        self._authenticator.forget(caller.user_id)
+        self._authenticator.invalidate(caller.user_id)
 
     async def set_user_active(self, caller: Caller, user_id: str, *, is_active: bool) -> User:
-        """Let a user in or shut them out, at once; for admins."""
+        """Activate or deactivate a user, effective at once; for admins."""
         user = await self._database.write(
             lambda session: users.set_active(session, caller, user_id, is_active=is_active)
         )
-        self._authenticator.forget(user_id)
+        self._authenticator.invalidate(user_id)
         return user
 
     async def delete_user(self, caller: Caller, user_id: str) -> None:
-        """Delete a user and everything of theirs; for admins."""
+        """Delete a user with all their rows; for admins."""
         await self._database.write(lambda session: users.delete_user(session, caller, user_id))
-        self._authenticator.forget(user_id)
+        self._authenticator.invalidate(user_id)
 
     async def _check_own_password(
         self, caller: Caller, password: str, path: tuple[str, ...], client_address: str
     ) -> Credentials:
-        require_length(password, path, least=0, most=MOST_PASSWORD_LENGTH)
+        require_length(password, path, least=0, most=MAX_PASSWORD_LENGTH)
         async with self._database.read() as session:
-            own = await credentials.of_caller(session, caller)
+            own = await _read_credentials(session, _USERS.c.id == caller.user_id)
+        if own is None:
+            raise ForbiddenError("Your account and its password are kept where you sign in; change them there.")
         check = await self._check_password(own.email, client_address, password, own)
         if not check.matches:
             raise _wrong_password(path)
@@ -186,38 +205,63 @@ class Accounts:
     async def _check_password(
         self, account: str, client_address: str, password: str, known: Credentials | None
     ) -> PasswordCheck:
-        async with self._sign_in_limit.guess(account, client_address) as guess:
+        async with self._sign_in_limit.attempt(account, client_address) as attempt:
             check = await self._passwords.verify(password, known.password_hash if known is not None else None)
-            guess.is_right = check.matches
+            attempt.is_correct = check.matches
         return check
 
-    async def _begin_session(self, session: AsyncSession, user: User) -> SignedIn:
-        token = await sessions.start(session, self._refresh_tokens, user.id, expires_at=self._session_end())
-        return self._signed_in(user, token)
+    async def _start_session(self, session: AsyncSession, user: User) -> SessionTokens:
+        token = await sessions.start(session, self._refresh_tokens, user.id, expires_at=self._session_expiry())
+        return self._session_tokens(user, token)
 
-    def _signed_in(self, user: User, refresh_token: RefreshToken) -> SignedIn:
+    def _session_tokens(self, user: User, refresh_token: RefreshToken) -> SessionTokens:
         access_token = self._access_tokens.issue(user.id, refresh_token.session_id)
-        return SignedIn(user, access_token.text, refresh_token.text, access_token.expires_at)
+        return SessionTokens(user, access_token.text, refresh_token.text, access_token.expires_at)
 
-    def _session_end(self) -> datetime:
+    def _session_expiry(self) -> datetime:
         return utc_now() + self._session_lifetime
 
 
-def _check_email(text: str) -> str:
-    email = normal_email(text)
+async def find_credentials(session: AsyncSession, email: str) -> Credentials | None:
+    """Return the credentials of the account with that address; accounts of Better Auth have none."""
+    return await _read_credentials(session, _USERS.c.email == email)
+
+
+async def _read_credentials(session: AsyncSession, condition: ColumnElement[bool]) -> Credentials | None:
+    columns = (_USERS.c.id, _USERS.c.email, _USERS.c.password_hash, _USERS.c.is_active)
+    statement = select(*columns).where(condition, _USERS.c.password_hash.is_not(None))
+    row = (await execute(session, statement)).one_or_none()
+    return None if row is None else Credentials(row.id, row.email, row.password_hash, row.is_active)
+
+
+async def _lock_if_unchanged(session: AsyncSession, checked: Credentials) -> User | None:
+    """Lock and return the user's row; None if the password changed since it was checked, or the user is inactive."""
+    statement = select_model(User).where(
+        col(User.id) == checked.user_id, col(User.password_hash) == checked.password_hash, col(User.is_active)
+    )
+    return (await session.exec(statement.with_for_update(key_share=True))).one_or_none()
+
+
+async def _replace_hash(session: AsyncSession, user_id: str, password_hash: str) -> None:
+    await next_revision(session, user_id)
+    await execute(session, update(_USERS).where(_USERS.c.id == user_id).values(password_hash=password_hash))
+
+
+def _require_email(text: str) -> str:
+    email = users.normalize_email(text)
     if email is None:
         raise BadUserInputError(
-            f"email must be an address such as name@example.com, of at most {MOST_EMAIL_LENGTH} characters.",
+            f"email must be an address such as name@example.com, of at most {users.MAX_EMAIL_LENGTH} characters.",
             path=_EMAIL_PATH,
         )
     return email
 
 
-def _check_new_password(password: str, path: tuple[str, ...]) -> None:
-    require_length(password, path, least=LEAST_PASSWORD_LENGTH, most=MOST_PASSWORD_LENGTH)
+def _require_new_password(password: str, path: tuple[str, ...]) -> None:
+    require_length(password, path, least=MIN_PASSWORD_LENGTH, most=MAX_PASSWORD_LENGTH)
 
 
-def _taken() -> ConflictError:
+def _email_taken() -> ConflictError:
     return ConflictError("There is already an account with this email address; sign in instead.", path=_EMAIL_PATH)
 
 

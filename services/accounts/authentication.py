@@ -1,51 +1,51 @@
-"""Who sends a token: ours by our own key, Better Auth's by its key set; refused once the session is over."""
+"""Authentication: turns access tokens, ours or Better Auth's, into callers."""
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final
 
+from core.cache import LRUCache
 from core.clock import utc_now
 from core.database import Database
 from core.errors import UnauthenticatedError
 from core.settings import Settings
-from core.tokens import AccessClaims, AccessTokens, invalid_token, read_key_id
+from core.tokens import AccessClaims, AccessTokens, expired_token, invalid_token, read_key_id
 from services.accounts.better_auth import BetterAuth
 from services.accounts.caller import Caller
-from services.accounts.session_cache import Gate, Standing
-from services.accounts.sessions import standing_of
 from services.query.sql import execute
+from services.accounts.session_cache import SessionCache, SessionStatus
+from services.accounts.sessions import select_session_status
 
-_MOST_KNOWN: Final = 10_000
-
-
-class _Known(NamedTuple):
-    """What a token was found to say, and the standing by which its caller was let in."""
-
-    key: tuple[str, str]
-    standing: Standing
-    caller: Caller
+_MAX_TOKEN_CACHE_BYTES: Final = 10 * 1024 * 1024
+# The claims of a token, and what the cache itself takes for an entry.
+_CLAIMS_BYTES: Final = 700
 
 
 class Authenticator:
-    """Turns a token into a caller.
+    """Authenticates access tokens.
 
-    A token of ours is verified once, and then known by its text for as long as the gate knows its session to stand.
+    The signature of a token of ours is verified once, then cached; its session is looked up in the session cache.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self.tokens = AccessTokens(settings.secret_key, timedelta(minutes=settings.access_token_expire_minutes))
+        self.on_invalidate: list[Callable[[str], None]] = []
         self._database = database
-        self._gate = Gate()
-        self._known: dict[str, _Known] = {}
-        self.on_forget: list[Callable[[str], None]] = []
+        self._sessions = SessionCache()
+        self._verified: LRUCache[str, AccessClaims] = LRUCache("access_tokens", max_bytes=_MAX_TOKEN_CACHE_BYTES)
         url = settings.better_auth_url
-        self._better_auth = BetterAuth(database, self._gate, url) if url is not None else None
+        self._better_auth = BetterAuth(database, self._sessions, url) if url is not None else None
+
+    @property
+    def caches(self) -> tuple[LRUCache[Any, Any], ...]:
+        """Return the caches whose counts /metrics shows."""
+        return self._verified, self._sessions.entries
 
     async def authenticate(self, token: str) -> Caller:
-        """Return the caller whom the token speaks for, or raise UnauthenticatedError."""
-        known = self.recall(token)
-        if known is not None:
-            return known
+        """Return the caller that a token authenticates, or raise UnauthenticatedError."""
+        cached = self.get_cached(token)
+        if cached is not None:
+            return cached
         key_id = read_key_id(token)
         if key_id == self.tokens.key_id:
             return await self._authenticate_local(token)
@@ -53,41 +53,46 @@ class Authenticator:
             raise invalid_token()
         return await self._better_auth.authenticate(token, key_id)
 
-    def recall(self, token: str) -> Caller | None:
-        """Return the caller of a token that is known and still good; None says nothing of it."""
-        known = self._known.get(token)
-        if known is None or not self._gate.still_knows(known.standing, known.key):
+    def get_cached(self, token: str) -> Caller | None:
+        """Return the caller of a token that the caches know to be valid; None says nothing about the token."""
+        claims = self._verified.get(token)
+        if claims is None or claims.expires_at <= utc_now():
             return None
-        return known.caller if known.caller.expires_at > utc_now() else None
+        status = self._sessions.get_cached(claims.user_id, claims.session_id)
+        return None if status is None else _caller(claims, status)
 
-    async def _authenticate_local(self, token: str) -> Caller:
-        self._known.pop(token, None)
-        claims = self.tokens.verify(token)
-        key = (claims.user_id, claims.session_id)
-        standing = await self._gate.standing(key, claims.user_id, lambda: self._standing(claims))
-        if standing is None:
-            raise UnauthenticatedError("The session is over; sign in again.")
-        caller = Caller(claims.user_id, claims.session_id, standing.is_admin, claims.expires_at)
-        self._keep(token, _Known(key, standing, caller))
-        return caller
-
-    def _keep(self, token: str, known: _Known) -> None:
-        if len(self._known) >= _MOST_KNOWN:
-            del self._known[next(iter(self._known))]
-        self._known[token] = known
-
-    async def _standing(self, claims: AccessClaims) -> Standing | None:
-        async with self._database.read() as session:
-            row = (await execute(session, standing_of(claims.user_id, claims.session_id))).one_or_none()
-        return None if row is None else Standing(row.is_admin)
-
-    def forget(self, user_id: str) -> None:
-        """Ask the database anew about the user: call it after each commit that ends a session or changes a right."""
-        self._gate.forget(user_id)
-        for listener in self.on_forget:
+    def invalidate(self, user_id: str) -> None:
+        """Drop what is cached about a user: call it after each commit that ends a session or changes a right."""
+        self._sessions.invalidate(user_id)
+        for listener in self.on_invalidate:
             listener(user_id)
 
     async def close(self) -> None:
         """Close the connections to Better Auth."""
         if self._better_auth is not None:
             await self._better_auth.close()
+
+    async def _authenticate_local(self, token: str) -> Caller:
+        claims = self._verify(token)
+        status = await self._sessions.get(claims.user_id, claims.session_id, lambda: self._load_status(claims))
+        if status is None:
+            raise UnauthenticatedError("The session is over; sign in again.")
+        return _caller(claims, status)
+
+    def _verify(self, token: str) -> AccessClaims:
+        claims = self._verified.get(token)
+        if claims is None:
+            claims = self.tokens.verify(token)
+            self._verified.put(token, claims, len(token) + _CLAIMS_BYTES)
+        elif claims.expires_at <= utc_now():
+            raise expired_token()
+        return claims
+
+    async def _load_status(self, claims: AccessClaims) -> SessionStatus | None:
+        async with self._database.read() as session:
+            row = (await execute(session, select_session_status(claims.user_id, claims.session_id))).one_or_none()
+        return None if row is None else SessionStatus(row.is_admin)
+
+
+def _caller(claims: AccessClaims, status: SessionStatus) -> Caller:
+    return Caller(claims.user_id, claims.session_id, status.is_admin, claims.expires_at)

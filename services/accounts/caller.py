@@ -1,4 +1,4 @@
-"""Who asks, and the one place where statements are scoped to them."""
+"""The authenticated caller, and the one condition that scopes statements to their rows."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,9 +6,12 @@ from typing import Any, Final, Protocol
 
 from sqlalchemy import BindParameter, ColumnElement, bindparam
 
+# The bind parameter for the caller's id in prepared statements.
+OWNER: Final = "user_id"
+
 
 class HasColumns(Protocol):
-    """A table, or another name for it in a statement."""
+    """A table, or an alias of one."""
 
     @property
     def c(self) -> Any:
@@ -17,7 +20,7 @@ class HasColumns(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts for a user: a run of the assistant, by one of its tool calls."""
+    """The run of the assistant, and its tool call, that acts on behalf of a user."""
 
     run_id: str
     tool_call_id: str
@@ -25,9 +28,10 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated user; `session_id` is None where Better Auth keeps the session.
+    """An authenticated user.
 
-    `actor` is None where the person acts.
+    `session_id` is None if the session is not ours (Better Auth, personal access tokens); `actor` is None if the user
+    acts in person.
     """
 
     user_id: str
@@ -41,16 +45,12 @@ class Caller:
         return owned_by(table, self.user_id)
 
 
-# How prepared statements call the caller's id.
-OWNER: Final = "user_id"
-
-
 def owned(table: HasColumns) -> ColumnElement[bool]:
-    """Return the condition that every prepared statement on a user's rows carries."""
+    """Return the condition that every prepared statement on a user's rows carries, with the parameter `OWNER`."""
     return owned_by(table, bindparam(OWNER))
 
 
 def owned_by(table: HasColumns, user_id: str | BindParameter[str]) -> ColumnElement[bool]:
-    """Return the condition that a row belongs to a user, or to the one that a parameter will name."""
+    """Return the condition that a row belongs to the user with that id."""
     condition: ColumnElement[bool] = table.c.user_id == user_id
     return condition

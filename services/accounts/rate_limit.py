@@ -1,4 +1,4 @@
-"""How many wrong passwords are heard: for an account from one address, and from one address in all."""
+"""Rate limit of wrong passwords: for an account from one network, and from one network in all."""
 
 import asyncio
 from collections import Counter
@@ -20,25 +20,25 @@ from core.errors import RateLimitedError, UnavailableError
 from core.settings import Settings, SettingsError
 
 _WINDOW_MINUTES: Final = 5
-# Who has one address of IPv6 has the whole network around it.
+# A client usually controls the whole IPv6 network around its address.
 _IPV6_NETWORK_BITS: Final = 64
 
 
 @dataclass(slots=True)
-class Guess:
-    """A password being checked; it counts as wrong unless it is marked as right."""
+class PasswordAttempt:
+    """A password being verified; it counts as wrong unless it is marked as correct."""
 
-    is_right: bool = False
+    is_correct: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Counted:
+class _Window:
     limit: RateLimitItem
     key: str
 
 
-class SignInLimit:
-    """Counts wrong passwords; right ones cost nothing."""
+class SignInRateLimit:
+    """Fixed-window rate limit of wrong passwords; correct ones do not count."""
 
     def __init__(self, settings: Settings) -> None:
         self._storage = _open_storage(settings.rate_limit_storage)
@@ -47,81 +47,83 @@ class SignInLimit:
         self._per_address = RateLimitItemPerMinute(
             settings.sign_in_attempts_per_address, _WINDOW_MINUTES, "sign-in-address"
         )
-        self._being_checked: Counter[str] = Counter()
-        self._place_freed = asyncio.Event()
+        self._in_progress: Counter[str] = Counter()
+        self._slot_freed = asyncio.Event()
 
     async def close(self) -> None:
-        """Close the connections to where attempts are counted."""
+        """Close the connections to the storage."""
         if isinstance(self._storage, RedisStorage):
             bridge: Any = self._storage.bridge
             await bridge.get_connection().aclose()
 
     @asynccontextmanager
-    async def guess(self, account: str, address: str) -> AsyncIterator[Guess]:
-        """Hold a place for one password while it is checked, or raise RateLimitedError.
+    async def attempt(self, account: str, address: str) -> AsyncIterator[PasswordAttempt]:
+        """Reserve a slot while one password is verified, or raise RateLimitedError.
 
-        No more are checked at once than may still be wrong: guesses sent all together gain nothing.
+        There are only as many slots as attempts left, so concurrent attempts gain nothing.
         """
         network = _network_of(address)
-        of_account = _Counted(self._per_account, _digest(f"{account}\0{network}"))
-        of_address = _Counted(self._per_address, _digest(network))
-        await self._take_places(of_account, of_address)
-        guess = Guess()
+        account_window = _Window(self._per_account, _digest(f"{account}\0{network}"))
+        address_window = _Window(self._per_address, _digest(network))
+        await self._acquire_slots(account_window, address_window)
+        attempt = PasswordAttempt()
         try:
-            yield guess
-            with _translated_failures():
-                if guess.is_right:
-                    await self._limiter.clear(of_account.limit, of_account.key)
+            yield attempt
+            with _storage_errors_as_unavailable():
+                if attempt.is_correct:
+                    await self._limiter.clear(account_window.limit, account_window.key)
                 else:
-                    await self._limiter.hit(of_account.limit, of_account.key)
-                    await self._limiter.hit(of_address.limit, of_address.key)
+                    await self._limiter.hit(account_window.limit, account_window.key)
+                    await self._limiter.hit(address_window.limit, address_window.key)
         finally:
-            self._give_places_back(of_account, of_address)
+            self._release_slots(account_window, address_window)
 
-    async def _take_places(self, *counted: _Counted) -> None:
+    async def _acquire_slots(self, *windows: _Window) -> None:
         while True:
-            # Taken before looking, so that a place freed meanwhile is not overlooked.
-            place_freed = self._place_freed
-            left = {one.key: await self._guesses_left(one) for one in counted}
-            if not place_freed.is_set() and all(self._being_checked[key] < count for key, count in left.items()):
-                self._being_checked.update(left.keys())
+            # Read before the counts, so that a slot freed meanwhile is noticed.
+            slot_freed = self._slot_freed
+            left = {window.key: await self._attempts_left(window) for window in windows}
+            if not slot_freed.is_set() and all(self._in_progress[key] < count for key, count in left.items()):
+                self._in_progress.update(left.keys())
                 return
-            await place_freed.wait()
+            await slot_freed.wait()
 
-    def _give_places_back(self, *counted: _Counted) -> None:
-        for one in counted:
-            self._being_checked[one.key] -= 1
-            if not self._being_checked[one.key]:
-                del self._being_checked[one.key]
-        self._place_freed.set()
-        self._place_freed = asyncio.Event()
+    def _release_slots(self, *windows: _Window) -> None:
+        for window in windows:
+            self._in_progress[window.key] -= 1
+            if not self._in_progress[window.key]:
+                del self._in_progress[window.key]
+        self._slot_freed.set()
+        self._slot_freed = asyncio.Event()
 
-    async def _guesses_left(self, counted: _Counted) -> int:
-        with _translated_failures():
+    async def _attempts_left(self, counted: _Window) -> int:
+        with _storage_errors_as_unavailable():
             window = await self._limiter.get_window_stats(counted.limit, counted.key)
         if window.remaining > 0:
             return window.remaining
         retry_at = datetime.fromtimestamp(window.reset_time, UTC)
-        moment = retry_at.isoformat(timespec="seconds")
-        raise RateLimitedError(f"Too many wrong passwords. Try again after {moment}.", retry_at=retry_at)
+        text = retry_at.isoformat(timespec="seconds")
+        raise RateLimitedError(f"Too many wrong passwords. Try again after {text}.", retry_at=retry_at)
 
 
 @contextmanager
-def _translated_failures() -> Iterator[None]:
+def _storage_errors_as_unavailable() -> Iterator[None]:
     try:
         yield
     except StorageError as error:
         raise UnavailableError("Passwords cannot be checked now. Try again shortly.") from error
 
 
-def _options(url: str) -> dict[str, str]:
-    # Of the clients that the library knows, this is the one that we have.
+def _client_options(url: str) -> dict[str, str]:
+    # The library supports several Redis clients; redis-py is the one installed.
     return {"implementation": "redispy"} if "redis" in url.partition("://")[0] else {}
 
 
 def _open_storage(url: str) -> Storage:
     try:
-        storage = storage_from_string(f"async+{url.removeprefix('async+')}", wrap_exceptions=True, **_options(url))
+        storage = storage_from_string(
+            f"async+{url.removeprefix('async+')}", wrap_exceptions=True, **_client_options(url)
+        )
     except (ConfigurationError, ValueError, ImportError) as error:
         raise SettingsError(f"RATE_LIMIT_STORAGE is wrong: {error}; write memory:// or redis://host:port") from None
     if not isinstance(storage, Storage):
@@ -142,5 +144,5 @@ def _network_of(address: str) -> str:
 
 
 def _digest(text: str) -> str:
-    """Return a key of bounded length that tells nothing about whom it counts."""
+    """Return a key of bounded length that does not reveal the account or address."""
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,96 +1,100 @@
-"""The gate: remembers for a few seconds whose sessions stand, so that a request needs no query for it."""
+"""Session cache: the status of sessions for four seconds, so that most requests need no query for it."""
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from contextvars import Context
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
-KNOWN_FOR_S: Final = 4.0
+from core.cache import LRUCache
 
-_MOST_REMEMBERED: Final = 10_000
+TTL_S: Final = 4.0
+
+_MAX_BYTES: Final = 10 * 1024 * 1024
+# An entry with its key, which for Better Auth is the profile in the token.
+_ENTRY_BYTES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What the database says of a session that stands."""
+class SessionStatus:
+    """What the database says of an active session."""
 
     is_admin: bool
 
 
-# Asks the database; answers None where there is no such session, or no longer.
-Ask = Callable[[], Awaitable[Standing | None]]
+# Queries the database; None if there is no such session, or it is over.
+Load: TypeAlias = Callable[[], Awaitable[SessionStatus | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
-    user_id: str
-    standing: Standing | None
-    asked_at: float
+class _Entry:
+    status: SessionStatus | None
+    loaded_at: float
 
     def is_fresh(self) -> bool:
-        """Tell whether it may be given again."""
-        return time.monotonic() - self.asked_at < KNOWN_FOR_S
+        return time.monotonic() - self.loaded_at < TTL_S
 
 
 @dataclass(slots=True, eq=False)
-class _Question:
-    user_id: str
-    answer: asyncio.Task[_Answer]
+class _PendingLoad:
+    task: asyncio.Task[_Entry]
     is_outdated: bool = False
 
 
-class Gate:
-    """Answers from memory where it can, and asks one question at a time for each key, however many wait."""
+class SessionCache:
+    """Cache of session status by user and session; concurrent requests for one session share one query."""
 
     def __init__(self) -> None:
-        self._answers: OrderedDict[Hashable, _Answer] = OrderedDict()
-        self._questions: dict[Hashable, _Question] = {}
+        self.entries: LRUCache[str, dict[Hashable, _Entry]] = LRUCache("session_status", max_bytes=_MAX_BYTES)
+        self._pending: dict[tuple[str, Hashable], _PendingLoad] = {}
 
-    async def standing(self, key: Hashable, user_id: str, ask: Ask) -> Standing | None:
-        """Return how the user's session of that key stands, as known for a few seconds at most."""
+    def get_cached(self, user_id: str, key: Hashable) -> SessionStatus | None:
+        """Return the status of an active session without a query; None if the cache does not know it to be active."""
+        entry = self._fresh_entry(user_id, key)
+        return None if entry is None else entry.status
+
+    async def get(self, user_id: str, key: Hashable, load: Load) -> SessionStatus | None:
+        """Return the status of a session, loaded if it is not cached; None if the session is over."""
         while True:
-            answer = self._answers.get(key)
-            if answer is not None and answer.is_fresh():
-                return answer.standing
-            question = self._questions.get(key) or self._start(key, user_id, ask)
-            answer = await asyncio.shield(question.answer)
-            if not question.is_outdated:
-                return answer.standing
+            entry = self._fresh_entry(user_id, key)
+            if entry is not None:
+                return entry.status
+            pending = self._pending.get((user_id, key)) or self._start(user_id, key, load)
+            entry = await asyncio.shield(pending.task)
+            if not pending.is_outdated:
+                return entry.status
 
-    def still_knows(self, standing: Standing, key: Hashable) -> bool:
-        """Tell whether a standing that was given is still what is known without asking."""
-        answer = self._answers.get(key)
-        return answer is not None and answer.standing is standing and answer.is_fresh()
+    def invalidate(self, user_id: str) -> None:
+        """Remove a user's entries and discard the results of queries that are under way."""
+        self.entries.pop(user_id)
+        for pair in [pair for pair in self._pending if pair[0] == user_id]:
+            self._pending.pop(pair).is_outdated = True
 
-    def _start(self, key: Hashable, user_id: str, ask: Ask) -> _Question:
-        # A context of its own: it answers all who wait, so it belongs to no single request.
-        task = asyncio.create_task(_answer(user_id, ask), context=Context())
-        question = self._questions[key] = _Question(user_id, task)
-        task.add_done_callback(lambda _task: self._close(key, question))
-        return question
+    def _fresh_entry(self, user_id: str, key: Hashable) -> _Entry | None:
+        entries = self.entries.get(user_id)
+        entry = None if entries is None else entries.get(key)
+        return entry if entry is not None and entry.is_fresh() else None
 
-    def _close(self, key: Hashable, question: _Question) -> None:
-        if question.is_outdated:
+    def _start(self, user_id: str, key: Hashable, load: Load) -> _PendingLoad:
+        # An empty context: the query serves every waiting request, so it must not carry the variables of one.
+        task = asyncio.create_task(_load_entry(load), context=Context())
+        pending = self._pending[user_id, key] = _PendingLoad(task)
+        task.add_done_callback(lambda _task: self._finish(user_id, key, pending))
+        return pending
+
+    def _finish(self, user_id: str, key: Hashable, pending: _PendingLoad) -> None:
+        if pending.is_outdated:
             return
-        del self._questions[key]
-        if question.answer.cancelled() or question.answer.exception() is not None:
+        del self._pending[user_id, key]
+        if pending.task.cancelled() or pending.task.exception() is not None:
             return
-        self._answers[key] = question.answer.result()
-        self._answers.move_to_end(key)
-        if len(self._answers) > _MOST_REMEMBERED:
-            self._answers.popitem(last=False)
-
-    def forget(self, user_id: str) -> None:
-        """Ask anew about the user; what is being asked now may be answered with what was true before."""
-        for key in [key for key, answer in self._answers.items() if answer.user_id == user_id]:
-            del self._answers[key]
-        for key in [key for key, question in self._questions.items() if question.user_id == user_id]:
-            self._questions.pop(key).is_outdated = True
+        fresh = {other: entry for other, entry in (self.entries.get(user_id) or {}).items() if entry.is_fresh()}
+        fresh[key] = pending.task.result()
+        self.entries.put(user_id, fresh, len(fresh) * _ENTRY_BYTES)
 
 
-async def _answer(user_id: str, ask: Ask) -> _Answer:
-    asked_at = time.monotonic()
-    return _Answer(user_id, await ask(), asked_at)
+async def _load_entry(load: Load) -> _Entry:
+    # The age of an entry counts from before its query.
+    loaded_at = time.monotonic()
+    return _Entry(await load(), loaded_at)

@@ -1,6 +1,8 @@
-"""Profiles, and what admins may do to users."""
+"""Users: addresses, profiles, lists of users, and what admins may change of them."""
 
 import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import delete as sql_delete
@@ -11,13 +13,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.database import REVISIONS, leave_unchanged
-from core.errors import (
-    BadUserInputError,
-    ConflictError,
-    ForbiddenError,
-    NotFoundError,
-    UnauthenticatedError,
-)
+from core.errors import AccountGoneError, BadUserInputError, ConflictError, ForbiddenError, NotFoundError
+from core.gathered import GatheredReads, Gathering
+from core.prepared import Prepared
 from core.text import is_storable, require_length, require_line
 from models import User
 from services.absent import ABSENT, Absent
@@ -25,36 +23,54 @@ from services.accounts.caller import Caller
 from services.accounts.sessions import revoke_all
 from services.entities.revision import next_revision
 from services.query.sql import execute, table_of
+from services.expressions import IsAnyOf, texts_named
+from services.order import Key, OrderDirection, moment_key, order_by, read_text
+from services.paging import Listing
+from services.sql import Source, columns_of, execute, read, table_of
 
-MOST_NAME_LENGTH: Final = 200
-MOST_IMAGE_LENGTH: Final = 2_000
+MAX_EMAIL_LENGTH: Final = 254
+MAX_NAME_LENGTH: Final = 200
+MAX_IMAGE_LENGTH: Final = 2_000
 
 _USERS: Final = table_of(User)
+_LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# The WHATWG's definition of a valid address, for `input type=email`.
+_EMAIL_FORM: Final = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})*")
 _IMAGE_FORM: Final = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
 _ID_PATH: Final = ("input", "id")
+_IDS: Final = "ids"
+_ORDER: Final = order_by(_USERS, ((moment_key("created_at"), OrderDirection.ASC),), Key("id", read_text))
+
+
+def normalize_email(text: str) -> str | None:
+    """Return the address trimmed and in lower case; None if it is not valid."""
+    email = text.strip().lower()
+    # `text`, not `email`: some letters of other scripts become ASCII in lower case.
+    is_address = text.isascii() and len(email) <= MAX_EMAIL_LENGTH and _EMAIL_FORM.fullmatch(email)
+    return email if is_address else None
 
 
 async def find(session: AsyncSession, user_id: str) -> User:
-    """Return the user's row; there is none where the account was deleted a moment ago."""
+    """Return the user's row, or raise AccountGoneError if the account has been deleted."""
     user = await session.get(User, user_id, populate_existing=True)
     if user is None:
-        raise UnauthenticatedError("This account was deleted.")
+        raise AccountGoneError
     return user
 
 
 async def update_profile(
     session: AsyncSession, caller: Caller, *, name: str | Absent | None = ABSENT, image: str | Absent | None = ABSENT
 ) -> User:
-    """Change what is sent and return the user; an image of None is taken away."""
+    """Change what is given and return the user; an image of None is removed."""
     if name is ABSENT and image is ABSENT:
         return await find(session, caller.user_id)
-    checked_name = name if isinstance(name, Absent) else check_name(name, ("input", "name"))
-    checked_image = image if isinstance(image, Absent) else _check_image(image, ("input", "image"))
+    valid_name = name if isinstance(name, Absent) else require_name(name, ("input", "name"))
+    valid_image = image if isinstance(image, Absent) else _require_image(image, ("input", "image"))
     revision = await next_revision(session, caller.user_id)
     user = await find(session, caller.user_id)
     if user.issuer is not None:
         raise ForbiddenError("Your profile is kept where you sign in; change it there.")
-    sent = {"name": checked_name, "image": checked_image}
+    sent = {"name": valid_name, "image": valid_image}
     changes = {key: value for key, value in sent.items() if value is not ABSENT and value != getattr(user, key)}
     if not changes:
         leave_unchanged(session)
@@ -66,76 +82,106 @@ async def update_profile(
     return user
 
 
-def check_name(name: str | None, path: tuple[str, ...]) -> str:
-    """Return the name without white space around it, or refuse it."""
+def require_name(name: str | None, path: tuple[str, ...]) -> str:
+    """Return the name trimmed, or raise BadUserInputError."""
     if name is None:
         raise BadUserInputError("name cannot be null; leave it out to keep it.", path=path)
-    return require_line(name, path, most=MOST_NAME_LENGTH)
+    return require_line(name, path, most=MAX_NAME_LENGTH)
 
 
-def _check_image(image: str | None, path: tuple[str, ...]) -> str | None:
+def _require_image(image: str | None, path: tuple[str, ...]) -> str | None:
     if image is None:
         return None
-    require_length(image, path, least=1, most=MOST_IMAGE_LENGTH)
-    if not is_image_address(image):
+    require_length(image, path, least=1, most=MAX_IMAGE_LENGTH)
+    if not is_image_url(image):
         raise BadUserInputError("image must be an address that begins with https:// or http://.", path=path)
     return image
 
 
-def is_image_address(text: str) -> bool:
-    """Tell whether the text can stand as the address of a picture."""
-    return len(text) <= MOST_IMAGE_LENGTH and _IMAGE_FORM.fullmatch(text) is not None
+def is_image_url(text: str) -> bool:
+    """Return whether the text is an http(s) URL that fits into the column."""
+    return len(text) <= MAX_IMAGE_LENGTH and _IMAGE_FORM.fullmatch(text) is not None
 
 
-async def require_admin(session: AsyncSession, caller: Caller) -> None:
-    """Refuse whoever is no admin now; in a transaction they also stay one until it ends."""
+def user_listing(caller: Caller, columns: frozenset[str] = frozenset()) -> Listing:
+    """Return the list of all users in order of registration; for admins."""
+    if not caller.is_admin:
+        raise _not_admin()
+    return Listing(table=_USERS, order=_ORDER, caller=None, columns=columns)
+
+
+async def users_by_id(source: Source, caller: Caller, ids: Sequence[str], columns: Iterable[str]) -> list[Any]:
+    """Return the users with those ids, in that order; None for each that does not exist or the caller may not see."""
+    visible = [user_id for user_id in ids if user_id == caller.user_id or (caller.is_admin and is_storable(user_id))]
+    users = _users_by_id(frozenset(columns))
+    found = {row.id: row for row in await read(source, users.statement, {_IDS: visible})}
+    return [found.get(user_id) for user_id in ids]
+
+
+async def own_row(reads: GatheredReads, caller: Caller, columns: frozenset[str]) -> Any:
+    """Return the caller's own row, or None if the account is gone."""
+    return await reads.find(_users_by_id(columns), (caller.user_id,))
+
+
+@lru_cache(maxsize=64)
+def _users_by_id(columns: frozenset[str]) -> Gathering:
+    selected = columns_of(_USERS, columns - {"id"})
+    return Gathering(Prepared(select(_USERS.c.id, *selected).where(IsAnyOf(_USERS.c.id, texts_named(_IDS)))), _IDS)
+
+
+async def _lock_admin(session: AsyncSession, caller: Caller) -> None:
+    """Lock the caller's row and require that they are an admin, so that they remain one until the transaction ends."""
     statement = select(_USERS.c.is_admin).where(_USERS.c.id == caller.user_id, _USERS.c.is_active)
     if not (await execute(session, statement.with_for_update(key_share=True))).scalar():
-        raise ForbiddenError("Only admins may do this.")
+        raise _not_admin()
 
 
 async def set_active(session: AsyncSession, caller: Caller, user_id: str, *, is_active: bool) -> User:
-    """Let a user in or shut them out, which ends their sessions; return them."""
-    await _require_other(session, caller, user_id)
+    """Activate or deactivate a user, which ends their sessions, and return the user."""
+    await _require_admin_and_other(session, caller, user_id)
     user = await session.get(User, user_id)
     if user is not None and user.is_active == is_active:
         leave_unchanged(session)
         return user
-    await _change(session, user_id, is_active=is_active)
+    await _update(session, user_id, is_active=is_active)
     if not is_active:
         await revoke_all(session, user_id)
     return await find(session, user_id)
 
 
 async def delete_user(session: AsyncSession, caller: Caller, user_id: str) -> None:
-    """Delete a user and everything of theirs."""
-    await _require_other(session, caller, user_id)
+    """Delete another user with all their rows."""
+    await _require_admin_and_other(session, caller, user_id)
     await delete(session, user_id)
 
 
 async def delete(session: AsyncSession, user_id: str) -> None:
-    """Delete a user's row; whatever refers to it goes with it."""
+    """Delete a user's row; its foreign keys delete everything that refers to it."""
     if not (await execute(session, sql_delete(_USERS).where(_USERS.c.id == user_id))).rowcount:
         raise _no_such_user()
 
 
-async def _require_other(session: AsyncSession, caller: Caller, user_id: str) -> None:
-    await require_admin(session, caller)
+async def _require_admin_and_other(session: AsyncSession, caller: Caller, user_id: str) -> None:
+    await _lock_admin(session, caller)
     if user_id == caller.user_id:
         raise BadUserInputError("You cannot do this to your own account.", path=_ID_PATH)
     if not is_storable(user_id):
         raise _no_such_user()
 
 
-async def _change(session: AsyncSession, user_id: str, **values: Any) -> None:
-    """Change a row that may be deactivated, which `next_revision` would refuse to count."""
-    next_one = _USERS.c.revision + 1
-    counted = values | {"revision": next_one, "profile_revision": next_one, "updated_at": utc_now()}
-    statement = update(_USERS).where(_USERS.c.id == user_id).values(counted).returning(_USERS.c.revision)
+async def _update(session: AsyncSession, user_id: str, **values: Any) -> None:
+    """Update a user who may be inactive, whom `next_revision` refuses, and increment their revision."""
+    next_value = _USERS.c.revision + 1
+    columns = values | {"revision": next_value, "profile_revision": next_value, "updated_at": utc_now()}
+    statement = update(_USERS).where(_USERS.c.id == user_id).values(columns).returning(_USERS.c.revision)
     revision: int | None = (await execute(session, statement)).scalar()
     if revision is None:
         raise _no_such_user()
     session.info.setdefault(REVISIONS, {})[user_id] = revision
+
+
+def _not_admin() -> ForbiddenError:
+    return ForbiddenError("Only admins may do this.")
 
 
 def _no_such_user() -> NotFoundError:
@@ -143,7 +189,7 @@ def _no_such_user() -> NotFoundError:
 
 
 async def make_admin(session: AsyncSession, email_or_id: str) -> User:
-    """Make an account an admin; the id tells accounts with the same address apart."""
+    """Make an account an admin; by its id if several accounts have its address."""
     text = email_or_id.strip()
     found = select_model(User).where(or_(col(User.id) == text, col(User.email) == text.lower()))
     users = (await session.exec(found.order_by(col(User.id)).limit(20))).all()
@@ -152,5 +198,5 @@ async def make_admin(session: AsyncSession, email_or_id: str) -> User:
     if len(users) > 1:
         ids = ", ".join(user.id for user in users)
         raise ConflictError(f"Several accounts have the address {text}; name one by its id: {ids}.")
-    await _change(session, users[0].id, is_admin=True)
+    await _update(session, users[0].id, is_admin=True)
     return await find(session, users[0].id)

@@ -7,6 +7,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import REVISIONS
 from core.errors import ConflictError, UnauthenticatedError
+from core.errors import AccountGoneError
 from models import User
 from models.base import Owned
 from services.query.sql import execute, table_of
@@ -31,13 +32,8 @@ async def _increment(session: AsyncSession, user_id: str) -> int:
     )
     revision: int | None = (await execute(session, statement)).scalar()
     if revision is None:
-        raise gone_account()
+        raise AccountGoneError
     return revision
-
-
-def gone_account() -> UnauthenticatedError:
-    """Return the error for an account that is gone or deactivated."""
-    return UnauthenticatedError("This account is gone or deactivated; sign in again.")
 
 
 def check_revision(row: Owned, expected: int | None) -> None:

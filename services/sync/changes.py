@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Executable, Select, String, and_, cast, li
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.errors import BadUserInputError, CursorExpiredError, UnauthenticatedError
+from core.errors import AccountGoneError, BadUserInputError, CursorExpiredError
 from core.page_size import MAX_PAGE_SIZE
 from core.text import is_storable
 from models import ENTITIES, Deletion, User
@@ -89,7 +89,7 @@ async def read_counter(session: AsyncSession, caller: Caller) -> Counter:
     statement = select(_USERS.c.revision, _USERS.c.forgotten_revision).where(_USERS.c.id == caller.user_id)
     row = (await execute(session, statement)).one_or_none()
     if row is None:
-        raise UnauthenticatedError("This account is gone; sign in again.")
+        raise AccountGoneError
     return Counter(row.revision, row.forgotten_revision)
 
 

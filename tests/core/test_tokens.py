@@ -1,10 +1,11 @@
-"""Access tokens: ours are taken, and nothing that only looks like one."""
+"""Access tokens and refresh tokens: ours are accepted, and nothing that only resembles one."""
 
 import json
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from core.clock import utc_now
 from core.errors import UnauthenticatedError
 from core.ids import new_id
 from core.settings import SettingsError
-from core.tokens import AccessTokens
+from core.tokens import AccessTokens, RefreshTokens
 from tests.better_auth import compact, encoded, hmac_sign, rs256_key
 
 SECRET = "a key that signs only the tokens of tests"
@@ -51,7 +52,7 @@ def with_text_claims(**texts: str) -> str:
     )
 
 
-def test_a_token_says_whom_it_speaks_for() -> None:
+def test_access_token_names_its_user_session_and_expiry() -> None:
     user_id, session_id = new_id(), new_id()
     token = TOKENS.issue(user_id, session_id)
     read = TOKENS.verify(token.text)
@@ -61,26 +62,26 @@ def test_a_token_says_whom_it_speaks_for() -> None:
     assert TOKENS.issue(user_id, session_id).text != token.text
 
 
-def test_the_claims_and_the_header_are_as_promised() -> None:
+def test_access_token_has_the_documented_header_and_claims() -> None:
     token = TOKENS.issue("user", new_id()).text
     assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "JWT", "kid": TOKENS.key_id}
     read = jwt.decode(token, SECRET, algorithms=["HS256"], audience="tasktalk", issuer="tasktalk")
     assert read.keys() == {"iss", "aud", "sub", "sid", "iat", "exp", "jti"}
 
 
-def test_a_token_made_by_hand_is_taken_where_all_is_right() -> None:
+def test_valid_token_made_by_hand_is_accepted() -> None:
     assert TOKENS.verify(compact(header(), claims(sub="x"), SIGN)).user_id == "x"
     assert TOKENS.verify(compact(header(typ=ABSENT), claims(sub="y", aud=["other", "tasktalk"]), SIGN)).user_id == "y"
 
 
-def test_a_token_of_another_key_is_not_taken() -> None:
+def test_token_of_another_key_is_refused() -> None:
     others = AccessTokens(SECRET + "!", timedelta(minutes=30))
     assert others.key_id != TOKENS.key_id
     with pytest.raises(UnauthenticatedError, match="not valid"):
         TOKENS.verify(others.issue("user", new_id()).text)
 
 
-def test_an_expired_token_is_told_so() -> None:
+def test_expired_token_is_refused_as_expired() -> None:
     expired = AccessTokens(SECRET, timedelta(seconds=0)).issue("user", new_id()).text
     with pytest.raises(UnauthenticatedError, match="has expired"):
         TOKENS.verify(expired)
@@ -168,20 +169,44 @@ HOSTILE: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_hostile_token_is_refused(make: Callable[[], str]) -> None:
+def test_hostile_token_is_refused(make: Callable[[], str]) -> None:
     token = make()
     with pytest.raises(UnauthenticatedError) as refusal:
         TOKENS.verify(token)
     assert refusal.value.message == NOT_VALID
 
 
-def test_a_public_key_is_no_secret() -> None:
+def test_token_signed_with_a_public_key_as_secret_is_refused() -> None:
     public = rs256_key().published["n"].encode()
     with pytest.raises(UnauthenticatedError, match="not valid"):
         TOKENS.verify(compact(header(), claims(), hmac_sign(public)))
 
 
-def test_half_a_key_pair_is_no_secret_key() -> None:
+def test_public_key_as_secret_key_is_refused_at_start() -> None:
     pem = f"-----BEGIN PUBLIC KEY-----\n{'A' * 64}\n-----END PUBLIC KEY-----"
     with pytest.raises(SettingsError, match="SECRET_KEY is wrong"):
         AccessTokens(pem, timedelta(minutes=30))
+
+
+REFRESH_TOKENS = RefreshTokens(SECRET)
+REFRESH_TOKEN = REFRESH_TOKENS.issue(new_id(), 7)
+
+
+def test_refresh_token_carries_its_session_and_generation() -> None:
+    assert REFRESH_TOKENS.read(REFRESH_TOKEN.text) == REFRESH_TOKEN
+    assert REFRESH_TOKEN.hash == sha256(REFRESH_TOKEN.text.encode()).hexdigest()
+    assert REFRESH_TOKEN.text not in repr(REFRESH_TOKEN)
+    assert len({REFRESH_TOKENS.issue(REFRESH_TOKEN.session_id, 1).text for _ in range(100)}) == 100
+
+
+def test_forged_or_changed_refresh_token_is_refused() -> None:
+    text = REFRESH_TOKEN.text
+    forged = ["", "x", "A" * 80, text[:-1], text + "A", text + "\n", text[:79] + "\u0661", text.swapcase()]
+    forged += ["+" + text[1:], "\ud800" * 80, "A" * 1_000_000]
+    forged.append(RefreshTokens("another key that signs nothing else").issue(REFRESH_TOKEN.session_id, 7).text)
+    forged += [text[:n] + ("A" if text[n] != "A" else "B") + text[n + 1 :] for n in range(80)]
+    for each in forged:
+        with pytest.raises(UnauthenticatedError) as refusal:
+            REFRESH_TOKENS.read(each)
+        assert refusal.value.message == "The refresh token is not valid any more; sign in."
+        assert refusal.value.path == ("input", "refreshToken")

@@ -10,7 +10,7 @@ import pytest
 from core.clock import utc_now
 from core.database import Database
 from models import AccessScope, AccessToken
-from services.accounts.access_tokens import MOST_TOKENS
+from services.accounts.access_tokens import MAX_TOKENS
 from tests.access_tokens import access_token_rows, make_access_token
 from tests.factories import SignedIn, store
 from tests.graph_client import GraphClient, refusal
@@ -73,14 +73,14 @@ async def test_a_user_has_a_bounded_number_of_tokens(client: GraphClient, databa
         database,
         *(
             AccessToken(user_id=user.user.id, name="t", token_hash=f"{user.user.id}{index}", scopes=["tasks:read"])
-            for index in range(MOST_TOKENS - 1)
+            for index in range(MAX_TOKENS - 1)
         ),
     )
     given = {"name": "Desktop", "scopes": ["TASKS_READ"]}
     payloads = await asyncio.gather(*(client.mutate("createAccessToken", given, as_=user) for _ in range(3)))
     refusals = [refusal(payload) for payload in payloads if payload["errors"]]
-    assert refusals == [("CONFLICT", None, f"You have {MOST_TOKENS} access tokens already; revoke one first.")] * 2
-    assert len(await access_token_rows(database, user.user.id)) == MOST_TOKENS
+    assert refusals == [("CONFLICT", None, f"You have {MAX_TOKENS} access tokens already; revoke one first.")] * 2
+    assert len(await access_token_rows(database, user.user.id)) == MAX_TOKENS
 
 
 async def test_a_revoked_token_is_gone(client: GraphClient, database: Database, user: SignedIn) -> None:

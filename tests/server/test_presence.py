@@ -12,7 +12,7 @@ from core.settings import Settings
 from server import presence as presences
 from server.presence import Presence, TooManyConnectionsError
 from services.accounts.caller import Caller
-from services.accounts.sessions import revoke_all, still_standing
+from services.accounts.sessions import find_valid_callers, revoke_all
 from tests.factories import SignedIn, make_user, sign_in
 from tests.services.rows import all_statements, change_user
 from tests.waiting import until
@@ -78,14 +78,14 @@ async def test_users_of_better_auth(database: Database, user: SignedIn) -> None:
     await change_user(database, away.id, is_active=False)
     await change_user(database, admin.id, is_admin=True)
     async with database.read() as session:
-        standing = await still_standing(session, [*remote, never, user.caller])
+        standing = await find_valid_callers(session, [*remote, never, user.caller])
     assert standing == {remote[2], user.caller}
 
 
 async def test_a_caller_whose_rights_are_others(database: Database, user: SignedIn) -> None:
     async with database.read() as session:
-        assert await still_standing(session, [replace(user.caller, is_admin=True)]) == set()
-        assert await still_standing(session, []) == set()
+        assert await find_valid_callers(session, [replace(user.caller, is_admin=True)]) == set()
+        assert await find_valid_callers(session, []) == set()
 
 
 @pytest.mark.parametrize("failure", [UnavailableError("The database is away."), RuntimeError("unforeseen")])
@@ -99,9 +99,9 @@ async def test_the_watch_goes_on_whatever_fails(
         checks += 1
         if checks < 3:
             raise failure
-        return await still_standing(session, callers)
+        return await find_valid_callers(session, callers)
 
-    monkeypatch.setattr(presences, "still_standing", fail_twice)
+    monkeypatch.setattr(presences, "find_valid_callers", fail_twice)
     monkeypatch.setattr(presences, "CHECK_EVERY_S", 0.001)
     connection = Connection(replace(user.caller, session_id=user.user.id))
     presence.enter(connection)

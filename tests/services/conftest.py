@@ -8,13 +8,13 @@ from core.database import Database
 from core.settings import Settings
 from tests.factories import SignedIn, sign_in
 from tests.histories import Assisted, Hand, assisted
-from tests.services.house import House, open_house
+from tests.services.account_services import AccountServices, open_account_services
 
 
 @pytest.fixture
-async def house(database: Database, settings: Settings) -> AsyncIterator[House]:
+async def services(database: Database, settings: Settings) -> AsyncIterator[AccountServices]:
     """Give the services of accounts on the shared database."""
-    async with open_house(database, settings) as opened:
+    async with open_account_services(database, settings) as opened:
         yield opened
 
 

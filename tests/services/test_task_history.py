@@ -24,7 +24,7 @@ from services.task_history import FIELDS, history_listing, read_values, snapshot
 from services.task_making import NewTask, create_task, create_tasks
 from tests.factories import SignedIn, make_task, sign_in, store, task_row
 from tests.histories import Hand, assisted, history_of
-from tests.services.house import House
+from tests.services.account_services import AccountServices
 from tests.state import state_of
 
 NOON: Final = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -215,17 +215,17 @@ async def test_a_change_that_fails_leaves_no_history(database: Database, person:
     assert len(await history_of(database, person.caller)) == 1
 
 
-async def test_an_account_goes_with_all_of_it(house: House, settings: Settings) -> None:
-    owner, other = [await sign_in(house.database, settings) for _ in range(2)]
+async def test_an_account_goes_with_all_of_it(services: AccountServices, settings: Settings) -> None:
+    owner, other = [await sign_in(services.database, settings) for _ in range(2)]
     for each in (owner, other):
-        await assisted(house.database, each)
-        await (await assisted(house.database, each)).make()
-        await make_task(house.database, each.caller)
-    accounts: Accounts = house.accounts
-    await accounts.delete_user(await house.admin(), owner.user.id)
+        await assisted(services.database, each)
+        await (await assisted(services.database, each)).make()
+        await make_task(services.database, each.caller)
+    accounts: Accounts = services.accounts
+    await accounts.delete_user(await services.admin(), owner.user.id)
     models: list[type[SQLModel]] = [TaskChange, Run, ToolCall, Message]
     for table in [table_of(model) for model in models]:
-        async with house.database.read() as session:
+        async with services.database.read() as session:
             whose = select(table.c.user_id).where(table.c.user_id.in_([owner.user.id, other.user.id]))
             assert {row.user_id for row in await fetch_all(session, whose)} == {other.user.id}, table.name
 

@@ -12,7 +12,7 @@ from core.clock import utc_now
 from core.database import Database
 from core.settings import Settings
 from models import AccessScope
-from services.accounts.access_tokens import Issued, revoke_access_token
+from services.accounts.access_tokens import CreatedAccessToken, revoke_access_token
 from services.accounts.users import set_active
 from tests.access_tokens import access_token_rows, change_access_token, make_access_token
 from tests.factories import SignedIn, make_conversation, make_user, sign_in
@@ -167,7 +167,7 @@ async def test_an_admin_reads_nobody_elses_conversation(
 async def test_the_last_use_is_noted_once_a_minute(
     http: httpx.AsyncClient, server: RunningServer, database: Database, user: SignedIn
 ) -> None:
-    async def use(statements: int) -> Issued:
+    async def use(statements: int) -> CreatedAccessToken:
         with all_statements(server.runtime.database) as run:
             assert await is_served(http, issued.text)
         assert len([text for text in run if "access_tokens" in text]) == statements

@@ -14,7 +14,7 @@ from core.database import Database
 from core.ids import new_ids
 from models import Conversation, Message, MessageRole, TaskChange, TaskChangeKind, TaskPriority, User
 from services.accounts.caller import Caller
-from services.accounts.user_list import user_listing
+from services.accounts.users import user_listing
 from services.conversation import ConversationOrder, ConversationOrderField, conversation_listing
 from services.conversations.message import MessageOrder, MessageOrderField, message_listing
 from services.query.ordering import OrderDirection

@@ -15,7 +15,7 @@ from core.errors import BadUserInputError
 from core.ids import parse_id
 from core.text import is_storable
 from models import TaskPriority
-from services.accounts.user_list import user_listing
+from services.accounts.users import user_listing
 from services.conversation import conversation_listing
 from services.conversations.message import message_listing
 from services.query.ordering import Order, OrderDirection

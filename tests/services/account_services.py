@@ -1,4 +1,4 @@
-"""Everything that accounts need, put together as the application does it."""
+"""The account services on a test database, wired as the application does it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,11 +13,11 @@ from core.passwords import Passwords
 from core.settings import Settings
 from models import Session, User
 from services.accounts import users
-from services.accounts.accounts import Accounts, SignedIn
+from services.accounts.accounts import Accounts, SessionTokens
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
-from services.accounts.rate_limit import SignInLimit
 from services.query.sql import execute, fetch_all, table_of
+from services.accounts.rate_limit import SignInRateLimit
 
 PASSWORD = "correct horse battery"
 HERE = "192.0.2.1"
@@ -29,27 +29,27 @@ _SESSIONS = table_of(Session)
 
 
 @dataclass(frozen=True, slots=True)
-class House:
-    """The services behind a door, with hashes that cost little."""
+class AccountServices:
+    """The account services, and shortcuts for the steps that tests begin with."""
 
     database: Database
     settings: Settings
     authenticator: Authenticator
     accounts: Accounts
 
-    async def sign_up(self, email: str | None = None) -> SignedIn:
+    async def sign_up(self, email: str | None = None) -> SessionTokens:
         return await self.accounts.sign_up(email=email or new_email(), password=PASSWORD, name="Ada")
 
-    async def sign_in(self, email: str, password: str = PASSWORD, address: str = HERE) -> SignedIn:
+    async def sign_in(self, email: str, password: str = PASSWORD, address: str = HERE) -> SessionTokens:
         return await self.accounts.sign_in(email=email, password=password, client_address=address)
 
-    async def caller(self, signed_in: SignedIn) -> Caller:
+    async def caller(self, signed_in: SessionTokens) -> Caller:
         return await self.authenticator.authenticate(signed_in.access_token)
 
     async def admin(self) -> Caller:
         signed_in = await self.sign_up()
         await self.database.write(lambda session: users.make_admin(session, signed_in.user.email))
-        self.authenticator.forget(signed_in.user.id)
+        self.authenticator.invalidate(signed_in.user.id)
         return await self.caller(signed_in)
 
     async def row(self, user_id: str) -> Any:
@@ -62,11 +62,11 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(database: Database, settings: Settings) -> AsyncIterator[House]:
-    passwords = Passwords(time_cost=1, memory_cost=64, parallelism=1)
+async def open_account_services(database: Database, settings: Settings) -> AsyncIterator[AccountServices]:
+    passwords = Passwords()
     authenticator = Authenticator(database, settings)
-    accounts = Accounts(database, settings, passwords, authenticator, SignInLimit(settings))
-    yield House(database, settings, authenticator, accounts)
+    accounts = Accounts(database, settings, passwords, authenticator, SignInRateLimit(settings))
+    yield AccountServices(database, settings, authenticator, accounts)
     passwords.close()
     await authenticator.close()
 

@@ -1,0 +1,169 @@
+"""Email addresses, profiles, who sees which users, and what admins may change of them."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from core.clock import utc_now
+from core.database import Database
+from core.errors import BadUserInputError, ConflictError, ForbiddenError, NotFoundError, UnauthenticatedError
+from core.ids import new_id
+from core.settings import Settings
+from services.absent import ABSENT
+from services.accounts import users
+from services.accounts.caller import Caller
+from tests.factories import make_user, sign_in
+from tests.services.account_services import AccountServices
+
+
+@pytest.mark.parametrize(
+    ("text", "email"),
+    [
+        ("ada@example.com", "ada@example.com"),
+        ("  Ada.Lovelace+Notes@Example.COM\n", "ada.lovelace+notes@example.com"),
+        ("ada@localhost", "ada@localhost"),
+        ("!#$%&'*+-/=?^_`{|}~.@example.com", "!#$%&'*+-/=?^_`{|}~.@example.com"),
+        (f"{'a' * 242}@example.com", f"{'a' * 242}@example.com"),
+        (f"{'a' * 243}@example.com", None),
+        (f"ada@{'a' * 63}.com", f"ada@{'a' * 63}.com"),
+        (f"ada@{'a' * 64}.com", None),
+        *((text, None) for text in ("", "ada", "@example.com", "ada@", "ada@-example.com", "ada@example-.com")),
+        *((text, None) for text in ("ada@example..com", "ada@example.com.", "ada@@example.com")),
+        *((text, None) for text in ("ada love@example.com", "ada@example.com\0", "ada@exa\nmple.com")),
+        *((text, None) for text in ("\u212aelvin@example.com", "ad\u00e4@example.com", "\ud800@example.com")),
+        *((text, None) for text in ("a" * 10**6, "a@" + "a-" * 10**5)),
+    ],
+)
+def test_email_address_is_normalized_or_refused(text: str, email: str | None) -> None:
+    assert users.normalize_email(text) == email
+
+
+async def test_profile_update_changes_what_is_given_and_counts_only_changes(services: AccountServices) -> None:
+    caller = await services.caller(await services.sign_up())
+    image = "https://example.com/ada.png"
+    cases: list[tuple[dict[str, Any], tuple[str, str | None, int]]] = [
+        ({}, ("Ada", None, 0)),
+        ({"name": " Ada ", "image": None}, ("Ada", None, 0)),
+        ({"image": image}, ("Ada", image, 1)),
+        ({"name": " Grace "}, ("Grace", image, 2)),
+        ({"image": ABSENT, "name": ABSENT}, ("Grace", image, 2)),
+        ({"image": None}, ("Grace", None, 3)),
+    ]
+    for sent, expected in cases:
+        before = await services.row(caller.user_id)
+        await services.database.write(lambda session, sent=sent: users.update_profile(session, caller, **sent))  # type: ignore[misc]
+        row = await services.row(caller.user_id)
+        assert (row.name, row.image, row.revision) == expected
+        assert row == before or row.updated_at > before.updated_at
+
+
+async def test_invalid_profile_is_refused_and_changes_nothing(services: AccountServices) -> None:
+    caller = await services.caller(await services.sign_up())
+    before = await services.row(caller.user_id)
+    scheme = "image must be an address that begins with https:// or http://."
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"name": None}, "name cannot be null; leave it out to keep it."),
+        ({"name": " "}, "name must be 1 to 200 characters long; it has 0."),
+        ({"name": "x" * 201}, "name must be 1 to 200 characters long; it has 201."),
+        ({"name": "nul\0"}, "name contains a NUL character or a lone surrogate"),
+        ({"image": ""}, "image must be 1 to 2000 characters long; it has 0."),
+        *(({"image": image}, scheme) for image in ("javascript:alert(1)", "https://", "https://a b")),
+        ({"image": "https://example.com/\ud800"}, "image contains a NUL character or a lone surrogate"),
+        ({"image": f"https://{'x' * 2000}"}, "image must be 1 to 2000 characters long; it has 2008."),
+    ]
+    for sent, message in cases:
+        given = {"name": "Grace"} | sent
+        with pytest.raises(BadUserInputError) as refusal:
+            await services.database.write(lambda session, given=given: users.update_profile(session, caller, **given))  # type: ignore[misc]
+        assert refusal.value.message.startswith(message)
+        assert refusal.value.path == ("input", *sent)
+    assert await services.row(caller.user_id) == before
+
+
+async def test_users_by_id_shows_others_to_admins_only(database: Database, settings: Settings) -> None:
+    one, other = [await sign_in(database, settings) for _ in range(2)]
+    admin = await sign_in(database, settings, await make_user(database, is_admin=True))
+    ids = [other.user.id, new_id(), one.user.id, "\0", other.user.id]
+    for caller, seen in ((one.caller, {one.user.id}), (admin.caller, {one.user.id, other.user.id})):
+        async with database.read() as session:
+            rows = await users.users_by_id(session, caller, ids, ["email"])
+        assert [row and row.id for row in rows] == [user_id if user_id in seen else None for user_id in ids]
+
+
+async def test_deactivation_ends_sessions_and_activation_does_not_restore_them(services: AccountServices) -> None:
+    admin = await services.admin()
+    signed_up = await services.sign_up()
+    await services.caller(signed_up)
+    for is_active, revision in ((True, 0), (False, 1), (False, 1), (True, 2), (True, 2)):
+        user = await services.accounts.set_user_active(admin, signed_up.user.id, is_active=is_active)
+        assert (user.is_active, user.revision) == (is_active, revision)
+        if revision:
+            with pytest.raises(UnauthenticatedError, match="The session is over"):
+                await services.caller(signed_up)
+    await services.caller(await services.sign_in(signed_up.user.email))
+
+
+async def test_admin_deletes_a_user(services: AccountServices) -> None:
+    signed_up = await services.sign_up()
+    await services.caller(signed_up)
+    await services.accounts.delete_user(await services.admin(), signed_up.user.id)
+    assert await services.row(signed_up.user.id) is None
+    with pytest.raises(UnauthenticatedError):
+        await services.caller(signed_up)
+
+
+@pytest.mark.parametrize("case", ["not an admin", "no longer an admin", "oneself", "unknown"])
+async def test_admin_mutations_are_refused(services: AccountServices, case: str) -> None:
+    caller = await services.admin()
+    targets = [(await services.sign_up()).user.id]
+    expected: tuple[type[Exception], str, tuple[str, str] | None]
+    expected = (ForbiddenError, "Only admins may do this.", None)
+    if case == "not an admin":
+        caller = Caller((await services.sign_up()).user.id, new_id(), is_admin=True, expires_at=utc_now())
+        targets += [caller.user_id, new_id(), "\0"]
+    elif case == "no longer an admin":
+        await services.accounts.set_user_active(await services.admin(), caller.user_id, is_active=False)
+    elif case == "oneself":
+        targets = [caller.user_id]
+        expected = (BadUserInputError, "You cannot do this to your own account.", ("input", "id"))
+    else:
+        targets = [new_id(), "", "\0", "x" * 10_000]
+        expected = (NotFoundError, "There is no such user.", ("input", "id"))
+    before = [await services.row(target) for target in targets if "\0" not in target]
+    for target in targets:
+        for attempt in (
+            services.accounts.set_user_active(caller, target, is_active=False),
+            services.accounts.delete_user(caller, target),
+        ):
+            with pytest.raises(expected[0]) as refusal:
+                await attempt
+            assert (getattr(refusal.value, "message", ""), getattr(refusal.value, "path", "")) == expected[1:]
+    assert [await services.row(target) for target in targets if "\0" not in target] == before
+
+
+async def test_two_admins_cannot_deactivate_each_other(services: AccountServices) -> None:
+    one, other = await services.admin(), await services.admin()
+    outcomes = await asyncio.gather(
+        services.accounts.set_user_active(one, other.user_id, is_active=False),
+        services.accounts.set_user_active(other, one.user_id, is_active=False),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes if isinstance(outcome, Exception)] == [ForbiddenError]
+    rows = [await services.row(caller.user_id) for caller in (one, other)]
+    assert [row.is_active for row in rows].count(True) == 1
+
+
+async def test_make_admin_takes_an_address_or_an_id(services: AccountServices) -> None:
+    async def make(email_or_id: str) -> Any:
+        return await services.database.write(lambda session: users.make_admin(session, email_or_id))
+
+    user = await make_user(services.database)
+    made = await make(f" {user.email.upper()} ")
+    assert (made.id, made.is_admin, made.revision) == (user.id, True, 1)
+    with pytest.raises(NotFoundError, match=r"There is no account with the address nobody@example.com\."):
+        await make("nobody@example.com")
+    twin = await make_user(services.database, email=user.email, issuer="https://auth.example.com")
+    with pytest.raises(ConflictError, match=twin.id):
+        await make(user.email)
+    assert (await make(twin.id)).id == twin.id
