@@ -1,4 +1,4 @@
-"""Executes one run: the agent talks with its model and tools, its reply is kept, its end recorded."""
+"""Execution of one run: the agent answers with its model and tools, the reply is stored, the end recorded."""
 
 import asyncio
 import logging
@@ -6,53 +6,75 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+import agents
+import openai
 import orjson
 from agents.result import RunResultStreaming
 
-from assistant.agent import Talk
-from assistant.failures import RESTARTED, NoAnswerError, describe
-from assistant.history import MOST_MESSAGES, history
+from assistant.history import MAX_MESSAGES, history
 from assistant.instructions import instructions
-from assistant.language_model import LanguageModel
-from assistant.meter import Meter
-from assistant.remote_tools import remote_tools
-from assistant.reply_writer import ReplyWriter
-from assistant.toolbox import Toolbox, awaited_calls
+from assistant.model import Models, RunAgent, TokenMeter
+from assistant.reply_writer import ReplyTooLongError, ReplyWriter
+from assistant.toolbox import Toolbox, awaited_calls, remote_tools
 from assistant.tools import TOOLS_BY_NAME
 from core.clock import utc_now
 from core.database import Database
-from core.errors import UnauthenticatedError, UnavailableError
+from core.errors import TasktalkError, UnauthenticatedError, UnavailableError
 from core.settings import Settings
 from live.hub import Hub, WakeUp
 from models import Message, Run, RunStatus
 from services.accounts.caller import Caller
 from services.runs import progress as run_progress
-from services.runs.history import read_dialogue
-from services.runs.progress import MOST_TOKENS, Outcome, Pause, Progress, RunEndedError, Tokens
+from services.runs.history import read_history
+from services.runs.progress import MAX_TOKENS, Outcome, Pause, Progress, RunEndedError, Tokens
 from services.runs.tool_call import decisions_of
 
+RESTARTED: Final = "The server stopped while this reply was written. Ask again."
+_FAILED: Final = "Something went wrong on our side while this reply was written. Ask again."
+# The text of a reply for a model that has called tools and said nothing.
+_DONE: Final = "Done."
 _RETRY_S: Final = 0.5
-_RETRIES: Final = 20
-_SILENT: Final = "Done."
+_MAX_RETRIES: Final = 20
 
 _log = logging.getLogger(__name__)
 
 
+class NoAnswerError(Exception):
+    """The model has said nothing and called nothing."""
+
+
+# What people read of a failed run: a plain sentence; the details are for the log. The first that matches counts.
+_SENTENCES: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
+    ((TimeoutError, openai.APITimeoutError), "The assistant took too long to answer. Ask again."),
+    ((openai.RateLimitError,), "The assistant's provider has too much to do just now. Ask again in a while."),
+    (
+        (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError),
+        "The assistant is not set up properly. Tell whoever runs this server.",
+    ),
+    ((openai.OpenAIError, NoAnswerError), "The assistant's provider failed. Ask again."),
+    ((agents.MaxTurnsExceeded,), "The assistant did not come to an end. Ask for less at once."),
+    # The SDK raises UnicodeError for a lone surrogate.
+    ((agents.ModelBehaviorError, UnicodeError), "The assistant's model gave an answer that makes no sense. Ask again."),
+    ((ReplyTooLongError,), "The reply became too long. Ask for less at once."),
+)
+
+
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class RunDependencies:
     """What every run of this process is executed with."""
 
     database: Database
     settings: Settings
     replies: Hub
-    model: LanguageModel
+    models: Models
 
 
-class Execution:
-    """A run in this process, from where it stands to its end or its next pause."""
+class RunExecution:
+    """A run in this process, from its present state to its end or its next pause."""
 
-    def __init__(self, around: Surroundings, caller: Caller, run_id: str) -> None:
-        self._around = around
+    def __init__(self, dependencies: RunDependencies, caller: Caller, run_id: str) -> None:
+        self._dependencies = dependencies
+        self._database = dependencies.database
         self._caller = caller
         self._run_id = run_id
         self._task: asyncio.Task[Any] | None = None
@@ -61,12 +83,12 @@ class Execution:
         self._reply_id: str | None = None
         self._text = ""
         self._stream: RunResultStreaming | None = None
-        self._meter: Meter | None = None
+        self._meter: TokenMeter | None = None
         self._counted = Tokens()
 
     def stop(self) -> None:
-        """Hear that the run has ended elsewhere: nothing more of it is to be done or kept."""
-        # Told again, it must still be able to count; and what is being recorded finds out by itself.
+        """Stop, since the run has ended elsewhere: nothing more of it may be done or stored."""
+        # Stopped twice, it must still be able to count its tokens; a transaction in progress is refused by itself.
         if self._has_ended or self._is_recording:
             return
         self._has_ended = True
@@ -74,12 +96,12 @@ class Execution:
             self._task.cancel()
 
     async def run(self, slots: asyncio.Semaphore) -> None:
-        """Execute; whatever happens, the run's end is recorded, unless it was elsewhere."""
+        """Execute the run; whatever happens, its end is recorded, unless it was elsewhere."""
         self._task = asyncio.current_task()
         try:
             async with slots:
                 if not self._has_ended:
-                    async with asyncio.timeout(self._around.settings.assistant_timeout_s):
+                    async with asyncio.timeout(self._dependencies.settings.assistant_timeout_s):
                         await self._execute()
         except asyncio.CancelledError:
             if not self._has_ended:
@@ -87,75 +109,82 @@ class Execution:
                 raise
         except RunEndedError:
             self._has_ended = True
-        except Exception as error:  # noqa: BLE001 - of every failure people get a sentence, and the log the rest
+        except Exception as error:  # noqa: BLE001 - people read a sentence of every failure, the log has the rest
             if not self._has_ended:
                 _log.warning("Run %s failed", self._run_id, exc_info=error)
-                await self._finish(Outcome(RunStatus.FAILED, describe(error)))
+                await self._finish(Outcome(RunStatus.FAILED, _sentence_of(error)))
         if self._has_ended:
             await self._count_rest()
 
     async def _execute(self) -> None:
-        around = self._around
-        run = await around.database.write(partial(run_progress.begin_running, caller=self._caller, run_id=self._run_id))
+        work = partial(run_progress.begin_running, caller=self._caller, run_id=self._run_id)
+        run = await self._database.write(work)
         self._reply_id = run.reply_id
-        writer = ReplyWriter(around.database, around.replies, self._caller, run.reply_id, self.stop)
-        async with remote_tools(around.settings.mcp_server_url, TOOLS_BY_NAME) as remote:
-            toolbox = Toolbox(around.database, self._caller, run.id, self.stop, remote)
+        writer = ReplyWriter(self._database, self._dependencies.replies, self._caller, run.reply_id, self.stop)
+        async with remote_tools(self._dependencies.settings.mcp_server_url, TOOLS_BY_NAME) as remote:
+            toolbox = Toolbox(self._database, self._caller, run.id, self.stop, remote)
             text = instructions(utc_now(), run.time_zone)
-            talk = Talk(around.model.make(run.time_zone), text, toolbox.tools())
-            self._stream = await self._begin(run, talk, writer, text)
-            await self._write_down(self._stream, writer)
+            agent = RunAgent(self._dependencies.models.make(run.time_zone), text, toolbox.tools())
+            self._stream = await self._start(run, agent, writer, len(text))
+            await self._write_reply(self._stream, writer)
         if self._stream.interruptions:
             state = orjson.dumps(self._stream.to_state().to_json()).decode()
             calls = awaited_calls(self._caller, run.id, self._stream.interruptions)
             await self._record(run_progress.pause_run, pause=Pause(state, calls))
-        else:
-            if not self._text:
-                self._text = _said_by_doing(self._stream)
-            await self._finish(Outcome(RunStatus.COMPLETED))
+            return
+        if not self._text:
+            if not any(item.type == "tool_call_item" for item in self._stream.new_items):
+                raise NoAnswerError
+            self._text = _DONE
+        await self._finish(Outcome(RunStatus.COMPLETED))
 
-    async def _write_down(self, stream: RunResultStreaming, writer: ReplyWriter) -> None:
+    async def _start(
+        self, run: Run, agent: RunAgent, writer: ReplyWriter, instructions_length: int
+    ) -> RunResultStreaming:
+        async with self._database.read() as session:
+            if run.state is None:
+                messages = await read_history(session, self._caller, run, MAX_MESSAGES)
+                items = history(messages, self._dependencies.settings.assistant_history_tokens)
+                self._meter = TokenMeter(instructions_length + len(orjson.dumps(items)))
+                return agent.start(items)
+            approved = await decisions_of(session, self._caller, run.id)
+            reply = await session.get_one(Message, (self._caller.user_id, run.reply_id))
+        writer.resume(reply.content)
+        self._stream = await agent.resume(orjson.loads(run.state), approved)
+        self._counted = self._used()
+        self._meter = TokenMeter(len(run.state))
+        return self._stream
+
+    async def _write_reply(self, stream: RunResultStreaming, writer: ReplyWriter) -> None:
         try:
             async with writer.writing():
                 async for event in stream.stream_events():
                     if event.type == "raw_response_event":
-                        self._hear(event.data, writer)
+                        self._receive(event.data, writer)
         finally:
             self._text = writer.text
-            # Whoever stops listening stops the SDK, or the model would talk on.
+            # Without this the SDK would let the model talk on.
             if not stream.is_complete:
                 stream.cancel()
 
-    def _hear(self, event: Any, writer: ReplyWriter) -> None:
+    def _receive(self, event: Any, writer: ReplyWriter) -> None:
         if self._meter is not None:
-            self._meter.hear(event)
-        _write(writer, event)
-
-    async def _begin(self, run: Run, talk: Talk, writer: ReplyWriter, told: str) -> RunResultStreaming:
-        async with self._around.database.read() as session:
-            if run.state is None:
-                dialogue = await read_dialogue(session, self._caller, run, MOST_MESSAGES)
-                items = history(dialogue, self._around.settings.assistant_history_tokens)
-                self._meter = Meter(len(told) + len(orjson.dumps(items)))
-                return talk.begin(items)
-            approved = await decisions_of(session, self._caller, run.id)
-            reply = await session.get_one(Message, (self._caller.user_id, run.reply_id))
-        writer.resume(reply.content)
-        self._stream = await talk.resume(orjson.loads(run.state), approved)
-        self._counted = self._used()
-        self._meter = Meter(len(run.state))
-        return self._stream
+            self._meter.add(event)
+        if event.type == "response.output_text.delta":
+            writer.add(event.delta)
+        elif event.type == "response.output_item.added" and event.item.type == "message":
+            writer.begin_paragraph()
 
     async def _finish(self, outcome: Outcome) -> None:
         await self._record(run_progress.finish_run, outcome=outcome)
 
     async def _record(self, step: Any, **details: Any) -> None:
-        """Tell the database how far the run is; while it is away, try again, for as long as that makes sense."""
+        """Record how far the run is; while the database is unavailable, try again, for as long as that makes sense."""
         progress = Progress(self._text, self._uncounted())
         work = partial(step, caller=self._caller, run_id=self._run_id, progress=progress, **details)
         self._is_recording = True
         try:
-            is_recorded = await self._patiently(work)
+            is_recorded = await self._write_with_retries(work)
         finally:
             self._is_recording = False
         if is_recorded:
@@ -163,19 +192,19 @@ class Execution:
         else:
             self._has_ended = True
         if self._reply_id is not None:
-            self._around.replies.wake({self._reply_id: len(self._text)}, WakeUp.LOCAL)
+            self._dependencies.replies.wake({self._reply_id: len(self._text)}, WakeUp.LOCAL)
 
     async def _count_rest(self) -> None:
         tokens = self._uncounted()
         if tokens != Tokens():
             work = partial(run_progress.count_tokens, caller=self._caller, run_id=self._run_id, tokens=tokens)
-            await self._patiently(work)
+            await self._write_with_retries(work)
 
-    async def _patiently(self, work: Any) -> bool:
-        """Tell whether it was done at last, and not refused."""
-        for _ in range(_RETRIES):
+    async def _write_with_retries(self, work: Any) -> bool:
+        """Return whether the transaction was committed in the end, and not refused."""
+        for _ in range(_MAX_RETRIES):
             try:
-                await self._around.database.write(work)
+                await self._database.write(work)
             except UnavailableError as error:
                 _log.warning("Run %s could not be recorded just now: %s", self._run_id, error)
                 await asyncio.sleep(_RETRY_S)
@@ -189,25 +218,22 @@ class Execution:
         if self._stream is None:
             return Tokens()
         usage = self._stream.context_wrapper.usage
-        measured = Tokens() if self._meter is None else self._meter.tokens
-        # A provider may tell anything.
-        read, written = (min(max(told, 0), MOST_TOKENS) for told in (usage.input_tokens, usage.output_tokens))
-        return Tokens(read + measured.read, written + measured.written)
+        estimated = Tokens() if self._meter is None else self._meter.tokens
+        # A provider may report anything.
+        read, written = (min(max(count, 0), MAX_TOKENS) for count in (usage.input_tokens, usage.output_tokens))
+        return Tokens(read + estimated.read, written + estimated.written)
 
     def _uncounted(self) -> Tokens:
         used = self._used()
         return Tokens(max(used.read - self._counted.read, 0), max(used.written - self._counted.written, 0))
 
 
-def _said_by_doing(stream: RunResultStreaming) -> str:
-    """Return what is said for a model that has called tools and said nothing; one that did neither gave no answer."""
-    if not any(item.type == "tool_call_item" for item in stream.new_items):
-        raise NoAnswerError
-    return _SILENT
-
-
-def _write(writer: ReplyWriter, event: Any) -> None:
-    if event.type == "response.output_text.delta":
-        writer.add(event.delta)
-    elif event.type == "response.output_item.added" and event.item.type == "message":
-        writer.begin_paragraph()
+def _sentence_of(error: BaseException) -> str:
+    """Return the plain sentence for a failure."""
+    if isinstance(error, agents.UserError) and error.__cause__ is not None:
+        # The SDK wraps what a tool raised.
+        error = error.__cause__
+    for kinds, sentence in _SENTENCES:
+        if isinstance(error, kinds):
+            return sentence
+    return error.message if isinstance(error, TasktalkError) else _FAILED

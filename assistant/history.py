@@ -7,38 +7,38 @@ import orjson
 
 from assistant.instructions import fence
 from models import MessageRole, ToolCallStatus
-from services.runs.history import Said
+from services.runs.history import HistoryMessage
 
 # A conversation's tail of this length fills any sensible limit of tokens.
-MOST_MESSAGES: Final = 200
-_CHARACTERS_PER_TOKEN: Final = 4
+MAX_MESSAGES: Final = 200
+CHARACTERS_PER_TOKEN: Final = 4
 _TOKENS_PER_ITEM: Final = 8
 
 Item = dict[str, Any]
 
 
-def history(dialogue: Sequence[Said], most_tokens: int) -> list[Item]:
+def history(messages: Sequence[HistoryMessage], max_tokens: int) -> list[Item]:
     """Return the items of the last messages that fit, the one to be answered in any case."""
     groups: list[list[Item]] = []
-    room = most_tokens
-    for place, said in reversed(list(enumerate(dialogue))):
-        group = _items(said, place)
-        room -= sum(map(_tokens, group))
-        if groups and room < 0:
+    tokens_left = max_tokens
+    for place, message in reversed(list(enumerate(messages))):
+        group = _items(message, place)
+        tokens_left -= sum(map(_tokens, group))
+        if groups and tokens_left < 0:
             break
         groups.append(group)
     return [item for group in reversed(groups) for item in group]
 
 
-def refused() -> str:
-    """Return what the model is told of a call that the person refused."""
+def rejection() -> str:
+    """Return what the model is told of a call that the person has rejected."""
     return fence(orjson.dumps({"error": "The person did not approve this; nothing was done."}).decode())
 
 
-def _items(said: Said, place: int) -> list[Item]:
+def _items(message: HistoryMessage, place: int) -> list[Item]:
     items: list[Item] = []
-    for index, call in enumerate(said.calls):
-        # The model's own names for calls may come again in another run.
+    for index, call in enumerate(message.calls):
+        # The model may use the same call ids again in another run.
         call_id = f"earlier_{place}_{index}"
         items += [
             {
@@ -49,19 +49,19 @@ def _items(said: Said, place: int) -> list[Item]:
             },
             {"type": "function_call_output", "call_id": call_id, "output": _output(call)},
         ]
-    if said.content:
-        role = "user" if said.role is MessageRole.USER else "assistant"
-        items.append({"role": role, "content": said.content})
+    if message.content:
+        role = "user" if message.role is MessageRole.USER else "assistant"
+        items.append({"role": role, "content": message.content})
     return items
 
 
 def _output(call: Any) -> str:
     if call.status is ToolCallStatus.REJECTED:
-        return refused()
+        return rejection()
     result = call.result if call.result is not None else {"error": "It did not come to an end."}
     return fence(orjson.dumps(result).decode())
 
 
 def _tokens(item: Item) -> int:
     characters = sum(len(text) for text in item.values() if isinstance(text, str))
-    return _TOKENS_PER_ITEM + characters // _CHARACTERS_PER_TOKEN
+    return _TOKENS_PER_ITEM + characters // CHARACTERS_PER_TOKEN

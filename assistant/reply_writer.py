@@ -1,4 +1,4 @@
-"""Keeps a reply's text while it is written: nobody is shown what is not in the database."""
+"""Stores a reply's text while it is written: nobody is shown what is not in the database."""
 
 import asyncio
 import logging
@@ -13,8 +13,8 @@ from live.hub import Hub, WakeUp
 from services.accounts.caller import Caller
 from services.runs.progress import RunEndedError, write_reply
 
-MOST_REPLY_LENGTH: Final = 100_000
-_KEEP_EVERY_S: Final = 0.1
+_MAX_REPLY_LENGTH: Final = 100_000
+_STORE_EVERY_S: Final = 0.1
 _PARAGRAPH: Final = "\n\n"
 _UNSTORABLE: Final = {0: "\N{REPLACEMENT CHARACTER}"} | dict.fromkeys(
     range(0xD800, 0xE000), "\N{REPLACEMENT CHARACTER}"
@@ -39,60 +39,60 @@ class ReplyWriter:
         self._caller = caller
         self._reply_id = reply_id
         self._on_end = on_end
-        self._kept = ""
-        self._has_more = asyncio.Event()
-        self._over = asyncio.Event()
+        self._stored = ""
+        self._has_unstored = asyncio.Event()
+        self._closing = asyncio.Event()
 
     def resume(self, text: str) -> None:
-        """Go on behind what was kept before."""
-        self.text = self._kept = text
+        """Continue the text that was stored before a pause."""
+        self.text = self._stored = text
 
     def add(self, delta: str) -> None:
-        """Take the next piece of the text."""
+        """Append the next piece of the text."""
         self.text += delta.translate(_UNSTORABLE)
-        if len(self.text) > MOST_REPLY_LENGTH:
-            self.text = self.text[:MOST_REPLY_LENGTH]
+        if len(self.text) > _MAX_REPLY_LENGTH:
+            self.text = self.text[:_MAX_REPLY_LENGTH]
             raise ReplyTooLongError
-        self._has_more.set()
+        self._has_unstored.set()
 
     def begin_paragraph(self) -> None:
-        """Set what comes apart from what was written before a tool was called."""
+        """Separate what follows from what was written before a tool was called."""
         if self.text and not self.text.endswith(_PARAGRAPH):
             self.add(_PARAGRAPH)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
-        """Store what comes while the context is open; what comes last is left to the transaction that ends the run."""
-        keeping = asyncio.create_task(self._keep_on())
+        """Store the text while the context is open; its last piece is left to the transaction that ends the run."""
+        storing = asyncio.create_task(self._store_repeatedly())
         try:
             yield
         finally:
-            # Let it end by itself: a statement that is cut off costs its connection.
-            self._over.set()
-            self._has_more.set()
-            await keeping
+            # Not cancelled: a statement that is cut off costs its connection.
+            self._closing.set()
+            self._has_unstored.set()
+            await storing
 
-    async def _keep_on(self) -> None:
+    async def _store_repeatedly(self) -> None:
         while True:
-            await self._has_more.wait()
-            self._has_more.clear()
-            if self._over.is_set():
+            await self._has_unstored.wait()
+            self._has_unstored.clear()
+            if self._closing.is_set():
                 return
             try:
-                await self._keep()
+                await self._store()
             except RunEndedError:
                 self._on_end()
                 return
             except UnavailableError as error:
-                _log.warning("A reply's text could not be kept just now: %s", error)
-                self._has_more.set()
+                _log.warning("A reply's text could not be stored just now: %s", error)
+                self._has_unstored.set()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._over.wait(), _KEEP_EVERY_S)
+                await asyncio.wait_for(self._closing.wait(), _STORE_EVERY_S)
 
-    async def _keep(self) -> None:
+    async def _store(self) -> None:
         text = self.text
-        if text == self._kept:
+        if text == self._stored:
             return
         await self._database.write(partial(write_reply, caller=self._caller, reply_id=self._reply_id, text=text))
-        self._kept = text
+        self._stored = text
         self._replies.wake({self._reply_id: len(text)}, WakeUp.LOCAL)

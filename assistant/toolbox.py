@@ -1,10 +1,13 @@
-"""The tools as the agent is given them: each call is carried out once, and recorded with what it changed."""
+"""The tools of the agent, ours and those of a further MCP server: each call is executed once, and recorded."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+import logging
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from agents import FunctionTool, RunContextWrapper
@@ -13,7 +16,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from assistant.arguments import read_object
 from assistant.instructions import fence
-from assistant.remote_tools import RemoteTool
 from assistant.tools import TOOLS, Tool, read_arguments
 from core.database import Database
 from core.errors import BadUserInputError, TasktalkError, UnavailableError
@@ -21,10 +23,71 @@ from core.text import is_storable
 from models import ToolCall, ToolCallStatus
 from services.accounts.caller import Actor, Caller
 from services.runs.progress import RunEndedError
-from services.runs.tool_call import Call, close_call, has_ended, open_call
+from services.runs.tool_call import ToolRequest, close_call, has_ended, open_call
 
-_MOST_CALL_ID_LENGTH: Final = 200
-_MOST_SHOWN: Final = 1_000
+if TYPE_CHECKING:
+    import mcp
+
+_MAX_CALL_ID_LENGTH: Final = 200
+_MAX_UNREADABLE_LENGTH: Final = 1_000
+_REMOTE_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_MAX_REMOTE_TOOLS: Final = 50
+_MAX_RESULT_LENGTH: Final = 20_000
+_REMOTE_TIMEOUT_S: Final = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteTool:
+    """A tool of another MCP server."""
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+    needs_approval: bool
+    client: "mcp.Client"
+
+    async def call(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Call the tool; a failure is a result too."""
+        import mcp  # noqa: PLC0415 - loaded where a server is set up
+
+        try:
+            result = await self.client.call_tool(self.name, arguments)
+        except mcp.MCPError as error:
+            return {"error": str(error)[:_MAX_RESULT_LENGTH]}
+        text = "\n".join(part.text for part in result.content if part.type == "text")[:_MAX_RESULT_LENGTH]
+        return {"error" if result.is_error else "result": text}
+
+
+@asynccontextmanager
+async def remote_tools(url: str | None, taken: Collection[str]) -> AsyncIterator[Sequence[RemoteTool]]:
+    """Connect to the MCP server and give its tools; none without a server, or where it does not answer."""
+    if url is None:
+        yield []
+        return
+    import mcp  # noqa: PLC0415 - as above
+
+    failure: Exception | None = None
+    async with AsyncExitStack() as stack:
+        tools: list[RemoteTool] = []
+        try:
+            client = await stack.enter_async_context(mcp.Client(url, read_timeout_seconds=_REMOTE_TIMEOUT_S))
+            tools = [_remote_tool(client, tool) for tool in (await client.list_tools()).tools]
+        except Exception as error:  # noqa: BLE001 - the assistant can do without
+            _log.warning("The MCP server of MCP_SERVER_URL is not used: %s", error)
+        try:
+            usable = [tool for tool in tools if _REMOTE_NAME.fullmatch(tool.name) and tool.name not in taken]
+            yield usable[:_MAX_REMOTE_TOOLS]
+        except Exception as error:  # noqa: BLE001 - raised again below, for the client would put it in a group
+            failure = error
+    if failure is not None:
+        raise failure
+
+
+def _remote_tool(client: "mcp.Client", tool: Any) -> RemoteTool:
+    is_read_only = bool(tool.annotations and tool.annotations.read_only_hint)
+    return RemoteTool(tool.name, tool.description or "", tool.input_schema, not is_read_only, client)
 
 
 class Toolbox:
@@ -46,50 +109,37 @@ class Toolbox:
 
     def tools(self) -> list[FunctionTool]:
         """Return the tools for the agent."""
-        return [*map(self._own_tool, TOOLS), *map(self._remote_tool, self._remote)]
+        own = [self._function_tool(tool, self._call, _approval_of(tool)) for tool in TOOLS]
+        return own + [self._function_tool(tool, self._call_remote, tool.needs_approval) for tool in self._remote]
 
-    def _own_tool(self, tool: Tool) -> FunctionTool:
-        async def asks(_context: RunContextWrapper[Any], arguments: dict[str, Any], _call_id: str) -> bool:
-            return _reads(tool, arguments)
-
-        return FunctionTool(
-            name=tool.name,
-            description=tool.description,
-            params_json_schema=tool.schema,
-            on_invoke_tool=self._invoking(partial(self._call, tool)),
-            strict_json_schema=False,
-            needs_approval=asks if tool.needs_approval else False,
-        )
-
-    def _remote_tool(self, tool: RemoteTool) -> FunctionTool:
-        return FunctionTool(
-            name=tool.name,
-            description=tool.description,
-            params_json_schema=tool.schema,
-            on_invoke_tool=self._invoking(partial(self._call_remote, tool)),
-            strict_json_schema=False,
-            needs_approval=tool.needs_approval,
-        )
-
-    def _invoking(
-        self, call: Callable[[str, str], Awaitable[Any]]
-    ) -> Callable[[ToolContext[Any], str], Awaitable[str]]:
-        async def invoke(context: ToolContext[Any], arguments: str) -> str:
+    def _function_tool(
+        self, tool: Any, call: Callable[[Any, ToolRequest, str], Awaitable[Any]], needs_approval: Any
+    ) -> FunctionTool:
+        async def invoke(context: ToolContext[Any], raw: str) -> str:
+            request = ToolRequest(
+                self._run_id, storable_call_id(context.tool_call_id), tool.name, recorded_arguments(raw)
+            )
             try:
-                result = await call(known_id(context.tool_call_id), arguments)
+                result = await call(tool, request, raw)
             except RunEndedError:
                 self._on_end()
                 raise
             return fence(orjson.dumps(result).decode())
 
-        return invoke
+        return FunctionTool(
+            name=tool.name,
+            description=tool.description,
+            params_json_schema=tool.schema,
+            on_invoke_tool=invoke,
+            strict_json_schema=False,
+            needs_approval=needs_approval,
+        )
 
-    async def _call(self, tool: Tool, call_id: str, raw: str) -> Any:
-        call = Call(self._run_id, call_id, tool.name, recorded_arguments(raw))
+    async def _call(self, tool: Tool, call: ToolRequest, raw: str) -> Any:
         try:
             arguments = read_arguments(tool, raw)
             if tool.writes:
-                return await self._database.write(lambda session: self._change(session, tool, call, arguments))
+                return await self._database.write(partial(self._write, tool=tool, call=call, arguments=arguments))
             async with self._database.read() as session:
                 result = await tool.run(session, self._caller, arguments)
         except UnavailableError:
@@ -99,8 +149,8 @@ class Toolbox:
             return await self._record(call, result, ToolCallStatus.FAILED)
         return await self._record(call, result, ToolCallStatus.COMPLETED)
 
-    async def _change(self, session: AsyncSession, tool: Tool, call: Call, arguments: Any) -> Any:
-        """Carry the call out, in one transaction with its record; one that was carried out before stays as it is."""
+    async def _write(self, session: AsyncSession, tool: Tool, call: ToolRequest, arguments: Any) -> Any:
+        """Execute the call in one transaction with its record; one that was executed before stays as it is."""
         row = await open_call(session, self._caller, call, needs_approval=tool.needs_approval)
         if has_ended(row):
             return row.result
@@ -109,9 +159,8 @@ class Toolbox:
         await close_call(session, self._caller, row, result)
         return result
 
-    async def _call_remote(self, tool: RemoteTool, call_id: str, raw: str) -> Any:
-        """Call another server's tool; that it was begun is recorded first, for no transaction takes it back."""
-        call = Call(self._run_id, call_id, tool.name, recorded_arguments(raw))
+    async def _call_remote(self, tool: RemoteTool, call: ToolRequest, raw: str) -> Any:
+        """Call another server's tool; its start is recorded first, for no transaction takes it back."""
         try:
             arguments = dict(read_object(raw))
             opening = partial(open_call, caller=self._caller, call=call, needs_approval=tool.needs_approval)
@@ -124,7 +173,7 @@ class Toolbox:
         status = ToolCallStatus.FAILED if "error" in result else ToolCallStatus.COMPLETED
         return await self._record(call, result, status)
 
-    async def _record(self, call: Call, result: Any, status: ToolCallStatus) -> Any:
+    async def _record(self, call: ToolRequest, result: Any, status: ToolCallStatus) -> Any:
         async def work(session: AsyncSession) -> Any:
             row = await open_call(session, self._caller, call)
             if has_ended(row):
@@ -135,9 +184,9 @@ class Toolbox:
         return await self._database.write(work)
 
 
-def known_id(call_id: str) -> str:
-    """Return the model's name for a call as it is recorded: its own, unless that cannot be stored."""
-    if len(call_id) <= _MOST_CALL_ID_LENGTH and is_storable(call_id):
+def storable_call_id(call_id: str) -> str:
+    """Return the model's id of a call as it is recorded: a hash where it cannot be stored."""
+    if len(call_id) <= _MAX_CALL_ID_LENGTH and is_storable(call_id):
         return call_id
     return sha256(call_id.encode(errors="surrogatepass")).hexdigest()
 
@@ -147,25 +196,31 @@ def recorded_arguments(raw: str) -> dict[str, Any]:
     try:
         return dict(read_object(raw))
     except BadUserInputError:
-        return {"unreadable": raw[:_MOST_SHOWN].encode(errors="replace").decode()}
+        return {"unreadable": raw[:_MAX_UNREADABLE_LENGTH].encode(errors="replace").decode()}
 
 
-def _reads(tool: Tool, arguments: dict[str, Any]) -> bool:
-    """Tell whether a call can be carried out at all: of one that cannot, nobody needs to be asked."""
-    try:
-        read_arguments(tool, arguments)
-    except BadUserInputError:
+def _approval_of(tool: Tool) -> Any:
+    """Return whether the SDK asks for approval before a call; never for one that cannot be executed anyway."""
+    if not tool.needs_approval:
         return False
-    return True
+
+    async def is_readable(_context: RunContextWrapper[Any], arguments: dict[str, Any], _call_id: str) -> bool:
+        try:
+            read_arguments(tool, arguments)
+        except BadUserInputError:
+            return False
+        return True
+
+    return is_readable
 
 
 def awaited_calls(caller: Caller, run_id: str, interruptions: Sequence[Any]) -> list[ToolCall]:
-    """Return the records of the calls that a run stopped at."""
+    """Return the records of the calls that a run has paused at."""
     return [
         ToolCall(
             user_id=caller.user_id,
             run_id=run_id,
-            call_id=known_id(item.call_id),
+            call_id=storable_call_id(item.call_id),
             position=0,
             name=item.tool_name,
             arguments=recorded_arguments(item.arguments),

@@ -29,7 +29,7 @@ from core.clock import utc_now
 from core.database import Database
 from core.ids import new_id
 from core.settings import Settings
-from live.signals import CHANNEL, Signals
+from live.broker import CHANNEL, Signals
 from models import Conversation
 from tests.databases import PostgresDatabases, make_settings, postgres_server
 from tests.factories import SignedIn, sign_in

@@ -1,6 +1,7 @@
-"""The GraphQL type of messages."""
+"""The GraphQL types of messages, and of replies as they are written."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,17 +12,20 @@ from strawberry import auto
 
 import models
 from core.errors import NotFoundError
+from core.ids import parse_id
 from engine import batched
-from graph.context import Info
+from graph.context import Context, Info
 from graph.lazy import LazyConversation, LazyRun
 from graph.loaders import RowById, RunByReply
 from graph.mapping import needing, order_input, table_type
 from graph.node import Node
 from graph.payload import UserError
 from graph.selection import selected_columns
-from models import MessageRole
 from services.conversations.message import MessageOrder, NewMessage
+from live.follow import follow_reply
+from models import MessageRole, MessageStatus
 from services.conversations.new_messages import MessageCursor
+from services.conversations.reply import Reply, read_reply
 
 order_input(MessageOrder)
 
@@ -108,6 +112,40 @@ class MessageEventSource:
 def event_of(row: Row[Any]) -> Any:
     """Return the event of a message."""
     return MessageEventSource(MessageCursor(row.revision, row.id).write(), row)
+
+
+@strawberry.type(description="A piece of a reply; the pieces follow each other without a gap.")
+class ReplyChunk:
+    """An event of replyStream."""
+
+    message_id: strawberry.ID = strawberry.field(description="The reply.")
+    offset: int = strawberry.field(description="Where the piece begins, in Unicode code points.")
+    text: str = strawberry.field(description="The piece; the last one may be empty.")
+    status: MessageStatus = strawberry.field(description="How far the reply is; after any but STREAMING comes no more.")
+    next_offset: int = strawberry.field(
+        description="Where the next piece will begin; pass it as fromOffset to go on from here after a cut."
+    )
+
+
+async def reply_chunks(context: Context, message_id: str, offset: int) -> AsyncGenerator[ReplyChunk, None]:
+    """Yield a reply's text from the offset on, as it is written, until it ends."""
+    caller, reply_id = context.require_caller(), parse_id(message_id) or message_id
+
+    async def read() -> Reply:
+        async with context.database.read() as session:
+            return await read_reply(session, caller, reply_id, offset)
+
+    async with aclosing(follow_reply(context.runtime.live, caller.user_id, reply_id, read)) as replies:
+        async for reply in replies:
+            if reply.text or reply.has_ended:
+                start, offset = reply.offset, reply.offset + len(reply.text)
+                yield ReplyChunk(
+                    message_id=strawberry.ID(reply_id),
+                    offset=start,
+                    text=reply.text,
+                    status=reply.status,
+                    next_offset=offset,
+                )
 
 
 @strawberry.input(description="A message to store; no assistant answers it.")

@@ -9,9 +9,8 @@ from strawberry.utils.str_converters import to_camel_case
 import models
 from graph.mapping import enum_type, needing, table_type
 from graph.references import reference
-from graph.run import Run
+from graph.run import Run, ToolCall
 from graph.scalars import Json
-from graph.tool_call import ToolCall
 from models.columns import DescribedEnum
 
 

@@ -1,4 +1,4 @@
-"""The hub: who waits in this process for which user's changes."""
+"""Subscribers that wait in this process, and what wakes them."""
 
 import asyncio
 from collections import defaultdict
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class WakeUp(StrEnum):
-    """What told of a change."""
+    """Where the news of a change came from."""
 
     LOCAL = "local"
     NOTIFY = "notify"
@@ -17,58 +17,58 @@ class WakeUp(StrEnum):
 
 
 class Waiter:
-    """One who waits for a user's changes; `seen` is the newest revision that it has looked for."""
+    """One waiting subscriber; `seen` is the newest revision that it has been woken for."""
 
     # There is one for every open subscription: an Event would take a kilobyte more.
-    __slots__ = ("_awaited", "_is_due", "seen")
+    __slots__ = ("_future", "_is_due", "seen")
 
     def __init__(self) -> None:
-        self._awaited: asyncio.Future[None] | None = None
+        self._future: asyncio.Future[None] | None = None
         self._is_due = False
         self.seen = -1
 
     def wake(self, revision: int, kind: WakeUp) -> bool:
-        """Let the waiter look, unless it has looked for this revision; return whether it was news."""
-        # What the poll reads is so. A signal may be of another database, and must not keep the poll from waking.
+        """Wake the subscriber, unless it has seen this revision; return whether it was woken."""
+        # The poll reads the database. A signal may be forged, and must not keep the poll from waking.
         if revision == self.seen or (revision < self.seen and kind is not WakeUp.POLL):
             return False
         self.seen = revision
         self._is_due = True
-        if self._awaited is not None and not self._awaited.done():
-            self._awaited.set_result(None)
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
         return True
 
     async def wait(self) -> None:
-        """Return when there may be something new since the last return; what came meanwhile counts."""
+        """Return at the next wake-up; one since the last return counts."""
         if not self._is_due:
-            self._awaited = asyncio.get_running_loop().create_future()
+            self._future = asyncio.get_running_loop().create_future()
             try:
-                await self._awaited
+                await self._future
             finally:
-                self._awaited = None
+                self._future = None
         self._is_due = False
 
 
 class Hub:
-    """Brings each change to those who wait for it; tells the observer what has woken them."""
+    """Waiting subscribers by topic (a user or a reply); reports each wake-up to the observer."""
 
     def __init__(self, observe: Callable[[WakeUp], None]) -> None:
         self._observe = observe
         self._waiters: defaultdict[str, set[Waiter]] = defaultdict(set)
-        self._is_doubtful = asyncio.Event()
+        self._poll_requested = asyncio.Event()
 
     @property
     def users(self) -> list[str]:
-        """Name the users whom someone waits for."""
+        """Return the topics that have subscribers."""
         return list(self._waiters)
 
     def count(self, user_id: str) -> int:
-        """Return how many wait for a user's changes."""
+        """Return the number of a topic's subscribers."""
         return len(self._waiters.get(user_id, ()))
 
     @contextmanager
     def waiting(self, user_id: str) -> Iterator[Waiter]:
-        """Wait for a user's changes from now on."""
+        """Subscribe to a topic while the context is open."""
         waiter = Waiter()
         self._waiters[user_id].add(waiter)
         try:
@@ -79,7 +79,7 @@ class Hub:
                 del self._waiters[user_id]
 
     def wake(self, revisions: Mapping[str, int], kind: WakeUp) -> bool:
-        """Wake those who have not looked for these revisions; return whether there was anyone."""
+        """Wake the subscribers that have not seen these revisions; return whether there were any."""
         woken = 0
         for user_id in revisions.keys() & self._waiters.keys():
             for waiter in self._waiters[user_id]:
@@ -88,13 +88,13 @@ class Hub:
             self._observe(kind)
         return woken > 0
 
-    def doubt(self) -> None:
-        """Hear that a signal may have been missed, so that the poll should not wait for its time."""
-        self._is_doubtful.set()
+    def request_poll(self) -> None:
+        """Let the next poll run at once: a signal may have been missed."""
+        self._poll_requested.set()
 
-    async def rest(self, longest_s: float) -> None:
-        """Return at the poll's time, or earlier where there is doubt."""
+    async def wait_for_poll(self, interval_s: float) -> None:
+        """Return after the interval, or as soon as a poll is requested."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(longest_s):
-                await self._is_doubtful.wait()
-        self._is_doubtful.clear()
+            async with asyncio.timeout(interval_s):
+                await self._poll_requested.wait()
+        self._poll_requested.clear()

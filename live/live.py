@@ -1,102 +1,117 @@
-"""Live updates of one process: its hub, and the tasks that wake it and tell the others."""
+"""Live updates of one process: wakes waiting subscribers by commits, the broker's signals, and a poll."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from sqlalchemy import select
+
 from core.database import Database
 from core.database_url import parse_database_url
 from core.errors import UnavailableError
+from core.prepared import Prepared
 from core.settings import Settings
+from live.broker import Broker, Signals
 from live.hub import Hub, WakeUp
-from live.poll import poll
-from live.postgres import PostgresSource
-from live.redis import RedisSource
-from live.signals import Signals
-from live.source import Source
+from models import User
+from services.expressions import IsAnyOf, texts_named
+from services.sql import table_of
 
-_TELL_EVERY_S: Final = 0.01
+_SEND_EVERY_S: Final = 0.01
+_USERS: Final = table_of(User)
+_REVISIONS: Final = Prepared(select(_USERS.c.id, _USERS.c.revision).where(IsAnyOf(_USERS.c.id, texts_named("ids"))))
 
 _log = logging.getLogger(__name__)
 
 
 class Live:
-    """Wakes at once for what this process commits, by a signal for what others do, and by the poll in every case."""
+    """Wakes at once for this process's commits, by signals for those of others, and by the poll in every case."""
 
     def __init__(self, database: Database, settings: Settings, observe: Callable[[WakeUp], None]) -> None:
         self.hub = Hub(observe)
-        # By message: woken when more of a reply has been kept.
+        # By message: woken when more of a reply has been stored.
         self.replies = Hub(observe)
         self._database = database
         self._settings = settings
         self._signals = Signals()
-        self._source = self._make_source()
-        self._untold: dict[str, int] = {}
-        self._has_untold = asyncio.Event()
+        self._broker = self._make_broker()
+        self._unsent: dict[str, int] = {}
+        self._has_unsent = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         database.after_commit.append(self._after_commit)
 
-    def _make_source(self) -> Source | None:
+    def _make_broker(self) -> Broker | None:
         if self._settings.broker_url is not None:
-            return RedisSource(self._settings.broker_url, self.hub, self._signals)
+            from live.redis import RedisBroker  # noqa: PLC0415 - loaded only where it is set up
+
+            return RedisBroker(self._settings.broker_url, self.hub, self._signals)
         if self._database.is_sqlite or not self._settings.database_listen:
             return None
+        from live.postgres import PostgresBroker  # noqa: PLC0415 - as above
+
         url = self._settings.database_direct_url or self._settings.database_url
-        return PostgresSource(self._database, parse_database_url(url), self.hub, self._signals)
+        return PostgresBroker(self._database, parse_database_url(url), self.hub, self._signals)
 
     def start(self) -> None:
-        """Begin to poll, to listen and to tell."""
-        self._tasks.append(asyncio.create_task(self._poll()))
-        if self._source is not None:
-            self._tasks.append(asyncio.create_task(self._source.run()))
-            self._tasks.append(asyncio.create_task(self._tell(self._source)))
+        """Start polling, receiving and sending."""
+        self._tasks.append(asyncio.create_task(self._poll_repeatedly()))
+        if self._broker is not None:
+            self._tasks.append(asyncio.create_task(self._broker.run()))
+            self._tasks.append(asyncio.create_task(self._send_signals(self._broker)))
 
     async def close(self) -> None:
         """Stop all of it."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._source is not None:
-            await self._source.close()
+        if self._broker is not None:
+            await self._broker.close()
 
     @property
     def is_told(self) -> bool:
-        """Tell whether other processes' signals are known to arrive just now."""
-        return self._source is not None and self._source.is_reliable
+        """Return whether other processes' signals are known to arrive at present."""
+        return self._broker is not None and self._broker.is_reliable
 
     def _after_commit(self, revisions: Mapping[str, int]) -> None:
         self.hub.wake(revisions, WakeUp.LOCAL)
-        if self._source is not None:
-            self._untold.update(revisions)
-            self._has_untold.set()
+        if self._broker is not None:
+            self._unsent.update(revisions)
+            self._has_unsent.set()
 
-    async def _tell(self, source: Source) -> None:
-        """Tell the other processes; what gathers while one statement runs goes with the next."""
+    async def _send_signals(self, broker: Broker) -> None:
+        """Send signals in batches: what gathers while one is sent goes with the next."""
         while True:
-            await self._has_untold.wait()
-            self._has_untold.clear()
-            revisions, self._untold = self._untold, {}
+            await self._has_unsent.wait()
+            self._has_unsent.clear()
+            revisions, self._unsent = self._unsent, {}
             try:
-                await source.send(self._signals.write(revisions))
+                await broker.send(self._signals.write(revisions))
             except Exception as error:  # noqa: BLE001 - a hint that is lost does no harm
                 _log.warning("Other processes were not told: %s", str(error) or type(error).__name__)
-            # The first change is told at once; of many that follow each other, each would cost as much as itself.
-            await asyncio.sleep(_TELL_EVERY_S)
+            # The first change is sent at once; of many that follow each other, each would cost as much as itself.
+            await asyncio.sleep(_SEND_EVERY_S)
 
-    async def _poll(self) -> None:
+    async def _poll_repeatedly(self) -> None:
         is_failing = False
         while True:
             is_told = self.is_told
-            await self.hub.rest(self._settings.poll_when_told_s if is_told else self._settings.poll_s)
+            await self.hub.wait_for_poll(self._settings.poll_when_told_s if is_told else self._settings.poll_s)
             try:
-                has_found = await poll(self._database, self.hub)
+                has_found = await self._poll()
             except Exception as error:  # noqa: BLE001 - without the poll nothing would ever be noticed again
-                # Told once, not four times a second.
+                # Logged once, not four times a second.
                 if not is_failing:
                     _log.warning("The poll fails: %s", error, exc_info=not isinstance(error, UnavailableError))
                 is_failing = True
                 continue
             is_failing = False
-            if has_found and is_told and self._source is not None:
-                self._source.doubt()
+            if has_found and is_told and self._broker is not None:
+                self._broker.check()
+
+    async def _poll(self) -> bool:
+        """Wake the users that have changed, by one statement; return whether a signal was missed."""
+        if not (users := self.hub.users):
+            return False
+        rows = await self._database.reader.fetch(_REVISIONS, {"ids": users})
+        return self.hub.wake({row.id: row.revision for row in rows}, WakeUp.POLL)

@@ -10,32 +10,32 @@ from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from live.broker import CHANNEL, Signals
 from live.hub import Hub, WakeUp
-from live.signals import CHANNEL, Signals
 
 _RETRY_S: Final = 1.0
 _CONNECT_TIMEOUT_S: Final = 5
-# After the first silence it is asked whether it lives.
+# After the first silence the server is pinged.
 _SILENCE_S: Final = 5.0
-_MOST_SILENCES: Final = 2
+_MAX_SILENCES: Final = 2
 
 _log = logging.getLogger(__name__)
 
 
-class RedisSource:
+class RedisBroker:
     """Publishes and receives signals on one channel."""
 
     def __init__(self, url: str, hub: Hub, signals: Signals) -> None:
         self._publisher = Redis.from_url(url, socket_connect_timeout=_CONNECT_TIMEOUT_S)
-        # Were it to connect anew by itself, nobody would look for what was missed meanwhile.
-        once = Retry(NoBackoff(), 0)
-        self._subscriber = Redis.from_url(url, socket_connect_timeout=_CONNECT_TIMEOUT_S, retry=once)
+        # No reconnection of its own: what was missed meanwhile has to be polled for.
+        no_retry = Retry(NoBackoff(), 0)
+        self._subscriber = Redis.from_url(url, socket_connect_timeout=_CONNECT_TIMEOUT_S, retry=no_retry)
         self._hub = hub
         self._signals = signals
         self.is_reliable = False
 
     async def run(self) -> None:
-        """Receive; when the connection is lost, make another, and look for what was missed."""
+        """Receive; when the connection is lost, make another, and poll for what was missed."""
         while True:
             try:
                 async with self._subscriber.pubsub() as channel:
@@ -45,12 +45,12 @@ class RedisSource:
                 _log.warning("Redis is lost: %s", str(error) or type(error).__name__)
             finally:
                 self.is_reliable = False
-                self._hub.doubt()
+                self._hub.request_poll()
             await asyncio.sleep(_RETRY_S)
 
     async def _receive(self, channel: PubSub) -> None:
         silences = 0
-        while silences < _MOST_SILENCES:
+        while silences < _MAX_SILENCES:
             message = await channel.get_message(timeout=_SILENCE_S)
             if message is None:
                 silences += 1
@@ -59,7 +59,7 @@ class RedisSource:
             silences = 0
             if message["type"] == "subscribe":
                 self.is_reliable = True
-                self._hub.doubt()
+                self._hub.request_poll()
             elif message["type"] == "message":
                 self._hub.wake(self._signals.read(message["data"]), WakeUp.REDIS)
         raise TimeoutError("it does not answer")
@@ -69,8 +69,8 @@ class RedisSource:
         for signal in signals:
             await self._publisher.publish(CHANNEL, signal)
 
-    def doubt(self) -> None:
-        """Leave it to the pings."""
+    def check(self) -> None:
+        """Do nothing: pings check the connection."""
 
     async def close(self) -> None:
         """Close the connections."""

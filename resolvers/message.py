@@ -9,13 +9,12 @@ import strawberry
 from sqlalchemy import Row
 
 import models
-from graph.answering import RegenerateReplyInput, SendMessageInput, SendMessagePayload, answer_by_assistant
 from graph.context import Info
-from graph.following import follow
-from graph.message import AddMessageInput, MessageEvent, MessagePayload, event_of
+from graph.message import AddMessageInput, MessageEvent, MessagePayload, ReplyChunk, event_of, reply_chunks
 from graph.payload import mutate
-from graph.reply import ReplyChunk, follow_reply
+from graph.run import RegenerateReplyInput, SendMessageInput, SendMessagePayload, answer_started_run
 from graph.selection import columns_below
+from live.follow import follow_changes
 from services.conversations import message as messages
 from services.conversations.new_messages import (
     MOST_AT_ONCE,
@@ -43,17 +42,19 @@ class MessageMutation:
         description="Store a message and let the assistant answer it; the run goes on when the client leaves.",
     )
     async def send_message(self, info: Info, input: SendMessageInput) -> Any:
-        """Ask the assistant."""
+        """Send one."""
         caller, assistant = info.context.require_caller(), info.context.runtime.assistant
-        return await answer_by_assistant(info, assistant.ask(caller, input.to_question()), wait=input.wait)
+        starting = assistant.send_message(caller, input.to_message())
+        return await answer_started_run(info, starting, wait=input.wait)
 
     @strawberry.mutation(
         graphql_type=SendMessagePayload, description="Let the assistant answer a message anew; the old reply stays."
     )
     async def regenerate_reply(self, info: Info, input: RegenerateReplyInput) -> Any:
-        """Ask the assistant again."""
+        """Answer one anew."""
         caller, assistant = info.context.require_caller(), info.context.runtime.assistant
-        return await answer_by_assistant(info, assistant.ask_again(caller, input.message_id), wait=input.wait)
+        starting = assistant.regenerate_reply(caller, input.message_id)
+        return await answer_started_run(info, starting, wait=input.wait)
 
 
 @strawberry.type
@@ -74,7 +75,7 @@ class MessageSubscription:
             revision = await current_revision(session, caller, conversation_id)
         place = resume(cursor, revision)
 
-        async def look() -> tuple[Sequence[Row[Any]] | None, bool]:
+        async def read() -> tuple[Sequence[Row[Any]] | None, bool]:
             nonlocal place
             async with info.context.database.read() as session:
                 found = await completed_since(session, caller, conversation_id, place, columns)
@@ -82,7 +83,7 @@ class MessageSubscription:
                 place = MessageCursor(found[-1].revision, found[-1].id)
             return found or None, len(found) == MOST_AT_ONCE
 
-        async for found in follow(info.context, revision, look):
+        async for found in follow_changes(info.context.runtime.live, caller.user_id, revision, read):
             for row in found:
                 yield event_of(row)
 
@@ -93,6 +94,7 @@ class MessageSubscription:
         self, info: Info, message_id: strawberry.ID, from_offset: int = 0
     ) -> AsyncGenerator[ReplyChunk, None]:
         """Follow the text of a message."""
-        async with aclosing(follow_reply(info.context, message_id, check_offset(from_offset, "fromOffset"))) as chunks:
+        offset = check_offset(from_offset, "fromOffset")
+        async with aclosing(reply_chunks(info.context, message_id, offset)) as chunks:
             async for chunk in chunks:
                 yield chunk

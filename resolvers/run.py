@@ -4,8 +4,7 @@ import strawberry
 
 from graph.context import Info
 from graph.payload import answer
-from graph.run import RunPayload, RunRefInput
-from graph.tool_call import ResolveToolCallInput
+from graph.run import ResolveToolCallInput, RunPayload, RunRefInput
 from graph.undo import UndoRunPayload, undo_run
 
 
@@ -25,8 +24,8 @@ class RunMutation:
     async def resolve_tool_call(self, info: Info, input: ResolveToolCallInput) -> RunPayload:
         """Decide on one."""
         caller, assistant = info.context.require_caller(), info.context.runtime.assistant
-        deciding = assistant.resolve(caller, input.id, approve=input.approve)
-        return await answer(RunPayload, "run", info.context.changing(deciding))
+        resolving = assistant.resolve_tool_call(caller, input.id, approve=input.approve)
+        return await answer(RunPayload, "run", info.context.changing(resolving))
 
     @strawberry.mutation(
         description="Take back what a run that has ended changed, as far as nothing else has changed it since."

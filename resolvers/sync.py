@@ -6,9 +6,9 @@ from typing import Any
 import strawberry
 
 from graph.context import Info
-from graph.following import follow
 from graph.sync import ChangeSet, load_changes
 from services.sync.changes import Cursor, check_size, read_changes, read_counter, read_cursor, resume
+from live.follow import follow_changes
 
 
 @strawberry.type
@@ -44,7 +44,7 @@ class SyncSubscription:
             counter = await read_counter(session, caller)
         place = Cursor(counter.revision) if cursor is None else resume(cursor, counter)
 
-        async def look() -> tuple[Any | None, bool]:
+        async def read() -> tuple[Any | None, bool]:
             nonlocal place
             async with info.context.database.read() as session:
                 changes = await read_changes(session, caller, place, check_size(None))
@@ -52,5 +52,5 @@ class SyncSubscription:
             place = changes.cursor
             return found, changes.has_more
 
-        async for found in follow(info.context, counter.revision, look):
+        async for found in follow_changes(info.context.runtime.live, caller.user_id, counter.revision, read):
             yield found

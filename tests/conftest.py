@@ -57,7 +57,7 @@ def patience() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for limit in (
             "core.key_sets._FETCH_TIMEOUT_S",
-            "live.postgres._PROOF_TIMEOUT_S",
+            "live.postgres._PROBE_TIMEOUT_S",
             "server.health._TIMEOUT_S",
             "server.socket.LAST_WORDS_S",
         ):

@@ -12,12 +12,12 @@ from graph.context import Context
 from server.disconnect import on_disconnect
 from server.presence import Presence
 from server.rest.caller import SignedIn
-from server.rest.chat_stream import LAST_EVENT_ID, ChatStream, Place, StreamedChat, read_place
+from server.rest.chat_stream import LAST_EVENT_ID, ChatStream, Position, StreamedChat, read_position
 from server.rest.described import problems
 from server.rest.fields import Body, IdempotencyKey, text
 from server.rest.route import RestRoute
 from server.rest.run import Answer, read_answer
-from services.runs.run import Question
+from services.runs.run import UserMessage
 
 router: Final = APIRouter(prefix="/api/chat", tags=["chat"], route_class=RestRoute)
 
@@ -45,7 +45,7 @@ _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-class Said(Body):
+class ChatMessage(Body):
     """A message for the assistant."""
 
     message: str = text("1 to 100,000 characters.", most=100_000)
@@ -58,19 +58,19 @@ class Said(Body):
         json_schema_extra={"format": "time-zone"},
     )
 
-    def to_question(self, key: str | None) -> Question:
+    def to_message(self, key: str | None) -> UserMessage:
         """Return what the service takes."""
-        return Question(self.message, self.conversation_id, self.time_zone, key)
+        return UserMessage(self.message, self.conversation_id, self.time_zone, key)
 
 
 @router.post("", responses=problems(401, 404, 409, 429, body=True))
-async def chat(context: SignedIn, body: Said, request: Request, key: IdempotencyKey = None) -> Answer:
+async def chat(context: SignedIn, body: ChatMessage, request: Request, key: IdempotencyKey = None) -> Answer:
     """Ask the assistant, and wait until it has answered or needs an approval; it goes on when the client leaves."""
     assistant, caller = context.runtime.assistant, context.require_caller()
-    answering = await assistant.ask(caller, body.to_question(key))
+    started = await assistant.send_message(caller, body.to_message(key))
     try:
         with on_disconnect(request.receive, context.leave):
-            run = await context.while_wanted(assistant.settled(caller, answering.run.id))
+            run = await context.while_wanted(assistant.wait_for_run(caller, started.run.id))
         if run is None:
             raise ClientDisconnect
         return await read_answer(context, run.id)
@@ -80,28 +80,28 @@ async def chat(context: SignedIn, body: Said, request: Request, key: Idempotency
 
 @router.post("/stream", response_class=StreamingResponse, responses=problems(401, 404, 409, 429, body=True) | _EVENTS)
 async def stream_chat(
-    context: SignedIn, body: Said, request: Request, key: IdempotencyKey = None, last: LastEventId = None
+    context: SignedIn, body: ChatMessage, request: Request, key: IdempotencyKey = None, last: LastEventId = None
 ) -> Response:
     """Ask the assistant and follow its answer as server-sent events; with a Last-Event-ID, go on with that answer."""
     if last is not None:
-        return await _stream(context, request, read_place(last), LAST_EVENT_ID)
-    answering = await context.runtime.assistant.ask(context.require_caller(), body.to_question(key))
-    return await _stream(context, request, Place(answering.run.id))
+        return await _stream(context, request, read_position(last), LAST_EVENT_ID)
+    started = await context.runtime.assistant.send_message(context.require_caller(), body.to_message(key))
+    return await _stream(context, request, Position(started.run.id))
 
 
 @router.get("/stream/{run_id}", response_class=StreamingResponse, responses=problems(401, 404, 429) | _EVENTS)
 async def follow_run(context: SignedIn, run_id: str, request: Request, last: LastEventId = None) -> Response:
     """Follow the answer of a run as server-sent events, from its beginning or from the last event that came."""
-    place = Place(run_id) if last is None else read_place(last, run_id)
-    return await _stream(context, request, place)
+    position = Position(run_id) if last is None else read_position(last, run_id)
+    return await _stream(context, request, position)
 
 
 async def _stream(
-    context: Context, request: Request, place: Place, path: tuple[str, ...] = ("input", "id")
+    context: Context, request: Request, position: Position, path: tuple[str, ...] = ("input", "id")
 ) -> Response:
-    answer = await read_answer(context, place.run_id, path)
-    if place.is_done:
+    answer = await read_answer(context, position.run_id, path)
+    if position.is_done:
         # What tells a browser's EventSource not to come again.
         return Response(status_code=204)
     presence: Presence = request.app.state.presence
-    return StreamedChat(ChatStream(context, answer, place), presence)
+    return StreamedChat(ChatStream(context, answer, position), presence)

@@ -1,6 +1,5 @@
-"""An answer of the assistant as server-sent events; each event's id is a place to go on from, in any process."""
+"""An answer of the assistant as server-sent events; each event's id is a position to resume from, in any process."""
 
-import asyncio
 import re
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
@@ -17,8 +16,7 @@ import models
 from core.errors import BadUserInputError, TasktalkError
 from core.ids import parse_id
 from graph.context import Context
-from graph.following import patiently
-from live.hub import Waiter
+from live.follow import follow_reply, retry_while_unavailable
 from models import RunStatus, ToolCallStatus
 from server.errors import FormattedError, masked_message, refuse, retry_after
 from server.event_stream import OpenStream
@@ -30,18 +28,16 @@ from services.runs.run import ACTIVE
 from services.runs.run_list import tool_calls_by_run
 
 _DONE: Final = "done"
-_PLACE: Final = re.compile(r"([0-9a-fA-F-]{36}):(?:(done)|([0-9]{1,6}):([0-9]{1,10}):([0-9]{1,9}))")
+_POSITION: Final = re.compile(r"([0-9a-fA-F-]{36}):(?:(done)|([0-9]{1,6}):([0-9]{1,10}):([0-9]{1,9}))")
 LAST_EVENT_ID: Final = ("header", "Last-Event-ID")
-# Of what this process writes it is told; what another writes has to be looked for.
-_LOOK_EVERY_S: Final = 0.25
-_COME_AGAIN_MS: Final = 1_000
+_RECONNECT_AFTER_MS: Final = 1_000
 
 _log = structlog.stdlib.get_logger("rest")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What of an answer has come: so much of its text, and the tool calls up to a change."""
+class Position:
+    """A position in an answer: an offset in its text, and the last change of a tool call."""
 
     run_id: str
     offset: int = 0
@@ -50,26 +46,26 @@ class Place:
     is_done: bool = False
 
     def __str__(self) -> str:
-        """Return the place as clients keep it."""
+        """Return the position as an event id."""
         if self.is_done:
             return f"{self.run_id}:{_DONE}"
         return f"{self.run_id}:{self.offset}:{self.revision}:{self.position + 1}"
 
 
-def read_place(event_id: str, run_id: str | None = None) -> Place:
+def read_position(event_id: str, run_id: str | None = None) -> Position:
     """Read an event's id, which must be one of the run's."""
-    match = _PLACE.fullmatch(event_id)
+    match = _POSITION.fullmatch(event_id)
     if match is None or (run_id is not None and parse_id(match[1]) != parse_id(run_id)):
         message = "Last-Event-ID is not the id of an event of this answer; leave it out to begin at its beginning."
         raise BadUserInputError(message, path=LAST_EVENT_ID)
     if match[2]:
-        return Place(match[1], is_done=True)
-    return Place(match[1], int(match[3]), int(match[4]), int(match[5]) - 1)
+        return Position(match[1], is_done=True)
+    return Position(match[1], int(match[3]), int(match[4]), int(match[5]) - 1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """An answer as it stands."""
+class _State:
+    """A run as it stands, its reply from the present position on."""
 
     status: RunStatus
     reply: Reply
@@ -79,15 +75,19 @@ class _Look:
     def has_ended(self) -> bool:
         return self.status not in ACTIVE
 
+    @property
+    def is_paused(self) -> bool:
+        return self.status is RunStatus.AWAITING_APPROVAL
+
 
 class ChatStream(OpenStream):
-    """The events of one answer, from a place in it on."""
+    """The events of one answer, from a position in it on."""
 
-    def __init__(self, context: Context, answer: Answer, place: Place) -> None:
+    def __init__(self, context: Context, answer: Answer, position: Position) -> None:
         super().__init__(context.caller, context.runtime.settings)
         self._context = context
         self._answer = answer
-        self._place = replace(place, run_id=answer.run_id)
+        self._position = replace(position, run_id=answer.run_id)
 
     def farewell(self, error: FormattedError) -> bytes:
         """Return how a client is told why there is no more."""
@@ -108,55 +108,47 @@ class ChatStream(OpenStream):
             await self.send(_problem(masked_message(self._context.request_id), "INTERNAL_SERVER_ERROR"))
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
-        """Yield the events; the waiters are registered before the first look, so that nothing falls in between."""
-        answer, live = self._answer, self._context.runtime.live
-        begun = answer.model_dump(
+        answer, live, caller = self._answer, self._context.runtime.live, self._context.require_caller()
+        started = answer.model_dump(
             mode="json", include={"run_id", "conversation_id", "message_id", "reply_id", "status"}
         )
-        yield b"retry: %d\n" % _COME_AGAIN_MS + _event("run", begun, self._place)
-        with (
-            live.replies.waiting(answer.reply_id) as writing,
-            live.hub.waiting(self._context.require_caller().user_id) as changing,
-        ):
-            while True:
-                look = await patiently(self._look)
-                for event in self._news(look):
+        yield b"retry: %d\n" % _RECONNECT_AFTER_MS + _event("run", started, self._position)
+        async with aclosing(follow_reply(live, caller.user_id, answer.reply_id, self._read)) as states:
+            async for state in states:
+                for event in self._new_events(state):
                     yield event
-                if look.has_ended:
-                    break
-                await _until_news(writing, changing, is_paused=look.status is RunStatus.AWAITING_APPROVAL)
-        ended = await patiently(lambda: read_answer(self._context, answer.run_id))
-        yield _event(_DONE, ended.model_dump(mode="json"), replace(self._place, is_done=True))
+        ended = await retry_while_unavailable(lambda: read_answer(self._context, answer.run_id))
+        yield _event(_DONE, ended.model_dump(mode="json"), replace(self._position, is_done=True))
 
-    async def _look(self) -> _Look:
+    async def _read(self) -> _State:
         caller, answer = self._context.require_caller(), self._answer
         async with self._context.database.read() as session:
-            # How far it is comes first: what is read after the end is all there is.
+            # The status is read first: what is read after the end is complete.
             (run,) = await rows_by_id(session, caller, models.Run, [answer.run_id], RUN_COLUMNS)
             if run is None:
                 raise not_found(models.Run, ("input", "id"))
-            reply = await read_reply(session, caller, answer.reply_id, self._place.offset)
+            reply = await read_reply(session, caller, answer.reply_id, self._position.offset)
             (calls,) = await tool_calls_by_run(session, caller, [answer.run_id], TOOL_CALL_COLUMNS)
-        return _Look(run.status, reply, calls)
+        return _State(run.status, reply, calls)
 
-    def _news(self, look: _Look) -> Iterator[bytes]:
-        """Yield what has come since the place, which moves along; a question comes after the words that lead to it."""
-        seen = (self._place.revision, self._place.position)
-        fresh = sorted((call for call in look.calls if _stamp(call) > seen), key=_stamp)
+    def _new_events(self, state: _State) -> Iterator[bytes]:
+        """Yield what is new since the position, and move it; a request for approval follows the text before it."""
+        seen = (self._position.revision, self._position.position)
+        fresh = sorted((call for call in state.calls if _stamp(call) > seen), key=_stamp)
         is_question = any(call.status is ToolCallStatus.AWAITING_APPROVAL for call in fresh)
         if is_question:
-            yield from self._text(look.reply)
+            yield from self._text(state.reply)
         for call in fresh:
-            self._place = replace(self._place, revision=call.revision, position=call.position)
+            self._position = replace(self._position, revision=call.revision, position=call.position)
             name = "approval_needed" if call.status is ToolCallStatus.AWAITING_APPROVAL else "tool_call"
-            yield _event(name, ToolCall.model_validate(call).model_dump(mode="json"), self._place)
+            yield _event(name, ToolCall.model_validate(call).model_dump(mode="json"), self._position)
         if not is_question:
-            yield from self._text(look.reply)
+            yield from self._text(state.reply)
 
     def _text(self, reply: Reply) -> Iterator[bytes]:
         if reply.text:
-            self._place = replace(self._place, offset=reply.offset + len(reply.text))
-            yield _event("text", {"offset": reply.offset, "delta": reply.text}, self._place)
+            self._position = replace(self._position, offset=reply.offset + len(reply.text))
+            yield _event("text", {"offset": reply.offset, "delta": reply.text}, self._position)
 
 
 class StreamedChat(Response):
@@ -183,22 +175,8 @@ def _stamp(call: Row[Any]) -> tuple[int, int]:
     return call.revision, call.position
 
 
-async def _until_news(writing: Waiter, changing: Waiter, *, is_paused: bool) -> None:
-    """Wait until there may be more; what ends a pause counts as a change of the user's, in any process."""
-    waits = [asyncio.create_task(waiter.wait()) for waiter in (writing, changing)]
-    try:
-        timeout = None if is_paused else _LOOK_EVERY_S
-        await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
-    # Told again of the same length it must look: the reply may have ended with it.
-    writing.seen = -1
-
-
-def _event(name: str, data: Mapping[str, Any], place: Place) -> bytes:
-    return b"id: %s\nevent: %s\ndata: %s\n\n" % (str(place).encode(), name.encode(), orjson.dumps(data))
+def _event(name: str, data: Mapping[str, Any], position: Position) -> bytes:
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (str(position).encode(), name.encode(), orjson.dumps(data))
 
 
 def _problem(detail: str, code: str) -> bytes:

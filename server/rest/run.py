@@ -113,5 +113,7 @@ async def cancel_run(context: SignedIn, run_id: str) -> Run:
 @router.post("/tool-calls/{tool_call_id}/resolve", responses=problems(401, 404, 409, body=True))
 async def resolve_tool_call(context: SignedIn, tool_call_id: str, body: Decision) -> Run:
     """Approve or reject a tool call that waits for approval; once none is left, its run goes on."""
-    resolving = context.runtime.assistant.resolve(context.require_caller(), tool_call_id, approve=body.approve)
+    resolving = context.runtime.assistant.resolve_tool_call(
+        context.require_caller(), tool_call_id, approve=body.approve
+    )
     return Run.model_validate(await resolving)

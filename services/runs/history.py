@@ -1,4 +1,4 @@
-"""What was said in a conversation up to a message, with the tools that were called on the way."""
+"""The history of a run: its conversation up to the message that it answers, with the tool calls."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _RUNS: Final = table_of(Run)
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class HistoryMessage:
     """One message, with the ended tool calls of the run that wrote it."""
 
     role: MessageRole
@@ -25,9 +25,9 @@ class Said:
     calls: Sequence[Row[Any]] = ()
 
 
-async def read_dialogue(session: AsyncSession, caller: Caller, run: Run, most: int) -> list[Said]:
+async def read_history(session: AsyncSession, caller: Caller, run: Run, maximum: int) -> list[HistoryMessage]:
     """Return the last messages up to the one that a run answers, the oldest first; of several replies the newest."""
-    rows = await _messages(session, caller, run, most)
+    rows = await _messages(session, caller, run, maximum)
     answered: set[str] = {run.message_id}
     kept: list[Row[Any]] = []
     for row in rows:
@@ -39,10 +39,10 @@ async def read_dialogue(session: AsyncSession, caller: Caller, run: Run, most: i
         kept.append(row)
     replies = [row.id for row in kept if row.answers is not None]
     calls = await calls_of_replies(session, caller, replies) if replies else {}
-    return [Said(row.role, row.content, calls.get(row.id, ())) for row in reversed(kept)]
+    return [HistoryMessage(row.role, row.content, calls.get(row.id, ())) for row in reversed(kept)]
 
 
-async def _messages(session: AsyncSession, caller: Caller, run: Run, most: int) -> Sequence[Row[Any]]:
+async def _messages(session: AsyncSession, caller: Caller, run: Run, maximum: int) -> Sequence[Row[Any]]:
     question = select(_MESSAGES.c.created_at, _MESSAGES.c.id).where(
         caller.owns(_MESSAGES), _MESSAGES.c.id == run.message_id
     )
@@ -57,6 +57,6 @@ async def _messages(session: AsyncSession, caller: Caller, run: Run, most: int) 
         .select_from(_MESSAGES.join(place, is_before).outerjoin(_RUNS, wrote))
         .where(caller.owns(_MESSAGES), _MESSAGES.c.conversation_id == run.conversation_id)
         .order_by(_MESSAGES.c.created_at.desc(), _MESSAGES.c.id.desc())
-        .limit(most)
+        .limit(maximum)
     )
     return await fetch_all(session, statement)

@@ -1,38 +1,38 @@
-"""How runs go on and end, as those who execute them tell it; each step is refused once a run has ended otherwise."""
+"""Runs as they are executed: progress, pauses, ends, leases and tokens; refused once a run has ended otherwise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, exists, select, tuple_, update
+from sqlalchemy import Row, exists, insert, select, tuple_, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.database import leave_unchanged
-from core.errors import BadUserInputError, UnauthenticatedError
-from models import Conversation, Message, MessageStatus, Run, RunStatus, ToolCall, ToolCallStatus, User
 from services.accounts.caller import Caller
 from services.entities.revision import next_revision
 from services.query.sql import execute, fetch_all, table_of
-from services.runs.token_usage import add_tokens
+from core.errors import BadUserInputError, RateLimitedError, UnauthenticatedError
+from models import Conversation, Message, MessageStatus, Run, RunStatus, TokenUsage, ToolCall, ToolCallStatus, User
 
 _RUNS: Final = table_of(Run)
 _MESSAGES: Final = table_of(Message)
 _CONVERSATIONS: Final = table_of(Conversation)
 _TOOL_CALLS: Final = table_of(ToolCall)
 _USERS: Final = table_of(User)
+_USAGE: Final = table_of(TokenUsage)
 _EXECUTED: Final = (RunStatus.QUEUED, RunStatus.RUNNING)
-_OF_REPLY: Final = {
+_REPLY_STATUS: Final = {
     RunStatus.COMPLETED: MessageStatus.COMPLETE,
     RunStatus.CANCELLED: MessageStatus.CANCELLED,
     RunStatus.FAILED: MessageStatus.FAILED,
 }
-_MOST_SWEPT: Final = 100
+_MAX_SWEPT: Final = 100
 # In one run.
-MOST_CALLS: Final = 100
+MAX_CALLS: Final = 100
 # What the column holds.
-MOST_TOKENS: Final = 2**31 - 1
+MAX_TOKENS: Final = 2**31 - 1
 
 RunKey = tuple[str, str]
 
@@ -51,7 +51,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come: its reply's text, and the tokens used since it was last told."""
+    """How far a run is: its reply's text, and the tokens used since they were last counted."""
 
     text: str
     tokens: Tokens
@@ -74,7 +74,7 @@ class Outcome:
 
 
 async def require_executed(session: AsyncSession, caller: Caller, run_id: str) -> Run:
-    """Return the run, to be gone on with; the owner's counter is held, so that it stays as it is."""
+    """Return the run, or refuse to go on with one that has ended; the owner's counter is locked."""
     run = await session.get(Run, (caller.user_id, run_id))
     if run is None or run.status not in _EXECUTED:
         raise RunEndedError
@@ -82,7 +82,7 @@ async def require_executed(session: AsyncSession, caller: Caller, run_id: str) -
 
 
 async def begin_running(session: AsyncSession, caller: Caller, run_id: str) -> Run:
-    """Let a run begin that may have been queued."""
+    """Mark a run as running, which may have been queued."""
     revision = await next_revision(session, caller.user_id)
     run = await require_executed(session, caller, run_id)
     run.status, run.revision = RunStatus.RUNNING, revision
@@ -90,7 +90,7 @@ async def begin_running(session: AsyncSession, caller: Caller, run_id: str) -> R
 
 
 async def write_reply(session: AsyncSession, caller: Caller, reply_id: str, text: str) -> None:
-    """Keep the text so far; nobody's counter moves until the reply is complete."""
+    """Store the text so far; the owner's counter stays as it is until the reply is complete."""
     statement = (
         update(_MESSAGES)
         .where(caller.owns(_MESSAGES), _MESSAGES.c.id == reply_id, _MESSAGES.c.status == MessageStatus.STREAMING)
@@ -101,10 +101,10 @@ async def write_reply(session: AsyncSession, caller: Caller, reply_id: str, text
 
 
 async def pause_run(session: AsyncSession, caller: Caller, run_id: str, progress: Progress, pause: Pause) -> None:
-    """Let a run wait until people have decided on tool calls."""
+    """Pause a run until people have decided on tool calls."""
     revision = await next_revision(session, caller.user_id)
     run = await require_executed(session, caller, run_id)
-    await _keep_tokens(session, caller, run, progress.tokens)
+    await _count(session, caller, run, progress.tokens)
     await write_reply(session, caller, run.reply_id, progress.text)
     run.status, run.state, run.lease_until, run.revision = RunStatus.AWAITING_APPROVAL, pause.state, None, revision
     first = await next_position(session, caller, run_id, count=len(pause.calls))
@@ -117,7 +117,7 @@ async def finish_run(session: AsyncSession, caller: Caller, run_id: str, progres
     """End a run, and its reply with it."""
     revision = await next_revision(session, caller.user_id)
     run = await require_executed(session, caller, run_id)
-    await _keep_tokens(session, caller, run, progress.tokens)
+    await _count(session, caller, run, progress.tokens)
     await write_reply(session, caller, run.reply_id, progress.text)
     await end_run(session, caller, run, outcome, revision)
 
@@ -129,7 +129,7 @@ async def count_tokens(session: AsyncSession, caller: Caller, run_id: str, token
     if run is None:
         await add_tokens(session, caller, tokens.read, tokens.written)
         return
-    await _keep_tokens(session, caller, run, tokens)
+    await _count(session, caller, run, tokens)
     run.revision = revision
 
 
@@ -138,8 +138,8 @@ async def _end_open_calls(session: AsyncSession, caller: Caller, run: Run, revis
         (ToolCallStatus.AWAITING_APPROVAL, ToolCallStatus.REJECTED),
         (ToolCallStatus.RUNNING, ToolCallStatus.FAILED),
     ):
-        of_run = _TOOL_CALLS.c.run_id == run.id, _TOOL_CALLS.c.status == before
-        ended = update(_TOOL_CALLS).where(caller.owns(_TOOL_CALLS), *of_run)
+        matches = _TOOL_CALLS.c.run_id == run.id, _TOOL_CALLS.c.status == before
+        ended = update(_TOOL_CALLS).where(caller.owns(_TOOL_CALLS), *matches)
         await execute(session, ended.values(status=after, revision=revision))
 
 
@@ -147,7 +147,7 @@ async def next_position(session: AsyncSession, caller: Caller, run_id: str, *, c
     """Return the position of a run's next tool call, or refuse that many more."""
     calls = select(_TOOL_CALLS.c.id).where(caller.owns(_TOOL_CALLS), _TOOL_CALLS.c.run_id == run_id)
     position = len(await fetch_all(session, calls))
-    if position + count > MOST_CALLS:
+    if position + count > MAX_CALLS:
         raise BadUserInputError("The assistant wanted to do too much at once. Ask for less.")
     return position
 
@@ -155,11 +155,11 @@ async def next_position(session: AsyncSession, caller: Caller, run_id: str, *, c
 async def renew_leases(
     session: AsyncSession, runs: Sequence[tuple[str, str]], lease: timedelta
 ) -> set[tuple[str, str]]:
-    """Give a sign of life for runs, by owner and id; return those that have not ended, or lost their owner."""
-    are_in = exists().where(_USERS.c.id == _RUNS.c.user_id, _USERS.c.is_active)
+    """Renew the leases of runs, by owner and id; return those that have not ended or lost their owner."""
+    is_active = exists().where(_USERS.c.id == _RUNS.c.user_id, _USERS.c.is_active)
     statement = (
         update(_RUNS)
-        .where(tuple_(_RUNS.c.user_id, _RUNS.c.id).in_(runs), _RUNS.c.status.in_(_EXECUTED), are_in)
+        .where(tuple_(_RUNS.c.user_id, _RUNS.c.id).in_(runs), _RUNS.c.status.in_(_EXECUTED), is_active)
         .values(lease_until=utc_now() + lease)
         .returning(_RUNS.c.user_id, _RUNS.c.id)
     )
@@ -167,13 +167,13 @@ async def renew_leases(
 
 
 async def expired_runs(session: AsyncSession) -> Sequence[Row[Any]]:
-    """Return some of the runs, by owner and id, that have given no sign of life in time."""
-    statement = select(_RUNS.c.user_id, _RUNS.c.id).where(_RUNS.c.lease_until < utc_now()).limit(_MOST_SWEPT)
+    """Return some of the runs, by owner and id, whose lease has expired."""
+    statement = select(_RUNS.c.user_id, _RUNS.c.id).where(_RUNS.c.lease_until < utc_now()).limit(_MAX_SWEPT)
     return await fetch_all(session, statement)
 
 
 async def fail_expired(session: AsyncSession, caller: Caller, run_id: str, error: str) -> None:
-    """End a run whose process died, unless it has been heard of after all."""
+    """End a run whose process has died, unless its lease was renewed after all."""
     try:
         revision = await next_revision(session, caller.user_id)
     except UnauthenticatedError:
@@ -186,21 +186,50 @@ async def fail_expired(session: AsyncSession, caller: Caller, run_id: str, error
     await end_run(session, caller, run, Outcome(RunStatus.FAILED, error), revision or run.revision)
 
 
-async def _keep_tokens(session: AsyncSession, caller: Caller, run: Run, tokens: Tokens) -> None:
-    run.input_tokens = min(run.input_tokens + tokens.read, MOST_TOKENS)
-    run.output_tokens = min(run.output_tokens + tokens.written, MOST_TOKENS)
+async def _count(session: AsyncSession, caller: Caller, run: Run, tokens: Tokens) -> None:
+    run.input_tokens = min(run.input_tokens + tokens.read, MAX_TOKENS)
+    run.output_tokens = min(run.output_tokens + tokens.written, MAX_TOKENS)
     if tokens.read or tokens.written:
         await add_tokens(session, caller, tokens.read, tokens.written)
 
 
 async def end_run(session: AsyncSession, caller: Caller, run: Run, outcome: Outcome, revision: int) -> None:
-    """Set the end of a run, of its reply and of the tool calls that will come to none."""
+    """End a run with its reply and its open tool calls."""
     run.status, run.error, run.finished_at = outcome.status, outcome.error, utc_now()
     run.lease_until, run.state, run.revision = None, None, revision
     reply = update(_MESSAGES).where(caller.owns(_MESSAGES), _MESSAGES.c.id == run.reply_id)
-    await execute(session, reply.values(status=_OF_REPLY[outcome.status], revision=revision))
-    # A conversation bears the mark of its latest message.
-    talk = update(_CONVERSATIONS).where(caller.owns(_CONVERSATIONS), _CONVERSATIONS.c.id == run.conversation_id)
-    newer = talk.where(_CONVERSATIONS.c.revision < revision)
-    await execute(session, newer.values(revision=revision, updated_at=run.finished_at))
+    await execute(session, reply.values(status=_REPLY_STATUS[outcome.status], revision=revision))
+    # A conversation has the revision of its latest message.
+    conversation = update(_CONVERSATIONS).where(caller.owns(_CONVERSATIONS), _CONVERSATIONS.c.id == run.conversation_id)
+    older = conversation.where(_CONVERSATIONS.c.revision < revision)
+    await execute(session, older.values(revision=revision, updated_at=run.finished_at))
     await _end_open_calls(session, caller, run, revision)
+
+
+async def require_tokens(session: AsyncSession, caller: Caller, limit: int) -> None:
+    """Refuse a new run where the user has used up the tokens of the day; 0 is no limit."""
+    if not limit:
+        return
+    now = utc_now()
+    columns = _USAGE.c.input_tokens + _USAGE.c.output_tokens
+    statement = select(columns).where(caller.owns(_USAGE), _USAGE.c.day == now.date())
+    used = (await execute(session, statement)).scalar() or 0
+    if used >= limit:
+        resets_at = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
+        text = f"You have used today's {limit:,} tokens of the assistant; it answers again at {resets_at.isoformat()}."
+        raise RateLimitedError(text, retry_at=resets_at)
+
+
+async def add_tokens(session: AsyncSession, caller: Caller, input_tokens: int, output_tokens: int) -> None:
+    """Count tokens as used today; the owner's counter is locked, so that nobody else counts meanwhile."""
+    day = utc_now().date()
+    more = update(_USAGE).where(caller.owns(_USAGE), _USAGE.c.day == day)
+    counted = await execute(
+        session,
+        more.values(
+            input_tokens=_USAGE.c.input_tokens + input_tokens, output_tokens=_USAGE.c.output_tokens + output_tokens
+        ),
+    )
+    if not counted.rowcount:
+        first = {"user_id": caller.user_id, "day": day, "input_tokens": input_tokens, "output_tokens": output_tokens}
+        await execute(session, insert(_USAGE), first)

@@ -1,4 +1,4 @@
-"""The rules of runs, as people see them: asking, asking again, cancelling, and deciding on tool calls."""
+"""Runs as people start, repeat, cancel and approve them."""
 
 import textwrap
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ from services.entities.idempotency import IdempotentRequest, run_idempotent
 from services.entities.revision import next_revision
 from services.query.lookup import require
 from services.query.sql import execute, fetch_all, table_of
-from services.runs.progress import Outcome, end_run
-from services.runs.token_usage import require_tokens
+from services.runs.progress import Outcome, end_run, require_tokens
 
+OFFLINE_MODEL: Final = "offline"
 ACTIVE: Final = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.AWAITING_APPROVAL)
-_MOST_TITLE_LENGTH: Final = 60
+_MAX_TITLE_LENGTH: Final = 60
 _UNTITLED: Final = columns_of(Conversation)["title"].default
 _RUNS: Final = table_of(Run)
 _MESSAGES: Final = table_of(Message)
@@ -33,8 +33,8 @@ _TOOL_CALLS: Final = table_of(ToolCall)
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What a person asks of the assistant; without a conversation, a new one begins."""
+class UserMessage:
+    """A message for the assistant to answer; without a conversation, a new one begins."""
 
     content: str
     conversation_id: str | None = None
@@ -43,18 +43,18 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """On what terms a run begins: the model that answers, and whether there is room for it right now."""
+class RunLimits:
+    """What limits a new run, the model that answers it, and whether it can start at once."""
 
     model: str
     lease: timedelta
     daily_tokens: int
-    most_runs: int
-    begins_at_once: bool
+    max_runs: int
+    starts_at_once: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Answering:
+class StartedRun:
     """A run with what it answers; it is not new where the same request came before."""
 
     run: Run
@@ -64,32 +64,32 @@ class Answering:
     is_new: bool
 
 
-async def begin_run(session: AsyncSession, caller: Caller, question: Question, terms: Terms) -> Answering:
-    """Store a message, and the run that is to answer it."""
+async def start_run(session: AsyncSession, caller: Caller, new: UserMessage, limits: RunLimits) -> StartedRun:
+    """Store a message and the run that answers it."""
     revision = await next_revision(session, caller.user_id)
-    made: list[Answering] = []
+    started: list[StartedRun] = []
 
     async def make() -> Sequence[Run]:
-        await require_tokens(session, caller, terms.daily_tokens)
-        content, time_zone = check_content(question.content), _check_time_zone(question.time_zone)
-        conversation = await _conversation(session, caller, question, revision)
+        await require_tokens(session, caller, limits.daily_tokens)
+        content, time_zone = check_content(new.content), _check_time_zone(new.time_zone)
+        conversation = await _conversation(session, caller, new, revision)
         message = _message(conversation, MessageRole.USER, content, revision)
-        await _require_room(session, caller, terms.most_runs)
-        made.append(await _begin(session, conversation, message, time_zone, terms))
-        return [made[0].run]
+        await _require_free_slot(session, caller, limits.max_runs)
+        started.append(await _start(session, conversation, message, time_zone, limits))
+        return [started[0].run]
 
-    asked = {
-        "conversation": question.conversation_id,
-        "content": question.content,
-        "time_zone": question.time_zone,
+    fields = {
+        "conversation": new.conversation_id,
+        "content": new.content,
+        "time_zone": new.time_zone,
     }
     (run,) = await run_idempotent(
-        session, caller, IdempotentRequest(question.idempotency_key, "sendMessage", asked), Run, make
+        session, caller, IdempotentRequest(new.idempotency_key, "sendMessage", fields), Run, make
     )
-    return made[0] if made else await _answering(session, caller, run)
+    return started[0] if started else await _started_before(session, caller, run)
 
 
-async def begin_again(session: AsyncSession, caller: Caller, message_id: str, terms: Terms) -> Answering:
+async def regenerate_reply(session: AsyncSession, caller: Caller, message_id: str, limits: RunLimits) -> StartedRun:
     """Answer a message anew; it is named by its own id or by that of a reply to it."""
     await next_revision(session, caller.user_id)
     path = ("input", "messageId")
@@ -101,16 +101,16 @@ async def begin_again(session: AsyncSession, caller: Caller, message_id: str, te
                 "No run of the assistant wrote this message; name the one to be answered.", path=path
             )
         message = await require(session, caller, Message, earlier.message_id, path)
-    await require_tokens(session, caller, terms.daily_tokens)
+    await require_tokens(session, caller, limits.daily_tokens)
     conversation = await require(session, caller, Conversation, message.conversation_id, path)
     await _require_idle(session, caller, conversation)
-    await _require_room(session, caller, terms.most_runs)
+    await _require_free_slot(session, caller, limits.max_runs)
     time_zone = "UTC" if earlier is None else earlier.time_zone
-    return await _begin(session, conversation, message, time_zone, terms)
+    return await _start(session, conversation, message, time_zone, limits)
 
 
 async def cancel_run(session: AsyncSession, caller: Caller, run_id: str) -> Run:
-    """End a run, keeping the text so far; whoever executes it finds that it has ended."""
+    """End a run, keeping the text so far; the process that executes it finds that it has ended."""
     revision = await next_revision(session, caller.user_id)
     run = await require(session, caller, Run, run_id, ("input", "id"))
     if run.status not in ACTIVE:
@@ -120,9 +120,9 @@ async def cancel_run(session: AsyncSession, caller: Caller, run_id: str) -> Run:
 
 
 async def resolve_tool_call(
-    session: AsyncSession, caller: Caller, tool_call_id: str, terms: Terms, *, approve: bool
+    session: AsyncSession, caller: Caller, tool_call_id: str, limits: RunLimits, *, approve: bool
 ) -> Run:
-    """Approve or reject a tool call; once all calls that wait are decided, its run is to go on."""
+    """Approve or reject a tool call; once all are decided, its run goes on."""
     revision = await next_revision(session, caller.user_id)
     path = ("input", "id")
     call = await require(session, caller, ToolCall, tool_call_id, path)
@@ -136,15 +136,15 @@ async def resolve_tool_call(
     waiting = select(_TOOL_CALLS.c.id).where(caller.owns(_TOOL_CALLS), _TOOL_CALLS.c.run_id == run.id, waits)
     run.revision = revision
     if (await execute(session, waiting)).first() is None:
-        await _require_room(session, caller, terms.most_runs)
-        run.status, run.lease_until = RunStatus.RUNNING, utc_now() + terms.lease
+        await _require_free_slot(session, caller, limits.max_runs)
+        run.status, run.lease_until = RunStatus.RUNNING, utc_now() + limits.lease
     return run
 
 
-async def _conversation(session: AsyncSession, caller: Caller, question: Question, revision: int) -> Conversation:
+async def _conversation(session: AsyncSession, caller: Caller, new: UserMessage, revision: int) -> Conversation:
     """Return the conversation, as changed by a new message; one without a name is called after its first message."""
-    moment, title = utc_now(), _title_from(question.content)
-    if question.conversation_id is None:
+    moment, title = utc_now(), _title_from(new.content)
+    if new.conversation_id is None:
         (row_id,) = new_ids(1)
         conversation = Conversation(
             user_id=caller.user_id, id=row_id, title=title, revision=revision, created_at=moment, updated_at=moment
@@ -153,7 +153,7 @@ async def _conversation(session: AsyncSession, caller: Caller, question: Questio
         await session.flush()
         return conversation
     path = ("input", "conversationId")
-    conversation = await require(session, caller, Conversation, question.conversation_id, path)
+    conversation = await require(session, caller, Conversation, new.conversation_id, path)
     await _require_idle(session, caller, conversation)
     if conversation.title == _UNTITLED and await _is_empty(session, caller, conversation):
         conversation.title = title
@@ -173,12 +173,12 @@ async def _require_idle(session: AsyncSession, caller: Caller, conversation: Con
     raise ConflictError(message, path=("input", "conversationId"))
 
 
-async def _require_room(session: AsyncSession, caller: Caller, most: int) -> None:
-    """Refuse one run too many of the caller's: all users share the places that a process has."""
+async def _require_free_slot(session: AsyncSession, caller: Caller, limit: int) -> None:
+    """Refuse one run too many of the caller: all users share the slots of a process."""
     executed = _RUNS.c.status.in_((RunStatus.QUEUED, RunStatus.RUNNING))
     count = select(func.count()).select_from(_RUNS).where(caller.owns(_RUNS), executed)
-    if (await execute(session, count)).scalar_one() >= most:
-        message = f"The assistant is writing {most} replies to you already; wait for one of them, or cancel it, first."
+    if (await execute(session, count)).scalar_one() >= limit:
+        message = f"The assistant is writing {limit} replies to you already; wait for one of them, or cancel it, first."
         raise ConflictError(message)
 
 
@@ -187,9 +187,9 @@ async def _is_empty(session: AsyncSession, caller: Caller, conversation: Convers
     return not (await execute(session, select(said))).scalar()
 
 
-async def _begin(
-    session: AsyncSession, conversation: Conversation, message: Message, time_zone: str, terms: Terms
-) -> Answering:
+async def _start(
+    session: AsyncSession, conversation: Conversation, message: Message, time_zone: str, limits: RunLimits
+) -> StartedRun:
     revision = await next_revision(session, conversation.user_id)
     reply = _message(conversation, MessageRole.ASSISTANT, "", revision)
     reply.status = MessageStatus.STREAMING
@@ -199,23 +199,23 @@ async def _begin(
         conversation_id=conversation.id,
         message_id=message.id,
         reply_id=reply.id,
-        status=RunStatus.RUNNING if terms.begins_at_once else RunStatus.QUEUED,
-        model=terms.model,
+        status=RunStatus.RUNNING if limits.starts_at_once else RunStatus.QUEUED,
+        model=limits.model,
         time_zone=time_zone,
         revision=revision,
-        lease_until=moment + terms.lease,
+        lease_until=moment + limits.lease,
     )
     conversation.updated_at, conversation.revision = moment, revision
     session.add_all([message, reply])
     await session.flush()
     session.add(run)
     await session.flush()
-    return Answering(run, message, reply, conversation, is_new=True)
+    return StartedRun(run, message, reply, conversation, is_new=True)
 
 
-async def _answering(session: AsyncSession, caller: Caller, run: Run) -> Answering:
+async def _started_before(session: AsyncSession, caller: Caller, run: Run) -> StartedRun:
     path = ("input", "idempotencyKey")
-    return Answering(
+    return StartedRun(
         run,
         await require(session, caller, Message, run.message_id, path),
         await require(session, caller, Message, run.reply_id, path),
@@ -241,10 +241,10 @@ def _message(conversation: Conversation, role: MessageRole, content: str, revisi
 def _title_from(content: str) -> str:
     """Return what a conversation is called that begins with these words."""
     words = " ".join(content[:1_000].split())
-    title = textwrap.shorten(words, _MOST_TITLE_LENGTH, placeholder=" …")
-    if len(words) > _MOST_TITLE_LENGTH > 2 * len(title):
+    title = textwrap.shorten(words, _MAX_TITLE_LENGTH, placeholder=" …")
+    if len(words) > _MAX_TITLE_LENGTH > 2 * len(title):
         # One long word, or a language that sets no spaces between them.
-        title = f"{words[: _MOST_TITLE_LENGTH - 1]}…"
+        title = f"{words[: _MAX_TITLE_LENGTH - 1]}…"
     return title or str(_UNTITLED)
 
 

@@ -1,4 +1,4 @@
-"""The record of tool calls: each is carried out once, together with what it changes."""
+"""Records of tool calls: each call is executed once, in one transaction with what it changes."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,8 +19,8 @@ _ENDED: Final = (ToolCallStatus.COMPLETED, ToolCallStatus.FAILED, ToolCallStatus
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """What the model asks of a tool."""
+class ToolRequest:
+    """A call of a tool as the model requests it."""
 
     run_id: str
     call_id: str
@@ -28,10 +28,12 @@ class Call:
     arguments: dict[str, Any] = field(repr=False)
 
 
-async def open_call(session: AsyncSession, caller: Caller, call: Call, *, needs_approval: bool = False) -> ToolCall:
-    """Return the record of a call that is to be carried out, or that was; refuse it once the run has ended.
+async def open_call(
+    session: AsyncSession, caller: Caller, call: ToolRequest, *, needs_approval: bool = False
+) -> ToolCall:
+    """Return the record of a call, a new one if there is none; refuse it once the run has ended.
 
-    What needs approval is carried out only as the person has seen and approved it.
+    A call that needs approval is allowed only as the person has seen and approved it.
     """
     revision = await next_revision(session, caller.user_id)
     await require_executed(session, caller, call.run_id)
@@ -54,7 +56,7 @@ async def open_call(session: AsyncSession, caller: Caller, call: Call, *, needs_
     return row
 
 
-def _require_approved(row: ToolCall | None, call: Call) -> None:
+def _require_approved(row: ToolCall | None, call: ToolRequest) -> None:
     if row is None or row.status is ToolCallStatus.AWAITING_APPROVAL:
         raise BadUserInputError(f"{call.name} needs the person's approval.")
     if (row.name, row.arguments) != (call.name, call.arguments):
@@ -62,14 +64,14 @@ def _require_approved(row: ToolCall | None, call: Call) -> None:
 
 
 def has_ended(row: ToolCall) -> bool:
-    """Tell whether a call was carried out before, or never will be."""
+    """Return whether a call was executed before, or never will be."""
     return row.status in _ENDED
 
 
 async def close_call(
     session: AsyncSession, caller: Caller, row: ToolCall, result: Any, status: ToolCallStatus = ToolCallStatus.COMPLETED
 ) -> None:
-    """Record what a call came to, in the transaction that also holds what it changed."""
+    """Record the result of a call, in the transaction that also holds what it changed."""
     row.revision = await next_revision(session, caller.user_id)
     row.result, row.status = result, status
     # A tool that found nothing to change has still been called.
@@ -78,14 +80,14 @@ async def close_call(
 
 
 async def decisions_of(session: AsyncSession, caller: Caller, run_id: str) -> dict[str, bool]:
-    """Tell of each of a run's calls, by the model's name for it, whether it may be carried out."""
+    """Return for each of a run's calls, by the model's id of it, whether it is approved."""
     calls = select(_TOOL_CALLS.c.call_id, _TOOL_CALLS.c.status)
     rows = await fetch_all(session, calls.where(caller.owns(_TOOL_CALLS), _TOOL_CALLS.c.run_id == run_id))
     return {row.call_id: row.status is not ToolCallStatus.REJECTED for row in rows}
 
 
 async def calls_of_replies(session: AsyncSession, caller: Caller, reply_ids: list[str]) -> dict[str, list[Any]]:
-    """Return the calls that were carried out while each of the replies was written, in their order."""
+    """Return the calls that were executed while each of the replies was written, in their order."""
     runs = table_of(Run)
     statement = (
         select(
@@ -106,7 +108,7 @@ async def calls_of_replies(session: AsyncSession, caller: Caller, reply_ids: lis
     return calls
 
 
-async def _find(session: AsyncSession, caller: Caller, call: Call) -> ToolCall | None:
+async def _find(session: AsyncSession, caller: Caller, call: ToolRequest) -> ToolCall | None:
     known = select(_TOOL_CALLS.c.id).where(
         caller.owns(_TOOL_CALLS), _TOOL_CALLS.c.run_id == call.run_id, _TOOL_CALLS.c.call_id == call.call_id
     )

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from assistant.failures import DIED, RESTARTED
+from assistant.assistant import DIED
+from assistant.execution import RESTARTED
 from core.clock import utc_now
 from core.database import Database
 from core.settings import Settings

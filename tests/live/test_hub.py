@@ -79,11 +79,11 @@ def test_leaving_by_an_error(told: Told) -> None:
 
 async def test_doubt_shortens_the_rest(told: Told) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        told.hub.doubt()
-        await told.hub.rest(3_600)
-        resting = asyncio.create_task(told.hub.rest(3_600))
+        told.hub.request_poll()
+        await told.hub.wait_for_poll(3_600)
+        resting = asyncio.create_task(told.hub.wait_for_poll(3_600))
         await asyncio.sleep(0)
         assert not resting.done()
-        told.hub.doubt()
+        told.hub.request_poll()
         await resting
-        await told.hub.rest(0.001)
+        await told.hub.wait_for_poll(0.001)

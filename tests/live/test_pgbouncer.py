@@ -95,7 +95,7 @@ async def use(client: GraphClient, database: Database, settings: Settings) -> No
 async def test_poll_stands_in_where_notify_does_not_arrive(
     pooled: Settings, pooled_talk: Talk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("live.postgres._PROOF_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("live.postgres._PROBE_TIMEOUT_S", 1.0)
     async with serve(create_app(pooled)) as server, serve(create_app(pooled)) as other:
         async with pooled_talk.messages(server.url) as messages:
             await pooled_talk.write(other.url, [f"{number}" for number in range(30)])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core.database_url import parse_database_url
 from core.settings import Settings
-from live.signals import Signals
+from live.broker import Signals
 from server.app import create_app
 from tests.databases import only_postgresql
 from tests.factories import SignedIn, make_task, sign_in
@@ -91,7 +91,7 @@ async def test_hostile_words_do_no_harm(settings: Settings) -> None:
             await until(lambda: _was_deceived(server, user))
             server.runtime.database.after_commit.clear()
             task = await make_task(server.runtime.database, user.caller)
-            server.runtime.live.hub.doubt()
+            server.runtime.live.hub.request_poll()
             assert await socket.data() == {"changes": {"changed": [{"id": task.id}]}}
             assert server.runtime.live.is_told
 

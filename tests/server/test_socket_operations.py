@@ -209,7 +209,7 @@ async def test_one_operation_too_many(server: RunningServer, user: SignedIn, dat
         # The hundred go on, and where one ends there is room for another.
         await until(lambda: len(server.runtime.live.hub._waiters.get(user.user.id, ())) == 100)  # noqa: SLF001
         task = await make_task(database, user.caller)
-        server.runtime.live.hub.doubt()
+        server.runtime.live.hub.request_poll()
         messages = [await socket.receive() for _ in range(100)]
         assert {message["id"] for message in messages} == {str(number) for number in range(100)}
         assert all(message["payload"]["data"]["changes"]["changed"] == [{"id": task.id}] for message in messages)

@@ -2,14 +2,14 @@
 
 import pytest
 
-from graph.reply import rest_of
+from live.follow import pause_between_reads_s
 
 
 @pytest.mark.parametrize("followers", [1, 2, 20, 40])
 def test_a_few_followers_need_no_rest(followers: int) -> None:
-    assert rest_of(followers) == 0
+    assert pause_between_reads_s(followers) == 0
 
 
 @pytest.mark.parametrize("followers", [41, 500, 2_000, 100_000])
 def test_many_followers_of_a_user_look_no_more_often_together(followers: int) -> None:
-    assert followers / rest_of(followers) <= 400
+    assert followers / pause_between_reads_s(followers) <= 400
