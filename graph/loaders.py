@@ -6,11 +6,11 @@ from typing import Any
 from sqlmodel import SQLModel
 
 from services.accounts.caller import Caller
+from services.accounts.users import users_by_id
 from services.query.lookup import rows_by_id
 from services.query.pagination import Listing, Page, Window, count_rows, count_rows_of, fetch_page, fetch_pages
 from services.query.sql import Source
 from services.runs.run_list import runs_by_reply, tool_calls_by_run
-from services.accounts.users import users_by_id
 
 
 @dataclass(frozen=True, slots=True)

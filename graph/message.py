@@ -21,9 +21,9 @@ from graph.mapping import needing, order_input, table_type
 from graph.node import Node
 from graph.payload import UserError
 from graph.selection import selected_columns
-from services.conversations.message import MessageOrder, NewMessage
 from live.follow import follow_reply
 from models import MessageRole, MessageStatus
+from services.conversations.message import MessageOrder, NewMessage
 from services.conversations.new_messages import MessageCursor
 from services.conversations.reply import Reply, read_reply
 

@@ -13,7 +13,7 @@ from engine import batched
 from graph.context import Info
 from graph.conversation import Conversation
 from graph.lazy import LazyRun
-from graph.loaders import RunById, ToolCallsByRun
+from graph.loaders import RowById, ToolCallsByRun
 from graph.mapping import needing, table_type
 from graph.message import Message, load_conversations, load_messages
 from graph.node import Node, ids_of
@@ -39,7 +39,7 @@ class ToolCall(Node):
     async def run(parents: strawberry.Parent[list[models.ToolCall]], info: Info) -> list[Any]:
         """Load the runs."""
         caller, columns = info.context.require_caller(), selected_columns(info, models.Run)
-        found = await info.context.load(RunById(caller, columns), [call.run_id for call in parents])
+        found = await info.context.load(RowById(models.Run, caller, columns), [call.run_id for call in parents])
         return [run or _gone("run", "tool calls") for run in found]
 
 

@@ -19,10 +19,10 @@ from graph.mapping import needing, table_type
 from graph.node import Node
 from graph.payload import UserError
 from graph.selection import selected_columns
+from services.accounts.users import own_row
 from services.conversations.conversations import ConversationOrder, conversation_listing
 from services.query.pagination import PageArguments
 from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
-from services.accounts.users import own_row
 
 TASKS: Final = Relation(models.Task)
 CONVERSATIONS: Final = Relation(models.Conversation)

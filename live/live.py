@@ -15,12 +15,12 @@ from core.settings import Settings
 from live.broker import Broker, Signals
 from live.hub import Hub, WakeUp
 from models import User
-from services.expressions import IsAnyOf, texts_named
-from services.sql import table_of
+from services.query.filters import IsAnyOf, text_list_param
+from services.query.sql import table_of
 
 _SEND_EVERY_S: Final = 0.01
 _USERS: Final = table_of(User)
-_REVISIONS: Final = Prepared(select(_USERS.c.id, _USERS.c.revision).where(IsAnyOf(_USERS.c.id, texts_named("ids"))))
+_REVISIONS: Final = Prepared(select(_USERS.c.id, _USERS.c.revision).where(IsAnyOf(_USERS.c.id, text_list_param("ids"))))
 
 _log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import strawberry
 
 from graph.context import Info
 from graph.sync import ChangeSet, load_changes
-from services.sync.changes import Cursor, check_size, read_changes, read_counter, read_cursor, resume
 from live.follow import follow_changes
+from services.sync.changes import Cursor, check_size, read_changes, read_counter, read_cursor, resume
 
 
 @strawberry.type

@@ -21,8 +21,8 @@ from graph.user import (
     load_viewer,
 )
 from services.accounts import users
-from services.query.pagination import PageArguments
 from services.accounts.users import user_listing
+from services.query.pagination import PageArguments
 
 
 @strawberry.type

@@ -16,14 +16,14 @@ from server.demo_content import CONVERSATIONS, TASKS, DemoConversation, DemoTask
 from services.accounts.accounts import Accounts, find_credentials
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
+from services.accounts.rate_limit import SignInRateLimit
+from services.accounts.users import normalize_email
 from services.conversations.conversations import conversations
 from services.conversations.message import NewMessage, add_message
 from services.entities.service import NewRow
 from services.query.pagination import count_rows
 from services.tasks.task_lists import task_listing
 from services.tasks.tasks import tasks
-from services.accounts.rate_limit import SignInRateLimit
-from services.accounts.users import normalize_email
 
 _NAME: Final = "Demo"
 _BETWEEN_MESSAGES: Final = timedelta(minutes=1)

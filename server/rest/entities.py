@@ -42,9 +42,7 @@ def row_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
             cls.model_fields[column.name].description = column.description
         fields: dict[str, Any] = {} if declared else {"id": (str, Field(description="Its id, a UUID."))}
         if not declared:
-            fields |= {
-                column.name: (_output_type(column), Field(description=column.description)) for column in columns
-            }
+            fields |= {column.name: (_output_type(column), Field(description=column.description)) for column in columns}
         made = create_model(cls.__name__, __base__=cls, __doc__=cls.__doc__, __module__=cls.__module__, **fields)
         show_rows_as(model, made)
         return made
@@ -185,7 +183,7 @@ def _body_field(column: Column, *, default: dict[str, Any]) -> tuple[Any, Any]:
         description = f"{column.description.removesuffix('.')}: RFC 3339 with an offset."
     if column.kind is Kind.TEXT:
         minimum = column.minimum or 0
-        return _nullable(column, str), text(description, least=minimum, most=column.maximum or 0, **default)
+        return _nullable(column, str), text(description, least=minimum, most=column.maximum or 0, default=default)
     if column.kind is Kind.INTEGER:
         bounds = {"ge": column.minimum, "le": column.maximum}
     if column.kind is Kind.TEXTS:

@@ -30,10 +30,10 @@ _SOMETHING: Final = rf"^[^\u0000]*{NO_SPACE}[^\u0000]*$"
 ANYTHING: Final = r"^[^\u0000]*$"
 
 
-def text(description: str, *, least: int = 1, most: int, pattern: str | None = None, **default: Any) -> Any:
+def text(description: str, *, least: int = 1, most: int, default: dict[str, Any] | None = None, **more: Any) -> Any:
     """Describe a text whose characters, and what is left of it without white space around it, the services check."""
-    bounds: dict[str, Any] = {"minLength": least, "pattern": pattern or (_SOMETHING if least else ANYTHING)}
-    return Field(description=description, max_length=most, json_schema_extra=bounds, **default)
+    bounds: dict[str, Any] = {"minLength": least, "pattern": _SOMETHING if least else ANYTHING}
+    return Field(description=description, max_length=most, json_schema_extra=bounds | more, **default or {})
 
 
 IfMatch = Annotated[

@@ -22,8 +22,8 @@ from services.accounts import sessions, users
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
 from services.accounts.rate_limit import SignInRateLimit
-from services.revision import next_revision
-from services.sql import execute, table_of
+from services.entities.revision import next_revision
+from services.query.sql import execute, table_of
 
 _USERS: Final = table_of(User)
 _EMAIL_PATH: Final = ("input", "email")

@@ -12,9 +12,9 @@ from core.settings import Settings
 from core.tokens import AccessClaims, AccessTokens, expired_token, invalid_token, read_key_id
 from services.accounts.better_auth import BetterAuth
 from services.accounts.caller import Caller
-from services.query.sql import execute
 from services.accounts.session_cache import SessionCache, SessionStatus
 from services.accounts.sessions import select_session_status
+from services.query.sql import execute
 
 _MAX_TOKEN_CACHE_BYTES: Final = 10 * 1024 * 1024
 # The claims of a token, and what the cache itself takes for an entry.

@@ -19,10 +19,10 @@ from core.text import is_storable
 from core.tokens import Claims, invalid_token, verify_token
 from models import User
 from services.accounts.caller import Caller
-from services.entities.revision import next_revision
-from services.query.sql import execute, table_of
 from services.accounts.session_cache import SessionCache, SessionStatus
 from services.accounts.users import MAX_NAME_LENGTH, is_image_url
+from services.entities.revision import next_revision
+from services.query.sql import execute, table_of
 
 _MAX_EMAIL_LENGTH: Final = 320
 _KEY_SET_PATH: Final = "/api/auth/jwks"

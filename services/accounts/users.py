@@ -22,11 +22,10 @@ from services.absent import ABSENT, Absent
 from services.accounts.caller import Caller
 from services.accounts.sessions import revoke_all
 from services.entities.revision import next_revision
-from services.query.sql import execute, table_of
-from services.expressions import IsAnyOf, texts_named
-from services.order import Key, OrderDirection, moment_key, order_by, read_text
-from services.paging import Listing
-from services.sql import Source, columns_of, execute, read, table_of
+from services.query.filters import IsAnyOf, text_list_param
+from services.query.ordering import Key, OrderDirection, moment_key, order_by, read_text
+from services.query.pagination import Listing
+from services.query.sql import Source, columns_of, execute, read, table_of
 
 MAX_EMAIL_LENGTH: Final = 254
 MAX_NAME_LENGTH: Final = 200
@@ -126,7 +125,7 @@ async def own_row(reads: GatheredReads, caller: Caller, columns: frozenset[str])
 @lru_cache(maxsize=64)
 def _users_by_id(columns: frozenset[str]) -> Gathering:
     selected = columns_of(_USERS, columns - {"id"})
-    return Gathering(Prepared(select(_USERS.c.id, *selected).where(IsAnyOf(_USERS.c.id, texts_named(_IDS)))), _IDS)
+    return Gathering(Prepared(select(_USERS.c.id, *selected).where(IsAnyOf(_USERS.c.id, text_list_param(_IDS)))), _IDS)
 
 
 async def _lock_admin(session: AsyncSession, caller: Caller) -> None:

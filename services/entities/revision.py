@@ -6,8 +6,7 @@ from sqlalchemy import update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import REVISIONS
-from core.errors import ConflictError, UnauthenticatedError
-from core.errors import AccountGoneError
+from core.errors import AccountGoneError, ConflictError
 from models import User
 from models.base import Owned
 from services.query.sql import execute, table_of

@@ -10,11 +10,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.database import leave_unchanged
+from core.errors import BadUserInputError, RateLimitedError, UnauthenticatedError
+from models import Conversation, Message, MessageStatus, Run, RunStatus, TokenUsage, ToolCall, ToolCallStatus, User
 from services.accounts.caller import Caller
 from services.entities.revision import next_revision
 from services.query.sql import execute, fetch_all, table_of
-from core.errors import BadUserInputError, RateLimitedError, UnauthenticatedError
-from models import Conversation, Message, MessageStatus, Run, RunStatus, TokenUsage, ToolCall, ToolCallStatus, User
 
 _RUNS: Final = table_of(Run)
 _MESSAGES: Final = table_of(Message)

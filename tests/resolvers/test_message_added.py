@@ -14,8 +14,8 @@ from models import Conversation, Message, MessageStatus
 from services.conversation import ConversationChanges, delete_conversation, update_conversation
 from services.conversations.message import NewMessage, add_message
 from services.conversations.new_messages import MessageCursor
-from services.query.sql import execute, table_of
 from services.entities.revision import next_revision
+from services.query.sql import execute, table_of
 from services.sync import Cursor
 from tests.factories import SignedIn, make_conversation, make_message, message_row, store
 from tests.servers import RunningServer

@@ -16,8 +16,8 @@ from services.accounts import users
 from services.accounts.accounts import Accounts, SessionTokens
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
-from services.query.sql import execute, fetch_all, table_of
 from services.accounts.rate_limit import SignInRateLimit
+from services.query.sql import execute, fetch_all, table_of
 
 PASSWORD = "correct horse battery"
 HERE = "192.0.2.1"

@@ -11,7 +11,7 @@ from core.database import Database
 from core.errors import CursorExpiredError
 from core.ids import new_id
 from models import Deletion, EntityKind, IdempotencyKey, Session, Task, TaskChange, TaskChangeKind, User
-from services.housekeeping import forget_deletions, forget_keys, forget_sessions, forget_task_changes
+from services.housekeeping import forget_deletions, forget_history, forget_keys, forget_sessions
 from services.query.sql import execute, fetch_all, table_of
 from services.sync import Counter, Cursor, resume
 from tests.factories import make_user, store, task_row
@@ -94,7 +94,7 @@ async def test_the_history_of_tasks_goes_long_after_the_tasks(database: Database
         *history(just_gone, {made: 200, changed: 100, deleted: 89}),
     )
 
-    await database.write(lambda session: forget_task_changes(session, 90))
+    await database.write(lambda session: forget_history(session, 90))
 
     async with database.read() as session:
         whose = CHANGES.c.user_id.in_([user.id, other.user_id])

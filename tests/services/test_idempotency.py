@@ -11,8 +11,8 @@ from core.errors import ConflictError, NotFoundError
 from core.settings import Settings
 from models import IdempotencyKey, Task
 from services.accounts.caller import Caller
-from services.idempotency import Request, once
 from services.entities.revision import next_revision
+from services.idempotency import Request, once
 from services.task import delete_task
 from services.task_making import NewTask, create_task
 from tests.factories import SignedIn, sign_in

@@ -9,8 +9,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.database import Database, leave_unchanged
 from core.errors import UnauthenticatedError
 from models import User
-from services.query.sql import execute, table_of
 from services.entities.revision import next_revision
+from services.query.sql import execute, table_of
 from tests.factories import make_user
 from tests.state import state_of
 

@@ -18,7 +18,7 @@ from services.accounts import users
 from services.accounts.accounts import Accounts
 from services.accounts.caller import Caller
 from services.accounts.rate_limit import SignInRateLimit
-from services.sql import execute, fetch_all, table_of
+from services.query.sql import execute, fetch_all, table_of
 from tests.factories import make_user
 from tests.services.account_services import ELSEWHERE, HERE, PASSWORD, WRONG, AccountServices, new_email
 from tests.services.rows import change_user

@@ -18,7 +18,7 @@ from models import User
 from services.accounts.authentication import Authenticator
 from services.accounts.better_auth import origin_of
 from services.accounts.caller import Caller
-from services.sql import fetch_all, table_of
+from services.query.sql import fetch_all, table_of
 from tests.better_auth import BetterAuthServer, SigningKey, better_auth_server, ed25519_key, es256_key, rs256_key
 from tests.factories import make_user, sign_in
 from tests.services.rows import all_statements, change_user, read_user
