@@ -10,9 +10,9 @@ RUN make web
 FROM python:3.13 AS build
 WORKDIR /app
 COPY Makefile requirements.lock ./
-RUN make dependencies LOCK=requirements.lock
+RUN make dependencies
 COPY . .
-RUN make install LOCK=requirements.lock
+RUN make runtime
 
 FROM python:3.13-slim
 WORKDIR /app

@@ -1,28 +1,33 @@
 # The commands of this project; `make` lists them.
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-LOCK := requirements-dev.lock
+PYTHONS := python3.13 python3.12 python3.11 python3.14 python3
 PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps
 WEB_SOURCES := $(wildcard web/*.json web/*.html web/*.ts web/src/* web/docs/*)
 DEPENDENCIES := $(VENV)/.dependencies
+RUNTIME := $(VENV)/.runtime
 INSTALLED := $(VENV)/.installed
 WEB_TRIED := $(VENV)/.web-tried
 BENCH_PEERS := bench/peers/node_modules/.installed
 PYTEST := $(PYTHON) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+SLOW := tests/engine tests/live tests/examples tests/web tests/bench tests/server/test_cli.py
 ARGS :=
 NAME :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format schema migration install dependencies venv web pictures bench lock clean
+.PHONY: help run test quick check format schema migration install runtime dependencies venv web pictures bench lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(INSTALLED) $(WEB_TRIED) ## serve the API and GraphiQL on an embedded database, or the one that DATABASE_URL names
+run: $(RUNTIME) $(WEB_TRIED) ## serve the API and GraphiQL on an embedded database, or the one that DATABASE_URL names
 	@$(PYTHON) -m server.cli serve $(ARGS)
 
 test: $(INSTALLED) $(WEB_TRIED) ## run every test, on SQLite and on a real PostgreSQL; ARGS="-k word" picks some
 	@$(PYTEST) $(ARGS)
+
+quick: $(INSTALLED) ## run the tests but those of the engine, of processes and of browsers: under two minutes
+	@$(PYTEST) $(SLOW:%=--ignore=%) $(ARGS)
 
 check: $(INSTALLED) $(WEB_TRIED) ## lint, check types, compare schema.graphql, and run every test
 	$(PYTHON) -m ruff check .
@@ -46,24 +51,32 @@ migration: $(INSTALLED) ## write a migration from what the models say anew; NAME
 		--rev-id $$(printf %04d $$(($$(ls migrations/versions/0*.py | wc -l) + 1)))
 	@$(PYTHON) -m ruff format --quiet migrations
 
-install: $(INSTALLED) ## make .venv with the locked dependencies and the command tasktalk
+install: $(INSTALLED) ## make .venv with the locked dependencies, those of the tests too, and the command tasktalk
 
-$(INSTALLED): $(DEPENDENCIES) pyproject.toml
-	@$(PIP_INSTALL) --no-build-isolation -e .
-	@touch $@
+runtime: $(RUNTIME)
 
 dependencies: $(DEPENDENCIES)
 
-# What is installed is exactly what the lock file's hashes name. A .venv whose Python is gone is made anew.
-$(DEPENDENCIES): $(LOCK)
+# What is installed is exactly what the lock files' hashes name. A .venv whose Python is gone is made anew.
+$(DEPENDENCIES): requirements.lock
 	@$(PYTHON) -c 'import pip' 2>/dev/null || $(MAKE) --no-print-directory venv
 	@echo "Installing the locked dependencies ..."
-	@$(PIP_INSTALL) --require-hashes -r $(LOCK)
+	@$(PIP_INSTALL) --require-hashes -r requirements.lock
+	@touch $@
+
+# All that serving needs; tests and checks need more.
+$(RUNTIME): $(DEPENDENCIES) pyproject.toml
+	@$(PIP_INSTALL) --no-build-isolation -e .
+	@touch $@
+
+$(INSTALLED): $(RUNTIME) requirements-dev.lock
+	@echo "Installing what the tests need ..."
+	@$(PIP_INSTALL) --require-hashes -r requirements-dev.lock
 	@touch $@
 
 # A name on the path may be a shim that does not start, so each is tried.
 venv:
-	@for python in python3.13 python3.12 python3.11 python3; do \
+	@for python in $(PYTHONS); do \
 		if $$python -c 'import ensurepip, sqlite3, ssl, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 			echo "Making $(VENV) with $$($$python --version) ..."; \
 			exec $$python -m venv --clear $(VENV); \
@@ -74,7 +87,7 @@ venv:
 	exit 1
 
 # Once for each state of the sources, built or not: a machine without network should not try at each start.
-$(WEB_TRIED): $(WEB_SOURCES) | $(INSTALLED)
+$(WEB_TRIED): $(WEB_SOURCES) | $(RUNTIME)
 	@if ! command -v npm >/dev/null; then \
 		echo "npm was not found: GraphiQL and /docs will load from a CDN."; \
 	else \

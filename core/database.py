@@ -23,7 +23,8 @@ Result = TypeVar("Result")
 
 _WRITE_ATTEMPTS: Final = 4
 _SERIALIZATION_FAILURES: Final = {"40001", "40P01"}
-_UNCHANGED: Final = "unchanged"
+# Whether a session commits, where that has been decided.
+_COMMITS: Final = "commits"
 # Where a session keeps the revisions that its transaction has taken, by user.
 REVISIONS: Final = "revisions"
 
@@ -96,7 +97,7 @@ class Database:
             AsyncSession(self._writers, expire_on_commit=False) as session,
         ):
             result = await work(session)
-            if _UNCHANGED in session.info:
+            if not session.info.get(_COMMITS, True):
                 return result
             await session.commit()
         self._tell_commit(session.info.get(REVISIONS, {}))
@@ -126,10 +127,10 @@ class Database:
 
 
 def leave_unchanged(session: AsyncSession) -> None:
-    """Let the transaction end without a commit: there is nothing to keep of it, its counter least of all."""
-    session.info[_UNCHANGED] = True
+    """Let the transaction end without a commit, which would count a change, unless something else in it has changed."""
+    session.info.setdefault(_COMMITS, False)
 
 
 def keep_changes(session: AsyncSession) -> None:
-    """Let the transaction be committed after all: there is more in it than what was left unchanged."""
-    session.info.pop(_UNCHANGED, None)
+    """Let the transaction be committed, whatever else in it changes nothing."""
+    session.info[_COMMITS] = True
