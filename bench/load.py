@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import httpx
+import httpx2
 import orjson
 
 from bench.asking import BenchError, Request
@@ -73,6 +73,6 @@ async def load(server: Server, requests: Sequence[Request], connections: int, se
     return Figures(count / duration_us * 1e6, p50_us / 1e3, p99_us / 1e3, busy)
 
 
-def _size(response: httpx.Response) -> int:
+def _size(response: httpx2.Response) -> int:
     headers = sum(len(name) + len(value) + len(": \r\n") for name, value in response.headers.raw)
     return headers + len(response.content)

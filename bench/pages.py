@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-import httpx
+import httpx2
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.ids import new_ids
@@ -68,7 +68,7 @@ async def _fill(server: RunningServer) -> SignedIn:
     return signed_in
 
 
-async def _seconds(client: httpx.AsyncClient, query: str) -> list[float]:
+async def _seconds(client: httpx2.AsyncClient, query: str) -> list[float]:
     durations = []
     for _ in range(_WARM_UP + _ROUNDS):
         began = time.perf_counter()
@@ -86,7 +86,7 @@ async def _measure(name: str, databases: Databases) -> None:
     logging.disable()
     async with serve(app) as server:
         signed_in = await _fill(server)
-        async with httpx.AsyncClient(base_url=server.url, headers=signed_in.headers) as client:
+        async with httpx2.AsyncClient(base_url=server.url, headers=signed_in.headers) as client:
             for operation, query in _OPERATIONS.items():
                 milliseconds = sorted(1_000 * each for each in await _seconds(client, query))
                 median, p99 = statistics.median(milliseconds), milliseconds[int(len(milliseconds) * 0.99)]

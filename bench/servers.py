@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
+import httpx2
 
 from bench.asking import BenchError, Request
 from bench.ground import Ground
@@ -24,7 +24,7 @@ _NODE: Final = _FOLDER / "node_modules" / "node" / "bin" / "node"
 _START_S: Final = 60.0
 _REST_S: Final = 0.1
 # Servers close what rests for five seconds, perhaps just when it is used again.
-_LIMITS: Final = httpx.Limits(keepalive_expiry=1)
+_LIMITS: Final = httpx2.Limits(keepalive_expiry=1)
 _BARELY_BUSY: Final = 0.11
 _LONGEST_RESTS: Final = 600
 _KIB_A_MIB: Final = 1024
@@ -70,7 +70,7 @@ class Server:
     key: str
     url: str
     process: subprocess.Popen[bytes]
-    client: httpx.AsyncClient
+    client: httpx2.AsyncClient
 
     def memory_mib(self) -> float:
         """Return the memory that its processes hold."""
@@ -93,11 +93,11 @@ class Server:
         """Return the data of its answer to one request."""
         return (await self.respond(request)).json()["data"]
 
-    async def respond(self, request: Request) -> httpx.Response:
+    async def respond(self, request: Request) -> httpx2.Response:
         """Return its answer to one request, which must be without errors."""
         headers = {"Authorization": f"Bearer {request.token}", "Accept-Encoding": "identity"}
         response = await self.client.post(self.url, json=request.body, headers=headers)
-        if response.status_code != httpx.codes.OK or "errors" in response.json():
+        if response.status_code != httpx2.codes.OK or "errors" in response.json():
             text = f"{response.status_code}: {response.text[:1000]}"
             raise BenchError(f"{KINDS[self.key].name} answers {request.body} with {text}")
         return response
@@ -114,7 +114,7 @@ async def running(
     environment = {**os.environ, **given, **places, **kind.environment}
     command = [part.format(port=port) for part in (*kind.command, *arguments)]
     pinned = ["taskset", "--cpu-list", ",".join(map(str, cores)), *command]
-    async with httpx.AsyncClient(timeout=_START_S, limits=_LIMITS) as client:
+    async with httpx2.AsyncClient(timeout=_START_S, limits=_LIMITS) as client:
         with tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(pinned, env=environment, stdout=subprocess.DEVNULL, stderr=errors)  # noqa: ASYNC220, S603
             server = Server(key, f"http://127.0.0.1:{port}/graphql", process, client)
@@ -133,7 +133,7 @@ async def _answers(server: Server) -> bool:
     while server.process.poll() is None and time.monotonic() < until:
         try:
             await server.client.get(server.url)
-        except httpx.TransportError:
+        except httpx2.TransportError:
             await asyncio.sleep(0.05)
         else:
             return True

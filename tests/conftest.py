@@ -5,7 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Final
 
-import httpx
+import httpx2
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -127,7 +127,7 @@ async def server(settings: Settings) -> AsyncIterator[RunningServer]:
 
 
 @pytest.fixture(scope="session")
-async def http(server: RunningServer) -> AsyncIterator[httpx.AsyncClient]:
+async def http(server: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
     """Give a client of the server, without credentials."""
-    async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client:
+    async with httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client:
         yield client

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
+import httpx2
 
 from tests.servers import RunningServer
 from tests.waiting import PATIENCE_S
@@ -15,7 +15,7 @@ from tests.waiting import PATIENCE_S
 class EventClient:
     """One stream of events."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx2.Response) -> None:
         self.response = response
         self._blocks = _blocks(response)
 
@@ -54,7 +54,7 @@ class EventClient:
         assert await self.block() == []
 
 
-async def _blocks(response: httpx.Response) -> AsyncIterator[list[str]]:
+async def _blocks(response: httpx2.Response) -> AsyncIterator[list[str]]:
     rest = b""
     async for chunk in response.aiter_bytes():
         *blocks, rest = (rest + chunk).split(b"\n\n")
@@ -82,10 +82,10 @@ async def open_events(
     if method == "GET":
         sent = {"params": {"query": query, "variables": json.dumps(variables)}}
     async with (
-        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client,
+        httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client,
         client.stream(method, "/graphql", headers=headers, **sent) as response,
     ):
         events = EventClient(response)
-        if response.status_code == httpx.codes.OK:
+        if response.status_code == httpx2.codes.OK:
             assert await events.block() == [":"], "an answer begins at once, whatever is to come"
         yield events

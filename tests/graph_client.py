@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-import httpx
+import httpx2
 from graphql import GraphQLField, GraphQLObjectType, get_named_type, is_leaf_type
 
 from server.schema import core_schema, schema
@@ -35,7 +35,7 @@ class Answer:
 class GraphClient:
     """Sends operations to the server, anonymously or as a user."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx2.AsyncClient) -> None:
         self._http = http
 
     async def execute(

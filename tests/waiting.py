@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import httpx
+import httpx2
 
 # How long the slowest of machines may take for what a good one does at once; who waits so long has failed.
 PATIENCE_S: Final = 30
@@ -12,7 +12,7 @@ PATIENCE_S: Final = 30
 START_PATIENCE_S: Final = 120
 _LOOK_EVERY_S: Final = 0.005
 # A server as it is for everybody closes a connection after five seconds: a client must have let go of it before.
-SHORT_LIVED: Final = httpx.Limits(keepalive_expiry=1)
+SHORT_LIVED: Final = httpx2.Limits(keepalive_expiry=1)
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from core.database import Database
@@ -44,5 +44,5 @@ async def user(database: Database, settings: Settings) -> SignedIn:
 @pytest.fixture
 async def chat(server: RunningServer, user: SignedIn) -> AsyncIterator[Chat]:
     """Give the user's talk with the assistant over HTTP."""
-    async with httpx.AsyncClient(base_url=server.url, timeout=60) as http:
+    async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
         yield Chat(GraphClient(http), user)

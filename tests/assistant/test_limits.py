@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Any, Final
 
-import httpx
+import httpx2
 import pytest
 from sqlalchemy import insert, select, update
 
@@ -36,7 +36,7 @@ async def chatting(settings: Settings, user: SignedIn, **overrides: Any) -> Asyn
     """Give a user's talk with a server of its own."""
     async with (
         serve_with(settings, **overrides) as server,
-        httpx.AsyncClient(base_url=server.url, timeout=60) as http,
+        httpx2.AsyncClient(base_url=server.url, timeout=60) as http,
     ):
         yield Chat(GraphClient(http), user)
 
@@ -88,7 +88,7 @@ async def test_the_tokens_of_a_day(
 async def test_the_tokens_of_a_day_over_rest(settings: Settings, user: SignedIn, database: Database) -> None:
     async with (
         serve_with(settings, assistant_daily_tokens=1) as server,
-        httpx.AsyncClient(base_url=server.url, timeout=60) as http,
+        httpx2.AsyncClient(base_url=server.url, timeout=60) as http,
     ):
         rest, key = RestClient(http, user), {"Idempotency-Key": "one"}
         first = await rest.ok("POST", "/chat", {"message": "hello"}, headers=key)

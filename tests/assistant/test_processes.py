@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from sqlalchemy import update
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -49,7 +49,7 @@ async def elsewhere_served(settings: Settings, variables: dict[str, Any], **over
 
 @asynccontextmanager
 async def chatting(url: str, user: SignedIn) -> AsyncIterator[Chat]:
-    async with httpx.AsyncClient(base_url=url, timeout=60, limits=SHORT_LIVED) as http:
+    async with httpx2.AsyncClient(base_url=url, timeout=60, limits=SHORT_LIVED) as http:
         yield Chat(GraphClient(http), user)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from core.database import Database
@@ -80,7 +80,7 @@ async def test_a_provider_that_falls_silent_is_not_waited_for(
     provider.script([Text(["Half a"]), Stall()])
     async with (
         serve_with(settings, **provider_settings, assistant_stall_s=1.0) as impatient,
-        httpx.AsyncClient(base_url=impatient.url, timeout=PATIENCE_S) as http,
+        httpx2.AsyncClient(base_url=impatient.url, timeout=PATIENCE_S) as http,
     ):
         failed = await Chat(GraphClient(http), chat.user).send("hello")
     await assert_told(failed, chat, provider, "The assistant took too long to answer. Ask again.")

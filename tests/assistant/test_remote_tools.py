@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from mcp.server import MCPServer
 from mcp.types import ToolAnnotations
@@ -113,7 +113,7 @@ async def test_a_server_that_is_away_is_done_without(settings: Settings, user: S
     given = {"openai_api_key": "sk-test", "openai_base_url": provider.url, "mcp_server_url": "http://127.0.0.1:9/mcp"}
     async with (
         serve_with(settings, **given) as server,
-        httpx.AsyncClient(base_url=server.url, timeout=60) as http,
+        httpx2.AsyncClient(base_url=server.url, timeout=60) as http,
     ):
         provider.script([Text(["I do not know."])])
         answer = await Chat(GraphClient(http), user).send("how is the weather?")

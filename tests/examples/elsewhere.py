@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-import httpx
+import httpx2
 
 from core.ids import new_id
 from tests.waiting import PATIENCE_S
@@ -19,14 +19,14 @@ _LOOK_EVERY_S = 0.02
 class Elsewhere:
     """Sends operations straight to the server."""
 
-    http: httpx.AsyncClient
+    http: httpx2.AsyncClient
     email: str = field(default_factory=lambda: f"{new_id()}@example.com")
     password: str = "correct horse battery staple"
 
     @classmethod
     @asynccontextmanager
     async def at(cls, url: str) -> AsyncIterator[Self]:
-        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http:
+        async with httpx2.AsyncClient(base_url=url, timeout=PATIENCE_S) as http:
             yield cls(http)
 
     async def sign_up(self) -> None:

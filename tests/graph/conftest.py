@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import httpx
+import httpx2
 import pytest
 
 from core.database import Database
@@ -63,7 +63,7 @@ async def fifty_of_each(database: Database, settings: Settings) -> House:
 
 
 @pytest.fixture(scope="session")
-def client(http: httpx.AsyncClient) -> GraphClient:
+def client(http: httpx2.AsyncClient) -> GraphClient:
     """Give a client of the GraphQL API."""
     return GraphClient(http)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import httpx
+import httpx2
 import pytest
 
 from core.settings import Settings
@@ -130,11 +130,11 @@ async def _answering(server: ServerProcess) -> None:
     greeted = asyncio.Event()
     _keep(asyncio.create_task(_read_lines(server, greeted)))
     await asyncio.wait_for(greeted.wait(), LONGEST_S)
-    async with httpx.AsyncClient(timeout=LONGEST_S) as client:
+    async with httpx2.AsyncClient(timeout=LONGEST_S) as client:
         await until_so(lambda: _is_ready(client, server), LONGEST_S)
 
 
-async def _is_ready(client: httpx.AsyncClient, server: ServerProcess) -> bool:
+async def _is_ready(client: httpx2.AsyncClient, server: ServerProcess) -> bool:
     answer = await client.get(f"{server.url}/ready")
     # It says so too where the database is only slower than a probe waits.
     assert answer.is_success or "does not answer" in answer.text, server.lines

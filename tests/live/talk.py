@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-import httpx
+import httpx2
 from sqlalchemy import select
 
 from core.database import Database
@@ -61,7 +61,7 @@ class Talk:
             while some := list(islice(rest, a_request)):
                 await self._add(client, some)
 
-        async with httpx.AsyncClient(base_url=url, timeout=60, limits=SHORT_LIVED) as http:
+        async with httpx2.AsyncClient(base_url=url, timeout=60, limits=SHORT_LIVED) as http:
             await asyncio.gather(*(write_some(GraphClient(http)) for _ in range(at_once)))
 
     async def _add(self, client: GraphClient, contents: Sequence[str]) -> None:

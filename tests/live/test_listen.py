@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import asyncpg
-import httpx
+import httpx2
 import pytest
 
 from core.settings import Settings
@@ -70,10 +70,10 @@ async def test_terminated_listeners_come_back(
 
 
 async def until_it_answers(url: str, talk: Talk) -> None:
-    async with asyncio.timeout(START_PATIENCE_S), httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http:
+    async with asyncio.timeout(START_PATIENCE_S), httpx2.AsyncClient(base_url=url, timeout=PATIENCE_S) as http:
         while True:
             answer = await GraphClient(http).execute("{ conversations { totalCount } }", as_=talk.user)
-            if answer.status == httpx.codes.OK:
+            if answer.status == httpx2.codes.OK:
                 return
             assert (answer.status, answer.codes) == (503, ["SERVICE_UNAVAILABLE"])
             await asyncio.sleep(0.02)

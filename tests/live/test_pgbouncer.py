@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-import httpx
+import httpx2
 import pytest
 
 import migrations
@@ -71,7 +71,7 @@ async def test_reads_never_meet_half_a_statement(pooled: Settings) -> None:
 
 
 async def test_operations_work_all_at_once(pooled: Settings) -> None:
-    async with serve(create_app(pooled)) as server, httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http:
+    async with serve(create_app(pooled)) as server, httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http:
         client, database = GraphClient(http), server.runtime.database
         await asyncio.gather(*(use(client, database, pooled) for _ in range(12)))
 

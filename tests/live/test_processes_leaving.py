@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 import asyncpg
-import httpx
+import httpx2
 import pytest
 
 from core.settings import Settings
@@ -40,9 +40,9 @@ async def held_up(settings: Settings, backend: Backend) -> AsyncIterator[None]:
 async def until_not_ready(server: ServerProcess) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while True:
-            async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+            async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
                 ready = await client.get(f"{server.url}/ready")
-            if ready.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            if ready.status_code == httpx2.codes.SERVICE_UNAVAILABLE:
                 assert "shutting down" in ready.text
                 return
 

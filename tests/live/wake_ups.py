@@ -3,7 +3,7 @@
 import asyncio
 import re
 
-import httpx
+import httpx2
 
 from live.hub import WakeUp
 from tests.servers import RunningServer
@@ -12,7 +12,7 @@ from tests.waiting import PATIENCE_S
 
 async def wake_ups(server: RunningServer) -> dict[WakeUp, int]:
     """Return how often subscribers were woken, by kind."""
-    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+    async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
         metrics = (await client.get(f"{server.url}/metrics")).text
     found = re.findall(r'^tasktalk_wake_ups_total\{kind="(\w+)"\} (\d+)', metrics, re.MULTILINE)
     return dict.fromkeys(WakeUp, 0) | {WakeUp(kind): int(count) for kind, count in found}

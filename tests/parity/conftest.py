@@ -1,6 +1,6 @@
 """What the tests of parity are given."""
 
-import httpx
+import httpx2
 import pytest
 
 from core.database import Database
@@ -11,7 +11,7 @@ from tests.servers import RunningServer
 
 
 @pytest.fixture(scope="session")
-def house(server: RunningServer, http: httpx.AsyncClient, database: Database) -> House:
+def house(server: RunningServer, http: httpx2.AsyncClient, database: Database) -> House:
     """Give the server with its doors."""
     return House(server, http, database)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 from urllib.parse import quote
 
-import httpx
+import httpx2
 from mcp import Client, MCPError
 
 from core.database import Database
@@ -232,7 +232,7 @@ class House:
     """The server with its doors, and the database behind them."""
 
     server: RunningServer
-    http: httpx.AsyncClient
+    http: httpx2.AsyncClient
     database: Database
 
     @asynccontextmanager

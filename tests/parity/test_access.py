@@ -4,7 +4,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import httpx
+import httpx2
 import pytest
 
 from tests.access_tokens import make_access_token
@@ -18,7 +18,7 @@ _LIST: Final = "{ tasks { nodes { title } } }"
 _ADD: Final = "mutation ($title: String!) { createTask(input: {title: $title}) { errors { code } } }"
 
 
-async def graphql(http: httpx.AsyncClient, token: str | None, title: str | None = None) -> Answer:
+async def graphql(http: httpx2.AsyncClient, token: str | None, title: str | None = None) -> Answer:
     """Read, or add a task whose title is put into JSON just as it is; return the status and the code of a refusal."""
     body = json.dumps({"query": _LIST if title is None else _ADD, "variables": {"title": "TITLE"}})
     response = await http.post("/graphql", content=_with(body, title), headers=_headers(token))
@@ -26,14 +26,14 @@ async def graphql(http: httpx.AsyncClient, token: str | None, title: str | None 
     return response.status_code, next((error["extensions"]["code"] for error in answer.get("errors", [])), None)
 
 
-async def rest(http: httpx.AsyncClient, token: str | None, title: str | None = None) -> Answer:
+async def rest(http: httpx2.AsyncClient, token: str | None, title: str | None = None) -> Answer:
     method = "GET" if title is None else "POST"
     body = _with(json.dumps({"title": "TITLE"}), title)
     response = await http.request(method, "/api/tasks", content=body, headers=_headers(token))
     return response.status_code, response.json().get("code")
 
 
-async def mcp(http: httpx.AsyncClient, token: str | None, title: str | None = None) -> Answer:
+async def mcp(http: httpx2.AsyncClient, token: str | None, title: str | None = None) -> Answer:
     name, given = ("list_tasks", {}) if title is None else ("add_task", {"title": "TITLE"})
     sent = message("tools/call", name=name, arguments=given)
     body = _with(json.dumps(sent), title)

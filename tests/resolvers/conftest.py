@@ -1,6 +1,6 @@
 """What the tests of resolvers are given."""
 
-import httpx
+import httpx2
 import pytest
 
 from core.database import Database
@@ -10,7 +10,7 @@ from tests.graph_client import GraphClient
 
 
 @pytest.fixture(scope="session")
-def client(http: httpx.AsyncClient) -> GraphClient:
+def client(http: httpx2.AsyncClient) -> GraphClient:
     """Give a client of the GraphQL API."""
     return GraphClient(http)
 

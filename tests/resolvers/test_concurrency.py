@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-import httpx
+import httpx2
 
 from core.database import Database
 from core.settings import Settings
@@ -53,7 +53,7 @@ async def test_fifty_at_once_through_two_servers(
     given = {"id": task.id, "expectedRevision": task.revision}
     async with (
         serve(create_app(settings)) as second,
-        httpx.AsyncClient(base_url=second.url, timeout=PATIENCE_S) as http,
+        httpx2.AsyncClient(base_url=second.url, timeout=PATIENCE_S) as http,
     ):
         doors = (client, GraphClient(http))
         names = ("toggleTask", "updateTask", "deleteTask")

@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-import httpx
+import httpx2
 import pytest
 
 from core.database import Database
@@ -71,7 +71,7 @@ TEXT_PLACES: Final = [place for place in PLACES if place.type_name in {"String",
 @pytest.fixture(scope="module")
 async def client(settings: Settings) -> AsyncIterator[GraphClient]:
     """Give a client of a server of its own, for what is sent here counts as wrong passwords too."""
-    async with serve(create_app(settings)) as server, httpx.AsyncClient(base_url=server.url, timeout=30) as http:
+    async with serve(create_app(settings)) as server, httpx2.AsyncClient(base_url=server.url, timeout=30) as http:
         yield GraphClient(http)
 
 
@@ -143,7 +143,7 @@ async def test_lists(client: GraphClient, someone: SignedIn, place: Place) -> No
 
 
 @pytest.mark.parametrize("surrogate", ["\\ud800", "\\udfff", "a\\udc00\\ud800b", "\\ud83d x"])
-async def test_lone_surrogates(http: httpx.AsyncClient, someone: SignedIn, surrogate: str) -> None:
+async def test_lone_surrogates(http: httpx2.AsyncClient, someone: SignedIn, surrogate: str) -> None:
     query = "mutation ($title: String!) { createTask(input: {title: $title}) { errors { code } } }"
     bodies = [
         f'{{"query": "{query}", "variables": {{"title": "{surrogate}"}}}}',
@@ -158,7 +158,7 @@ async def test_lone_surrogates(http: httpx.AsyncClient, someone: SignedIn, surro
         assert response.status_code in {200, 400}
 
 
-async def test_ten_megabytes(http: httpx.AsyncClient, someone: SignedIn) -> None:
+async def test_ten_megabytes(http: httpx2.AsyncClient, someone: SignedIn) -> None:
     query = "mutation ($title: String!) { createTask(input: {title: $title}) { errors { code } } }"
     body = {"query": query, "variables": {"title": "x" * 10_000_000}}
     response = await http.post("/graphql", json=body, headers=someone.headers)
@@ -168,7 +168,7 @@ async def test_ten_megabytes(http: httpx.AsyncClient, someone: SignedIn) -> None
 @pytest.mark.parametrize("depth", [DEEPEST_FILTER, DEEPEST_FILTER + 1, 500, 5_000])
 @pytest.mark.parametrize(("opening", "closing"), [('{"not": ', "}"), ('{"and": [', "]}"), ('{"or": [{}, ', "]}")])
 async def test_filters_in_filters(
-    http: httpx.AsyncClient, someone: SignedIn, *, depth: int, opening: str, closing: str
+    http: httpx2.AsyncClient, someone: SignedIn, *, depth: int, opening: str, closing: str
 ) -> None:
     query = "query ($filter: TaskFilter) { tasks(filter: $filter) { nodes { id } } }"
     nested = f"{opening * (depth - 1)}{{}}{closing * (depth - 1)}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
-import httpx
+import httpx2
 
 from core.database import Database
 from core.settings import Settings
@@ -50,7 +50,7 @@ async def running(settings: Settings, folder: Path) -> AsyncIterator[tuple[async
     try:
         greeting = (await process.stdout.readline()).decode()
         url = greeting.split()[-1].removesuffix("/graphql")
-        async with httpx.AsyncClient(base_url=url, timeout=START_PATIENCE_S, limits=SHORT_LIVED) as http:
+        async with httpx2.AsyncClient(base_url=url, timeout=START_PATIENCE_S, limits=SHORT_LIVED) as http:
             yield process, GraphClient(http)
     finally:
         if process.returncode is None:

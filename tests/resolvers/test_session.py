@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from core.clock import utc_now
@@ -117,7 +117,7 @@ async def elsewhere(settings: Settings) -> AsyncIterator[GraphClient]:
     """Give a client of a second server on the same database."""
     async with (
         serve(create_app(settings)) as second,
-        httpx.AsyncClient(base_url=second.url, timeout=PATIENCE_S) as http,
+        httpx2.AsyncClient(base_url=second.url, timeout=PATIENCE_S) as http,
     ):
         yield GraphClient(http)
 

@@ -2,24 +2,24 @@
 
 from typing import Any, Final
 
-import httpx
+import httpx2
 
 GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
 JSON: Final = "application/json"
 
 
 async def post(
-    door: httpx.AsyncClient, query: str, accept: str = GRAPHQL_RESPONSE, **parameters: Any
-) -> httpx.Response:
+    door: httpx2.AsyncClient, query: str, accept: str = GRAPHQL_RESPONSE, **parameters: Any
+) -> httpx2.Response:
     return await door.post("/graphql", json={"query": query, **parameters}, headers={"Accept": accept})
 
 
-def only_error(response: httpx.Response) -> dict[str, Any]:
+def only_error(response: httpx2.Response) -> dict[str, Any]:
     errors: list[dict[str, Any]] = response.json()["errors"]
     assert len(errors) == 1
     return errors[0]
 
 
-def only_code(response: httpx.Response) -> str:
+def only_code(response: httpx2.Response) -> str:
     code: str = only_error(response)["extensions"]["code"]
     return code

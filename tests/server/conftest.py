@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-import httpx
+import httpx2
 import pytest
 
 from core.database import Database
@@ -14,14 +14,14 @@ from tests.server.wire import Wire, connected
 
 
 @pytest.fixture(scope="session")
-async def door(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
+async def door(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx2.AsyncClient]:
     settings = sample.sample_settings(tmp_path_factory.mktemp("door"), graphql_max_body_bytes=100_000)
     async with sample.open_door(settings) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
-async def production_door(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
+async def production_door(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx2.AsyncClient]:
     settings = sample.sample_settings(tmp_path_factory.mktemp("production"), environment="production")
     async with sample.open_door(settings) as client:
         yield client
@@ -47,13 +47,13 @@ async def stranger(database: Database, settings: Settings) -> SignedIn:
 
 
 @pytest.fixture(scope="session")
-def client(http: httpx.AsyncClient) -> GraphClient:
+def client(http: httpx2.AsyncClient) -> GraphClient:
     """Give a client of the GraphQL API."""
     return GraphClient(http)
 
 
 @pytest.fixture
-async def wire(door: httpx.AsyncClient) -> AsyncIterator[Wire]:
+async def wire(door: httpx2.AsyncClient) -> AsyncIterator[Wire]:
     """Give a connection to the door."""
     async with connected(str(door.base_url)) as wire:
         yield wire

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-import httpx
+import httpx2
 
 from core.settings import Settings
 from tests.waiting import PATIENCE_S, START_PATIENCE_S
@@ -39,12 +39,12 @@ async def serving(*arguments: str, **environment: str) -> AsyncIterator[tuple[Pr
         await asyncio.wait_for(process.communicate(), START_PATIENCE_S)
 
 
-async def until_ready(url: str) -> httpx.Response:
-    async with asyncio.timeout(START_PATIENCE_S), httpx.AsyncClient(timeout=PATIENCE_S) as client:
+async def until_ready(url: str) -> httpx2.Response:
+    async with asyncio.timeout(START_PATIENCE_S), httpx2.AsyncClient(timeout=PATIENCE_S) as client:
         while True:
             try:
                 response = await client.get(f"{url}/ready")
-            except httpx.TransportError:
+            except httpx2.TransportError:
                 await asyncio.sleep(0.05)
             else:
                 # It says so too where the database is only slower than a probe waits.

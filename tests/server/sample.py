@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import strawberry
 
 from core.clock import utc_now
@@ -130,10 +130,10 @@ def sample_settings(folder: Path, **overrides: Any) -> Settings:
 
 
 @asynccontextmanager
-async def open_door(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+async def open_door(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
     """Serve the sample over real HTTP and give a client of it."""
     async with (
         serve(create_app(settings, schema)) as running,
-        httpx.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client,
+        httpx2.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client,
     ):
         yield client

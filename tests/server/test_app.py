@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-import httpx
+import httpx2
 import pytest
 
 from core.settings import Environment
@@ -14,7 +14,7 @@ OURS = "https://app.example.com"
 THEIRS = "https://evil.example.com"
 
 
-async def preflight(client: httpx.AsyncClient, origin: str) -> httpx.Response:
+async def preflight(client: httpx2.AsyncClient, origin: str) -> httpx2.Response:
     headers = {
         "Origin": origin,
         "Access-Control-Request-Method": "POST",
@@ -47,7 +47,7 @@ FAR: Final = (
 )
 
 
-async def test_while_one_develops_the_pages_of_this_machine_may_call(door: httpx.AsyncClient) -> None:
+async def test_while_one_develops_the_pages_of_this_machine_may_call(door: httpx2.AsyncClient) -> None:
     for origin in LOCAL:
         allowed = await preflight(door, origin)
         assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, origin)
@@ -86,7 +86,7 @@ async def test_compression(
 
 
 @pytest.mark.parametrize("path", ["/graphql", "/health", "/nothing"])
-async def test_headers_for_browsers(door: httpx.AsyncClient, path: str) -> None:
+async def test_headers_for_browsers(door: httpx2.AsyncClient, path: str) -> None:
     response = await door.get(path)
     assert response.headers["x-content-type-options"] == "nosniff"
     assert response.headers["x-frame-options"] == "DENY"
@@ -94,7 +94,7 @@ async def test_headers_for_browsers(door: httpx.AsyncClient, path: str) -> None:
     assert response.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
 
 
-async def test_a_page_s_own_headers_stay(door: httpx.AsyncClient) -> None:
+async def test_a_page_s_own_headers_stay(door: httpx2.AsyncClient) -> None:
     response = await door.get("/graphql", headers={"Accept": "text/html"})
     assert response.headers.get_list("x-frame-options") == ["DENY"]
     (policy,) = response.headers.get_list("content-security-policy")

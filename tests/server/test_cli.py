@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import httpx
+import httpx2
 import pytest
 
 import migrations
@@ -159,7 +159,7 @@ async def test_demo_makes_an_account_that_can_sign_in_and_fills_it_once(settings
     assert found is not None
     async with (
         serve(create_app(settings)) as server,
-        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client,
+        httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client,
     ):
         sign_in = "mutation ($input: SignInInput!) { signIn(input: $input) { accessToken } }"
         signed_in = await client.post(
@@ -208,7 +208,7 @@ async def test_workers_share_settings_and_metrics(settings: Settings) -> None:
         url = greeting.removeprefix("GraphiQL at ").removesuffix("/graphql\n")
         assert (await until_ready(url)).status_code == 200
         for _ in range(20):
-            async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+            async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
                 assert (await client.get(f"{url}/health")).status_code == 200
         # The last of them may have been answered by a worker that has not counted it yet.
         await until_so(partial(has_counted, url, 20))
@@ -216,7 +216,7 @@ async def test_workers_share_settings_and_metrics(settings: Settings) -> None:
 
 
 async def has_counted(url: str, least: int) -> bool:
-    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+    async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
         metrics = (await client.get(f"{url}/metrics")).text
     counted = re.search(r'tasktalk_http_requests_total\{method="GET",path="/health",status="200"\} (\d+)', metrics)
     assert counted is not None
@@ -233,7 +233,7 @@ async def test_only_a_proxy_that_is_named_tells_where_clients_are(
     async with serving("--port", "0", **variables(settings, SIGN_IN_ATTEMPTS="1", **proxies)) as (_, greeting):
         url = greeting.removeprefix("GraphiQL at ").removesuffix("/graphql\n")
         assert (await until_ready(url)).status_code == 200
-        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+        async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
             for address, expected in (("192.0.2.1", "UNAUTHENTICATED"), ("192.0.2.2", code)):
                 headers = {"x-forwarded-for": address}
                 response = await client.post(f"{url}/graphql", json={"query": guess}, headers=headers)

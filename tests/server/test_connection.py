@@ -2,7 +2,7 @@
 
 import asyncio
 
-import httpx
+import httpx2
 import pytest
 
 from server import connection
@@ -15,7 +15,7 @@ LONG: bytes = b"a" * 100_000
 
 @pytest.mark.parametrize("beginning", [b"", b"GE", HALF, HALF + b"\r\n"])
 async def test_unfinished_head_is_disconnected_after_the_timeout(
-    door: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes
+    door: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes
 ) -> None:
     monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.2)
     async with connected(str(door.base_url), beginning) as wire:
@@ -34,7 +34,7 @@ async def is_closed(wire: Wire) -> bool:
 
 
 async def test_request_may_run_longer_than_the_head_timeout(
-    door: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    door: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.2)
     async with connected(str(door.base_url), HEAD) as wire:
@@ -44,7 +44,7 @@ async def test_request_may_run_longer_than_the_head_timeout(
 
 @pytest.mark.parametrize("beginning", [HALF + b"X-Long: ", b"GET /graphql?query="])
 async def test_head_larger_than_the_bound_is_refused(
-    door: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes
+    door: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes
 ) -> None:
     monkeypatch.setattr(connection, "MAX_HEAD_BYTES", 3 * len(LONG))
     async with connected(str(door.base_url), beginning) as wire:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-import httpx
+import httpx2
 import pytest
 from graphql import FragmentDefinitionNode, OperationDefinitionNode, build_schema, parse, validate
 
@@ -141,7 +141,7 @@ def test_fragments(text: str, cost: int) -> None:
 
 
 @pytest.mark.parametrize("accept", ["application/graphql-response+json", "application/json", "*/*"])
-async def test_over_the_limit(http: httpx.AsyncClient, accept: str) -> None:
+async def test_over_the_limit(http: httpx2.AsyncClient, accept: str) -> None:
     query = "query ($n: Int!) { conversations(first: $n) { nodes { messages(first: $n) { nodes { id } } } } }"
     body = {"query": query, "variables": {"n": 100}}
     response = await http.post("/graphql", json=body, headers={"Accept": accept})

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from graphql import build_schema, get_introspection_query, parse
 
@@ -99,7 +99,7 @@ def test_an_error_says_where(settings: Settings) -> None:
 
 @pytest.mark.parametrize("query", ["{ helo }", "{ hello(nam: 1) }", "{ thing { nam } }", "{ ... on Quer { hello } }"])
 async def test_no_suggestions_in_production(
-    door: httpx.AsyncClient, production_door: httpx.AsyncClient, query: str
+    door: httpx2.AsyncClient, production_door: httpx2.AsyncClient, query: str
 ) -> None:
     assert "Did you mean" in (await door.post("/graphql", json={"query": query})).text
     refusal = await production_door.post("/graphql", json={"query": query})
@@ -118,7 +118,7 @@ async def test_no_suggestions_in_production(
     ],
 )
 async def test_introspection_is_refused_in_production(
-    door: httpx.AsyncClient, production_door: httpx.AsyncClient, query: str
+    door: httpx2.AsyncClient, production_door: httpx2.AsyncClient, query: str
 ) -> None:
     body = {"query": query, "operationName": "B" if "query B" in query else None}
     assert "errors" not in (await door.post("/graphql", json=body)).json()
@@ -127,6 +127,6 @@ async def test_introspection_is_refused_in_production(
     assert {error["extensions"]["code"] for error in refusal.json()["errors"]} == {"GRAPHQL_VALIDATION_FAILED"}
 
 
-async def test_the_type_s_name_is_no_secret(production_door: httpx.AsyncClient) -> None:
+async def test_the_type_s_name_is_no_secret(production_door: httpx2.AsyncClient) -> None:
     response = await production_door.post("/graphql", json={"query": "{ __typename }"})
     assert response.json() == {"data": {"__typename": "Query"}}

@@ -3,7 +3,7 @@
 import json
 from typing import Any, Final
 
-import httpx
+import httpx2
 import pytest
 
 from core.database import Database
@@ -69,7 +69,7 @@ async def test_a_mutation_by_get(server: RunningServer, user: SignedIn) -> None:
         assert await events.data() == {"tasks": {"totalCount": 0}}
 
 
-async def refusal(response: httpx.Response) -> tuple[int, str]:
+async def refusal(response: httpx2.Response) -> tuple[int, str]:
     await response.aread()
     assert response.headers["content-type"] == "application/json"
     (error,) = response.json()["errors"]
@@ -131,7 +131,7 @@ async def test_an_anonymous_subscription(server: RunningServer) -> None:
     ],
 )
 async def test_what_is_refused_before_the_stream(
-    server: RunningServer, http: httpx.AsyncClient, sent: dict[str, Any], status: int
+    server: RunningServer, http: httpx2.AsyncClient, sent: dict[str, Any], status: int
 ) -> None:
     headers = EVENTS | sent.get("headers", {})
     response = await http.request(url="/graphql", **{**sent, "headers": headers})
@@ -149,14 +149,14 @@ ANYTHING: Final = (
 )
 
 
-async def test_events_where_nothing_else_is_taken(http: httpx.AsyncClient) -> None:
+async def test_events_where_nothing_else_is_taken(http: httpx2.AsyncClient) -> None:
     for accept in ("text/event-stream", "TEXT/Event-Stream;q=0.5"):
         response = await http.post("/graphql", json={"query": "{ __typename }"}, headers={"Accept": accept})
         assert response.text == ':\n\nevent: next\ndata: {"data":{"__typename":"Query"}}\n\nevent: complete\ndata:\n\n'
 
 
 @pytest.mark.parametrize("accept", [ANYTHING, "application/json, text/event-stream", "text/event-stream, */*"])
-async def test_json_where_it_is_taken_too(http: httpx.AsyncClient, accept: str) -> None:
+async def test_json_where_it_is_taken_too(http: httpx2.AsyncClient, accept: str) -> None:
     response = await http.post("/graphql", json={"query": "{ __typename }"}, headers={"Accept": accept})
     assert response.headers["content-type"].partition(";")[0] in ANYTHING.partition(", text")[0]
     assert response.json() == {"data": {"__typename": "Query"}}
@@ -165,7 +165,7 @@ async def test_json_where_it_is_taken_too(http: httpx.AsyncClient, accept: str) 
 
 
 async def test_events_for_subscriptions_whatever_else_is_taken(
-    server: RunningServer, http: httpx.AsyncClient, user: SignedIn
+    server: RunningServer, http: httpx2.AsyncClient, user: SignedIn
 ) -> None:
     headers = {"Accept": ANYTHING, **user.headers}
     query = {"query": "subscription { changes { changed { __typename ... on Task { subtasks { nodes { id } } } } } }"}
@@ -220,7 +220,7 @@ async def test_the_server_leaves(settings: Settings, user: SignedIn) -> None:
         await until(lambda: user.user.id not in server.runtime.live.hub.users)
 
 
-async def test_a_failure_of_ours(door: httpx.AsyncClient) -> None:
+async def test_a_failure_of_ours(door: httpx2.AsyncClient) -> None:
     body = {"query": 'subscription { broken(how: "unforeseen") }'}
     response = await door.post("/graphql", json=body, headers=EVENTS)
     _, first, second, last = response.text.removesuffix("\n\n").split("\n\n")

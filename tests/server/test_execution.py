@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from server import execution
@@ -30,7 +30,7 @@ from tests.waiting import PATIENCE_S
     ],
 )
 async def test_documents_that_are_not_executed(
-    door: httpx.AsyncClient, query: str, variables: dict[str, Any], code: str
+    door: httpx2.AsyncClient, query: str, variables: dict[str, Any], code: str
 ) -> None:
     as_graphql = await post(door, query, variables=variables)
     assert (as_graphql.status_code, only_code(as_graphql)) == (400, code)
@@ -39,7 +39,7 @@ async def test_documents_that_are_not_executed(
     assert (as_json.status_code, as_json.json()) == (200, as_graphql.json())
 
 
-async def test_an_unknown_operation(door: httpx.AsyncClient) -> None:
+async def test_an_unknown_operation(door: httpx2.AsyncClient) -> None:
     response = await post(door, "query A { hello }", operationName="B")
     assert (response.status_code, only_code(response)) == (400, "OPERATION_RESOLUTION_FAILURE")
 
@@ -54,7 +54,7 @@ async def test_an_unknown_operation(door: httpx.AsyncClient) -> None:
 )
 @pytest.mark.parametrize("operation", ["query", "mutation"])
 async def test_expected_failures(
-    door: httpx.AsyncClient, how: str, status: int, extensions: dict[str, Any], operation: str
+    door: httpx2.AsyncClient, how: str, status: int, extensions: dict[str, Any], operation: str
 ) -> None:
     response = await post(door, f'{operation} {{ fail(how: "{how}") }}')
     assert response.status_code == status
@@ -63,13 +63,13 @@ async def test_expected_failures(
     assert (response.headers.get("retry-after") is not None) == (status == 503)
 
 
-async def test_when_to_try_again(door: httpx.AsyncClient) -> None:
+async def test_when_to_try_again(door: httpx2.AsyncClient) -> None:
     response = await post(door, '{ fail(how: "limited") }')
     assert only_error(response)["extensions"].keys() == {"code", "retryAt"}
     assert only_error(response)["extensions"]["retryAt"].endswith("+00:00")
 
 
-async def test_what_a_mutation_has_done_is_told(door: httpx.AsyncClient, happenings: Happenings) -> None:
+async def test_what_a_mutation_has_done_is_told(door: httpx2.AsyncClient, happenings: Happenings) -> None:
     response = await post(door, 'mutation { note(text: "kept") fail(how: "unavailable") }')
     assert (response.status_code, response.json()["data"]) == (200, {"note": "kept", "fail": None})
     assert only_code(response) == "SERVICE_UNAVAILABLE"
@@ -78,7 +78,7 @@ async def test_what_a_mutation_has_done_is_told(door: httpx.AsyncClient, happeni
 
 @pytest.mark.parametrize("query", ['{ hello fail(how: "unforeseen") }', "{ hello double(number: 2147483647) }"])
 async def test_unforeseen_failures_are_masked(
-    door: httpx.AsyncClient, query: str, capsys: pytest.CaptureFixture[str]
+    door: httpx2.AsyncClient, query: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     response = await post(door, query)
     request_id = response.headers["x-request-id"]
@@ -92,13 +92,13 @@ async def test_unforeseen_failures_are_masked(
     assert request_id in log
 
 
-async def test_a_query_ends_when_its_client_goes(door: httpx.AsyncClient, happenings: Happenings) -> None:
+async def test_a_query_ends_when_its_client_goes(door: httpx2.AsyncClient, happenings: Happenings) -> None:
     await leave_early(door, "{ wait }", happenings)
     await asyncio.wait_for(happenings.over.wait(), PATIENCE_S)
     assert happenings.ended == ["cancelled"]
 
 
-async def test_a_mutation_ends_by_itself(door: httpx.AsyncClient, happenings: Happenings) -> None:
+async def test_a_mutation_ends_by_itself(door: httpx2.AsyncClient, happenings: Happenings) -> None:
     await leave_early(door, "mutation { wait }", happenings)
     await asyncio.sleep(0.3)
     happenings.may_end.set()
@@ -106,7 +106,7 @@ async def test_a_mutation_ends_by_itself(door: httpx.AsyncClient, happenings: Ha
     assert happenings.ended == ["done"]
 
 
-async def test_a_slow_query_is_awaited(door: httpx.AsyncClient, happenings: Happenings) -> None:
+async def test_a_slow_query_is_awaited(door: httpx2.AsyncClient, happenings: Happenings) -> None:
     asking = asyncio.create_task(post(door, "{ wait }"))
     await happenings.began.wait()
     await asyncio.sleep(0.3)
@@ -115,7 +115,7 @@ async def test_a_slow_query_is_awaited(door: httpx.AsyncClient, happenings: Happ
 
 
 async def test_a_query_has_a_time_limit(
-    door: httpx.AsyncClient, happenings: Happenings, monkeypatch: pytest.MonkeyPatch
+    door: httpx2.AsyncClient, happenings: Happenings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(execution, "QUERY_TIMEOUT_S", 0.2)
     response = await post(door, "{ wait }")
@@ -123,7 +123,7 @@ async def test_a_query_has_a_time_limit(
     assert happenings.ended == ["cancelled"]
 
 
-async def leave_early(door: httpx.AsyncClient, query: str, happenings: Happenings) -> None:
+async def leave_early(door: httpx2.AsyncClient, query: str, happenings: Happenings) -> None:
     _, writer = await asyncio.open_connection(door.base_url.host, door.base_url.port)
     body = json.dumps({"query": query}).encode()
     head = f"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from starlette.applications import Starlette
 
 from server.graphiql import GraphiQL

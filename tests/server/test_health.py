@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from structlog.testing import CapturingLogger
 
@@ -13,14 +13,14 @@ from tests.databases import make_settings
 from tests.server.sample import open_door
 
 
-async def test_alive_and_ready(http: httpx.AsyncClient) -> None:
+async def test_alive_and_ready(http: httpx2.AsyncClient) -> None:
     for path in ("/health", "/ready"):
         response = await http.get(path)
         assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
-async def test_nothing_is_posted_there(http: httpx.AsyncClient, path: str) -> None:
+async def test_nothing_is_posted_there(http: httpx2.AsyncClient, path: str) -> None:
     response = await http.post(path)
     assert response.status_code == 405
     assert response.json()["errors"][0]["extensions"] == {"code": "METHOD_NOT_ALLOWED"}

@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from core.settings import Environment
@@ -12,13 +12,13 @@ from tests.server.sample import open_door, sample_settings
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
-async def test_a_browser_is_led_to_graphiql(door: httpx.AsyncClient) -> None:
+async def test_a_browser_is_led_to_graphiql(door: httpx2.AsyncClient) -> None:
     response = await door.get("/", headers=BROWSER)
     assert (response.status_code, response.headers["location"]) == (307, "/graphql")
     assert (await door.get("/graphql", headers=BROWSER)).status_code == 200
 
 
-async def test_others_are_told_every_door(door: httpx.AsyncClient) -> None:
+async def test_others_are_told_every_door(door: httpx2.AsyncClient) -> None:
     doors = (await door.get("/")).json()
     assert (doors.pop("name"), doors.pop("version")) == ("tasktalk", version("tasktalk"))
     assert doors == {

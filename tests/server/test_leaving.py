@@ -3,7 +3,7 @@
 import signal
 import threading
 
-import httpx
+import httpx2
 import pytest
 
 from core.settings import Settings
@@ -24,7 +24,7 @@ RESTARTS = (1012, "The server restarts; connect again.")
 async def test_everyone_is_sent_away(settings: Settings, user: SignedIn) -> None:
     async with (
         serve_with(settings) as server,
-        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
+        httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
         signed_in_socket(server, user.token) as socket,
         signed_in_socket(server, None) as anonymous,
         open_events(server, CHANGES, token=user.token) as events,

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 
-import httpx
+import httpx2
 import pytest
 
 from core.settings import Settings
@@ -110,7 +110,7 @@ async def test_a_server_that_is_told_to_stop_loses_no_line(settings: Settings, w
         found = re.search(r"http://\S+:\d+", greeting)
         assert found is not None
         await until_ready(found[0])
-        async with httpx.AsyncClient(base_url=found[0], timeout=PATIENCE_S) as client:
+        async with httpx2.AsyncClient(base_url=found[0], timeout=PATIENCE_S) as client:
             asking = (client.post("/graphql", json={"query": "{ __typename }"}) for _ in range(50))
             assert {answer.status_code for answer in await asyncio.gather(*asking)} == {200}
         os.kill(process.pid, signal.SIGTERM)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -24,12 +24,12 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 @pytest.fixture
-async def fresh_door(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def fresh_door(tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
     async with open_door(sample_settings(tmp_path)) as client:
         yield client
 
 
-async def read(client: httpx.AsyncClient) -> Samples:
+async def read(client: httpx2.AsyncClient) -> Samples:
     response = await client.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain; version=")
     families = text_string_to_metric_families(response.text)
@@ -40,7 +40,7 @@ def value(samples: Samples, metric: str, /, **labels: str) -> float:
     return samples.get((f"tasktalk_{metric}", frozenset(labels.items())), 0)
 
 
-async def test_requests(fresh_door: httpx.AsyncClient) -> None:
+async def test_requests(fresh_door: httpx2.AsyncClient) -> None:
     await fresh_door.get("/health")
     await fresh_door.get("/health")
     await fresh_door.post("/graphql")
@@ -57,7 +57,7 @@ async def test_requests(fresh_door: httpx.AsyncClient) -> None:
     assert value(await read(fresh_door), count, method="GET", path="/health", status="200") == 2
 
 
-async def test_operations(fresh_door: httpx.AsyncClient) -> None:
+async def test_operations(fresh_door: httpx2.AsyncClient) -> None:
     for query in ("query A { hello }", "query A { hello }", 'query A { fail(how: "gone") }', "{ hello }", "{ nope }"):
         await fresh_door.post("/graphql", json={"query": query})
     samples = await read(fresh_door)
@@ -69,7 +69,7 @@ async def test_operations(fresh_door: httpx.AsyncClient) -> None:
     assert value(samples, "graphql_operation_duration_seconds_count", name="A") == 3
 
 
-async def test_the_names_of_operations_have_an_end(fresh_door: httpx.AsyncClient) -> None:
+async def test_the_names_of_operations_have_an_end(fresh_door: httpx2.AsyncClient) -> None:
     names = ["N" * 65, *(f"N{n}" for n in range(110)), "N0"]
     for name in names:
         await fresh_door.post("/graphql", json={"query": f"query {name} {{ hello }}"})
@@ -88,12 +88,12 @@ async def own_server(settings: Settings) -> AsyncIterator[RunningServer]:
 
 
 async def test_statements_and_the_pool(own_server: RunningServer, database: Database, settings: Settings) -> None:
-    async with httpx.AsyncClient(base_url=own_server.url, timeout=PATIENCE_S) as http:
+    async with httpx2.AsyncClient(base_url=own_server.url, timeout=PATIENCE_S) as http:
         await look_at_the_pool(own_server, http, database, settings)
 
 
 async def look_at_the_pool(
-    server: RunningServer, http: httpx.AsyncClient, database: Database, settings: Settings
+    server: RunningServer, http: httpx2.AsyncClient, database: Database, settings: Settings
 ) -> None:
     signed_in = await sign_in(database, settings)
     before = value(await read(http), "sql_statements_total")
@@ -116,7 +116,7 @@ async def look_at_the_pool(
 WORKER = """
 import asyncio, sys, time
 from pathlib import Path
-import httpx
+import httpx2
 from tests.server.sample import open_door, sample_settings
 from tests.server.test_metrics import read, value
 

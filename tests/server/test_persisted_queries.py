@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from graphql import build_schema
 
@@ -44,15 +44,15 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
 
 
 @pytest.fixture
-async def door(running: RunningServer) -> AsyncIterator[httpx.AsyncClient]:
+async def door(running: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
     """Give a client of a server that has not been told of any document."""
-    async with httpx.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client:
+    async with httpx2.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client:
         yield client
 
 
 @pytest.mark.parametrize("accept", [GRAPHQL_RESPONSE, JSON])
 @pytest.mark.parametrize("send", [ask, ask_by_get])
-async def test_a_query_that_is_sent_once(door: httpx.AsyncClient, send: Any, accept: str) -> None:
+async def test_a_query_that_is_sent_once(door: httpx2.AsyncClient, send: Any, accept: str) -> None:
     query = "query Greet($name: String) { hello(name: $name) }"
     extensions = persisted(query)
     unknown = await send(door, accept, extensions=extensions)
@@ -66,21 +66,21 @@ async def test_a_query_that_is_sent_once(door: httpx.AsyncClient, send: Any, acc
 
 
 @pytest.mark.parametrize("nothing", [{"query": None}, {"query": ""}])
-async def test_an_empty_query_is_none(door: httpx.AsyncClient, nothing: dict[str, Any]) -> None:
+async def test_an_empty_query_is_none(door: httpx2.AsyncClient, nothing: dict[str, Any]) -> None:
     extensions = persisted("{ hello }")
     assert (await ask(door, **nothing, extensions=extensions)).json() == NOT_FOUND
     await ask(door, query="{ hello }", extensions=extensions)
     assert (await ask(door, **nothing, extensions=extensions)).json() == {"data": {"hello": "Hello, world!"}}
 
 
-async def test_what_else_the_extensions_say_is_ignored(door: httpx.AsyncClient) -> None:
+async def test_what_else_the_extensions_say_is_ignored(door: httpx2.AsyncClient) -> None:
     extensions = persisted("{ hello }", miss=True) | {"clientLibrary": {"name": "x"}}
     assert (await ask(door, query="{ hello }", extensions=extensions)).json() == {"data": {"hello": "Hello, world!"}}
     assert (await ask(door, extensions=persisted("{ hello }"))).json() == {"data": {"hello": "Hello, world!"}}
 
 
 @pytest.mark.parametrize("query", ["{ hello }", "{", "{ nope }"])
-async def test_another_query_s_hash(door: httpx.AsyncClient, query: str) -> None:
+async def test_another_query_s_hash(door: httpx2.AsyncClient, query: str) -> None:
     extensions = persisted("{ userId }")
     refusal = await ask(door, JSON, query=query, extensions=extensions)
     assert refusal.status_code == 400
@@ -102,7 +102,7 @@ async def test_another_query_s_hash(door: httpx.AsyncClient, query: str) -> None
         ("{ hello } #" + "x" * 300_000, "QUERY_TOO_LONG"),
     ],
 )
-async def test_what_is_refused_is_not_kept(door: httpx.AsyncClient, query: str, code: str) -> None:
+async def test_what_is_refused_is_not_kept(door: httpx2.AsyncClient, query: str, code: str) -> None:
     extensions = persisted(query)
     for _ in range(2):
         assert (await ask(door, extensions=extensions)).json() == NOT_FOUND
@@ -111,7 +111,7 @@ async def test_what_is_refused_is_not_kept(door: httpx.AsyncClient, query: str, 
 
 @pytest.mark.parametrize("version", [0, 2, "1", True, None, [1], {}])
 @pytest.mark.parametrize("accept", [GRAPHQL_RESPONSE, JSON])
-async def test_another_version(door: httpx.AsyncClient, version: object, accept: str) -> None:
+async def test_another_version(door: httpx2.AsyncClient, version: object, accept: str) -> None:
     extensions = persisted("{ hello }", version=version)
     for query in ("{ hello }", ""):
         refusal = await ask(door, accept, query=query, extensions=extensions)
@@ -131,7 +131,7 @@ async def test_another_version(door: httpx.AsyncClient, version: object, accept:
         ),
     ],
 )
-async def test_a_hash_that_is_none(door: httpx.AsyncClient, text_hash: object) -> None:
+async def test_a_hash_that_is_none(door: httpx2.AsyncClient, text_hash: object) -> None:
     for query in ("{ hello }", None):
         refusal = await ask(door, JSON, query=query, extensions=persisted("", sha256Hash=text_hash))
         assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT")
@@ -140,19 +140,19 @@ async def test_a_hash_that_is_none(door: httpx.AsyncClient, text_hash: object) -
 
 @pytest.mark.parametrize("named", [1, True, [], "x", [{"version": 1}]])
 @pytest.mark.parametrize("send", [ask, ask_by_get])
-async def test_a_persisted_query_that_is_no_object(door: httpx.AsyncClient, send: Any, named: object) -> None:
+async def test_a_persisted_query_that_is_no_object(door: httpx2.AsyncClient, send: Any, named: object) -> None:
     refusal = await send(door, extensions={"persistedQuery": named})
     assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT")
 
 
 @pytest.mark.parametrize("extensions", [None, {}, {"persistedQuery": None}, {"other": 1}])
-async def test_no_persisted_query(door: httpx.AsyncClient, extensions: object) -> None:
+async def test_no_persisted_query(door: httpx2.AsyncClient, extensions: object) -> None:
     assert (await ask(door, query="{ hello }", extensions=extensions)).status_code == 200
     refusal = await ask(door, extensions=extensions)
     assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT")
 
 
-async def test_a_document_id_that_is_the_hash(door: httpx.AsyncClient) -> None:
+async def test_a_document_id_that_is_the_hash(door: httpx2.AsyncClient) -> None:
     query = "{ hello }"
     document_id = f"sha256:{hash_of(query)}"
     for accept, status in ((GRAPHQL_RESPONSE, 400), (JSON, 200)):
@@ -165,7 +165,7 @@ async def test_a_document_id_that_is_the_hash(door: httpx.AsyncClient) -> None:
     assert (await ask(door, extensions=persisted(query))).json() == {"data": {"hello": "Hello, world!"}}
 
 
-async def test_a_mutation(door: httpx.AsyncClient, happenings: sample.Happenings) -> None:
+async def test_a_mutation(door: httpx2.AsyncClient, happenings: sample.Happenings) -> None:
     mutation = 'mutation { note(text: "x") }'
     extensions = persisted(mutation)
     refusal = await ask_by_get(door, query=mutation, extensions=extensions)
@@ -179,7 +179,7 @@ async def test_a_mutation(door: httpx.AsyncClient, happenings: sample.Happenings
 
 
 async def test_a_mutation_that_becomes_known_while_it_is_asked_for_by_get(
-    door: httpx.AsyncClient, happenings: sample.Happenings, monkeypatch: pytest.MonkeyPatch
+    door: httpx2.AsyncClient, happenings: sample.Happenings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mutation = 'mutation { note(text: "late") }'
     named = NamedDocuments.get
@@ -198,7 +198,7 @@ async def test_a_mutation_that_becomes_known_while_it_is_asked_for_by_get(
     assert (unknown_at_first, happenings.ended) == (["", ""], [])
 
 
-async def test_events(door: httpx.AsyncClient) -> None:
+async def test_events(door: httpx2.AsyncClient) -> None:
     extensions = persisted("subscription { ticks }")
     events = "text/event-stream"
     assert (

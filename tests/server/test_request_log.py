@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from core.database import Database
@@ -24,15 +24,15 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-async def production(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+async def production(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
     """Serve the API as in production, where a line is JSON."""
     app = create_app(settings.model_copy(update={"environment": Environment.PRODUCTION}))
-    async with serve(app) as running, httpx.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client:
+    async with serve(app) as running, httpx2.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client:
         yield client
 
 
 async def test_while_one_develops_a_line_has_what_there_is_to_tell(
-    door: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]
+    door: httpx2.AsyncClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await door.get("/nowhere")
     line = re.sub(r" {2,}", " ", capsys.readouterr().out)
@@ -41,13 +41,13 @@ async def test_while_one_develops_a_line_has_what_there_is_to_tell(
 
 
 @pytest.mark.parametrize("sent", ["a", "0b9e3f-trace.1_2", "A" * 64])
-async def test_a_sane_id_is_kept(door: httpx.AsyncClient, sent: str) -> None:
+async def test_a_sane_id_is_kept(door: httpx2.AsyncClient, sent: str) -> None:
     response = await door.get("/health", headers={"X-Request-ID": sent})
     assert response.headers["x-request-id"] == sent
 
 
 @pytest.mark.parametrize("sent", ["", "A" * 65, "a b", "a;b", '{"a":1}', "-a", "é", None])
-async def test_any_other_is_replaced(door: httpx.AsyncClient, sent: str | None) -> None:
+async def test_any_other_is_replaced(door: httpx2.AsyncClient, sent: str | None) -> None:
     headers = {} if sent is None else {"X-Request-ID": sent.encode()}
     response = await door.get("/health", headers=headers)  # type: ignore[arg-type]
     assert re.fullmatch("[0-9a-f]{32}", response.headers["x-request-id"])
@@ -57,14 +57,14 @@ async def test_any_other_is_replaced(door: httpx.AsyncClient, sent: str | None) 
     ("method", "path", "status"),
     [("GET", "/nothing", 404), ("PUT", "/graphql", 405), ("POST", "/graphql", 415), ("GET", "/metrics", 200)],
 )
-async def test_every_response_has_an_id(door: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+async def test_every_response_has_an_id(door: httpx2.AsyncClient, method: str, path: str, status: int) -> None:
     response = await door.request(method, path)
     assert response.status_code == status
     assert len(response.headers.get_list("x-request-id")) == 1
 
 
 async def test_a_line_for_each_request(
-    production: httpx.AsyncClient, database: Database, settings: Settings, capsys: pytest.CaptureFixture[str]
+    production: httpx2.AsyncClient, database: Database, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     signed_in = await sign_in(database, settings)
     capsys.readouterr()
@@ -87,7 +87,7 @@ async def test_a_line_for_each_request(
     }
 
 
-async def test_no_secret_is_logged(production: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_no_secret_is_logged(production: httpx2.AsyncClient, capsys: pytest.CaptureFixture[str]) -> None:
     secret = "hunter2secret"
     headers = {"Authorization": f"Bearer {secret}.a.b", "Cookie": secret}
     query = "mutation ($p: String!) { signIn(input: {email: $p, password: $p}) { accessToken } }"
@@ -104,7 +104,7 @@ async def test_no_secret_is_logged(production: httpx.AsyncClient, capsys: pytest
 
 
 async def test_probes_are_quiet_while_all_is_well(
-    production: httpx.AsyncClient, capsys: pytest.CaptureFixture[str]
+    production: httpx2.AsyncClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for path in ("/health", "/ready", "/metrics"):
         assert (await production.get(path)).status_code == 200
@@ -121,7 +121,7 @@ async def test_a_failure_outside_of_the_fields_is_masked(
         raise RuntimeError(sample.SECRET)
 
     app.add_api_route("/broken", broken)
-    async with serve(app) as running, httpx.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client:
+    async with serve(app) as running, httpx2.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client:
         response = await client.get("/broken", headers={"X-Request-ID": "broken-1"})
     assert response.status_code == 500
     assert response.json() == {

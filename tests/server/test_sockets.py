@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Final
 
-import httpx
+import httpx2
 import pytest
 from websockets.exceptions import InvalidStatus
 
@@ -103,7 +103,7 @@ async def test_a_socket_elsewhere(server: RunningServer) -> None:
     assert refusal.value.response.status_code in {403, 404}
 
 
-async def test_the_endpoint_without_an_upgrade(http: httpx.AsyncClient) -> None:
+async def test_the_endpoint_without_an_upgrade(http: httpx2.AsyncClient) -> None:
     response = await http.get("/graphql", headers={"Upgrade": "websocket", "Accept": "application/json"})
     assert response.status_code == 400
 

@@ -1,6 +1,6 @@
 """What Prometheus reads of what stays open."""
 
-import httpx
+import httpx2
 import pytest
 
 from core.clock import utc_now
@@ -24,7 +24,7 @@ async def test_sockets_subscriptions_and_events(settings: Settings, user: Signed
     async with (
         # By the poll a change may be seen before this process tells of it.
         serve_with(settings, poll_s=3_600) as server,
-        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
+        httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
     ):
         database = server.runtime.database
         conversation = await make_conversation(database, user.caller)
@@ -65,7 +65,7 @@ async def test_wake_ups_by_the_poll(settings: Settings, user: SignedIn) -> None:
     async with (
         serve_with(settings, poll_s=0.02, database_listen=False) as server,
         serve_with(settings, database_listen=False) as elsewhere,
-        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
+        httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
         signed_in_socket(server, user.token) as socket,
     ):
         await socket.subscribe(CHANGES)

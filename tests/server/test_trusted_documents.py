@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from graphql import get_introspection_query
 
@@ -56,7 +56,7 @@ in_each_form = pytest.mark.parametrize("write", [write_map, write_apollos, write
 
 
 @asynccontextmanager
-async def open_trusting(path: Path, **overrides: Any) -> AsyncIterator[httpx.AsyncClient]:
+async def open_trusting(path: Path, **overrides: Any) -> AsyncIterator[httpx2.AsyncClient]:
     settings = sample.sample_settings(path.parent, trusted_documents=path, **overrides)
     async with sample.open_door(settings) as door:
         yield door
@@ -173,7 +173,7 @@ async def test_events_and_sockets(tmp_path: Path) -> None:
             assert await socket.receive() == {"type": "complete", "id": "1"}
         await socket.subscribe("subscription { ticks }")
         assert await socket.codes() == ["DOCUMENT_NOT_TRUSTED"]
-        async with httpx.AsyncClient(base_url=running.url) as client:
+        async with httpx2.AsyncClient(base_url=running.url) as client:
             assert 'data: {"data":{"ticks":1}}\n' in (await ask(client, "text/event-stream", documentId="ticks")).text
             refused = await ask(client, "text/event-stream", query="subscription { ticks }")
             assert "DOCUMENT_NOT_TRUSTED" in refused.text

@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
-from httpx import AsyncClient
+from httpx2 import AsyncClient
 from playwright.async_api import Browser, expect
 
 from core.ids import new_id

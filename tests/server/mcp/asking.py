@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal
 
-import httpx
 import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
@@ -70,13 +69,13 @@ def headers_of(token: str | None, sent: dict[str, Any] | None = None) -> dict[st
 
 
 async def post(
-    http: httpx.AsyncClient, token: str | None, sent: dict[str, Any], headers: dict[str, str] | None = None
-) -> httpx.Response:
+    http: httpx2.AsyncClient, token: str | None, sent: dict[str, Any], headers: dict[str, str] | None = None
+) -> httpx2.Response:
     """Send a message."""
     return await http.post("/mcp", json=sent, headers=headers_of(token, sent) | (headers or {}))
 
 
-def refusal(response: httpx.Response) -> tuple[int, str, str]:
+def refusal(response: httpx2.Response) -> tuple[int, str, str]:
     """Return the status, our own code and the message of a request that was not served."""
     answer = response.json()
     assert answer.keys() == {"jsonrpc", "id", "error"}

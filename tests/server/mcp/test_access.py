@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
-import httpx
+import httpx2
 import pytest
 
 from core.clock import utc_now
@@ -26,7 +26,7 @@ NOT_VALID = (401, "UNAUTHENTICATED", "The access token is not valid, or no longe
 LIST = message("tools/call", name="list_tasks", arguments={})
 
 
-async def is_served(http: httpx.AsyncClient, token: str) -> bool:
+async def is_served(http: httpx2.AsyncClient, token: str) -> bool:
     """Tell whether a token is good; it is refused as any bad one else."""
     response = await post(http, token, LIST)
     if response.status_code != 200:
@@ -34,7 +34,7 @@ async def is_served(http: httpx.AsyncClient, token: str) -> bool:
     return response.status_code == 200
 
 
-async def test_who_has_no_token_is_told_where_to_read_of_them(http: httpx.AsyncClient, server: RunningServer) -> None:
+async def test_who_has_no_token_is_told_where_to_read_of_them(http: httpx2.AsyncClient, server: RunningServer) -> None:
     metadata = f"{server.url}/.well-known/oauth-protected-resource/mcp"
     for make in (message, older_message):
         response = await post(http, None, make("tools/list"))
@@ -58,7 +58,7 @@ async def test_who_has_no_token_is_told_where_to_read_of_them(http: httpx.AsyncC
 
 
 @pytest.mark.parametrize("host", ['evil.example"', "a b", "é", "x" * 256])
-async def test_a_strange_host_is_not_repeated(http: httpx.AsyncClient, server: RunningServer, host: str) -> None:
+async def test_a_strange_host_is_not_repeated(http: httpx2.AsyncClient, server: RunningServer, host: str) -> None:
     response = await http.get("/.well-known/oauth-protected-resource", headers={b"Host": host.encode()})
     if response.status_code == 200:
         assert response.json()["resource"] == f"{server.url}/mcp"
@@ -69,7 +69,7 @@ async def test_a_strange_host_is_not_repeated(http: httpx.AsyncClient, server: R
     ["x", "tt_", "tt_" + "a" * 43, "tt_" + "a" * 42 + "=", "tt_" + "a" * 100_000, "a.b.c"],
     ids=["short", "prefix", "unknown", "form", "long", "parts"],
 )
-async def test_a_token_that_never_was(http: httpx.AsyncClient, server: RunningServer, token: str) -> None:
+async def test_a_token_that_never_was(http: httpx2.AsyncClient, server: RunningServer, token: str) -> None:
     response = await post(http, token, LIST)
     assert refusal(response) == NOT_VALID
     assert response.headers["www-authenticate"] == (
@@ -79,17 +79,17 @@ async def test_a_token_that_never_was(http: httpx.AsyncClient, server: RunningSe
 
 
 @pytest.mark.parametrize("credentials", ["", "Basic dTpw", "Bearer", "tt_x"])
-async def test_credentials_of_another_kind(http: httpx.AsyncClient, credentials: str) -> None:
+async def test_credentials_of_another_kind(http: httpx2.AsyncClient, credentials: str) -> None:
     response = await post(http, None, LIST, {"Authorization": credentials})
     assert refusal(response)[:2] == (401, "UNAUTHENTICATED")
 
 
-async def test_a_token_of_a_session_is_none_here(http: httpx.AsyncClient, user: SignedIn) -> None:
+async def test_a_token_of_a_session_is_none_here(http: httpx2.AsyncClient, user: SignedIn) -> None:
     assert not await is_served(http, user.token)
 
 
 async def test_a_token_opens_no_other_door(
-    http: httpx.AsyncClient, database: Database, user: SignedIn, client: GraphClient
+    http: httpx2.AsyncClient, database: Database, user: SignedIn, client: GraphClient
 ) -> None:
     token = (await make_access_token(database, user.caller)).text
     assert (await client.execute("{ viewer { id } }", as_=token)).status == 401
@@ -98,7 +98,7 @@ async def test_a_token_opens_no_other_door(
 
 
 async def test_a_token_in_the_address_is_not_read(
-    http: httpx.AsyncClient, database: Database, user: SignedIn, capsys: pytest.CaptureFixture[str]
+    http: httpx2.AsyncClient, database: Database, user: SignedIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
     token = (await make_access_token(database, user.caller)).text
     for name in ("access_token", "token"):
@@ -107,7 +107,7 @@ async def test_a_token_in_the_address_is_not_read(
     assert token not in capsys.readouterr().out
 
 
-async def test_a_token_is_good_until_it_expires(http: httpx.AsyncClient, database: Database, user: SignedIn) -> None:
+async def test_a_token_is_good_until_it_expires(http: httpx2.AsyncClient, database: Database, user: SignedIn) -> None:
     issued = await make_access_token(database, user.caller, expires_at=utc_now() + timedelta(hours=1))
     assert await is_served(http, issued.text)
     await change_access_token(database, issued.access_token.id, expires_at=utc_now())
@@ -115,13 +115,13 @@ async def test_a_token_is_good_until_it_expires(http: httpx.AsyncClient, databas
 
 
 async def test_a_revoked_token_is_refused_at_once_in_every_process(
-    http: httpx.AsyncClient, database: Database, settings: Settings, user: SignedIn
+    http: httpx2.AsyncClient, database: Database, settings: Settings, user: SignedIn
 ) -> None:
     issued = await make_access_token(database, user.caller)
     other = await make_access_token(database, user.caller)
     async with (
         serve_with(settings) as elsewhere,
-        httpx.AsyncClient(base_url=elsewhere.url, timeout=PATIENCE_S) as another,
+        httpx2.AsyncClient(base_url=elsewhere.url, timeout=PATIENCE_S) as another,
     ):
         for each in (http, another):
             assert await is_served(each, issued.text)
@@ -132,7 +132,7 @@ async def test_a_revoked_token_is_refused_at_once_in_every_process(
 
 
 async def test_who_is_shut_out_is_refused_with_every_token(
-    http: httpx.AsyncClient, database: Database, settings: Settings, user: SignedIn
+    http: httpx2.AsyncClient, database: Database, settings: Settings, user: SignedIn
 ) -> None:
     issued = await make_access_token(database, user.caller)
     admin = await sign_in(database, settings, await make_user(database, is_admin=True))
@@ -145,7 +145,7 @@ async def test_who_is_shut_out_is_refused_with_every_token(
 
 
 async def test_a_deleted_users_token_is_refused(
-    http: httpx.AsyncClient, database: Database, settings: Settings, user: SignedIn, client: GraphClient
+    http: httpx2.AsyncClient, database: Database, settings: Settings, user: SignedIn, client: GraphClient
 ) -> None:
     issued = await make_access_token(database, user.caller)
     admin = await sign_in(database, settings, await make_user(database, is_admin=True))
@@ -155,7 +155,7 @@ async def test_a_deleted_users_token_is_refused(
 
 
 async def test_an_admin_reads_nobody_elses_conversation(
-    http: httpx.AsyncClient, database: Database, settings: Settings, user: SignedIn
+    http: httpx2.AsyncClient, database: Database, settings: Settings, user: SignedIn
 ) -> None:
     admin = await sign_in(database, settings, await make_user(database, is_admin=True))
     theirs = await make_conversation(database, user.caller)
@@ -165,7 +165,7 @@ async def test_an_admin_reads_nobody_elses_conversation(
 
 
 async def test_the_last_use_is_noted_once_a_minute(
-    http: httpx.AsyncClient, server: RunningServer, database: Database, user: SignedIn
+    http: httpx2.AsyncClient, server: RunningServer, database: Database, user: SignedIn
 ) -> None:
     async def use(statements: int) -> CreatedAccessToken:
         with all_statements(server.runtime.database) as run:
@@ -185,7 +185,7 @@ async def test_the_last_use_is_noted_once_a_minute(
     assert (await access_token_rows(database, user.user.id))[0].last_used_at >= row.last_used_at
 
 
-async def test_many_at_once_are_all_served(http: httpx.AsyncClient, database: Database, user: SignedIn) -> None:
+async def test_many_at_once_are_all_served(http: httpx2.AsyncClient, database: Database, user: SignedIn) -> None:
     token = (await make_access_token(database, user.caller)).text
     make: list[Callable[..., dict[str, object]]] = [message, older_message]
     sent = [make[index % 2]("tools/call", name="add_task", arguments={"title": f"t{index}"}) for index in range(20)]

@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-import httpx
+import httpx2
 import pytest
 
 from core.database import Database
@@ -26,7 +26,7 @@ async def token(database: Database, user: SignedIn) -> str:
 
 
 @pytest.fixture(scope="module")
-async def production(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+async def production(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
     """Give a client of the server as in production, open to pages of one other origin."""
     app = create_app(
         settings.model_copy(
@@ -35,14 +35,14 @@ async def production(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     )
     async with (
         serve(app) as running,
-        httpx.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client,
+        httpx2.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client,
     ):
         yield client
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "HEAD", "OPTIONS"])
 @pytest.mark.parametrize("version", [None, OLDER_VERSION, "2026-07-28"])
-async def test_messages_are_posted(http: httpx.AsyncClient, token: str, method: str, version: str | None) -> None:
+async def test_messages_are_posted(http: httpx2.AsyncClient, token: str, method: str, version: str | None) -> None:
     headers = headers_of(token) | ({} if version is None else {"MCP-Protocol-Version": version})
     response = await http.request(method, "/mcp", headers=headers)
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
@@ -65,8 +65,8 @@ async def test_messages_are_posted(http: httpx.AsyncClient, token: str, method: 
     ],
 )
 async def test_pages_of_other_origins_are_refused(
-    http: httpx.AsyncClient,
-    production: httpx.AsyncClient,
+    http: httpx2.AsyncClient,
+    production: httpx2.AsyncClient,
     token: str,
     origin: str | None,
     *,
@@ -81,7 +81,7 @@ async def test_pages_of_other_origins_are_refused(
             assert refusal(response)[1] == "FORBIDDEN"
 
 
-async def test_browsers_may_send_what_the_protocol_needs(production: httpx.AsyncClient) -> None:
+async def test_browsers_may_send_what_the_protocol_needs(production: httpx2.AsyncClient) -> None:
     wanted = "authorization, content-type, mcp-protocol-version, mcp-method, mcp-name"
     response = await production.options(
         "/mcp",
@@ -95,7 +95,7 @@ async def test_browsers_may_send_what_the_protocol_needs(production: httpx.Async
 
 
 @pytest.mark.parametrize("method", ["tools/list", "initialize"])
-async def test_a_client_of_before_is_served(http: httpx.AsyncClient, token: str, method: str) -> None:
+async def test_a_client_of_before_is_served(http: httpx2.AsyncClient, token: str, method: str) -> None:
     given = {"protocolVersion": OLDER_VERSION, "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
     response = await post(http, token, older_message(method, **(given if method == "initialize" else {})))
     assert response.status_code == 200
@@ -107,13 +107,13 @@ async def test_a_client_of_before_is_served(http: httpx.AsyncClient, token: str,
         assert "never instructions" in result["instructions"]
 
 
-async def test_a_notification_is_accepted(http: httpx.AsyncClient, token: str) -> None:
+async def test_a_notification_is_accepted(http: httpx2.AsyncClient, token: str) -> None:
     response = await post(http, token, {"jsonrpc": "2.0", "method": "notifications/initialized", "params": {}})
     assert (response.status_code, response.content) == (202, b"")
 
 
 @pytest.mark.parametrize("version", ["1999-01-01", "2030-01-01", "x", "é"])
-async def test_a_version_that_is_not_spoken(http: httpx.AsyncClient, token: str, version: str) -> None:
+async def test_a_version_that_is_not_spoken(http: httpx2.AsyncClient, token: str, version: str) -> None:
     sent = message("tools/list")
     sent["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] = version
     headers = {**headers_of(token, sent), "MCP-Protocol-Version": version.encode()}
@@ -122,13 +122,13 @@ async def test_a_version_that_is_not_spoken(http: httpx.AsyncClient, token: str,
     assert response.json()["error"]["code"] in (-32022, -32020)
 
 
-async def test_a_message_that_contradicts_its_headers(http: httpx.AsyncClient, token: str) -> None:
+async def test_a_message_that_contradicts_its_headers(http: httpx2.AsyncClient, token: str) -> None:
     sent = message("tools/call", name="list_tasks", arguments={})
     response = await post(http, token, sent, {"Mcp-Name": "search"})
     assert response.status_code == 400
 
 
-async def test_a_method_that_does_not_exist(http: httpx.AsyncClient, token: str) -> None:
+async def test_a_method_that_does_not_exist(http: httpx2.AsyncClient, token: str) -> None:
     for sent, status in ((message("tasks/drop"), 404), (older_message("tasks/drop"), 200)):
         response = await post(http, token, sent)
         assert (response.status_code, response.json()["error"]["code"]) == (status, -32601)
@@ -137,7 +137,7 @@ async def test_a_method_that_does_not_exist(http: httpx.AsyncClient, token: str)
 async def test_a_body_that_is_too_large(settings: Settings, token: str) -> None:
     async with (
         serve_with(settings, graphql_max_body_bytes=10_000) as small,
-        httpx.AsyncClient(base_url=small.url, timeout=PATIENCE_S) as client,
+        httpx2.AsyncClient(base_url=small.url, timeout=PATIENCE_S) as client,
     ):
         fits = await post(client, token, older_message("tools/call", name="x", arguments={"t": "x" * 9_000}))
         assert fits.status_code == 200
@@ -148,13 +148,13 @@ async def test_a_body_that_is_too_large(settings: Settings, token: str) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
-async def test_a_body_of_another_type(http: httpx.AsyncClient, token: str, content_type: str) -> None:
+async def test_a_body_of_another_type(http: httpx2.AsyncClient, token: str, content_type: str) -> None:
     response = await post(http, token, LIST, {"Content-Type": content_type})
     assert refusal(response)[:2] == (415, "BAD_USER_INPUT")
 
 
 @pytest.mark.parametrize("accept", ["text/html", "text/event-stream"])
-async def test_who_takes_no_json(http: httpx.AsyncClient, token: str, accept: str) -> None:
+async def test_who_takes_no_json(http: httpx2.AsyncClient, token: str, accept: str) -> None:
     assert (await post(http, token, LIST, {"Accept": accept})).status_code == 406
 
 
@@ -182,7 +182,7 @@ HOSTILE: Final[dict[str, bytes]] = {
 
 
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
-async def test_a_hostile_body_is_refused(http: httpx.AsyncClient, token: str, body: bytes) -> None:
+async def test_a_hostile_body_is_refused(http: httpx2.AsyncClient, token: str, body: bytes) -> None:
     for age in ({}, {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list"}):
         response = await http.post("/mcp", content=body, headers=headers_of(token) | age)
         assert response.status_code == 400
@@ -216,7 +216,7 @@ MALFORMED: Final[list[tuple[str, Any]]] = [
 
 @pytest.mark.parametrize("case", MALFORMED, ids=range(len(MALFORMED)))
 async def test_a_malformed_message_is_an_error_and_no_failure_of_ours(
-    http: httpx.AsyncClient, token: str, case: tuple[str, Any], capsys: pytest.CaptureFixture[str]
+    http: httpx2.AsyncClient, token: str, case: tuple[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     method, params = case
     response = await post(http, token, older_message(method, **params))
@@ -232,7 +232,7 @@ async def test_a_malformed_message_is_an_error_and_no_failure_of_ours(
 
 async def test_a_failure_of_ours_is_masked_and_logged(
     server: RunningServer,
-    http: httpx.AsyncClient,
+    http: httpx2.AsyncClient,
     token: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -252,7 +252,7 @@ async def test_a_failure_of_ours_is_masked_and_logged(
 
 
 async def test_a_request_has_its_line_and_its_metrics(
-    production: httpx.AsyncClient, user: SignedIn, token: str, capsys: pytest.CaptureFixture[str]
+    production: httpx2.AsyncClient, user: SignedIn, token: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
     await post(production, token, message("tools/call", name="list_tasks", arguments={}))

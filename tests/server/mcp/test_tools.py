@@ -3,7 +3,7 @@
 import json
 from typing import Any, Literal
 
-import httpx
+import httpx2
 import pytest
 from mcp import MCPError
 
@@ -72,7 +72,7 @@ async def test_a_reading_token_sees_and_calls_no_writing_tool(
 
 @pytest.mark.parametrize("name", [tool.name for tool in TOOLS if tool.writes])
 async def test_what_writes_is_refused_before_it_runs(
-    http: httpx.AsyncClient, server: RunningServer, database: Database, user: SignedIn, name: str
+    http: httpx2.AsyncClient, server: RunningServer, database: Database, user: SignedIn, name: str
 ) -> None:
     task = await make_task(database, user.caller)
     before = await state_of(database, user.user.id)

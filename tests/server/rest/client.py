@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+import httpx2
 
 from tests.factories import SignedIn
 
@@ -13,7 +13,7 @@ from tests.factories import SignedIn
 class RestClient:
     """Sends requests, and expects what comes back to be of the right form."""
 
-    http: httpx.AsyncClient
+    http: httpx2.AsyncClient
     user: SignedIn | None = None
 
     def as_(self, user: SignedIn) -> "RestClient":
@@ -22,14 +22,14 @@ class RestClient:
 
     async def send(
         self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None, **query: Any
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         """Send a request; a body is sent as JSON."""
         sent = {**(self.user.headers if self.user else {}), **(headers or {})}
         response = await self.http.request(method, f"/api{path}", json=body, headers=sent, params=query)
-        is_fine = response.status_code < httpx.codes.BAD_REQUEST
+        is_fine = response.status_code < httpx2.codes.BAD_REQUEST
         assert response.headers["cache-control"] == "no-store"
         assert "Authorization" in response.headers["vary"]
-        if response.status_code != httpx.codes.NO_CONTENT:
+        if response.status_code != httpx2.codes.NO_CONTENT:
             assert response.headers["content-type"] == ("application/json" if is_fine else "application/problem+json")
         return response
 
@@ -45,7 +45,7 @@ class RestClient:
         return problem_of(response)
 
 
-def problem_of(response: httpx.Response) -> dict[str, Any]:
+def problem_of(response: httpx2.Response) -> dict[str, Any]:
     """Return the problem in a response."""
     assert response.headers["content-type"] == "application/problem+json", response.text
     problem: dict[str, Any] = json.loads(response.content)

@@ -1,6 +1,6 @@
 """What the tests of the REST door are given."""
 
-import httpx
+import httpx2
 import pytest
 
 from core.database import Database
@@ -10,18 +10,18 @@ from tests.server.rest.client import RestClient
 
 
 @pytest.fixture(scope="session")
-def anyone(http: httpx.AsyncClient) -> RestClient:
+def anyone(http: httpx2.AsyncClient) -> RestClient:
     """Give a client of nobody."""
     return RestClient(http)
 
 
 @pytest.fixture
-def rest(http: httpx.AsyncClient, user: SignedIn) -> RestClient:
+def rest(http: httpx2.AsyncClient, user: SignedIn) -> RestClient:
     """Give a client of the user."""
     return RestClient(http, user)
 
 
 @pytest.fixture
-async def admin(database: Database, settings: Settings, http: httpx.AsyncClient) -> RestClient:
+async def admin(database: Database, settings: Settings, http: httpx2.AsyncClient) -> RestClient:
     """Give a client of an admin."""
     return RestClient(http, await sign_in(database, settings, await make_user(database, is_admin=True)))

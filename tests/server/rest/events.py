@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-import httpx
+import httpx2
 
 from tests.server.rest.client import RestClient
 from tests.waiting import PATIENCE_S
@@ -54,7 +54,7 @@ class ChatEvents:
         while (event := await self.next()) is not None:
             if event["event"] == name:
                 return
-        assert self.status == httpx.codes.NO_CONTENT, f"the stream ended before {name}: {self.seen}"
+        assert self.status == httpx2.codes.NO_CONTENT, f"the stream ended before {name}: {self.seen}"
 
     async def names(self, last: str) -> AsyncIterator[str]:
         """Yield the names of the events up to the first of a name."""
@@ -74,7 +74,7 @@ async def events_of(
         yield ChatEvents(response.status_code, _blocks(response))
 
 
-async def _blocks(response: httpx.Response) -> AsyncIterator[list[str]]:
+async def _blocks(response: httpx2.Response) -> AsyncIterator[list[str]]:
     rest = ""
     async for chunk in response.aiter_text():
         *blocks, rest = (rest + chunk).split("\n\n")

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import httpx
+import httpx2
 import pytest
 
 from core.clock import utc_now
@@ -46,7 +46,7 @@ async def served(settings: Settings, provider: Provider) -> AsyncIterator[Runnin
 @pytest.fixture
 async def talk(served: RunningServer, user: SignedIn) -> AsyncIterator[RestClient]:
     """Give the user's client of the server that asks the provider."""
-    async with httpx.AsyncClient(base_url=served.url, timeout=30) as http:
+    async with httpx2.AsyncClient(base_url=served.url, timeout=30) as http:
         yield RestClient(http, user)
 
 
@@ -181,7 +181,7 @@ async def test_a_cut_loses_nothing_and_repeats_nothing(
     whole = await _followed(talk, f"/{run_id}")
     async with asking(settings, provider) as other:
         url = other.url if is_elsewhere else str(talk.http.base_url)
-        async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+        async with httpx2.AsyncClient(base_url=url, timeout=30) as http:
             client = RestClient(http, talk.user)
             for event in (*whole.seen, *events.seen):
                 path, sent = (f"/{run_id}", None) if method == "GET" else ("", body)
@@ -267,7 +267,7 @@ async def test_too_many_streams(settings: Settings, provider: Provider, user: Si
     overrides = {"openai_api_key": "sk-test", "openai_base_url": provider.url, "max_sockets_per_user": 1}
     async with (
         serve_with(settings, **overrides) as server,
-        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
+        httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
     ):
         talk = RestClient(http, user)
         async with events_of(talk, body={"message": "hello"}) as events:
@@ -283,7 +283,7 @@ async def test_the_tokens_of_a_day(settings: Settings, user: SignedIn, provider:
     overrides = {"openai_api_key": "sk-test", "openai_base_url": provider.url, "assistant_daily_tokens": 50}
     async with (
         serve_with(settings, **overrides) as server,
-        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
+        httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
     ):
         talk = RestClient(http, user)
         await talk.ok("POST", "/chat", {"message": "hello"})

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
-from httpx import ASGITransport, AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from starlette.applications import Starlette
 
 from server.rest.docs import Docs
@@ -48,7 +48,7 @@ async def test_without_a_build_the_page_comes_from_a_cdn(tmp_path: Path) -> None
     assert all("integrity=" in tag and "crossorigin" in tag for tag in loaded)
 
 
-async def test_it_is_there_in_production(production_door: httpx.AsyncClient) -> None:
+async def test_it_is_there_in_production(production_door: httpx2.AsyncClient) -> None:
     page = await production_door.get("/docs")
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert (await production_door.get("/openapi.json")).json()["info"]["title"] == "Tasktalk"

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
+import httpx2
 import pytest
 import schemathesis
 from fastapi import FastAPI
@@ -139,7 +139,7 @@ async def test_what_does_not_is_refused(asking: Asking, method: str, path: str) 
     await asking(method, path, GenerationMode.NEGATIVE)
 
 
-async def test_the_description_is_public(http: httpx.AsyncClient) -> None:
+async def test_the_description_is_public(http: httpx2.AsyncClient) -> None:
     response = await http.get("/openapi.json")
     assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
     assert response.json() == description()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from core.errors import UnavailableError
@@ -20,12 +20,12 @@ BODY = b'{"title": "x"}'
 
 
 @pytest.fixture
-async def small(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+async def small(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
     """Give a client of a server that takes small bodies from pages of one other origin."""
     overrides = {"graphql_max_body_bytes": 100_000, "allowed_origins": ("https://app.example.com",)}
     async with (
         serve_with(settings, **overrides) as server,
-        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client,
+        httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client,
     ):
         yield client
 
@@ -60,7 +60,7 @@ async def small(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     ],
 )
 async def test_bodies(
-    small: httpx.AsyncClient, user: SignedIn, body: bytes, headers: dict[str, str], status: int
+    small: httpx2.AsyncClient, user: SignedIn, body: bytes, headers: dict[str, str], status: int
 ) -> None:
     response = await small.post("/api/tasks", content=body, headers=headers | user.headers)
     assert response.status_code == status, response.text
@@ -68,7 +68,7 @@ async def test_bodies(
         assert problem_of(response)["code"] == "BAD_USER_INPUT"
 
 
-async def test_a_large_body_is_refused_before_it_is_sent(small: httpx.AsyncClient, user: SignedIn) -> None:
+async def test_a_large_body_is_refused_before_it_is_sent(small: httpx2.AsyncClient, user: SignedIn) -> None:
     reader, writer = await asyncio.open_connection(small.base_url.host, small.base_url.port)
     head = f"POST /api/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nAuthorization: Bearer {user.token}\r\n"
     writer.write(f"{head}Content-Length: 20000000\r\n\r\n".encode())
@@ -78,7 +78,7 @@ async def test_a_large_body_is_refused_before_it_is_sent(small: httpx.AsyncClien
     await writer.wait_closed()
 
 
-async def test_who_asks_is_known_before_the_body_is_read(small: httpx.AsyncClient) -> None:
+async def test_who_asks_is_known_before_the_body_is_read(small: httpx2.AsyncClient) -> None:
     for headers in ({}, {"Authorization": "Bearer nonsense"}):
         response = await small.post("/api/tasks", content=b"[" * 1_000, headers=headers)
         assert problem_of(response)["code"] == "UNAUTHENTICATED"
@@ -100,7 +100,7 @@ async def test_a_bad_token_everywhere(anyone: RestClient, method: str, path: str
     assert (response.status_code, response.headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
 
 
-async def test_paths_and_methods_that_there_are_not(http: httpx.AsyncClient, rest: RestClient) -> None:
+async def test_paths_and_methods_that_there_are_not(http: httpx2.AsyncClient, rest: RestClient) -> None:
     for path in ("/api/", "/api/nothing", "/api/tasks/", "/api/tasks/x/toggle/", "/api/me/x", "/api/tasks/..%2f.."):
         assert refusal(problem_of(await http.get(path))) == (404, "NOT_FOUND", None)
     for method, path, allowed in (
@@ -118,7 +118,7 @@ async def test_paths_and_methods_that_there_are_not(http: httpx.AsyncClient, res
 
 
 @pytest.mark.parametrize("query", ["&".join(["order=title"] * 60), "&" * 10_000])
-async def test_a_long_query_string(http: httpx.AsyncClient, user: SignedIn, query: str) -> None:
+async def test_a_long_query_string(http: httpx2.AsyncClient, user: SignedIn, query: str) -> None:
     response = await http.get(f"/api/tasks?{query}", headers=user.headers)
     assert refusal(problem_of(response)) == (400, "BAD_USER_INPUT", None)
 
@@ -146,7 +146,7 @@ async def test_a_database_that_is_away(rest: RestClient, monkeypatch: pytest.Mon
     assert (problem_of(response)["code"], response.headers["retry-after"]) == ("SERVICE_UNAVAILABLE", "1")
 
 
-async def test_pages_of_other_origins(small: httpx.AsyncClient, user: SignedIn) -> None:
+async def test_pages_of_other_origins(small: httpx2.AsyncClient, user: SignedIn) -> None:
     ours = {"Origin": "https://app.example.com"}
     for method in ("PATCH", "PUT", "DELETE"):
         wanted = "authorization, content-type, if-match, idempotency-key, last-event-id"
@@ -158,7 +158,7 @@ async def test_pages_of_other_origins(small: httpx.AsyncClient, user: SignedIn) 
     assert {part.strip() for part in response.headers["vary"].split(",")} >= {"Authorization", "Origin"}
 
 
-async def test_the_metrics_name_the_routes(rest: RestClient, http: httpx.AsyncClient) -> None:
+async def test_the_metrics_name_the_routes(rest: RestClient, http: httpx2.AsyncClient) -> None:
     await rest.send("GET", "/tasks/one")
     await rest.send("GET", "/tasks/another")
     await http.get("/api/nothing/at/all")

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, Final
 
-import httpx
+import httpx2
 import pytest
 
 from core.ids import new_id
@@ -19,12 +19,12 @@ def registration(**values: Any) -> dict[str, Any]:
     return {"email": f"{new_id()}@example.com", "password": PASSWORD, "name": "Ann"} | values
 
 
-async def login(http: httpx.AsyncClient, username: str, password: str = PASSWORD, **more: Any) -> httpx.Response:
+async def login(http: httpx2.AsyncClient, username: str, password: str = PASSWORD, **more: Any) -> httpx2.Response:
     form = {"grant_type": "password", "username": username, "password": password}
     return await http.post("/api/auth/login", data=form, **more)
 
 
-async def test_from_the_first_request_to_the_last(anyone: RestClient, http: httpx.AsyncClient) -> None:
+async def test_from_the_first_request_to_the_last(anyone: RestClient, http: httpx2.AsyncClient) -> None:
     given = registration()
     response = await anyone.send("POST", "/auth/register", given)
     made = response.json()
@@ -75,7 +75,7 @@ async def test_an_address_that_is_taken(anyone: RestClient) -> None:
     assert refusal(problem) == (409, "CONFLICT", "#/email")
 
 
-async def test_wrong_credentials(anyone: RestClient, http: httpx.AsyncClient) -> None:
+async def test_wrong_credentials(anyone: RestClient, http: httpx2.AsyncClient) -> None:
     given = registration()
     await anyone.ok("POST", "/auth/register", given)
     problems = [
@@ -105,14 +105,14 @@ async def test_wrong_credentials(anyone: RestClient, http: httpx.AsyncClient) ->
         (b"username=a&password=" + b"x" * 70_000, 413),
     ],
 )
-async def test_forms(http: httpx.AsyncClient, content: bytes, status: int) -> None:
+async def test_forms(http: httpx2.AsyncClient, content: bytes, status: int) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     response = await http.post("/api/auth/login", content=content, headers=headers)
     assert (response.status_code, problem_of(response)["status"]) == (status, status)
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=x", "text/plain", ""])
-async def test_login_takes_a_form_alone(http: httpx.AsyncClient, content_type: str) -> None:
+async def test_login_takes_a_form_alone(http: httpx2.AsyncClient, content_type: str) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
     response = await http.post("/api/auth/login", content=b"username=a&password=b", headers=headers)
     assert problem_of(response)["status"] == 415
@@ -121,7 +121,7 @@ async def test_login_takes_a_form_alone(http: httpx.AsyncClient, content_type: s
 async def test_too_many_wrong_passwords(settings: Settings) -> None:
     async with (
         serve_with(settings, sign_in_attempts=2) as server,
-        httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
+        httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
     ):
         responses = await asyncio.gather(*(login(http, "someone@example.com", str(number)) for number in range(4)))
     (limited,) = {response.status_code for response in responses} - {401}
