@@ -1,11 +1,9 @@
 """Executes GraphQL breadth first: each field once for all objects of its level."""
 
-from engine.batching import batched
-from engine.leaves import as_is
+from engine.batching import BatchError, batched
 from engine.plan import Plan
 from engine.selected import PlainField, Selected, selected
-from engine.spread import BatchError
-from engine.written import Written
+from engine.values import Written, as_is
 
 __all__ = [
     "BatchError",

@@ -2,15 +2,13 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from graphql import GraphQLResolveInfo
 from strawberry import Info
 from strawberry.dataloader import DataLoader
-
-from engine.spread import Parents, spread
 
 Resolve = TypeVar("Resolve", bound=Callable[..., Any])
 _MARK: Final = "__engine_batched__"
@@ -19,6 +17,30 @@ _Arguments = tuple[list[Any], dict[str, Any]]
 
 # The loaders of calls that have not begun, by their field and its execution.
 _pending_loaders: dict[tuple[Any, ...], list[tuple[_Arguments, DataLoader[Any, Any]]]] = {}
+
+
+class Parents(list[Any]):
+    """All parents of a level, as this engine calls a batched resolver; other executors give one parent."""
+
+
+class BatchError(ValueError):
+    """A batched resolver did not return one value for each of its parents."""
+
+
+def distribute_results(answer: Any, count: int, name: str) -> list[Any]:
+    """Return one value for each parent; an error for each where there are not as many."""
+    if isinstance(answer, Exception):
+        return [answer] * count
+    if isinstance(answer, str | bytes) or not isinstance(answer, Sequence):
+        kind = type(answer).__name__
+        return [BatchError(f"The batched resolver of {name} returned {kind}; return a list.")] * count
+    if len(answer) != count:
+        message = (
+            f"The batched resolver of {name} returned {len(answer)} values for {count} parents;"
+            " return one for each, in their order."
+        )
+        return [BatchError(message)] * count
+    return list(answer)
 
 
 def batched(resolve: Resolve) -> Resolve:
@@ -43,13 +65,13 @@ def batched(resolve: Resolve) -> Resolve:
         wrapper = wraps(resolve)(call_async)
     else:
         wrapper = wraps(resolve)(call)
-    # What wraps it in turn is marked too, by `functools.wraps`.
+    # `functools.wraps` copies the mark to what is wrapped around it in turn.
     setattr(wrapper, _MARK, True)
     return cast("Resolve", wrapper)
 
 
 def is_batched(resolve: Any) -> bool:
-    """Tell whether a resolver is declared to be called with all its parents."""
+    """Return whether a resolver is declared to be called with all its parents."""
     return getattr(resolve, _MARK, False)
 
 
@@ -93,7 +115,7 @@ class _Call(NamedTuple):
         """Return one value for each of so many parents."""
         info = self.info()
         name = getattr(self.resolve, "__qualname__", repr(self.resolve))
-        return spread(answer, count, name if info is None else f"{info.parent_type}.{info.field_name}")
+        return distribute_results(answer, count, name if info is None else f"{info.parent_type}.{info.field_name}")
 
 
 def _call_for_one(call: _Call) -> Any:

@@ -1,59 +1,71 @@
-"""Plans an operation once, and executes it as often as it is asked for."""
+"""Plans of operations: what can be known before the variables are, found once and kept for every execution."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
 from graphql import (
+    BooleanValueNode,
+    DirectiveNode,
     DocumentNode,
     ExecutionResult,
+    FieldNode,
     FragmentDefinitionNode,
-    GraphQLObjectType,
+    FragmentSpreadNode,
     GraphQLSchema,
+    InlineFragmentNode,
     OperationDefinitionNode,
     OperationType,
+    SelectionNode,
+    SelectionSetNode,
+    VariableNode,
     assert_valid_schema,
 )
 from graphql import execute as execute_depth_first
 from graphql.execution.values import VariableValues, get_variable_values
+from graphql.type.directives import GraphQLDisableErrorPropagationDirective
 
-from engine.binding import Binding
-from engine.failures import tell
-from engine.fields import Selection
-from engine.objects import execute_selection
-from engine.places import Column, Group
-from engine.run import NO_VARIABLES, Request, Run
-from engine.survey import Survey, UnplannableError
+from engine.collect_fields import FieldCollector, Operation, Selection
+from engine.errors import propagate_errors
+from engine.execute import Execution
 
+_INTROSPECTION: Final = frozenset({"__schema", "__type"})
+_INCREMENTAL: Final = frozenset({"defer", "stream"})
+_CONDITIONS: Final = frozenset({"skip", "include"})
+# A deeper selection is left to graphql-core, whose recursion has an end.
+_MAX_DEPTH: Final = 50
 # An operation with many conditions has more combinations of them than are worth keeping.
-_KEPT_BINDINGS: Final = 32
-# As graphql-core has it.
-_MAX_ERRORS: Final = 50
+_MAX_KEPT_SELECTIONS: Final = 32
+# As in graphql-core.
+_MAX_VARIABLE_ERRORS: Final = 50
+
+
+class UnplannableError(Exception):
+    """The operation has something in it that is left to graphql-core."""
 
 
 class Plan:
-    """How an operation is executed."""
+    """How an operation of a document is executed."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation_name: str | None = None) -> None:
         assert_valid_schema(schema)
-        self.schema = schema
-        self.document = document
-        self.operation_name = operation_name
-        self._roots: dict[tuple[bool, ...], Selection] = {}
-        # What is selected at the root where no condition decides it, once that is known.
-        self._only_root: Selection | None = None
+        self._schema = schema
+        self._document = document
+        self._operation_name = operation_name
+        # What is selected at the root, by the values of the variables that decide it.
+        self._selections: dict[tuple[bool, ...], Selection] = {}
         self._conditions: tuple[str, ...] = ()
-        self._request: Request | None = None
-        self._root_type: GraphQLObjectType | None = None
-        self._is_mutation = False
+        self._operation: Operation | None = None
         try:
-            self._survey()
+            operation = _find_operation(schema, document, operation_name)
+            self._conditions = _find_conditions(operation)
         except (UnplannableError, RecursionError):
-            self._request = None
+            return
+        self._operation = operation
 
     @property
     def is_planned(self) -> bool:
-        """Tell whether the operation is executed by this engine; otherwise it is by graphql-core."""
-        return self._request is not None
+        """Whether the operation is executed by this engine; otherwise it is by graphql-core."""
+        return self._operation is not None
 
     async def execute(
         self,
@@ -63,86 +75,124 @@ class Plan:
         *,
         hide_suggestions: bool = False,
     ) -> ExecutionResult:
-        """Execute the operation."""
-        request = self._request
-        if request is not None:
-            variables = None
-            if request.operation.variable_definitions:
-                found = get_variable_values(
-                    self.schema,
-                    request.operation.variable_definitions,
-                    variable_values or {},
-                    _MAX_ERRORS,
-                    hide_suggestions,
-                )
-                if isinstance(found, list):
-                    return ExecutionResult(None, found)
-                variables = found
-            selection = self._only_root or self._root(request, variables or NO_VARIABLES)
+        """Execute the operation; of a subscription, one event."""
+        operation = self._operation
+        if operation is not None:
+            definitions, given = operation.definition.variable_definitions or (), variable_values or {}
+            variables = get_variable_values(self._schema, definitions, given, _MAX_VARIABLE_ERRORS, hide_suggestions)
+            if isinstance(variables, list):
+                return ExecutionResult(None, variables)
+            selection = self._select(operation, variables)
             if selection is not None:
-                run = Run(request, root_value, context_value, variables, hide_suggestions=hide_suggestions)
-                root = Group(selection, [root_value], None, None)
-                if self._is_mutation:
-                    await _execute_in_order(run, root)
-                else:
-                    execute_selection(run, root)
-                    if run.schedule.is_waiting:
-                        await run.schedule.finish()
-                data = root.results[0]
-                return ExecutionResult(*tell(run.failures, data)) if run.failures else ExecutionResult(data)
-        told = root_value, context_value, variable_values, self.operation_name
-        result = execute_depth_first(self.schema, self.document, *told, hide_suggestions=hide_suggestions)
+                execution = Execution(
+                    operation, root_value, context_value, variables, hide_suggestions=hide_suggestions
+                )
+                is_mutation = operation.definition.operation is OperationType.MUTATION
+                data = await (execution.execute_serially if is_mutation else execution.execute)(selection)
+                return ExecutionResult(*propagate_errors(execution.errors, data))
+        result = execute_depth_first(
+            self._schema,
+            self._document,
+            root_value,
+            context_value,
+            variable_values,
+            self._operation_name,
+            hide_suggestions=hide_suggestions,
+        )
         return await result if isinstance(result, Awaitable) else result
 
-    def _survey(self) -> None:
-        fragments: dict[str, FragmentDefinitionNode] = {}
-        operations: list[OperationDefinitionNode] = []
-        for definition in self.document.definitions:
-            if isinstance(definition, FragmentDefinitionNode):
-                fragments[definition.name.value] = definition
-            elif isinstance(definition, OperationDefinitionNode) and self._is_meant(definition):
-                operations.append(definition)
-        if not operations or (len(operations) > 1 and self.operation_name is None):
-            raise UnplannableError
-        operation = operations[-1]
-        self._is_mutation = operation.operation is OperationType.MUTATION
-        self._root_type = self.schema.get_root_type(operation.operation)
-        if self._root_type is None or self.schema.get_directive("defer") or self.schema.get_directive("stream"):
-            raise UnplannableError
-        self._conditions = tuple(sorted(Survey(operation, fragments).conditions))
-        self._request = Request(self.schema, operation, fragments)
-
-    def _is_meant(self, operation: OperationDefinitionNode) -> bool:
-        name = self.operation_name
-        return name is None or (operation.name is not None and operation.name.value == name)
-
-    def _root(self, request: Request, variables: VariableValues) -> Selection | None:
-        """Return what is selected; None where a condition has no value to decide by."""
-        values: tuple[bool, ...] = ()
-        if self._conditions:
-            values = tuple(value for name in self._conditions if isinstance(value := variables.coerced.get(name), bool))
-        if len(values) < len(self._conditions) or self._root_type is None:
+    def _select(self, operation: Operation, variables: VariableValues) -> Selection | None:
+        """Return what is selected at the root; None where a condition has no value to decide by."""
+        coerced = variables.coerced
+        values = tuple(value for name in self._conditions if isinstance(value := coerced.get(name), bool))
+        root_type = self._schema.get_root_type(operation.definition.operation)
+        if root_type is None or len(values) < len(self._conditions):
             return None
-        if (found := self._roots.get(values)) is not None:
-            return found
-        if len(self._roots) >= _KEPT_BINDINGS:
-            self._roots.clear()
-        conditions = VariableValues(
-            {name: variables.sources[name] for name in self._conditions},
-            {name: variables.coerced[name] for name in self._conditions},
-        )
-        found = self._roots[values] = Binding(request, conditions).root(self._root_type)
-        if not self._conditions:
-            self._only_root = found
-        return found
+        selection = self._selections.get(values)
+        if selection is None:
+            if len(self._selections) >= _MAX_KEPT_SELECTIONS:
+                self._selections.clear()
+            sources = {name: variables.sources[name] for name in self._conditions}
+            conditions = VariableValues(sources, {name: coerced[name] for name in self._conditions})
+            selection = self._selections[values] = FieldCollector(operation, conditions).collect_root(root_type)
+        return selection
 
 
-async def _execute_in_order(run: Run, root: Group) -> None:
-    """Execute the fields of a mutation, each when all below the one before is there."""
-    data: dict[str, Any] = {}
-    root.results = [data]
-    for field in root.selection.fields:
-        data[field.key] = field.reader.read(run, Column(root, field))[0]
-        await run.schedule.finish()
-        if run.failures and run.has_lost_everything():
+def _find_operation(schema: GraphQLSchema, document: DocumentNode, name: str | None) -> Operation:
+    """Return the operation of a name; raise UnplannableError where graphql-core has to say what is wrong."""
+    fragments: dict[str, FragmentDefinitionNode] = {}
+    definitions: list[OperationDefinitionNode] = []
+    for node in document.definitions:
+        if isinstance(node, FragmentDefinitionNode):
+            fragments[node.name.value] = node
+        elif isinstance(node, OperationDefinitionNode):
+            own_name = node.name.value if node.name else None
+            if name is None or name == own_name:
+                definitions.append(node)
+    if not definitions or (len(definitions) > 1 and name is None):
+        raise UnplannableError
+    definition = definitions[-1]
+    if schema.get_root_type(definition.operation) is None or any(map(schema.get_directive, _INCREMENTAL)):
+        raise UnplannableError
+    return Operation(schema, definition, fragments)
+
+
+def _find_conditions(operation: Operation) -> tuple[str, ...]:
+    """Return the variables that decide what an operation selects; raise UnplannableError where it cannot be planned."""
+    for directive in operation.definition.directives or ():
+        if directive.name.value == GraphQLDisableErrorPropagationDirective.name:
+            raise UnplannableError
+    check = _PlannabilityCheck(operation.fragments)
+    if check.depth(operation.definition.selection_set) > _MAX_DEPTH:
+        raise UnplannableError
+    return tuple(sorted(check.conditions))
+
+
+class _PlannabilityCheck:
+    """Visits the selections of an operation once, and each fragment once."""
+
+    def __init__(self, fragments: Mapping[str, FragmentDefinitionNode]) -> None:
+        self.conditions: set[str] = set()
+        self._fragments = fragments
+        self._depths: dict[str, int] = {}
+        self._open: set[str] = set()
+
+    def depth(self, selection_set: SelectionSetNode | None) -> int:
+        """Return how deep fields are nested; raise UnplannableError where graphql-core has to execute them."""
+        return max(map(self._depth_of, selection_set.selections), default=0) if selection_set else 0
+
+    def _depth_of(self, selection: SelectionNode) -> int:
+        for directive in selection.directives or ():
+            self._visit_directive(directive)
+        if isinstance(selection, FieldNode) and selection.name.value not in _INTROSPECTION:
+            return 1 + self.depth(selection.selection_set)
+        if isinstance(selection, InlineFragmentNode):
+            return self.depth(selection.selection_set)
+        if isinstance(selection, FragmentSpreadNode):
+            return self._fragment_depth(selection.name.value)
+        raise UnplannableError
+
+    def _fragment_depth(self, name: str) -> int:
+        if name not in self._depths:
+            fragment = self._fragments.get(name)
+            if fragment is None or name in self._open or fragment.variable_definitions:
+                raise UnplannableError
+            self._open.add(name)
+            self._depths[name] = self.depth(fragment.selection_set)
+            self._open.discard(name)
+        return self._depths[name]
+
+    def _visit_directive(self, directive: DirectiveNode) -> None:
+        name = directive.name.value
+        if name in _INCREMENTAL:
+            raise UnplannableError
+        if name not in _CONDITIONS:
             return
+        arguments = directive.arguments or ()
+        if len(arguments) != 1 or arguments[0].name.value != "if":
+            raise UnplannableError
+        value = arguments[0].value
+        if isinstance(value, VariableNode):
+            self.conditions.add(value.name.value)
+        elif not isinstance(value, BooleanValueNode):
+            raise UnplannableError

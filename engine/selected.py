@@ -1,4 +1,4 @@
-"""Tells a resolver which fields are selected below its own."""
+"""The fields that are selected below a resolver's own."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
@@ -17,21 +17,26 @@ from graphql.execution.collect_fields import FieldDetails
 from graphql.execution.values import VariableValues
 from strawberry import Info
 
-from engine.binding import Binding
-from engine.fields import Collecting, Details
-from engine.resolve_info import ResolveInfo
-from engine.run import Request
+from engine.collect_fields import Field, FieldCollector, FieldDetailsList, Operation
 from engine.strawberry_fields import attribute_name, strawberry_field
 
 Made = TypeVar("Made")
 Arguments = TypeVarTuple("Arguments")
 
 
+class ResolveInfo(GraphQLResolveInfo[Any]):
+    """The info that this engine gives to resolvers: graphql-core's, and the field of the plan."""
+
+    field: Field
+    # Strawberry's Info reads it.
+    operation_extensions: Any = None
+
+
 class _Source(NamedTuple):
     """A field that something is selected below."""
 
     definition: GraphQLField
-    details: Details
+    details: FieldDetailsList
 
 
 class PlainField(NamedTuple):
@@ -50,17 +55,22 @@ class Selected:
     """
 
     def __init__(
-        self, schema: GraphQLSchema, collecting: Collecting, sources: Sequence[_Source], *, takes_written: bool = False
+        self,
+        schema: GraphQLSchema,
+        collector: FieldCollector,
+        sources: Sequence[_Source],
+        *,
+        takes_written: bool = False,
     ) -> None:
         self._schema = schema
         self._takes_written = takes_written
-        self._collecting = collecting
+        self._collector = collector
         self._sources = sources
         self._below: dict[tuple[str, ...], Selected] = {}
         self._made: dict[tuple[Any, ...], Any] = {}
 
     def once(self, make: Callable[["Selected", *Arguments], Made], *arguments: *Arguments) -> Made:
-        """Return what a function makes of this and of what else it is given; it is asked once, and the answer kept."""
+        """Return what a function makes of this and of what else it is given; it is called once, and the result kept."""
         key = (make, *arguments)
         if key not in self._made:
             self._made[key] = make(self, *arguments)
@@ -96,7 +106,7 @@ class Selected:
             return self
         if (found := self._below.get(names)) is None:
             sources = self._fields.get(names[0], ())
-            child = Selected(self._schema, self._collecting, sources, takes_written=self._takes_written)
+            child = Selected(self._schema, self._collector, sources, takes_written=self._takes_written)
             found = self._below[names] = child.below(*names[1:])
         return found
 
@@ -114,7 +124,7 @@ class Selected:
         if not is_object_type(type_):
             return None
         fields = []
-        for key, details in self._collecting.collect(below, type_).items():
+        for key, details in self._collector.collect_subfields(below, type_).items():
             name = details[0].node.name.value
             field = self._schema.get_field(type_, name)
             attribute = None if field is None else attribute_name(field)
@@ -131,10 +141,10 @@ class Selected:
                 fields.setdefault(name, []).append(_Source(field, details))
         return fields
 
-    def _collected(self) -> Iterator[tuple[GraphQLObjectType, str, Details]]:
+    def _collected(self) -> Iterator[tuple[GraphQLObjectType, str, FieldDetailsList]]:
         for definition, below in self._sources:
             for type_ in self._possible_types(definition):
-                for details in self._collecting.collect(below, type_).values():
+                for details in self._collector.collect_subfields(below, type_).values():
                     yield type_, details[0].node.name.value, details
 
     def _possible_types(self, definition: GraphQLField) -> Iterator[GraphQLObjectType]:
@@ -149,21 +159,22 @@ def selected(info: GraphQLResolveInfo[Any] | Info[Any, Any]) -> Selected:
     """Return what is selected below a resolver's field; found once for a plan, and for each call elsewhere."""
     raw = info._raw_info if isinstance(info, Info) else info  # noqa: SLF001 - Strawberry offers no other way
     if isinstance(raw, ResolveInfo):
-        field = raw.column.field
+        field = raw.field
         if field.selected is None:
             source = _Source(field.definition, field.details)
-            field.selected = Selected(raw.schema, field.binding, [source], takes_written=True)
+            field.selected = Selected(raw.schema, field.collector, [source], takes_written=True)
         found: Selected = field.selected
         return found
     definition = raw.parent_type.fields[raw.field_name]
-    request = Request(raw.schema, raw.operation, raw.fragments)
+    operation = Operation(raw.schema, raw.operation, raw.fragments)
     details = [FieldDetails(node, None) for node in raw.field_nodes]
-    return Selected(raw.schema, Binding(request, _variables(raw.variable_values)), [_Source(definition, details)])
+    collector = FieldCollector(operation, _variables(raw.variable_values))
+    return Selected(raw.schema, collector, [_Source(definition, details)])
 
 
-def _variables(told: Any) -> VariableValues:
-    """Return the variables that a resolver is told of; Strawberry's executor tells of nothing but the values."""
-    return told if isinstance(told, VariableValues) else VariableValues({}, told)
+def _variables(given: Any) -> VariableValues:
+    """Return the variables of an info; that of Strawberry's executor has nothing but the values."""
+    return given if isinstance(given, VariableValues) else VariableValues({}, given)
 
 
 def _attribute(name: str, definition: GraphQLField) -> str:

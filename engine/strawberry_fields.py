@@ -1,15 +1,15 @@
-"""Finds what a Strawberry field does behind the resolver that Strawberry has wrapped around it."""
+"""What Strawberry's definition of a field says about its resolver."""
 
-from typing import Any, Final
+from typing import Final
 
-from graphql import GraphQLField
+from graphql import GraphQLField, get_named_type, is_union_type
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.field import StrawberryField
 
 from engine.batching import is_batched
 
-_WRAPPER: Final = "GraphQLCoreConverter.from_resolver.<locals>."
-_BASIC_RESOLVER: Final = f"{_WRAPPER}_get_basic_result"
+# Where Strawberry makes the resolvers of fields; another one has been put in its place.
+_RESOLVER_MAKER: Final = f"{GraphQLCoreConverter.from_resolver.__qualname__}.<locals>."
 
 
 def strawberry_field(field: GraphQLField) -> StrawberryField | None:
@@ -20,35 +20,32 @@ def strawberry_field(field: GraphQLField) -> StrawberryField | None:
 
 def attribute_name(field: GraphQLField) -> str | None:
     """Return the name of the attribute that a field reads, if that is all that it does."""
-    definition = _basic_field(field)
-    return definition.python_name if definition is not None and definition.default_resolver is getattr else None
+    definition = _simple_definition(field)
+    if definition is None or not definition.is_basic_field or definition.default_resolver is not getattr:
+        return None
+    return definition.python_name
 
 
-def is_batch_field(field: GraphQLField) -> bool:
-    """Tell whether a field's resolver takes all parents at once, with nothing between that takes one at a time."""
+def is_batched_field(field: GraphQLField) -> bool:
+    """Return whether a field's resolver takes all parents, with nothing around it that takes one at a time."""
     if is_batched(field.resolve):
         return True
-    definition = strawberry_field(field)
-    if definition is None or definition.base_resolver is None or definition.extensions:
+    definition = _simple_definition(field)
+    if definition is None or definition.base_resolver is None:
         return False
-    if _closure(field.resolve).get("field_exception_handlers"):
-        return False
-    return _is_plain(definition) and is_batched(
-        definition.base_resolver._unbound_wrapped_func  # noqa: SLF001 - where Strawberry has unwrapped a static method
-    )
+    function = definition.base_resolver.wrapped_func
+    return is_batched(getattr(function, "__func__", function))
 
 
-def _basic_field(field: GraphQLField) -> StrawberryField | None:
+def _simple_definition(field: GraphQLField) -> StrawberryField | None:
+    """Return the definition of a field that has no extension, permission, exception handler or method of its own."""
     definition = strawberry_field(field)
-    is_basic = getattr(field.resolve, "__qualname__", None) == _BASIC_RESOLVER and not field.args
-    return definition if is_basic and definition is not None and _is_plain(definition) else None
-
-
-def _is_plain(definition: StrawberryField) -> bool:
-    return type(definition).get_result is StrawberryField.get_result and "get_result" not in vars(definition)
-
-
-def _closure(function: Any) -> dict[str, Any]:
-    code = getattr(function, "__code__", None)
-    cells = getattr(function, "__closure__", None) or ()
-    return {} if code is None else dict(zip(code.co_freevars, [cell.cell_contents for cell in cells], strict=True))
+    if definition is None or definition.extensions or "get_result" in vars(definition):
+        return None
+    if type(definition).get_result is not StrawberryField.get_result:
+        return None
+    # Exception handlers are for fields of unions only.
+    if is_union_type(get_named_type(field.type)):
+        return None
+    is_resolver_strawberrys = getattr(field.resolve, "__qualname__", "").startswith(_RESOLVER_MAKER)
+    return definition if is_resolver_strawberrys else None
