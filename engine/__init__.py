@@ -2,15 +2,13 @@
 
 from engine.batching import BatchError, batched
 from engine.plan import Plan
-from engine.selected import PlainField, Selected, selected
-from engine.values import Written, as_is
+from engine.selected import Selected, selected
+from engine.values import as_is
 
 __all__ = [
     "BatchError",
-    "PlainField",
     "Plan",
     "Selected",
-    "Written",
     "as_is",
     "batched",
     "selected",

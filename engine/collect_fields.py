@@ -28,7 +28,7 @@ from graphql.execution.values import VariableValues
 from graphql.type import TypeNameMetaFieldDef
 
 from engine.strawberry_fields import attribute_name, is_batched_field
-from engine.values import Written, leaf_serializer
+from engine.values import leaf_serializer
 
 FieldDetailsList: TypeAlias = list[FieldDetails]
 
@@ -56,8 +56,6 @@ class ReturnType:
         self.final_types: frozenset[type] = frozenset()
         if self.leaf is not None and (identity_type := self.leaf.identity_type) is not None:
             self.final_types = frozenset({identity_type} if self.is_non_null else {identity_type, NoneType})
-        elif self.item is not None:
-            self.final_types = frozenset({Written})
 
 
 class Field:

@@ -21,7 +21,7 @@ from graphql.pyutils import Undefined, gather_with_cancel, inspect, is_awaitable
 from graphql.type import GraphQLResolveInfoHelpers
 
 from engine.batching import Parents, distribute_results
-from engine.collect_fields import Field, Operation, Selection
+from engine.collect_fields import Field, Operation, ReturnType, Selection
 from engine.errors import FieldError
 from engine.pending_results import PendingResults
 from engine.results import FieldResults, ItemResults, ObjectGroup, field_cell, path_to
@@ -33,7 +33,6 @@ from engine.values import (
     NULL,
     UNDEFINED,
     ItemList,
-    Written,
     call_each,
     call_or_error,
     collect_async_items,
@@ -234,28 +233,23 @@ class Execution:
                         completed[position] = None
             return completed
         if return_type.item is not None:
-            return self._complete_lists(results, indexes, values, types)
+            return self._complete_lists(results, return_type.item, indexes, values)
         if is_abstract_type(return_type.type):
             return self._complete_abstract(results, indexes, values)
         return self._complete_objects(results, indexes, values, results.field.selection_on(return_type.type))
 
     def _complete_lists(
-        self, results: Results, indexes: Sequence[int], values: list[Any], types: set[type]
+        self, results: Results, item_type: ReturnType, indexes: Sequence[int], values: list[Any]
     ) -> list[Any]:
         """Return the completed lists: all their items are completed together."""
-        item_type = results.return_type.item
-        if item_type is None:
-            raise AssertionError
-        if types <= {list, tuple}:
+        if {list, tuple}.issuperset(map(type, values)):
             items = ItemResults(results, indexes, values, item_type)
             return items.split(self._complete_values(items, [*chain.from_iterable(values)]))
         completed: list[Any] = [None] * len(values)
         positions: list[int] = []
         lists: list[ItemList] = []
         for position, value in enumerate(values):
-            if isinstance(value, Written):
-                completed[position] = value
-            elif not is_iterable(value):
+            if not is_iterable(value):
                 field = results.field
                 message = f"Expected Iterable, but did not find one for field '{field.parent_type}.{field.name}'."
                 self._add_error(results, indexes[position], GraphQLError(message))

@@ -18,7 +18,7 @@ from graphql.execution.values import VariableValues
 from strawberry import Info
 
 from engine.collect_fields import Field, FieldCollector, FieldDetailsList, Operation
-from engine.strawberry_fields import attribute_name, strawberry_field
+from engine.strawberry_fields import strawberry_field
 
 Made = TypeVar("Made")
 Arguments = TypeVarTuple("Arguments")
@@ -39,31 +39,14 @@ class _Source(NamedTuple):
     details: FieldDetailsList
 
 
-class PlainField(NamedTuple):
-    """A field that is read from an attribute, and nothing else is done for it."""
-
-    key: str
-    # None where it is `__typename`.
-    attribute: str | None
-    type_name: str
-
-
 class Selected:
     """The fields that are selected below one or several, whatever the types of their objects.
 
     That `@skip` and `@include` leave out is not among them.
     """
 
-    def __init__(
-        self,
-        schema: GraphQLSchema,
-        collector: FieldCollector,
-        sources: Sequence[_Source],
-        *,
-        takes_written: bool = False,
-    ) -> None:
+    def __init__(self, schema: GraphQLSchema, collector: FieldCollector, sources: Sequence[_Source]) -> None:
         self._schema = schema
-        self._takes_written = takes_written
         self._collector = collector
         self._sources = sources
         self._below: dict[tuple[str, ...], Selected] = {}
@@ -106,32 +89,9 @@ class Selected:
             return self
         if (found := self._below.get(names)) is None:
             sources = self._fields.get(names[0], ())
-            child = Selected(self._schema, self._collector, sources, takes_written=self._takes_written)
+            child = Selected(self._schema, self._collector, sources)
             found = self._below[names] = child.below(*names[1:])
         return found
-
-    @cached_property
-    def plain(self) -> tuple[PlainField, ...] | None:
-        """Return the fields in the order of the answer, where all are plain.
-
-        None where one is not, where there are several fields to select below, and where the executor does not take
-        what is `Written`.
-        """
-        if not self._takes_written or len(self._sources) != 1:
-            return None
-        ((definition, below),) = self._sources
-        type_ = get_named_type(definition.type)
-        if not is_object_type(type_):
-            return None
-        fields = []
-        for key, details in self._collector.collect_subfields(below, type_).items():
-            name = details[0].node.name.value
-            field = self._schema.get_field(type_, name)
-            attribute = None if field is None else attribute_name(field)
-            if attribute is None and name != "__typename":
-                return None
-            fields.append(PlainField(key, attribute, type_.name))
-        return tuple(fields)
 
     @cached_property
     def _fields(self) -> dict[str, list[_Source]]:
@@ -162,7 +122,7 @@ def selected(info: GraphQLResolveInfo[Any] | Info[Any, Any]) -> Selected:
         field = raw.field
         if field.selected is None:
             source = _Source(field.definition, field.details)
-            field.selected = Selected(raw.schema, field.collector, [source], takes_written=True)
+            field.selected = Selected(raw.schema, field.collector, [source])
         found: Selected = field.selected
         return found
     definition = raw.parent_type.fields[raw.field_name]

@@ -175,12 +175,3 @@ async def collect_async_items(iterable: AsyncIterable[Any]) -> ItemList:
             if is_awaitable(closing):
                 await closing
     return items
-
-
-class Written:
-    """A list as JSON text, in place of its items; the JSON encoder puts it in as it is."""
-
-    __slots__ = ("json",)
-
-    def __init__(self, json: str) -> None:
-        self.json = json

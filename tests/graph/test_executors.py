@@ -1,4 +1,4 @@
-"""The schema of the server, on real databases: by both executors its operations give the same, and ask for as much."""
+"""The API by both executors, on real databases: operations give the same, by as many statements."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -45,35 +45,35 @@ async def same(
 
 
 @pytest.mark.parametrize("query", [query for query, _ in OPERATIONS])
-async def test_lists(server: RunningServer, one_of_each: House, fifty_of_each: House, query: str) -> None:
+async def test_lists_by_both_executors(server: RunningServer, one_of_each: House, fifty_of_each: House, query: str) -> None:
     for house in (one_of_each, fifty_of_each):
         assert (await same(server, house.owner, query)).errors is None
 
 
 @pytest.mark.parametrize(("query", "kind"), [(query, kind) for query, kind, _ in ROWS])
-async def test_rows(server: RunningServer, fifty_of_each: House, query: str, kind: str) -> None:
+async def test_rows_by_both_executors(server: RunningServer, fifty_of_each: House, query: str, kind: str) -> None:
     result = await same(server, fifty_of_each.owner, query, {"id": getattr(fifty_of_each, kind)[0]})
     assert result.errors is None
 
 
 @pytest.mark.parametrize("selection", [selection for selection, _ in NODES])
-async def test_nodes(server: RunningServer, fifty_of_each: House, selection: str) -> None:
+async def test_nodes_by_both_executors(server: RunningServer, fifty_of_each: House, selection: str) -> None:
     query = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {selection} }}"
     result = await same(server, fifty_of_each.owner, query, {"ids": [*fifty_of_each.node_ids[:90], "nobody's"]})
     assert result.errors is None
 
 
-async def test_nobody_is_told_anything(server: RunningServer) -> None:
+async def test_anonymous_caller_is_refused_by_both_executors(server: RunningServer) -> None:
     result = await same(server, None, "{ tasks { nodes { id } } viewer { id } a: __typename }")
     assert result.errors
 
 
-async def test_a_wrong_cursor(server: RunningServer, one_of_each: House) -> None:
+async def test_wrong_cursor_is_refused_by_both_executors(server: RunningServer, one_of_each: House) -> None:
     query = '{ tasks { nodes { subtasks(after: "nowhere") { nodes { id } } title } } }'
     assert (await same(server, one_of_each.owner, query)).errors
 
 
-async def test_what_a_mutation_refuses(server: RunningServer, one_of_each: House) -> None:
+async def test_payload_errors_by_both_executors(server: RunningServer, one_of_each: House) -> None:
     query = """mutation ($title: String!) {
         a: createTask(input: {title: $title}) { task { id } errors { code path message } }
         b: updateTask(input: {id: "unknown", title: "x"}) { task { id } errors { code path message } }
