@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -35,8 +36,7 @@ from server.metrics import Metrics
 from server.operations import Operations
 from server.origins import LOCAL, welcomes_local_pages
 from server.presence import Presence
-from server.request_log import Logged, RequestLog
-from server.response_headers import ResponseHeaders
+from server.request_log import RequestLog, RequestLogMiddleware
 from server.rest import api as rest
 from server.schema import schema as product_schema
 from server.sockets import Sockets
@@ -48,6 +48,17 @@ from services.accounts.rate_limit import SignInRateLimit
 _PAGES: Final = Path(__file__).parent.parent / "web" / "dist"
 _PATH: Final = "/graphql"
 _PREFLIGHT_KEPT_S: Final = 3600
+_REQUEST_HEADERS: Final = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "Last-Event-ID",
+    "MCP-Protocol-Version",
+    "Mcp-Method",
+    "Mcp-Name",
+    "X-Request-ID",
+)
 
 
 def create_app(settings: Settings | None = None, schema: strawberry.Schema = product_schema) -> FastAPI:
@@ -64,7 +75,7 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     mcp = McpDoor(runtime)
     graphiql = None if settings.is_production else GraphiQL(_PAGES)
     endpoint = GraphQLEndpoint(operations, runtime, graphiql, event_streams)
-    app = FastAPI(
+    app = _Application(
         title="Tasktalk",
         lifespan=_lifespan(runtime, streaming, mcp, metrics),
         openapi_url=None,
@@ -81,57 +92,57 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
         *(graphiql.routes if graphiql else ()),
     ]
     rest.add_rest(app, _PAGES / "docs")
-    # The innermost middleware: FastAPI's router and exception handling would cost more than some operations.
-    app.add_middleware(_GraphQL, endpoint=endpoint, event_streams=event_streams, sockets=Sockets(streaming))
-    _add_middleware(app, settings)
-    app.add_middleware(Logged, log=RequestLog(metrics, request_lines(settings)))
+    wrap = partial(_wrap, settings=settings, log=RequestLog(metrics, request_lines(settings)))
+    app.graphql = wrap(_GraphQL(endpoint, event_streams, Sockets(streaming)))
+    app.add_middleware(wrap)
     return app
 
 
-class _GraphQL:
-    """Routes /graphql to what serves it: WebSockets, event streams or plain requests."""
+class _Application(FastAPI):
+    """FastAPI, with GraphQL served beside its middleware and router, which would cost more than some operations."""
 
-    def __init__(self, app: ASGIApp, endpoint: ASGIApp, event_streams: ASGIApp, sockets: ASGIApp) -> None:
-        self._app = app
+    graphql: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("path") == _PATH:
+            scope["app"] = self
+            await self.graphql(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+class _GraphQL:
+    """Serves /graphql by WebSocket, as an event stream or as a plain response."""
+
+    def __init__(self, endpoint: ASGIApp, event_streams: ASGIApp, sockets: ASGIApp) -> None:
         self._endpoint = endpoint
         self._event_streams = event_streams
         self._sockets = sockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope.get("path") != _PATH:
-            target = self._app
-        elif scope["type"] == "websocket":
-            target = self._sockets
+        if scope["type"] == "websocket":
+            await self._sockets(scope, receive, send)
+        elif wants_events(scope):
+            await self._event_streams(scope, receive, send)
         else:
-            target = self._event_streams if wants_events(scope) else self._endpoint
-        await target(scope, receive, send)
+            await self._endpoint(scope, receive, send)
 
 
-def _add_middleware(app: FastAPI, settings: Settings) -> None:
-    """Wrap the application; the last one added is the outermost."""
+def _wrap(app: ASGIApp, settings: Settings, log: RequestLog) -> ASGIApp:
+    """Wrap an application into the middleware that all requests pass: log, security headers, CORS, compression."""
     if settings.gzip_least_bytes:
-        app.add_middleware(Compression, minimum_size=settings.gzip_least_bytes)
+        app = Compression(app, minimum_size=settings.gzip_least_bytes)
     if settings.allowed_origins or welcomes_local_pages(settings):
-        app.add_middleware(
-            CORSMiddleware,
+        app = CORSMiddleware(
+            app,
             allow_origins=settings.allowed_origins,
             allow_origin_regex=LOCAL if welcomes_local_pages(settings) else None,
             allow_methods=("GET", "POST", "PATCH", "PUT", "DELETE"),
-            allow_headers=(
-                "Authorization",
-                "Content-Type",
-                "Idempotency-Key",
-                "If-Match",
-                "Last-Event-ID",
-                "MCP-Protocol-Version",
-                "Mcp-Method",
-                "Mcp-Name",
-                "X-Request-ID",
-            ),
+            allow_headers=_REQUEST_HEADERS,
             expose_headers=("ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"),
             max_age=_PREFLIGHT_KEPT_S,
         )
-    app.add_middleware(ResponseHeaders)
+    return RequestLogMiddleware(app, log)
 
 
 def _make_runtime(settings: Settings, metrics: Metrics) -> Runtime:

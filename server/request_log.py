@@ -16,7 +16,14 @@ from server.request_record import RequestRecord, start_record
 # What a probe asks every few seconds is worth no line as long as all is well.
 _PROBES: Final = frozenset({"/health", "/ready", "/metrics"})
 _CLIENT_CLOSED_REQUEST: Final = 499
-_LONGEST_PATH: Final = 200
+_MAX_PATH_LENGTH: Final = 200
+# They keep browsers from guessing types, from framing and from telling others where a person comes from.
+SECURITY_HEADERS: Final = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+)
 
 
 class RequestLog:
@@ -38,7 +45,7 @@ class RequestLog:
         self._write_line(
             {
                 "method": scope["method"],
-                "path": path[:_LONGEST_PATH],
+                "path": path[:_MAX_PATH_LENGTH],
                 "status": status,
                 "duration_ms": round(duration_s * 1000, 2),
                 "user_id": record.user_id,
@@ -54,11 +61,11 @@ class RequestLog:
         self._log.error("request failed", exc_info=error)
         if record.status:
             raise error
-        await _send_failure(send_with_id(record, send), record.request_id)
+        await _send_failure(_with_headers(record, send), record.request_id)
 
 
-class Logged:
-    """The outermost layer of the application."""
+class RequestLogMiddleware:
+    """Outermost middleware: gives each response its request's id and the security headers, and logs the request."""
 
     def __init__(self, app: ASGIApp, log: RequestLog) -> None:
         self._app = app
@@ -71,23 +78,26 @@ class Logged:
             return
         record = start_record(scope, head_of(scope))
         try:
-            await self._app(scope, receive, send_with_id(record, send))
+            await self._app(scope, receive, _with_headers(record, send))
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
             await self._log.answer_failure(error, record, send)
         finally:
             self._log.finish(scope, record)
 
 
-def send_with_id(record: RequestRecord, send: Send) -> Send:
-    """Return what sends an answer along with the request's id, and notes its status."""
+def _with_headers(record: RequestRecord, send: Send) -> Send:
+    """Return what sends a response with the request's id and the security headers, and notes its status."""
 
-    async def send_noting(message: Message) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             record.status = int(message["status"])
-            message["headers"] = [*message.get("headers", ()), (b"x-request-id", record.request_id.encode())]
+            headers = message["headers"] = list(message.get("headers", ()))
+            present = {name for name, _ in headers}
+            headers += [header for header in SECURITY_HEADERS if header[0] not in present]
+            headers.append((b"x-request-id", record.request_id.encode()))
         await send(message)
 
-    return send_noting
+    return send_with_headers
 
 
 async def _send_failure(send: Send, request_id: str) -> None:
