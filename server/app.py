@@ -1,8 +1,5 @@
 """The application: what is served where, and what lives as long as it."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,25 +19,24 @@ from core.passwords import Passwords
 from core.settings import Settings, load_settings
 from graph.context import Runtime
 from live.live import Live
-from server.compression import Compression
-from server.endpoint import GraphQLEndpoint
-from server.event_streams import EventStreams, wants_events
-from server.graphiql import GraphiQL
-from server.health import health, ready, warn_where_not_ready
-from server.housekeeper import keep_house
-from server.index import index_route
-from server.leaving import leaving_gently
-from server.logs import configure_logs, request_lines
+from server.graphql.endpoint import GraphQLEndpoint
+from server.graphql.event_streams import GraphQLEventStreamEndpoint, wants_events
+from server.graphql.execution import Operations
+from server.graphql.graphiql import GraphiQL
+from server.graphql.schema import schema as product_schema
+from server.graphql.sockets import GraphQLWebSocketEndpoint
+from server.graphql.streaming import Streaming
+from server.http.compression import Compression
+from server.http.connections import ConnectionRegistry
+from server.http.origins import LOCAL, welcomes_local_pages
+from server.http.pages import index_route
+from server.lifecycle import make_lifespan
 from server.mcp.door import McpDoor
-from server.metrics import Metrics
-from server.operations import Operations
-from server.origins import LOCAL, welcomes_local_pages
-from server.presence import Presence
-from server.request_log import RequestLog, RequestLogMiddleware
+from server.observability.health import health, ready
+from server.observability.logs import configure_logs, request_lines
+from server.observability.metrics import Metrics
+from server.observability.request_log import RequestLog, RequestLogMiddleware
 from server.rest import api as rest
-from server.schema import schema as product_schema
-from server.sockets import Sockets
-from server.streaming import Streaming
 from services.accounts.accounts import Accounts
 from services.accounts.authentication import Authenticator
 from services.accounts.rate_limit import SignInRateLimit
@@ -67,22 +63,23 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     configure_logs(settings)
     metrics = Metrics()
     runtime = _make_runtime(settings, metrics)
-    presence = Presence(runtime.database, settings.max_sockets_per_user)
-    runtime.authenticator.on_invalidate.append(presence.check_user)
+    connections = ConnectionRegistry(runtime.database, settings.max_sockets_per_user)
+    runtime.authenticator.on_invalidate.append(connections.check_user)
     operations = Operations(schema, settings)
-    streaming = Streaming(operations, presence, settings, metrics.streams)
-    event_streams = EventStreams(streaming)
+    metrics.watch_cache(operations.document_cache)
+    streaming = Streaming(operations, connections, settings, metrics.streams)
+    event_streams = GraphQLEventStreamEndpoint(streaming)
     mcp = McpDoor(runtime)
     graphiql = None if settings.is_production else GraphiQL(_PAGES)
     endpoint = GraphQLEndpoint(operations, runtime, graphiql, event_streams)
     app = _Application(
         title="Tasktalk",
-        lifespan=_lifespan(runtime, streaming, mcp, metrics),
+        lifespan=make_lifespan(runtime, streaming, mcp, metrics),
         openapi_url=None,
         redirect_slashes=False,
         exception_handlers={HTTPException: _answer_http_error},
     )
-    app.state.runtime, app.state.presence = runtime, presence
+    app.state.runtime, app.state.connections = runtime, connections
     app.router.routes += [
         index_route(has_graphiql=graphiql is not None),
         Route("/health", health),
@@ -92,8 +89,8 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
         *(graphiql.routes if graphiql else ()),
     ]
     rest.add_rest(app, _PAGES / "docs")
-    wrap = partial(_wrap, settings=settings, log=RequestLog(metrics, request_lines(settings)))
-    app.graphql = wrap(_GraphQL(endpoint, event_streams, Sockets(streaming)))
+    wrap = partial(_wrap, settings=settings, log=RequestLog(metrics.observe, request_lines(settings)))
+    app.graphql = wrap(_GraphQL(endpoint, event_streams, GraphQLWebSocketEndpoint(streaming)))
     app.add_middleware(wrap)
     return app
 
@@ -154,39 +151,6 @@ def _make_runtime(settings: Settings, metrics: Metrics) -> Runtime:
     live = Live(database, settings, metrics.streams.count_wake_up)
     assistant = Assistant(database, settings, live)
     return Runtime(settings, database, passwords, authenticator, accounts, live, assistant)
-
-
-def _lifespan(
-    runtime: Runtime, streaming: Streaming, mcp: McpDoor, metrics: Metrics
-) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        runtime.live.start()
-        runtime.assistant.start()
-        tasks = [
-            asyncio.create_task(streaming.presence.watch()),
-            asyncio.create_task(keep_house(runtime.database, runtime.settings)),
-        ]
-        if runtime.settings.is_production:
-            tasks.append(asyncio.create_task(warn_where_not_ready(runtime.database)))
-        try:
-            async with mcp.run():
-                with leaving_gently(streaming.presence):
-                    yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await streaming.finish()
-            await runtime.assistant.close()
-            await runtime.live.close()
-            await runtime.accounts.close()
-            await runtime.authenticator.close()
-            await runtime.database.close()
-            runtime.passwords.close()
-            metrics.close()
-
-    return lifespan
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:

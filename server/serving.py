@@ -1,4 +1,4 @@
-"""Runs the server's processes."""
+"""Runs the processes of the server."""
 
 import asyncio
 import errno
@@ -18,13 +18,36 @@ from uvicorn.supervisors import Multiprocess
 
 from core.settings import Settings
 from core.tokens import AccessTokens
-from server.command_database import migrate
-from server.command_error import CommandError
-from server.connection import BoundedHttpProtocol
-from server.greeting import greeting
-from server.logs import log_config
+from server.cli.database import database_address, migrate
+from server.cli.errors import CommandError
+from server.http.protocol import BoundedHttpProtocol
+from server.observability.logs import log_config
 from services.accounts.better_auth import origin_of
 from services.accounts.rate_limit import SignInRateLimit
+
+_EVERY_ADDRESS = {"", "0.0.0.0", "::"}  # noqa: S104 - recognised here, not bound to
+
+
+def greeting(settings: Settings, host: str, port: int) -> str:
+    """Return the lines that the server begins with; the first names the address of GraphQL."""
+    name = "127.0.0.1" if host in _EVERY_ADDRESS else f"[{host}]" if ":" in host else host
+    address = f"http://{name}:{port}"
+    return "\n".join(
+        (
+            f"{'GraphQL' if settings.is_production else 'GraphiQL'} at {address}/graphql",
+            f"REST at {address}/docs",
+            f"MCP at {address}/mcp",
+            f"Database: {database_address(settings)}",
+            f"Assistant: {_assistant(settings)}",
+        )
+    )
+
+
+def _assistant(settings: Settings) -> str:
+    if settings.openai_api_key or settings.openai_base_url:
+        return settings.assistant_model
+    return "the offline model; set OPENAI_API_KEY for another"
+
 
 _STARTUP_FAILED: Final = 3
 _NEW_OBJECTS_LOOKED_THROUGH: Final = 20_000
@@ -86,8 +109,8 @@ def check(settings: Settings) -> None:
     if settings.better_auth_url is not None:
         origin_of(settings.better_auth_url)
     if settings.trusted_documents is not None:
-        from server.operations import Operations  # noqa: PLC0415 - as above
-        from server.schema import schema  # noqa: PLC0415
+        from server.graphql.execution import Operations  # noqa: PLC0415 - as above
+        from server.graphql.schema import schema  # noqa: PLC0415
 
         Operations(schema, settings)
 

@@ -50,8 +50,8 @@ class MovableClock:
     def put_in(cls, monkeypatch: pytest.MonkeyPatch) -> "MovableClock":
         """Put one in the place of the real one."""
         clock = cls()
-        for module in ("core.tokens", "server.socket", "services.accounts.authentication"):
+        for module in ("core.tokens", "server.graphql.sockets", "services.accounts.authentication"):
             monkeypatch.setattr(f"{module}.utc_now", clock.utc_now)
-        for module in ("server.socket", "server.event_stream"):
+        for module in ("server.graphql.sockets", "server.http.event_stream"):
             monkeypatch.setattr(f"{module}.call_at", clock.call_at)
         return clock

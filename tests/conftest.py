@@ -58,8 +58,8 @@ def patience() -> Iterator[None]:
         for limit in (
             "core.key_sets._FETCH_TIMEOUT_S",
             "live.postgres._PROBE_TIMEOUT_S",
-            "server.health._TIMEOUT_S",
-            "server.socket.LAST_WORDS_S",
+            "server.observability.health._TIMEOUT_S",
+            "server.graphql.sockets.LAST_WORDS_S",
         ):
             patch.setattr(limit, PATIENCE_S)
         # A strong hash takes a tenth of a second of processor time.

@@ -7,7 +7,7 @@ from typing import Any, Final
 import httpx2
 from graphql import GraphQLField, GraphQLObjectType, get_named_type, is_leaf_type
 
-from server.schema import core_schema, schema
+from server.graphql.schema import core_schema, schema
 from tests.factories import SignedIn
 
 _MUTATIONS: Final = core_schema(schema).mutation_type

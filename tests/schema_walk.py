@@ -18,7 +18,7 @@ from graphql import (
 )
 
 from core.ids import new_id
-from server.schema import core_schema, schema
+from server.graphql.schema import core_schema, schema
 
 SCHEMA: Final = core_schema(schema)
 # What operations name where an id must be; it is nobody's, unless a test makes it.

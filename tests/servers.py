@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from core.settings import Settings
-from server.connection import BoundedHttpProtocol
+from server.http.protocol import BoundedHttpProtocol
 from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from starlette.types import Message, Receive, Scope, Send
 from core.errors import TasktalkError, UnauthenticatedError
 from core.settings import Settings
 from graph.context import Runtime
-from server.errors import RefusedError, refuse, refuse_for
+from server.http.errors import RefusedError, refuse, refuse_for
+from server.http.origins import is_welcome
+from server.http.request_body import parse_json, read_body
 from server.mcp.grant import authenticate, keep_grant, needed_scope
 from server.mcp.metadata import METADATA_ROUTES, PATH, challenge
 from server.mcp.server import METHODS, make_server
-from server.origins import is_welcome
-from server.request_body import parse_json, read_body
-from server.request_record import record_of
+from server.observability.request_log import get_request_record
 from services.accounts.access_tokens import Grant
 
 _SERVER_ERRORS: Final = 500
@@ -68,11 +68,11 @@ class McpDoor:
         except TasktalkError as error:
             raise _refuse_stranger(scope, error, headers) from None
         keep_grant(scope, grant)
-        record_of(scope).user_id = grant.caller.user_id
+        get_request_record(scope).user_id = grant.caller.user_id
         body = await read_body(headers, receive, self._max_body_bytes)
         message = _read_message(body)
         if message["method"] in METHODS:
-            record_of(scope).operation = message["method"]
+            get_request_record(scope).operation = message["method"]
         _check_scope(scope, grant, message)
         return body
 

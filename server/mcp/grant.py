@@ -11,7 +11,7 @@ from assistant.tools import TOOLS_BY_NAME
 from core.database import Database
 from core.errors import UnauthenticatedError, UnavailableError
 from models import AccessScope
-from server.bearer import read_token
+from server.http.authentication import read_token
 from services.accounts.access_tokens import Grant, find_grant, record_use
 
 _KEY: Final = "tasktalk.grant"

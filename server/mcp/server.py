@@ -15,10 +15,10 @@ from starlette.requests import Request
 from assistant.tools import TOOLS_BY_NAME
 from core.errors import TasktalkError, UnavailableError
 from graph.context import Runtime
-from server.errors import masked_message
+from server.http.errors import masked_message
 from server.mcp import prompts, resources, tools
 from server.mcp.grant import grant_of
-from server.request_record import record_of
+from server.observability.request_log import get_request_record
 from services.accounts.access_tokens import Grant
 
 Given = TypeVar("Given")
@@ -81,7 +81,7 @@ def _serving(runtime: Runtime, serve: "_Serve[Given, Answer]") -> Callable[[_Con
             code = INTERNAL_ERROR if isinstance(error, UnavailableError) else INVALID_PARAMS
             raise MCPError(code, error.message, {"code": error.code}) from None
         except Exception as error:
-            request_id = record_of(scope).request_id
+            request_id = get_request_record(scope).request_id
             _log.exception("message failed", method=context.method)
             raise MCPError(INTERNAL_ERROR, masked_message(request_id), {"requestId": request_id}) from error
 

@@ -8,7 +8,7 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import Request
 
 from graph.context import Context, Runtime
-from server.bearer import authenticate
+from server.http.authentication import authenticate
 from services.accounts.caller import Caller
 
 # Where a request keeps what its route is given.

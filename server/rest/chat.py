@@ -9,8 +9,8 @@ from starlette.responses import Response, StreamingResponse
 
 from core.errors import NotFoundError
 from graph.context import Context
-from server.disconnect import on_disconnect
-from server.presence import Presence
+from server.http.connections import ConnectionRegistry
+from server.http.disconnect import on_disconnect
 from server.rest.caller import SignedIn
 from server.rest.chat_stream import LAST_EVENT_ID, ChatStream, Position, StreamedChat, read_position
 from server.rest.described import problems
@@ -103,5 +103,5 @@ async def _stream(
     if position.is_done:
         # What tells a browser's EventSource not to come again.
         return Response(status_code=204)
-    presence: Presence = request.app.state.presence
+    presence: ConnectionRegistry = request.app.state.connections
     return StreamedChat(ChatStream(context, answer, position), presence)

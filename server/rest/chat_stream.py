@@ -18,9 +18,9 @@ from core.ids import parse_id
 from graph.context import Context
 from live.follow import follow_reply, retry_while_unavailable
 from models import RunStatus, ToolCallStatus
-from server.errors import FormattedError, masked_message, refuse, retry_after
-from server.event_stream import OpenStream
-from server.presence import Presence, TooManyConnectionsError
+from server.http.connections import ConnectionRegistry, TooManyConnectionsError
+from server.http.errors import FormattedError, masked_message, refuse, retry_after
+from server.http.event_stream import EventStream
 from server.rest.run import RUN_COLUMNS, TOOL_CALL_COLUMNS, Answer, ToolCall, read_answer
 from services.conversations.reply import Reply, read_reply
 from services.query.lookup import not_found, rows_by_id
@@ -80,7 +80,7 @@ class _State:
         return self.status is RunStatus.AWAITING_APPROVAL
 
 
-class ChatStream(OpenStream):
+class ChatStream(EventStream):
     """The events of one answer, from a position in it on."""
 
     def __init__(self, context: Context, answer: Answer, position: Position) -> None:
@@ -154,7 +154,7 @@ class ChatStream(OpenStream):
 class StreamedChat(Response):
     """The response whose body is a stream."""
 
-    def __init__(self, stream: ChatStream, presence: Presence) -> None:
+    def __init__(self, stream: ChatStream, presence: ConnectionRegistry) -> None:
         super().__init__()
         self._stream = stream
         self._presence = presence

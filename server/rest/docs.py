@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from server.pages import HashedFiles, Page
+from server.http.pages import HashedFiles, Page
 
 
 class Docs:

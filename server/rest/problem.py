@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 
 from core.clock import utc_now
 from core.errors import ConflictError, RateLimitedError, TasktalkError
-from server.errors import RETRY_AFTER_S, RefusedError, masked_message
+from server.http.errors import RETRY_AFTER_S, RefusedError, masked_message
 from server.rest.fields import shown
 
 MEDIA_TYPE: Final = "application/problem+json"

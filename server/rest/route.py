@@ -14,9 +14,9 @@ from starlette.types import Message
 
 from core.errors import TasktalkError
 from graph.context import Context, Runtime
-from server.errors import RefusedError, refuse
-from server.request_body import MOST_VALUES, are_many, parse_json, read_body
-from server.request_record import record_of
+from server.http.errors import RefusedError, refuse
+from server.http.request_body import MAX_VALUES, are_many, parse_json, read_body
+from server.observability.request_log import get_request_record
 from server.rest import problem
 from server.rest.caller import CONTEXT, SIGNED_IN, read_caller
 
@@ -37,7 +37,7 @@ class RestRoute(APIRoute):
         needs_caller = any(each.call is SIGNED_IN for each in self.dependant.dependencies)
 
         async def answer(request: Request) -> Response:
-            record = record_of(request.scope)
+            record = get_request_record(request.scope)
             record.operation = self.name
             try:
                 await _identify(request, needs_caller=needs_caller)
@@ -74,8 +74,8 @@ class RestRoute(APIRoute):
         values = parse_json(body) if body else None
         if not isinstance(values, dict):
             raise refuse(400, "The body must be a JSON object." if body else "The body is empty; send a JSON object.")
-        if body.count(b",") >= MOST_VALUES and are_many(values):
-            raise refuse(400, f"The body has more than {MOST_VALUES} values.")
+        if body.count(b",") >= MAX_VALUES and are_many(values):
+            raise refuse(400, f"The body has more than {MAX_VALUES} values.")
         return _ReadRequest(request, body, values)
 
 
@@ -98,7 +98,7 @@ class _ReadRequest(Request):
 
 async def _identify(request: Request, *, needs_caller: bool) -> None:
     runtime: Runtime = request.app.state.runtime
-    record = record_of(request.scope)
+    record = get_request_record(request.scope)
     caller = await read_caller(request, runtime)
     record.user_id = caller.user_id if caller else None
     address = (request.scope.get("client") or ("",))[0]

@@ -9,7 +9,7 @@ from graphql import parse, validate
 from core.statements import StatementCount, current_statements
 from engine import Plan
 from graph.context import Context
-from server.schema import core_schema, schema
+from server.graphql.schema import core_schema, schema
 from tests.factories import SignedIn
 from tests.servers import RunningServer
 

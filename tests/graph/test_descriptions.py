@@ -3,7 +3,7 @@
 from graphql import is_introspection_type, is_specified_scalar_type
 
 from graph.descriptions import members
-from server.schema import core_schema, schema
+from server.graphql.schema import core_schema, schema
 
 
 def test_every_type_is_described() -> None:

@@ -8,7 +8,7 @@ from graphql import ExecutionResult, GraphQLSchema
 
 from core.statements import StatementCount, current_statements
 from graph.context import Context
-from server.schema import core_schema, schema
+from server.graphql.schema import core_schema, schema
 from tests.engine.both import breadth_first, depth_first, described
 from tests.factories import SignedIn
 from tests.graph.conftest import House

@@ -24,7 +24,7 @@ from models import (
     ToolCallStatus,
     User,
 )
-from server.schema import core_schema, schema
+from server.graphql.schema import core_schema, schema
 
 SCHEMA: Final = core_schema(schema)
 SCALARS: Final = {

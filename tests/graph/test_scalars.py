@@ -9,7 +9,7 @@ from graphql import GraphQLError, GraphQLScalarType
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from server.schema import core_schema, schema
+from server.graphql.schema import core_schema, schema
 from tests.factories import SignedIn
 from tests.graph_client import GraphClient
 

@@ -11,7 +11,7 @@ import engine
 from graph.context import Context
 from graph.mapping import COLUMNS_BY_FIELD
 from models import AccessToken, Conversation, Message, Run, Task, TaskChange, ToolCall, User
-from server.schema import core_schema, schema
+from server.graphql.schema import core_schema, schema
 from tests.graph.conftest import House
 from tests.graph.operations import run
 from tests.servers import RunningServer

@@ -245,12 +245,12 @@ async def test_a_stream_ends_with_its_session_and_its_server(
     provider.script([Text(["So far"]), Stall()])
     async with events_of(talk, body={"message": "hello"}) as events:
         await events.until("text")
-        assert len(served.app.state.presence.connections) == 1
+        assert len(served.app.state.connections.connections) == 1
         await talk.ok("POST", "/auth/logout")
         await events.until("problem")
         assert events.last["data"]["code"] == "UNAUTHENTICATED"
         assert await events.next() is None
-    await until(lambda: not served.app.state.presence.connections)
+    await until(lambda: not served.app.state.connections.connections)
 
 
 async def test_a_conversation_that_is_deleted_meanwhile(talk: RestClient, provider: Provider) -> None:

@@ -1,0 +1,61 @@
+"""The database as commands use it: migrated in development, its failures told in one line."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+import migrations
+from core.database import Database
+from core.errors import UnavailableError
+from core.settings import Settings
+from server.cli.errors import CommandError
+
+_MISSING_TABLE: Final = re.compile(r"^no such table|^relation .* does not exist")
+
+
+async def migrate(settings: Settings) -> None:
+    """Bring the database to the newest revision."""
+    with _told_in_one_line(settings):
+        await migrations.upgrade(settings)
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """Give the database, in development brought to the newest revision first."""
+    if not settings.is_production:
+        await migrate(settings)
+    database = Database(settings)
+    try:
+        with _told_in_one_line(settings):
+            yield database
+    finally:
+        await database.close()
+
+
+def database_address(settings: Settings) -> str:
+    """Return the database's URL as it may be shown: without its password, and a file with its whole path."""
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and url.database:
+        url = url.set(database=str(Path(url.database).absolute()))
+    return url.render_as_string(hide_password=True)
+
+
+@contextmanager
+def _told_in_one_line(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, OSError, UnavailableError) as error:
+        raise CommandError(f"the database {database_address(settings)} cannot be used: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, UnavailableError) and error.__cause__ is not None:
+        return _reason(error.__cause__)
+    text = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    first_line = text.strip().split("\n")[0] or type(error).__name__
+    return f"{first_line}; run `tasktalk migrate` first" if _MISSING_TABLE.search(first_line) else first_line

@@ -1,0 +1,110 @@
+"""Fills an account with a believable month, by the same services that clients reach."""
+
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.clock import utc_now
+from core.database import Database
+from core.passwords import Passwords
+from core.settings import Settings
+from server.cli.demo_content import CONVERSATIONS, TASKS, DemoConversation, DemoTask
+from server.cli.errors import CommandError
+from services.accounts.accounts import Accounts, find_credentials
+from services.accounts.authentication import Authenticator
+from services.accounts.caller import Caller
+from services.accounts.rate_limit import SignInRateLimit
+from services.accounts.users import normalize_email
+from services.conversations.conversations import conversations
+from services.conversations.message import NewMessage, add_message
+from services.entities.service import NewRow
+from services.query.pagination import count_rows
+from services.tasks.task_lists import task_listing
+from services.tasks.tasks import tasks
+
+_NAME: Final = "Demo"
+_BETWEEN_MESSAGES: Final = timedelta(minutes=1)
+
+
+async def fill_account(database: Database, settings: Settings, email: str) -> str:
+    """Fill the account, which is made where there is none; return what to tell the person."""
+    address = normalize_email(email)
+    if address is None:
+        raise CommandError(f"{email!r} is no email address; write it like ann@example.com")
+    async with database.read() as session:
+        known = await find_credentials(session, address)
+    user_id, password = (known.user_id, None) if known else await _sign_up(database, settings, address)
+    caller = Caller(user_id, session_id=None, is_admin=False, expires_at=utc_now() + timedelta(hours=1))
+    await database.write(lambda session: _fill(session, caller, utc_now()))
+    count = f"{len(list(_with_subtasks(TASKS)))} tasks and {len(CONVERSATIONS)} conversations"
+    told = f"{address} has a month of {count} now."
+    return f"{told} Its password is {password}" if password else told
+
+
+async def _sign_up(database: Database, settings: Settings, address: str) -> tuple[str, str]:
+    password = secrets.token_urlsafe(12)
+    authenticator = Authenticator(database, settings)
+    accounts = Accounts(database, settings, Passwords(), authenticator, SignInRateLimit(settings))
+    try:
+        signed_in = await accounts.sign_up(email=address, password=password, name=_NAME)
+    finally:
+        await authenticator.close()
+    return signed_in.user.id, password
+
+
+async def _fill(session: AsyncSession, caller: Caller, today: datetime) -> None:
+    if await count_rows(session, task_listing(caller)):
+        raise CommandError("this account has tasks already; a demo fills only an empty one: name another address")
+    for task in TASKS:
+        await _add_task(session, caller, task, today, parent_id=None)
+    for conversation in CONVERSATIONS:
+        await _add_conversation(session, caller, conversation, today)
+
+
+async def _add_task(
+    session: AsyncSession, caller: Caller, task: DemoTask, today: datetime, parent_id: str | None
+) -> None:
+    values = {
+        "title": task.title,
+        "description": task.description,
+        "priority": task.priority,
+        "due_at": None if task.due is None else _evening(_day(today, task.due)),
+        "tags": list(task.tags),
+        "parent_id": parent_id,
+    }
+    row = await tasks.create(session, caller, NewRow(values))
+    row.created_at = row.updated_at = _day(today, task.made)
+    if task.done is not None:
+        await tasks.update(session, caller, row.id, {"completed": True})
+        row.completed_at = row.updated_at = _day(today, task.done)
+    for subtask in task.subtasks:
+        await _add_task(session, caller, subtask, today, row.id)
+
+
+async def _add_conversation(
+    session: AsyncSession, caller: Caller, conversation: DemoConversation, today: datetime
+) -> None:
+    row = await conversations.create(session, caller, NewRow({"title": conversation.title}))
+    moment = row.created_at = _day(today, conversation.begun)
+    for role, content in conversation.messages:
+        message = await add_message(session, caller, NewMessage(row.id, content, role))
+        message.created_at = moment
+        moment += _BETWEEN_MESSAGES
+    row.updated_at = moment - _BETWEEN_MESSAGES
+
+
+def _with_subtasks(demo_tasks: Iterable[DemoTask]) -> Iterable[DemoTask]:
+    for task in demo_tasks:
+        yield task
+        yield from _with_subtasks(task.subtasks)
+
+
+def _day(today: datetime, days: float) -> datetime:
+    return today + timedelta(days=days)
+
+
+def _evening(moment: datetime) -> datetime:
+    return moment.replace(hour=18, minute=0, second=0, microsecond=0)

@@ -1,0 +1,1 @@
+"""GraphQL: the endpoint, its transports, documents and their limits."""

@@ -1,0 +1,162 @@
+"""The GraphQL endpoint: GraphQL over HTTP as a plain ASGI application."""
+
+from typing import Any, Final
+
+import orjson
+from graphql import ExecutionResult, OperationType
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from core.errors import TasktalkError
+from graph.context import Context, Runtime
+from server.graphql.documents import PreparedOperation
+from server.graphql.event_streams import GraphQLEventStream, GraphQLEventStreamEndpoint
+from server.graphql.execution import Operations, require_post_for_mutations
+from server.graphql.graphiql import GraphiQL
+from server.http.authentication import authenticate
+from server.http.errors import Header, RefusedError, format_field_error, refuse, refuse_for, retry_after
+from server.http.headers import MediaType, RequestHeaders, get_request_headers, preferred_media_type
+from server.http.request_body import GraphQLRequest, read_json_request, read_query_string
+from server.observability.request_log import OperationOutcome, RequestRecord, get_request_record
+
+_TYPED: Final = MediaType.GRAPHQL_RESPONSE
+_NO_STORE: Final = (b"cache-control", b"no-store")
+# The answer depends on it, and a cache between us and the client must know.
+_VARY: Final = (b"vary", b"Accept, Authorization")
+_JSON, _GRAPHQL_RESPONSE = (
+    ((b"content-type", f"{media_type.value}; charset=utf-8".encode()), _NO_STORE, _VARY)
+    for media_type in (MediaType.JSON, MediaType.GRAPHQL_RESPONSE)
+)
+
+
+class GraphQLResponse:
+    """Status, headers without the length, and body."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(
+        self, status: int, content: dict[str, Any], media_type: MediaType | None, headers: tuple[Header, ...] = ()
+    ) -> None:
+        self.status = status
+        self.headers = (_GRAPHQL_RESPONSE if media_type is _TYPED else _JSON) + headers
+        self.body = orjson.dumps(content)
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it."""
+        headers = [*self.headers, (b"content-length", b"%d" % len(self.body))]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+# By these names they are found at once; to find a member of an enum takes longer than to compare it.
+_OK, _HTML, _QUERY = OperationOutcome.OK, MediaType.HTML, OperationType.QUERY
+_METHODS: Final = (b"allow", b"GET, POST")
+
+
+class GraphQLEndpoint:
+    """Answers POST and GET on its path; `graphiql` is the page for browsers, or None where it is off."""
+
+    def __init__(
+        self,
+        operations: Operations,
+        runtime: Runtime,
+        graphiql: GraphiQL | None,
+        event_streams: GraphQLEventStreamEndpoint,
+    ) -> None:
+        self._operations = operations
+        self._runtime = runtime
+        # Whom a token speaks for that is known and still good.
+        self._recall = runtime.authenticator.get_cached
+        self._event_streams = event_streams
+        self._max_body_bytes = runtime.settings.graphql_max_body_bytes
+        self._graphiql = graphiql
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, unless its client has gone."""
+        head = get_request_headers(scope)
+        media_type = head.media_type
+        if scope["method"] == "GET":
+            media_type = preferred_media_type(head.headers.get(b"accept", b"*/*"), html_offered=True)
+        if media_type is MediaType.HTML and self._graphiql:
+            await self._graphiql.page()(scope, receive, send)
+            return
+        answer = await self.answer(head, media_type, scope, receive, get_request_record(scope))
+        if isinstance(answer, GraphQLEventStream):
+            await self._event_streams.serve(answer, scope, receive, send)
+        elif answer is not None:
+            await answer(scope, receive, send)
+
+    async def answer(
+        self, head: RequestHeaders, media_type: MediaType | None, scope: Scope, receive: Receive, record: RequestRecord
+    ) -> GraphQLResponse | GraphQLEventStream | None:
+        """Return the answer in the media type that its client prefers; None where the client has gone."""
+        try:
+            return await self._execute(head, media_type, scope, receive, record)
+        except RefusedError as refusal:
+            return _refused(refusal, media_type, record)
+        except TasktalkError as error:
+            return _refused(refuse_for(error), media_type, record)
+        except ClientDisconnect:
+            return None
+
+    async def _execute(
+        self, head: RequestHeaders, media_type: MediaType | None, scope: Scope, receive: Receive, record: RequestRecord
+    ) -> GraphQLResponse | GraphQLEventStream:
+        if media_type is None or media_type is _HTML:
+            raise _unacceptable(media_type)
+        caller = None if head.usual_token is None else self._recall(head.usual_token)
+        if caller is None and head.credentials is not None:
+            caller = await authenticate(head.credentials, self._runtime)
+        if caller is not None:
+            record.user_id = caller.user_id
+        request = await self._read(head, scope, receive)
+        operation = self._operations.prepare(request)
+        record.operation = operation.label
+        address = (scope.get("client") or ("",))[0]
+        context = Context(self._runtime, caller, record.request_id, address)
+        if operation.type is not _QUERY:
+            if operation.type is OperationType.SUBSCRIPTION and head.takes_events:
+                return self._event_streams.open(context, request)
+            _check_method(operation, scope["method"])
+        result = await self._operations.execution.run(operation, request, context, receive)
+        return _format(result, operation, media_type, record)
+
+    async def _read(self, head: RequestHeaders, scope: Scope, receive: Receive) -> GraphQLRequest:
+        if scope["method"] == "POST":
+            return await read_json_request(head.headers, receive, self._max_body_bytes)
+        if scope["method"] == "GET":
+            return read_query_string(scope["query_string"])
+        raise refuse(405, "Use POST, or GET for queries.", headers=(_METHODS,))
+
+
+def _unacceptable(media_type: MediaType | None) -> RefusedError:
+    if media_type is None:
+        return refuse(406, "Accept application/graphql-response+json or application/json.")
+    return refuse(404, "There is no page here; send GraphQL operations by POST.", code="NOT_FOUND")
+
+
+def _check_method(operation: PreparedOperation, method: str) -> None:
+    require_post_for_mutations(operation, method)
+    if operation.type is OperationType.SUBSCRIPTION:
+        raise refuse(400, "Subscribe over a socket, or with Accept: text/event-stream.")
+
+
+def _refused(refusal: RefusedError, media_type: MediaType | None, record: RequestRecord) -> GraphQLResponse:
+    record.outcome = OperationOutcome.REFUSED
+    status = refusal.status if media_type is MediaType.GRAPHQL_RESPONSE else refusal.json_status
+    return GraphQLResponse(status, {"errors": refusal.errors}, media_type, refusal.headers)
+
+
+def _format(
+    result: ExecutionResult, operation: PreparedOperation, media_type: MediaType | None, record: RequestRecord
+) -> GraphQLResponse:
+    if not result.errors:
+        record.outcome = _OK
+        return GraphQLResponse(200, {"data": result.data}, media_type)
+    record.outcome = OperationOutcome.ERRORS
+    errors = [format_field_error(error, record.request_id) for error in result.errors]
+    is_unavailable = any(error["extensions"]["code"] == "SERVICE_UNAVAILABLE" for error in errors)
+    # What a mutation has done already must be told, so it fails as a whole only where nothing came of it.
+    if is_unavailable and (operation.type is OperationType.QUERY or not any((result.data or {}).values())):
+        return GraphQLResponse(503, {"data": None, "errors": errors}, media_type, (retry_after(),))
+    return GraphQLResponse(200, {"data": result.data, "errors": errors}, media_type)

@@ -1,0 +1,206 @@
+"""Limits of a document: of its text before it is parsed, of its parsed form before it is validated."""
+
+import re
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import Final, NamedTuple
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+)
+
+from core.settings import Settings
+from server.http.errors import refuse_document, refuse_for_limit
+
+# Larger than any honest document: values belong into variables.
+MAX_DOCUMENT_CHARACTERS: Final = 256 * 1024
+# Deeper than any document within the depth limit needs, and shallow enough to parse and walk by recursion.
+MAX_BRACKET_DEPTH: Final = 100
+
+# Every lexical token of GraphQL, comments included. Possessive and without a needed end, so that it never backtracks.
+# In a block string a backslash escapes three quotes and nothing else: read otherwise, whole documents could hide there.
+_TOKEN: Final = re.compile(
+    r'#[^\n\r]*+|"""(?:[^"\\]|\\(?:""")?+|"(?!""))*+(?:""")?|"(?:[^"\\\n\r]|\\.)*+"?'
+    r"|[_A-Za-z][_0-9A-Za-z]*+|-?[0-9]++(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|\.\.\.|[!$&()\[\]{}:=@|]",
+    re.DOTALL,
+)
+_OPENING: Final = frozenset("{[(")
+_CLOSING: Final = frozenset("}])")
+
+
+class Scan(NamedTuple):
+    """What the look found."""
+
+    tokens: int
+    bracket_depth: int
+
+
+def scan(text: str, max_tokens: int) -> Scan:
+    """Measure the text, stopping at the first bound that it breaks; raise the refusal for it."""
+    if len(text) > MAX_DOCUMENT_CHARACTERS:
+        raise refuse_for_limit(
+            "QUERY_TOO_LONG",
+            f"The document has {len(text)} characters; the limit is {MAX_DOCUMENT_CHARACTERS}. "
+            "Send values as variables.",
+            limit=MAX_DOCUMENT_CHARACTERS,
+        )
+    tokens = depth = deepest = 0
+    for tokens, match in enumerate(_TOKEN.finditer(text), start=1):
+        if tokens > max_tokens:
+            raise refuse_for_limit(
+                "TOO_MANY_TOKENS", f"The document has more than {max_tokens} tokens.", limit=max_tokens
+            )
+        first = text[match.start()]
+        if first in _OPENING:
+            depth += 1
+            deepest = max(deepest, depth)
+            if depth > MAX_BRACKET_DEPTH:
+                raise refuse_for_limit(
+                    "QUERY_TOO_DEEP",
+                    f"The document nests brackets more than {MAX_BRACKET_DEPTH} deep.",
+                    limit=MAX_BRACKET_DEPTH,
+                )
+        elif first in _CLOSING:
+            depth -= 1
+    return Scan(tokens, deepest)
+
+
+# Deep enough for the query that tools send: seven wrappers around a type, below __schema.
+MAX_INTROSPECTION_DEPTH: Final = 20
+# Comparing the selections of one field with each other takes the square of their number.
+MAX_REPEATS: Final = 50
+
+# Fragments that spread fragments can make numbers of hundreds of digits.
+_COUNTLESS: Final = 10**9
+_INTROSPECTION_FIELDS: Final = frozenset({"__schema", "__type"})
+_Fragments = Mapping[str, FragmentDefinitionNode]
+
+
+class Size(NamedTuple):
+    """How large a part of a document is once its fragments are put in their places."""
+
+    depth: int = 0
+    introspection_depth: int = 0
+    aliases: int = 0
+    directives: int = 0
+    selections: int = 0
+
+
+def check_limits(document: DocumentNode, settings: Settings) -> None:
+    """Raise the refusal of a document that breaks a bound."""
+    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+    sizes: dict[str, Size] = {}
+    for name in _in_order_of_dependence(fragments):
+        sizes[name] = _measure(fragments[name], sizes)
+        _check(sizes[name], settings)
+    for definition in document.definitions:
+        if isinstance(definition, OperationDefinitionNode):
+            _check(_measure(definition, sizes), settings)
+            _check_repeats([definition.selection_set], fragments)
+
+
+def _in_order_of_dependence(fragments: _Fragments) -> list[str]:
+    graph = {name: fragments.keys() & set(_spreads(node.selection_set)) for name, node in fragments.items()}
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        name = error.args[1][0]
+        message = f"The fragment '{name}' must not spread itself, neither directly nor through other fragments."
+        raise refuse_document([GraphQLError(message, fragments[name])], "GRAPHQL_VALIDATION_FAILED") from None
+
+
+def _spreads(selection_set: SelectionSetNode) -> Iterator[str]:
+    for selection in selection_set.selections:
+        if isinstance(selection, FragmentSpreadNode):
+            yield selection.name.value
+        elif isinstance(selection, FieldNode | InlineFragmentNode) and selection.selection_set:
+            yield from _spreads(selection.selection_set)
+
+
+def _measure(definition: FragmentDefinitionNode | OperationDefinitionNode, fragments: Mapping[str, Size]) -> Size:
+    inner = _measure_selections(definition.selection_set, fragments)
+    directives = len(definition.directives or ())
+    directives += sum(len(variable.directives or ()) for variable in definition.variable_definitions or ())
+    return inner._replace(directives=inner.directives + directives)
+
+
+def _measure_selections(selection_set: SelectionSetNode, fragments: Mapping[str, Size]) -> Size:
+    depth = introspection_depth = aliases = directives = selections = 0
+    for selection in selection_set.selections:
+        inner = _measure_inner(selection, fragments)
+        depth = max(depth, inner.depth)
+        introspection_depth = max(introspection_depth, inner.introspection_depth)
+        aliases += inner.aliases
+        directives += inner.directives + len(selection.directives or ())
+        selections += inner.selections + 1
+    return Size(depth, introspection_depth, aliases, directives, selections)
+
+
+def _measure_inner(selection: object, fragments: Mapping[str, Size]) -> Size:
+    if isinstance(selection, FragmentSpreadNode):
+        return fragments.get(selection.name.value, Size())
+    if isinstance(selection, InlineFragmentNode):
+        return _measure_selections(selection.selection_set, fragments)
+    if not isinstance(selection, FieldNode):
+        return Size()
+    inner = _measure_selections(selection.selection_set, fragments) if selection.selection_set else Size()
+    deepest = max(inner.depth, inner.introspection_depth)
+    is_introspection = selection.name.value in _INTROSPECTION_FIELDS
+    return Size(
+        depth=1 if is_introspection else inner.depth + 1,
+        introspection_depth=deepest + 1 if is_introspection else inner.introspection_depth,
+        aliases=inner.aliases + (selection.alias is not None),
+        directives=inner.directives,
+        selections=inner.selections,
+    )
+
+
+def _check(size: Size, settings: Settings) -> None:
+    bounds = (
+        ("QUERY_TOO_DEEP", "nests fields {} deep", size.depth, settings.graphql_max_depth),
+        ("QUERY_TOO_DEEP", "nests introspection {} deep", size.introspection_depth, MAX_INTROSPECTION_DEPTH),
+        ("TOO_MANY_ALIASES", "has {} aliases", size.aliases, settings.graphql_max_aliases),
+        ("TOO_MANY_DIRECTIVES", "has {} directives", size.directives, settings.graphql_max_directives),
+        ("TOO_MANY_FIELDS", "selects {} fields and fragments", size.selections, settings.graphql_max_tokens),
+    )
+    for code, text, value, limit in bounds:
+        if value > limit:
+            found = str(value) if value < _COUNTLESS else "countless"
+            message = f"The operation {text.format(found)}, counted with its fragments; the limit is {limit}."
+            raise refuse_for_limit(code, message, limit=limit)
+
+
+def _check_repeats(selection_sets: list[SelectionSetNode], fragments: _Fragments) -> None:
+    """Refuse a field that is selected again and again in one place; the number of selections is bounded by now."""
+    groups: dict[str, list[FieldNode]] = {}
+    for field in _merged_fields(selection_sets, fragments):
+        groups.setdefault((field.alias or field.name).value, []).append(field)
+    for key, group in groups.items():
+        if len(group) > MAX_REPEATS:
+            raise refuse_for_limit(
+                "TOO_MANY_FIELDS",
+                f"'{key}' is selected {len(group)} times in one place; the limit is {MAX_REPEATS}.",
+                limit=MAX_REPEATS,
+            )
+        _check_repeats([field.selection_set for field in group if field.selection_set], fragments)
+
+
+def _merged_fields(selection_sets: list[SelectionSetNode], fragments: _Fragments) -> Iterator[FieldNode]:
+    waiting, seen = list(selection_sets), set[str]()
+    while waiting:
+        for selection in waiting.pop().selections:
+            if isinstance(selection, FieldNode):
+                yield selection
+            elif isinstance(selection, InlineFragmentNode):
+                waiting.append(selection.selection_set)
+            elif isinstance(selection, FragmentSpreadNode) and selection.name.value not in seen:
+                seen.add(selection.name.value)
+                if fragment := fragments.get(selection.name.value):
+                    waiting.append(fragment.selection_set)

@@ -1,0 +1,341 @@
+"""GraphQL over WebSockets: the graphql-transport-ws protocol."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from datetime import timedelta
+from enum import IntEnum
+from typing import Any, Final
+
+import orjson
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from core.clock import call_at, utc_now
+from core.errors import UnauthenticatedError, UnavailableError
+from graph.context import Context, Runtime
+from server.graphql.streaming import Streaming
+from server.http.authentication import authenticate
+from server.http.connections import TooManyConnectionsError
+from server.http.errors import FormattedError, RefusedError, session_over, token_expired
+from server.http.origins import is_welcome
+from server.http.protocol import get_abort
+from server.http.request_body import GraphQLRequest, read_parameters
+from services.accounts.caller import Caller
+
+PROTOCOL: Final = "graphql-transport-ws"
+_MAX_ID_LENGTH: Final = 200
+# A close frame has room for 125 bytes, two of which are the code.
+_MAX_REASON_LENGTH: Final = 123
+
+
+class CloseCode(IntEnum):
+    """Why a socket is closed; from 4400 on as the protocol numbers it."""
+
+    INTERNAL_ERROR = 1011
+    SERVICE_RESTART = 1012
+    TRY_AGAIN_LATER = 1013
+    BAD_REQUEST = 4400
+    UNAUTHORIZED = 4401
+    FORBIDDEN = 4403
+    SUBPROTOCOL_NOT_ACCEPTABLE = 4406
+    INITIALISATION_TIMEOUT = 4408
+    SUBSCRIBER_EXISTS = 4409
+    TOO_MANY = 4429
+
+
+class CloseSocketError(Exception):
+    """Something that ends the socket."""
+
+    def __init__(self, code: CloseCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+def read_message(message: Any) -> tuple[str, dict[str, Any]]:
+    """Return the type of a client's message and the message; raise the end of a socket that sends no such thing."""
+    try:
+        content = orjson.loads(message.get("text") or message.get("bytes") or b"")
+    except orjson.JSONDecodeError:
+        raise _malformed("it is not valid JSON") from None
+    if not isinstance(content, dict) or not isinstance(content.get("type"), str):
+        raise _malformed("it is no object with a type")
+    if not isinstance(content.get("payload"), dict | None):
+        raise _malformed("its payload is no object")
+    return content["type"], content
+
+
+def credentials_in(content: dict[str, Any]) -> bytes | None:
+    """Return what a message's payload has under Authorization."""
+    for name, value in (content.get("payload") or {}).items():
+        if name.lower() == "authorization":
+            if not isinstance(value, str):
+                raise CloseSocketError(CloseCode.FORBIDDEN, "The Authorization must be `Bearer` and an access token.")
+            return value.encode()
+    return None
+
+
+def id_in(content: dict[str, Any]) -> str:
+    """Return the id of a message's operation."""
+    operation_id = content.get("id")
+    if not isinstance(operation_id, str) or not 1 <= len(operation_id) <= _MAX_ID_LENGTH:
+        raise _malformed(f"its id must be a text of 1 to {_MAX_ID_LENGTH} characters")
+    return operation_id
+
+
+def request_in(content: dict[str, Any]) -> GraphQLRequest:
+    """Return the request that a message subscribes with."""
+    try:
+        return read_parameters(content.get("payload") or {})
+    except RefusedError as refusal:
+        raise _malformed(str(refusal)) from None
+
+
+def close_message(code: CloseCode, reason: str) -> dict[str, Any]:
+    """Return ASGI's message that closes a socket."""
+    fitting = reason.encode()[:_MAX_REASON_LENGTH].decode(errors="ignore")
+    return {"type": "websocket.close", "code": code.value, "reason": fitting}
+
+
+def text_message(content: dict[str, Any]) -> dict[str, Any]:
+    """Return ASGI's message that sends one of the protocol's."""
+    return {"type": "websocket.send", "text": orjson.dumps(content).decode()}
+
+
+def error_message(operation_id: str, errors: list[FormattedError]) -> dict[str, Any]:
+    """Return the message that an operation ends with when it fails."""
+    return {"type": "error", "id": operation_id, "payload": errors}
+
+
+def _malformed(reason: str) -> CloseSocketError:
+    return CloseSocketError(CloseCode.BAD_REQUEST, f"Invalid message received: {reason}.")
+
+
+# A client that reads has the last words by then; one that does not is cut off.
+LAST_WORDS_S: Final = 2.0
+
+_log = structlog.stdlib.get_logger("socket")
+
+
+class GraphQLWebSocket:
+    """Serves one client until either side goes."""
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, streaming: Streaming, cut: Callable[[], None]
+    ) -> None:
+        self.caller: Caller | None = None
+        self._runtime: Runtime = scope["app"].state.runtime
+        self._credentials: bytes | None = dict(scope["headers"]).get(b"authorization")
+        self._address: str = (scope.get("client") or ("",))[0]
+        self._receive = receive
+        self._asgi_send = send
+        self._cut = cut
+        # One at a time: all who waited would write at once when there is room for one.
+        self._turn = asyncio.Lock()
+        self._streaming = streaming
+        self._settings = streaming.settings
+        self._id = secrets.token_hex(16)
+        self._is_initialised = False
+        self._is_present = False
+        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    async def serve(self) -> None:
+        """Accept the socket and answer its messages until it is closed."""
+        await self._asgi_send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+        self._await_initialisation()
+        try:
+            with self._streaming.metrics.socket():
+                while (message := await self._receive())["type"] == "websocket.receive":
+                    if self._closing is None:
+                        await self._answer(message)
+        except CloseSocketError as error:
+            await self._close(error.code, str(error))
+        except Exception:  # noqa: BLE001 - the client is told to come again
+            _log.exception("socket failed", request_id=self._id)
+            await self._close(CloseCode.INTERNAL_ERROR, "Something went wrong on our side.")
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._operations.values():
+            task.cancel()
+        if self._is_present:
+            self._streaming.connections.leave(self)
+
+    async def _answer(self, message: Any) -> None:
+        kind, content = read_message(message)
+        handle = self._handlers.get(kind)
+        if handle is None:
+            raise CloseSocketError(CloseCode.BAD_REQUEST, f"There is no message type {kind[:50]!r}.")
+        await handle(self, content)
+
+    async def _initialise(self, content: dict[str, Any]) -> None:
+        if self._is_initialised:
+            raise CloseSocketError(CloseCode.TOO_MANY, "Too many initialisation requests.")
+        self._is_initialised = True
+        credentials = credentials_in(content)
+        self.caller = await self._authenticate(self._credentials if credentials is None else credentials)
+        try:
+            self._streaming.connections.enter(self)
+        except TooManyConnectionsError as error:
+            raise CloseSocketError(CloseCode.TOO_MANY, str(error)) from None
+        self._is_present = True
+        self._watch_expiry()
+        await self._send({"type": "connection_ack"})
+
+    async def _authenticate(self, credentials: bytes | None) -> Caller | None:
+        try:
+            return await authenticate(credentials, self._runtime)
+        except UnavailableError as error:
+            raise CloseSocketError(CloseCode.TRY_AGAIN_LATER, error.message) from None
+        except UnauthenticatedError as error:
+            raise CloseSocketError(CloseCode.FORBIDDEN, error.message) from None
+
+    async def _ping(self, content: dict[str, Any]) -> None:
+        """Answer a ping; a fresh token in it keeps the socket open beyond the old one's end."""
+        if (credentials := credentials_in(content)) is not None:
+            caller = await self._authenticate(credentials)
+            if self.caller is None or caller is None or caller.user_id != self.caller.user_id:
+                raise CloseSocketError(CloseCode.FORBIDDEN, "The fresh token is another user's.")
+            self.caller = caller
+            self._watch_expiry()
+        await self._send({"type": "pong"})
+
+    async def _pong(self, _content: dict[str, Any]) -> None:
+        pass
+
+    async def _subscribe(self, content: dict[str, Any]) -> None:
+        if not self._is_present:
+            raise CloseSocketError(CloseCode.UNAUTHORIZED, "Unauthorized: send connection_init first.")
+        operation_id = id_in(content)
+        if operation_id in self._operations:
+            raise CloseSocketError(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {operation_id[:50]} already exists.")
+        request = request_in(content)
+        if len(self._operations) >= self._settings.max_operations_per_socket:
+            await self._refuse(operation_id, self._settings.max_operations_per_socket)
+            return
+        self._operations[operation_id] = asyncio.create_task(self._run(operation_id, request))
+
+    async def _refuse(self, operation_id: str, limit: int) -> None:
+        message = f"A socket runs at most {limit} operations at once; complete another one first."
+        error = {"message": message, "extensions": {"code": "TOO_MANY_OPERATIONS", "limit": limit}}
+        await self._send(error_message(operation_id, [error]))
+
+    async def _complete(self, content: dict[str, Any]) -> None:
+        if (task := self._operations.pop(id_in(content), None)) is not None:
+            task.cancel()
+
+    async def _run(self, operation_id: str, request: GraphQLRequest) -> None:
+        """Send what an operation gives, one result after another: the next is made when the last is sent."""
+        context = Context(self._runtime, self.caller, self._id, self._address)
+        try:
+            async with aclosing(self._streaming.results(request, context)) as results:
+                async for result in results:
+                    await self._send({"type": "next", "id": operation_id, "payload": result})
+            await self._finish(operation_id, {"type": "complete", "id": operation_id})
+        except RefusedError as refusal:
+            await self._finish(operation_id, error_message(operation_id, list(refusal.errors)))
+        except CloseSocketError as error:
+            self._close_soon(error.code, str(error))
+
+    async def _finish(self, operation_id: str, message: dict[str, Any]) -> None:
+        # The id is free again once the client hears of the end.
+        self._operations.pop(operation_id, None)
+        await self._send(message)
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        try:
+            async with self._turn, asyncio.timeout(self._settings.socket_send_timeout_s):
+                await self._asgi_send(text_message(message))
+        except TimeoutError:
+            raise CloseSocketError(CloseCode.TRY_AGAIN_LATER, "Read faster; resume by the last cursor.") from None
+        except (OSError, RuntimeError):
+            # The socket is closed; the loop that receives hears of it by itself.
+            return
+
+    def _watch_expiry(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.caller is not None:
+            self._timer = call_at(self.caller.expires_at, lambda: self._end_operations(token_expired()))
+
+    def _await_initialisation(self) -> None:
+        latest = utc_now() + timedelta(seconds=self._settings.connection_init_timeout_s)
+        code, reason = CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout."
+        self._timer = call_at(latest, lambda: self._close_soon(code, reason))
+
+    def sign_out(self) -> None:
+        """End the operations and the socket: the session is over."""
+        self._end_operations(session_over())
+
+    def _end_operations(self, error: FormattedError) -> None:
+        self._close_soon(CloseCode.FORBIDDEN, error["message"], [error])
+
+    def go_away(self) -> None:
+        """End the socket: the server stops, and another takes over."""
+        self._close_soon(CloseCode.SERVICE_RESTART, "The server restarts; connect again.")
+
+    def _close_soon(self, code: CloseCode, reason: str, errors: list[FormattedError] | None = None) -> None:
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(code, reason, errors))
+
+    async def _close(self, code: CloseCode, reason: str, errors: list[FormattedError] | None = None) -> None:
+        running, self._operations = self._operations, {}
+        for task in running.values():
+            task.cancel()
+        _log.info("socket closed", code=code.value, reason=reason, request_id=self._id)
+        try:
+            async with asyncio.timeout(LAST_WORDS_S):
+                for operation_id in running if errors else ():
+                    await self._asgi_send(text_message(error_message(operation_id, errors or [])))
+                await self._asgi_send(close_message(code, reason))
+        except TimeoutError:
+            self._cut()
+        except (OSError, RuntimeError):
+            # The client was faster.
+            return
+
+    _handlers: Final[dict[str, Callable[["GraphQLWebSocket", dict[str, Any]], Awaitable[None]]]] = {
+        "connection_init": _initialise,
+        "ping": _ping,
+        "pong": _pong,
+        "subscribe": _subscribe,
+        "complete": _complete,
+    }
+
+
+# Longer than the server waits for the other half of a closing.
+_LINGERING_S: Final = 12.0
+
+
+class GraphQLWebSocketEndpoint:
+    """Serves every socket of the endpoint."""
+
+    def __init__(self, streaming: Streaming) -> None:
+        self._streaming = streaming
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket."""
+        await receive()
+        if not is_welcome(scope, self._streaming.settings):
+            # Closed before it is accepted, its handshake is answered with 403.
+            await send({"type": "websocket.close"})
+        elif PROTOCOL not in scope["subprotocols"]:
+            await send({"type": "websocket.accept"})
+            await send(close_message(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, f"Speak {PROTOCOL}."))
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        cut = get_abort(scope)
+        try:
+            await GraphQLWebSocket(scope, receive, send, self._streaming, cut).serve()
+        finally:
+            # Whoever does not read would keep what is still to be sent in our memory.
+            asyncio.get_running_loop().call_later(_LINGERING_S, cut)

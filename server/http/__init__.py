@@ -1,0 +1,1 @@
+"""What all HTTP endpoints share: headers, bodies, errors, connections, pages."""

@@ -1,0 +1,108 @@
+"""Server-sent events: one open answer a request, such as the results of an operation (graphql-sse, distinct ones)."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from typing import Final
+
+from starlette.types import Receive, Scope, Send
+
+from core.clock import call_at
+from core.settings import Settings
+from core.statements import current_statements
+from server.http.disconnect import wait_for_disconnect
+from server.http.errors import FormattedError, session_over, token_expired
+from server.http.protocol import get_abort, get_close
+from services.accounts.caller import Caller
+
+KEEP_ALIVE_EVERY_S: Final = 12.0
+_KEEP_ALIVE: Final = b":\n\n"
+_HEADERS: Final = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+)
+
+
+class EventStream(ABC):
+    """One open answer; what its events are, the doors say."""
+
+    def __init__(self, caller: Caller | None, settings: Settings) -> None:
+        self._caller = caller
+        self._settings = settings
+        self._is_leaving = False
+        self._ended = asyncio.Event()
+        self.last_words = b""
+
+    @property
+    def caller(self) -> Caller | None:
+        """Return whose stream it is."""
+        return self._caller
+
+    @abstractmethod
+    async def send_events(self) -> None:
+        """Send the events until there are no more."""
+
+    @abstractmethod
+    def farewell(self, error: FormattedError) -> bytes:
+        """Return how a client is told why there is no more."""
+
+    def sign_out(self) -> None:
+        """End it: the session is over."""
+        self._end_with(session_over())
+
+    def _end_with(self, error: FormattedError) -> None:
+        self.last_words = self.farewell(error)
+        self._ended.set()
+
+    def go_away(self) -> None:
+        """End it without a word of completion, and its connection, so that the client makes another elsewhere."""
+        self._is_leaving = True
+        self._ended.set()
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events until they, the client, the session or the server come to an end."""
+        self._asgi_send, self._cut = send, get_abort(scope)
+        # Made anew for each: the layers around the application add headers of their own to it.
+        await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+        # A proxy may hold the answer back until there is something of it.
+        await send({"type": "http.response.body", "body": _KEEP_ALIVE, "more_body": True})
+        # A stream's statements have no end, and need not be counted for its line in the log.
+        current_statements.set(None)
+        ends = [self.send_events(), self._keep_alive(), wait_for_disconnect(receive), self._until_ended()]
+        tasks = [asyncio.create_task(end) for end in ends]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(OSError, RuntimeError):
+            await self.send(self.last_words, more=False)
+        if self._is_leaving:
+            get_close(scope)()
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_ALIVE_EVERY_S)
+            await self.send(_KEEP_ALIVE)
+
+    async def _until_ended(self) -> None:
+        if self.caller is None:
+            await self._ended.wait()
+            return
+        timer = call_at(self.caller.expires_at, lambda: self._end_with(token_expired()))
+        try:
+            await self._ended.wait()
+        finally:
+            timer.cancel()
+
+    async def send(self, body: bytes, *, more: bool = True) -> None:
+        """Send a piece; cut off a client that does not read it in time."""
+        try:
+            async with asyncio.timeout(self._settings.socket_send_timeout_s):
+                await self._asgi_send({"type": "http.response.body", "body": body, "more_body": more})
+        except TimeoutError:
+            # It does not read; it may come back and go on by its last cursor.
+            self._cut()
+            raise

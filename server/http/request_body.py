@@ -1,0 +1,178 @@
+"""Reads a GraphQL request: its body within a bound, or its query string, as typed parameters."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from server.http.errors import RefusedError, refuse
+from server.http.headers import JSON, content_type_problem
+
+BODY_TIMEOUT_S: Final = 30.0
+# Each value is coerced in Python, before anyone asks who sent it.
+MAX_VALUES: Final = 10_000
+_MAX_PARAMETERS: Final = 32
+_Headers = Mapping[bytes, bytes]
+
+
+class PersistedQuery(NamedTuple):
+    """What a document is called in Apollo's protocol, as it was sent."""
+
+    version: object
+    sha256_hash: object
+
+
+class GraphQLRequest(NamedTuple):
+    """The parameters of a request, each of the type that the specification asks for.
+
+    With a `reference`, a `documentId` or a hash, to a document that the server knows, `query` may be empty.
+    """
+
+    query: str
+    operation_name: str | None
+    variables: dict[str, Any]
+    reference: str | PersistedQuery | None = None
+    method: str = "POST"
+
+
+async def read_json_request(headers: _Headers, receive: Receive, max_bytes: int) -> GraphQLRequest:
+    """Read the parameters from a JSON body; raise the refusal of one that is too large or not well formed."""
+    return parse_request(await read_body(headers, receive, max_bytes))
+
+
+def parse_request(body: bytes) -> GraphQLRequest:
+    """Return the parameters that a JSON body gives; raise the refusal of one that is not well formed."""
+    if not body:
+        raise refuse(400, "The body is empty; send a JSON object with a `query`.")
+    parameters = parse_json(body)
+    if isinstance(parameters, list):
+        raise refuse(400, "Batches are not supported; send each operation as a request of its own.")
+    if not isinstance(parameters, dict):
+        raise refuse(400, "The body must be a JSON object with a `query`.")
+    return read_parameters(parameters, may_be_many=body.count(b",") >= MAX_VALUES)
+
+
+def read_query_string(query_string: bytes) -> GraphQLRequest:
+    """Read the parameters of a GET request; `variables` and `extensions` are JSON there."""
+    try:
+        pairs = parse_qsl(
+            query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS
+        )
+    except ValueError:
+        raise refuse(400, "The query string is not valid UTF-8, or has too many parameters.") from None
+    parameters: dict[str, Any] = dict(pairs)
+    for name in ("variables", "extensions"):
+        if name in parameters:
+            parameters[name] = _json_parameter(name, parameters[name])
+    return read_parameters(parameters)._replace(method="GET")
+
+
+async def read_body(headers: _Headers, receive: Receive, max_bytes: int, media_type: str = JSON) -> bytes:
+    """Return the body; refuse one of another type, and one that is larger than the bound before it is read whole."""
+    _check_headers(headers, max_bytes, media_type)
+    return await _read_chunks(receive, max_bytes)
+
+
+def parse_json(body: bytes) -> Any:
+    """Return what a body says; raise the refusal of one that is no JSON."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise refuse(400, f"The body is not valid JSON: {error.msg}.") from None
+
+
+def _check_headers(headers: _Headers, max_bytes: int, media_type: str) -> None:
+    problem = content_type_problem(headers, media_type)
+    if problem is not None:
+        raise refuse(415, problem)
+    # Python reads no number of very many digits, and zeros may be as many as one likes.
+    content_length = headers.get(b"content-length", b"").lstrip(b"0")
+    if content_length.isdigit() and int(content_length) > max_bytes:
+        raise _too_large(max_bytes)
+
+
+async def _read_chunks(receive: Receive, max_bytes: int) -> bytes:
+    chunks, size, has_more = list[bytes](), 0, True
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while has_more and size <= max_bytes:
+                chunk, has_more = await _read_chunk(receive)
+                chunks.append(chunk)
+                size += len(chunk)
+    except TimeoutError:
+        raise refuse(408, f"The body did not arrive within {BODY_TIMEOUT_S:.0f} seconds.") from None
+    if size > max_bytes:
+        raise _too_large(max_bytes)
+    return b"".join(chunks)
+
+
+async def _read_chunk(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] != "http.request":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)
+
+
+def _too_large(max_bytes: int) -> RefusedError:
+    return refuse(413, f"The body is larger than {max_bytes} bytes.")
+
+
+def _json_parameter(name: str, text: str) -> object:
+    if not text:
+        return None
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise refuse(400, f"The parameter `{name}` is not valid JSON: {error.msg}.") from None
+
+
+def read_parameters(parameters: dict[str, Any], *, may_be_many: bool = True) -> GraphQLRequest:
+    """Return the parameters of a request; raise the refusal of what is not of the right type."""
+    extensions = parameters.get("extensions")
+    if extensions is not None and not isinstance(extensions, dict):
+        raise refuse(400, "`extensions` must be an object or null.")
+    reference = _read_reference(parameters, extensions or {}) if extensions or "documentId" in parameters else None
+    query = parameters.get("query")
+    if not isinstance(query, str):
+        if query is not None:
+            raise refuse(400, "`query` must be a string.")
+        if reference is None:
+            raise refuse(400, "The parameter `query` is missing.")
+    operation_name = parameters.get("operationName")
+    if operation_name is not None and not isinstance(operation_name, str):
+        raise refuse(400, "`operationName` must be a string or null.")
+    variables = parameters.get("variables")
+    if variables is not None and not isinstance(variables, dict):
+        raise refuse(400, "`variables` must be an object or null.")
+    if may_be_many and are_many(variables):
+        raise refuse(400, f"`variables` have more than {MAX_VALUES} values.")
+    return GraphQLRequest(query or "", operation_name or None, variables or {}, reference)
+
+
+def _read_reference(parameters: dict[str, Any], extensions: dict[str, Any]) -> str | PersistedQuery | None:
+    document_id = parameters.get("documentId")
+    if not isinstance(document_id, str | None):
+        raise refuse(400, "`documentId` must be a string or null.")
+    if document_id:
+        return document_id
+    persisted = extensions.get("persistedQuery")
+    if persisted is None:
+        return None
+    if not isinstance(persisted, dict):
+        raise refuse(400, "`extensions.persistedQuery` must be an object or null.")
+    return PersistedQuery(persisted.get("version"), persisted.get("sha256Hash"))
+
+
+def are_many(values: object) -> bool:
+    """Tell whether there are more values, at whatever depth, than anyone needs."""
+    found, waiting = 0, [values]
+    while waiting and found <= MAX_VALUES:
+        value = waiting.pop()
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        found += len(inner)
+        waiting.extend(inner)
+    return found > MAX_VALUES

@@ -1,0 +1,116 @@
+"""The lifecycle of a process: what starts and stops with the application, graceful shutdown, housekeeping."""
+
+import asyncio
+import logging
+import random
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from types import FrameType
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from core.database import Database
+from core.errors import UnavailableError
+from core.settings import Settings
+from graph.context import Runtime
+from server.graphql.streaming import Streaming
+from server.http.connections import ConnectionRegistry
+from server.mcp.door import McpDoor
+from server.observability.health import warn_where_not_ready
+from server.observability.metrics import Metrics
+from services.sync.housekeeping import forget_deletions, forget_history, forget_keys, forget_sessions
+
+# Workers that start together should not do the same work at the same moment.
+_AFTER_START_S: Final = (30.0, 300.0)
+_EVERY_S: Final = 6 * 3600.0
+# A load balancer sees within this time that the process is not ready; then it stops listening.
+_NOTICE_S: Final = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+async def run_housekeeping(database: Database, settings: Settings) -> None:
+    """Clear away what has had its time, until cancelled."""
+    await asyncio.sleep(random.uniform(*_AFTER_START_S))  # noqa: S311 - no secret
+    while True:
+        try:
+            await delete_expired(database, settings)
+        except UnavailableError as error:
+            _log.warning("The housekeeping found no database: %s", error)
+        except Exception:  # noqa: BLE001 - the next round may do better
+            _log.exception("The housekeeping failed")
+        await asyncio.sleep(_EVERY_S)
+
+
+async def delete_expired(database: Database, settings: Settings) -> None:
+    """Clear everything away once, each kind in a transaction of its own."""
+    await database.write(lambda session: forget_deletions(session, settings.tombstones_kept_days))
+    await database.write(lambda session: forget_history(session, settings.tombstones_kept_days))
+    await database.write(forget_keys)
+    await database.write(forget_sessions)
+
+
+@contextmanager
+def graceful_shutdown(connections: ConnectionRegistry) -> Iterator[None]:
+    """Stand before the handlers that the server has set for its end, while it runs."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    loop = asyncio.get_running_loop()
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        handler: Any = kept[signal.Signals(number)]
+        if number == signal.SIGTERM and not connections.is_leaving:
+            loop.call_soon_threadsafe(loop.call_later, _NOTICE_S, handler, number, frame)
+        else:
+            handler(number, frame)
+        loop.call_soon_threadsafe(connections.send_away)
+
+    ours = [number for number, handler in kept.items() if callable(handler)]
+    for number in ours:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, kept[number])
+
+
+def make_lifespan(
+    runtime: Runtime, streaming: Streaming, mcp: McpDoor, metrics: Metrics
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Return what starts and stops with the application."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        runtime.live.start()
+        runtime.assistant.start()
+        tasks = [
+            asyncio.create_task(streaming.connections.watch()),
+            asyncio.create_task(metrics.run()),
+            asyncio.create_task(run_housekeeping(runtime.database, runtime.settings)),
+        ]
+        if runtime.settings.is_production:
+            tasks.append(asyncio.create_task(warn_where_not_ready(runtime.database)))
+        try:
+            async with mcp.run():
+                with graceful_shutdown(streaming.connections):
+                    yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await streaming.finish()
+            await runtime.assistant.close()
+            await runtime.live.close()
+            await runtime.accounts.close()
+            await runtime.authenticator.close()
+            await runtime.database.close()
+            runtime.passwords.close()
+            metrics.close()
+
+    return lifespan

@@ -1,0 +1,56 @@
+"""Tells whether the process lives, and whether it can serve."""
+
+import asyncio
+from functools import cache
+from typing import Final
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+import migrations
+from core.database import Database
+
+_TIMEOUT_S: Final = 3.0
+_LEAVING: Final = "The server is shutting down."
+
+_log = structlog.stdlib.get_logger("health")
+
+
+async def health(_request: Request) -> Response:
+    """Answer /health: the process lives."""
+    return JSONResponse({"status": "ok"})
+
+
+async def ready(request: Request) -> Response:
+    """Answer /ready: the database answers and its migrations are current."""
+    state = request.app.state
+    problem = _LEAVING if state.connections.is_leaving else await _problem(state.runtime.database)
+    if problem is None:
+        return JSONResponse({"status": "ok"})
+    return JSONResponse({"status": "not ready", "reason": problem}, status_code=503)
+
+
+async def warn_where_not_ready(database: Database) -> None:
+    """Log at the start what /ready would say: whoever forgot to migrate should not learn it from failing requests."""
+    if (problem := await _problem(database)) is not None:
+        _log.warning("not ready", reason=problem)
+
+
+@cache
+def _expected_revision() -> str:
+    # Alembic reads every migration's file for it, and a probe asks every few seconds.
+    return migrations.head_revision()
+
+
+async def _problem(database: Database) -> str | None:
+    try:
+        async with asyncio.timeout(_TIMEOUT_S), database.connections.turn():
+            current = await migrations.current_revision(database.engine)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the database does not answer
+        _log.warning("database does not answer", error=type(error).__name__)
+        return "The database does not answer."
+    expected = _expected_revision()
+    if current == expected:
+        return None
+    return f"The database is at migration {current or 'none'}, the code expects {expected}; run `tasktalk migrate`."

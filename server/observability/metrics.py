@@ -1,0 +1,200 @@
+"""Metrics for Prometheus: requests, operations, SQL statements, the pool, caches, WebSockets and subscriptions."""
+
+import asyncio
+import os
+from contextlib import AbstractContextManager
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from core.cache import LRUCache
+from core.clock import utc_now
+from core.connections import Connections
+from core.settings import Settings
+from live.hub import WakeUp
+from server.observability.request_log import RequestRecord
+
+
+class StreamMetrics:
+    """The counters of what stays open."""
+
+    def __init__(self, registry: CollectorRegistry | None) -> None:
+        self._sockets = Gauge("tasktalk_sockets", "Open sockets.", multiprocess_mode="livesum", registry=registry)
+        self._subscriptions = Gauge(
+            "tasktalk_subscriptions", "Running subscriptions.", multiprocess_mode="livesum", registry=registry
+        )
+        self._events = Counter("tasktalk_events_delivered", "Events sent to subscribers.", registry=registry)
+        self._lags = Histogram(
+            "tasktalk_event_lag_seconds", "From a message's writing to its delivery.", registry=registry
+        )
+        self._wake_ups = Counter("tasktalk_wake_ups", "Waiting subscribers woken.", ("kind",), registry=registry)
+        self._wake_ups_of = cache(self._wake_ups.labels)
+
+    def count_wake_up(self, kind: WakeUp) -> None:
+        """Count a subscriber that was told to look."""
+        self._wake_ups_of(kind).inc()
+
+    def socket(self) -> AbstractContextManager[None]:
+        """Count a socket while it is open."""
+        return self._sockets.track_inprogress()
+
+    def subscription(self) -> AbstractContextManager[None]:
+        """Count a subscription while it runs."""
+        return self._subscriptions.track_inprogress()
+
+    def count_event(self, happened_at: datetime | None) -> None:
+        """Count an event that was sent, and how long it took to get there, where that is known."""
+        self._events.inc()
+        if happened_at is not None:
+            self._lags.observe((utc_now() - happened_at).total_seconds())
+
+
+_READ_EVERY_S: Final = 5.0
+_OTHER: Final = "other"
+_METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+_PATHS: Final = frozenset({"/docs", "/graphql", "/health", "/mcp", "/metrics", "/openapi.json", "/ready"})
+_ASSETS: Final = ("/docs/assets", "/graphiql/assets")
+# Each name is a handful of series; names are the clients' to choose, so their number must have an end.
+_MAX_OPERATION_NAMES: Final = 100
+_MAX_OPERATION_NAME_LENGTH: Final = 64
+
+
+class _CacheCounts(NamedTuple):
+    hits: int
+    misses: int
+    evictions: int
+
+
+class Metrics:
+    """The counters of one application; with PROMETHEUS_MULTIPROC_DIR set, shared with its other workers."""
+
+    def __init__(self) -> None:
+        self._folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        self._registry = CollectorRegistry()
+        registry = None if self._folder else self._registry
+        self._requests = Counter(
+            "tasktalk_http_requests", "HTTP requests.", ("method", "path", "status"), registry=registry
+        )
+        self._durations = Histogram(
+            "tasktalk_http_request_duration_seconds", "Time to answer.", ("path",), registry=registry
+        )
+        self._operations = Counter(
+            "tasktalk_graphql_operations", "GraphQL operations.", ("name", "outcome"), registry=registry
+        )
+        self._operation_durations = Histogram(
+            "tasktalk_graphql_operation_duration_seconds", "Time to answer.", ("name",), registry=registry
+        )
+        self._statements = Counter("tasktalk_sql_statements", "SQL statements.", registry=registry)
+        self._connections_in_use = Gauge(
+            "tasktalk_pool_connections_in_use",
+            "Database connections in use.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self._connections_allowed = Gauge(
+            "tasktalk_pool_connections_allowed",
+            "Most database connections that may be open.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self._cache_bytes = Gauge(
+            "tasktalk_cache_bytes", "Bytes in a cache.", ("cache",), multiprocess_mode="livesum", registry=registry
+        )
+        self._cache_lookups = Counter(
+            "tasktalk_cache_lookups", "Lookups in a cache.", ("cache", "result"), registry=registry
+        )
+        self._cache_evictions = Counter(
+            "tasktalk_cache_evictions", "Entries evicted from a full cache.", ("cache",), registry=registry
+        )
+        self._caches: dict[str, tuple[LRUCache[Any, Any], _CacheCounts]] = {}
+        self.streams = StreamMetrics(registry)
+        self._operation_names: set[str] = set()
+
+    def watch_pool(self, connections: Connections, settings: Settings) -> None:
+        """Measure the connections to the database from now on."""
+        self._connections_allowed.set(settings.database_pool_size + settings.database_max_overflow)
+        self._connections_in_use.set(connections.in_use)
+        connections.on_look = self._connections_in_use.set
+
+    def watch_cache(self, cache: LRUCache[Any, Any]) -> None:
+        """Measure a cache from now on."""
+        self._caches[cache.name] = cache, _CacheCounts(0, 0, 0)
+
+    def _read_caches(self) -> None:
+        for name, (lru, before) in self._caches.items():
+            counts = _CacheCounts(lru.hits, lru.misses, lru.evictions)
+            self._cache_bytes.labels(name).set(lru.size_bytes)
+            self._cache_lookups.labels(name, "hit").inc(counts.hits - before.hits)
+            self._cache_lookups.labels(name, "miss").inc(counts.misses - before.misses)
+            self._cache_evictions.labels(name).inc(counts.evictions - before.evictions)
+            self._caches[name] = lru, counts
+
+    async def run(self) -> None:
+        """Read what other workers show now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(_READ_EVERY_S)
+            self._read_caches()
+
+    def observe(self, scope: Scope, record: RequestRecord, status: int, duration_s: float) -> None:
+        """Count a request that has ended."""
+        method, path = scope["method"], _path_label(scope)
+        self._requests.labels(method if method in _METHODS else _OTHER, path, status).inc()
+        self._durations.labels(path).observe(duration_s)
+        if record.outcome is not None:
+            name = self._name_label(record.operation)
+            self._operations.labels(name, record.outcome).inc()
+            self._operation_durations.labels(name).observe(duration_s)
+        self._statements.inc(len(record.statements))
+
+    async def serve(self, _request: Request) -> Response:
+        """Answer /metrics."""
+        self._read_caches()
+        registry = self._registry
+        if self._folder:
+            _forget_dead_workers(Path(self._folder))
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
+        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    def close(self) -> None:
+        """Take this worker's gauges out of the sums over workers."""
+        if self._folder:
+            mark_process_dead(os.getpid(), self._folder)  # type: ignore[no-untyped-call]
+
+    def _name_label(self, name: str | None) -> str:
+        if name is None:
+            return "unknown"
+        if name not in self._operation_names:
+            if len(self._operation_names) >= _MAX_OPERATION_NAMES or len(name) > _MAX_OPERATION_NAME_LENGTH:
+                return _OTHER
+            self._operation_names.add(name)
+        return name
+
+
+def _path_label(scope: Scope) -> str:
+    path: str = scope["path"]
+    if path in _PATHS:
+        return path
+    if path.startswith("/api/") and (route := scope.get("route")) is not None:
+        # With the names of what stands in it, of which there is no end.
+        return str(route.path)
+    return next((assets for assets in _ASSETS if path.startswith(f"{assets}/")), _OTHER)
+
+
+def _forget_dead_workers(folder: Path) -> None:
+    """Drop the gauges of workers that were killed, and so could not do it themselves."""
+    for file in folder.glob("gauge_live*_*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+        except PermissionError:
+            continue

@@ -1,0 +1,230 @@
+"""Server-sent events: their form, what is refused, and how streams end."""
+
+import json
+from typing import Any, Final
+
+import httpx2
+import pytest
+
+from core.database import Database
+from core.settings import Settings
+from server.http import event_stream
+from tests.databases import only_sqlite
+from tests.event_client import open_events
+from tests.factories import SignedIn, make_conversation, make_message, make_task, sign_in
+from tests.servers import RunningServer, serve_with
+from tests.waiting import until
+
+CHANGES: Final = "subscription { changes { changed { id } } }"
+EVENTS: Final = {"Accept": "text/event-stream"}
+
+
+async def followed(server: RunningServer, user: SignedIn) -> None:
+    await until(lambda: user.user.id in server.runtime.live.hub.users)
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_a_subscription(server: RunningServer, user: SignedIn, method: str) -> None:
+    conversation = await make_conversation(server.runtime.database, user.caller)
+    query = "subscription ($id: ID!) { messageAdded(conversationId: $id) { message { content } } }"
+    async with open_events(server, query, {"id": conversation.id}, token=user.token, method=method) as events:
+        headers = events.response.headers
+        assert events.response.status_code == 200
+        assert headers["content-type"] == "text/event-stream; charset=utf-8"
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-accel-buffering"] == "no"
+        assert headers["x-request-id"]
+        assert "content-encoding" not in headers
+        await followed(server, user)
+        content = 'line\nbreaks\r\n\u2028 "quoted" \N{ROCKET}'
+        for number in range(3):
+            await make_message(server.runtime.database, user.caller, conversation.id, f"{content}{number}")
+        for number in range(3):
+            assert await events.data() == {"messageAdded": {"message": {"content": f"{content}{number}"}}}
+    await until(lambda: user.user.id not in server.runtime.live.hub.users)
+    assert not [each for each in server.app.state.connections.connections if each.caller == user.caller]
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_a_query(server: RunningServer, user: SignedIn, method: str) -> None:
+    async with open_events(server, "{ viewer { id } }", token=user.token, method=method) as events:
+        assert await events.data() == {"viewer": {"id": user.user.id}}
+        await events.complete()
+
+
+async def test_a_mutation_by_post(server: RunningServer, user: SignedIn) -> None:
+    mutation = 'mutation { createTask(input: {title: "Sweep"}) { task { title } } }'
+    async with open_events(server, mutation, token=user.token) as events:
+        assert await events.data() == {"createTask": {"task": {"title": "Sweep"}}}
+        await events.complete()
+
+
+async def test_a_mutation_by_get(server: RunningServer, user: SignedIn) -> None:
+    mutation = 'mutation { createTask(input: {title: "Sweep"}) { task { title } } }'
+    async with open_events(server, mutation, token=user.token, method="GET") as events:
+        answer = await refusal(events.response)
+    assert answer == (405, "BAD_USER_INPUT")
+    assert events.response.headers["allow"] == "POST"
+    async with open_events(server, "{ tasks { totalCount } }", token=user.token) as events:
+        assert await events.data() == {"tasks": {"totalCount": 0}}
+
+
+async def refusal(response: httpx2.Response) -> tuple[int, str]:
+    await response.aread()
+    assert response.headers["content-type"] == "application/json"
+    (error,) = response.json()["errors"]
+    return response.status_code, error["extensions"]["code"]
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("{", "GRAPHQL_PARSE_FAILED"),
+        ("{ nope }", "GRAPHQL_VALIDATION_FAILED"),
+        ("subscription { changes(since: 7) { cursor } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("query A { __typename } query B { __typename }", "OPERATION_RESOLUTION_FAILURE"),
+        ("query ($id: ID!) { task(id: $id) { id } }", "BAD_USER_INPUT"),
+        ('subscription { changes(since: "x") { cursor } }', "BAD_USER_INPUT"),
+        ('subscription { messageAdded(conversationId: "x") { cursor } }', "NOT_FOUND"),
+    ],
+)
+async def test_errors_are_told_on_the_stream(
+    server: RunningServer, user: SignedIn, query: str, code: str, method: str
+) -> None:
+    async with open_events(server, query, token=user.token, method=method) as events:
+        assert events.response.status_code == 200
+        assert await events.codes() == [code]
+        await events.complete()
+
+
+async def test_errors_of_fields(server: RunningServer) -> None:
+    async with open_events(server, "{ viewer { id } tasks { totalCount } }") as events:
+        result = await events.next()
+        assert result["data"] is None
+        assert result["errors"][0]["extensions"] == {"code": "UNAUTHENTICATED"}
+        await events.complete()
+
+
+async def test_an_anonymous_subscription(server: RunningServer) -> None:
+    async with open_events(server, CHANGES) as events:
+        assert await events.codes() == ["UNAUTHENTICATED"]
+        await events.complete()
+
+
+@only_sqlite
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ({"method": "POST", "json": {"query": CHANGES}, "headers": {"Authorization": "Bearer x"}}, 401),
+        ({"method": "POST", "json": {"query": "{ viewer { id } }"}, "headers": {"Authorization": ""}}, 401),
+        ({"method": "PUT", "json": {"query": CHANGES}}, 405),
+        ({"method": "DELETE"}, 405),
+        ({"method": "POST", "content": "{", "headers": {"Content-Type": "application/json"}}, 400),
+        ({"method": "POST", "json": []}, 400),
+        ({"method": "POST", "json": {}}, 400),
+        ({"method": "POST", "content": "query=x", "headers": {"Content-Type": "text/plain"}}, 415),
+        ({"method": "POST", "data": {"query": CHANGES}}, 415),
+        ({"method": "POST", "json": {"query": "x" * 5_000_000}}, 413),
+        ({"method": "GET", "params": {"variables": "{"}}, 400),
+        ({"method": "GET"}, 400),
+    ],
+)
+async def test_what_is_refused_before_the_stream(
+    server: RunningServer, http: httpx2.AsyncClient, sent: dict[str, Any], status: int
+) -> None:
+    headers = EVENTS | sent.get("headers", {})
+    response = await http.request(url="/graphql", **{**sent, "headers": headers})
+    assert response.status_code == status
+    code = (await refusal(response))[1]
+    assert code == ("UNAUTHENTICATED" if status == 401 else "BAD_USER_INPUT")
+    if status == 401:
+        assert "www-authenticate" in response.headers
+    assert server.app.state.connections.connections == []
+
+
+# What urql sends with every operation.
+ANYTHING: Final = (
+    "application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed"
+)
+
+
+async def test_events_where_nothing_else_is_taken(http: httpx2.AsyncClient) -> None:
+    for accept in ("text/event-stream", "TEXT/Event-Stream;q=0.5"):
+        response = await http.post("/graphql", json={"query": "{ __typename }"}, headers={"Accept": accept})
+        assert response.text == ':\n\nevent: next\ndata: {"data":{"__typename":"Query"}}\n\nevent: complete\ndata:\n\n'
+
+
+@pytest.mark.parametrize("accept", [ANYTHING, "application/json, text/event-stream", "text/event-stream, */*"])
+async def test_json_where_it_is_taken_too(http: httpx2.AsyncClient, accept: str) -> None:
+    response = await http.post("/graphql", json={"query": "{ __typename }"}, headers={"Accept": accept})
+    assert response.headers["content-type"].partition(";")[0] in ANYTHING.partition(", text")[0]
+    assert response.json() == {"data": {"__typename": "Query"}}
+    refused = await http.post("/graphql", json={"query": "{ nope }"}, headers={"Accept": accept})
+    assert refused.json()["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+
+
+async def test_events_for_subscriptions_whatever_else_is_taken(
+    server: RunningServer, http: httpx2.AsyncClient, user: SignedIn
+) -> None:
+    headers = {"Accept": ANYTHING, **user.headers}
+    query = {"query": "subscription { changes { changed { __typename ... on Task { subtasks { nodes { id } } } } } }"}
+    async with http.stream("POST", "/graphql", json=query, headers=headers) as response:
+        assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+        await until(lambda: user.user.id in server.runtime.live.hub.users)
+        await make_task(server.runtime.database, user.caller, "x")
+        text = ""
+        async for chunk in response.aiter_text():
+            text += chunk
+            if "Task" in text:
+                break
+    changed = '{"__typename":"Task","subtasks":{"nodes":[]}}'
+    assert text == f':\n\nevent: next\ndata: {{"data":{{"changes":{{"changed":[{changed}]}}}}}}\n\n'
+
+
+async def test_nothing_is_compressed(server: RunningServer, user: SignedIn) -> None:
+    for _ in range(50):
+        await make_task(server.runtime.database, user.caller, "x" * 100)
+    query = "{ tasks(first: 50) { nodes { title } } }"
+    async with open_events(server, query, token=user.token, accept_encoding="gzip") as events:
+        assert "content-encoding" not in events.response.headers
+        assert len((await events.data())["tasks"]["nodes"]) == 50
+
+
+async def test_signs_of_life(settings: Settings, user: SignedIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_stream, "KEEP_ALIVE_EVERY_S", 0.02)
+    async with serve_with(settings) as server, open_events(server, CHANGES, token=user.token) as events:
+        for _ in range(3):
+            assert await events.block() == [":"]
+
+
+async def test_a_user_may_have_so_many_streams(settings: Settings, database: Database, user: SignedIn) -> None:
+    other = await sign_in(database, settings)
+    async with serve_with(settings, max_sockets_per_user=1) as server:
+        async with open_events(server, CHANGES, token=user.token) as events:
+            assert events.response.status_code == 200
+            async with open_events(server, CHANGES, token=user.token) as second:
+                assert await refusal(second.response) == (429, "RATE_LIMITED")
+            async with open_events(server, CHANGES, token=other.token) as second:
+                assert second.response.status_code == 200
+        await until(lambda: not server.app.state.connections.connections)
+        async with open_events(server, CHANGES, token=user.token) as events:
+            assert events.response.status_code == 200
+
+
+async def test_the_server_leaves(settings: Settings, user: SignedIn) -> None:
+    async with serve_with(settings) as server, open_events(server, CHANGES, token=user.token) as events:
+        await followed(server, user)
+        server.app.state.connections.send_away()
+        await events.end()
+        await until(lambda: user.user.id not in server.runtime.live.hub.users)
+
+
+async def test_a_failure_of_ours(door: httpx2.AsyncClient) -> None:
+    body = {"query": 'subscription { broken(how: "unforeseen") }'}
+    response = await door.post("/graphql", json=body, headers=EVENTS)
+    _, first, second, last = response.text.removesuffix("\n\n").split("\n\n")
+    assert first == 'event: next\ndata: {"data":{"broken":1}}'
+    error = json.loads(second.removeprefix("event: next\ndata: "))["errors"][0]
+    assert error["extensions"] == {"code": "INTERNAL_SERVER_ERROR", "requestId": response.headers["x-request-id"]}
+    assert last == "event: complete\ndata:"

@@ -1,0 +1,166 @@
+"""Bounds on documents: each hostile one gets exactly one error, and is not validated, let alone executed."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+import pytest
+from graphql import DocumentNode, build_schema
+
+from core.settings import Settings
+from server.graphql import documents
+from server.graphql.documents import Documents
+from server.http.errors import RefusedError
+from tests.server.sample import sample_settings
+
+SCHEMA: Final = build_schema("type Query { a: Query b: Query x(in: [[In]]): Int name: String } input In { in: In }")
+
+
+def chain(length: int, first: str, each: str, last: str) -> str:
+    """Return a document whose fragments spread each other: `each` has the next one's number for {n}."""
+    links = [f"fragment F{n} on Query {{ {each.format(n=n + 1)} }}" for n in range(length)]
+    return " ".join([first, *links, f"fragment F{length} on Query {{ {last} }}"])
+
+
+# Each is refused by the bound that is named, with the settings as they are by default.
+TOO_MUCH: Final = {
+    "QUERY_TOO_LONG": [
+        "{ name }" + " " * 300_000,
+        "#" * 300_000 + "\n{ name }",
+        "{a" * 100_000 + "}" * 100_000,
+    ],
+    "TOO_MANY_TOKENS": [
+        "{" + "name " * 5_000 + "}",
+        "{" + " ".join(f"n{n}: name" for n in range(2_000)) + "}",
+        "{ name " + "@skip(if: false) " * 1_000 + "}",
+        "#\n" * 6_000 + "{ name }",
+        "{ x(in: [" + "-1" * 5_000 + "]) }",
+        # The second backslash escapes the three quotes behind it, so that the string ends at the last ones.
+        '{ x(in: """\\\\""" """) ' + "name " * 5_000 + "}",
+    ],
+    "QUERY_TOO_DEEP": [
+        "{a" * 16 + "}" * 16,
+        "{a" * 101 + "}" * 101,
+        "{a" * 3_000 + "}" * 3_000,
+        "{a" * 20_000,
+        "{ x(in: " + "[" * 3_000 + "]" * 3_000 + ") }",
+        "{ x(in: " + "{in: " * 1_000 + "1" + "}" * 1_000 + ") }",
+        "{ name " + "@a(b: [" * 200,
+        '{ x(in: """\\\\""" """) ' + "a {" * 200,
+        chain(20, "{ ...F0 }", "a {{ ...F{n} }}", "name"),
+        # Fragments without a field between them, and a document that spreads none of its fragments.
+        chain(300, "{" + "a {" * 15 + "...F0" + "}" * 16, "...F{n}", "name"),
+        chain(20, "{ name }", "a {{ ...F{n} }}", "name"),
+        "{ __schema " + "{ types { ofType" * 11 + "{ name }" + "}}" * 11 + "}",
+    ],
+    "TOO_MANY_ALIASES": [
+        "{" + " ".join(f"n{n}: name" for n in range(101)) + "}",
+        chain(7, "{ ...F0 }", "x: a {{ ...F{n} }} y: a {{ ...F{n} }}", "name"),
+        chain(200, "{ ...F0 }", "x: a {{ ...F{n} }} y: a {{ ...F{n} }}", "name").replace("{ ...F0 }", "{ name }"),
+    ],
+    "TOO_MANY_DIRECTIVES": [
+        "{ name " + "@a " * 1_000 + "}",
+        "query " + "@a " * 51 + "{ name }",
+        "query (" + " ".join(f"$v{n}: Int @a" for n in range(51)) + ") { name }",
+        "{ ..." + " @a" * 51 + " { name } }",
+        "{ ...F0 } fragment F0 on Query " + "@a " * 51 + "{ name }",
+        chain(6, "{ ...F0 }", "a {{ ...F{n} }} b {{ ...F{n} }}", "name @a"),
+    ],
+    "TOO_MANY_FIELDS": [
+        "{" + "name " * 51 + "}",
+        "{" + "a { name } " * 51 + "}",
+        "{"
+        + " ".join(f"...F{n}" for n in range(51))
+        + "}"
+        + " ".join(f"fragment F{n} on Query {{ name }}" for n in range(51)),
+        chain(14, "{ ...F0 }", "a {{ ...F{n} }} b {{ ...F{n} }}", "name"),
+        chain(400, "{ ...F0 }", "...F{n} ...F{n}", "name"),
+    ],
+}
+CYCLES: Final = [
+    "{ ...A } fragment A on Query { ...A }",
+    "{ ...A } fragment A on Query { a { ...B } } fragment B on Query { ... { ...A } }",
+    "{ name } fragment A on Query { ...B } fragment B on Query { ...C } fragment C on Query { ...A }",
+    chain(400, "{ ...F0 }", "...F{n}", "...F0"),
+]
+WITHIN: Final = [
+    "{a" * 14 + "{ name }" + "}" * 14,
+    "{" + " ".join(f"n{n}: name" for n in range(100)) + "}",
+    "{" + "name " * 50 + "}",
+    chain(100, "{ ...F0 }", "...F{n}", "name"),
+    '{ name } # {{{{{{ """ "',
+    "{ x(in: []) name @include(if: true) }",
+]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return sample_settings(tmp_path)
+
+
+@pytest.fixture
+def refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Give a function that returns the one error of a document that must not come as far as validation."""
+
+    def validate(*_args: Any, **_options: Any) -> None:
+        pytest.fail("the document was validated")
+
+    monkeypatch.setattr(documents, "validate", validate)
+
+    def error_of(text: str) -> dict[str, Any]:
+        with pytest.raises(RefusedError) as refusal:
+            Documents(SCHEMA, settings).get(text)
+        assert refusal.value.status == 400
+        (error,) = refusal.value.errors
+        return error
+
+    return error_of
+
+
+@pytest.mark.parametrize(
+    ("code", "text"), [pytest.param(code, text, id=code) for code, texts in TOO_MUCH.items() for text in texts]
+)
+def test_too_much(refused: Any, code: str, text: str) -> None:
+    error = refused(text)
+    assert error["extensions"]["code"] == code
+    assert str(error["extensions"]["limit"]) in error["message"]
+
+
+@pytest.mark.parametrize("text", CYCLES)
+def test_a_fragment_that_spreads_itself(refused: Any, text: str) -> None:
+    error = refused(text)
+    assert error["extensions"] == {"code": "GRAPHQL_VALIDATION_FAILED"}
+    assert "must not spread itself" in error["message"]
+
+
+@pytest.mark.parametrize("text", ["{a" * 50 + "}" * 49, "{ name " + "@a " * 1_000 + "(", '{ name(a: "' + "a" * 100_000])
+def test_broken_documents(refused: Any, text: str) -> None:
+    assert refused(text)["extensions"]["code"] == "GRAPHQL_PARSE_FAILED"
+
+
+@pytest.mark.parametrize("text", WITHIN)
+def test_within_the_limits(settings: Settings, text: str) -> None:
+    assert Documents(SCHEMA, settings).get(text).operations
+
+
+def test_parsing_is_not_reached_by_what_would_recurse(refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def parse(_text: str) -> DocumentNode:
+        pytest.fail("the document was parsed")
+
+    monkeypatch.setattr(documents, "parse", parse)
+    assert refused("{a" * 3_000 + "}" * 3_000)["extensions"]["code"] == "QUERY_TOO_DEEP"
+
+
+@pytest.mark.parametrize("accept", ["application/graphql-response+json", "application/json"])
+async def test_over_the_wire(door: httpx2.AsyncClient, accept: str) -> None:
+    query = "{ thing " + "{ inner " * 20 + "{ name }" + "}" * 21
+    response = await door.post("/graphql", json={"query": query}, headers={"Accept": accept})
+    assert response.status_code == 400
+    assert response.json() == {
+        "errors": [
+            {
+                "message": "The operation nests fields 22 deep, counted with its fragments; the limit is 15.",
+                "extensions": {"code": "QUERY_TOO_DEEP", "limit": 15},
+            }
+        ]
+    }

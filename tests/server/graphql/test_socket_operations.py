@@ -1,0 +1,224 @@
+"""Operations over a socket: queries, mutations and subscriptions, their errors, and their ends."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from core.database import Database
+from core.settings import Settings
+from server.app import create_app
+from tests.databases import make_settings, only_sqlite
+from tests.factories import SignedIn, make_task
+from tests.server import sample
+from tests.servers import RunningServer, serve, serve_with
+from tests.socket_client import open_socket, signed_in_socket
+from tests.waiting import until
+
+CHANGES: Final = "subscription { changes { changed { id } } }"
+
+
+@pytest.fixture(scope="module")
+async def sample_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningServer]:
+    settings = sample.sample_settings(tmp_path_factory.mktemp("sockets"), graphql_max_cost=100)
+    async with serve(create_app(settings, sample.schema)) as running:
+        yield running
+
+
+async def test_queries_and_mutations(server: RunningServer, user: SignedIn) -> None:
+    async with signed_in_socket(server, user.token) as socket:
+        mutation = (
+            "mutation ($title: String!) { createTask(input: {title: $title}) { task { id title } errors { code } } }"
+        )
+        made = (await socket.result(mutation, {"title": "Sweep"}))["data"]["createTask"]
+        assert (made["task"]["title"], made["errors"]) == ("Sweep", [])
+        query = "query ($id: ID!) { task(id: $id) { title } }"
+        assert await socket.result(query, {"id": made["task"]["id"]}) == {"data": {"task": {"title": "Sweep"}}}
+        refused = (await socket.result(mutation, {"title": ""}))["data"]["createTask"]
+        assert (refused["task"], refused["errors"]) == (None, [{"code": "BAD_USER_INPUT"}])
+
+
+async def test_the_operation_that_is_named(server: RunningServer) -> None:
+    async with signed_in_socket(server, None) as socket:
+        payload = {"query": "query A { a: __typename } query B { b: __typename }", "operationName": "B"}
+        await socket.send({"type": "subscribe", "id": "1", "payload": payload})
+        assert await socket.data() == {"b": "Query"}
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("", "GRAPHQL_PARSE_FAILED"),
+        ("{", "GRAPHQL_PARSE_FAILED"),
+        ("{ nope }", "GRAPHQL_VALIDATION_FAILED"),
+        ("subscription { changes }", "GRAPHQL_VALIDATION_FAILED"),
+        ("subscription { changes { cursor } messageAdded(conversationId: 1) { cursor } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("subscription { changes(since: 7) { cursor } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("subscription ($since: Int) { changes(since: $since) { cursor } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("subscription { __typename }", "GRAPHQL_VALIDATION_FAILED"),
+        ("subscription { changes @skip(if: true) { cursor } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("fragment F on Query { __typename }", "GRAPHQL_VALIDATION_FAILED"),
+        ("query A { __typename } query B { __typename }", "OPERATION_RESOLUTION_FAILURE"),
+        ("{ " + "a { " * 100 + "}" * 101, "QUERY_TOO_DEEP"),
+        ("{ " + "__typename " * 6_000 + "}", "TOO_MANY_TOKENS"),
+        ("query ($id: ID!) { task(id: $id) { id } }", "BAD_USER_INPUT"),
+        ("subscription ($id: ID!) { messageAdded(conversationId: $id) { cursor } }", "BAD_USER_INPUT"),
+        ("{ tasks(first: -1) { nodes { id } } }", None),
+    ],
+)
+async def test_an_operations_errors_are_its_own(
+    server: RunningServer, user: SignedIn, query: str, code: str | None
+) -> None:
+    async with signed_in_socket(server, user.token) as socket:
+        await socket.subscribe(CHANGES, operation_id="other")
+        await until(lambda: user.user.id in server.runtime.live.hub.users)
+        await socket.subscribe(query)
+        if code is None:
+            assert (await socket.next())["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+            assert (await socket.receive())["type"] == "complete"
+        else:
+            assert set(await socket.codes()) == {code}
+        # The id is free again, and the other operation goes on.
+        await socket.subscribe("{ viewer { id } }")
+        assert await socket.data() == {"viewer": {"id": user.user.id}}
+        assert await socket.receive() == {"type": "complete", "id": "1"}
+        task = await make_task(server.runtime.database, user.caller)
+        assert await socket.data("other") == {"changes": {"changed": [{"id": task.id}]}}
+
+
+@only_sqlite
+async def test_what_costs_too_much(settings: Settings, user: SignedIn) -> None:
+    async with serve_with(settings, graphql_max_cost=50) as server, signed_in_socket(server, user.token) as socket:
+        await socket.subscribe("{ tasks(first: 100) { nodes { id } } }")
+        assert await socket.codes() == ["QUERY_TOO_COMPLEX"]
+        await socket.subscribe(
+            "subscription { changes { changed { ... on Conversation { messages(first: 100) { nodes { id } } } } } }"
+        )
+        assert await socket.codes() == ["QUERY_TOO_COMPLEX"]
+
+
+async def test_errors_of_fields_and_failures_of_ours(sample_server: RunningServer) -> None:
+    async with signed_in_socket(sample_server, None) as socket:
+        payload = await socket.result('{ hello fail(how: "gone") }')
+        assert payload["data"] == {"hello": "Hello, world!", "fail": None}
+        assert payload["errors"][0]["extensions"] == {"code": "NOT_FOUND"}
+        payload = await socket.result('{ fail(how: "unforeseen") }')
+        assert payload["errors"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
+        assert sample.SECRET not in json.dumps(payload)
+        await socket.subscribe('subscription { broken(how: "unforeseen") }')
+        assert await socket.data() == {"broken": 1}
+        message = await socket.receive()
+        assert message["type"] == "error"
+        assert message["payload"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
+        assert sample.SECRET not in json.dumps(message)
+        await socket.subscribe('subscription { broken(how: "gone") }')
+        assert await socket.data() == {"broken": 1}
+        assert await socket.codes() == ["NOT_FOUND"]
+
+
+async def test_a_subscription_that_ends_by_itself(sample_server: RunningServer) -> None:
+    async with signed_in_socket(sample_server, None) as socket:
+        await socket.subscribe("subscription { ticks }")
+        assert await socket.data() == {"ticks": 1}
+        assert await socket.receive() == {"type": "complete", "id": "1"}
+
+
+async def test_a_mutation_ends_though_its_client_has_left(
+    sample_server: RunningServer, happenings: sample.Happenings
+) -> None:
+    async with signed_in_socket(sample_server, None) as socket:
+        await socket.subscribe("mutation { wait }")
+        await happenings.began.wait()
+    happenings.may_end.set()
+    await happenings.over.wait()
+    assert happenings.ended == ["done"]
+
+
+async def test_a_query_ends_where_nobody_wants_it(sample_server: RunningServer, happenings: sample.Happenings) -> None:
+    async with signed_in_socket(sample_server, None) as socket:
+        await socket.subscribe("{ wait }")
+        await happenings.began.wait()
+        await socket.complete()
+        await happenings.over.wait()
+        assert happenings.ended == ["cancelled"]
+        await socket.round_trip()
+
+
+async def test_a_query_has_its_time(
+    sample_server: RunningServer, happenings: sample.Happenings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.graphql.execution.QUERY_TIMEOUT_S", 0.05)
+    async with signed_in_socket(sample_server, None) as socket:
+        await socket.subscribe("{ wait }")
+        assert await socket.codes() == ["SERVICE_UNAVAILABLE"]
+    assert happenings.ended == ["cancelled"]
+
+
+async def test_completing_ends_an_operation_and_frees_its_id(server: RunningServer, user: SignedIn) -> None:
+    hub = server.runtime.live.hub
+    async with signed_in_socket(server, user.token) as socket:
+        for _ in range(3):
+            await socket.subscribe(CHANGES)
+            await until(lambda: user.user.id in hub.users)
+            await socket.complete()
+            await until(lambda: user.user.id not in hub.users)
+        await socket.complete("never was")
+        await make_task(server.runtime.database, user.caller)
+        await socket.round_trip()
+
+
+async def test_completing_and_subscribing_in_one_breath(server: RunningServer, user: SignedIn) -> None:
+    async with signed_in_socket(server, user.token) as socket:
+        for _ in range(50):
+            await socket.subscribe(CHANGES)
+            await socket.complete()
+        await socket.subscribe(CHANGES)
+        await until(lambda: user.user.id in server.runtime.live.hub.users)
+        await socket.round_trip()
+        task = await make_task(server.runtime.database, user.caller)
+        assert await socket.data() == {"changes": {"changed": [{"id": task.id}]}}
+        await socket.round_trip()
+
+
+@pytest.mark.parametrize("how", ["closed", "cut"])
+async def test_leaving_ends_every_operation(server: RunningServer, user: SignedIn, how: str) -> None:
+    hub = server.runtime.live.hub
+    async with open_socket(server) as socket:
+        await socket.init(user.token)
+        for number in range(10):
+            await socket.subscribe(CHANGES, operation_id=str(number))
+        await until(lambda: user.user.id in hub.users)
+        await socket.round_trip()
+        if how == "closed":
+            await socket.connection.close()
+        else:
+            socket.connection.transport.abort()
+        await until(lambda: user.user.id not in hub.users)
+
+
+async def test_one_operation_too_many(server: RunningServer, user: SignedIn, database: Database) -> None:
+    async with signed_in_socket(server, user.token) as socket:
+        for number in range(100):
+            await socket.subscribe(CHANGES, operation_id=str(number))
+        await socket.subscribe("{ viewer { id } }", operation_id="too many")
+        message = await socket.receive()
+        assert (message["type"], message["id"]) == ("error", "too many")
+        assert message["payload"][0]["extensions"] == {"code": "TOO_MANY_OPERATIONS", "limit": 100}
+        # The hundred go on, and where one ends there is room for another.
+        await until(lambda: len(server.runtime.live.hub._waiters.get(user.user.id, ())) == 100)  # noqa: SLF001
+        task = await make_task(database, user.caller)
+        server.runtime.live.hub.request_poll()
+        messages = [await socket.receive() for _ in range(100)]
+        assert {message["id"] for message in messages} == {str(number) for number in range(100)}
+        assert all(message["payload"]["data"]["changes"]["changed"] == [{"id": task.id}] for message in messages)
+        await socket.complete("7")
+        await socket.subscribe("{ viewer { id } }", operation_id="7")
+        assert await socket.data("7") == {"viewer": {"id": user.user.id}}
+
+
+async def test_a_failure_of_the_database_closes_no_socket(tmp_path: Path) -> None:
+    settings = make_settings(f"sqlite:///{tmp_path}/none.db")
+    async with serve(create_app(settings)) as server, signed_in_socket(server, None) as socket:
+        assert await socket.result("{ __typename }") == {"data": {"__typename": "Query"}}

@@ -1,0 +1,270 @@
+"""Trusted documents: read from a manifest or a folder, made ready at the start, and, if so set, the only ones."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from graphql import get_introspection_query
+
+from core.settings import SettingsError
+from server.app import create_app
+from server.graphql.execution import Operations
+from server.serving import check
+from tests.server import sample
+from tests.server.asking import GRAPHQL_RESPONSE, JSON, only_code, only_error
+from tests.server.graphql.persisted import ask, ask_by_get, hash_of, persisted
+from tests.servers import serve
+from tests.socket_client import signed_in_socket
+
+GREET = "query Greet($name: String) {\n  hello(name: $name)\n}"
+NOTE = 'mutation Note { note(text: "x") }'
+TICKS = "subscription Ticks { ticks }"
+HELLO = {"data": {"hello": "Hello, world!"}}
+
+
+def write_map(folder: Path, texts: dict[str, str]) -> Path:
+    """Write what relay-compiler and graphql-codegen write."""
+    path = folder / "persisted.json"
+    path.write_text(json.dumps(texts))
+    return path
+
+
+def write_apollos(folder: Path, texts: dict[str, str]) -> Path:
+    """Write what generate-persisted-query-manifest writes."""
+    operations = [{"id": name, "name": name, "type": "query", "body": text} for name, text in texts.items()]
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({"format": "apollo-persisted-query-manifest", "version": 1, "operations": operations}))
+    return path
+
+
+def write_folder(folder: Path, texts: dict[str, str]) -> Path:
+    """Write what people write, in folders of folders, with the line break that editors add."""
+    for number, (name, text) in enumerate(texts.items()):
+        path = folder / "documents" / str(number) / f"{name}.graphql"
+        path.parent.mkdir(parents=True)
+        path.write_text(text + "\n")
+    (folder / "documents" / "README.md").write_text("not a document")
+    return folder / "documents"
+
+
+Write = Callable[[Path, dict[str, str]], Path]
+in_each_form = pytest.mark.parametrize("write", [write_map, write_apollos, write_folder])
+
+
+@asynccontextmanager
+async def open_trusting(path: Path, **overrides: Any) -> AsyncIterator[httpx2.AsyncClient]:
+    settings = sample.sample_settings(path.parent, trusted_documents=path, **overrides)
+    async with sample.open_door(settings) as door:
+        yield door
+
+
+def refusal_of(path: Path, **overrides: Any) -> str:
+    """Return how the start is refused."""
+    settings = sample.sample_settings(path.parent, trusted_documents=path, **overrides)
+    with pytest.raises(SettingsError) as raised:
+        Operations(sample.schema, settings)
+    message = str(raised.value)
+    assert message.startswith("TRUSTED_DOCUMENTS is wrong: ")
+    assert "\n" not in message
+    return message.removeprefix("TRUSTED_DOCUMENTS is wrong: ").replace(str(path), "PATH")
+
+
+@in_each_form
+@pytest.mark.parametrize("only", [False, True])
+async def test_its_names(tmp_path: Path, write: Write, only: bool) -> None:
+    path = write(tmp_path, {"greet": GREET, "note": NOTE})
+    text_hash = hash_of(GREET)
+    async with open_trusting(path, trusted_documents_only=only) as door:
+        for send in (ask, ask_by_get):
+            for name in ("greet", text_hash, f"sha256:{text_hash}"):
+                assert (await send(door, documentId=name)).json() == HELLO
+            for name in ("greet", text_hash):
+                assert (await send(door, extensions=persisted("", sha256Hash=name))).json() == HELLO
+            assert (await send(door, query=GREET)).json() == HELLO
+            assert (await send(door, query=GREET, extensions=persisted(GREET))).json() == HELLO
+            assert (await send(door, query=GREET, documentId="greet")).json() == HELLO
+        named = await ask(door, documentId="greet", variables={"name": "Ada"}, operationName="Greet")
+        assert named.json() == {"data": {"hello": "Hello, Ada!"}}
+
+
+@pytest.mark.parametrize("surrounded", [GREET, GREET + "\n"])
+async def test_a_file_with_and_without_its_last_line_break(tmp_path: Path, surrounded: str) -> None:
+    path = write_folder(tmp_path, {"greet": GREET})
+    async with open_trusting(path, trusted_documents_only=True) as door:
+        assert (await ask(door, query=surrounded)).json() == HELLO
+        assert (await ask(door, extensions=persisted(surrounded))).json() == HELLO
+
+
+async def test_others_where_they_are_allowed(tmp_path: Path) -> None:
+    async with open_trusting(write_map(tmp_path, {"greet": GREET})) as door:
+        assert (await ask(door, query="{ hello }")).json() == HELLO
+        for accept, status in ((GRAPHQL_RESPONSE, 400), (JSON, 200)):
+            unknown = await ask(door, accept, documentId="other")
+            assert (unknown.status_code, only_code(unknown)) == (status, "PERSISTED_QUERY_NOT_FOUND")
+        assert only_code(await ask(door, extensions=persisted("{ userId }"))) == "PERSISTED_QUERY_NOT_FOUND"
+        assert (await ask(door, query="{ userId }", extensions=persisted("{ userId }"))).status_code == 200
+        assert (await ask(door, extensions=persisted("{ userId }"))).status_code == 200
+
+
+@pytest.mark.parametrize("environment", ["development", "production"])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"query": "{ hello }"},
+        {"query": GREET + " "},
+        {"query": "{"},
+        {"query": ""},
+        {"query": get_introspection_query()},
+        {"query": "{ __typename }"},
+        {"query": "x" * 1_000_000},
+        {"query": "{ hello }", "extensions": persisted("{ hello }")},
+        {"query": "{ hello }", "documentId": "greet"},
+        {"query": "{ hello }", "documentId": f"sha256:{hash_of('{ hello }')}"},
+        {"extensions": persisted("{ hello }")},
+        {"documentId": f"sha256:{hash_of('{ hello }')}"},
+        {"documentId": "other"},
+        {"documentId": "Greet"},
+        {"documentId": "x" * 1_000_000},
+    ],
+)
+async def test_others_where_they_are_not(tmp_path: Path, environment: str, parameters: dict[str, Any]) -> None:
+    path = write_map(tmp_path, {"greet": GREET})
+    async with open_trusting(path, trusted_documents_only=True, environment=environment) as door:
+        for accept, status in ((GRAPHQL_RESPONSE, 400), (JSON, 200)):
+            for _ in range(2):
+                refusal = await ask(door, accept, **parameters)
+                assert (refusal.status_code, only_code(refusal)) == (status, "DOCUMENT_NOT_TRUSTED")
+        assert (await ask(door, query=GREET)).json() == HELLO
+
+
+@pytest.mark.parametrize("document_id", [1, True, [], ["greet"], {}])
+async def test_a_document_id_that_is_none(tmp_path: Path, document_id: object) -> None:
+    async with open_trusting(write_map(tmp_path, {"greet": GREET})) as door:
+        for query in (None, GREET):
+            refusal = await ask(door, documentId=document_id, query=query)
+            assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT")
+        for malformed in ("sha256:", "sha256:x", "sha256:greet", f"sha256:{hash_of(GREET).upper()}"):
+            refusal = await ask(door, documentId=malformed)
+            assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT")
+        assert (await ask(door, documentId="", query=GREET)).json() == HELLO
+
+
+async def test_a_mutation_by_its_name(tmp_path: Path, happenings: sample.Happenings) -> None:
+    async with open_trusting(write_map(tmp_path, {"note": NOTE}), trusted_documents_only=True) as door:
+        for accept in (GRAPHQL_RESPONSE, JSON, "text/event-stream"):
+            for named in ({"documentId": "note"}, {"extensions": persisted(NOTE)}, {"query": NOTE}):
+                refusal = await ask_by_get(door, accept, **named)
+                assert (refusal.status_code, refusal.headers["allow"]) == (405, "POST")
+        assert happenings.ended == []
+        assert (await ask(door, documentId="note")).json() == {"data": {"note": "x"}}
+
+
+async def test_events_and_sockets(tmp_path: Path) -> None:
+    path = write_map(tmp_path, {"ticks": TICKS})
+    settings = sample.sample_settings(tmp_path, trusted_documents=path, trusted_documents_only=True)
+    async with serve(create_app(settings, sample.schema)) as running, signed_in_socket(running, None) as socket:
+        for named in ({"documentId": "ticks"}, {"extensions": persisted(TICKS)}, {"query": TICKS}):
+            await socket.send({"type": "subscribe", "id": "1", "payload": named})
+            assert await socket.data() == {"ticks": 1}
+            assert await socket.receive() == {"type": "complete", "id": "1"}
+        await socket.subscribe("subscription { ticks }")
+        assert await socket.codes() == ["DOCUMENT_NOT_TRUSTED"]
+        async with httpx2.AsyncClient(base_url=running.url) as client:
+            assert 'data: {"data":{"ticks":1}}\n' in (await ask(client, "text/event-stream", documentId="ticks")).text
+            refused = await ask(client, "text/event-stream", query="subscription { ticks }")
+            assert "DOCUMENT_NOT_TRUSTED" in refused.text
+
+
+@in_each_form
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("query {\n  nope\n}", "Cannot query field 'nope' on type 'Query'. (line 2, column 3)"),
+        ("{", "Syntax Error: Expected Name, found <EOF>. (line "),
+        ("", "Syntax Error: Unexpected <EOF>."),
+        ("fragment F on Query { hello }", "The document has no operation."),
+        ("{ ...F }", "Unknown fragment 'F'."),
+        ("{ thing " + "{ inner " * 20 + "{ name }" + "}" * 21, "nests fields 22 deep"),
+        ("{ " + "hello " * 6_000 + "}", "more than 5000 tokens"),
+    ],
+)
+def test_a_document_that_is_wrong(tmp_path: Path, write: Write, text: str, reason: str) -> None:
+    message = refusal_of(write(tmp_path, {"greet": GREET, "wrong": text}))
+    place = "PATH/1/wrong.graphql: " if write is write_folder else "PATH: wrong: "
+    assert message.startswith(place)
+    assert reason in message
+
+
+def test_the_start_is_refused_before_anything_is_served(tmp_path: Path) -> None:
+    path = write_folder(tmp_path, {"greet": GREET})
+    with pytest.raises(SettingsError, match="Cannot query field 'hello' on type 'Query'"):
+        check(sample.sample_settings(tmp_path, trusted_documents=path))
+
+
+def test_introspection_in_production(tmp_path: Path) -> None:
+    path = write_map(tmp_path, {"schema": get_introspection_query()})
+    assert "introspection" in refusal_of(path, environment="production")
+    Operations(sample.schema, sample.sample_settings(tmp_path, trusted_documents=path))
+
+
+@pytest.mark.parametrize(
+    ("manifest", "reason"),
+    [
+        ("", "PATH is not valid JSON: "),
+        ("{ hello }", "PATH is not valid JSON: "),
+        ("{}", "PATH has no documents"),
+        ('{"format": "apollo-persisted-query-manifest", "version": 1, "operations": []}', "PATH has no documents"),
+        ("[]", "PATH is neither a map from ids to documents nor a manifest"),
+        ("null", "PATH is neither"),
+        ('{"a": 1}', "PATH is neither"),
+        ('{"format": "apollo-persisted-query-manifest", "version": 2, "operations": []}', "PATH is neither"),
+        ('{"format": "apollo-persisted-query-manifest", "version": 1, "operations": {}}', "PATH is neither"),
+        ('{"format": "apollo-persisted-query-manifest", "version": 1, "operations": ["x"]}', "PATH is neither"),
+        ('{"format": "apollo-persisted-query-manifest", "version": 1, "operations": [{"id": "a"}]}', "PATH is neither"),
+        ('{"sha256:abc": "{ hello }"}', "PATH: sha256:abc: the id is not the hash of the text, which is "),
+    ],
+)
+def test_a_manifest_that_is_wrong(tmp_path: Path, manifest: str, reason: str) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_text(manifest)
+    assert refusal_of(path).startswith(reason)
+
+
+def test_files_that_are_wrong(tmp_path: Path) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    assert refusal_of(folder) == "PATH has no documents"
+    (folder / "a.graphql").write_bytes(b"{ hello } # \xff")
+    assert refusal_of(folder) == "PATH/a.graphql cannot be read: it is not valid UTF-8"
+
+
+def test_an_id_of_two_documents(tmp_path: Path) -> None:
+    folder = tmp_path / "documents"
+    for name, text in (("a", "{ hello }"), ("b", "{ hello } ")):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "same.graphql").write_text(text)
+    assert refusal_of(folder) == "PATH/b/same.graphql: another document has the id 'same' too"
+    (folder / "b" / "same.graphql").write_text("{ hello }")
+    Operations(sample.schema, sample.sample_settings(tmp_path, trusted_documents=folder))
+
+
+async def test_they_are_not_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.graphql.documents.MAX_CACHE_BYTES", 1)
+    async with open_trusting(write_map(tmp_path, {"greet": GREET})) as door:
+        for number in range(3):
+            assert (await ask(door, query=f"{{ a{number}: hello }}")).status_code == 200
+        assert (await ask(door, documentId="greet")).json() == HELLO
+
+
+def test_none(tmp_path: Path) -> None:
+    assert sample.sample_settings(tmp_path, trusted_documents="").trusted_documents is None
+
+
+async def test_the_message_says_how_to_mend_it(tmp_path: Path) -> None:
+    async with open_trusting(write_map(tmp_path, {"greet": GREET}), trusted_documents_only=True) as door:
+        error = only_error(await ask(door, query="{ hello }"))
+    assert error["message"].endswith("add it to those that TRUSTED_DOCUMENTS names.")

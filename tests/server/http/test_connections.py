@@ -1,0 +1,120 @@
+"""Who is connected, and whose session still stands."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from core.database import Database
+from core.errors import UnavailableError
+from core.settings import Settings
+from server.http import connections as presences
+from server.http.connections import ConnectionRegistry, TooManyConnectionsError
+from services.accounts.caller import Caller
+from services.accounts.sessions import find_valid_callers, revoke_all
+from tests.factories import SignedIn, make_user, sign_in
+from tests.services.rows import all_statements, change_user
+from tests.waiting import until
+
+
+@dataclass(eq=False)
+class Connection:
+    """A connection that only notes what it is told."""
+
+    caller: Caller | None
+    is_signed_out: bool = False
+    is_sent_away: bool = False
+
+    def sign_out(self) -> None:
+        self.is_signed_out = True
+
+    def go_away(self) -> None:
+        self.is_sent_away = True
+
+
+@pytest.fixture
+def presence(database: Database) -> ConnectionRegistry:
+    return ConnectionRegistry(database, max_per_user=2)
+
+
+async def test_entering_and_leaving(presence: ConnectionRegistry, user: SignedIn) -> None:
+    first, second, third = [Connection(user.caller) for _ in range(3)]
+    strangers = [Connection(None) for _ in range(5)]
+    for connection in (first, second, *strangers):
+        presence.enter(connection)
+    with pytest.raises(TooManyConnectionsError):
+        presence.enter(third)
+    assert len(presence.connections) == 7
+    presence.leave(first)
+    presence.enter(third)
+    for connection in (second, third, *strangers):
+        presence.leave(connection)
+    assert presence.connections == []
+
+
+async def test_one_statement_for_everyone(
+    presence: ConnectionRegistry, database: Database, settings: Settings, user: SignedIn, stranger: SignedIn
+) -> None:
+    connections = [Connection(each.caller) for each in (user, user, stranger)] + [Connection(None)]
+    for connection in connections:
+        presence.enter(connection)
+    await database.write(lambda session: revoke_all(session, user.user.id))
+    with all_statements(database) as statements:
+        await presence.check()
+    assert len(statements) == 1
+    assert [connection.is_signed_out for connection in connections] == [True, True, False, False]
+    others = await sign_in(database, settings)
+    with all_statements(database) as statements:
+        presence.check_user(others.user.id)
+        await ConnectionRegistry(database, 2).check()
+    assert statements == []
+
+
+async def test_users_of_better_auth(database: Database, user: SignedIn) -> None:
+    away, admin, well = [await make_user(database) for _ in range(3)]
+    remote = [Caller(each.id, None, is_admin=False, expires_at=user.caller.expires_at) for each in (away, admin, well)]
+    never = Caller("never was", None, is_admin=False, expires_at=user.caller.expires_at)
+    await change_user(database, away.id, is_active=False)
+    await change_user(database, admin.id, is_admin=True)
+    async with database.read() as session:
+        standing = await find_valid_callers(session, [*remote, never, user.caller])
+    assert standing == {remote[2], user.caller}
+
+
+async def test_a_caller_whose_rights_are_others(database: Database, user: SignedIn) -> None:
+    async with database.read() as session:
+        assert await find_valid_callers(session, [replace(user.caller, is_admin=True)]) == set()
+        assert await find_valid_callers(session, []) == set()
+
+
+@pytest.mark.parametrize("failure", [UnavailableError("The database is away."), RuntimeError("unforeseen")])
+async def test_the_watch_goes_on_whatever_fails(
+    presence: ConnectionRegistry, user: SignedIn, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    checks = 0
+
+    async def fail_twice(session: Any, callers: Any) -> set[Caller]:
+        nonlocal checks
+        checks += 1
+        if checks < 3:
+            raise failure
+        return await find_valid_callers(session, callers)
+
+    monkeypatch.setattr(presences, "find_valid_callers", fail_twice)
+    monkeypatch.setattr(presences, "CHECK_EVERY_S", 0.001)
+    connection = Connection(replace(user.caller, session_id=user.user.id))
+    presence.enter(connection)
+    watch = asyncio.create_task(presence.watch())
+    await until(lambda: connection.is_signed_out)
+    assert not watch.done()
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
+
+
+async def test_who_comes_while_the_server_leaves(presence: ConnectionRegistry, user: SignedIn) -> None:
+    early, late = Connection(user.caller), Connection(user.caller)
+    presence.enter(early)
+    presence.send_away()
+    presence.enter(late)
+    assert (early.is_sent_away, late.is_sent_away, presence.is_leaving) == (True, True, True)

@@ -1,0 +1,103 @@
+"""HTTP connections: bounds on request heads, pipelining, upgrades that are not made."""
+
+import asyncio
+
+import httpx2
+import pytest
+
+from server.http import protocol as connection
+from tests.server.sample import Happenings
+from tests.server.wire import ANSWER, BODY, CLOSING, HEAD, REQUEST, WAITING, Wire, connected, post
+
+HALF: bytes = b"GET /health HTTP/1.1\r\nHost: x\r\n"
+LONG: bytes = b"a" * 100_000
+
+
+@pytest.mark.parametrize("beginning", [b"", b"GE", HALF, HALF + b"\r\n"])
+async def test_unfinished_head_is_disconnected_after_the_timeout(
+    door: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes
+) -> None:
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.2)
+    async with connected(str(door.base_url), beginning) as wire:
+        if beginning.endswith(b"\r\n\r\n"):
+            assert (await wire.reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 OK\r\n")
+            # Stray bytes between requests are the beginning of nothing.
+            await wire.send(b"\r\n")
+        assert await is_closed(wire)
+
+
+async def is_closed(wire: Wire) -> bool:
+    try:
+        return await wire.reader.read(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+async def test_request_may_run_longer_than_the_head_timeout(
+    door: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.2)
+    async with connected(str(door.base_url), HEAD) as wire:
+        await asyncio.sleep(0.5)
+        assert (await wire.ask(BODY)).endswith(ANSWER)
+
+
+@pytest.mark.parametrize("beginning", [HALF + b"X-Long: ", b"GET /graphql?query="])
+async def test_head_larger_than_the_bound_is_refused(
+    door: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes
+) -> None:
+    monkeypatch.setattr(connection, "MAX_HEAD_BYTES", 3 * len(LONG))
+    async with connected(str(door.base_url), beginning) as wire:
+        await wire.send(*[LONG] * 4)
+        assert await wire.reader.readline() == b"HTTP/1.1 400 Bad Request\r\n"
+
+
+async def test_body_behind_an_unsupported_upgrade_is_not_parsed_as_a_request(wire: Wire) -> None:
+    head = b"POST /graphql HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\nContent-Length: %d\r\n\r\n"
+    await wire.send(head % len(REQUEST))
+    assert b"\r\nconnection: close\r\n" in await wire.reader.readuntil(b"\r\n\r\n")
+    await wire.send(REQUEST)
+    assert b"HTTP/1.1 " not in await wire.reader.read()
+
+
+async def test_pipelined_requests_are_answered_in_order(wire: Wire) -> None:
+    requests = [post(f'{{"query": "{{ hello(name: \\"{n}\\") }}"}}'.encode()) for n in range(3)]
+    await wire.send(b"".join(requests) + CLOSING)
+    answers = await wire.reader.read()
+    places = [answers.index(f"Hello, {n}!".encode()) for n in range(3)]
+    assert places == sorted(places)
+    assert answers.count(b"HTTP/1.1 200 OK\r\n") == 4
+    assert answers.endswith(ANSWER)
+
+
+@pytest.mark.parametrize("behind", [b"", REQUEST, REQUEST + REQUEST])
+async def test_disconnect_cancels_the_running_query_whatever_is_pipelined_behind_it(
+    wire: Wire, happenings: Happenings, behind: bytes
+) -> None:
+    await wire.send(WAITING + behind)
+    await happenings.began.wait()
+    wire.writer.transport.abort()
+    await happenings.over.wait()
+    assert happenings.ended == ["cancelled"]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+async def test_requests_may_arrive_in_pieces(wire: Wire, size: int) -> None:
+    sent = REQUEST + CLOSING
+    await wire.send(*(sent[start : start + size] for start in range(0, len(sent), size)))
+    assert (await wire.reader.read()).count(ANSWER) == 2
+
+
+async def test_expect_100_continue_is_answered_before_the_body(wire: Wire) -> None:
+    head, _, body = CLOSING.partition(b"\r\n\r\n")
+    await wire.send(head + b"\r\nExpect: 100-continue\r\n\r\n")
+    assert await wire.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    await wire.send(body)
+    assert (await wire.reader.read()).endswith(ANSWER)
+
+
+async def test_chunked_body_over_the_limit_is_refused(wire: Wire) -> None:
+    chunk = b'{"query": "{ hello }"' + b" " * 100_000 + b"}"
+    chunked = HEAD.replace(b"Content-Length: %d" % len(BODY), b"Connection: close\r\nTransfer-Encoding: chunked")
+    await wire.send(chunked + b"%x\r\n%b\r\n0\r\n\r\n" % (len(chunk), chunk))
+    assert (await wire.reader.read()).startswith(b"HTTP/1.1 413 ")

@@ -1,0 +1,152 @@
+"""Bodies and query strings: what is a GraphQL request, and what is refused, and when."""
+
+import asyncio
+
+import httpx2
+import pytest
+
+from server.http import request_body
+from tests.server.asking import GRAPHQL_RESPONSE, JSON, only_code
+from tests.server.wire import connected, post
+from tests.waiting import PATIENCE_S
+
+BODY = b'{"query": "{ userId }"}'
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (BODY, {"Content-Type": "application/json; charset=utf-8"}, 200),
+        (BODY, {"Content-Type": 'Application/JSON;charset="UTF-8"'}, 200),
+        (BODY, {"Content-Type": JSON, "Content-Encoding": "identity"}, 200),
+        (BODY, {}, 415),
+        (BODY, {"Content-Type": "text/plain"}, 415),
+        (BODY, {"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        (BODY, {"Content-Type": "multipart/form-data; boundary=x"}, 415),
+        (BODY, {"Content-Type": "application/json; charset=iso-8859-1"}, 415),
+        (BODY, {"Content-Type": JSON, "Content-Encoding": "gzip"}, 415),
+        (BODY, {"Content-Type": JSON, "Content-Encoding": "br"}, 415),
+        (b"", {"Content-Type": JSON}, 400),
+        (b"{", {"Content-Type": JSON}, 400),
+        (b"null", {"Content-Type": JSON}, 400),
+        (b'"{ userId }"', {"Content-Type": JSON}, 400),
+        (b'[{"query": "{ userId }"}]', {"Content-Type": JSON}, 400),
+        (b"{}", {"Content-Type": JSON}, 400),
+        (b'{"query": null}', {"Content-Type": JSON}, 400),
+        (b'{"query": 1}', {"Content-Type": JSON}, 400),
+        (b'{"query": "{ userId }", "operationName": 1}', {"Content-Type": JSON}, 400),
+        (b'{"query": "{ userId }", "variables": []}', {"Content-Type": JSON}, 400),
+        (b'{"query": "{ userId }", "variables": "{}"}', {"Content-Type": JSON}, 400),
+        (b'{"query": "{ userId }", "extensions": 0}', {"Content-Type": JSON}, 400),
+        (b'{"query": "{ hello(name: \\"\xff\\") }"}', {"Content-Type": JSON}, 400),
+        (b'{"query": "{ userId }", "variables": {"a": "\\ud800"}}', {"Content-Type": JSON}, 400),
+        (b'{"query": "{ userId }", "variables": {"a": NaN}}', {"Content-Type": JSON}, 400),
+        (b"[" * 100_000, {"Content-Type": JSON}, 400),
+        (b'{"a":' * 15_000 + b"1" + b"}" * 15_000, {"Content-Type": JSON}, 400),
+        (b'{"query": "' + b" " * 100_000 + b'"}', {"Content-Type": JSON}, 413),
+    ],
+)
+@pytest.mark.parametrize("accept", [GRAPHQL_RESPONSE, JSON])
+async def test_bodies(door: httpx2.AsyncClient, body: bytes, headers: dict[str, str], status: int, accept: str) -> None:
+    response = await door.post("/graphql", content=body, headers={**headers, "Accept": accept})
+    assert response.status_code == status
+    assert response.headers["content-type"] == f"{accept}; charset=utf-8"
+    if status != 200:
+        assert only_code(response) == "BAD_USER_INPUT"
+
+
+@pytest.mark.parametrize(
+    "length", [b"Content-Length: 20000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n30D40\r\n" + b" " * 200_000]
+)
+async def test_refuses_a_large_body_before_it_is_sent(door: httpx2.AsyncClient, length: bytes) -> None:
+    reader, writer = await asyncio.open_connection(door.base_url.host, door.base_url.port)
+    writer.write(b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + length)
+    async with asyncio.timeout(PATIENCE_S):
+        assert await reader.readline() == b"HTTP/1.1 413 Request Entity Too Large\r\n"
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_length_with_very_many_zeros(door: httpx2.AsyncClient) -> None:
+    async with connected(str(door.base_url)) as wire:
+        head = post(BODY).removesuffix(BODY).replace(b"Content-Length: ", b"Content-Length: " + b"0" * 5_000)
+        # In two pieces, or its length would not be asked for.
+        assert (await wire.ask(head, BODY)).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("variables", "status"),
+    [
+        ({"n": ["x"] * 9_999}, 200),
+        ({"n": ["x"] * 10_001}, 400),
+        ({"n": [["x", "y"]] * 5_000}, 400),
+        ({"n": {f"{n:x}": 0 for n in range(10_001)}}, 400),
+        ({"n": "," * 20_000}, 200),
+        ({"n": [",,"] * 9_000}, 200),
+    ],
+)
+async def test_the_number_of_values_is_bounded(door: httpx2.AsyncClient, variables: object, status: int) -> None:
+    response = await door.post("/graphql", json={"query": "{ userId }", "variables": variables})
+    assert response.status_code == status, response.text
+
+
+async def start_body(
+    door: httpx2.AsyncClient, beginning: bytes = b'b\r\n{"query":  \r\n'
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection(door.base_url.host, door.base_url.port)
+    writer.write(f"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\n".encode())
+    writer.write(b"Transfer-Encoding: chunked\r\n\r\n" + beginning)
+    await writer.drain()
+    return reader, writer
+
+
+async def test_a_body_may_come_in_pieces(door: httpx2.AsyncClient) -> None:
+    reader, writer = await start_body(door)
+    for piece in (b'c\r\n"{ userId }"\r\n', b"1\r\n}\r\n", b"0\r\n\r\n"):
+        await asyncio.sleep(0.05)
+        writer.write(piece)
+    async with asyncio.timeout(PATIENCE_S):
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize("beginning", [b"", b'b\r\n{"query":  \r\n'])
+async def test_a_body_must_come(door: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes) -> None:
+    monkeypatch.setattr(request_body, "BODY_TIMEOUT_S", 0.2)
+    reader, writer = await start_body(door, beginning)
+    async with asyncio.timeout(PATIENCE_S):
+        assert await reader.readline() == b"HTTP/1.1 408 Request Timeout\r\n"
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_client_that_leaves_within_its_body(
+    door: httpx2.AsyncClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, writer = await start_body(door)
+    writer.close()
+    await writer.wait_closed()
+    assert (await door.get("/nothing")).status_code == 404
+    assert "Traceback" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("query_string", "status"),
+    [
+        ("query={hello}", 200),
+        ('query=query($n:String){hello(name:$n)}&variables={"n":"Ada"}', 200),
+        ("query=query A{hello} query B{userId}&operationName=A", 200),
+        ("query={hello}&variables=&extensions={}", 200),
+        ("", 400),
+        ("query={hello}&variables=[]", 400),
+        ("query={hello}&variables={", 400),
+        ("query={hello}&extensions=1", 400),
+        ("query={hello}&variables={%22n%22:[" + "1," * 10_000 + "1]}", 400),
+        ("query={hello(name:%22%FF%22)}", 400),
+        ("&".join(["query={hello}"] * 50), 400),
+    ],
+)
+async def test_get(door: httpx2.AsyncClient, query_string: str, status: int) -> None:
+    response = await door.get(f"/graphql?{query_string}", headers={"Accept": GRAPHQL_RESPONSE})
+    assert response.status_code == status, response.text

@@ -1,0 +1,191 @@
+"""What Prometheus reads: requests, operations, durations, statements and the pool, with labels that have an end."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import httpx2
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.parser import text_string_to_metric_families
+
+from core.database import Database
+from core.settings import Settings
+from tests.factories import sign_in
+from tests.server.sample import open_door, sample_settings
+from tests.servers import RunningServer, serve_with
+from tests.waiting import PATIENCE_S, START_PATIENCE_S, until_so
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+@pytest.fixture
+async def fresh_door(tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
+    async with open_door(sample_settings(tmp_path)) as client:
+        yield client
+
+
+async def read(client: httpx2.AsyncClient) -> Samples:
+    response = await client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    families = text_string_to_metric_families(response.text)
+    return {(each.name, frozenset(each.labels.items())): each.value for family in families for each in family.samples}
+
+
+def value(samples: Samples, metric: str, /, **labels: str) -> float:
+    return samples.get((f"tasktalk_{metric}", frozenset(labels.items())), 0)
+
+
+async def test_requests(fresh_door: httpx2.AsyncClient) -> None:
+    await fresh_door.get("/health")
+    await fresh_door.get("/health")
+    await fresh_door.post("/graphql")
+    for n in range(5):
+        await fresh_door.get(f"/nothing/{n}")
+    await fresh_door.request("PROPFIND", "/nothing")
+    samples = await read(fresh_door)
+    count = "http_requests_total"
+    assert value(samples, count, method="GET", path="/health", status="200") == 2
+    assert value(samples, count, method="POST", path="/graphql", status="415") == 1
+    assert value(samples, count, method="GET", path="other", status="404") == 5
+    assert value(samples, count, method="other", path="other", status="404") == 1
+    assert value(samples, "http_request_duration_seconds_count", path="/health") == 2
+    assert value(await read(fresh_door), count, method="GET", path="/health", status="200") == 2
+
+
+async def test_operations(fresh_door: httpx2.AsyncClient) -> None:
+    for query in ("query A { hello }", "query A { hello }", 'query A { fail(how: "gone") }', "{ hello }", "{ nope }"):
+        await fresh_door.post("/graphql", json={"query": query})
+    samples = await read(fresh_door)
+    count = "graphql_operations_total"
+    assert value(samples, count, name="A", outcome="ok") == 2
+    assert value(samples, count, name="A", outcome="errors") == 1
+    assert value(samples, count, name="anonymous", outcome="ok") == 1
+    assert value(samples, count, name="unknown", outcome="refused") == 1
+    assert value(samples, "graphql_operation_duration_seconds_count", name="A") == 3
+
+
+async def test_the_names_of_operations_have_an_end(fresh_door: httpx2.AsyncClient) -> None:
+    names = ["N" * 65, *(f"N{n}" for n in range(110)), "N0"]
+    for name in names:
+        await fresh_door.post("/graphql", json={"query": f"query {name} {{ hello }}"})
+    samples = await read(fresh_door)
+    seen = {dict(labels)["name"] for metric, labels in samples if metric == "tasktalk_graphql_operations_total"}
+    assert len(seen) == 101
+    assert value(samples, "graphql_operations_total", name="other", outcome="ok") == 11
+    assert value(samples, "graphql_operations_total", name="N0", outcome="ok") == 2
+
+
+@pytest.fixture
+async def own_server(settings: Settings) -> AsyncIterator[RunningServer]:
+    """Give a server whose pool nobody else uses, not even to look for dead runs."""
+    async with serve_with(settings, run_lease_s=3600.0) as running:
+        yield running
+
+
+async def test_statements_and_the_pool(own_server: RunningServer, database: Database, settings: Settings) -> None:
+    async with httpx2.AsyncClient(base_url=own_server.url, timeout=PATIENCE_S) as http:
+        await look_at_the_pool(own_server, http, database, settings)
+
+
+async def look_at_the_pool(
+    server: RunningServer, http: httpx2.AsyncClient, database: Database, settings: Settings
+) -> None:
+    signed_in = await sign_in(database, settings)
+    before = value(await read(http), "sql_statements_total")
+    await http.post("/graphql", json={"query": "{ viewer { id } }"}, headers=signed_in.headers)
+    samples = await read(http)
+    assert value(samples, "sql_statements_total") > before
+    assert value(samples, "pool_connections_in_use") == 0
+    allowed = settings.database_pool_size + settings.database_max_overflow
+    assert value(samples, "pool_connections_allowed") == allowed
+
+    async def are_in_use(count: int) -> bool:
+        return value(await read(http), "pool_connections_in_use") == count
+
+    async with server.runtime.database.read() as session:
+        await session.connection()
+        await until_so(partial(are_in_use, 1))
+    await until_so(partial(are_in_use, 0))
+
+
+WORKER = """
+import asyncio, sys, time
+from pathlib import Path
+import httpx2
+from tests.server.sample import open_door, sample_settings
+from tests.server.observability.test_metrics import read, value
+
+async def main() -> None:
+    async with open_door(sample_settings(Path(sys.argv[1]))) as door:
+        for _ in range(3):
+            await door.post("/graphql", json={"query": "query Shared { hello }"})
+        print("ready", flush=True)
+        while await asyncio.to_thread(sys.stdin.readline):
+            samples = await read(door)
+            count = value(samples, "graphql_operations_total", name="Shared", outcome="ok")
+            print("shown", int(count), int(value(samples, "pool_connections_allowed")), flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_workers_share_their_metrics(tmp_path: Path) -> None:
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    first, second = workers = [await _start_worker(tmp_path, environment) for _ in range(2)]
+    try:
+        assert await _shown(second) == ["6", "30"]
+        # A worker that is killed takes its gauges along; its counters stay.
+        second.kill()
+        await second.wait()
+        assert await _shown(first) == ["6", "15"]
+        # So does one that ends by itself.
+        await first.communicate(b"")
+    finally:
+        for worker in workers:
+            if worker.returncode is None:
+                worker.kill()
+                await worker.wait()
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
+    labels = {"name": "Shared", "outcome": "ok"}
+    assert registry.get_sample_value("tasktalk_graphql_operations_total", labels) == 6
+    assert registry.get_sample_value("tasktalk_pool_connections_allowed") is None
+
+
+async def _start_worker(folder: Path, environment: dict[str, str]) -> asyncio.subprocess.Process:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        WORKER,
+        str(folder),
+        env=environment,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    while (await _line(process)) != "ready":
+        pass
+    return process
+
+
+async def _shown(process: asyncio.subprocess.Process) -> list[str]:
+    """Return what the worker reads at /metrics: the operations counted, the connections allowed."""
+    assert process.stdin is not None
+    process.stdin.write(b"\n")
+    while not (line := await _line(process)).startswith("shown "):
+        pass
+    return line.split()[1:]
+
+
+async def _line(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    async with asyncio.timeout(START_PATIENCE_S):
+        line = await process.stdout.readline()
+    assert line, "the worker has ended"
+    return line.decode().strip()
