@@ -1,72 +1,74 @@
-"""Whether all servers give the same answers, and leave the same rows behind."""
+"""Whether all servers give the same answers, and write the same rows."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from difflib import unified_diff
 from typing import Any, Final
 
 import asyncpg
 
-from bench.asking import BenchError, Request
-from bench.operations import CREATE, Operation
-from bench.questions import comparable_answer
-from bench.servers import KINDS, Server
+from bench.load import COUNTER, BenchError
+from bench.peers import postgraphile_operations
+from bench.seed import Tokens
+from bench.servers import Server
+from bench.workload import CREATE, Request, body_of
 
-_TASK_SQL: Final = """
-SELECT t.title, t.description, (ARRAY['LOW', 'MEDIUM', 'HIGH'])[t.priority] AS priority, t.tags, t.completed, t.words,
-       t.due_at = '2026-12-01T08:00:00Z' AS is_due, t.revision = u.revision AS is_latest,
-       c.kind, c.revision = t.revision AS is_recorded, c.after::jsonb ->> 'title' AS recorded_title
+_CREATED_SQL: Final = """
+SELECT t.title, t.description, t.priority, t.tags, t.completed, t.words, t.due_at::text,
+       t.revision = u.revision AS is_latest, c.kind, c.revision = t.revision AS is_recorded,
+       c.after::jsonb ->> 'title' AS recorded_title
 FROM tasks t JOIN users u ON u.id = t.user_id JOIN task_changes c ON c.user_id = t.user_id AND c.task_id = t.id
 WHERE t.id = $1"""
-_NEW: Final = CREATE.variables["input"]
-_TASK: Final = {
-    **{name: _NEW[name] for name in ("title", "description", "priority", "tags")},
-    "completed": False,
-    "words": "a about ask bank call card fee for new one the without yearly",
-    "is_due": True,
-    "is_latest": True,
-    "kind": "CREATED",
-    "is_recorded": True,
-    "recorded_title": _NEW["title"],
-}
-_LONGEST_DIFFERENCE: Final = 40
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+# What differs between two answers to createTask.
+_CREATED: Final = frozenset({"id", "revision", "createdAt", "updatedAt"})
+_MAX_DIFFERENCE_LINES: Final = 40
 
 
-async def require_agreement(
-    operation: Operation, questions: Sequence[tuple[Server, Request]], database_url: str
-) -> None:
-    """End the measurement where servers do not agree."""
-    answers = []
-    for server, request in questions:
-        answer = await comparable_answer(server, request)
-        if operation is CREATE:
-            await _require_new_task(server, answer["createTask"]["task"], database_url)
-        else:
-            answers.append((server, answer))
-    if operation is CREATE:
-        return
-    first_server, first = answers[0]
-    for server, answer in answers[1:]:
-        if answer != first:
-            names = KINDS[first_server.key].name, KINDS[server.key].name
-            difference = _difference(first, answer, *names)
-            raise BenchError(f"{names[0]} and {names[1]} disagree on {operation.name}:\n{difference}")
+async def require_agreement(servers: Sequence[Server], requests: Sequence[Request], tokens: Tokens) -> None:
+    """End the measurement where servers answer a request in different ways."""
+    for request in requests:
+        answers = [await _comparable_answer(server, request, tokens) for server in servers]
+        for server, answer in zip(servers[1:], answers[1:], strict=True):
+            if answer != answers[0]:
+                titles = servers[0].kind.title, server.kind.title
+                difference = _difference(answers[0], answer, *titles)
+                operation = request.operation.title
+                raise BenchError(f"{titles[0]} and {titles[1]} disagree on {operation}:\n{difference}")
 
 
-async def _require_new_task(server: Server, answer: dict[str, Any], database_url: str) -> None:
-    connection = await asyncpg.connect(database_url)
-    row = await connection.fetchrow(_TASK_SQL, answer["id"])
+async def _comparable_answer(server: Server, request: Request, tokens: Tokens) -> Any:
+    """Return an answer in the form that all servers have in common; for createTask with the rows in the database."""
+    for_postgraphile = server.kind.key == "postgraphile"
+    body = json.dumps(body_of(request, for_postgraphile=for_postgraphile)).replace(COUNTER, "00000000")
+    answer = await server.answer(json.loads(body), tokens.of(request.user, request.session))
+    if for_postgraphile:
+        answer = postgraphile_operations.with_named_priorities(answer)
+    if request.operation is not CREATE:
+        return _in_common(answer)
+    task = answer["createTask"]["task"]
+    connection = await asyncpg.connect(server.database_url)
+    row = await connection.fetchrow(_CREATED_SQL, task["id"])
     await connection.close()
-    found = None if row is None else dict(row)
-    shown = {name: answer[name] for name in _NEW}
-    wanted = {**_NEW, "dueAt": "2026-12-01T08:00:00+00:00"}
-    for name, has, wants in (("stored", found, _TASK), ("answered", shown, wanted)):
-        if has != wants:
-            difference = _difference(wants, has, "what is wanted", f"what {KINDS[server.key].name} {name}")
-            raise BenchError(f"{KINDS[server.key].name} made another task than was asked for:\n{difference}")
+    return _in_common({name: task[name] for name in task.keys() - _CREATED}), row and dict(row)
 
 
-def _difference(first: Any, second: Any, first_name: str, second_name: str) -> str:
+def _in_common(value: Any, key: str = "") -> Any:
+    """Return an answer with its moments in one form, and of its cursors only whether they are there."""
+    if isinstance(value, Mapping):
+        return {name: _in_common(each, name) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_in_common(each) for each in value]
+    if key == "endCursor":
+        return value is not None
+    if isinstance(value, str) and _MOMENT.match(value):
+        return datetime.fromisoformat(value).astimezone(UTC).isoformat()
+    return value
+
+
+def _difference(first: Any, second: Any, first_title: str, second_title: str) -> str:
     one, other = (json.dumps(each, indent=1, sort_keys=True).splitlines() for each in (first, second))
-    found = unified_diff(one, other, first_name, second_name, lineterm="", n=1)
-    return "\n".join(list(found)[:_LONGEST_DIFFERENCE])
+    lines = unified_diff(one, other, first_title, second_title, lineterm="", n=1)
+    return "\n".join(list(lines)[:_MAX_DIFFERENCE_LINES])

@@ -1,101 +1,283 @@
-"""Measures our server beside others: the same rows, the same operations, one core each, in rounds."""
+"""Measures the server beside others: the same rows, the same operations, in interleaved rounds."""
 
 import argparse
 import asyncio
+import hashlib
+import itertools
+import os
+import platform
+import random
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
-from typing import Final
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
 
-from bench.asking import BenchError
-from bench.findings import Findings, setting
-from bench.ground import Ground, prepared_ground
-from bench.growth import grow_connections, grow_rows, grow_workers
-from bench.load import require_wrk
-from bench.operations import OPERATIONS, Operation
-from bench.report import tables, write_page
-from bench.runs import Pace, Runs
-from bench.servers import KINDS, require_packages, running
+import asyncpg
+import uvloop
 
-_GROWTH: Final = "growth"
+from bench.agreement import require_agreement
+from bench.load import BenchError, Template, closed_loop, open_loop
+from bench.processes import cpu_s, memory_mib
+from bench.report import Measurement, Results, markdown, write_json
+from bench.seed import Population, Tokens, delete_new_tasks, load_rows
+from bench.servers import NODE, PEERS, ROOT, SECRET_KEY, Kind, Server, migrate, running, tasktalk
+from bench.workload import (
+    MESSAGES_20,
+    MESSAGES_40,
+    MIXED,
+    NEW_ALIAS,
+    NEW_LITERAL,
+    OPERATIONS,
+    VIEWER,
+    Operation,
+    Request,
+    body_of,
+    draw_requests,
+    repeated_requests,
+    template_of,
+)
+from tests.databases import postgres_server
+
+_POPULATION: Final = Population()
+_PREPARED_REQUESTS: Final = 10_000
+_COMPARED_ANSWERS: Final = 3
+# However slow a server is: few requests tell little of the processor time of one.
+_MIN_WARM_UP_REQUESTS: Final = 200
+_MIN_REQUESTS: Final = 300
+_TOKENS_WARM_UP_S: Final = 3
+_MAKE_TASK: Final = Path(__file__).parent / "peers" / "postgraphile" / "make_task.sql"
 _CORES_FOR_WORKERS: Final = 4
 
 
-async def _main(options: argparse.Namespace) -> None:
-    require_wrk()
-    require_packages(options.servers)
-    operations = [each for each in OPERATIONS if _is_chosen(each.name, options)]
-    if not operations and not _is_chosen(_GROWTH, options):
-        raise BenchError(f"No operation has one of the words; there are {', '.join(each.name for each in OPERATIONS)}.")
-    pace = Pace(options.rounds, options.seconds, options.warm_up, options.connections)
-    async with prepared_ground() as ground:
-        findings = await _measure(ground, operations, options, pace)
-        said = setting(options.servers, pace, len(ground.cores), ground.postgres_version)
-    print("\n\n".join(["", *tables(findings).values(), said]))
-    if len(operations) == len(OPERATIONS) and set(options.servers) == KINDS.keys() and findings.connections:
-        write_page(findings, said)
+class Databases:
+    """The databases of one PostgreSQL: one for all checkouts with the same migrations."""
+
+    def __init__(self, postgres: Any, *, with_messages: bool) -> None:
+        self._postgres = postgres
+        self._with_messages = with_messages
+        self._urls: dict[str, str] = {}
+
+    async def prepare(self, root: Path) -> str:
+        """Return the URL of the database for a checkout, with rows."""
+        files = sorted((root / "migrations" / "versions").glob("*.py"))
+        digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+        if digest not in self._urls:
+            url = self._postgres.get_uri(database=f"bench_{digest}")
+            await self._run("postgres", "ALTER SYSTEM SET autovacuum = off", "SELECT pg_reload_conf()")
+            await self._run("postgres", f"CREATE DATABASE bench_{digest}")
+            await asyncio.to_thread(migrate, root, url)
+            await load_rows(url, _POPULATION, with_messages=self._with_messages)
+            await self._run(f"bench_{digest}", _MAKE_TASK.read_text(encoding="utf-8"))
+            self._urls[digest] = url
+        return self._urls[digest]
+
+    async def _run(self, database: str, *statements: str) -> None:
+        connection = await asyncpg.connect(self._postgres.get_uri(database=database))
+        for statement in statements:
+            await connection.execute(statement)
+        await connection.close()
 
 
-def _is_chosen(name: str, options: argparse.Namespace) -> bool:
-    return any(word.lower() in name.lower() for word in options.only)
+@dataclass(slots=True)
+class Bench:
+    """The servers under measurement and what was found of them."""
 
+    servers: Sequence[Server]
+    operations: Sequence[Operation]
+    tokens: Tokens
+    postgres_pid: int
+    options: argparse.Namespace
+    measurements: list[Measurement] = field(default_factory=list)
 
-async def _measure(
-    ground: Ground, operations: Sequence[Operation], options: argparse.Namespace, pace: Pace
-) -> Findings:
-    async with AsyncExitStack() as stack:
-        servers = [await stack.enter_async_context(running(key, ground, ground.cores[:1])) for key in options.servers]
-        fresh = {server.key: server.memory_mib() for server in servers}
-        runs = Runs(servers, ground.rows, ground.database_url, operations)
-        await runs.prepare()
-        await runs.run(pace)
-        findings = Findings(
-            operations=[each.name for each in operations],
-            keys=options.servers,
-            medians=runs.medians(),
-            ratios=runs.ratios(),
-            memory={server.key: (fresh[server.key], server.memory_mib()) for server in servers},
+    async def run(self) -> None:
+        """Compare the answers, then measure every operation on every server, round by round."""
+        for operation in self.operations:
+            servers = [server for server in self.servers if _takes(server.kind, operation)]
+            requests = draw_requests(operation, _POPULATION, random.Random(operation.name), _COMPARED_ANSWERS)
+            await require_agreement(servers, requests, self.tokens)
+        await self._delete_new_tasks()
+        for server in self.servers:
+            await self._warm_up_tokens(server)
+        for number, operation in itertools.product(range(1, self.options.rounds + 1), self.operations):
+            for server in self.servers:
+                if _takes(server.kind, operation):
+                    measurement = await self._measure(number, operation, server)
+                    self.measurements.append(measurement)
+                    print(f"round {number}, {operation.title}, {server.kind.title}: {measurement}", flush=True)
+
+    async def _warm_up_tokens(self, server: Server) -> None:
+        """Let a server see all tokens, as far as it comes in a while."""
+        chance = random.Random(1)  # the same for all servers
+        requests = [Request(VIEWER, user, session, {}) for user, session in self.tokens.sessions()]
+        templates = self._templates(server, requests, chance, varied=True)
+        await closed_loop(server.port, templates, self.options.connections, _TOKENS_WARM_UP_S)
+
+    async def _measure(self, number: int, operation: Operation, server: Server) -> Measurement:
+        options = self.options
+        chance = random.Random(f"{operation.name} {number}")  # the same for all servers
+        varied = self._templates(
+            server, draw_requests(operation, _POPULATION, chance, _PREPARED_REQUESTS), chance, varied=True
         )
-        if _is_chosen(_GROWTH, options):
-            findings.rows = await grow_rows(servers, ground.rows, pace)
-            findings.connections = await grow_connections(servers, ground.rows, pace)
-    if _is_chosen(_GROWTH, options):
-        await _add_workers(findings, ground, pace)
-    return findings
+        await closed_loop(server.port, varied, options.connections, options.warm_up, _MIN_WARM_UP_REQUESTS)
+        measurement = Measurement(number, operation.name, server.kind.key)
+        measurement.varied = await self._closed_loop(server, varied)
+        if options.open_loop:
+            rate = measurement.varied["rate"] / 2
+            load = await open_loop(server.port, varied, options.connections, options.seconds, rate)
+            measurement.open_loop = {"rate": rate, "p50_ms": load.percentile_ms(50), "p99_ms": load.percentile_ms(99)}
+        if options.identical and operation is not MIXED:
+            identical = self._templates(server, repeated_requests(operation, chance), chance, varied=False)
+            await closed_loop(server.port, identical, options.connections, options.warm_up, _MIN_WARM_UP_REQUESTS)
+            measurement.identical = await self._closed_loop(server, identical)
+        if operation.writes:
+            await self._delete_new_tasks()
+        return measurement
+
+    def _templates(
+        self, server: Server, requests: Sequence[Request], chance: random.Random, *, varied: bool
+    ) -> Iterator[Template]:
+        for_postgraphile = server.kind.key == "postgraphile"
+        return itertools.cycle(
+            [
+                template_of(
+                    body_of(request, for_postgraphile=for_postgraphile),
+                    self.tokens.of(request.user, request.session),
+                    chance,
+                    varied=varied,
+                )
+                for request in requests
+            ]
+        )
+
+    async def _closed_loop(self, server: Server, templates: Iterator[Template]) -> dict[str, float]:
+        pids = server.process.pid, self.postgres_pid
+        before = [cpu_s(pid) for pid in pids]
+        options = self.options
+        load = await closed_loop(server.port, templates, options.connections, options.seconds, _MIN_REQUESTS)
+        server_us, database_us = (
+            (cpu_s(pid) - used_s) / load.requests * 1e6 for pid, used_s in zip(pids, before, strict=True)
+        )
+        return {
+            "requests": load.requests,
+            "rate": load.rate,
+            "p50_ms": load.percentile_ms(50),
+            "p99_ms": load.percentile_ms(99),
+            "server_us": server_us,
+            "database_us": database_us,
+            "total_us": server_us + 2 * database_us,
+        }
+
+    async def _delete_new_tasks(self) -> None:
+        for url in {server.database_url for server in self.servers}:
+            await delete_new_tasks(url)
 
 
-async def _add_workers(findings: Findings, ground: Ground, pace: Pace) -> None:
-    if len(ground.cores) < _CORES_FOR_WORKERS:
-        print(f"Two workers beside PostgreSQL and the load would take {_CORES_FOR_WORKERS} cores: left out.")
-        return
-    findings.workers = await grow_workers(ground, pace)
+def _takes(kind: Kind, operation: Operation) -> bool:
+    return kind.takes_new_documents or operation not in {NEW_ALIAS, NEW_LITERAL}
+
+
+def _kinds(options: argparse.Namespace) -> list[Kind]:
+    """Return the servers that are asked for; our own with each number of workers and from each checkout."""
+    kinds = []
+    for name in options.servers:
+        if name != "tasktalk":
+            kinds.append(PEERS[name])
+            continue
+        roots = {"tasktalk": ROOT} | {
+            f"tasktalk:{root.resolve().name}": root.resolve() for root in options.tasktalk_root
+        }
+        for (key, root), workers in itertools.product(roots.items(), options.workers):
+            kinds.append(tasktalk(f"{key} x{workers}" if len(options.workers) > 1 else key, root, workers))
+    if any(kind.command[0] == str(NODE) for kind in kinds) and not NODE.exists():
+        raise BenchError("The packages of Node are missing: `make bench` installs them, by npm.")
+    return kinds
+
+
+async def _main(options: argparse.Namespace) -> None:
+    kinds = _kinds(options)
+    operations = [each for each in OPERATIONS if each.name in options.operations]
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) == 1:
+        raise BenchError("It takes two cores: one for the server, the others for PostgreSQL and the load.")
+    # PostgreSQL and the load keep off the servers' core; several workers share all cores where there are only two.
+    server_cores = cores[:1]
+    if max(options.workers) > 1:
+        server_cores = cores[: max(options.workers)] if len(cores) >= _CORES_FOR_WORKERS else cores
+    others = sorted({*cores} - {*server_cores}) or cores
+    os.sched_setaffinity(0, others)
+    with postgres_server() as postgres:
+        async with AsyncExitStack() as stack:
+            with_messages = not {MESSAGES_20, MESSAGES_40, MIXED}.isdisjoint(operations)
+            databases, tokens = Databases(postgres, with_messages=with_messages), Tokens.signed(SECRET_KEY, _POPULATION)
+            servers = [
+                await stack.enter_async_context(running(kind, await databases.prepare(kind.root), server_cores))
+                for kind in kinds
+            ]
+            bench = Bench(servers, operations, tokens, postgres.get_pid() or 0, options)
+            await bench.run()
+            memory = {server.kind.key: (server.fresh_memory_mib, memory_mib(server.process.pid)) for server in servers}
+    results = Results(bench.measurements, memory, {kind.key: kind.title for kind in kinds}, setting(options, cores))
+    print("", markdown(results), sep="\n")
+    if options.json:
+        write_json(results, options.json)
+
+
+def setting(options: argparse.Namespace, cores: Sequence[int]) -> str:
+    """Return in what setting the measurement was made."""
+    rounds = "round" if options.rounds == 1 else "rounds"
+    return (
+        f"{len(cores)} cores; {options.connections} connections; {options.rounds} {rounds} of {options.seconds:g} s "
+        f"for each load, after {options.warm_up:g} s of warm-up; Python {platform.python_version()}; "
+        f"load average {os.getloadavg()[1]:.1f} at the end."
+    )
+
+
+def _names(known: Sequence[str]) -> Callable[[str], list[str]]:
+    def parse(text: str) -> list[str]:
+        names = text.split(",")
+        if unknown := set(names) - set(known):
+            raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: choose from {', '.join(known)}")
+        return names
+
+    return parse
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="make bench",
-        description=__doc__,
-        epilog="What is measured in full is written to docs/benchmarks.md.",
+    operations, servers = [each.name for each in OPERATIONS], ["tasktalk", *PEERS]
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument(
+        "--operations", type=_names(operations), default=operations, metavar="A,B", help=", ".join(operations)
+    )
+    parser.add_argument("--servers", type=_names(servers), default=servers, metavar="A,B", help=", ".join(servers))
+    parser.add_argument(
+        "--tasktalk-root", type=Path, nargs="+", default=[], metavar="DIR", help="measure these checkouts too"
     )
     parser.add_argument(
-        "--servers", nargs="+", choices=KINDS, metavar="NAME", default=list(KINDS), help=f"some of {', '.join(KINDS)}"
+        "--workers",
+        type=lambda text: [int(each) for each in text.split(",")],
+        default=[1],
+        metavar="1,2",
+        help="numbers of workers of our server (1)",
     )
-    parser.add_argument(
-        "--only", nargs="+", metavar="WORD", default=[""], help=f"operations with one of the words, or {_GROWTH}"
-    )
-    parser.add_argument("--rounds", type=int, default=5, help="how often everything is repeated (5)")
-    parser.add_argument("--seconds", type=int, default=3, help="how long each load takes at least (3)")
-    parser.add_argument("--warm-up", type=int, default=1, help="how long each server is loaded before (1)")
-    parser.add_argument("--connections", type=int, default=32, help="how many are kept busy (32)")
-    return parser.parse_args(arguments)
+    parser.add_argument("--rounds", type=int, default=3, help="how often everything is repeated (3)")
+    parser.add_argument("--seconds", type=float, default=3, help="how long each load takes (3)")
+    parser.add_argument("--warm-up", type=float, default=1, help="how long each server is loaded before (1)")
+    parser.add_argument("--connections", type=int, default=64, help="how many are kept busy (64)")
+    parser.add_argument("--quick", action="store_true", help="processor time of the varied requests alone")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of every round to a file")
+    options = parser.parse_args(arguments)
+    options.open_loop = options.identical = not options.quick
+    return options
 
 
 if __name__ == "__main__":
-    # Who ends it by a signal ends the servers with it.
+    # A signal that ends it ends the servers with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        asyncio.run(_main(_parse(sys.argv[1:])))
+        uvloop.run(_main(_parse(sys.argv[1:])))
     except BenchError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

@@ -184,7 +184,7 @@ async def _read(socket: ClientConnection, subscriber: Subscriber) -> None:
 
 async def _write(settings: Settings, subscribers: list[Subscriber], rate: int, seconds: int) -> int:
     pool = await asyncpg.create_pool(settings.database_url, min_size=8, max_size=8)
-    chance = random.Random(1)  # noqa: S311 - which conversation is no secret
+    chance = random.Random(1)
     total = rate * seconds
     writes = []
     began = time.perf_counter()

@@ -1,122 +1,127 @@
-"""Writes the findings as tables, and docs/benchmarks.md with its pictures."""
+"""The results of a measurement, as tables in Markdown and as JSON."""
 
-from collections.abc import Iterable, Sequence
+import json
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from string import Template
-from typing import Final
 
-from bench.findings import Findings, shown
-from bench.growth import Grown
-from bench.picture import latencies_picture, rates_picture
-from bench.servers import KINDS
+from bench.workload import OPERATIONS
 
-# What ours is to reach beside these, and how many times as many requests: by operation.
-_BESIDE: Final = ("conventional", "mercurius", "bare")
-_AIMS: Final = {
-    "scalar": (15.0, 1.0, 0.6),
-    "viewer": (15.0, 1.0, 0.6),
-    "50 tasks": (15.0, 1.0, 0.8),
-    "20 x 20": (12.0, 1.0, 0.8),
-    "createTask": (3.0, 1.0, 0.7),
-}
-_ROOT: Final = Path(__file__).parents[1]
-_TEMPLATE: Final = Path(__file__).with_name("benchmarks.md")
-_PAGE: Final = _ROOT / "docs" / "benchmarks.md"
-_PICTURES: Final = _ROOT / "docs" / "images"
-_TOO_FEW_CORES: Final = "Not measured: it takes four cores."
+_PRECISE_BELOW = 10
 
 
-def tables(findings: Findings) -> dict[str, str]:
-    """Return each table by its name in the page."""
-    found = {
-        "rates": _rates(findings),
-        "ratios": _ratios(findings),
-        "latencies": _latencies(findings),
-        "memory": _memory(findings),
-        "rows": _grown("messages in the answer", findings.rows),
-        "connections": _grown("connections", findings.connections),
-        "workers": _grown("workers", findings.workers),
-    }
-    return {name: table for name, table in found.items() if table}
+@dataclass(slots=True)
+class Measurement:
+    """The figures of one operation on one server in one round."""
+
+    round: int
+    operation: str
+    server: str
+    varied: dict[str, float] = field(default_factory=dict)
+    open_loop: dict[str, float] = field(default_factory=dict)
+    identical: dict[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return _describe(self.varied)
 
 
-def write_page(findings: Findings, setting: str) -> None:
-    """Write docs/benchmarks.md and its pictures."""
-    template = Template(_TEMPLATE.read_text(encoding="utf-8"))
-    _PAGE.write_text(
-        template.substitute({"workers": _TOO_FEW_CORES} | tables(findings), setting=setting), encoding="utf-8"
-    )
-    for name, picture in (("rates", rates_picture(findings)), ("latencies", latencies_picture(findings))):
-        (_PICTURES / f"benchmarks-{name}.svg").write_text(picture, encoding="utf-8")
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All measurements, the memory of each server before and after, and the setting."""
 
+    measurements: Sequence[Measurement]
+    memory_mib: Mapping[str, tuple[float, float]]
+    titles: Mapping[str, str]
+    setting: str
 
-def _rates(findings: Findings) -> str:
-    rows = (
-        [operation, *(shown(findings.medians[operation, key].rate) for key in findings.keys)]
-        for operation in findings.operations
-    )
-    return _table(["requests a second", *_names(findings.keys)], rows)
-
-
-def _ratios(findings: Findings) -> str:
-    others = [key for key in findings.keys if key != "ours"]
-    if not findings.ratios:
-        return ""
-    rows = (
-        [operation, *(_beside_aim(findings, operation, key) for key in others)] for operation in findings.operations
-    )
-    return _table(["Tasktalk beside", *_names(others)], rows)
-
-
-def _beside_aim(findings: Findings, operation: str, key: str) -> str:
-    ratio = findings.ratios[operation, key]
-    text = f"{ratio:.2f}"
-    if key not in _BESIDE or operation not in _AIMS:
-        return text
-    aim = _AIMS[operation][_BESIDE.index(key)]
-    return f"{text} (aim {aim:g}, {'met' if ratio >= aim else 'missed'})"
-
-
-def _latencies(findings: Findings) -> str:
-    rows = (
-        [operation, *(_p50_p99(findings, operation, key) for key in findings.keys)] for operation in findings.operations
-    )
-    return _table(["ms, p50 / p99", *_names(findings.keys)], rows)
-
-
-def _p50_p99(findings: Findings, operation: str, key: str) -> str:
-    medians = findings.medians[operation, key]
-    return f"{shown(medians.p50_ms)} / {shown(medians.p99_ms)}"
-
-
-def _memory(findings: Findings) -> str:
-    rows = (
-        [name, *(f"{findings.memory[key][index]:.0f}" for key in findings.keys)]
-        for index, name in enumerate(("fresh", "after the load"))
-    )
-    return _table(["MiB", *_names(findings.keys)], rows)
-
-
-def _grown(unit: str, grown: Sequence[Grown]) -> str:
-    if not grown:
-        return ""
-    keys = list(dict.fromkeys(each.key for each in grown))
-    found = {(each.size, each.key): each.medians for each in grown}
-    sizes = dict.fromkeys(each.size for each in grown)
-    rows = (
-        [
-            f"{size:,}",
-            *(f"{shown(found[size, key].rate)} ({shown(found[size, key].p50_ms)} ms)" for key in keys),
+    def median(self, operation: str, server: str, kind: str, figure: str) -> float | None:
+        """Return the median of a figure over the rounds."""
+        found = [
+            getattr(each, kind)[figure]
+            for each in self.measurements
+            if each.operation == operation and each.server == server and getattr(each, kind)
         ]
-        for size in sizes
-    )
-    return _table([unit, *_names(keys)], rows)
+        return statistics.median(found) if found else None
 
 
-def _names(keys: Iterable[str]) -> list[str]:
-    return [KINDS[key].name for key in keys]
+def write_json(results: Results, path: Path) -> None:
+    """Write the figures of every round."""
+    path.write_text(json.dumps(asdict(results), indent=1) + "\n", encoding="utf-8")
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown(results: Results) -> str:
+    """Return all tables, each under its heading."""
+    parts = [
+        ("Processor time a request: server + PostgreSQL = server + 2 x PostgreSQL, in µs", "varied", _cpu_cell),
+        ("Requests a second (p50 / p99 in ms)", "varied", _rate_cell),
+        ("Latency at half of the capacity, at a fixed rate of arrivals: p50 / p99 in ms", "open_loop", _latency_cell),
+        ("Identical requests: processor time as above", "identical", _cpu_cell),
+        ("Identical requests: requests a second (p50 / p99 in ms)", "identical", _rate_cell),
+    ]
+    tables = [
+        f"### {heading}\n\n{_operations_table(results, kind, cell)}"
+        for heading, kind, cell in parts
+        if any(getattr(each, kind) for each in results.measurements)
+    ]
+    return "\n\n".join([*tables, f"### Memory in MiB\n\n{_memory_table(results)}", results.setting])
+
+
+Figures = Callable[[str], float | None]
+
+
+def _operations_table(results: Results, kind: str, cell: Callable[[Mapping[str, float]], str]) -> str:
+    names = {each.operation for each in results.measurements}
+    rows = []
+    for operation in OPERATIONS:
+        if operation.name in names:
+            cells = [_cell(results, operation.name, server, kind, cell) for server in results.titles]
+            rows.append([operation.title, *cells])
+    return table(["", *results.titles.values()], rows)
+
+
+def _cell(results: Results, operation: str, server: str, kind: str, cell: Callable[[Mapping[str, float]], str]) -> str:
+    figures = ("rate", "p50_ms", "p99_ms", "server_us", "database_us", "total_us")
+    first = next((each for each in results.measurements if each.operation == operation and each.server == server), None)
+    if first is None or not getattr(first, kind):
+        return "-"
+    medians = {
+        figure: results.median(operation, server, kind, figure) or 0.0
+        for figure in figures
+        if figure in getattr(first, kind)
+    }
+    return cell(medians)
+
+
+def _cpu_cell(figures: Mapping[str, float]) -> str:
+    return f"{figures['server_us']:,.0f} + {figures['database_us']:,.0f} = {figures['total_us']:,.0f}"
+
+
+def _rate_cell(figures: Mapping[str, float]) -> str:
+    return f"{figures['rate']:,.0f} ({_latency_cell(figures)})"
+
+
+def _latency_cell(figures: Mapping[str, float]) -> str:
+    return f"{_short(figures['p50_ms'])} / {_short(figures['p99_ms'])}"
+
+
+def _describe(figures: Mapping[str, float]) -> str:
+    return f"{_rate_cell(figures)}, {_cpu_cell(figures)} µs"
+
+
+def _memory_table(results: Results) -> str:
+    rows = [
+        [name, *(f"{results.memory_mib[server][index]:,.0f}" for server in results.titles)]
+        for index, name in enumerate(("before", "after"))
+    ]
+    return table(["", *results.titles.values()], rows)
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}" if value < _PRECISE_BELOW else f"{value:,.0f}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown; all columns but the first are figures."""
     lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,4 +1,4 @@
-"""Starts the servers that are compared, each as a process on one core, on the same database."""
+"""The servers that are compared: each a process tree of its own, on the same rows in one PostgreSQL."""
 
 import asyncio
 import os
@@ -13,29 +13,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import httpx2
+import httpx
 
-from bench.asking import BenchError, Request
-from bench.ground import Ground
+from bench.load import BenchError
+from bench.processes import memory_mib
 
 POOL_SIZE: Final = 8
-_FOLDER: Final = Path(__file__).parent / "peers"
-_NODE: Final = _FOLDER / "node_modules" / "node" / "bin" / "node"
-_START_S: Final = 60.0
-_REST_S: Final = 0.1
-# Servers close what rests for five seconds, perhaps just when it is used again.
-_LIMITS: Final = httpx2.Limits(keepalive_expiry=1)
-_BARELY_BUSY: Final = 0.11
-_LONGEST_RESTS: Final = 600
-_KIB_A_MIB: Final = 1024
-_PRODUCTION: Final = {"NODE_ENV": "production", "GRAPHILE_ENV": "production"}
-_UVICORN: Final = (sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--no-access-log", "--port")
-_OURS_ENVIRONMENT: Final = {
+SECRET_KEY: Final = "a key that signs only the tokens of the benchmark"  # noqa: S105
+ROOT: Final = Path(__file__).parents[1]
+_PEERS: Final = Path(__file__).parent / "peers"
+NODE: Final = _PEERS / "node_modules" / "node" / "bin" / "node"
+_START_TIMEOUT_S: Final = 60.0
+_UVICORN: Final = (sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--no-access-log", "--port", "{port}")
+_ENVIRONMENT: Final = {
+    "SECRET_KEY": SECRET_KEY,
+    "NODE_ENV": "production",
+    "GRAPHILE_ENV": "production",
+    "POOL_SIZE": str(POOL_SIZE),
+}
+_TASKTALK_ENVIRONMENT: Final = {
     "ENVIRONMENT": "production",
     "DATABASE_POOL_SIZE": str(POOL_SIZE),
     "DATABASE_MAX_OVERFLOW": "0",
-    # Enough for 10,000 rows in one operation.
-    "GRAPHQL_MAX_COST": "20000",
+    # On a busy machine too, waiting is no failure.
+    "DATABASE_POOL_TIMEOUT_S": "120",
 }
 
 
@@ -43,113 +44,107 @@ _OURS_ENVIRONMENT: Final = {
 class Kind:
     """A server that can be started."""
 
-    name: str
+    key: str
+    title: str
     command: Sequence[str]
+    root: Path = ROOT
     environment: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def needs_node(self) -> bool:
-        """Tell whether it runs on the Node that npm brings."""
-        return self.command[0] == str(_NODE)
+    # The peer without GraphQL knows a fixed set of documents.
+    takes_new_documents: bool = True
+    workers: int = 1
 
 
-OURS: Final = Kind("Tasktalk", (sys.executable, "-m", "server.cli", "serve"), _OURS_ENVIRONMENT)
-KINDS: Final = {
-    "ours": OURS,
-    "conventional": Kind("Strawberry, conventional", (*_UVICORN, "{port}", "bench.peers.conventional:app")),
-    "mercurius": Kind("Mercurius + JIT", (str(_NODE), str(_FOLDER / "mercurius" / "server.js"))),
-    "postgraphile": Kind("PostGraphile", (str(_NODE), str(_FOLDER / "postgraphile" / "server.js"))),
-    "bare": Kind("bare asyncpg", (*_UVICORN, "{port}", "bench.peers.bare:app")),
+PEERS: Final = {
+    kind.key: kind
+    for kind in (
+        Kind("conventional", "Strawberry, conventional", (*_UVICORN, "bench.peers.conventional:app")),
+        Kind("mercurius", "Mercurius + JIT", (str(NODE), str(_PEERS / "mercurius" / "server.js"))),
+        Kind("postgraphile", "PostGraphile", (str(NODE), str(_PEERS / "postgraphile" / "server.js"))),
+        Kind("bare", "bare asyncpg", (*_UVICORN, "bench.peers.bare:app"), takes_new_documents=False),
+    )
 }
+
+
+def tasktalk(key: str, root: Path = ROOT, workers: int = 1) -> Kind:
+    """Return the server of a checkout, run with its own virtual environment."""
+    command = (str(tasktalk_command(root)), "serve", "--workers", str(workers))
+    return Kind(key, key.replace("tasktalk", "Tasktalk", 1), command, root, _TASKTALK_ENVIRONMENT, workers=workers)
+
+
+def tasktalk_command(root: Path) -> Path:
+    """Return the command of a checkout."""
+    command = root / ".venv" / "bin" / "tasktalk"
+    if not command.exists():
+        raise BenchError(f"{command} is missing: run `make install` in {root}.")
+    return command
+
+
+def migrate(root: Path, database_url: str) -> None:
+    """Bring an empty database to the newest revision of a checkout."""
+    environment = os.environ | _ENVIRONMENT | {"DATABASE_URL": database_url, "ENVIRONMENT": "production"}
+    done = subprocess.run(  # noqa: S603
+        [tasktalk_command(root), "migrate"], cwd=root, env=environment, capture_output=True, check=False
+    )
+    if done.returncode:
+        raise BenchError(f"{root} could not migrate a database: {done.stderr.decode()[-2_000:]}")
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
     """A server that runs."""
 
-    key: str
-    url: str
+    kind: Kind
+    port: int
     process: subprocess.Popen[bytes]
-    client: httpx2.AsyncClient
+    database_url: str
+    client: httpx.AsyncClient
+    fresh_memory_mib: float = 0.0
 
-    def memory_mib(self) -> float:
-        """Return the memory that its processes hold."""
-        return sum(_resident_kib(pid) for pid in _family(self.process.pid)) / _KIB_A_MIB
-
-    async def rest(self) -> None:
-        """Wait until it has nothing to do any more, even for those who have gone."""
-        for _ in range(_LONGEST_RESTS):
-            before = self.cpu_s()
-            await asyncio.sleep(_REST_S)
-            if self.cpu_s() - before <= _REST_S * _BARELY_BUSY:
-                return
-        raise BenchError(f"{KINDS[self.key].name} is at work though nobody asks for anything.")
-
-    def cpu_s(self) -> float:
-        """Return the processor time that its processes have used."""
-        return sum(_cpu_ticks(pid) for pid in _family(self.process.pid)) / os.sysconf("SC_CLK_TCK")
-
-    async def answer(self, request: Request) -> Any:
-        """Return the data of its answer to one request."""
-        return (await self.respond(request)).json()["data"]
-
-    async def respond(self, request: Request) -> httpx2.Response:
-        """Return its answer to one request, which must be without errors."""
-        headers = {"Authorization": f"Bearer {request.token}", "Accept-Encoding": "identity"}
-        response = await self.client.post(self.url, json=request.body, headers=headers)
-        if response.status_code != httpx2.codes.OK or "errors" in response.json():
+    async def answer(self, body: Mapping[str, Any], token: str) -> Any:
+        """Return the data of its answer to one request, which must be without errors."""
+        headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
+        response = await self.client.post(f"http://127.0.0.1:{self.port}/graphql", json=body, headers=headers)
+        if response.status_code != httpx.codes.OK or "errors" in response.json():
             text = f"{response.status_code}: {response.text[:1000]}"
-            raise BenchError(f"{KINDS[self.key].name} answers {request.body} with {text}")
-        return response
+            raise BenchError(f"{self.kind.title} answers {body} with {text}")
+        return response.json()["data"]
 
 
 @asynccontextmanager
-async def running(
-    key: str, ground: Ground, cores: Sequence[int], arguments: Sequence[str] = ()
-) -> AsyncIterator[Server]:
+async def running(kind: Kind, database_url: str, cores: Sequence[int]) -> AsyncIterator[Server]:
     """Run a server on some cores until the block ends."""
-    kind, port = KINDS[key], _free_port()
-    given = {"DATABASE_URL": ground.database_url, "SECRET_KEY": ground.secret_key, **_PRODUCTION}
-    places = {"POOL_SIZE": str(POOL_SIZE), "PORT": str(port), "API_PORT": str(port)}
-    environment = {**os.environ, **given, **places, **kind.environment}
-    command = [part.format(port=port) for part in (*kind.command, *arguments)]
+    port = _free_port()
+    places = {"DATABASE_URL": database_url, "PORT": str(port), "API_PORT": str(port)}
+    environment = {**os.environ, **_ENVIRONMENT, **kind.environment, **places}
+    command = [part.format(port=port) for part in kind.command]
     pinned = ["taskset", "--cpu-list", ",".join(map(str, cores)), *command]
-    async with httpx2.AsyncClient(timeout=_START_S, limits=_LIMITS) as client:
+    # A connection that rests is closed before the server closes it.
+    limits = httpx.Limits(keepalive_expiry=1)
+    async with httpx.AsyncClient(timeout=_START_TIMEOUT_S, limits=limits) as client:
         with tempfile.TemporaryFile() as errors:
-            process = subprocess.Popen(pinned, env=environment, stdout=subprocess.DEVNULL, stderr=errors)  # noqa: ASYNC220, S603
-            server = Server(key, f"http://127.0.0.1:{port}/graphql", process, client)
+            process = subprocess.Popen(  # noqa: ASYNC220, S603
+                pinned, cwd=kind.root, env=environment, stdout=subprocess.DEVNULL, stderr=errors
+            )
             try:
-                if not await _answers(server):
+                if not await _is_up(process, client, port):
                     errors.seek(0)
-                    raise BenchError(f"{kind.name} did not start: {errors.read().decode()[-2000:]}")
-                yield server
+                    raise BenchError(f"{kind.title} did not start: {errors.read().decode()[-2_000:]}")
+                yield Server(kind, port, process, database_url, client, memory_mib(process.pid))
             finally:
                 process.terminate()
                 await asyncio.to_thread(process.wait)
 
 
-async def _answers(server: Server) -> bool:
-    until = time.monotonic() + _START_S
-    while server.process.poll() is None and time.monotonic() < until:
+async def _is_up(process: subprocess.Popen[bytes], client: httpx.AsyncClient, port: int) -> bool:
+    until = time.monotonic() + _START_TIMEOUT_S
+    while process.poll() is None and time.monotonic() < until:
         try:
-            await server.client.get(server.url)
-        except httpx2.TransportError:
+            await client.get(f"http://127.0.0.1:{port}/graphql")
+        except httpx.TransportError:
             await asyncio.sleep(0.05)
         else:
             return True
     return False
-
-
-def require_packages(keys: Sequence[str]) -> None:
-    """Say how to get the packages of npm where they are needed and missing."""
-    if any(KINDS[key].needs_node for key in keys) and not _NODE.exists():
-        raise BenchError("The packages of Node are missing: `make bench` installs them, by npm.")
-
-
-def pin(pid: int, cores: Sequence[int]) -> None:
-    """Keep a process and those that it has started to some cores."""
-    for each in _family(pid):
-        os.sched_setaffinity(each, cores)
 
 
 def _free_port() -> int:
@@ -157,18 +152,3 @@ def _free_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
-
-
-def _family(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    return [pid, *(each for child in children for each in _family(int(child)))]
-
-
-def _cpu_ticks(pid: int) -> int:
-    parts = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
-    return int(parts[11]) + int(parts[12])
-
-
-def _resident_kib(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])

@@ -1,21 +1,19 @@
 """What the limit does for each operation: one statement, and dictionaries of its rows."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 
-from bench import operations
+from bench import workload
 from core.clock import utc_now
 from core.ids import new_id
 from services.tasks.words import searchable
 
 Answer = Callable[[Any, str, dict[str, Any]], Awaitable[dict[str, Any]]]
 OPERATIONS: Final[dict[str, Answer]] = {}
-# What takes no connection to the database.
-CONSTANTS: Final[dict[str, dict[str, Any]]] = {operations.SCALAR.text: {"__typename": "Query"}}
 
 _BEFORE_ALL: Final = (datetime(1, 1, 1, tzinfo=UTC), "00000000-0000-0000-0000-000000000000")
 _RANKS: Final = {"LOW": 1, "MEDIUM": 2, "HIGH": 3}
@@ -61,13 +59,6 @@ SELECT 'Task' AS __typename, id::text AS id, title, description, completed, {_PR
 FROM tasks WHERE user_id = $1 AND id = $2"""  # noqa: S608
 _CONVERSATION_SQL: Final = """
 SELECT 'Conversation' AS __typename, id::text AS id, title FROM conversations WHERE user_id = $1 AND id = $2"""
-_PAGES_SQL: Final = f"""
-SELECT place.number, page.* FROM unnest($3::timestamptz[], $4::uuid[]) WITH ORDINALITY AS place (moment, id, number)
-CROSS JOIN LATERAL (
-  SELECT {_MESSAGE} FROM messages m
-  WHERE user_id = $1 AND conversation_id = $2 AND (m.created_at, m.id) > (place.moment, place.id)
-  ORDER BY m.created_at, m.id LIMIT $5
-) page ORDER BY place.number, page."createdAt", page.id"""  # noqa: S608
 
 
 def _answers(text: str) -> Callable[[Answer], Answer]:
@@ -92,25 +83,18 @@ def _cursor(moment: datetime | None, row_id: str) -> str:
     return urlsafe_b64encode(orjson.dumps([moment, row_id])).decode()
 
 
-def _place(cursor: str | None) -> tuple[datetime, str]:
-    if cursor is None:
-        return _BEFORE_ALL
-    moment, row_id = orjson.loads(urlsafe_b64decode(cursor))
-    return datetime.fromisoformat(moment), row_id
-
-
-@_answers(operations.VIEWER.text)
+@_answers(workload.VIEWER.text)
 async def _viewer(connection: Any, user_id: str, _variables: dict[str, Any]) -> dict[str, Any]:
     return {"viewer": dict(await connection.fetchrow(_VIEWER_SQL, user_id))}
 
 
-@_answers(operations.TASKS.text)
+@_answers(workload.TASKS.text)
 async def _tasks(connection: Any, user_id: str, variables: dict[str, Any]) -> dict[str, Any]:
     size = variables["first"]
     return {"tasks": _page(await connection.fetch(_TASKS_SQL, user_id, size + 1), size)}
 
 
-@_answers(operations.FILTERED.text)
+@_answers(workload.FILTERED.text)
 async def _filtered(connection: Any, user_id: str, variables: dict[str, Any]) -> dict[str, Any]:
     size, ranks = variables["first"], [_RANKS[name] for name in variables["priority"]]
     rows = await connection.fetch(_FILTERED_SQL, user_id, size + 1, ranks)
@@ -120,7 +104,7 @@ async def _filtered(connection: Any, user_id: str, variables: dict[str, Any]) ->
     return {"tasks": {"totalCount": total, "nodes": nodes, "pageInfo": page_info}}
 
 
-@_answers(operations.LISTS.text)
+@_answers(workload.MESSAGES_20.text)
 async def _conversations(connection: Any, user_id: str, variables: dict[str, Any]) -> dict[str, Any]:
     sizes = variables["conversations"], variables["messages"]
     nodes: dict[str, dict[str, Any]] = {}
@@ -137,7 +121,7 @@ async def _conversations(connection: Any, user_id: str, variables: dict[str, Any
     return {"conversations": {"nodes": list(nodes.values())}}
 
 
-@_answers(operations.LEVELS.text)
+@_answers(workload.LEVELS.text)
 async def _levels(connection: Any, user_id: str, variables: dict[str, Any]) -> dict[str, Any]:
     tops: dict[str, dict[str, Any]] = {}
     parts: dict[str, dict[str, Any]] = {}
@@ -159,40 +143,13 @@ async def _levels(connection: Any, user_id: str, variables: dict[str, Any]) -> d
     return {"open": {"nodes": list(tops.values())}}
 
 
-@_answers(operations.NODE.text)
+@_answers(workload.NODE.text)
 async def _node(connection: Any, user_id: str, variables: dict[str, Any]) -> dict[str, Any]:
     for statement in (_NODE_SQL, _CONVERSATION_SQL):
         row = await connection.fetchrow(statement, user_id, variables["id"])
         if row is not None:
             return {"node": dict(row)}
     return {"node": None}
-
-
-@_answers(operations.MANY.text)
-async def _many(connection: Any, user_id: str, variables: dict[str, Any]) -> dict[str, Any]:
-    conversation_id = variables["id"]
-    cursors = [None, *(variables[f"c{number}"] for number in range(1, operations.PAGES))]
-    pages = await _pages(connection, user_id, conversation_id, cursors)
-    return {"conversation": {"id": conversation_id} | {f"p{number}": page for number, page in enumerate(pages)}}
-
-
-@_answers(operations.NEXT_PAGE.text)
-async def _next_page(connection: Any, user_id: str, variables: dict[str, Any]) -> dict[str, Any]:
-    (page,) = await _pages(connection, user_id, variables["id"], [variables["after"]])
-    return {"conversation": {"messages": {"pageInfo": page["pageInfo"]}}}
-
-
-async def _pages(
-    connection: Any, user_id: str, conversation_id: str, cursors: Sequence[str | None]
-) -> list[dict[str, Any]]:
-    moments, ids = zip(*map(_place, cursors), strict=True)
-    size = operations.PAGE_SIZE
-    pages: list[list[dict[str, Any]]] = [[] for _ in cursors]
-    rows = await connection.fetch(_PAGES_SQL, user_id, conversation_id, moments, ids, size + 1)
-    for number, message_id, role, content, moment in rows:
-        page = pages[number - 1]
-        page.append({"id": message_id, "role": role, "content": content, "createdAt": moment})
-    return [_page(page, size) for page in pages]
 
 
 _CREATE_SQL: Final = f"""
@@ -209,7 +166,7 @@ WITH counted AS (
 SELECT {_TASK} FROM made"""  # noqa: S608
 
 
-@_answers(operations.CREATE.text)
+@_answers(workload.CREATE.text)
 async def _create_task(connection: Any, user_id: str, variables: dict[str, Any]) -> dict[str, Any]:
     given = variables["input"]
     task_id, moment, due_at = new_id(), utc_now(), datetime.fromisoformat(given["dueAt"])

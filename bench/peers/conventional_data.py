@@ -41,7 +41,7 @@ class Page(NamedTuple):
 async def database(url: str, pool_size: int) -> AsyncIterator[Sessions]:
     """Give a factory of sessions on a pool."""
     url = url.replace("postgresql://", "postgresql+asyncpg://", 1)
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0)
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=600)
     try:
         yield async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False)
     finally:

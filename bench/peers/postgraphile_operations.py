@@ -2,32 +2,29 @@
 
 from typing import Any, Final
 
-from bench import operations
-from bench.operations import PAGE_SIZE, PAGES
+from bench.load import COUNTER
 
 _RANKS: Final = {"LOW": 1, "MEDIUM": 2, "HIGH": 3}
 _TASK: Final = "id: rowId title description completed priority dueAt tags revision createdAt updatedAt"
 _OLDEST_FIRST: Final = "orderBy: [CREATED_AT_ASC, ROW_ID_ASC]"
-_CURSOR_NAMES: Final = [f"c{number}" for number in range(1, PAGES)]
 _MESSAGES: Final = "messagesByUserIdAndConversationId"
 
-TEXTS: Final = {
-    operations.SCALAR.name: operations.SCALAR.text,
-    operations.VIEWER.name: """query Viewer($userId: String!) {
+TEXTS: dict[str, str] = {
+    "viewer": """query Viewer($userId: String!) {
   viewer: userByRowId(rowId: $userId) { id: rowId name email }
 }""",
-    operations.TASKS.name: f"""query Tasks($userId: String!, $first: Int) {{
+    "tasks": f"""query Tasks($userId: String!, $first: Int) {{
   tasks: allTasks(first: $first, condition: {{userId: $userId}}, {_OLDEST_FIRST}) {{
     nodes {{ {_TASK} }} pageInfo {{ hasNextPage endCursor }}
   }}
 }}""",
-    operations.FILTERED.name: """query Filtered($userId: String!, $first: Int, $priority: [Int!]) {
+    "filtered": """query Filtered($userId: String!, $first: Int, $priority: [Int!]) {
   tasks: allTasks(
     first: $first, condition: {userId: $userId}, orderBy: [DUE_AT_ASC, ROW_ID_ASC]
     filter: {completed: {equalTo: false}, priority: {in: $priority}}
   ) { totalCount nodes { id: rowId title priority dueAt } pageInfo { hasNextPage endCursor } }
 }""",
-    operations.LISTS.name: f"""query Conversations($userId: String!, $conversations: Int, $messages: Int) {{
+    "messages_20": f"""query Conversations($userId: String!, $conversations: Int, $messages: Int) {{
   conversations: allConversations(
     first: $conversations, condition: {{userId: $userId}}, orderBy: [UPDATED_AT_DESC, ROW_ID_DESC]
   ) {{
@@ -37,7 +34,7 @@ TEXTS: Final = {
     }}
   }}
 }}""",
-    operations.LEVELS.name: f"""query Levels($userId: String!, $tasks: Int!, $below: Int!) {{
+    "levels": f"""query Levels($userId: String!, $tasks: Int!, $below: Int!) {{
   open: allTasks(
     first: $tasks, condition: {{userId: $userId}}, {_OLDEST_FIRST}
     filter: {{completed: {{equalTo: false}}, parentId: {{isNull: true}}}}
@@ -55,34 +52,23 @@ TEXTS: Final = {
     }}
   }}
 }}""",
-    operations.NODE.name: """query Node($userId: String!, $id: UUID!) {
+    "node": """query Node($userId: String!, $id: UUID!) {
   node: taskByUserIdAndRowId(userId: $userId, rowId: $id) {
     __typename id: rowId title description completed priority dueAt tags
   }
 }""",
-    operations.CREATE.name: f"""mutation Create($input: MakeTaskInput!) {{
+    "create_task": f"""mutation Create($input: MakeTaskInput!) {{
   createTask: makeTask(input: $input) {{ task: result {{ {_TASK} }} }}
 }}""",
-    operations.MANY.name: "\n".join(
-        [
-            f"query Pages($userId: String!, $id: UUID!, {', '.join(f'${name}: Cursor' for name in _CURSOR_NAMES)}) {{",
-            "  conversation: conversationByUserIdAndRowId(userId: $userId, rowId: $id) {",
-            f"    id: rowId p0: {_MESSAGES}(first: {PAGE_SIZE}, {_OLDEST_FIRST}) {{ ...page }}",
-            *(
-                f"    p{name[1:]}: {_MESSAGES}(first: {PAGE_SIZE}, after: ${name}, {_OLDEST_FIRST}) {{ ...page }}"
-                for name in _CURSOR_NAMES
-            ),
-            "  }",
-            "}",
-            "fragment page on MessageConnection {",
-            "  nodes { id: rowId role content createdAt } pageInfo { hasNextPage endCursor }",
-            "}",
-        ]
-    ),
-    operations.NEXT_PAGE.name: f"""query Page($userId: String!, $id: UUID!, $after: Cursor) {{
-  conversation: conversationByUserIdAndRowId(userId: $userId, rowId: $id) {{
-    messages: {_MESSAGES}(first: {PAGE_SIZE}, after: $after, {_OLDEST_FIRST}) {{ pageInfo {{ endCursor }} }}
+}
+TEXTS |= {
+    "messages_40": TEXTS["messages_20"],
+    "new_alias": TEXTS["tasks"].replace("tasks:", f"t{COUNTER}:"),
+    "new_literal": f"""{{
+  tasks: allTasks(first: $first, condition: {{userId: "$userId"}}, {_OLDEST_FIRST}) {{
+    nodes {{ {_TASK} }} pageInfo {{ hasNextPage endCursor }}
   }}
+  node: taskByUserIdAndRowId(userId: "$userId", rowId: "$id") {{ id: rowId title }}
 }}""",
 }
 

@@ -1,84 +1,88 @@
-"""The servers that are compared answer alike, as far as they run without anything of npm's."""
+"""The servers that are compared answer alike, as far as they run without npm's packages."""
 
+import json
 import os
+import random
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from bench.agreement import require_agreement
-from bench.asking import BenchError, Request
-from bench.ground import Ground, ground_on
-from bench.load import load
-from bench.operations import CREATE, LISTS, OPERATIONS, SCALAR, VIEWER
-from bench.questions import questions_of
-from bench.servers import Server, running
+from bench.load import BenchError
+from bench.processes import cpu_s, memory_mib
+from bench.seed import Population, Tokens, load_rows
+from bench.servers import PEERS, SECRET_KEY, Server, running, tasktalk
+from bench.workload import CREATE, NEW_ALIAS, NEW_LITERAL, SINGLE, TASKS, Operation, Request, draw_requests
 from tests.databases import Databases, only_postgresql
 
 pytestmark = [
     only_postgresql,
     pytest.mark.skipif(shutil.which("taskset") is None, reason="needs taskset, to give servers their cores"),
 ]
+POPULATION = Population(users=20, full_users=4)
+CORES = sorted(os.sched_getaffinity(0))
 
 
 @pytest.fixture(scope="module")
-async def ground(databases: Databases) -> Ground:
-    return await ground_on(await databases.create(), sorted(os.sched_getaffinity(0)), postgres_pid=0)
+async def database_url(databases: Databases) -> str:
+    url = await databases.create()
+    await load_rows(url, POPULATION, with_messages=True)
+    return url
 
 
 @pytest.fixture(scope="module")
-async def ours(ground: Ground) -> AsyncIterator[Server]:
-    async with running("ours", ground, ground.cores) as server:
+async def server(database_url: str) -> AsyncIterator[Server]:
+    async with running(tasktalk("tasktalk"), database_url, CORES) as server:
         yield server
 
 
-async def test_all_servers_answer_alike(ours: Server, ground: Ground) -> None:
+@pytest.fixture(scope="module")
+def tokens() -> Tokens:
+    return Tokens.signed(SECRET_KEY, POPULATION)
+
+
+class ChangedServer:
+    """A server whose answers are changed."""
+
+    def __init__(self, server: Server, old: str, new: str) -> None:
+        self.kind = server.kind
+        self.database_url = server.database_url
+        self._server = server
+        self._texts = old, new
+
+    async def answer(self, body: dict[str, Any], token: str) -> Any:
+        return json.loads(json.dumps(await self._server.answer(body, token)).replace(*self._texts))
+
+
+def draw(*operations: Operation, count: int = 1) -> list[Request]:
+    chance = random.Random(1)
+    return [request for each in operations for request in draw_requests(each, POPULATION, chance, count)]
+
+
+async def test_all_servers_give_the_same_answers(server: Server, database_url: str, tokens: Tokens) -> None:
     async with (
-        running("conventional", ground, ground.cores) as conventional,
-        running("bare", ground, ground.cores) as bare,
+        running(PEERS["conventional"], database_url, CORES) as conventional,
+        running(PEERS["bare"], database_url, CORES) as bare,
     ):
-        for operation in OPERATIONS:
-            questions = [
-                (server, (await questions_of(server, operation, ground.rows))[0])
-                for server in (ours, conventional, bare)
-            ]
-            await require_agreement(operation, questions, ground.database_url)
+        await require_agreement([server, conventional], draw(*SINGLE, count=2), tokens)
+        known = [each for each in SINGLE if each not in {NEW_ALIAS, NEW_LITERAL}]
+        await require_agreement([server, bare], draw(*known, count=2), tokens)
 
 
-async def test_a_difference_ends_the_measurement_and_is_shown(ours: Server, ground: Ground) -> None:
-    (question,) = await questions_of(ours, LISTS, ground.rows)
-    shorter = Request(question.token, {**question.body, "variables": {"conversations": 20, "messages": 19}})
-    with pytest.raises(BenchError, match=r"Tasktalk and Tasktalk disagree on 20 x 20:\n--- Tasktalk\n"):
-        await require_agreement(LISTS, [(ours, question), (ours, shorter)], ground.database_url)
+@pytest.mark.parametrize("operation", [TASKS, CREATE], ids=lambda operation: operation.name)
+async def test_different_answers_end_the_measurement(server: Server, tokens: Tokens, operation: Operation) -> None:
+    changed: Any = ChangedServer(server, '"completed": false', '"completed": true')
+    with pytest.raises(BenchError, match=rf"Tasktalk and Tasktalk disagree on {operation.title}:\n--- Tasktalk\n"):
+        await require_agreement([server, changed], draw(operation), tokens)
 
 
-async def test_another_task_than_was_asked_for_is_noticed(ours: Server, ground: Ground) -> None:
-    question = (await questions_of(ours, CREATE, ground.rows))[0]
-    other = {"input": {**CREATE.variables["input"], "tags": []}}
-    changed = Request(question.token, {**question.body, "variables": other})
-    with pytest.raises(BenchError, match="Tasktalk made another task"):
-        await require_agreement(CREATE, [(ours, changed)], ground.database_url)
-
-
-async def test_an_error_is_no_answer(ours: Server, ground: Ground) -> None:
-    (question,) = await questions_of(ours, VIEWER, ground.rows)
+async def test_error_is_no_answer(server: Server, tokens: Tokens) -> None:
     with pytest.raises(BenchError, match=r"Tasktalk answers .* with 200: .*GRAPHQL_VALIDATION_FAILED"):
-        await ours.answer(replace(question, body={"query": "{ nothing }"}))
+        await server.answer({"query": "{ nothing }"}, tokens.of(0))
 
 
-@pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk")
-async def test_a_load_gives_figures_or_fails(ours: Server, ground: Ground) -> None:
-    questions = await questions_of(ours, SCALAR, ground.rows)
-    figures = await load(ours, questions, connections=2, seconds=1)
-    assert figures.rate > 0
-    assert figures.busy > 0
-    assert 0 < figures.p50_ms <= figures.p99_ms
-    await ours.rest()
-    assert ours.memory_mib() > 1
-    refused = replace(questions[0], body={"query": 7})
-    with pytest.raises(BenchError, match=r"requests were answered and [1-9].* failed, of: { __typename }"):
-        await load(ours, [questions[0], refused], connections=2, seconds=1)
-    (longer,) = await questions_of(ours, LISTS, ground.rows)
-    with pytest.raises(BenchError, match=r"Answers were [0-9]+ bytes long, in place of [0-9]{5}, of: query Conversat"):
-        await load(ours, [longer, questions[0]], connections=2, seconds=1)
+async def test_process_tree_uses_time_and_memory(server: Server) -> None:
+    assert cpu_s(server.process.pid) > 0
+    assert memory_mib(server.process.pid) > 1

@@ -1,53 +1,51 @@
-"""Findings are written as tables and drawn as pictures."""
+"""Results are written as tables and as JSON."""
 
-from xml.etree import ElementTree as ET
+import json
+from pathlib import Path
 
-from bench.findings import Findings
-from bench.growth import Grown
-from bench.load import Figures
-from bench.picture import latencies_picture, rates_picture
-from bench.report import tables
-
-FINDINGS = Findings(
-    operations=["50 tasks", "20 x 20"],
-    keys=["ours", "mercurius"],
-    medians={
-        ("50 tasks", "ours"): Figures(3_000, 9.5, 20, 1),
-        ("50 tasks", "mercurius"): Figures(2_000, 12, 1_234, 1),
-        ("20 x 20", "ours"): Figures(400, 80, 200, 1),
-        ("20 x 20", "mercurius"): Figures(500, 60, 100, 1),
-    },
-    ratios={("50 tasks", "mercurius"): 1.5, ("20 x 20", "mercurius"): 0.8},
-    memory={"ours": (100.4, 120.6), "mercurius": (80, 300)},
-    connections=[Grown(256, "ours", Figures(2_900, 88, 120, 1))],
-)
+from bench.report import Measurement, Results, markdown, write_json
 
 
-def test_tables() -> None:
-    assert tables(FINDINGS) == {
-        "rates": (
-            "| requests a second | Tasktalk | Mercurius + JIT |\n| --- | ---: | ---: |\n"
-            "| 50 tasks | 3,000 | 2,000 |\n| 20 x 20 | 400 | 500 |"
-        ),
-        "ratios": (
-            "| Tasktalk beside | Mercurius + JIT |\n| --- | ---: |\n"
-            "| 50 tasks | 1.50 (aim 1, met) |\n| 20 x 20 | 0.80 (aim 1, missed) |"
-        ),
-        "latencies": (
-            "| ms, p50 / p99 | Tasktalk | Mercurius + JIT |\n| --- | ---: | ---: |\n"
-            "| 50 tasks | 9.5 / 20 | 12 / 1,234 |\n| 20 x 20 | 80 / 200 | 60 / 100 |"
-        ),
-        "memory": (
-            "| MiB | Tasktalk | Mercurius + JIT |\n| --- | ---: | ---: |\n"
-            "| fresh | 100 | 80 |\n| after the load | 121 | 300 |"
-        ),
-        "connections": "| connections | Tasktalk |\n| --- | ---: |\n| 256 | 2,900 (88 ms) |",
+def figures(server_us: float, rate: float) -> dict[str, float]:
+    total_us = server_us + 2 * 100
+    return {
+        "requests": 900,
+        "rate": rate,
+        "p50_ms": 9.5,
+        "p99_ms": 1_234,
+        "server_us": server_us,
+        "database_us": 100,
+        "total_us": total_us,
     }
 
 
-def test_pictures_show_every_figure() -> None:
-    rates = ET.fromstring(rates_picture(FINDINGS))  # noqa: S314 - our own
-    shown = {element.text for element in rates.iter() if element.tag.endswith("text")}
-    assert shown == {"Tasktalk", "Mercurius + JIT", "50 tasks", "20 x 20", "3,000", "2,000", "400", "500"}
-    latencies = ET.fromstring(latencies_picture(FINDINGS))  # noqa: S314 - our own
-    assert sum(element.tag.endswith("circle") for element in latencies.iter()) == 4
+RESULTS = Results(
+    measurements=[
+        Measurement(1, "tasks", "tasktalk", figures(500, 2_000), {"rate": 1_000, "p50_ms": 1, "p99_ms": 20}),
+        Measurement(2, "tasks", "tasktalk", figures(600, 1_000)),
+        Measurement(3, "tasks", "tasktalk", figures(700, 900)),
+        Measurement(1, "tasks", "bare", figures(400, 3_000)),
+    ],
+    memory_mib={"tasktalk": (100.4, 120.6), "bare": (50, 51)},
+    titles={"tasktalk": "Tasktalk", "bare": "bare asyncpg"},
+    setting="2 cores.",
+)
+
+
+def test_markdown_shows_medians_of_the_rounds() -> None:
+    text = markdown(RESULTS)
+    assert "|  | Tasktalk | bare asyncpg |\n| --- | ---: | ---: |\n" in text
+    assert "| 50 tasks | 600 + 100 = 800 | 400 + 100 = 600 |" in text
+    assert "| 50 tasks | 1,000 (9.5 / 1,234) | 3,000 (9.5 / 1,234) |" in text
+    assert "| 50 tasks | 1.0 / 20 | - |" in text
+    assert "| before | 100 | 50 |\n| after | 121 | 51 |" in text
+    assert "Identical requests" not in text
+    assert text.endswith("2 cores.")
+
+
+def test_json_has_the_figures_of_every_round(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    write_json(RESULTS, path)
+    written = json.loads(path.read_text())
+    assert [each["varied"]["rate"] for each in written["measurements"]] == [2_000, 1_000, 900, 3_000]
+    assert written["titles"]["bare"] == "bare asyncpg"

@@ -14,7 +14,7 @@ const pool = new pg.Pool({
 const app = Fastify();
 await app.register(fastifyJwt, {
   secret: process.env.SECRET_KEY,
-  verify: { allowedIss: "tasktalk", allowedAud: "tasktalk", cache: true },
+  verify: { allowedIss: "tasktalk", allowedAud: "tasktalk", cache: 10_000 },
 });
 await app.register(mercurius, {
   schema,

@@ -13,7 +13,7 @@ const verify = createVerifier({
   algorithms: ["HS256"],
   allowedIss: "tasktalk",
   allowedAud: "tasktalk",
-  cache: true,
+  cache: 10_000,
 });
 const size = Number(process.env.POOL_SIZE);
 const preset = {
