@@ -80,15 +80,17 @@ class _Connection(asyncio.Protocol):
             self._needed = end + 4 + int(found[1])
         if len(self._received) < self._needed:
             return
-        answer, self._received, self._needed = self._received, b"", 0
-        if b'"errors":[{' in answer or b'"data":null' in answer:
-            self._received = answer
+        if b'"errors":[{' in self._received or b'"data":null' in self._received:
             self._fail()
             return
+        self._received, self._needed, self._sent = b"", 0, b""
         self._run.answered(self, time.perf_counter() - self._began)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._run.fail(f"A connection was closed before its answer: {exc}")
+        if self._sent:
+            self._run.fail(f"A connection was closed before its answer: {exc}")
+        else:
+            self._run.lost(self)
 
     def close(self) -> None:
         """Close the connection."""
@@ -110,10 +112,13 @@ class _Run:
         self._busy = 0
 
     async def connect(self, port: int, count: int) -> None:
+        self._port = port
+        self.connections = [await self._connect() for _ in range(count)]
+
+    async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
-        for _ in range(count):
-            _, connection = await loop.create_connection(lambda: _Connection(self), "127.0.0.1", port)
-            self.connections.append(connection)
+        _, connection = await loop.create_connection(lambda: _Connection(self), "127.0.0.1", self._port)
+        return connection
 
     def answered(self, connection: _Connection, latency_s: float) -> None:
         """Keep the latency of an answer, and go on."""
@@ -123,6 +128,9 @@ class _Run:
     def idle(self, connection: _Connection) -> None:
         """Use a connection that waits for no answer."""
         raise NotImplementedError
+
+    def lost(self, connection: _Connection) -> None:
+        """Take note of a connection that was closed while it waited for no answer."""
 
     def fail(self, message: str) -> None:
         """End the load with an error."""
@@ -193,6 +201,17 @@ class _OpenLoop(_Run):
         self._idle.append(connection)
         if len(self.latencies_s) == self._total and not self.finished.done():
             self.finished.set_result(None)
+
+    def lost(self, connection: _Connection) -> None:
+        # Servers close what has been idle for some seconds.
+        if not self.finished.done():
+            self._idle.remove(connection)
+            self._reconnecting = asyncio.create_task(self._reconnect())
+
+    async def _reconnect(self) -> None:
+        connection = await self._connect()
+        self.connections.append(connection)
+        self.idle(connection)
 
 
 async def closed_loop(

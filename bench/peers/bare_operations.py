@@ -8,9 +8,8 @@ from typing import Any, Final
 import orjson
 
 from bench import workload
-from core.clock import utc_now
-from core.ids import new_id
 from services.tasks.words import searchable
+from bench.peers.rows import new_id, searchable
 
 Answer = Callable[[Any, str, dict[str, Any]], Awaitable[dict[str, Any]]]
 OPERATIONS: Final[dict[str, Answer]] = {}
@@ -169,7 +168,7 @@ SELECT {_TASK} FROM made"""  # noqa: S608
 @_answers(workload.CREATE.text)
 async def _create_task(connection: Any, user_id: str, variables: dict[str, Any]) -> dict[str, Any]:
     given = variables["input"]
-    task_id, moment, due_at = new_id(), utc_now(), datetime.fromisoformat(given["dueAt"])
+    task_id, moment, due_at = new_id(), datetime.now(UTC), datetime.fromisoformat(given["dueAt"])
     after = {
         **{name: given[name] for name in ("title", "description", "priority", "tags")},
         "completed": False,

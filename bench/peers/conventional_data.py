@@ -15,8 +15,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from strawberry.dataloader import DataLoader
 
-from models import Message, Task
-from models.types import Id, UtcDateTime
+from bench.peers.conventional_models import Id, Message, Moment, Task
 
 Sessions = async_sessionmaker[AsyncSession]
 Row = Message | Task
@@ -56,7 +55,7 @@ def write_cursor(moment: datetime | None, row_id: str) -> str:
 def place_of(cursor: str) -> ColumnElement[Any]:
     """Return the place that a cursor marks, to compare with a row's moment and id."""
     moment, row_id = orjson.loads(urlsafe_b64decode(cursor))
-    return tuple_(literal(datetime.fromisoformat(moment), UtcDateTime), literal(row_id, Id))
+    return tuple_(literal(datetime.fromisoformat(moment), Moment), literal(row_id, Id))
 
 
 class Loaders:

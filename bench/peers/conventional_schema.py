@@ -8,6 +8,7 @@ from sqlmodel import SQLModel, col, select
 from strawberry.types import Info
 
 from bench.peers.conventional_data import Page, Sessions, place_of
+from bench.peers.conventional_models import Conversation, Message, Task, User
 from bench.peers.conventional_tasks import (
     CreateTaskInput,
     TaskFilter,
@@ -27,7 +28,6 @@ from bench.peers.conventional_types import (
     TaskType,
     UserType,
 )
-from models import Conversation, Message, Task, User
 
 _KINDS: tuple[tuple[type[SQLModel], Any], ...] = (
     (Task, TaskType),

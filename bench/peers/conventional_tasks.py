@@ -1,6 +1,6 @@
 """The conventional server's tasks: what they are filtered and ordered by, and how one is made."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -9,9 +9,9 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from bench.peers.conventional_data import Sessions
-from core.clock import utc_now
-from models import Task, TaskChange, TaskChangeKind, TaskPriority, User
 from services.tasks.words import searchable
+from bench.peers.conventional_models import Task, TaskChange, TaskPriority, User
+from bench.peers.rows import searchable
 
 strawberry.enum(TaskPriority)
 
@@ -79,7 +79,7 @@ async def create_task(sessions: Sessions, user_id: str, given: CreateTaskInput) 
     async with sessions.begin() as session:
         counting = update(User).where(col(User.id) == user_id).values(revision=User.revision + 1)
         revision = (await session.execute(counting.returning(col(User.revision)))).scalar_one()
-        moment = utc_now()
+        moment = datetime.now(UTC)
         task = Task(
             user_id=user_id,
             revision=revision,
@@ -101,7 +101,7 @@ def _making_of(task: Task) -> TaskChange:
         revision=task.revision,
         created_at=task.created_at,
         task_id=task.id,
-        kind=TaskChangeKind.CREATED,
+        kind="CREATED",
         before={},
         after=task.model_dump(mode="json", include=fields | {"created_at"}),
     )

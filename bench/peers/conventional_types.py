@@ -8,7 +8,7 @@ import strawberry
 from strawberry.types import Info
 
 from bench.peers.conventional_data import Page, PageKey, write_cursor
-from models import Conversation, Message, MessageRole, Task, TaskPriority, User
+from bench.peers.conventional_models import Conversation, Message, MessageRole, Task, TaskPriority, User
 
 T = TypeVar("T")
 strawberry.enum(MessageRole)
