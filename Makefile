@@ -102,7 +102,9 @@ web: ## build the pages, GraphiQL and /docs, into web/dist
 pictures: $(INSTALLED) $(WEB_TRIED) ## take the pictures of the documentation anew
 	TASKTALK_PICTURES=1 $(PYTHON) -m pytest tests/web tests/examples/test_chat_picture.py
 
-bench: $(INSTALLED) $(BENCH_PEERS) ## measure the server beside others, as docs/benchmarks.md tells; ARGS=--help
+# Only the servers of Node need npm's packages.
+NODE_PEERS = $(if $(findstring --servers,$(ARGS)),$(findstring mercurius,$(ARGS))$(findstring postgraphile,$(ARGS)),all)
+bench: $(INSTALLED) $(if $(NODE_PEERS),$(BENCH_PEERS)) ## measure the server beside others, see docs/benchmarks.md; ARGS=--help
 	@$(PYTHON) -m bench.compare $(ARGS)
 
 $(BENCH_PEERS): bench/peers/package-lock.json

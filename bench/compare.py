@@ -21,7 +21,7 @@ import uvloop
 from bench.agreement import require_agreement
 from bench.load import BenchError, Template, closed_loop, open_loop
 from bench.processes import cpu_s, memory_mib
-from bench.report import Measurement, Results, markdown, write_json
+from bench.report import Measurement, Results, markdown, write_json, write_page
 from bench.seed import Population, Tokens, delete_new_tasks, load_rows
 from bench.servers import NODE, PEERS, ROOT, SECRET_KEY, Kind, Server, migrate, running, tasktalk
 from bench.workload import (
@@ -45,8 +45,8 @@ _POPULATION: Final = Population()
 _PREPARED_REQUESTS: Final = 10_000
 _COMPARED_ANSWERS: Final = 3
 # However slow a server is: few requests tell little of the processor time of one.
-_MIN_WARM_UP_REQUESTS: Final = 200
-_MIN_REQUESTS: Final = 300
+_MIN_WARM_UP_REQUESTS: Final = 128
+_MIN_REQUESTS: Final = 256
 _TOKENS_WARM_UP_S: Final = 3
 _MAKE_TASK: Final = Path(__file__).parent / "peers" / "postgraphile" / "make_task.sql"
 _CORES_FOR_WORKERS: Final = 4
@@ -107,6 +107,14 @@ class Bench:
                     measurement = await self._measure(number, operation, server)
                     self.measurements.append(measurement)
                     print(f"round {number}, {operation.title}, {server.kind.title}: {measurement}", flush=True)
+                    if self.options.json:
+                        write_json(self.results(), self.options.json)
+
+    def results(self) -> Results:
+        """Return what was measured so far."""
+        memory = {each.kind.key: (each.fresh_memory_mib, memory_mib(each.process.pid)) for each in self.servers}
+        titles = {each.kind.key: each.kind.title for each in self.servers}
+        return Results(self.measurements, memory, titles, _setting(self.options))
 
     async def _warm_up_tokens(self, server: Server) -> None:
         """Let a server see all tokens, as far as it comes in a while."""
@@ -218,20 +226,19 @@ async def _main(options: argparse.Namespace) -> None:
             ]
             bench = Bench(servers, operations, tokens, postgres.get_pid() or 0, options)
             await bench.run()
-            memory = {server.kind.key: (server.fresh_memory_mib, memory_mib(server.process.pid)) for server in servers}
-    results = Results(bench.measurements, memory, {kind.key: kind.title for kind in kinds}, setting(options, cores))
-    print("", markdown(results), sep="\n")
-    if options.json:
-        write_json(results, options.json)
+            tables = markdown(bench.results())
+            print("", tables, sep="\n")
+            if options.write_docs:
+                write_page(tables)
 
 
-def setting(options: argparse.Namespace, cores: Sequence[int]) -> str:
+def _setting(options: argparse.Namespace) -> str:
     """Return in what setting the measurement was made."""
     rounds = "round" if options.rounds == 1 else "rounds"
     return (
-        f"{len(cores)} cores; {options.connections} connections; {options.rounds} {rounds} of {options.seconds:g} s "
-        f"for each load, after {options.warm_up:g} s of warm-up; Python {platform.python_version()}; "
-        f"load average {os.getloadavg()[1]:.1f} at the end."
+        f"{os.cpu_count()} cores; {options.connections} connections; {options.rounds} {rounds} of "
+        f"{options.seconds:g} s for each load, after {options.warm_up:g} s of warm-up; "
+        f"Python {platform.python_version()}; load average {os.getloadavg()[1]:.1f}."
     )
 
 
@@ -268,6 +275,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=64, help="how many are kept busy (64)")
     parser.add_argument("--quick", action="store_true", help="processor time of the varied requests alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of every round to a file")
+    parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/benchmarks.md")
     options = parser.parse_args(arguments)
     options.open_loop = options.identical = not options.quick
     return options

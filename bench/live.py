@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
@@ -25,6 +24,7 @@ import orjson
 from sqlmodel.ext.asyncio.session import AsyncSession
 from websockets.asyncio.client import ClientConnection, connect
 
+from bench.processes import cpu_s, memory_mib
 from core.clock import utc_now
 from core.database import Database
 from core.ids import new_id
@@ -59,16 +59,6 @@ class Server:
     process: subprocess.Popen[bytes]
     port: int
 
-    def memory_kib(self) -> int:
-        """Return the memory that the process holds."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
-        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
-
-    def cpu_s(self) -> float:
-        """Return the processor time that the process has used."""
-        parts = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
-        return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
-
 
 async def _main(counts: list[int], rate: int, seconds: int) -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -84,25 +74,25 @@ async def _measure(databases: PostgresDatabases, count: int, rate: int, seconds:
     settings = make_settings(await databases.create(), environment="production", access_token_expire_minutes=600)
     subscribers = await _subscribers(settings, count)
     async with _serving(settings) as server:
-        before = server.memory_kib()
+        before = memory_mib(server.process.pid)
         sockets = await _open_all(server.port, subscribers)
         await asyncio.sleep(_SETTLE_S)
-        memory_kib = (server.memory_kib() - before) / count
+        socket_kib = (memory_mib(server.process.pid) - before) * _KIB / count
         readers = [
             asyncio.create_task(_read(socket, subscriber))
             for socket, subscriber in zip(sockets, subscribers, strict=True)
         ]
-        used_s, began = server.cpu_s(), time.perf_counter()
+        used_s, began = cpu_s(server.process.pid), time.perf_counter()
         written = await _write(settings, subscribers, rate, seconds)
         elapsed_s = time.perf_counter() - began
-        cpu = 100 * (server.cpu_s() - used_s) / elapsed_s
+        cpu = 100 * (cpu_s(server.process.pid) - used_s) / elapsed_s
         await asyncio.sleep(_SETTLE_S)
         for reader in readers:
             reader.cancel()
         lags_ms = sorted(1_000 * lag for subscriber in subscribers for lag in subscriber.lags_s)
         p50, p99 = statistics.median(lags_ms), lags_ms[int(len(lags_ms) * 0.99)]
         print(
-            f"| {count} | {memory_kib:.1f} | {written / elapsed_s:.0f} | {len(lags_ms)} of {written} "
+            f"| {count} | {socket_kib:.1f} | {written / elapsed_s:.0f} | {len(lags_ms)} of {written} "
             f"| {p50:.1f} | {p99:.1f} | {cpu:.0f} |",
             flush=True,
         )

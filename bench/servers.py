@@ -23,7 +23,7 @@ SECRET_KEY: Final = "a key that signs only the tokens of the benchmark"  # noqa:
 ROOT: Final = Path(__file__).parents[1]
 _PEERS: Final = Path(__file__).parent / "peers"
 NODE: Final = _PEERS / "node_modules" / "node" / "bin" / "node"
-_START_TIMEOUT_S: Final = 60.0
+_START_TIMEOUT_S: Final = 240.0
 _UVICORN: Final = (sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--no-access-log", "--port", "{port}")
 _ENVIRONMENT: Final = {
     "SECRET_KEY": SECRET_KEY,

@@ -1,8 +1,12 @@
 """Results are written as tables and as JSON."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from bench import report
 from bench.report import Measurement, Results, markdown, write_json
 
 
@@ -36,11 +40,25 @@ def test_markdown_shows_medians_of_the_rounds() -> None:
     text = markdown(RESULTS)
     assert "|  | Tasktalk | bare asyncpg |\n| --- | ---: | ---: |\n" in text
     assert "| 50 tasks | 600 + 100 = 800 | 400 + 100 = 600 |" in text
+    assert "| 50 tasks | 1.00 | 0.75 |" in text
     assert "| 50 tasks | 1,000 (9.5 / 1,234) | 3,000 (9.5 / 1,234) |" in text
     assert "| 50 tasks | 1.0 / 20 | - |" in text
     assert "| before | 100 | 50 |\n| after | 121 | 51 |" in text
     assert "Identical requests" not in text
     assert text.endswith("2 cores.")
+
+
+def test_results_of_one_server_are_compared_with_nothing() -> None:
+    alone = replace(RESULTS, titles={"tasktalk": "Tasktalk"})
+    assert "times that of" not in markdown(alone)
+
+
+def test_page_keeps_what_stands_around_the_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "benchmarks.md"
+    page.write_text("Before.\n<!-- results -->\nold\n<!-- end of results -->\nAfter.\n")
+    monkeypatch.setattr(report, "_PAGE", page)
+    report.write_page("new")
+    assert page.read_text() == "Before.\n<!-- results -->\n\nnew\n\n<!-- end of results -->\nAfter.\n"
 
 
 def test_json_has_the_figures_of_every_round(tmp_path: Path) -> None:
