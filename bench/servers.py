@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
+import httpx2
 
 from bench.load import BenchError
 from bench.processes import memory_mib
@@ -97,14 +97,14 @@ class Server:
     port: int
     process: subprocess.Popen[bytes]
     database_url: str
-    client: httpx.AsyncClient
+    client: httpx2.AsyncClient
     fresh_memory_mib: float = 0.0
 
     async def answer(self, body: Mapping[str, Any], token: str) -> Any:
         """Return the data of its answer to one request, which must be without errors."""
         headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
         response = await self.client.post(f"http://127.0.0.1:{self.port}/graphql", json=body, headers=headers)
-        if response.status_code != httpx.codes.OK or "errors" in response.json():
+        if response.status_code != httpx2.codes.OK or "errors" in response.json():
             text = f"{response.status_code}: {response.text[:1000]}"
             raise BenchError(f"{self.kind.title} answers {body} with {text}")
         return response.json()["data"]
@@ -119,8 +119,8 @@ async def running(kind: Kind, database_url: str, cores: Sequence[int]) -> AsyncI
     command = [part.format(port=port) for part in kind.command]
     pinned = ["taskset", "--cpu-list", ",".join(map(str, cores)), *command]
     # A connection that rests is closed before the server closes it.
-    limits = httpx.Limits(keepalive_expiry=1)
-    async with httpx.AsyncClient(timeout=_START_TIMEOUT_S, limits=limits) as client:
+    limits = httpx2.Limits(keepalive_expiry=1)
+    async with httpx2.AsyncClient(timeout=_START_TIMEOUT_S, limits=limits) as client:
         with tempfile.TemporaryFile() as errors:
             process = subprocess.Popen(  # noqa: ASYNC220, S603
                 pinned, cwd=kind.root, env=environment, stdout=subprocess.DEVNULL, stderr=errors
@@ -135,12 +135,12 @@ async def running(kind: Kind, database_url: str, cores: Sequence[int]) -> AsyncI
                 await asyncio.to_thread(process.wait)
 
 
-async def _is_up(process: subprocess.Popen[bytes], client: httpx.AsyncClient, port: int) -> bool:
+async def _is_up(process: subprocess.Popen[bytes], client: httpx2.AsyncClient, port: int) -> bool:
     until = time.monotonic() + _START_TIMEOUT_S
     while process.poll() is None and time.monotonic() < until:
         try:
             await client.get(f"http://127.0.0.1:{port}/graphql")
-        except httpx.TransportError:
+        except httpx2.TransportError:
             await asyncio.sleep(0.05)
         else:
             return True

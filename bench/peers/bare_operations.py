@@ -8,7 +8,6 @@ from typing import Any, Final
 import orjson
 
 from bench import workload
-from services.tasks.words import searchable
 from bench.peers.rows import new_id, searchable
 
 Answer = Callable[[Any, str, dict[str, Any]], Awaitable[dict[str, Any]]]

@@ -9,7 +9,6 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from bench.peers.conventional_data import Sessions
-from services.tasks.words import searchable
 from bench.peers.conventional_models import Task, TaskChange, TaskPriority, User
 from bench.peers.rows import searchable
 

@@ -45,7 +45,9 @@ async def same(
 
 
 @pytest.mark.parametrize("query", [query for query, _ in OPERATIONS])
-async def test_lists_by_both_executors(server: RunningServer, one_of_each: House, fifty_of_each: House, query: str) -> None:
+async def test_lists_by_both_executors(
+    server: RunningServer, one_of_each: House, fifty_of_each: House, query: str
+) -> None:
     for house in (one_of_each, fifty_of_each):
         assert (await same(server, house.owner, query)).errors is None
 
