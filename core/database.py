@@ -8,15 +8,15 @@ from typing import Any, Final, TypeVar, TypeVarTuple
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.connections import Connections
+from core.batch_loader import BatchLoader
+from core.connection_pool import ConnectionPool
 from core.database_url import parse_database_url
 from core.engine import make_engine
-from core.gathered import GatheredReads
-from core.outages import passing_failure, sqlstate, translated_failures
-from core.prepared import Prepared, Values
-from core.reader import Reader
+from core.prepared_statement import PreparedStatement, Values
+from core.query_runner import QueryRunner
 from core.settings import Settings
-from core.statements import count_statements
+from core.statement_count import count_statements
+from core.transient_errors import sqlstate, transient_error, translated_errors
 
 Given = TypeVarTuple("Given")
 Result = TypeVar("Result")
@@ -38,11 +38,10 @@ class Database:
         self.engine = make_engine(target, settings)
         self.after_commit: list[Callable[[Mapping[str, int]], None]] = []
         count_statements(self.engine)
-        most = settings.database_pool_size + settings.database_max_overflow
-        longest_wait_s = settings.database_pool_timeout_s
-        self.connections = Connections(self.engine, most=most, longest_wait_s=longest_wait_s)
-        self.reader = Reader(self.engine, self.connections, is_pooled=target.is_pooled)
-        self.gathered = GatheredReads(self.reader)
+        max_size = settings.database_pool_size + settings.database_max_overflow
+        self.pool = ConnectionPool(self.engine, max_size=max_size, timeout_s=settings.database_pool_timeout_s)
+        self.reader = QueryRunner(self.pool, self.engine.dialect, is_pooled=target.is_pooled)
+        self.batch_loader = BatchLoader(self.reader)
         # One statement needs no transaction on PostgreSQL; on SQLite a lone SELECT has none anyway.
         # Behind a pooler it does: preparing and running it are two steps, which must meet the same connection.
         is_bare = self.is_sqlite or target.is_pooled
@@ -56,20 +55,20 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """Give a session for reading, each statement on its own."""
-        with translated_failures():
-            async with self.connections.turn(), AsyncSession(self._readers) as session:
+        with translated_errors():
+            async with self.pool.permit(), AsyncSession(self._readers) as session:
                 yield session
 
     async def write(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
         """Run `work` in one transaction and commit it; run it again after a deadlock or serialisation failure."""
         return await self._retried(self._write_once, work)
 
-    async def write_alone(self, statement: Prepared, values: Values, user_id: str) -> Any:
+    async def write_alone(self, statement: PreparedStatement, values: Values, user_id: str) -> Any:
         """Run one statement that counts a change of the user's, as a transaction; return its row, if there is one.
 
         Only where statements are transactions by themselves.
         """
-        rows = await self._retried(self.reader.run, statement, values)
+        rows = await self._retried(self.reader.fetch, statement, values)
         if not rows:
             return None
         (row,) = rows
@@ -85,15 +84,15 @@ class Database:
                 if number < _WRITE_ATTEMPTS and sqlstate(error) in _SERIALIZATION_FAILURES:
                     await asyncio.sleep(random.uniform(0, 0.02 * 2**number))  # noqa: S311 - jitter is no secret
                     number += 1
-                elif (passing := passing_failure(error)) is not None:
-                    raise passing from error
+                elif (transient := transient_error(error)) is not None:
+                    raise transient from error
                 else:
                     raise
 
     async def _write_once(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
         async with (
             self._write_turn(),
-            self.connections.turn(),
+            self.pool.permit(),
             AsyncSession(self._writers, expire_on_commit=False) as session,
         ):
             result = await work(session)
@@ -122,7 +121,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection of the pool."""
-        await self.connections.close()
+        await self.pool.close()
         await self.engine.dispose()
 
 

@@ -77,7 +77,9 @@ class Conversation(Node):
 async def load_conversation(info: Info, conversation_id: str) -> Any:
     """Load the caller's conversation of an id with the columns that are selected."""
     caller, columns = info.context.require_caller(), selected_columns(info, models.Conversation)
-    return await find_node(info.context.database.gathered, caller, ((models.Conversation, columns),), conversation_id)
+    return await find_node(
+        info.context.database.batch_loader, caller, ((models.Conversation, columns),), conversation_id
+    )
 
 
 @strawberry.type(description="A conversation as made or changed.")

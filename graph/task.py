@@ -95,7 +95,7 @@ class Task(Node):
 async def load_task(info: Info, task_id: str) -> Any:
     """Load the caller's task of an id with the columns that are selected."""
     caller, columns = info.context.require_caller(), selected_columns(info, models.Task)
-    return await find_node(info.context.database.gathered, caller, ((models.Task, columns),), task_id)
+    return await find_node(info.context.database.batch_loader, caller, ((models.Task, columns),), task_id)
 
 
 @strawberry.type(description="A task as made or changed.")

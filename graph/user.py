@@ -109,7 +109,7 @@ async def load_viewer(info: Info) -> Any:
     caller = info.context.caller
     if caller is None:
         return None
-    return await own_row(info.context.database.gathered, caller, selected_columns(info, models.User))
+    return await own_row(info.context.database.batch_loader, caller, selected_columns(info, models.User))
 
 
 async def load_owners(info: Info, rows: Sequence[Any]) -> list[Any]:

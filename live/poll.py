@@ -5,14 +5,16 @@ from typing import Final
 from sqlalchemy import select
 
 from core.database import Database
-from core.prepared import Prepared
+from core.prepared_statement import PreparedStatement
 from live.hub import Hub, WakeUp
 from models import User
 from services.query.filters import IsAnyOf, text_list_param
 from services.query.sql import table_of
 
 _USERS: Final = table_of(User)
-_REVISIONS: Final = Prepared(select(_USERS.c.id, _USERS.c.revision).where(IsAnyOf(_USERS.c.id, text_list_param("ids"))))
+_REVISIONS: Final = PreparedStatement(
+    select(_USERS.c.id, _USERS.c.revision).where(IsAnyOf(_USERS.c.id, text_list_param("ids")))
+)
 
 
 async def poll(database: Database, hub: Hub) -> bool:

@@ -14,8 +14,8 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
 from core.database import Database
 from core.database_url import DatabaseTarget
-from core.prepared import Prepared
 from live.broker import CHANNEL, Signals
+from core.prepared_statement import PreparedStatement
 from live.hub import Hub, WakeUp
 from services.query.filters import text_list_param
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from sqlalchemy import JSON, DateTime, SmallInteger, String, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -23,9 +23,6 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     impl = DateTime(timezone=True)
     cache_ok = True
-    read_inline: ClassVar = {
-        "postgresql": "({value} if {value} is None or {value}.tzinfo is not None else {process}({value}))"
-    }
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:

@@ -144,7 +144,7 @@ def _wrap(app: ASGIApp, settings: Settings, log: RequestLog) -> ASGIApp:
 
 def _make_runtime(settings: Settings, metrics: Metrics) -> Runtime:
     database = Database(settings)
-    metrics.watch_pool(database.connections, settings)
+    metrics.watch_pool(database.pool, settings)
     authenticator = Authenticator(database, settings)
     passwords = Passwords()
     accounts = Accounts(database, settings, passwords, authenticator, SignInRateLimit(settings))

@@ -7,7 +7,7 @@ from sqlalchemy import Table, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
-from core.prepared import Rows
+from core.prepared_statement import Rows
 from models import Conversation, Deletion, IdempotencyKey, Message, Run, Session, Task, TaskChange, ToolCall, User
 from services.query.sql import fetch_all, table_of
 

@@ -45,7 +45,7 @@ def _expected_revision() -> str:
 
 async def _problem(database: Database) -> str | None:
     try:
-        async with asyncio.timeout(_TIMEOUT_S), database.connections.turn():
+        async with asyncio.timeout(_TIMEOUT_S), database.pool.permit():
             current = await migrations.current_revision(database.engine)
     except Exception as error:  # noqa: BLE001 - whatever it is, the database does not answer
         _log.warning("database does not answer", error=type(error).__name__)

@@ -5,17 +5,16 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import Select, delete, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.errors import AccountGoneError, BadUserInputError, ConflictError, NotFoundError
 from core.ids import parse_id
-from core.prepared import Prepared, Rows
+from core.prepared_statement import Rows, cached_statement
 from core.text import require_line
 from models import AccessScope, AccessToken, User
 from services.accounts.caller import OWNER, Caller, owned
@@ -93,11 +92,10 @@ async def own_access_tokens(source: Source, caller: Caller, columns: frozenset[s
     return await read(source, _own_access_tokens(columns), {OWNER: caller.user_id})
 
 
-@lru_cache(maxsize=64)
-def _own_access_tokens(columns: frozenset[str]) -> Prepared:
-    return Prepared(
-        select(*columns_of(_TOKENS, columns)).where(owned(_TOKENS)).order_by(_TOKENS.c.created_at, _TOKENS.c.id)
-    )
+@cached_statement
+def _own_access_tokens(columns: frozenset[str]) -> Select[Any]:
+    selected = columns_of(_TOKENS, columns)
+    return select(*selected).where(owned(_TOKENS)).order_by(_TOKENS.c.created_at, _TOKENS.c.id)
 
 
 async def find_grant(session: AsyncSession, text: str) -> Grant | None:

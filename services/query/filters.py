@@ -20,8 +20,6 @@ class FilterTemplate(NamedTuple):
 
     key: Hashable
     build: Callable[[Any], tuple[ColumnElement[bool], ...]]
-    # Statements of long filters take megabytes and are not cached.
-    is_long: bool = False
 
 
 class Conditions(NamedTuple):

@@ -11,12 +11,12 @@ from sqlmodel import SQLModel
 from sqlmodel import select as select_model
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.batch_loader import BatchLoader, KeyedStatement
 from core.errors import NotFoundError
-from core.gathered import GatheredReads, Gathering
 from core.ids import parse_id
-from core.prepared import Prepared
 from models import ENTITIES
 from models.base import Entity
+from core.prepared_statement import PreparedStatement, cached_statement
 from services.accounts.caller import OWNER, Caller, owned
 from services.query.filters import IsAnyOf, id_list, id_list_param, owned_ids
 from services.query.sql import Source, columns_of, read, table_of
@@ -41,11 +41,11 @@ async def rows_by_id(
     return [found.get(known.get(given, "")) for given in ids]
 
 
-@lru_cache(maxsize=256)
-def _rows_by_id(model: type[SQLModel], columns: frozenset[str]) -> Prepared:
+@cached_statement
+def _rows_by_id(model: type[SQLModel], columns: frozenset[str]) -> Select[Any]:
     table = table_of(model)
     selected = columns_of(table, columns | {"id"})
-    return Prepared(select(*selected).where(owned(table), IsAnyOf(table.c.id, id_list_param("ids"))))
+    return select(*selected).where(owned(table), IsAnyOf(table.c.id, id_list_param("ids")))
 
 
 async def kinds_by_id(source: Source, caller: Caller, ids: Sequence[str]) -> dict[str, str]:
@@ -70,13 +70,13 @@ def _canonical(ids: Iterable[str]) -> dict[str, str]:
     return {given: row_id for given in ids if (row_id := parse_id(given)) is not None}
 
 
-async def find_node(reads: GatheredReads, caller: Caller, columns_by_model: ColumnsByModel, given_id: str) -> Any:
+async def find_node(loader: BatchLoader, caller: Caller, columns_by_model: ColumnsByModel, given_id: str) -> Any:
     """Return the caller's row of an id, with the name of its model as `type_name`; None where there is none."""
     row_id = parse_id(given_id)
     if row_id is None:
         return None
     nodes = _nodes(columns_by_model)
-    row = await reads.find(nodes.gathering, (caller.user_id, row_id))
+    row = await loader.load(nodes.statement, (caller.user_id, row_id))
     return None if row is None else nodes.node_in(row)
 
 
@@ -103,7 +103,7 @@ class _Nodes:
             own = [table.c.id, *columns_of(table, names - {"id"})]
             self._parts.append(_Part(len(columns), len(columns) + len(own), model.__name__, _row_maker(own)))
             columns += [column.label(f"{table.name}_{column.key}") for column in own]
-        self.gathering = Gathering(Prepared(select(*columns).select_from(source)), _OWNERS, _IDS)
+        self.statement = KeyedStatement(PreparedStatement(select(*columns).select_from(source)), _OWNERS, _IDS)
 
     def node_in(self, row: Any) -> Any:
         """Return the part of a row that is there."""

@@ -8,7 +8,7 @@ from sqlalchemy import Table
 
 from core.errors import BadUserInputError
 from core.page_size import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
-from core.prepared import Rows
+from core.prepared_statement import Rows
 from services.accounts.caller import OWNER, Caller
 from services.query.filters import NO_CONDITIONS, Conditions
 from services.query.ordering import Order, Position, keyset_values, null_mask

@@ -8,11 +8,11 @@ from sqlalchemy.engine import CursorResult
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.prepared import Prepared, Rows, Values
-from core.reader import Reader, fetch_on
+from core.prepared_statement import PreparedStatement, Rows, Values
+from core.query_runner import QueryRunner
 
 # What reads go through: whatever connection is free, or the one of a transaction.
-Source: TypeAlias = Reader | AsyncSession
+Source: TypeAlias = QueryRunner | AsyncSession
 
 
 def table_of(model: type[SQLModel]) -> Table:
@@ -28,14 +28,14 @@ def columns_of(source: FromClause, names: Collection[str]) -> list[ColumnElement
 
 def is_sqlite(source: Source) -> bool:
     """Tell which of the two databases answers."""
-    return source.is_sqlite if isinstance(source, Reader) else source.get_bind().dialect.name == "sqlite"
+    return source.is_sqlite if isinstance(source, QueryRunner) else source.get_bind().dialect.name == "sqlite"
 
 
-async def read(source: Source, statement: Prepared, values: Values) -> Rows:
+async def read(source: Source, statement: PreparedStatement, values: Values) -> Rows:
     """Return every row of a prepared statement."""
-    if isinstance(source, Reader):
+    if isinstance(source, QueryRunner):
         return await source.fetch(statement, values)
-    return await fetch_on(await source.connection(), statement, values)
+    return await fetch_all(source, statement.statement, values)
 
 
 async def execute(

@@ -1,8 +1,6 @@
 """Statements of pages and counts; each is built and compiled once for its statement key."""
 
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -18,7 +16,7 @@ from sqlalchemy import (
     true,
 )
 
-from core.prepared import Prepared
+from core.prepared_statement import cached_statement
 from models.types import Id
 from services.accounts.caller import owned
 from services.query.filters import FilterTemplate, IsAnyOf, id_list_param
@@ -33,8 +31,6 @@ BEFORE: Final = "before"
 
 # The first column of the pages of several parents: which parent it is, counted from one.
 _PARENT_NUMBER: Final = "parent_number"
-_MAX_CACHED: Final = 128
-_Build = TypeVar("_Build", bound=Callable[..., Prepared])
 
 
 class StatementKey(NamedTuple):
@@ -60,48 +56,38 @@ class StatementKey(NamedTuple):
         return columns_of(source, self.columns.union(self.order.columns))
 
 
-def _cached(build: _Build) -> _Build:
-    """Cache the statements that a function builds, but those of long filters."""
-    find_or_build = lru_cache(maxsize=_MAX_CACHED)(build)
-
-    def get(key: StatementKey, *more: Any) -> Prepared:
-        return (build if key.template.is_long else find_or_build)(key, *more)
-
-    return cast("_Build", get)
-
-
-@_cached
-def page_statement(key: StatementKey) -> Prepared:
+@cached_statement
+def page_statement(key: StatementKey) -> Select[Any]:
     """Return the statement of one page."""
-    return Prepared(_limit_to_window(select(*key.selected(key.table)), key))
+    return _limit_to_window(select(*key.selected(key.table)), key)
 
 
-@_cached
-def count_statement(key: StatementKey) -> Prepared:
+@cached_statement
+def count_statement(key: StatementKey) -> Select[Any]:
     """Return the statement that counts a whole list."""
-    return Prepared(select(func.count().label("count")).select_from(key.table).where(*key.where))
+    return select(func.count().label("count")).select_from(key.table).where(*key.where)
 
 
-@_cached
-def counts_statement(key: StatementKey, parent: str) -> Prepared:
+@cached_statement
+def counts_statement(key: StatementKey, parent: str) -> Select[Any]:
     """Return the statement that counts the list of each of several parents."""
     parent_id = key.table.c[parent]
     conditions = (*key.where, IsAnyOf(parent_id, id_list_param(PARENTS)))
-    return Prepared(select(parent_id, func.count().label("count")).where(*conditions).group_by(parent_id))
+    return select(parent_id, func.count().label("count")).where(*conditions).group_by(parent_id)
 
 
-@_cached
-def pages_on_postgresql(key: StatementKey, parent: str) -> Prepared:
+@cached_statement
+def pages_on_postgresql(key: StatementKey, parent: str) -> Select[Any]:
     """Return the statement of a page of each of several parents: a lateral join."""
     ids = func.unnest(id_list_param(PARENTS))
     parents = ids.table_valued(column("id", Id), with_ordinality="number", name="parents").render_derived()
     inner = select(*key.selected(key.table)).where(key.table.c[parent] == parents.c.id)
     page = _limit_to_window(inner, key).lateral("page")
-    return Prepared(select(parents.c.number.label(_PARENT_NUMBER), *page.c).select_from(parents.join(page, true())))
+    return select(parents.c.number.label(_PARENT_NUMBER), *page.c).select_from(parents.join(page, true()))
 
 
-@_cached
-def pages_on_sqlite(key: StatementKey, parent: str) -> Prepared:
+@cached_statement
+def pages_on_sqlite(key: StatementKey, parent: str) -> Select[Any]:
     """Return that statement without a lateral join: a correlated subquery names the rows of each page."""
     ids = func.json_each(id_list_param(PARENTS))
     parents = ids.table_valued(column("key", Integer()), "value", name="parents")
@@ -113,7 +99,7 @@ def pages_on_sqlite(key: StatementKey, parent: str) -> Prepared:
         is_on_page = and_(owned(rows), is_on_page)
     ordered = key.order.clauses(rows.c, backwards=key.backwards)
     statement = select((parents.c.key + 1).label(_PARENT_NUMBER), *key.selected(rows)).select_from(parents)
-    return Prepared(statement.join(rows, is_on_page).order_by(parents.c.key, *ordered))
+    return statement.join(rows, is_on_page).order_by(parents.c.key, *ordered)
 
 
 def _limit_to_window(statement: Select[Any], key: StatementKey) -> Select[Any]:

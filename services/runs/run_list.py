@@ -1,12 +1,11 @@
 """The runs that wrote messages, and the tool calls of runs."""
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
-from core.prepared import Prepared
+from core.prepared_statement import cached_statement
 from models import Run, ToolCall
 from services.accounts.caller import OWNER, Caller, owned
 from services.query.filters import IsAnyOf, id_list_param
@@ -23,10 +22,10 @@ async def runs_by_reply(source: Source, caller: Caller, reply_ids: Sequence[str]
     return [found.get(reply_id) for reply_id in reply_ids]
 
 
-@lru_cache(maxsize=64)
-def _runs_by_reply(columns: frozenset[str]) -> Prepared:
+@cached_statement
+def _runs_by_reply(columns: frozenset[str]) -> Select[Any]:
     selected = columns_of(_RUNS, columns | {"reply_id"})
-    return Prepared(select(*selected).where(owned(_RUNS), IsAnyOf(_RUNS.c.reply_id, id_list_param("ids"))))
+    return select(*selected).where(owned(_RUNS), IsAnyOf(_RUNS.c.reply_id, id_list_param("ids")))
 
 
 async def tool_calls_by_run(
@@ -40,8 +39,8 @@ async def tool_calls_by_run(
     return [calls[run_id] for run_id in run_ids]
 
 
-@lru_cache(maxsize=64)
-def _tool_calls_by_run(columns: frozenset[str]) -> Prepared:
+@cached_statement
+def _tool_calls_by_run(columns: frozenset[str]) -> Select[Any]:
     selected = columns_of(_TOOL_CALLS, columns | {"run_id"})
     statement = select(*selected).where(owned(_TOOL_CALLS), IsAnyOf(_TOOL_CALLS.c.run_id, id_list_param("ids")))
-    return Prepared(statement.order_by(_TOOL_CALLS.c.run_id, _TOOL_CALLS.c.position))
+    return statement.order_by(_TOOL_CALLS.c.run_id, _TOOL_CALLS.c.position)

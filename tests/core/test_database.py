@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database, leave_unchanged
-from core.statements import StatementCount, current_statements
+from core.statement_count import StatementCount, current_statements
 from models import User
 from tests.databases import run_sql
 from tests.factories import make_user

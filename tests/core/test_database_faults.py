@@ -36,7 +36,7 @@ async def name_of(database: Database, user: User) -> str:
 
 
 def connections_in_use(database: Database) -> int:
-    return database.connections.in_use
+    return database.pool.in_use
 
 
 async def test_exhausted_pool_is_told_quickly(fresh_settings: Settings) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 from graphql import ExecutionResult, GraphQLSchema
 
-from core.statements import StatementCount, current_statements
+from core.statement_count import StatementCount, current_statements
 from graph.context import Context
 from server.graphql.schema import core_schema, schema
 from tests.engine.both import breadth_first, depth_first, described

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 from core.database import Database
-from core.prepared import Prepared, Rows, Values
+from core.prepared_statement import PreparedStatement, Rows, Values
 from core.settings import Settings
 from services.conversation import delete_conversation
 from tests.factories import SignedIn, make_answered, make_conversation, sign_in
@@ -20,7 +20,7 @@ def deleting_before(server: RunningServer, table: str, user: SignedIn, conversat
     """Delete a conversation once a table is about to be read."""
     database, fetch, waiting = server.runtime.database, server.runtime.database.reader.fetch, [conversation_id]
 
-    async def deleting(statement: Prepared, values: Values) -> Rows:
+    async def deleting(statement: PreparedStatement, values: Values) -> Rows:
         sql = statement.compiled(database.engine.dialect).sql
         # Not by the statement that looks through all tables for what an id names.
         if f"FROM {table}" in sql and "UNION" not in sql and waiting:

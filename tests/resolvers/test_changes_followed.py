@@ -188,14 +188,14 @@ async def test_what_an_event_costs(server: RunningServer, user: SignedIn) -> Non
     async with signed_in_socket(server, user.token) as socket:
         await socket.subscribe("subscription { changes { changed { id } cursor } }")
         await until(lambda: user.user.id in server.runtime.live.hub.users)
-        await until(lambda: database.connections.in_use == 0)
+        await until(lambda: database.pool.in_use == 0)
         with all_statements(database) as statements:
             await make_message(database, user.caller, conversation.id)
             assert len((await page(socket))["changed"]) == 2
         reads = [each for each in statements if each.startswith("SELECT") and user_rows(each)]
         # Which rows there are, then one for each kind.
         assert len(reads) == 3
-        await until(lambda: database.connections.in_use == 0)
+        await until(lambda: database.pool.in_use == 0)
 
 
 def user_rows(statement: str) -> bool:

@@ -241,7 +241,7 @@ async def test_each_event_sees_the_latest(server: RunningServer, user: SignedIn)
 
 async def test_what_an_event_costs(server: RunningServer, user: SignedIn, database: Database) -> None:
     conversation = await make_conversation(database, user.caller)
-    connections = server.runtime.database.connections
+    connections = server.runtime.database.pool
     async with signed_in_socket(server, user.token) as socket:
         await begin(server, socket, user, conversation.id)
         await make_message(server.runtime.database, user.caller, conversation.id, "warm")

@@ -262,7 +262,7 @@ async def test_no_connection_is_held_while_nothing_comes(
     server: RunningServer, database: Database, user: SignedIn
 ) -> None:
     answered = await streaming(database, user, status=RunStatus.AWAITING_APPROVAL)
-    connections = server.runtime.database.connections
+    connections = server.runtime.database.pool
     async with signed_in_socket(server, user.token) as socket:
         for number in range(50):
             await socket.subscribe(QUERY, {"id": answered.reply.id}, str(number))

@@ -8,7 +8,7 @@ from unittest.mock import patch
 from sqlalchemy import event, select, update
 
 from core.database import Database
-from core.prepared import Prepared, Rows, Values
+from core.prepared_statement import PreparedStatement, Rows, Values
 from models import User
 from services.query.sql import execute, table_of
 
@@ -26,7 +26,7 @@ def all_statements(database: Database) -> Iterator[list[str]]:
 
     fetch = database.reader.fetch
 
-    async def noted(statement: Prepared, values: Values) -> Rows:
+    async def noted(statement: PreparedStatement, values: Values) -> Rows:
         statements.append(statement.compiled(database.engine.dialect).sql)
         return await fetch(statement, values)
 

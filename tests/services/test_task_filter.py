@@ -11,7 +11,6 @@ from core.errors import BadUserInputError
 from models import Task, TaskPriority
 from services.accounts.caller import Caller
 from services.query.pagination import PageArguments, Window, count_rows, fetch_page, fetch_pages, read_window
-from services.query.statements import StatementKey, page_statement, pages_on_sqlite
 from services.task_filter import DateTimeFilter, StringFilter, TaskFilter
 from services.task_list import TaskOrder, TaskOrderField, task_listing
 from tests.factories import make_user, store, task_row
@@ -159,22 +158,3 @@ def test_a_larger_filter_is_refused(wanted: TaskFilter, message: str) -> None:
     with pytest.raises(BadUserInputError) as caught:
         task_listing(NOBODY, task_filter=wanted)
     assert (caught.value.path, caught.value.message) == (("filter",), message)
-
-
-def test_statements_of_long_filters_are_not_kept() -> None:
-    caller, columns = caller_of("nobody"), frozenset({"title"})
-    # Eight parts are kept, one more is not.
-    for parts, is_kept in ((7, True), (8, False)):
-        listing = task_listing(caller, columns, task_filter=TaskFilter(or_=[TaskFilter(completed=True)] * parts))
-        key = StatementKey(
-            table=listing.table,
-            order=listing.order,
-            columns=columns,
-            template=listing.conditions.template,
-            is_owned=True,
-            backwards=False,
-            after=None,
-            before=None,
-        )
-        assert (page_statement(key) is page_statement(key)) is is_kept
-        assert (pages_on_sqlite(key, "parent_id") is pages_on_sqlite(key, "parent_id")) is is_kept

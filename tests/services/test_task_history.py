@@ -13,7 +13,7 @@ from core.clock import utc_now
 from core.database import Database
 from core.errors import ConflictError
 from core.settings import Settings
-from core.statements import StatementCount, current_statements
+from core.statement_count import StatementCount, current_statements
 from models import Message, Run, Task, TaskChange, TaskChangeKind, TaskPriority, ToolCall
 from services.accounts.accounts import Accounts
 from services.accounts.caller import Caller

@@ -14,7 +14,7 @@ from core.database import Database
 from core.errors import BadUserInputError, UnauthenticatedError, UnavailableError
 from core.ids import new_id
 from core.settings import Settings
-from core.statements import StatementCount, current_statements
+from core.statement_count import StatementCount, current_statements
 from models import Task, TaskChange, TaskPriority, User
 from services.accounts.caller import Actor, Caller
 from services.query.sql import fetch_all, table_of
@@ -203,7 +203,7 @@ async def test_a_serialisation_failure_is_tried_again(fresh_settings: Settings) 
                 await until_so(partial(waits_for_a_lock, usual))
                 is_over.set()
             assert (await making).revision == 2
-            assert strict.connections.in_use == 0
+            assert strict.pool.in_use == 0
         assert [task.revision for task in await stored(usual, Task, caller)] == [2]
         assert len(await stored(usual, TaskChange, caller)) == 1
 

@@ -10,7 +10,7 @@ from core.database import Database
 from core.errors import ConflictError, NotFoundError
 from core.ids import new_id
 from core.settings import Settings
-from core.statements import StatementCount, current_statements
+from core.statement_count import StatementCount, current_statements
 from models import Run, RunStatus, Task, TaskChangeKind, TaskPriority
 from services.sync import Change, ChangeKind, Cursor, read_changes
 from services.task import delete_tasks, set_tasks_completed

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from core.database import Database
 from core.ids import new_ids
-from core.prepared import Prepared
+from core.prepared_statement import PreparedStatement
 from models import TaskPriority
 from services.query.filters import enum_list_param, id_list_param, text_list_param
 from tests.core.rows_of_all_tables import WILD
@@ -24,7 +24,7 @@ pytestmark = only_postgresql
     "texts", [[], [""], ["", ""], [WILD] * 2, CHARACTERS, list(map("".join, product(SPECIAL, repeat=3)))]
 )
 async def test_texts_are_what_they_were(database: Database, texts: list[str]) -> None:
-    statement = Prepared(select(text_list_param("texts").label("texts")))
+    statement = PreparedStatement(select(text_list_param("texts").label("texts")))
     assert await database.reader.fetch(statement, {"texts": texts}) == [(texts,)]
     async with database.read() as session:
         within = await (await session.connection()).execute(statement.statement, {"texts": texts})
@@ -33,7 +33,7 @@ async def test_texts_are_what_they_were(database: Database, texts: list[str]) ->
 
 async def test_ids_and_members(database: Database) -> None:
     columns = id_list_param("ids").label("ids"), enum_list_param("members", TaskPriority).label("members")
-    ids, statement = new_ids(3), Prepared(select(*columns))
+    ids, statement = new_ids(3), PreparedStatement(select(*columns))
     ((found, ranks),) = await database.reader.fetch(statement, {"ids": ids, "members": list(TaskPriority)})
     assert (list(map(str, found)), ranks) == (ids, [1, 2, 3])
     assert await database.reader.fetch(statement, {"ids": [], "members": []}) == [([], [])]

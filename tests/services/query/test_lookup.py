@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.database import Database
 from core.ids import new_id
 from core.settings import Settings
-from core.statements import StatementCount, current_statements
+from core.statement_count import StatementCount, current_statements
 from models import Conversation, Message, Task
 from services.accounts.caller import Caller
 from services.query.lookup import ColumnsByModel, find_node
@@ -40,7 +40,7 @@ async def test_each_finds_their_own_by_one_statement(database: Database, setting
     asked = [(user, row_id) for user in users for row_id in every_id]
     count = StatementCount()
     current_statements.set(count)
-    found = await asyncio.gather(*(find_node(database.gathered, user.caller, WANTED, key) for user, key in asked))
+    found = await asyncio.gather(*(find_node(database.batch_loader, user.caller, WANTED, key) for user, key in asked))
     for (user, row_id), row in zip(asked, found, strict=True):
         assert row == own[user.user.id].get(row_id)
     assert len(count) == 1
@@ -49,26 +49,26 @@ async def test_each_finds_their_own_by_one_statement(database: Database, setting
 async def test_what_no_id_is(database: Database, user: SignedIn) -> None:
     (task_id, row), *_ = (await made_by(database, user.caller)).items()
     ids = [task_id.upper(), task_id, new_id(), "", "x", "\0", "é" * 36, f"{task_id[:-1]}\n", '",{}\\"']
-    found = [await find_node(database.gathered, user.caller, WANTED, given) for given in ids]
+    found = [await find_node(database.batch_loader, user.caller, WANTED, given) for given in ids]
     assert found == [row, row, *[None] * 7]
 
 
 async def test_rows_of_other_models_are_not_found(database: Database, user: SignedIn) -> None:
     rows = await made_by(database, user.caller)
     wanted = ((Message, frozenset[str]()),)
-    found = [await find_node(database.gathered, user.caller, wanted, row_id) for row_id in rows]
+    found = [await find_node(database.batch_loader, user.caller, wanted, row_id) for row_id in rows]
     assert [row and row.type_name for row in found] == [None, None, "Message"]
 
 
 async def test_a_row_that_is_changed_is_read_anew(database: Database, user: SignedIn) -> None:
     task = await make_task(database, user.caller)
-    before = await find_node(database.gathered, user.caller, WANTED, task.id)
+    before = await find_node(database.batch_loader, user.caller, WANTED, task.id)
 
     async def rename(session: AsyncSession) -> None:
         (await session.get_one(Task, (user.user.id, task.id))).title = "Changed"
 
     await database.write(rename)
-    after = await find_node(database.gathered, user.caller, WANTED, task.id)
+    after = await find_node(database.batch_loader, user.caller, WANTED, task.id)
     assert (before.title, after.title) == (task.title, "Changed")
 
 
@@ -78,5 +78,5 @@ async def test_owners_whose_ids_need_quotes(database: Database, user: SignedIn) 
     ]
     task = await make_task(database, user.caller)
     callers = [*strange, user.caller]
-    found = await asyncio.gather(*(find_node(database.gathered, caller, WANTED, task.id) for caller in callers))
+    found = await asyncio.gather(*(find_node(database.batch_loader, caller, WANTED, task.id) for caller in callers))
     assert [row and row.id for row in found] == [None, None, None, None, task.id]

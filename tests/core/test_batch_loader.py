@@ -6,10 +6,10 @@ from typing import Any, Final
 import pytest
 from sqlalchemy import Label, Select, literal_column, select
 
+from core.batch_loader import KeyedStatement
 from core.database import Database
-from core.gathered import Gathering
-from core.prepared import Prepared
-from core.statements import StatementCount, current_statements
+from core.prepared_statement import PreparedStatement
+from core.statement_count import StatementCount, current_statements
 from models import User
 from services.query.filters import IsAnyOf, text_list_param
 from services.query.sql import table_of
@@ -22,15 +22,13 @@ ENDLESS: Final = """(WITH RECURSIVE endless(x) AS (SELECT 1 UNION ALL SELECT x +
     SELECT max(x) FROM endless)"""
 
 
-def gathering(statement: Select[Any]) -> Gathering:
-    return Gathering(Prepared(statement), "ids")
+def keyed(statement: Select[Any]) -> KeyedStatement:
+    return KeyedStatement(PreparedStatement(statement), "ids")
 
 
-NAMES: Final = gathering(select(USERS.c.id, USERS.c.name).where(IsAnyOf(USERS.c.id, text_list_param("ids"))))
-MAILS: Final = gathering(select(USERS.c.id, USERS.c.email).where(IsAnyOf(USERS.c.id, text_list_param("ids"))))
-BROKEN: Final = gathering(
-    select(literal_column("nothing")).where(IsAnyOf(literal_column("none"), text_list_param("ids")))
-)
+NAMES: Final = keyed(select(USERS.c.id, USERS.c.name).where(IsAnyOf(USERS.c.id, text_list_param("ids"))))
+MAILS: Final = keyed(select(USERS.c.id, USERS.c.email).where(IsAnyOf(USERS.c.id, text_list_param("ids"))))
+BROKEN: Final = keyed(select(literal_column("nothing")).where(IsAnyOf(literal_column("none"), text_list_param("ids"))))
 
 
 @pytest.fixture
@@ -45,7 +43,7 @@ async def test_each_has_its_own_row_of_one_statement(database: Database, count: 
     users = [await make_user(database, name=f"User {number}") for number in range(30)]
     count.statements.clear()
     asked = [*(user.id for user in users), NOBODYS_ID, users[0].id]
-    rows = await asyncio.gather(*(database.gathered.find(NAMES, (user_id,)) for user_id in asked))
+    rows = await asyncio.gather(*(database.batch_loader.load(NAMES, (user_id,)) for user_id in asked))
     assert [None if row is None else tuple(row) for row in rows] == [
         *((user.id, user.name) for user in users),
         None,
@@ -58,16 +56,16 @@ async def test_other_statements_and_other_times_are_apart(database: Database, co
     user = await make_user(database)
     count.statements.clear()
     name, mail = await asyncio.gather(
-        database.gathered.find(NAMES, (user.id,)), database.gathered.find(MAILS, (user.id,))
+        database.batch_loader.load(NAMES, (user.id,)), database.batch_loader.load(MAILS, (user.id,))
     )
     assert (name.name, mail.email) == (user.name, user.email)
-    assert (await database.gathered.find(NAMES, (user.id,))).name == user.name
+    assert (await database.batch_loader.load(NAMES, (user.id,))).name == user.name
     assert len(count) == 3
 
 
 async def test_who_leaves_takes_nothing_from_the_others(database: Database) -> None:
     users = [await make_user(database) for _ in range(3)]
-    tasks = [asyncio.create_task(database.gathered.find(NAMES, (user.id,))) for user in users]
+    tasks = [asyncio.create_task(database.batch_loader.load(NAMES, (user.id,))) for user in users]
     await asyncio.sleep(0)
     tasks[0].cancel()
     await asyncio.sleep(0)
@@ -79,25 +77,25 @@ async def test_who_leaves_takes_nothing_from_the_others(database: Database) -> N
 
 async def test_all_gone(database: Database) -> None:
     user = await make_user(database)
-    task = asyncio.create_task(database.gathered.find(NAMES, (user.id,)))
+    task = asyncio.create_task(database.batch_loader.load(NAMES, (user.id,)))
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait([task])
-    assert (await database.gathered.find(NAMES, (user.id,))).id == user.id
+    assert (await database.batch_loader.load(NAMES, (user.id,))).id == user.id
 
 
 async def test_what_nobody_waits_for_any_more_is_not_read_on(database: Database) -> None:
     """Or those who left would hold the connections that others wait for."""
     sleep: Label[Any] = literal_column(ENDLESS if database.is_sqlite else "pg_sleep(3600)").label("sleep")
-    endless = gathering(select(USERS.c.id, sleep).where(IsAnyOf(USERS.c.id, text_list_param("ids"))))
+    endless = keyed(select(USERS.c.id, sleep).where(IsAnyOf(USERS.c.id, text_list_param("ids"))))
     users = [await make_user(database) for _ in range(3)]
-    tasks = [asyncio.create_task(database.gathered.find(endless, (user.id,))) for user in users]
-    await until(lambda: database.connections.in_use == 1)
+    tasks = [asyncio.create_task(database.batch_loader.load(endless, (user.id,))) for user in users]
+    await until(lambda: database.pool.in_use == 1)
     for task in tasks:
-        assert database.connections.in_use == 1
+        assert database.pool.in_use == 1
         task.cancel()
         await asyncio.wait([task])
-    await until(lambda: database.connections.in_use == 0)
+    await until(lambda: database.pool.in_use == 0)
 
 
 async def test_more_than_a_thousand_keys_are_read_by_several_statements(
@@ -106,14 +104,14 @@ async def test_more_than_a_thousand_keys_are_read_by_several_statements(
     user = await make_user(database)
     count.statements.clear()
     keys = [*(f"nobody {number}" for number in range(2_100)), user.id]
-    rows = await asyncio.gather(*(database.gathered.find(NAMES, (key,)) for key in keys))
+    rows = await asyncio.gather(*(database.batch_loader.load(NAMES, (key,)) for key in keys))
     assert [row and row.id for row in rows] == [*[None] * 2_100, user.id]
     assert len(count) == 3
 
 
 async def test_a_failure_is_that_of_each(database: Database) -> None:
     users = [await make_user(database) for _ in range(2)]
-    asked = (database.gathered.find(BROKEN, (user.id,)) for user in users)
+    asked = (database.batch_loader.load(BROKEN, (user.id,)) for user in users)
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert all(isinstance(outcome, Exception) for outcome in outcomes)
-    assert (await database.gathered.find(NAMES, (users[0].id,))).id == users[0].id
+    assert (await database.batch_loader.load(NAMES, (users[0].id,))).id == users[0].id

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import PoolProxiedConnection, QueuePool
 
-from core.connections import Connections
+from core.connection_pool import ConnectionPool
 from core.database import Database
 from core.errors import UnavailableError
 from core.settings import Settings
@@ -26,7 +26,7 @@ SOON_S: Final = 0.01
 @pytest.fixture(autouse=True)
 def look(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look around so often that it happens within a test."""
-    monkeypatch.setattr("core.connections._AT_HAND_S", SOON_S)
+    monkeypatch.setattr("core.connection_pool._CHECK_IN_EVERY_S", SOON_S)
 
 
 @asynccontextmanager
@@ -52,12 +52,12 @@ class Visit:
         self.task = asyncio.create_task(self._in_session() if for_session else self._alone())
 
     async def _alone(self) -> None:
-        connections = self._database.connections
-        connection = await connections.take()
+        pool = self._database.pool
+        connection = await pool.acquire()
         try:
             await self._stay()
         finally:
-            (connections.drop if self.is_to_drop else connections.give_back)(connection)
+            (pool.discard if self.is_to_drop else pool.release)(connection)
 
     async def _in_session(self) -> None:
         async with self._database.read() as session:
@@ -107,19 +107,19 @@ async def test_whatever_happens_none_is_lost_and_none_too_many(settings: Setting
         visits: list[Visit] = []
         for step in walk:
             await take(step, visits, database)
-            assert sum(visit.is_served for visit in visits) <= database.connections.in_use <= MOST
+            assert sum(visit.is_served for visit in visits) <= database.pool.in_use <= MOST
             assert pool_of(database).checkedout() <= MOST
         for visit in visits:
             visit.go()
         ended = await asyncio.gather(*(visit.task for visit in visits), return_exceptions=True)
         assert {type(each) for each in ended} <= {type(None), asyncio.CancelledError}
-        await until(lambda: database.connections.in_use == 0)
+        await until(lambda: database.pool.in_use == 0)
         again = [Visit(database, for_session=bool(number % 2)) for number in range(MOST)]
         await until(lambda: all(visit.is_served for visit in again))
         for visit in again:
             visit.go()
         await asyncio.gather(*(visit.task for visit in again))
-    assert database.connections.in_use == 0
+    assert database.pool.in_use == 0
 
 
 async def test_who_came_first_is_served_first(settings: Settings) -> None:
@@ -128,12 +128,12 @@ async def test_who_came_first_is_served_first(settings: Settings) -> None:
 
         async def come(number: int) -> None:
             if number % 2:
-                async with database.connections.turn():
+                async with database.pool.permit():
                     served.append(number)
             else:
-                connection = await database.connections.take()
+                connection = await database.pool.acquire()
                 served.append(number)
-                database.connections.give_back(connection)
+                database.pool.release(connection)
 
         await asyncio.gather(*(come(number) for number in range(20)))
         assert served == list(range(20))
@@ -141,53 +141,53 @@ async def test_who_came_first_is_served_first(settings: Settings) -> None:
 
 async def test_the_next_gets_the_very_same(settings: Settings) -> None:
     async with narrow(settings, most=1) as database:
-        connections = database.connections
-        first = await connections.take()
-        coming = asyncio.create_task(connections.take())
+        pool = database.pool
+        first = await pool.acquire()
+        coming = asyncio.create_task(pool.acquire())
         await asyncio.sleep(0)
-        connections.give_back(first)
+        pool.release(first)
         second = await coming
         assert driver_of(second) is driver_of(first)
-        connections.give_back(second)
+        pool.release(second)
 
 
 async def test_nobody_waits_longer_than_the_time_for_it(settings: Settings) -> None:
     async with narrow(settings, most=1, database_pool_timeout_s=0.05) as database:
-        connections = database.connections
-        connection = await connections.take()
-        for attempt in (connections.take(), connections.take(), enter(connections)):
+        pool = database.pool
+        connection = await pool.acquire()
+        for attempt in (pool.acquire(), pool.acquire(), enter(pool)):
             with pytest.raises(UnavailableError, match="no database connection came free"):
                 await attempt
-        assert connections.in_use == 1
-        connections.give_back(connection)
-        assert connections.in_use == 0
-        connections.give_back(await connections.take())
+        assert pool.in_use == 1
+        pool.release(connection)
+        assert pool.in_use == 0
+        pool.release(await pool.acquire())
 
 
-async def enter(connections: Connections) -> None:
-    async with connections.turn():
+async def enter(pool: ConnectionPool) -> None:
+    async with pool.permit():
         pass
 
 
 async def test_who_leaves_in_the_moment_of_being_served_leaves_it_to_the_next(settings: Settings) -> None:
     async with narrow(settings, most=1) as database:
-        connections = database.connections
-        connection = await connections.take()
-        leaving, next_one = (asyncio.create_task(connections.take()) for _ in range(2))
+        pool = database.pool
+        connection = await pool.acquire()
+        leaving, next_one = (asyncio.create_task(pool.acquire()) for _ in range(2))
         await asyncio.sleep(0)
-        connections.give_back(connection)
+        pool.release(connection)
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await leaving
-        connections.give_back(await next_one)
-        assert connections.in_use == 0
+        pool.release(await next_one)
+        assert pool.in_use == 0
 
 
 async def test_what_is_not_needed_goes_back_to_the_pool(settings: Settings) -> None:
     async with narrow(settings, database_pool_size=2) as database:
         taken = await take_all(database)
         for connection in taken:
-            database.connections.give_back(connection)
+            database.pool.release(connection)
         pool = pool_of(database)
         await until(lambda: pool.checkedout() == 0)
         # It keeps as many as it has room for.
@@ -196,7 +196,7 @@ async def test_what_is_not_needed_goes_back_to_the_pool(settings: Settings) -> N
 
 
 async def take_all(database: Database) -> list[PoolProxiedConnection]:
-    return [await database.connections.take() for _ in range(MOST)]
+    return [await database.pool.acquire() for _ in range(MOST)]
 
 
 async def test_old_ones_are_replaced_while_they_are_in_steady_use(settings: Settings) -> None:
@@ -210,8 +210,8 @@ async def test_old_ones_are_replaced_while_they_are_in_steady_use(settings: Sett
 
 
 async def read_once(database: Database) -> PoolProxiedConnection:
-    connection = await database.connections.take()
-    database.connections.give_back(connection)
+    connection = await database.pool.acquire()
+    database.pool.release(connection)
     return connection
 
 
@@ -222,11 +222,11 @@ def driver_of(connection: PoolProxiedConnection) -> object:
 async def test_it_tells_how_many_are_in_use_until_none_is(settings: Settings) -> None:
     async with narrow(settings) as database:
         told: list[int] = []
-        database.connections.on_look = told.append
+        database.pool.on_sample = told.append
         taken = await take_all(database)
         await until(lambda: MOST in told)
         for connection in taken:
-            database.connections.give_back(connection)
+            database.pool.release(connection)
         await until(lambda: told[-1] == 0)
 
 
@@ -235,12 +235,12 @@ async def test_what_is_given_back_after_the_end_is_closed(settings: Settings) ->
         taken = await take_all(database)
     drivers: list[Any] = [driver_of(connection) for connection in taken]
     for connection in taken:
-        database.connections.give_back(connection)
+        database.pool.release(connection)
     # Whoever comes even later is served, and leaves nothing open either.
-    late = await database.connections.take()
+    late = await database.pool.acquire()
     drivers.append(driver_of(late))
-    database.connections.give_back(late)
-    await until(lambda: database.connections.in_use == 0)
+    database.pool.release(late)
+    await until(lambda: database.pool.in_use == 0)
     for driver in drivers:
         with pytest.raises((InterfaceError, ValueError), match=r"closed|no active connection"):
             await driver.execute("SELECT 1")
@@ -250,5 +250,5 @@ async def test_one_that_cannot_be_made_takes_no_turn() -> None:
     async with narrow(make_settings(f"postgresql://ada@127.0.0.1:{free_port()}/ada"), most=1) as database:
         for _ in range(3):
             with pytest.raises(OSError, match="onnect"):
-                await database.connections.take()
-        assert database.connections.in_use == 0
+                await database.pool.acquire()
+        assert database.pool.in_use == 0

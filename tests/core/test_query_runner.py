@@ -15,9 +15,9 @@ from sqlalchemy.exc import DBAPIError
 
 from core.database import Database
 from core.errors import UnavailableError
-from core.prepared import Prepared
+from core.prepared_statement import PreparedStatement
 from core.settings import Settings
-from core.statements import StatementCount, current_statements
+from core.statement_count import StatementCount, current_statements
 from models import User
 from services.query.sql import table_of
 from tests.databases import (
@@ -34,9 +34,9 @@ from tests.live.programs import needs_pgbouncer, pgbouncer
 from tests.waiting import PATIENCE_S, until, until_so
 
 
-def one(expression: str) -> Prepared:
+def one(expression: str) -> PreparedStatement:
     """Return the statement that reads one value."""
-    return Prepared(select(literal_column(expression).label("value")))
+    return PreparedStatement(select(literal_column(expression).label("value")))
 
 
 ONE: Final = one("1")
@@ -47,7 +47,7 @@ WRONG: Final = one("1 / 0")
 SINGLE: Final[dict[str, Any]] = {"database_pool_size": 1, "database_max_overflow": 0}
 
 
-async def value_of(database: Database, statement: Prepared) -> Any:
+async def value_of(database: Database, statement: PreparedStatement) -> Any:
     ((value,),) = await database.reader.fetch(statement, {})
     return value
 
@@ -79,7 +79,7 @@ async def test_connections_that_have_died_at_hand_are_passed_over(fresh_settings
         assert await asyncio.gather(*(value_of(database, ONE) for _ in range(5))) == [1] * 5
         async with database.read() as session:
             assert await run_sql(session, "SELECT 1") == 1
-        await until(lambda: database.connections.in_use == 0)
+        await until(lambda: database.pool.in_use == 0)
 
 
 async def reads_without_failing(database: Database, count: int) -> bool:
@@ -96,7 +96,7 @@ async def test_one_that_dies_in_hand_costs_that_read_alone(fresh_settings: Setti
         assert [type(outcome) for outcome in outcomes] == [
             UnavailableError if each is END_ITSELF else int for each in reads
         ]
-        await until(lambda: database.connections.in_use == 0)
+        await until(lambda: database.pool.in_use == 0)
 
 
 @only_postgresql
@@ -106,13 +106,13 @@ async def test_a_statement_that_is_refused_keeps_its_connection(fresh_settings: 
         with pytest.raises(Exception, match="division by zero"):
             await value_of(database, WRONG)
         assert await value_of(database, PROCESS) == process
-        assert database.connections.in_use == 0
+        assert database.pool.in_use == 0
 
 
 async def test_a_wrong_statement_is_not_called_unavailable(database: Database) -> None:
     for _ in range(3):
         with pytest.raises(Exception, match="nothing") as raised:
-            await database.reader.fetch(Prepared(select(text("x")).select_from(table("nothing"))), {})
+            await database.reader.fetch(PreparedStatement(select(text("x")).select_from(table("nothing"))), {})
         assert not isinstance(raised.value, UnavailableError | DBAPIError)
     assert await value_of(database, ONE) == 1
 
@@ -135,7 +135,7 @@ async def test_one_that_hangs_costs_that_read_alone(fresh_settings: Settings) ->
                 await value_of(database, ONE)
             await until_so(partial(reads_without_failing, database, 1))
             assert await value_of(database, ONE) == 1
-        await until(lambda: database.connections.in_use == 0)
+        await until(lambda: database.pool.in_use == 0)
 
 
 @only_postgresql
@@ -149,7 +149,7 @@ async def test_a_read_that_is_left_ends_at_the_server_too(fresh_settings: Settin
                 await sleeping
             assert await value_of(database, ONE) == 1
             assert not await is_asleep(other)
-        await until(lambda: database.connections.in_use == 0)
+        await until(lambda: database.pool.in_use == 0)
 
 
 @only_sqlite
@@ -157,17 +157,17 @@ async def test_a_read_that_is_left_ends_in_its_thread_too(fresh_settings: Settin
     begun = threading.Event()
     endless = one("(WITH RECURSIVE r(x) AS (SELECT begun() UNION ALL SELECT 1 FROM r) SELECT max(x) FROM r)")
     async with opened(fresh_settings, **SINGLE) as database, asyncio.timeout(PATIENCE_S):
-        connection = await database.connections.take()
+        connection = await database.pool.acquire()
         driver: Any = connection.driver_connection
         await driver.create_function("begun", 0, begun.set)
-        database.connections.give_back(connection)
+        database.pool.release(connection)
         reading = asyncio.create_task(value_of(database, endless))
         await until(begun.is_set)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
         assert await value_of(database, ONE) == 1
-        assert database.connections.in_use == 0
+        assert database.pool.in_use == 0
 
 
 async def is_asleep(database: Database) -> bool:
@@ -178,7 +178,7 @@ async def is_asleep(database: Database) -> bool:
 
 @only_postgresql
 async def test_a_table_that_is_changed_meanwhile_is_read_on(fresh_settings: Settings) -> None:
-    whole = Prepared(select(table_of(User)).where(column("id") == bindparam("id")))
+    whole = PreparedStatement(select(table_of(User)).where(column("id") == bindparam("id")))
     async with opened(fresh_settings) as database:
         user = await make_user(database)
         (before,) = await database.reader.fetch(whole, {"id": user.id})
@@ -205,12 +205,12 @@ async def test_a_restart_with_connections_at_hand_is_called_unavailable_and_no_m
                 await value_of(database, ONE)
         own_postgres.server.ensure_postgres_running()
         assert await asyncio.gather(*(value_of(database, ONE) for _ in range(5))) == [1] * 5
-        await until(lambda: database.connections.in_use == 0)
+        await until(lambda: database.pool.in_use == 0)
 
 
 @needs_pgbouncer
 async def test_behind_a_pooler_every_read_meets_its_own_statement(own_postgres: PostgresDatabases) -> None:
-    echo = Prepared(select(bindparam("text", type_=table_of(User).c.name.type).label("text")))
+    echo = PreparedStatement(select(bindparam("text", type_=table_of(User).c.name.type).label("text")))
 
     async def read(database: Database, number: int) -> None:
         for turn in range(20):
@@ -222,4 +222,4 @@ async def test_behind_a_pooler_every_read_meets_its_own_statement(own_postgres: 
         async with opened(settings) as database:
             assert not database.has_statements_alone
             await asyncio.gather(*(read(database, number) for number in range(20)))
-            assert database.connections.in_use == 0
+            assert database.pool.in_use == 0

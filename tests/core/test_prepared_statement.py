@@ -1,16 +1,17 @@
-"""Prepared statements: what the driver gives is what SQLAlchemy gives, for every column of every table."""
+"""PreparedStatement statements: what the driver gives is what SQLAlchemy gives, for every column of every table."""
 
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from asyncpg import DataError
-from sqlalchemy import Integer, Table, bindparam, func, literal, select, union_all
+from sqlalchemy import Executable, Integer, Table, bindparam, func, literal, select, union_all
 from sqlmodel import SQLModel
 
+from core.cache import LRUCache
 from core.database import Database
 from core.ids import new_id
-from core.prepared import Prepared, Rows
+from core.prepared_statement import PreparedStatement, Rows, cached_statement
 from core.settings import Settings
 from models import Message, MessageStatus, Task, TaskPriority, User
 from models.types import Id, TextList, UtcDateTime
@@ -27,7 +28,7 @@ async def both_ways(database: Database, table: Table) -> tuple[Rows, Rows]:
     statement = select(table).order_by(*table.primary_key)
     async with database.read() as session:
         expected = await fetch_all(session, statement)
-    return await database.reader.fetch(Prepared(statement), {}), expected
+    return await database.reader.fetch(PreparedStatement(statement), {}), expected
 
 
 async def test_rows_are_sqlalchemys_for_every_table(fresh_settings: Settings) -> None:
@@ -47,7 +48,7 @@ async def test_rows_are_sqlalchemys_for_every_table(fresh_settings: Settings) ->
 async def test_moments_have_their_offset(database: Database) -> None:
     far = timezone(timedelta(hours=14))
     moments = [FIRST, LAST, datetime(1970, 1, 1, tzinfo=far), datetime(2026, 3, 29, 2, 30, 0, 1, tzinfo=UTC)]
-    statement = Prepared(select(bindparam("moment", type_=UtcDateTime).label("moment")))
+    statement = PreparedStatement(select(bindparam("moment", type_=UtcDateTime).label("moment")))
     for moment in moments:
         ((found,),) = await database.reader.fetch(statement, {"moment": moment})
         assert (found, found.utcoffset()) == (moment, timedelta())
@@ -57,7 +58,7 @@ async def test_moments_have_their_offset(database: Database) -> None:
 
 async def test_enums_are_their_members(database: Database) -> None:
     tasks, messages = table_of(Task).c, table_of(Message).c
-    statement = Prepared(
+    statement = PreparedStatement(
         select(
             bindparam("rank", type_=tasks.priority.type).label("rank"),
             bindparam("name", type_=messages.status.type).label("name"),
@@ -70,7 +71,7 @@ async def test_enums_are_their_members(database: Database) -> None:
 
 
 async def test_lists_of_texts(database: Database) -> None:
-    statement = Prepared(select(bindparam("tags", type_=TextList).label("tags")))
+    statement = PreparedStatement(select(bindparam("tags", type_=TextList).label("tags")))
     for tags in ([], [""], ["NULL", "null", "{}", 'a"b', "a,b", "\\"], [WILD] * 1_000, ("a", "b"), ()):
         assert await database.reader.fetch(statement, {"tags": tags}) == [(list(tags),)]
 
@@ -78,44 +79,44 @@ async def test_lists_of_texts(database: Database) -> None:
 async def test_ids_are_text_also_where_statements_are_put_together(database: Database) -> None:
     one = select(bindparam("id", type_=Id).label("id"), literal("x").label("kind"))
     row_id = new_id()
-    for statement in (Prepared(one), Prepared(union_all(one, one))):
+    for statement in (PreparedStatement(one), PreparedStatement(union_all(one, one))):
         rows = await database.reader.fetch(statement, {"id": row_id})
         assert {tuple(row) for row in rows} == {(row_id, "x")}
-    assert await database.reader.fetch(Prepared(one), {"id": None}) == [(None, "x")]
+    assert await database.reader.fetch(PreparedStatement(one), {"id": None}) == [(None, "x")]
 
 
 async def test_rows_are_known_by_the_names_of_their_columns(database: Database) -> None:
     users = table_of(User).c
     user = await make_user(database)
     named = select(users.id, func.count().label("count"), func.max(users.name).label("index"))
-    statement = Prepared(named.where(users.id == bindparam("id")).group_by(users.id))
+    statement = PreparedStatement(named.where(users.id == bindparam("id")).group_by(users.id))
     (row,) = await database.reader.fetch(statement, {"id": user.id})
     assert (row.id, row.count, row.index) == (user.id, 1, "Ada")
     assert row == (user.id, 1, "Ada")
 
 
 async def test_constants_stand_where_no_value_is_given(database: Database) -> None:
-    statement = Prepared(select(literal(7).label("constant"), bindparam("given", 1).label("given")))
+    statement = PreparedStatement(select(literal(7).label("constant"), bindparam("given", 1).label("given")))
     assert await database.reader.fetch(statement, {}) == [(7, 1)]
     assert await database.reader.fetch(statement, {"given": 2}) == [(7, 2)]
     assert await database.reader.fetch(statement, {}) == [(7, 1)]
 
 
 async def test_no_value_is_left_out_by_mistake(database: Database) -> None:
-    statement = Prepared(select(table_of(User).c.id).limit(bindparam("limit", type_=Integer())))
+    statement = PreparedStatement(select(table_of(User).c.id).limit(bindparam("limit", type_=Integer())))
     with pytest.raises(LookupError, match="needs a value for limit"):
         await database.reader.fetch(statement, {"user_id": "x"})
 
 
 async def test_what_a_type_does_not_know_is_no_value_that_is_missing(database: Database) -> None:
-    statement = Prepared(select(bindparam("rank", type_=table_of(Task).c.priority.type).label("rank")))
+    statement = PreparedStatement(select(bindparam("rank", type_=table_of(Task).c.priority.type).label("rank")))
     with pytest.raises(KeyError, match="unknown"):
         await database.reader.fetch(statement, {"rank": "unknown"})
 
 
 async def test_it_is_the_same_in_a_transaction(database: Database) -> None:
     user = await make_user(database)
-    statement = Prepared(select(table_of(User)).where(table_of(User).c.id == bindparam("id")))
+    statement = PreparedStatement(select(table_of(User)).where(table_of(User).c.id == bindparam("id")))
     (alone,) = await read(database.reader, statement, {"id": user.id})
     async with database.read() as session:
         (within,) = await read(session, statement, {"id": user.id})
@@ -125,10 +126,31 @@ async def test_it_is_the_same_in_a_transaction(database: Database) -> None:
 
 @only_postgresql
 async def test_nul_is_refused_and_the_connection_serves_on(fresh_settings: Settings) -> None:
-    statement = Prepared(select(bindparam("text", type_=table_of(User).c.name.type).label("text")))
+    statement = PreparedStatement(select(bindparam("text", type_=table_of(User).c.name.type).label("text")))
     async with opened(fresh_settings, database_pool_size=1, database_max_overflow=0) as database:
         with pytest.raises(DataError):
             await database.reader.fetch(statement, {"text": 1})
         with pytest.raises(Exception, match="0x00"):
             await database.reader.fetch(statement, {"text": "a\0b"})
         assert await database.reader.fetch(statement, {"text": WILD}) == [(WILD,)]
+
+
+def test_cached_statements_are_found_by_arguments_and_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache: LRUCache[Any, PreparedStatement] = LRUCache("statements of a test", max_bytes=200_000)
+    monkeypatch.setattr("core.prepared_statement.STATEMENTS", cache)
+
+    @cached_statement
+    def numbers(first: int, count: int) -> Executable:
+        return select(*(literal(first + index).label(f"number_{index}") for index in range(count)))
+
+    kept = numbers(0, 2)
+    assert numbers(0, 2) is kept
+    assert numbers(1, 2) is not kept
+    assert (cache.hits, cache.misses) == (1, 2)
+    # One that is larger than the whole cache is built each time, and evicts nothing.
+    assert numbers(0, 1_000) is not numbers(0, 1_000)
+    assert numbers(0, 2) is kept
+    for first in range(2, 200):
+        numbers(first, 2)
+    assert cache.size_bytes <= cache.max_bytes
+    assert numbers(0, 2) is not kept

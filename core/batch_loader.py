@@ -1,0 +1,103 @@
+"""Batch loader across requests: rows that are looked up by key in one iteration of the event loop share a statement."""
+
+import asyncio
+from typing import Any, Final, TypeAlias
+
+from core.prepared_statement import PreparedStatement, Rows, Values
+from core.query_runner import QueryRunner
+
+Key: TypeAlias = tuple[str, ...]
+
+# A caller that asks for one row does not wait for the ten thousand of another; 1 turns batching off.
+MAX_KEYS: Final = 1_000
+
+
+class KeyedStatement:
+    """A statement that finds rows by key: it takes a list for each part of a key, and its rows begin with their key."""
+
+    __slots__ = ("_parameters", "statement")
+
+    def __init__(self, statement: PreparedStatement, *parameters: str) -> None:
+        self.statement = statement
+        self._parameters = parameters
+
+    def values(self, keys: set[Key]) -> Values:
+        """Return the values of its parameters for the keys."""
+        return {name: list(parts) for name, parts in zip(self._parameters, zip(*keys, strict=True), strict=True)}
+
+    def by_key(self, rows: Rows) -> dict[Key, Any]:
+        """Return the rows by their keys."""
+        length = len(self._parameters)
+        return {row[:length]: row for row in rows}
+
+
+class BatchLoader:
+    """Loads rows by key for several requests with one statement; each gets the row of its own key and no other.
+
+    A key holds all that the row depends on, the owner included. Nothing is cached.
+    """
+
+    def __init__(self, reader: QueryRunner) -> None:
+        self._reader = reader
+        # Batches whose statement has not started.
+        self._open: dict[KeyedStatement, _Batch] = {}
+
+    async def load(self, statement: KeyedStatement, key: Key) -> Any:
+        """Return the row of a key, or None."""
+        batch = self._open.get(statement)
+        if batch is None or len(batch.futures) >= MAX_KEYS:
+            batch = self._open[statement] = _Batch(statement)
+            asyncio.get_running_loop().call_soon(self._start, batch)
+        return await batch.wait(key)
+
+    def _start(self, batch: "_Batch") -> None:
+        if self._open.get(batch.statement) is batch:
+            del self._open[batch.statement]
+        batch.start(self._reader)
+
+
+class _Batch:
+    """The keys of one statement, and the futures of their rows."""
+
+    __slots__ = ("_task", "_waiting", "futures", "statement")
+
+    def __init__(self, statement: KeyedStatement) -> None:
+        self.statement = statement
+        self.futures: list[tuple[Key, asyncio.Future[Any]]] = []
+        self._waiting = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def wait(self, key: Key) -> Any:
+        """Add a key and wait for its row; the last waiter to be cancelled cancels the query."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.futures.append((key, future))
+        self._waiting += 1
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._waiting -= 1
+            if not self._waiting and self._task is not None:
+                self._task.cancel()
+            raise
+
+    def start(self, reader: QueryRunner) -> None:
+        """Start the query, unless every waiter is gone."""
+        if self._waiting:
+            self._task = asyncio.get_running_loop().create_task(self._query(reader))
+
+    async def _query(self, reader: QueryRunner) -> None:
+        try:
+            rows = await reader.fetch(self.statement.statement, self.statement.values({key for key, _ in self.futures}))
+        except Exception as error:  # noqa: BLE001 - it is raised in every waiter
+            for _, future in self.futures:
+                if not future.done():
+                    future.set_exception(error)
+        except BaseException:
+            for _, future in self.futures:
+                future.cancel()
+            raise
+        else:
+            by_key = self.statement.by_key(rows)
+            for key, future in self.futures:
+                if not future.done():
+                    future.set_result(by_key.get(key))

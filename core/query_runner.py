@@ -1,0 +1,73 @@
+"""Query runner: prepared statements, each by itself, on the driver of a pooled connection."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
+
+from asyncpg import PostgresError
+from sqlalchemy import PoolProxiedConnection
+from sqlalchemy.engine import Dialect
+
+from core.connection_pool import ConnectionPool
+from core.prepared_statement import PreparedStatement, Rows, Values
+from core.statement_count import note_statement
+from core.transient_errors import transient_error
+
+_Fetch: TypeAlias = Callable[[Any, str, Sequence[Any]], Awaitable[Any]]
+
+
+class QueryRunner:
+    """Runs prepared statements without SQLAlchemy's execution, on connections of its pool."""
+
+    def __init__(self, pool: ConnectionPool, dialect: Dialect, *, is_pooled: bool) -> None:
+        self.is_sqlite = dialect.name == "sqlite"
+        self._pool = pool
+        self._dialect = dialect
+        # Behind a pooler, preparing a statement and running it must meet the same connection: in a transaction.
+        on_postgresql = _fetch_in_transaction if is_pooled else _fetch
+        self._fetch: _Fetch = _fetch_on_sqlite if self.is_sqlite else on_postgresql
+
+    async def fetch(self, statement: PreparedStatement, values: Values) -> Rows:
+        """Return the rows of a statement."""
+        compiled = statement.compiled(self._dialect)
+        arguments = compiled.arguments(values)
+        try:
+            connection = await self._pool.acquire()
+            note_statement(compiled.sql)
+            try:
+                records = await self._fetch(connection.driver_connection, compiled.sql, arguments)
+            except BaseException as error:
+                self._release_after(connection, error)
+                raise
+        except Exception as error:
+            if (transient := transient_error(error)) is None:
+                raise
+            raise transient from error
+        self._pool.release(connection)
+        return compiled.rows(records)
+
+    def _release_after(self, connection: PoolProxiedConnection, error: BaseException) -> None:
+        """Release it where only the statement failed; discard it in an unknown state, as after a timeout."""
+        is_refused = isinstance(error, PostgresError) and not connection.driver_connection.is_closed()  # type: ignore[union-attr]
+        if is_refused or self.is_sqlite:
+            self._pool.release(connection)
+        else:
+            self._pool.discard(connection)
+
+
+async def _fetch(driver: Any, sql: str, arguments: Sequence[Any]) -> Any:
+    return await driver.fetch(sql, *arguments)
+
+
+async def _fetch_in_transaction(driver: Any, sql: str, arguments: Sequence[Any]) -> Any:
+    async with driver.transaction():
+        return await driver.fetch(sql, *arguments)
+
+
+async def _fetch_on_sqlite(driver: Any, sql: str, arguments: Sequence[Any]) -> Any:
+    try:
+        return await driver.execute_fetchall(sql, arguments)
+    except asyncio.CancelledError:
+        # Or the query would go on in the connection's thread, and the next one would wait for it.
+        await driver.interrupt()
+        raise
