@@ -10,7 +10,7 @@ from sqlalchemy import select
 from core.database import Database
 from core.database_url import parse_database_url
 from core.errors import UnavailableError
-from core.prepared import Prepared
+from core.prepared_statement import PreparedStatement
 from core.settings import Settings
 from live.broker import Broker, Signals
 from live.hub import Hub, WakeUp
@@ -20,7 +20,9 @@ from services.query.sql import table_of
 
 _SEND_EVERY_S: Final = 0.01
 _USERS: Final = table_of(User)
-_REVISIONS: Final = Prepared(select(_USERS.c.id, _USERS.c.revision).where(IsAnyOf(_USERS.c.id, text_list_param("ids"))))
+_REVISIONS: Final = PreparedStatement(
+    select(_USERS.c.id, _USERS.c.revision).where(IsAnyOf(_USERS.c.id, text_list_param("ids")))
+)
 
 _log = logging.getLogger(__name__)
 

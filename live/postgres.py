@@ -14,8 +14,8 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
 from core.database import Database
 from core.database_url import DatabaseTarget
-from live.broker import CHANNEL, Signals
 from core.prepared_statement import PreparedStatement
+from live.broker import CHANNEL, Signals
 from live.hub import Hub, WakeUp
 from services.query.filters import text_list_param
 
@@ -27,7 +27,7 @@ _CONNECT_TIMEOUT_S: Final = 15.0
 _PROBE: Final = "proof:"
 _SIGNALS: Final = "signals"
 _PAYLOADS: Final = func.unnest(text_list_param(_SIGNALS)).column_valued("payloads")
-_NOTIFY: Final = Prepared(select(func.pg_notify(CHANNEL, _PAYLOADS).label("sent")))
+_NOTIFY: Final = PreparedStatement(select(func.pg_notify(CHANNEL, _PAYLOADS).label("sent")))
 
 _log = logging.getLogger(__name__)
 

@@ -38,7 +38,7 @@ class NodeQuery:
 async def _load_node(info: Info, node_id: str) -> Any:
     caller = info.context.require_caller()
     if node_id != caller.user_id:
-        row = await find_node(info.context.database.gathered, caller, columns_by_model(info, ENTITIES), node_id)
+        row = await find_node(info.context.database.batch_loader, caller, columns_by_model(info, ENTITIES), node_id)
         if row is not None or not caller.is_admin:
             return row
     user = await load_user(info, node_id)

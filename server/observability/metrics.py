@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from core.cache import LRUCache
 from core.clock import utc_now
-from core.connections import Connections
+from core.connection_pool import ConnectionPool
 from core.settings import Settings
 from live.hub import WakeUp
 from server.observability.request_log import RequestRecord
@@ -117,11 +117,11 @@ class Metrics:
         self.streams = StreamMetrics(registry)
         self._operation_names: set[str] = set()
 
-    def watch_pool(self, connections: Connections, settings: Settings) -> None:
+    def watch_pool(self, pool: ConnectionPool, settings: Settings) -> None:
         """Measure the connections to the database from now on."""
         self._connections_allowed.set(settings.database_pool_size + settings.database_max_overflow)
-        self._connections_in_use.set(connections.in_use)
-        connections.on_look = self._connections_in_use.set
+        self._connections_in_use.set(pool.in_use)
+        pool.on_sample = self._connections_in_use.set
 
     def watch_cache(self, cache: LRUCache[Any, Any]) -> None:
         """Measure a cache from now on."""

@@ -11,7 +11,7 @@ import orjson
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.statements import StatementCount, current_statements
+from core.statement_count import StatementCount, current_statements
 from server.http.errors import masked_message
 from server.http.headers import RequestHeaders, get_request_headers
 

@@ -11,11 +11,11 @@ from sqlmodel import col
 from sqlmodel import select as select_model
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.batch_loader import BatchLoader, KeyedStatement
 from core.clock import utc_now
 from core.database import REVISIONS, leave_unchanged
 from core.errors import AccountGoneError, BadUserInputError, ConflictError, ForbiddenError, NotFoundError
-from core.gathered import GatheredReads, Gathering
-from core.prepared import Prepared
+from core.prepared_statement import PreparedStatement
 from core.text import is_storable, require_length, require_line
 from models import User
 from services.absent import ABSENT, Absent
@@ -117,15 +117,17 @@ async def users_by_id(source: Source, caller: Caller, ids: Sequence[str], column
     return [found.get(user_id) for user_id in ids]
 
 
-async def own_row(reads: GatheredReads, caller: Caller, columns: frozenset[str]) -> Any:
+async def own_row(loader: BatchLoader, caller: Caller, columns: frozenset[str]) -> Any:
     """Return the caller's own row, or None if the account is gone."""
-    return await reads.find(_users_by_id(columns), (caller.user_id,))
+    return await loader.load(_users_by_id(columns), (caller.user_id,))
 
 
 @lru_cache(maxsize=64)
-def _users_by_id(columns: frozenset[str]) -> Gathering:
+def _users_by_id(columns: frozenset[str]) -> KeyedStatement:
     selected = columns_of(_USERS, columns - {"id"})
-    return Gathering(Prepared(select(_USERS.c.id, *selected).where(IsAnyOf(_USERS.c.id, text_list_param(_IDS)))), _IDS)
+    return KeyedStatement(
+        PreparedStatement(select(_USERS.c.id, *selected).where(IsAnyOf(_USERS.c.id, text_list_param(_IDS)))), _IDS
+    )
 
 
 async def _lock_admin(session: AsyncSession, caller: Caller) -> None:

@@ -42,7 +42,6 @@ Shape: TypeAlias = tuple[Condition, ...]
 AddParameter: TypeAlias = Callable[[Any], str]
 
 _MAX_PARTS: Final = 100
-_MIN_LONG_PARTS: Final = 9
 # SQLite's parser has room for a hundred open brackets and operators, of which each level takes up to seven.
 _MAX_DEPTH: Final = 10
 _LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -149,7 +148,7 @@ def conditions_of(wanted: EntityFilter | None) -> Conditions:
     """Return the conditions of a filter; raise BadUserInputError where it is too large."""
     if wanted is None:
         return NO_CONDITIONS
-    is_long = _checked_size(wanted) >= _MIN_LONG_PARTS
+    _check_size(wanted)
     values: dict[str, Any] = {}
 
     def add_parameter(value: Any) -> str:
@@ -158,11 +157,11 @@ def conditions_of(wanted: EntityFilter | None) -> Conditions:
         return name
 
     shape = tuple(_read(wanted, add_parameter))
-    return Conditions(FilterTemplate((type(wanted), shape), _build, is_long), values)
+    return Conditions(FilterTemplate((type(wanted), shape), _build), values)
 
 
-def _checked_size(wanted: Any) -> int:
-    """Return how many parts a filter has, unless there are too many."""
+def _check_size(wanted: Any) -> None:
+    """Raise BadUserInputError where a filter has too many parts or levels."""
     level, depth, size = [wanted], 0, 0
     while level:
         depth, size = depth + 1, size + len(level)
@@ -171,7 +170,6 @@ def _checked_size(wanted: Any) -> int:
         if size > _MAX_PARTS:
             raise BadUserInputError(f"filter has more than {_MAX_PARTS} parts; ask for less.", path=("filter",))
         level = [part for each in level for part in _parts(each)]
-    return size
 
 
 def _parts(wanted: Any) -> list[Any]:

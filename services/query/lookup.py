@@ -14,9 +14,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.batch_loader import BatchLoader, KeyedStatement
 from core.errors import NotFoundError
 from core.ids import parse_id
+from core.prepared_statement import PreparedStatement, cached_statement
 from models import ENTITIES
 from models.base import Entity
-from core.prepared_statement import PreparedStatement, cached_statement
 from services.accounts.caller import OWNER, Caller, owned
 from services.query.filters import IsAnyOf, id_list, id_list_param, owned_ids
 from services.query.sql import Source, columns_of, read, table_of
@@ -62,7 +62,7 @@ def _kind_by_id(entity: type[Entity]) -> Select[tuple[str, str]]:
     return select(*columns).where(owned(table), IsAnyOf(table.c.id, id_list_param("ids")))
 
 
-_KINDS_BY_ID: Final = Prepared(union_all(*map(_kind_by_id, ENTITIES)))
+_KINDS_BY_ID: Final = PreparedStatement(union_all(*map(_kind_by_id, ENTITIES)))
 
 
 def _canonical(ids: Iterable[str]) -> dict[str, str]:
