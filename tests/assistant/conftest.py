@@ -1,6 +1,7 @@
 """What the tests of the assistant are given."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx2
@@ -13,13 +14,39 @@ from tests.assistant.provider import Provider, serve_provider
 from tests.factories import SignedIn, sign_in
 from tests.graph_client import GraphClient
 from tests.servers import RunningServer, serve_with
+from tests.waiting import until
+
+ServerWith = Callable[[dict[str, Any]], Awaitable[RunningServer]]
+
+
+@pytest.fixture(scope="package")
+async def shared_provider() -> AsyncIterator[Provider]:
+    """Give a provider's server."""
+    async with serve_provider() as serving:
+        yield serving
 
 
 @pytest.fixture
-async def provider() -> AsyncIterator[Provider]:
-    """Give a provider's server with an empty script."""
-    async with serve_provider() as serving:
-        yield serving
+async def provider(shared_provider: Provider) -> AsyncIterator[Provider]:
+    """Give the provider with an empty script."""
+    shared_provider.reset()
+    yield shared_provider
+    shared_provider.end()
+
+
+@pytest.fixture(scope="package")
+async def server_with(settings: Settings) -> AsyncIterator[ServerWith]:
+    """Give servers by the settings that differ from the tests' own, each started once."""
+    running: dict[str, RunningServer] = {}
+    async with AsyncExitStack() as stack:
+
+        async def server_with(overrides: dict[str, Any]) -> RunningServer:
+            key = repr(sorted(overrides.items()))
+            if key not in running:
+                running[key] = await stack.enter_async_context(serve_with(settings, **overrides))
+            return running[key]
+
+        yield server_with
 
 
 @pytest.fixture
@@ -29,10 +56,14 @@ def provider_settings(provider: Provider) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def server(settings: Settings, provider_settings: dict[str, Any]) -> AsyncIterator[RunningServer]:
-    """Give a server whose assistant uses the scripted provider."""
-    async with serve_with(settings, **provider_settings) as running:
-        yield running
+async def server(
+    server_with: ServerWith, provider: Provider, provider_settings: dict[str, Any]
+) -> AsyncIterator[RunningServer]:
+    """Give a server whose assistant uses the scripted provider; what a test leaves running ends with it."""
+    running = await server_with(provider_settings)
+    yield running
+    provider.end()
+    await until(lambda: not running.runtime.assistant._executions)  # noqa: SLF001 - only tests ask for it
 
 
 @pytest.fixture

@@ -68,6 +68,15 @@ class Provider:
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     open_streams: int = 0
 
+    def reset(self) -> None:
+        """Begin with an empty script."""
+        self.answers, self.requests, self.go_on = [], [], asyncio.Event()
+
+    def end(self) -> None:
+        """Let stalled answers go on, and give no further one."""
+        self.answers = []
+        self.go_on.set()
+
     def script(self, *answers: Sequence[Step]) -> None:
         """Say what the next answers are."""
         self.answers += answers
@@ -75,7 +84,7 @@ class Provider:
     async def complete(self, request: Request) -> Response:
         """Answer a request for a completion."""
         self.requests.append(json.loads(await request.body()))
-        steps = self.answers.pop(0)
+        steps = self.answers.pop(0) if self.answers else [Refuse(401)]
         if isinstance(steps[0], Refuse):
             return JSONResponse({"error": {"message": "scripted", "type": "scripted"}}, steps[0].status)
         return StreamingResponse(self._counted(steps), media_type="text/event-stream")
@@ -144,4 +153,4 @@ async def serve_provider() -> AsyncIterator[Provider]:
         try:
             yield provider
         finally:
-            provider.go_on.set()
+            provider.end()

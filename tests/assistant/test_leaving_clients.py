@@ -7,10 +7,11 @@ from typing import Any, Final
 
 import pytest
 
+from core.settings import Settings
 from tests.assistant.chat import Chat
 from tests.assistant.provider import Provider, Stall, Text
 from tests.event_client import open_events
-from tests.servers import RunningServer
+from tests.servers import RunningServer, serve_with
 from tests.socket_client import signed_in_socket
 from tests.waiting import until
 
@@ -66,12 +67,15 @@ async def test_the_waiting_ends_with_the_client(
     assert len(provider.requests) == 1
 
 
-async def test_a_server_stops_though_someone_waited(server: RunningServer, chat: Chat, provider: Provider) -> None:
+async def test_server_stops_after_a_waiting_client_has_left(
+    settings: Settings, chat: Chat, provider: Provider, provider_settings: dict[str, Any]
+) -> None:
     provider.script([Stall()])
-    async with over_a_socket(server, chat):
-        await until(lambda: provider.open_streams)
-    # The server's end, after this test, waits for every mutation to end by itself.
-    await until(lambda: chat.user.user.id not in server.runtime.live.hub.users)
+    # The server's end waits for every mutation to end by itself.
+    async with serve_with(settings, **provider_settings) as server:
+        async with over_a_socket(server, chat):
+            await until(lambda: provider.open_streams)
+        await until(lambda: chat.user.user.id not in server.runtime.live.hub.users)
 
 
 async def test_a_conversation_that_is_deleted_while_someone_waits(chat: Chat, provider: Provider) -> None:

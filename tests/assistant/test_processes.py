@@ -1,4 +1,4 @@
-"""Runs over several processes: killed, stopped, cancelled from elsewhere, approved after a restart."""
+"""Runs over several processes: cancelled from elsewhere, killed, approved after a restart, stopped."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import httpx2
-import pytest
 from sqlalchemy import update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -22,29 +21,11 @@ from tests.assistant.chat import Chat
 from tests.assistant.provider import Provider, Stall, Text, UseTool
 from tests.factories import SignedIn, make_task
 from tests.graph_client import GraphClient
-from tests.live.processes import serving, start
+from tests.live.processes import start
 from tests.servers import serve_with
 from tests.waiting import SHORT_LIVED, until
 
 ADD_MILK = UseTool("add_task", {"title": "Buy milk"}, "call_1")
-
-
-@pytest.fixture
-def variables(provider: Provider) -> dict[str, Any]:
-    """Give what a process is to be started with."""
-    return {
-        "OPENAI_API_KEY": "sk-test",
-        "OPENAI_BASE_URL": provider.url,
-    }
-
-
-@asynccontextmanager
-async def elsewhere_served(settings: Settings, variables: dict[str, Any], **overrides: Any) -> AsyncIterator[str]:
-    """Serve the same database from here, which is another process than the one that a test starts."""
-    given = {name.lower(): value for name, value in variables.items()}
-    changed = Settings.model_validate(settings.model_dump() | given | overrides)
-    async with serve_with(changed) as server:
-        yield server.url
 
 
 @asynccontextmanager
@@ -58,104 +39,88 @@ async def end_lease(session: AsyncSession, run_id: str) -> None:
     await execute(session, update(runs).where(runs.c.id == run_id).values(lease_until=utc_now()))
 
 
-async def test_killed_in_mid_run(
-    settings: Settings, database: Database, chat: Chat, provider: Provider, variables: dict[str, Any]
+async def assert_cancelled_from_elsewhere(chat: Chat, elsewhere: Chat, provider: Provider) -> None:
+    provider.script([Text(["So far."]), Stall(), Text(["Not this."]), ADD_MILK])
+    begun = await chat.send("add milk", wait=False)
+    run_id = begun["run"]["id"]
+    await elsewhere.until_written(run_id, "So far.")
+    cancelled = await elsewhere.cancel(run_id)
+    assert (cancelled["errors"], cancelled["run"]["status"]) == ([], "CANCELLED")
+    # Its process closes the provider's stream, for nothing else would end that request.
+    await until(lambda: provider.open_streams == 0)
+    provider.go_on.set()
+    provider.script([Text(["Hello."])])
+    assert (await chat.send("hello", conversationId=begun["conversation"]["id"]))["reply"]["content"] == "Hello."
+    assert (await elsewhere.run(run_id))["reply"] == cancelled["run"]["reply"]
+    assert cancelled["run"]["reply"]["content"] == "So far."
+    assert await chat.titles() == []
+    provider.reset()
+
+
+async def assert_ended_after_kill(elsewhere: Chat, provider: Provider, begun: dict[str, Any]) -> None:
+    run = await elsewhere.until(begun["run"]["id"], "FAILED")
+    assert (run["error"], run["reply"]["content"], run["reply"]["status"]) == (DIED, "Half a", "FAILED")
+    assert [call["status"] for call in run["toolCalls"]] == ["COMPLETED"]
+    assert "Buy milk" in await elsewhere.titles()
+    provider.script([Text(["It is on your list already."])])
+    again = await elsewhere.ask_again(begun["message"]["id"])
+    assert again["reply"]["content"] == "It is on your list already."
+    said = await elsewhere.messages(begun["conversation"]["id"])
+    assert [message["status"] for message in said] == ["COMPLETE", "FAILED", "COMPLETE"]
+
+
+async def assert_approved_once(chats: tuple[Chat, Chat], provider: Provider, paused: dict[str, Any], task: str) -> None:
+    run_id, (call,) = paused["run"]["id"], paused["run"]["toolCalls"]
+    assert (await chats[0].run(run_id))["status"] == "AWAITING_APPROVAL"
+    provider.script([Text(["It is gone."])])
+    resolved = await asyncio.gather(*(chat.resolve(call["id"], approve=True) for chat in chats))
+    assert sorted(len(answer["errors"]) for answer in resolved) == [0, 1]
+    run = await chats[0].until(run_id, "COMPLETED")
+    assert run["reply"]["content"] == "Shall I? \n\nIt is gone."
+    assert [(call["status"], call["result"]) for call in run["toolCalls"]] == [("COMPLETED", {"deleted_ids": [task]})]
+    assert await chats[1].titles() == ["Buy milk"]
+    late = await chats[1].resolve(call["id"], approve=False)
+    assert [error["code"] for error in late["errors"]] == ["CONFLICT"]
+
+
+async def test_runs_survive_cancellation_and_kill_of_their_process(
+    settings: Settings, database: Database, user: SignedIn, provider: Provider, provider_settings: dict[str, Any]
 ) -> None:
-    user, calm = chat.user, chat
+    variables = {name.upper(): value for name, value in provider_settings.items()}
     async with (
-        elsewhere_served(settings, variables, run_lease_s=3.0) as neighbour,
-        chatting(neighbour, user) as elsewhere,
+        serve_with(settings, **provider_settings, run_lease_s=3.0) as second,
+        serve_with(settings, **provider_settings, run_lease_s=3.0) as third,
+        chatting(second.url, user) as elsewhere,
+        chatting(third.url, user) as another,
     ):
         doomed = await start(settings, **variables)
-        provider.script([ADD_MILK], [Text(["Half a"]), Stall()])
-        async with chatting(doomed.url, user) as there:
-            begun = await there.send("add milk", wait=False)
-        run_id = begun["run"]["id"]
-        await elsewhere.until_written(run_id, "Half a")
-        await doomed.kill()
-        # Nobody renews it any more: its time has come, however long it was.
-        await database.write(partial(end_lease, run_id=run_id))
-        run = await elsewhere.until(run_id, "FAILED")
-        assert (run["error"], run["reply"]["content"], run["reply"]["status"]) == (DIED, "Half a", "FAILED")
-        assert [call["status"] for call in run["toolCalls"]] == ["COMPLETED"]
-        assert await elsewhere.titles() == ["Buy milk"]
-        provider.script([Text(["It is on your list already."])])
-        again = await calm.ask_again(begun["message"]["id"])
-        assert again["reply"]["content"] == "It is on your list already."
-        said = await elsewhere.messages(begun["conversation"]["id"])
-        assert [message["status"] for message in said] == ["COMPLETE", "FAILED", "COMPLETE"]
+        try:
+            async with chatting(doomed.url, user) as chat:
+                await assert_cancelled_from_elsewhere(chat, elsewhere, provider)
+                task = await make_task(database, user.caller)
+                deleting = UseTool("delete_task", {"task_id": task.id}, "call_1")
+                provider.script([Text(["Shall I? "]), deleting])
+                paused = await chat.send("delete it")
+                (call,) = paused["run"]["toolCalls"]
+                assert (paused["run"]["status"], paused["reply"]["status"]) == ("AWAITING_APPROVAL", "STREAMING")
+                assert (call["status"], call["arguments"]) == ("AWAITING_APPROVAL", {"task_id": task.id})
+                provider.script([ADD_MILK], [Text(["Half a"]), Stall()])
+                begun = await chat.send("add milk", wait=False)
+            await elsewhere.until_written(begun["run"]["id"], "Half a")
+        finally:
+            await doomed.kill()
+        # Nobody renews the lease any more: it ends, however long it was.
+        await database.write(partial(end_lease, run_id=begun["run"]["id"]))
+        await assert_ended_after_kill(elsewhere, provider, begun)
+        await assert_approved_once((elsewhere, another), provider, paused, task.id)
 
 
-async def test_cancelled_from_another_process(
-    settings: Settings, user: SignedIn, provider: Provider, variables: dict[str, Any]
+async def test_server_that_stops_fails_its_runs(
+    settings: Settings, chat: Chat, provider: Provider, provider_settings: dict[str, Any]
 ) -> None:
-    async with (
-        serving(settings, **variables) as first,
-        elsewhere_served(settings, variables) as second,
-        chatting(first.url, user) as chat,
-        chatting(second, user) as elsewhere,
-    ):
-        provider.script([Text(["So far."]), Stall(), Text(["Not this."]), ADD_MILK])
-        begun = await chat.send("add milk", wait=False)
-        run_id = begun["run"]["id"]
-        await elsewhere.until_written(run_id, "So far.")
-        cancelled = await elsewhere.cancel(run_id)
-        assert (cancelled["errors"], cancelled["run"]["status"]) == ([], "CANCELLED")
-        # Its process lets go of the provider, for nothing else would end that request.
-        await until(lambda: provider.open_streams == 0)
-        provider.go_on.set()
-        provider.script([Text(["Hello."])])
-        assert (await chat.send("hello", conversationId=begun["conversation"]["id"]))["reply"]["content"] == "Hello."
-        assert (await elsewhere.run(run_id))["reply"] == cancelled["run"]["reply"]
-        assert cancelled["run"]["reply"]["content"] == "So far."
-        assert await chat.titles() == []
-
-
-async def awaiting_deletion(chat: Chat, provider: Provider, task_id: str) -> dict[str, Any]:
-    provider.script([Text(["Shall I? "]), UseTool("delete_task", {"task_id": task_id}, "call_1")])
-    answer = await chat.send("delete it")
-    assert answer["run"]["status"] == "AWAITING_APPROVAL"
-    assert answer["reply"]["status"] == "STREAMING"
-    (call,) = answer["run"]["toolCalls"]
-    assert (call["status"], call["arguments"]) == ("AWAITING_APPROVAL", {"task_id": task_id})
-    return answer
-
-
-async def test_an_approval_outlives_a_restart_and_executes_once(
-    settings: Settings, database: Database, user: SignedIn, provider: Provider, variables: dict[str, Any]
-) -> None:
-    task = await make_task(database, user.caller)
-    async with serving(settings, **variables) as first, chatting(first.url, user) as chat:
-        asked = await awaiting_deletion(chat, provider, task.id)
-    provider.script([Text(["It is gone."])])
-    call_id = asked["run"]["toolCalls"][0]["id"]
-    async with (
-        elsewhere_served(settings, variables) as second,
-        elsewhere_served(settings, variables) as third,
-        chatting(second, user) as chat,
-        chatting(third, user) as elsewhere,
-    ):
-        assert (await chat.run(asked["run"]["id"]))["status"] == "AWAITING_APPROVAL"
-        assert await chat.titles() == [task.title]
-        resolved = await asyncio.gather(*(door.resolve(call_id, approve=True) for door in (chat, elsewhere)))
-        assert sorted(len(answer["errors"]) for answer in resolved) == [0, 1]
-        run = await chat.until(asked["run"]["id"], "COMPLETED")
-        assert run["reply"]["content"] == "Shall I? \n\nIt is gone."
-        assert [(call["status"], call["result"]) for call in run["toolCalls"]] == [
-            ("COMPLETED", {"deleted_ids": [task.id]})
-        ]
-        assert await elsewhere.titles() == []
-        late = await elsewhere.resolve(call_id, approve=False)
-        assert [error["code"] for error in late["errors"]] == ["CONFLICT"]
-
-
-async def test_a_server_that_stops_says_so(
-    settings: Settings, user: SignedIn, provider: Provider, variables: dict[str, Any]
-) -> None:
-    async with elsewhere_served(settings, variables) as neighbour, chatting(neighbour, user) as elsewhere:
-        async with serving(settings, **variables) as leaving, chatting(leaving.url, user) as chat:
-            provider.script([Text(["Half a"]), Stall()])
-            begun = await chat.send("hello", wait=False)
-            await chat.until_written(begun["run"]["id"], "Half a")
-        run = await elsewhere.run(begun["run"]["id"])
-        assert (run["status"], run["error"], run["reply"]["content"]) == ("FAILED", RESTARTED, "Half a")
+    async with serve_with(settings, **provider_settings) as leaving, chatting(leaving.url, chat.user) as there:
+        provider.script([Text(["Half a"]), Stall()])
+        begun = await there.send("hello", wait=False)
+        await there.until_written(begun["run"]["id"], "Half a")
+    run = await chat.run(begun["run"]["id"])
+    assert (run["status"], run["error"], run["reply"]["content"]) == ("FAILED", RESTARTED, "Half a")

@@ -46,7 +46,7 @@ class Weather:
         raise ValueError("out of order")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def weather() -> AsyncIterator[Weather]:
     """Serve the weather."""
     offered = Weather()
@@ -81,10 +81,10 @@ async def test_others_ask_first(chat: Chat, provider: Provider, weather: Weather
     provider.script([UseTool("send_warning", {"text": "Storm"}, "call_1")], [Text(["As you like."])])
     answer = await chat.send("warn everybody")
     assert answer["run"]["status"] == "AWAITING_APPROVAL"
-    assert weather.sent == []
+    before = len(weather.sent)
     await chat.resolve(answer["run"]["toolCalls"][0]["id"], approve=approve)
     run = await chat.until(answer["run"]["id"], "COMPLETED")
-    assert weather.sent == (["Storm"] if approve else [])
+    assert weather.sent[before:] == (["Storm"] if approve else [])
     assert [call["status"] for call in run["toolCalls"]] == ["COMPLETED" if approve else "REJECTED"]
 
 

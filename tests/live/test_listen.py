@@ -56,12 +56,12 @@ async def test_terminated_listeners_come_back(
     server = attentive
     connection = await asyncpg.connect(settings.database_url)
     async with talk.messages(server.url) as messages:
-        for turn in range(3):
+        for turn in range(2):
             await until_told(server)
             assert await connection.fetchval(TERMINATE) >= 1
-            contents = [f"{turn}, {number}" for number in range(20)]
+            contents = [f"{turn}, {number}" for number in range(10)]
             await talk.write(neighbour.url, contents)
-            await messages.until_count(20 * (turn + 1))
+            await messages.until_count(10 * (turn + 1))
         await until_told(server)
         assert messages.contents == await talk.contents()
         assert messages.cuts == []

@@ -62,7 +62,7 @@ async def test_reads_never_meet_half_a_statement(pooled: Settings) -> None:
     async with opened(pooled) as database:
 
         async def read(number: int) -> None:
-            for turn in range(30):
+            for turn in range(10):
                 async with database.read() as session:
                     text = f"{number} {turn}"
                     assert await run_sql(session, "SELECT CAST(:text AS text)", text=text) == text
@@ -73,7 +73,7 @@ async def test_reads_never_meet_half_a_statement(pooled: Settings) -> None:
 async def test_operations_work_all_at_once(pooled: Settings) -> None:
     async with serve(create_app(pooled)) as server, httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http:
         client, database = GraphClient(http), server.runtime.database
-        await asyncio.gather(*(use(client, database, pooled) for _ in range(12)))
+        await asyncio.gather(*(use(client, database, pooled) for _ in range(8)))
 
 
 async def use(client: GraphClient, database: Database, settings: Settings) -> None:

@@ -1,10 +1,9 @@
 """The poll, which finds whatever nothing has told of."""
 
 import asyncio
-import time
 
 from core.settings import Settings
-from live.hub import WakeUp
+from live.hub import Hub, WakeUp
 from server.app import create_app
 from tests.live.processes import ServerProcess
 from tests.live.talk import Talk
@@ -14,18 +13,18 @@ from tests.services.rows import all_statements
 from tests.waiting import until
 
 
-async def test_poll_alone_delivers(settings: Settings, neighbour: ServerProcess, talk: Talk) -> None:
+async def test_poll_alone_wakes_subscribers(settings: Settings, neighbour: ServerProcess, talk: Talk) -> None:
     async with serve(create_app(settings.model_copy(update={"database_listen": False}))) as server:
         assert not server.runtime.live.is_told
         async with talk.messages(server.url) as messages, talk.changes(server.url) as changes:
-            await talk.write(neighbour.url, [f"{number}" for number in range(60)], a_request=10)
-            await asyncio.gather(messages.until_count(60), changes.until_count(60))
+            await talk.write(neighbour.url, [f"{number}" for number in range(30)], a_request=10)
+            await asyncio.gather(messages.until_count(30), changes.until_count(30))
             assert messages.contents == changes.contents == await talk.contents()
             found = await wake_ups(server)
             assert {kind for kind, count in found.items() if count} == {WakeUp.POLL}
 
 
-async def test_what_a_process_could_not_tell_any_more_is_found(server: RunningServer, talk: Talk) -> None:
+async def test_poll_finds_a_change_without_a_signal(server: RunningServer, talk: Talk) -> None:
     if not server.runtime.database.is_sqlite:
         await until_told(server)
     async with talk.messages(server.url) as messages:
@@ -35,14 +34,14 @@ async def test_what_a_process_could_not_tell_any_more_is_found(server: RunningSe
         await messages.until_count(2)
 
 
-async def test_idle_server_asks_once_a_tick_and_only_for_subscribers(settings: Settings, talk: Talk) -> None:
-    # The look for runs that have died must not come in between.
-    rarely = {"run_lease_s": 36_000.0}
-    quick = settings.model_copy(update={"database_listen": False, "poll_s": 0.05} | rarely)
+async def test_idle_server_polls_by_one_statement_and_only_for_subscribers(settings: Settings, talk: Talk) -> None:
+    # No poll but those that the test requests, and no look for runs that have died.
+    rarely = {"database_listen": False, "poll_s": 3_600.0, "run_lease_s": 36_000.0}
     others = [await Talk.begin(talk.database, settings) for _ in range(3)]
-    async with serve(create_app(quick)) as server:
+    async with serve(create_app(settings.model_copy(update=rarely))) as server:
+        hub = server.runtime.live.hub
         with all_statements(server.runtime.database) as statements:
-            await asyncio.sleep(0.5)
+            await poll(server)
             assert statements == []
             async with (
                 talk.messages(server.url) as messages,
@@ -50,19 +49,25 @@ async def test_idle_server_asks_once_a_tick_and_only_for_subscribers(settings: S
                 others[0].changes(server.url),
             ):
                 users = [talk.user.user.id, talk.user.user.id, others[0].user.user.id]
-                await until(lambda: sorted(waited_for(server)) == sorted(users))
+                await until(lambda: sorted(waited_for(hub)) == sorted(users))
                 await talk.say("hello")
+                await poll(server)
                 await asyncio.gather(messages.until_count(1), changes.until_count(1))
-                # Once they have all looked there is nothing left but the poll.
-                await until(lambda: len(statements) > 5 and len(set(statements[-5:])) == 1)
+                await until(lambda: server.runtime.database.connections.in_use == 0)
                 statements.clear()
-                begun_s = time.monotonic()
-                await until(lambda: len(statements) >= 10)
-                # However late the ticks are, no two of them are closer to each other.
-                assert time.monotonic() - begun_s > 8 * quick.poll_s
+                for count in range(1, 4):
+                    await poll(server)
+                    await until(lambda expected=count: len(statements) == expected)
                 assert len(set(statements)) == 1
 
 
-def waited_for(server: RunningServer) -> list[str]:
+async def poll(server: RunningServer) -> None:
+    """Request a poll and return once it has begun."""
     hub = server.runtime.live.hub
+    await until(lambda: not hub._poll_requested.is_set())  # noqa: SLF001 - nothing else says so
+    hub.request_poll()
+    await until(lambda: not hub._poll_requested.is_set())  # noqa: SLF001
+
+
+def waited_for(hub: Hub) -> list[str]:
     return [user_id for user_id in hub.users for _ in hub._waiters[user_id]]  # noqa: SLF001

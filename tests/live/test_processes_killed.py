@@ -1,4 +1,4 @@
-"""Servers killed in mid-stream: their subscribers go on elsewhere by their cursors, and miss nothing."""
+"""Workers killed in mid-stream: their subscribers go on at another by their cursors, and miss nothing."""
 
 import asyncio
 import os
@@ -7,26 +7,9 @@ import socket
 from contextlib import AsyncExitStack
 
 from core.settings import Settings
-from tests.databases import Backend
 from tests.live.following import Follower, execute, opened_socket
-from tests.live.processes import LONGEST_S, ServerProcess, needs_proc, serving, start
+from tests.live.processes import LONGEST_S, ServerProcess, needs_proc, serving
 from tests.live.talk import Talk
-
-
-async def test_killed_in_mid_stream(settings: Settings, neighbour: ServerProcess, talk: Talk) -> None:
-    doomed = await start(settings)
-    contents = [f"{number}" for number in range(1000)]
-    async with talk.messages(doomed.url, neighbour.url) as messages, talk.changes(doomed.url, neighbour.url) as changes:
-        writing = asyncio.create_task(talk.write(neighbour.url, contents, at_once=4, a_request=10))
-        await asyncio.gather(messages.until_count(400), changes.until_count(400))
-        assert not writing.done()
-        await doomed.kill()
-        await writing
-        await asyncio.gather(messages.until_count(1000), changes.until_count(1000))
-        expected = await talk.contents()
-        assert sorted(expected) == sorted(contents)
-        assert messages.contents == changes.contents == expected
-        assert messages.cuts == changes.cuts == [None]
 
 
 async def connection_to(server: ServerProcess, worker: int) -> socket.socket:
@@ -49,8 +32,8 @@ async def until_replaced(server: ServerProcess, killed: int, count: int) -> None
 
 
 @needs_proc
-async def test_workers_share_what_happens_and_are_replaced(settings: Settings, backend: Backend, talk: Talk) -> None:
-    count = 4 if backend == "sqlite" else 2
+async def test_subscribers_of_a_killed_worker_miss_nothing_at_another(settings: Settings, talk: Talk) -> None:
+    count = 2
     async with serving(settings, workers=count) as server, AsyncExitStack() as stack:
         writer, *others = workers = sorted(server.workers())
         assert len(workers) == count
@@ -60,8 +43,7 @@ async def test_workers_share_what_happens_and_are_replaced(settings: Settings, b
             followers.append(await stack.enter_async_context(talk.messages(server.url, connection=connection)))
         connection = await connection_to(server, writer)
         opened = await stack.enter_async_context(opened_socket(server.url, talk.user, connection))
-        for _ in range(3):
-            await execute(opened, *talk.addition([f"{number}" for number in range(10)]))
+        await execute(opened, *talk.addition([f"{number}" for number in range(30)]))
         await asyncio.gather(*(follower.until_count(30) for follower in followers))
 
         writing = asyncio.create_task(execute(opened, *talk.addition([f"{number}" for number in range(60)])))

@@ -8,13 +8,15 @@ import pytest
 from core.settings import Settings
 from live.hub import WakeUp
 from server.app import create_app
+from tests.databases import only_sqlite
 from tests.live.processes import serving
 from tests.live.programs import Redis, needs_redis, redis
 from tests.live.talk import Talk
 from tests.live.wake_ups import until_told, wake_ups
 from tests.servers import serve
 
-pytestmark = needs_redis
+# Redis stands in for LISTEN, whichever the database is.
+pytestmark = [needs_redis, only_sqlite]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Thirty who write at once on one user, through two processes: everyone who follows gets all of it once, in order."""
+"""Thirty writers of one user at once, in two processes: every subscriber receives all of it once, in order."""
 
 import asyncio
 
@@ -7,8 +7,8 @@ from tests.live.talk import Talk
 from tests.servers import RunningServer
 
 
-async def test_thirty_writers(server: RunningServer, neighbour: ServerProcess, talk: Talk) -> None:
-    halves = [[f"{name} {number}" for number in range(120)] for name in ("here", "there")]
+async def test_subscribers_receive_each_write_once(server: RunningServer, neighbour: ServerProcess, talk: Talk) -> None:
+    halves = [[f"{name} {number}" for number in range(45)] for name in ("here", "there")]
     async with (
         talk.messages(server.url) as here,
         talk.changes(server.url) as changes_here,
@@ -19,7 +19,7 @@ async def test_thirty_writers(server: RunningServer, neighbour: ServerProcess, t
         await asyncio.gather(
             talk.write(server.url, halves[0], at_once=15), talk.write(neighbour.url, halves[1], at_once=15)
         )
-        await asyncio.gather(*(follower.until_count(240) for follower in followers))
+        await asyncio.gather(*(follower.until_count(90) for follower in followers))
         expected = await talk.contents()
         assert sorted(expected) == sorted(halves[0] + halves[1])
         assert [follower.contents for follower in followers] == [expected] * 4

@@ -23,10 +23,17 @@ WORDS: Final = ["Ünï\N{ROCKET}c\u0301ode ", "is ", "kept."]
 SAID: Final = "".join(WORDS)
 
 
-@pytest.fixture
-async def provider() -> AsyncIterator[Provider]:
+@pytest.fixture(scope="module")
+async def shared_provider() -> AsyncIterator[Provider]:
     async with serve_provider() as serving:
         yield serving
+
+
+@pytest.fixture
+async def provider(shared_provider: Provider) -> AsyncIterator[Provider]:
+    shared_provider.reset()
+    yield shared_provider
+    shared_provider.end()
 
 
 @asynccontextmanager
@@ -37,10 +44,17 @@ async def asking(settings: Settings, provider: Provider) -> AsyncIterator[Runnin
         yield running
 
 
-@pytest.fixture
-async def served(settings: Settings, provider: Provider) -> AsyncIterator[RunningServer]:
-    async with asking(settings, provider) as running:
+@pytest.fixture(scope="module")
+async def shared_server(settings: Settings, shared_provider: Provider) -> AsyncIterator[RunningServer]:
+    async with asking(settings, shared_provider) as running:
         yield running
+
+
+@pytest.fixture
+async def served(shared_server: RunningServer, provider: Provider) -> AsyncIterator[RunningServer]:
+    yield shared_server
+    provider.end()
+    await until(lambda: not shared_server.runtime.assistant._executions)  # noqa: SLF001 - only tests ask for it
 
 
 @pytest.fixture
