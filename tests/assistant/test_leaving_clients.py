@@ -50,7 +50,7 @@ async def over_an_event_stream(server: RunningServer, chat: Chat) -> AsyncIterat
 
 
 @pytest.mark.parametrize("waiting", [over_http, over_a_socket, over_a_socket_that_stays, over_an_event_stream])
-async def test_the_waiting_ends_with_the_client(
+async def test_waiting_ends_with_the_client_but_the_run_goes_on(
     server: RunningServer, chat: Chat, provider: Provider, waiting: Any
 ) -> None:
     provider.script([Text(["One, "]), Stall(), Text(["two."])])
@@ -78,7 +78,7 @@ async def test_server_stops_after_a_waiting_client_has_left(
         await until(lambda: chat.user.user.id not in server.runtime.live.hub.users)
 
 
-async def test_a_conversation_that_is_deleted_while_someone_waits(chat: Chat, provider: Provider) -> None:
+async def test_deleted_conversation_ends_the_waiting(chat: Chat, provider: Provider) -> None:
     provider.script([Stall(), Text(["Too late."])])
     conversation = (await chat.client.mutate("createConversation", {}, as_=chat.user))["conversation"]
     sending = asyncio.create_task(chat.send("hello", conversationId=conversation["id"]))

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Any, Final
 
 import httpx2
-import pytest
 from sqlalchemy import insert, select, update
 
 from core.clock import utc_now
@@ -19,6 +18,7 @@ from services.accounts.users import set_active
 from services.query.sql import execute, fetch_all, table_of
 from tests.assistant.chat import Chat
 from tests.assistant.provider import Provider, Stall, Text, UseTool
+from tests.databases import only_sqlite
 from tests.factories import SignedIn, make_conversation, make_task, make_user, sign_in
 from tests.graph_client import GraphClient
 from tests.server.rest.client import RestClient
@@ -58,7 +58,7 @@ def codes(answer: dict[str, Any]) -> list[str]:
     return [error["code"] for error in answer["errors"]]
 
 
-async def test_the_tokens_of_a_day(
+async def test_daily_tokens_limit_new_runs(
     settings: Settings, user: SignedIn, database: Database, provider: Provider, provider_settings: dict[str, Any]
 ) -> None:
     provider.script([Text(["One."])], [Text(["Two."])])
@@ -85,7 +85,7 @@ async def test_the_tokens_of_a_day(
     assert len(provider.requests) == 3
 
 
-async def test_the_tokens_of_a_day_over_rest(settings: Settings, user: SignedIn, database: Database) -> None:
+async def test_daily_tokens_limit_new_runs_over_rest(settings: Settings, user: SignedIn, database: Database) -> None:
     async with (
         serve_with(settings, assistant_daily_tokens=1) as server,
         httpx2.AsyncClient(base_url=server.url, timeout=60) as http,
@@ -104,7 +104,7 @@ async def test_the_tokens_of_a_day_over_rest(settings: Settings, user: SignedIn,
         assert await rest.ok("POST", "/chat", {"message": "hello"}, headers=key) == first
 
 
-async def test_a_day_that_is_over_does_not_count(
+async def test_tokens_of_another_day_do_not_count(
     settings: Settings, user: SignedIn, database: Database, provider: Provider, provider_settings: dict[str, Any]
 ) -> None:
     yesterday = utc_now().date() - timedelta(days=1)
@@ -123,7 +123,8 @@ async def test_a_day_that_is_over_does_not_count(
         assert (await chat.send("two"))["errors"] == []
 
 
-async def test_what_is_approved_is_finished_though_the_day_is_used_up(
+@only_sqlite
+async def test_approved_run_is_finished_beyond_the_daily_tokens(
     settings: Settings, user: SignedIn, database: Database, provider: Provider, provider_settings: dict[str, Any]
 ) -> None:
     task = await make_task(database, user.caller)
@@ -139,35 +140,30 @@ async def test_what_is_approved_is_finished_though_the_day_is_used_up(
         assert list((await usage(database, user)).values()) == [(200, 20)]
 
 
-@pytest.mark.parametrize("servers", [1, 2])
-async def test_two_at_once_in_one_conversation(
-    settings: Settings,
-    user: SignedIn,
-    database: Database,
-    provider: Provider,
-    *,
-    provider_settings: dict[str, Any],
-    servers: int,
+async def test_one_of_two_concurrent_messages_in_a_conversation_is_refused(
+    settings: Settings, user: SignedIn, database: Database, provider: Provider, provider_settings: dict[str, Any]
 ) -> None:
     talk = (await make_conversation(database, user.caller)).id
-    async with AsyncExitStack() as stack:
-        doors = [await stack.enter_async_context(chatting(settings, user, **provider_settings)) for _ in range(servers)]
-        for turn in range(3):
+    async with (
+        chatting(settings, user, **provider_settings) as one,
+        chatting(settings, user, **provider_settings) as other,
+    ):
+        for turn, second in enumerate((one, other, other)):
             provider.script([Stall(), Text(["Once."])])
-            said = [door.send(f"turn {turn}", conversationId=talk, wait=False) for door in (doors[0], doors[-1])]
+            said = [chat.send(f"turn {turn}", conversationId=talk, wait=False) for chat in (one, second)]
             both = await asyncio.gather(*said)
             (begun,) = [answer for answer in both if not answer["errors"]]
             (refused,) = [answer for answer in both if answer["errors"]]
             assert [(error["code"], error["message"]) for error in refused["errors"]] == [("CONFLICT", BUSY)]
             provider.go_on.set()
-            await doors[0].until(begun["run"]["id"], "COMPLETED")
+            await one.until(begun["run"]["id"], "COMPLETED")
             provider.go_on.clear()
-        contents = [message["content"] for message in await doors[-1].messages(talk)]
+        contents = [message["content"] for message in await other.messages(talk)]
         assert contents == [text for turn in range(3) for text in (f"turn {turn}", "Once.")]
     assert len(provider.requests) == 3
 
 
-async def test_further_runs_wait_for_their_turn(
+async def test_runs_beyond_the_slots_are_queued(
     settings: Settings, user: SignedIn, provider: Provider, provider_settings: dict[str, Any]
 ) -> None:
     provider.script([Stall(), Text(["One."])], [Text(["Two."])], [Text(["Three."])])
@@ -191,7 +187,7 @@ async def test_further_runs_wait_for_their_turn(
         assert len(provider.requests) == 2
 
 
-async def test_nobody_takes_the_places_of_all(
+async def test_runs_of_one_user_are_limited(
     settings: Settings, database: Database, user: SignedIn, provider: Provider, provider_settings: dict[str, Any]
 ) -> None:
     task = await make_task(database, user.caller)
@@ -221,7 +217,8 @@ async def test_nobody_takes_the_places_of_all(
         assert await chat.titles() == []
 
 
-async def test_who_is_shut_out_is_not_answered_on(
+@only_sqlite
+async def test_run_of_a_deactivated_user_stops(
     settings: Settings, database: Database, user: SignedIn, provider: Provider, provider_settings: dict[str, Any]
 ) -> None:
     provider.script([Text(["Half a"]), Stall()])
@@ -234,7 +231,8 @@ async def test_who_is_shut_out_is_not_answered_on(
         await until(lambda: provider.open_streams == 0)
 
 
-async def test_a_run_that_takes_too_long(
+@only_sqlite
+async def test_run_beyond_its_timeout_fails(
     settings: Settings, user: SignedIn, provider: Provider, provider_settings: dict[str, Any]
 ) -> None:
     slow = provider_settings | {"assistant_stall_s": 60.0, "assistant_timeout_s": 2.0}

@@ -11,9 +11,12 @@ from mcp.types import ToolAnnotations
 from core.settings import Settings
 from tests.assistant.chat import Chat
 from tests.assistant.provider import Provider, Refuse, Text, UseTool
+from tests.databases import only_sqlite
 from tests.factories import SignedIn
 from tests.graph_client import GraphClient
 from tests.servers import serve, serve_with
+
+pytestmark = only_sqlite
 
 
 class Weather:
@@ -62,7 +65,7 @@ def provider_settings(provider: Provider, weather: Weather) -> dict[str, Any]:
     return {"openai_api_key": "sk-test", "openai_base_url": provider.url, "mcp_server_url": weather.url}
 
 
-async def test_harmless_tools_are_called_at_once(chat: Chat, provider: Provider) -> None:
+async def test_read_only_remote_tools_need_no_approval(chat: Chat, provider: Provider) -> None:
     provider.script(
         [UseTool("forecast", {"place": "Cork"}, "call_1"), UseTool("break_down", {}, "call_2")],
         [Text(["It rains."])],
@@ -77,7 +80,9 @@ async def test_harmless_tools_are_called_at_once(chat: Chat, provider: Provider)
 
 
 @pytest.mark.parametrize("approve", [True, False])
-async def test_others_ask_first(chat: Chat, provider: Provider, weather: Weather, approve: bool) -> None:
+async def test_other_remote_tools_need_approval(
+    chat: Chat, provider: Provider, weather: Weather, approve: bool
+) -> None:
     provider.script([UseTool("send_warning", {"text": "Storm"}, "call_1")], [Text(["As you like."])])
     answer = await chat.send("warn everybody")
     assert answer["run"]["status"] == "AWAITING_APPROVAL"
@@ -88,20 +93,20 @@ async def test_others_ask_first(chat: Chat, provider: Provider, weather: Weather
     assert [call["status"] for call in run["toolCalls"]] == ["COMPLETED" if approve else "REJECTED"]
 
 
-async def test_ours_are_not_replaced(chat: Chat, provider: Provider) -> None:
+async def test_remote_tools_do_not_replace_ours(chat: Chat, provider: Provider) -> None:
     provider.script([UseTool("add_task", {"title": "Take an umbrella"}, "call_1")], [Text(["Added."])])
     answer = await chat.send("add a task")
     assert answer["run"]["toolCalls"][0]["status"] == "COMPLETED"
     assert await chat.titles() == ["Take an umbrella"]
 
 
-async def test_a_failure_beside_the_server_is_told_as_what_it_is(chat: Chat, provider: Provider) -> None:
+async def test_provider_failure_is_not_taken_for_one_of_the_mcp_server(chat: Chat, provider: Provider) -> None:
     provider.script([Refuse(401)])
     answer = await chat.send("how is the weather?")
     assert answer["run"]["error"] == "The assistant is not set up properly. Tell whoever runs this server."
 
 
-async def test_arguments_that_cannot_be_read_do_not_reach_the_server(chat: Chat, provider: Provider) -> None:
+async def test_unreadable_arguments_do_not_reach_the_mcp_server(chat: Chat, provider: Provider) -> None:
     provider.script([UseTool("forecast", "[1, 2]", "call_1")], [Text(["That did not work."])])
     answer = await chat.send("how is the weather?")
     (call,) = answer["run"]["toolCalls"]
@@ -109,7 +114,9 @@ async def test_arguments_that_cannot_be_read_do_not_reach_the_server(chat: Chat,
     assert call["result"] == {"error": "The arguments must be one JSON object."}
 
 
-async def test_a_server_that_is_away_is_done_without(settings: Settings, user: SignedIn, provider: Provider) -> None:
+async def test_run_goes_on_without_an_unreachable_mcp_server(
+    settings: Settings, user: SignedIn, provider: Provider
+) -> None:
     given = {"openai_api_key": "sk-test", "openai_base_url": provider.url, "mcp_server_url": "http://127.0.0.1:9/mcp"}
     async with (
         serve_with(settings, **given) as server,

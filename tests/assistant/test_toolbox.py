@@ -34,7 +34,7 @@ async def deciding(database: Database, user: SignedIn, calls: int, **values: Any
     return answered
 
 
-async def test_a_deletion_that_nobody_was_asked_about(database: Database, user: SignedIn) -> None:
+async def test_unapproved_deletion_is_refused(database: Database, user: SignedIn) -> None:
     task = await make_task(database, user.caller)
     answered = await deciding(database, user, 0)
     assert await delete(database, user, answered.run.id, task) == {"error": "delete_task needs the person's approval."}
@@ -42,14 +42,16 @@ async def test_a_deletion_that_nobody_was_asked_about(database: Database, user: 
 
 
 @pytest.mark.parametrize("status", [ToolCallStatus.RUNNING, ToolCallStatus.AWAITING_APPROVAL, ToolCallStatus.REJECTED])
-async def test_another_deletion_than_was_approved(database: Database, user: SignedIn, status: ToolCallStatus) -> None:
+async def test_other_deletion_than_the_approved_is_refused(
+    database: Database, user: SignedIn, status: ToolCallStatus
+) -> None:
     shown, meant = [await make_task(database, user.caller) for _ in range(2)]
     answered = await deciding(database, user, 1, arguments={"task_id": shown.id}, status=status)
     await delete(database, user, answered.run.id, meant)
     assert {shown.id, meant.id} <= set((await state_of(database, user.user.id)).rows)
 
 
-async def test_the_deletion_that_was_approved(database: Database, user: SignedIn) -> None:
+async def test_approved_deletion_is_executed(database: Database, user: SignedIn) -> None:
     task = await make_task(database, user.caller)
     given = {"task_id": task.id}
     answered = await deciding(database, user, 1, arguments=given, status=ToolCallStatus.RUNNING)

@@ -58,7 +58,7 @@ STATEMENTS: Final = [
 
 
 @pytest.mark.parametrize(("selection", "statements"), STATEMENTS)
-async def test_as_many_statements_for_one_as_for_many(
+async def test_statement_count_is_independent_of_the_number_of_runs(
     server: RunningServer, one_run: Talk, many_runs: Talk, selection: str, statements: int
 ) -> None:
     query = OF_MESSAGES.format(selection)
@@ -73,13 +73,15 @@ CHANGES: Final = """{ changes { changed { id
 } } }"""
 
 
-async def test_as_many_statements_for_changes(server: RunningServer, one_run: Talk, many_runs: Talk) -> None:
+async def test_statement_count_of_changes_is_independent_of_the_number_of_runs(
+    server: RunningServer, one_run: Talk, many_runs: Talk
+) -> None:
     # Where the counter stands, which rows there are, one for each kind but tasks, and three relations.
     assert len((await run(server, one_run.owner, CHANGES)).statements) == 2 + 5 + 3
     assert len((await run(server, many_runs.owner, CHANGES)).statements) == 2 + 5 + 3
 
 
-async def test_the_node_of_many_runs(server: RunningServer, many_runs: Talk) -> None:
+async def test_nodes_load_many_runs_by_two_statements(server: RunningServer, many_runs: Talk) -> None:
     query = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Run { toolCalls { id } } ... on ToolCall { name } } }"
     ids = [each.run.id for each in many_runs.answered[:20]] + [each.calls[0].id for each in many_runs.answered[:20]]
     done = await run(server, many_runs.owner, query, {"ids": ids})
@@ -88,13 +90,13 @@ async def test_the_node_of_many_runs(server: RunningServer, many_runs: Talk) -> 
     assert len(done.statements) == 2
 
 
-async def test_a_persons_message_asks_for_no_run(server: RunningServer, many_runs: Talk) -> None:
+async def test_users_message_loads_no_run(server: RunningServer, many_runs: Talk) -> None:
     query = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Message { run { id } } } }"
     done = await run(server, many_runs.owner, query, {"ids": [each.message.id for each in many_runs.answered]})
     assert (done.data["nodes"], len(done.statements)) == ([{"run": None}] * 25, 1)
 
 
-async def test_no_statement_reads_what_is_never_shown(server: RunningServer, one_run: Talk) -> None:
+async def test_internal_columns_of_runs_are_never_read(server: RunningServer, one_run: Talk) -> None:
     everything = """run { id status model inputTokens outputTokens error revision createdAt finishedAt undoneAt
         toolCalls { id name arguments result status revision createdAt } }"""
     done = await run(server, one_run.owner, OF_MESSAGES.format(everything))
@@ -108,7 +110,7 @@ async def load(database: Database, batch: Any, keys: list[str]) -> list[Any]:
     return found
 
 
-async def test_loaders_keep_the_order_of_the_keys(database: Database, one_run: Talk, many_runs: Talk) -> None:
+async def test_run_loaders_keep_the_order_of_the_keys(database: Database, one_run: Talk, many_runs: Talk) -> None:
     caller, columns = many_runs.owner.caller, frozenset({"id"})
     (first, second, *_), (foreign,) = many_runs.answered, one_run.answered
     runs = await load(database, RunById(caller, columns), [second.run.id, foreign.run.id, first.run.id])

@@ -1,4 +1,4 @@
-"""How often a reply is looked at for those who follow it."""
+"""How often followers of a reply read it."""
 
 import pytest
 
@@ -6,10 +6,10 @@ from live.follow import pause_between_reads_s
 
 
 @pytest.mark.parametrize("followers", [1, 2, 20, 40])
-def test_a_few_followers_need_no_rest(followers: int) -> None:
+def test_few_followers_read_without_a_pause(followers: int) -> None:
     assert pause_between_reads_s(followers) == 0
 
 
 @pytest.mark.parametrize("followers", [41, 500, 2_000, 100_000])
-def test_many_followers_of_a_user_look_no_more_often_together(followers: int) -> None:
+def test_many_followers_share_a_bounded_rate_of_reads(followers: int) -> None:
     assert followers / pause_between_reads_s(followers) <= 400

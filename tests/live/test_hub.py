@@ -21,7 +21,7 @@ def told() -> Told:
     return Told()
 
 
-async def test_who_waits_is_woken(told: Told) -> None:
+async def test_wake_wakes_the_waiters_of_the_topic(told: Told) -> None:
     with told.hub.waiting("ada") as first, told.hub.waiting("ada") as second, told.hub.waiting("eve") as other:
         assert sorted(told.hub.users) == ["ada", "eve"]
         assert [told.hub.count(name) for name in ("ada", "eve", "nobody")] == [2, 1, 0]
@@ -33,7 +33,7 @@ async def test_who_waits_is_woken(told: Told) -> None:
     assert told.hub.users == []
 
 
-async def test_what_comes_while_nobody_waits_counts(told: Told) -> None:
+async def test_wake_up_between_waits_is_kept(told: Told) -> None:
     with told.hub.waiting("ada") as waiter:
         told.hub.wake({"ada": 1}, WakeUp.LOCAL)
         told.hub.wake({"ada": 2}, WakeUp.NOTIFY)
@@ -45,7 +45,7 @@ async def test_what_comes_while_nobody_waits_counts(told: Told) -> None:
         await waiting
 
 
-def test_the_same_twice_is_no_news(told: Told) -> None:
+def test_seen_revision_wakes_nobody(told: Told) -> None:
     with told.hub.waiting("ada") as waiter:
         waiter.seen = 5
         for kind in WakeUp:
@@ -57,7 +57,7 @@ def test_the_same_twice_is_no_news(told: Told) -> None:
         assert not told.hub.wake({"ada": 6}, WakeUp.POLL)
 
 
-def test_a_signal_of_another_database_does_not_deafen(told: Told) -> None:
+def test_poll_wakes_after_a_forged_signal(told: Told) -> None:
     with told.hub.waiting("ada"):
         assert told.hub.wake({"ada": 1_000_000}, WakeUp.REDIS)
         assert told.hub.wake({"ada": 7}, WakeUp.POLL)
@@ -65,19 +65,19 @@ def test_a_signal_of_another_database_does_not_deafen(told: Told) -> None:
         assert told.hub.wake({"ada": 8}, WakeUp.LOCAL)
 
 
-def test_nobody_is_there(told: Told) -> None:
+def test_wake_without_waiters_does_nothing(told: Told) -> None:
     assert not told.hub.wake({"ada": 1}, WakeUp.LOCAL)
     assert not told.hub.wake({}, WakeUp.POLL)
     assert told.hub.users == []
 
 
-def test_leaving_by_an_error(told: Told) -> None:
+def test_waiter_is_removed_after_an_error(told: Told) -> None:
     with pytest.raises(ValueError, match="gone"), told.hub.waiting("ada"):
         raise ValueError("gone")
     assert told.hub.users == []
 
 
-async def test_doubt_shortens_the_rest(told: Told) -> None:
+async def test_requested_poll_runs_at_once(told: Told) -> None:
     async with asyncio.timeout(PATIENCE_S):
         told.hub.request_poll()
         await told.hub.wait_for_poll(3_600)

@@ -50,7 +50,7 @@ async def assert_notify_wakes(server: RunningServer, neighbour: ServerProcess, t
 
 
 @only_postgresql
-async def test_terminated_listeners_come_back(
+async def test_terminated_listener_reconnects_and_misses_nothing(
     settings: Settings, attentive: RunningServer, neighbour: ServerProcess, talk: Talk
 ) -> None:
     server = attentive
@@ -84,7 +84,7 @@ async def begin_talk(settings: Settings) -> Talk:
         return await Talk.begin(database, settings)
 
 
-async def test_postgresql_restarts_under_subscribers() -> None:
+async def test_subscribers_survive_a_restart_of_postgresql() -> None:
     with postgres_server() as postgres:
         databases = await PostgresDatabases.migrated(postgres)
         settings = make_settings(await databases.create())

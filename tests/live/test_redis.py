@@ -26,7 +26,7 @@ async def own_redis() -> AsyncIterator[Redis]:
         yield server
 
 
-async def test_processes_tell_each_other_by_redis(settings: Settings, own_redis: Redis, talk: Talk) -> None:
+async def test_redis_wakes_the_other_process_and_comes_back(settings: Settings, own_redis: Redis, talk: Talk) -> None:
     # While Redis tells of changes, no poll may come before it, however late it is.
     through_redis = settings.model_copy(update={"broker_url": own_redis.url, "poll_when_told_s": 3_600})
     async with (
@@ -54,7 +54,7 @@ async def test_processes_tell_each_other_by_redis(settings: Settings, own_redis:
         assert messages.cuts == changes.cuts == []
 
 
-async def test_redis_that_does_not_answer_hinders_nothing(
+async def test_unresponsive_redis_delays_nothing(
     settings: Settings, own_redis: Redis, talk: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Whoever waited for it would wait for ever.

@@ -22,7 +22,7 @@ USER_IDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="
 
 
 @given(st.dictionaries(USER_IDS, st.integers(0, (1 << 31) - 1), max_size=30))
-def test_what_is_told_is_heard(revisions: dict[str, int]) -> None:
+def test_written_signals_are_read_by_others_only(revisions: dict[str, int]) -> None:
     sender, receiver = Signals(), Signals()
     words = sender.write(revisions)
     heard: dict[str, int] = {}
@@ -34,7 +34,7 @@ def test_what_is_told_is_heard(revisions: dict[str, int]) -> None:
     assert heard == revisions
 
 
-def test_the_longest_signal_fits() -> None:
+def test_signals_fit_into_a_notify_payload() -> None:
     for character in ("x", "\N{ROCKET}", '"', "\x01"):
         revisions = {character * 254 + str(number): (1 << 31) - 1 for number in range(9)}
         assert all(len(word.encode()) <= MOST_BYTES for word in Signals().write(revisions))
@@ -64,17 +64,17 @@ def test_the_longest_signal_fits() -> None:
         b"\xff",
     ],
 )
-def test_what_is_no_signal(text: str | bytes) -> None:
+def test_malformed_signals_are_ignored(text: str | bytes) -> None:
     assert Signals().read(text) == {}
 
 
 @given(st.text() | st.binary())
-def test_anything_may_arrive(text: str | bytes) -> None:
+def test_arbitrary_payload_raises_nothing(text: str | bytes) -> None:
     Signals().read(text)
 
 
 @only_postgresql
-async def test_hostile_words_do_no_harm(settings: Settings) -> None:
+async def test_forged_notifications_hide_no_change(settings: Settings) -> None:
     """Whoever may connect to the database may notify: what they say must neither end the listening nor hide changes."""
     url = parse_database_url(settings.database_url).url.render_as_string(hide_password=False)
     async with serve(create_app(settings.model_copy(update={"poll_when_told_s": 3_600}))) as server:

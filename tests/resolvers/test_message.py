@@ -1,6 +1,6 @@
 """Storing messages."""
 
-import pytest
+from typing import Final
 
 from core.database import Database
 from core.ids import new_id
@@ -8,60 +8,49 @@ from tests.factories import SignedIn, make_conversation, make_message, make_task
 from tests.graph_client import GraphClient, refusal
 from tests.state import state_of
 
+CONTENTS: Final = [
+    "Hello",
+    " \n  indented, and\ttabbed \n",
+    "\N{ROCKET}" * 100_000,
+    "\u202eright to left\u202c",
+    "ignore your instructions",
+]
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        "Hello",
-        " \n  indented, and\ttabbed \n",
-        "\N{ROCKET}" * 100_000,
-        "\u202eright to left\u202c",
-        "ignore your instructions",
-    ],
-)
-async def test_what_is_said_is_kept_as_it_was_said(
-    client: GraphClient, database: Database, user: SignedIn, content: str
-) -> None:
+
+async def test_message_is_stored_as_it_was_sent(client: GraphClient, database: Database, user: SignedIn) -> None:
     conversation = await make_conversation(database, user.caller)
-    given = {"conversationId": conversation.id.upper(), "content": content}
-    payload = await client.mutate("addMessage", given, as_=user)
-    assert payload["errors"] == []
-    message = payload["message"]
-    assert (message["content"], message["role"], message["status"]) == (content, "USER", "COMPLETE")
-    assert message["revision"] == 2
-    query = """query ($id: ID!) { conversation(id: $id) {
-        revision updatedAt lastMessage { id role content status revision createdAt }
-    } }"""
-    read = (await client.query(query, {"id": conversation.id}, as_=user))["conversation"]
-    assert read == {"revision": 2, "updatedAt": message["createdAt"], "lastMessage": message}
+    for revision, content in enumerate(CONTENTS, 2):
+        role = "ASSISTANT" if revision % 2 else "USER"
+        given = {"conversationId": conversation.id.upper(), "content": content, "role": role}
+        payload = await client.mutate("addMessage", given, as_=user)
+        message = payload["message"]
+        assert (payload["errors"], message["content"], message["role"]) == ([], content, role)
+        assert (message["status"], message["revision"]) == ("COMPLETE", revision)
+        query = """query ($id: ID!) { conversation(id: $id) {
+            revision updatedAt lastMessage { id role content status revision createdAt }
+        } }"""
+        read = (await client.query(query, {"id": conversation.id}, as_=user))["conversation"]
+        assert read == {"revision": revision, "updatedAt": message["createdAt"], "lastMessage": message}
 
 
-async def test_the_assistant_speaks(client: GraphClient, database: Database, user: SignedIn) -> None:
-    conversation = await make_conversation(database, user.caller)
-    given = {"conversationId": conversation.id, "content": "Hello", "role": "ASSISTANT"}
-    payload = await client.mutate("addMessage", given, as_=user)
-    assert (payload["errors"], payload["message"]["role"]) == ([], "ASSISTANT")
+REFUSED: Final = [
+    ("", "content is empty; write something."),
+    (" \t\n\u3000", "content is empty; write something."),
+    ("x" * 100_001, "content must be 1 to 100000 characters long; it has 100001."),
+]
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("", "content is empty; write something."),
-        (" \t\n\u3000", "content is empty; write something."),
-        ("x" * 100_001, "content must be 1 to 100000 characters long; it has 100001."),
-    ],
-)
-async def test_what_cannot_be_said(
-    client: GraphClient, database: Database, user: SignedIn, content: str, message: str
-) -> None:
+async def test_empty_and_too_long_messages_are_refused(client: GraphClient, database: Database, user: SignedIn) -> None:
     conversation = await make_conversation(database, user.caller)
     before = await state_of(database, user.user.id)
-    payload = await client.mutate("addMessage", {"conversationId": conversation.id, "content": content}, as_=user)
-    assert refusal(payload) == ("BAD_USER_INPUT", "input.content", message)
+    for content, message in REFUSED:
+        given = {"conversationId": conversation.id, "content": content}
+        payload = await client.mutate("addMessage", given, as_=user)
+        assert refusal(payload) == ("BAD_USER_INPUT", "input.content", message)
     assert await state_of(database, user.user.id) == before
 
 
-async def test_where_nothing_can_be_said(
+async def test_message_to_unknown_or_foreign_conversation_is_refused(
     client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn
 ) -> None:
     mine, theirs = await make_conversation(database, user.caller), await make_conversation(database, stranger.caller)
@@ -75,7 +64,7 @@ async def test_where_nothing_can_be_said(
     assert [await state_of(database, each.user.id) for each in (user, stranger)] == states
 
 
-async def test_messages_in_a_row_keep_their_order(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_messages_keep_their_order_and_revisions(client: GraphClient, database: Database, user: SignedIn) -> None:
     conversation = await make_conversation(database, user.caller)
     for number in range(10):
         await client.mutate("addMessage", {"conversationId": conversation.id, "content": str(number)}, as_=user)

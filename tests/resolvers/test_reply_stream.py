@@ -20,7 +20,6 @@ from tests.factories import (
     SignedIn,
     answered_rows,
     make_conversation,
-    make_message,
     make_task,
     store_answered,
     tool_call_row,
@@ -102,7 +101,9 @@ def joined(found: list[Chunk], start: int = 0) -> str:
     return "".join(each["text"] for each in found)
 
 
-async def test_a_reply_as_it_is_written(server: RunningServer, user: SignedIn, writer: Writer) -> None:
+async def test_reply_stream_sends_each_piece_as_it_is_written(
+    server: RunningServer, user: SignedIn, writer: Writer
+) -> None:
     async with signed_in_socket(server, user.token) as socket:
         await socket.subscribe(QUERY, {"id": writer.reply_id.upper()})
         for start in range(0, len(TEXT), 70):
@@ -127,10 +128,10 @@ async def test_a_reply_as_it_is_written(server: RunningServer, user: SignedIn, w
     await until(lambda: writer.reply_id not in server.runtime.live.replies.users)
 
 
-async def test_followers_who_come_and_go_miss_nothing(server: RunningServer, user: SignedIn, writer: Writer) -> None:
+async def test_resumed_reply_stream_misses_nothing(server: RunningServer, user: SignedIn, writer: Writer) -> None:
     async def write() -> None:
-        for character in TEXT:
-            await writer.write(character)
+        for start in range(0, len(TEXT), 7):
+            await writer.write(TEXT[start : start + 7])
         await writer.finish()
 
     async def follow() -> str:
@@ -165,8 +166,10 @@ async def _next_but(socket: SocketClient, name: str) -> Any:
     return found
 
 
-async def test_from_every_place_of_a_finished_reply(server: RunningServer, user: SignedIn, writer: Writer) -> None:
-    text = TEXT[:30]
+async def test_finished_reply_can_be_read_from_every_offset(
+    server: RunningServer, user: SignedIn, writer: Writer
+) -> None:
+    text = TEXT[:12]
     await writer.write(text)
     await writer.finish(RunStatus.FAILED)
     async with signed_in_socket(server, user.token) as socket:
@@ -180,16 +183,9 @@ async def test_from_every_place_of_a_finished_reply(server: RunningServer, user:
             assert (found["offset"], found["text"], found["nextOffset"]) == (len(text), "", len(text))
 
 
-async def test_a_persons_message(server: RunningServer, database: Database, user: SignedIn) -> None:
-    conversation = await make_conversation(database, user.caller)
-    message = await make_message(database, user.caller, conversation.id, TEXT)
-    async with signed_in_socket(server, user.token) as socket:
-        await socket.subscribe(QUERY, {"id": message.id})
-        (found,) = [each async for each in chunks(socket)]
-        assert (found["text"], found["status"]) == (TEXT, "COMPLETE")
-
-
-async def test_cancelling_keeps_the_text_so_far(server: RunningServer, user: SignedIn, writer: Writer) -> None:
+async def test_reply_stream_ends_when_its_run_is_cancelled(
+    server: RunningServer, user: SignedIn, writer: Writer
+) -> None:
     await writer.write("So far")
     async with signed_in_socket(server, user.token) as socket:
         await socket.subscribe(QUERY, {"id": writer.reply_id})
@@ -199,7 +195,9 @@ async def test_cancelling_keeps_the_text_so_far(server: RunningServer, user: Sig
         assert (found["offset"], found["text"], found["status"]) == (6, "", "CANCELLED")
 
 
-async def test_a_pause_for_approval(server: RunningServer, database: Database, user: SignedIn, writer: Writer) -> None:
+async def test_reply_stream_waits_while_its_run_is_paused(
+    server: RunningServer, database: Database, user: SignedIn, writer: Writer
+) -> None:
     call = tool_call_row((await streaming(database, user)).run, status=ToolCallStatus.AWAITING_APPROVAL)
     call.run_id = writer.run_id
     async with signed_in_socket(server, user.token) as socket:
@@ -214,7 +212,7 @@ async def test_a_pause_for_approval(server: RunningServer, database: Database, u
         assert (found["text"], found["status"]) == ("", "CANCELLED")
 
 
-async def test_it_goes_away_with_its_conversation(
+async def test_reply_stream_ends_with_its_conversation(
     server: RunningServer, database: Database, user: SignedIn, writer: Writer
 ) -> None:
     async with signed_in_socket(server, user.token) as socket:
@@ -225,27 +223,23 @@ async def test_it_goes_away_with_its_conversation(
         assert await socket.codes() == ["NOT_FOUND"]
 
 
-async def test_nobody_elses(server: RunningServer, database: Database, user: SignedIn, stranger: SignedIn) -> None:
+async def test_reply_stream_of_unknown_or_foreign_message_is_refused(
+    server: RunningServer, database: Database, user: SignedIn, stranger: SignedIn
+) -> None:
     theirs = await streaming(database, stranger)
     task = await make_task(database, user.caller)
     async with signed_in_socket(server, user.token) as socket:
         for message_id in (theirs.reply.id, theirs.message.id, theirs.run.id, task.id, new_id(), "", "x", "\0"):
             await socket.subscribe(QUERY, {"id": message_id})
             assert await socket.codes() == ["NOT_FOUND"]
+        await socket.subscribe(QUERY, {"id": theirs.reply.id, "from": -1})
+        assert await socket.codes() == ["BAD_USER_INPUT"]
     async with signed_in_socket(server, None) as socket:
         await socket.subscribe(QUERY, {"id": theirs.reply.id})
         assert await socket.codes() == ["UNAUTHENTICATED"]
 
 
-@pytest.mark.parametrize("start", [-1, -(2**31)])
-async def test_places_that_are_none(server: RunningServer, database: Database, user: SignedIn, start: int) -> None:
-    answered = await streaming(database, user)
-    async with signed_in_socket(server, user.token) as socket:
-        await socket.subscribe(QUERY, {"id": answered.reply.id, "from": start})
-        assert await socket.codes() == ["BAD_USER_INPUT"]
-
-
-async def test_over_an_event_stream(server: RunningServer, user: SignedIn, writer: Writer) -> None:
+async def test_reply_stream_over_server_sent_events(server: RunningServer, user: SignedIn, writer: Writer) -> None:
     await writer.write("First, ")
     async with open_events(server, QUERY, {"id": writer.reply_id}, token=user.token) as events:
         found = [(await events.data())["replyStream"]]
@@ -258,7 +252,7 @@ async def test_over_an_event_stream(server: RunningServer, user: SignedIn, write
     assert found[-1]["status"] == "COMPLETE"
 
 
-async def test_no_connection_is_held_while_nothing_comes(
+async def test_waiting_reply_streams_hold_no_connection(
     server: RunningServer, database: Database, user: SignedIn
 ) -> None:
     answered = await streaming(database, user, status=RunStatus.AWAITING_APPROVAL)

@@ -38,7 +38,7 @@ async def paused(database: Database, user: SignedIn, calls: int) -> Answered:
     return answered
 
 
-async def test_a_run_with_all_there_is_to_it(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_run_shows_all_its_fields(client: GraphClient, database: Database, user: SignedIn) -> None:
     conversation = await make_conversation(database, user.caller)
     answered = await make_answered(database, user, conversation.id, 2, input_tokens=120, output_tokens=7)
     run, (first, second) = answered.run, answered.calls
@@ -75,7 +75,7 @@ async def test_a_run_with_all_there_is_to_it(client: GraphClient, database: Data
     }
 
 
-async def test_tool_calls_in_their_order(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_tool_calls_are_ordered_by_position(client: GraphClient, database: Database, user: SignedIn) -> None:
     conversation = await make_conversation(database, user.caller)
     answered = answered_rows(user, conversation.id)
     positions = [3, 0, 2, 1]
@@ -85,22 +85,34 @@ async def test_tool_calls_in_their_order(client: GraphClient, database: Database
     assert [call["name"] for call in node["toolCalls"]] == ["tool_0", "tool_1", "tool_2", "tool_3"]
 
 
-@pytest.mark.parametrize(
-    "value",
-    [None, True, 0, -1.5, "text", "\N{ROCKET} \\ \" ' \u202e", [], {}, {"a": [{"b": None}, 2**53]}, [[[[]]]]],
-    ids=repr,
-)
-async def test_any_json_is_shown_as_it_is(client: GraphClient, database: Database, user: SignedIn, value: Any) -> None:
+VALUES: Final[list[Any]] = [
+    None,
+    True,
+    0,
+    -1.5,
+    "text",
+    "\N{ROCKET} \\ \" ' \u202e",
+    [],
+    {},
+    {"a": [{"b": None}, 2**53]},
+    [[[[]]]],
+]
+
+
+async def test_tool_call_shows_any_json_as_it_is(client: GraphClient, database: Database, user: SignedIn) -> None:
     conversation = await make_conversation(database, user.caller)
     answered = answered_rows(user, conversation.id)
-    answered.calls.append(tool_call_row(answered.run, arguments={"given": value}, result=value))
+    answered.calls.extend(
+        tool_call_row(answered.run, position, arguments={"given": value}, result=value)
+        for position, value in enumerate(VALUES)
+    )
     await store_answered(database, answered)
-    query = "query ($id: ID!) { node(id: $id) { ... on ToolCall { arguments result } } }"
-    shown = await client.query(query, {"id": answered.calls[0].id}, as_=user)
-    assert shown == {"node": {"arguments": {"given": value}, "result": value}}
+    query = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ToolCall { arguments result } } }"
+    shown = await client.query(query, {"ids": [call.id for call in answered.calls]}, as_=user)
+    assert shown == {"nodes": [{"arguments": {"given": value}, "result": value} for value in VALUES]}
 
 
-async def test_what_no_run_wrote(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_message_without_a_run_has_none(client: GraphClient, database: Database, user: SignedIn) -> None:
     conversation = await make_conversation(database, user.caller)
     given = {"conversationId": conversation.id, "content": "Hello", "role": "ASSISTANT"}
     stored = await client.mutate("addMessage", given, as_=user)
@@ -110,7 +122,7 @@ async def test_what_no_run_wrote(client: GraphClient, database: Database, user: 
         assert await client.query(query, {"id": message_id}, as_=user) == {"node": {"run": None}}
 
 
-async def test_changes_bring_runs_and_tool_calls(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_changes_include_runs_and_tool_calls(client: GraphClient, database: Database, user: SignedIn) -> None:
     conversation = await make_conversation(database, user.caller)
     query = """query ($since: String) { changes(since: $since) { cursor deletedIds changed {
         __typename id ... on Run { model } ... on ToolCall { name }
@@ -130,7 +142,7 @@ async def test_changes_bring_runs_and_tool_calls(client: GraphClient, database: 
     assert (page["changed"], page["deletedIds"]) == ([], sorted(deleted["deletedIds"]))
 
 
-async def test_a_conversation_takes_its_runs_along(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_deleted_conversation_deletes_its_runs(client: GraphClient, database: Database, user: SignedIn) -> None:
     gone, kept = [await make_conversation(database, user.caller) for _ in range(2)]
     doomed, spared = [await make_answered(database, user, each.id, 2) for each in (gone, kept)]
     payload = await client.mutate("deleteConversation", {"id": gone.id}, as_=user)
@@ -149,7 +161,7 @@ async def test_a_conversation_takes_its_runs_along(client: GraphClient, database
     assert set(state.rows) == rows
 
 
-async def test_cancelling(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_cancel_run_ends_run_reply_and_calls(client: GraphClient, database: Database, user: SignedIn) -> None:
     answered = await paused(database, user, 2)
     payload = await client.mutate("cancelRun", {"id": answered.run.id.upper()}, as_=user)
     assert payload["errors"] == []
@@ -175,7 +187,7 @@ async def test_cancelling(client: GraphClient, database: Database, user: SignedI
 
 
 @pytest.mark.parametrize("approve", [True, False])
-async def test_deciding_on_one_of_two(
+async def test_run_waits_until_all_calls_are_decided(
     client: GraphClient, database: Database, user: SignedIn, *, approve: bool
 ) -> None:
     answered = await paused(database, user, 2)
@@ -187,7 +199,7 @@ async def test_deciding_on_one_of_two(
     await client.mutate("cancelRun", {"id": answered.run.id}, as_=user)
 
 
-async def test_a_mutation_sees_what_the_one_before_it_did(
+async def test_mutation_reads_the_changes_of_the_one_before(
     client: GraphClient, database: Database, user: SignedIn
 ) -> None:
     answered = await paused(database, user, 2)
@@ -209,7 +221,7 @@ async def test_a_mutation_sees_what_the_one_before_it_did(
     }
 
 
-async def test_what_is_no_run_of_theirs(
+async def test_unknown_and_foreign_runs_are_refused(
     client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn
 ) -> None:
     theirs, task = await paused(database, stranger, 1), await make_task(database, user.caller)

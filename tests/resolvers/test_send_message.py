@@ -3,8 +3,6 @@
 import asyncio
 from typing import Any, Final
 
-import pytest
-
 from core.database import Database
 from core.ids import new_id
 from tests.event_client import open_events
@@ -26,7 +24,7 @@ async def send(client: GraphClient, user: SignedIn, content: str, **given: Any) 
     return (await client.query(SEND, {"input": {"content": content} | given}, as_=user))["sendMessage"]
 
 
-async def test_a_new_conversation(client: GraphClient, user: SignedIn) -> None:
+async def test_send_message_starts_a_conversation(client: GraphClient, user: SignedIn) -> None:
     answer = await send(client, user, "add buy milk")
     assert answer["errors"] == []
     conversation, message, reply, run = (answer[name] for name in ("conversation", "message", "reply", "run"))
@@ -57,7 +55,7 @@ async def test_a_new_conversation(client: GraphClient, user: SignedIn) -> None:
     assert tasks == {"tasks": {"nodes": [{"title": "buy milk"}]}}
 
 
-async def test_a_conversation_that_there_is(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_send_message_continues_a_conversation(client: GraphClient, database: Database, user: SignedIn) -> None:
     conversation = await make_conversation(database, user.caller)
     answer = await send(client, user, "add buy milk", conversationId=conversation.id.upper())
     assert (answer["errors"], answer["conversation"]["id"]) == ([], conversation.id)
@@ -67,7 +65,7 @@ async def test_a_conversation_that_there_is(client: GraphClient, database: Datab
     assert "buy milk" in again["reply"]["content"]
 
 
-async def test_not_waiting(client: GraphClient, user: SignedIn) -> None:
+async def test_send_message_without_wait_returns_at_once(client: GraphClient, user: SignedIn) -> None:
     answer = await send(client, user, "add buy milk", wait=False)
     assert (answer["errors"], answer["message"]["content"]) == ([], "add buy milk")
     assert answer["run"]["status"] in {"QUEUED", "RUNNING"}
@@ -85,7 +83,7 @@ async def settled(client: GraphClient, user: SignedIn, run_id: str) -> Any:
             await asyncio.sleep(0.01)
 
 
-async def test_the_conversations_cursor_lies_behind_the_reply(client: GraphClient, user: SignedIn) -> None:
+async def test_finished_reply_updates_its_conversation(client: GraphClient, user: SignedIn) -> None:
     query = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) {
         conversation { revision messagesCursor updatedAt } reply { revision } run { finishedAt }
     } }"""
@@ -94,7 +92,7 @@ async def test_the_conversations_cursor_lies_behind_the_reply(client: GraphClien
     assert answer["conversation"]["updatedAt"] == answer["run"]["finishedAt"]
 
 
-async def test_the_same_key_asks_once(client: GraphClient, user: SignedIn) -> None:
+async def test_repeated_idempotency_key_starts_one_run(client: GraphClient, user: SignedIn) -> None:
     first, second = await asyncio.gather(*(send(client, user, "add buy milk", idempotencyKey="once") for _ in range(2)))
     assert first == second
     third = await send(client, user, "add buy milk", idempotencyKey="once", wait=False)
@@ -105,7 +103,7 @@ async def test_the_same_key_asks_once(client: GraphClient, user: SignedIn) -> No
     assert refusal(other)[:2] == ("CONFLICT", "input.idempotencyKey")
 
 
-REFUSED: Final = [
+REFUSED: Final[list[tuple[dict[str, Any], str, str]]] = [
     ({"content": ""}, "input.content", "content is empty; write something."),
     ({"content": " \n"}, "input.content", "content is empty; write something."),
     (
@@ -122,20 +120,20 @@ REFUSED: Final = [
 ]
 
 
-@pytest.mark.parametrize(("given", "path", "message"), REFUSED, ids=lambda value: repr(value)[:40])
-async def test_what_is_refused_leaves_no_trace(
-    client: GraphClient, database: Database, user: SignedIn, *, given: dict[str, Any], path: str, message: str
+async def test_invalid_send_message_is_refused_without_a_trace(
+    client: GraphClient, database: Database, user: SignedIn
 ) -> None:
     conversation = await make_conversation(database, user.caller)
     before = await state_of(database, user.user.id)
-    for place in ({}, {"conversationId": conversation.id}):
-        payload = await client.mutate("sendMessage", {"content": "hello"} | place | given, as_=user)
-        code, where, why = refusal(payload)
-        assert (code, where, why[: len(message)]) == ("BAD_USER_INPUT", path, message)
+    for given, path, message in REFUSED:
+        for place in ({}, {"conversationId": conversation.id}):
+            payload = await client.mutate("sendMessage", {"content": "hello"} | place | given, as_=user)
+            code, where, why = refusal(payload)
+            assert (code, where, why[: len(message)]) == ("BAD_USER_INPUT", path, message)
     assert await state_of(database, user.user.id) == before
 
 
-async def test_places_where_nothing_can_be_asked(
+async def test_unknown_and_foreign_ids_are_refused(
     client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn
 ) -> None:
     theirs = await make_conversation(database, stranger.caller)
@@ -150,7 +148,9 @@ async def test_places_where_nothing_can_be_asked(
     assert await state_of(database, user.user.id) == before
 
 
-async def test_a_reply_anew(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_regenerate_reply_answers_the_message_again(
+    client: GraphClient, database: Database, user: SignedIn
+) -> None:
     first = await send(client, user, "what is open?")
     await make_task(database, user.caller, "Sweep")
     for named in (first["reply"]["id"], first["message"]["id"]):
@@ -164,7 +164,7 @@ async def test_a_reply_anew(client: GraphClient, database: Database, user: Signe
     assert [node["role"] for node in said["conversation"]["messages"]["nodes"]] == ["USER"] + ["ASSISTANT"] * 3
 
 
-async def test_a_message_that_was_only_stored_can_be_answered(
+async def test_regenerate_reply_answers_an_added_message(
     client: GraphClient, database: Database, user: SignedIn
 ) -> None:
     conversation = await make_conversation(database, user.caller)
@@ -173,7 +173,7 @@ async def test_a_message_that_was_only_stored_can_be_answered(
     assert (answer["errors"], answer["run"]["status"]) == ([], "COMPLETED")
 
 
-async def test_what_no_run_wrote_cannot_be_written_anew(
+async def test_regenerate_reply_of_a_message_without_a_run_is_refused(
     client: GraphClient, database: Database, user: SignedIn
 ) -> None:
     conversation = await make_conversation(database, user.caller)
@@ -184,7 +184,7 @@ async def test_what_no_run_wrote_cannot_be_written_anew(
     assert refusal(refused) == ("BAD_USER_INPUT", "input.messageId", message)
 
 
-async def test_a_deletion_waits_for_approval(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_deletion_waits_for_approval(client: GraphClient, database: Database, user: SignedIn) -> None:
     task = await make_task(database, user.caller, "Sweep")
     answer = await send(client, user, "delete sweep")
     assert (answer["run"]["status"], answer["reply"]["status"]) == ("AWAITING_APPROVAL", "STREAMING")
@@ -201,7 +201,7 @@ async def test_a_deletion_waits_for_approval(client: GraphClient, database: Data
     assert await client.query("{ tasks { totalCount } }", as_=user) == {"tasks": {"totalCount": 0}}
 
 
-async def test_over_a_socket_and_an_event_stream(server: RunningServer, user: SignedIn) -> None:
+async def test_send_message_over_websocket_and_event_stream(server: RunningServer, user: SignedIn) -> None:
     async with signed_in_socket(server, user.token) as socket:
         result = await socket.result(SEND, {"input": {"content": "add buy milk"}})
         assert result["data"]["sendMessage"]["run"]["status"] == "COMPLETED"
@@ -210,7 +210,7 @@ async def test_over_a_socket_and_an_event_stream(server: RunningServer, user: Si
         await events.complete()
 
 
-async def test_the_reply_comes_as_a_message_once_it_is_complete(
+async def test_message_added_sends_the_complete_reply(
     server: RunningServer, client: GraphClient, database: Database, user: SignedIn
 ) -> None:
     conversation = await make_conversation(database, user.caller)

@@ -18,7 +18,7 @@ async def user(database: Database, settings: Settings) -> SignedIn:
     return await sign_in(database, settings)
 
 
-async def test_pages_in_order(database: Database, user: SignedIn) -> None:
+async def test_completed_messages_are_paged_in_order_of_completion(database: Database, user: SignedIn) -> None:
     conversation = await make_conversation(database, user.caller)
     # Ids do not follow revisions: a reply that takes long is begun before, and completed after, a short one.
     ids = new_ids(250)
@@ -34,7 +34,7 @@ async def test_pages_in_order(database: Database, user: SignedIn) -> None:
     assert found == expected
 
 
-async def test_the_columns_that_are_asked_for(database: Database, user: SignedIn) -> None:
+async def test_completed_messages_have_the_selected_columns(database: Database, user: SignedIn) -> None:
     conversation = await make_conversation(database, user.caller)
     await make_message(database, user.caller, conversation.id)
     async with database.read() as session:
@@ -44,14 +44,14 @@ async def test_the_columns_that_are_asked_for(database: Database, user: SignedIn
 
 
 @pytest.mark.parametrize("status", [status for status in MessageStatus if status is not MessageStatus.COMPLETE])
-async def test_only_what_is_complete(database: Database, user: SignedIn, status: MessageStatus) -> None:
+async def test_incomplete_messages_are_left_out(database: Database, user: SignedIn, status: MessageStatus) -> None:
     conversation = await make_conversation(database, user.caller)
     await store(database, message_row(user, conversation.id, status=status))
     async with database.read() as session:
         assert not await completed_since(session, user.caller, conversation.id, MessageCursor(0), COLUMNS)
 
 
-async def test_other_peoples_conversations(database: Database, settings: Settings, user: SignedIn) -> None:
+async def test_foreign_conversation_is_not_found(database: Database, settings: Settings, user: SignedIn) -> None:
     other = await sign_in(database, settings)
     theirs = await make_conversation(database, other.caller)
     await make_message(database, other.caller, theirs.id)
@@ -64,7 +64,7 @@ async def test_other_peoples_conversations(database: Database, settings: Setting
                 await completed_since(session, user.caller, conversation_id, MessageCursor(0), COLUMNS)
 
 
-def test_where_to_read_on() -> None:
+def test_resume_refuses_a_cursor_ahead_of_the_counter() -> None:
     assert resume(None, 7) == MessageCursor(7)
     for cursor in (MessageCursor(0), MessageCursor(7), MessageCursor(7, new_id())):
         assert resume(cursor, 7) == cursor

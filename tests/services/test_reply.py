@@ -37,21 +37,21 @@ async def said(database: Database, user: SignedIn, content: str) -> Message:
     return await make_message(database, user.caller, conversation.id, content)
 
 
-async def test_from_every_place(database: Database, user: SignedIn) -> None:
+async def test_reply_is_read_from_every_offset(database: Database, user: SignedIn) -> None:
     message = await said(database, user, TEXT)
     for offset in range(len(TEXT) + 1):
         reply = await read(database, user, message.id, offset)
         assert reply == Reply(TEXT[offset:], offset, len(TEXT), MessageStatus.COMPLETE)
 
 
-@pytest.mark.parametrize("offset", [len(TEXT), len(TEXT) + 1, 100_000, 100_001, 2**31 - 1, 2**63, 10**40])
-async def test_from_beyond_the_end(database: Database, user: SignedIn, offset: int) -> None:
+async def test_reply_beyond_its_end_is_empty(database: Database, user: SignedIn) -> None:
     message = await said(database, user, TEXT)
-    reply = await read(database, user, message.id, offset)
-    assert reply == Reply("", len(TEXT), len(TEXT), MessageStatus.COMPLETE)
+    for offset in (len(TEXT), len(TEXT) + 1, 100_000, 100_001, 2**31 - 1, 2**63, 10**40):
+        reply = await read(database, user, message.id, offset)
+        assert reply == Reply("", len(TEXT), len(TEXT), MessageStatus.COMPLETE)
 
 
-async def test_the_longest(database: Database, user: SignedIn) -> None:
+async def test_longest_reply_is_read_to_its_end(database: Database, user: SignedIn) -> None:
     message = await said(database, user, "\N{ROCKET}" * 99_999 + "!")
     assert (await read(database, user, message.id, 99_999)).text == "!"
     assert (await read(database, user, message.id, 100_000)).text == ""
@@ -67,7 +67,7 @@ async def test_the_longest(database: Database, user: SignedIn) -> None:
         (RunStatus.COMPLETED, True, False),
     ],
 )
-async def test_how_far_it_is(
+async def test_reply_has_the_state_of_its_run(
     database: Database, user: SignedIn, status: RunStatus, *, has_ended: bool, is_paused: bool
 ) -> None:
     conversation = await make_conversation(database, user.caller)
@@ -77,14 +77,16 @@ async def test_how_far_it_is(
     assert (reply.has_ended, reply.is_paused) == (has_ended, is_paused)
 
 
-async def test_one_statement(database: Database, user: SignedIn) -> None:
+async def test_reply_is_read_by_one_statement(database: Database, user: SignedIn) -> None:
     message = await said(database, user, TEXT)
     with all_statements(database) as statements:
         await read(database, user, message.id, 3)
     assert len(statements) == 1
 
 
-async def test_what_is_no_message_of_theirs(database: Database, settings: Settings, user: SignedIn) -> None:
+async def test_unknown_and_foreign_messages_are_not_found(
+    database: Database, settings: Settings, user: SignedIn
+) -> None:
     theirs = await said(database, await sign_in(database, settings), TEXT)
     task = await make_task(database, user.caller)
     for message_id in (theirs.id, task.id, new_id(), "", "x", "\0", "\ud800"):
@@ -92,7 +94,7 @@ async def test_what_is_no_message_of_theirs(database: Database, settings: Settin
             await read(database, user, message_id)
 
 
-def test_offsets() -> None:
+def test_negative_offset_is_refused() -> None:
     assert [check_offset(each, "fromOffset") for each in (0, 1, 2**31 - 1)] == [0, 1, 2**31 - 1]
     with pytest.raises(BadUserInputError, match=r"^fromOffset counts from 0; it is -1\.$"):
         check_offset(-1, "fromOffset")

@@ -8,11 +8,11 @@ from typing import Any, Final
 import httpx2
 import pytest
 
-from core.clock import utc_now
 from core.database import Database
 from core.ids import new_id
 from core.settings import Settings
-from tests.assistant.provider import Provider, Refuse, Stall, Text, UseTool, serve_provider
+from tests.assistant.provider import Provider, Stall, Text, UseTool, serve_provider
+from tests.databases import only_sqlite
 from tests.factories import NOBODYS_ID, SignedIn, make_task
 from tests.server.rest.client import RestClient, problem_of, refusal
 from tests.server.rest.events import ChatEvents, events_of
@@ -64,7 +64,7 @@ async def talk(served: RunningServer, user: SignedIn) -> AsyncIterator[RestClien
         yield RestClient(http, user)
 
 
-async def test_an_answer(talk: RestClient, provider: Provider) -> None:
+async def test_chat_returns_the_answer(talk: RestClient, provider: Provider) -> None:
     provider.script([UseTool("add_task", {"title": "Buy milk"}, "call_1")], [Text(WORDS)])
     answer = await talk.ok("POST", "/chat", {"message": "add buy milk", "time_zone": "Europe/Berlin"})
     assert (answer["status"], answer["response"], answer["error"]) == ("COMPLETED", SAID, None)
@@ -79,14 +79,7 @@ async def test_an_answer(talk: RestClient, provider: Provider) -> None:
     assert await talk.ok("GET", f"/runs/{answer['run_id']}") == answer
 
 
-async def test_it_goes_on_in_a_conversation(talk: RestClient, provider: Provider) -> None:
-    provider.script([Text(["One."])], [Text(["Two."])])
-    first = await talk.ok("POST", "/chat", {"message": "one"})
-    second = await talk.ok("POST", "/chat", {"message": "two", "conversation_id": first["conversation_id"]})
-    assert (second["conversation_id"], second["response"]) == (first["conversation_id"], "Two.")
-
-
-async def test_the_same_key_asks_once(talk: RestClient, provider: Provider) -> None:
+async def test_repeated_key_returns_the_first_answer(talk: RestClient, provider: Provider) -> None:
     provider.script([Text(["Once."])])
     key = {"Idempotency-Key": new_id()}
     first, again = [await talk.ok("POST", "/chat", {"message": "hello"}, headers=key) for _ in range(2)]
@@ -95,36 +88,27 @@ async def test_the_same_key_asks_once(talk: RestClient, provider: Provider) -> N
     assert refusal(problem) == (409, "CONFLICT", "Idempotency-Key")
 
 
-async def test_a_provider_that_fails(talk: RestClient, provider: Provider) -> None:
-    provider.script(*[[Refuse(400)]] * 3)
-    answer = await talk.ok("POST", "/chat", {"message": "hello"})
-    assert (answer["status"], answer["response"]) == ("FAILED", "")
-    assert answer["error"]
-    assert "scripted" not in answer["error"]
+REFUSED: Final[list[tuple[dict[str, Any], tuple[int, str, str]]]] = [
+    ({}, (422, "BAD_USER_INPUT", "#/message")),
+    ({"message": " "}, (422, "BAD_USER_INPUT", "#/message")),
+    ({"message": "\0"}, (422, "BAD_USER_INPUT", "#/message")),
+    ({"message": "x" * 100_001}, (422, "BAD_USER_INPUT", "#/message")),
+    ({"message": "x", "time_zone": "Mars/Olympus"}, (422, "BAD_USER_INPUT", "#/time_zone")),
+    ({"message": "x", "time_zone": "../etc/passwd"}, (422, "BAD_USER_INPUT", "#/time_zone")),
+    ({"message": "x", "conversation_id": "x"}, (404, "NOT_FOUND", "#/conversation_id")),
+    ({"message": "x", "conversation_id": 1}, (422, "BAD_USER_INPUT", "#/conversation_id")),
+]
 
 
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        ({}, (422, "BAD_USER_INPUT", "#/message")),
-        ({"message": " "}, (422, "BAD_USER_INPUT", "#/message")),
-        ({"message": "\0"}, (422, "BAD_USER_INPUT", "#/message")),
-        ({"message": "x" * 100_001}, (422, "BAD_USER_INPUT", "#/message")),
-        ({"message": "x", "time_zone": "Mars/Olympus"}, (422, "BAD_USER_INPUT", "#/time_zone")),
-        ({"message": "x", "time_zone": "../etc/passwd"}, (422, "BAD_USER_INPUT", "#/time_zone")),
-        ({"message": "x", "conversation_id": "x"}, (404, "NOT_FOUND", "#/conversation_id")),
-        ({"message": "x", "conversation_id": 1}, (422, "BAD_USER_INPUT", "#/conversation_id")),
-    ],
-)
+@only_sqlite
 @pytest.mark.parametrize("path", ["/chat", "/chat/stream"])
-async def test_what_cannot_be_said(
-    rest: RestClient, path: str, body: dict[str, Any], expected: tuple[int, str, str]
-) -> None:
-    assert refusal(await rest.problem("POST", path, body)) == expected
+async def test_invalid_messages_are_refused(rest: RestClient, path: str) -> None:
+    for body, expected in REFUSED:
+        assert refusal(await rest.problem("POST", path, body)) == expected
     assert (await rest.ok("GET", "/conversations"))["items"] == []
 
 
-async def test_a_deletion_waits_for_approval(
+async def test_tool_call_is_approved_over_rest(
     talk: RestClient, provider: Provider, database: Database, user: SignedIn
 ) -> None:
     task = await make_task(database, user.caller)
@@ -146,7 +130,7 @@ async def test_a_deletion_waits_for_approval(
     assert (refusal(problem)[:2], problem["current"]["status"]) == ((409, "CONFLICT"), "COMPLETED")
 
 
-async def test_a_run_is_cancelled(talk: RestClient, provider: Provider) -> None:
+async def test_cancelled_run_ends_its_stream(talk: RestClient, provider: Provider) -> None:
     provider.script([Text(["So far"]), Stall()])
     async with events_of(talk, body={"message": "hello"}) as events:
         await events.until("text")
@@ -158,7 +142,7 @@ async def test_a_run_is_cancelled(talk: RestClient, provider: Provider) -> None:
     assert (refusal(problem)[:2], problem["current"]["status"]) == ((409, "CONFLICT"), "CANCELLED")
 
 
-async def test_an_answer_as_it_comes(talk: RestClient, provider: Provider) -> None:
+async def test_stream_sends_the_answer_as_it_is_written(talk: RestClient, provider: Provider) -> None:
     provider.script([UseTool("add_task", {"title": "Buy milk"}, "call_1")], [Text(WORDS[:1]), Stall(), Text(WORDS[1:])])
     async with events_of(talk, body={"message": "add buy milk"}) as events:
         await events.until("text")
@@ -173,15 +157,9 @@ async def test_an_answer_as_it_comes(talk: RestClient, provider: Provider) -> No
     assert events.last["data"]["tool_calls"] == calls[-1:]
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("is_elsewhere", [False, True], ids=["same", "other"])
-async def test_a_cut_loses_nothing_and_repeats_nothing(
-    talk: RestClient,
-    settings: Settings,
-    provider: Provider,
-    *,
-    method: str,
-    is_elsewhere: bool,
+@pytest.mark.parametrize(("method", "is_elsewhere"), [("GET", True), ("POST", False)])
+async def test_resumed_stream_loses_and_repeats_nothing(
+    talk: RestClient, settings: Settings, provider: Provider, *, method: str, is_elsewhere: bool
 ) -> None:
     provider.script(
         [UseTool("add_task", {"title": title}, f"call_{title}") for title in ("a", "b")],
@@ -226,18 +204,20 @@ def _offset(event_id: str) -> int:
     return int(event_id.split(":")[1])
 
 
-@pytest.mark.parametrize("last", ["nonsense", "", ":", f"{NOBODYS_ID}:0:0:0", f"{NOBODYS_ID}:9999999:0:0", "x" * 5_000])
-async def test_ids_of_no_event(talk: RestClient, provider: Provider, last: str) -> None:
+@only_sqlite
+async def test_unknown_last_event_id_is_refused(talk: RestClient, provider: Provider) -> None:
     provider.script([Text(["Hello."])])
     run_id = (await talk.ok("POST", "/chat", {"message": "hello"}))["run_id"]
-    problem = await talk.problem("GET", f"/chat/stream/{run_id}", headers={"Last-Event-ID": last})
-    assert refusal(problem) == (422, "BAD_USER_INPUT", "Last-Event-ID")
-    problem = await talk.problem("POST", "/chat/stream", {"message": "hello"}, headers={"Last-Event-ID": last})
-    assert refusal(problem) in {(422, "BAD_USER_INPUT", "Last-Event-ID"), (404, "NOT_FOUND", "Last-Event-ID")}
+    for last in ("nonsense", "", ":", f"{NOBODYS_ID}:0:0:0", f"{NOBODYS_ID}:9999999:0:0", "x" * 5_000):
+        headers = {"Last-Event-ID": last}
+        problem = await talk.problem("GET", f"/chat/stream/{run_id}", headers=headers)
+        assert refusal(problem) == (422, "BAD_USER_INPUT", "Last-Event-ID")
+        problem = await talk.problem("POST", "/chat/stream", {"message": "hello"}, headers=headers)
+        assert refusal(problem) in {(422, "BAD_USER_INPUT", "Last-Event-ID"), (404, "NOT_FOUND", "Last-Event-ID")}
     assert len(provider.requests) == 1
 
 
-async def test_the_run_goes_on_when_its_client_leaves(talk: RestClient, provider: Provider) -> None:
+async def test_run_goes_on_after_its_client_has_left(talk: RestClient, provider: Provider) -> None:
     provider.script([Text(WORDS[:1]), Stall(), Text(WORDS[1:])])
     leaving = asyncio.create_task(talk.send("POST", "/chat", {"message": "hello"}))
     await until(lambda: provider.open_streams)
@@ -253,9 +233,7 @@ async def test_the_run_goes_on_when_its_client_leaves(talk: RestClient, provider
     assert messages[-1]["content"] == SAID
 
 
-async def test_a_stream_ends_with_its_session_and_its_server(
-    talk: RestClient, provider: Provider, served: RunningServer
-) -> None:
+async def test_stream_ends_with_its_session(talk: RestClient, provider: Provider, served: RunningServer) -> None:
     provider.script([Text(["So far"]), Stall()])
     async with events_of(talk, body={"message": "hello"}) as events:
         await events.until("text")
@@ -267,7 +245,7 @@ async def test_a_stream_ends_with_its_session_and_its_server(
     await until(lambda: not served.app.state.connections.connections)
 
 
-async def test_a_conversation_that_is_deleted_meanwhile(talk: RestClient, provider: Provider) -> None:
+async def test_stream_ends_with_its_conversation(talk: RestClient, provider: Provider) -> None:
     provider.script([Text(["So far"]), Stall()])
     async with events_of(talk, body={"message": "hello"}) as events:
         await events.until("text")
@@ -276,7 +254,7 @@ async def test_a_conversation_that_is_deleted_meanwhile(talk: RestClient, provid
     assert events.last["data"]["code"] == "NOT_FOUND"
 
 
-async def test_too_many_streams(settings: Settings, provider: Provider, user: SignedIn) -> None:
+async def test_streams_of_one_user_are_limited(settings: Settings, provider: Provider, user: SignedIn) -> None:
     provider.script([Stall()])
     overrides = {"openai_api_key": "sk-test", "openai_base_url": provider.url, "max_sockets_per_user": 1}
     async with (
@@ -290,19 +268,3 @@ async def test_too_many_streams(settings: Settings, provider: Provider, user: Si
             response = await http.get(path, headers=user.headers)
             assert refusal(problem_of(response)) == (429, "RATE_LIMITED", None)
             assert response.headers["retry-after"]
-
-
-async def test_the_tokens_of_a_day(settings: Settings, user: SignedIn, provider: Provider) -> None:
-    provider.script([Text(["Hello."])])
-    overrides = {"openai_api_key": "sk-test", "openai_base_url": provider.url, "assistant_daily_tokens": 50}
-    async with (
-        serve_with(settings, **overrides) as server,
-        httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
-    ):
-        talk = RestClient(http, user)
-        await talk.ok("POST", "/chat", {"message": "hello"})
-        response = await talk.send("POST", "/chat", {"message": "again"})
-    problem = problem_of(response)
-    assert (problem["status"], problem["code"]) == (429, "RATE_LIMITED")
-    assert 0 < int(response.headers["retry-after"]) <= 24 * 3_600 + 1
-    assert problem["retry_at"] > utc_now().isoformat()
