@@ -1,4 +1,4 @@
-"""The GraphQL type of personal access tokens."""
+"""GraphQL type, inputs and payloads of personal access tokens."""
 
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ enum_type(AccessScope)
 
 @table_type(models.AccessToken)
 class AccessToken:
-    """A token that a person made for a program of theirs."""
+    """A personal access token, without its text."""
 
     id: strawberry.ID = strawberry.field(description="What it is named by; not its text, which nobody sees again.")
     name: auto
@@ -30,19 +30,19 @@ class AccessToken:
     @needing("scopes", description="What it allows.")
     @staticmethod
     def scopes(root: strawberry.Parent[models.AccessToken]) -> list[AccessScope]:
-        """Return the scopes, which the table keeps by their names in OAuth."""
+        """Return the scopes, which the table stores by their OAuth names."""
         return [AccessScope(scope) for scope in root.scopes]
 
 
 async def load_access_tokens(info: Info) -> Any:
-    """Load the caller's tokens with the columns that are selected."""
+    """Load the selected columns of the caller's tokens."""
     caller, columns = info.context.require_caller(), selected_columns(info, models.AccessToken)
     return await own_access_tokens(info.context.database.reader, caller, columns)
 
 
 @strawberry.type(description="An access token as made.")
 class CreateAccessTokenPayload:
-    """The answer of making a token."""
+    """Payload of creating a token."""
 
     access_token: AccessToken | None = strawberry.field(default=None, description="The token.")
     token: str | None = strawberry.field(
@@ -53,7 +53,7 @@ class CreateAccessTokenPayload:
 
 @strawberry.input(description="An access token to make.")
 class CreateAccessTokenInput:
-    """Everything that a token is made from."""
+    """Input of creating a token."""
 
     name: str = strawberry.field(description="What it is for, 1 to 100 characters.")
     scopes: list[AccessScope] = strawberry.field(description="What it allows; at least one.")
@@ -62,12 +62,12 @@ class CreateAccessTokenInput:
     )
 
     def to_new(self) -> NewAccessToken:
-        """Return what the service takes."""
+        """Return the input of the service."""
         return NewAccessToken(**vars(self))
 
 
 @strawberry.input(description="An access token to revoke.")
 class RevokeAccessTokenInput:
-    """Names one token."""
+    """Input of revoking a token."""
 
     id: strawberry.ID

@@ -1,4 +1,4 @@
-"""What signing up, in and out takes and answers."""
+"""Inputs and payloads of the mutations of sessions."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from graph.user import User
 
 @strawberry.type(description="The tokens of a session.")
 class AuthPayload:
-    """The answer of whatever begins or renews a session."""
+    """Payload of signing up, signing in and refreshing."""
 
     access_token: str | None = strawberry.field(
         default=None, description="Send it as `Authorization: Bearer …` until it expires."
@@ -25,14 +25,14 @@ class AuthPayload:
 
 @strawberry.type(description="The end of a session.")
 class SignOutPayload:
-    """The answer of signing out."""
+    """Payload of signing out."""
 
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why the session goes on.")
 
 
 @strawberry.input(description="An account to make.")
 class SignUpInput:
-    """Who signs up."""
+    """Input of signing up."""
 
     email: str = strawberry.field(description="The address to sign in with.")
     password: str = strawberry.field(description="8 to 1,024 characters.")
@@ -41,7 +41,7 @@ class SignUpInput:
 
 @strawberry.input(description="An account to sign in to.")
 class SignInInput:
-    """Who signs in."""
+    """Input of signing in."""
 
     email: str = strawberry.field(description="The address of the account.")
     password: str = strawberry.field(description="Its password.")
@@ -49,6 +49,6 @@ class SignInInput:
 
 @strawberry.input(description="A session to renew.")
 class RefreshSessionInput:
-    """What proves the session."""
+    """Input of refreshing a session."""
 
     refresh_token: str = strawberry.field(description="Used twice, it ends the session.")

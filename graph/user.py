@@ -1,4 +1,4 @@
-"""The GraphQL type of users."""
+"""GraphQL type, inputs and payloads of users."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -91,7 +91,7 @@ class User(Node):
 async def _own(
     relation: Relation, parents: Sequence[models.User], info: Info, make: MakeListing, arguments: PageArguments
 ) -> list[Any]:
-    """Return the caller's list where the row is the caller's, else one with nothing in it."""
+    """Return the caller's connection on the caller's own row, and an empty one on every other row."""
     own_id = info.context.user_id
     is_wanted = any(each.id == own_id for each in parents)
     own = (await relation.connect(info, [own_id or ""], make, arguments))[0] if is_wanted else None
@@ -99,13 +99,13 @@ async def _own(
 
 
 async def load_user(info: Info, user_id: str) -> Any:
-    """Load a user that the caller may see with the columns that are selected."""
+    """Load the selected columns of a user, or None if the caller may not see that user."""
     caller, columns = info.context.require_caller(), selected_columns(info, models.User)
     return await info.context.loader(UserById(caller, columns)).load(user_id)
 
 
 async def load_viewer(info: Info) -> Any:
-    """Load the caller's own row with the columns that are selected."""
+    """Load the selected columns of the caller's own row."""
     caller = info.context.caller
     if caller is None:
         return None
@@ -113,7 +113,7 @@ async def load_viewer(info: Info) -> Any:
 
 
 async def load_owners(info: Info, rows: Sequence[Any]) -> list[Any]:
-    """Load the owner of each of the caller's rows, who may have gone since they were read."""
+    """Load the owner of each of the caller's rows; the account may have been deleted since they were read."""
     caller, columns = info.context.require_caller(), selected_columns(info, models.User)
     owners = await info.context.load(UserById(caller, columns), [row.user_id for row in rows])
     if None in owners:
@@ -123,7 +123,7 @@ async def load_owners(info: Info, rows: Sequence[Any]) -> list[Any]:
 
 @strawberry.type(description="A user as changed.")
 class UserPayload:
-    """The answer of mutations of a user."""
+    """Payload of mutations of a user."""
 
     user: User | None = strawberry.field(default=None, description="The user.")
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was changed.")
@@ -131,19 +131,19 @@ class UserPayload:
 
 @strawberry.input(description="What is to change of the profile: what is left out stays, null clears.")
 class UpdateProfileInput:
-    """The caller's changes."""
+    """Input of changing the profile."""
 
     name: str | None = strawberry.field(default=strawberry.UNSET, description="1 to 200 characters; not null.")
     image: str | None = strawberry.field(default=strawberry.UNSET, description="An http(s) address of a picture.")
 
     def to_changes(self) -> dict[str, Any]:
-        """Return what is given."""
+        """Return the fields that are given."""
         return {name: value for name, value in vars(self).items() if value is not strawberry.UNSET}
 
 
 @strawberry.input(description="A new password.")
 class ChangePasswordInput:
-    """The old and the new one."""
+    """Input of changing the password."""
 
     current_password: str = strawberry.field(description="The password as it is now.")
     new_password: str = strawberry.field(description="8 to 1,024 characters.")
@@ -151,14 +151,14 @@ class ChangePasswordInput:
 
 @strawberry.input(description="The end of the caller's account.")
 class DeleteAccountInput:
-    """What proves that it is meant."""
+    """Input of deleting the account."""
 
     password: str = strawberry.field(description="The account's password.")
 
 
 @strawberry.input(description="Whether a user may sign in.")
 class SetUserActiveInput:
-    """A user and whether they may."""
+    """Input of activating or deactivating a user."""
 
     id: strawberry.ID = strawberry.field(description="The user.")
     is_active: bool = strawberry.field(description="Whether they may sign in.")
@@ -166,6 +166,6 @@ class SetUserActiveInput:
 
 @strawberry.input(description="A user to delete.")
 class DeleteUserInput:
-    """Names one user."""
+    """Input of deleting a user."""
 
     id: strawberry.ID

@@ -13,11 +13,11 @@ from services.accounts.access_tokens import create_access_token, revoke_access_t
 
 @strawberry.type
 class AccessTokenMutation:
-    """Changes the caller's access tokens."""
+    """Mutations of the caller's access tokens."""
 
     @strawberry.mutation(description="Make a token for a program of the caller's, which lets it use /mcp.")
     async def create_access_token(self, info: Info, input: CreateAccessTokenInput) -> CreateAccessTokenPayload:
-        """Make one."""
+        """Create a token."""
         info.context.require_caller()
         try:
             issued = await info.context.write(partial(create_access_token, new=input.to_new()))
@@ -30,5 +30,5 @@ class AccessTokenMutation:
 
     @strawberry.mutation(description="Revoke a token; it is refused from now on.")
     async def revoke_access_token(self, info: Info, input: RevokeAccessTokenInput) -> DeletePayload:
-        """Revoke one."""
+        """Revoke a token."""
         return await mutate(info, DeletePayload, "deleted_ids", partial(revoke_access_token, token_id=input.id))

@@ -1,4 +1,4 @@
-"""Mutations that begin, renew and end a session."""
+"""Mutations of sessions: sign up, sign in, refresh, sign out."""
 
 from collections.abc import Awaitable
 
@@ -13,17 +13,17 @@ from services.accounts.accounts import SessionTokens
 
 @strawberry.type
 class SessionMutation:
-    """Changes who is signed in."""
+    """Mutations of sessions."""
 
     @strawberry.mutation(description="Make an account and sign its user in.")
     async def sign_up(self, info: Info, input: SignUpInput) -> AuthPayload:
-        """Make an account."""
+        """Create an account and start a session."""
         accounts = info.context.runtime.accounts
         return await _tokens(accounts.sign_up(email=input.email, password=input.password, name=input.name))
 
     @strawberry.mutation(description="Begin a session.")
     async def sign_in(self, info: Info, input: SignInInput) -> AuthPayload:
-        """Begin a session."""
+        """Start a session."""
         signed_in = info.context.runtime.accounts.sign_in(
             email=input.email, password=input.password, client_address=info.context.client_address
         )
@@ -31,12 +31,12 @@ class SessionMutation:
 
     @strawberry.mutation(description="Exchange a refresh token for new tokens; one used twice ends its session.")
     async def refresh_session(self, info: Info, input: RefreshSessionInput) -> AuthPayload:
-        """Renew a session."""
+        """Rotate the tokens of a session."""
         return await _tokens(info.context.runtime.accounts.refresh(input.refresh_token))
 
     @strawberry.mutation(description="End the caller's session; its tokens are refused from now on.")
     async def sign_out(self, info: Info) -> SignOutPayload:
-        """End the session."""
+        """Revoke the caller's session."""
         caller = info.context.require_caller()
         try:
             await info.context.runtime.accounts.sign_out(caller)

@@ -27,7 +27,7 @@ from services.query.pagination import PageArguments
 
 @strawberry.type
 class UserQuery:
-    """Reads users."""
+    """Queries of users."""
 
     @strawberry.field(graphql_type=User | None, description="The caller; null for an anonymous one.")
     async def viewer(self, info: Info) -> Any:
@@ -52,7 +52,7 @@ class UserQuery:
 
 @strawberry.type
 class UserMutation:
-    """Changes the caller's account, and others' for admins."""
+    """Mutations of the caller's account, and of other users for admins."""
 
     @strawberry.mutation(description="Change the caller's profile: what is left out stays, null clears.")
     async def update_profile(self, info: Info, input: UpdateProfileInput) -> UserPayload:
@@ -72,7 +72,7 @@ class UserMutation:
 
     @strawberry.mutation(description="Delete the caller's account and everything in it.")
     async def delete_account(self, info: Info, input: DeleteAccountInput) -> DeletePayload:
-        """Delete the caller."""
+        """Delete the caller's account."""
         caller = info.context.require_caller()
         deleted = info.context.runtime.accounts.delete_account(
             caller, password=input.password, client_address=info.context.client_address
@@ -81,7 +81,7 @@ class UserMutation:
 
     @strawberry.mutation(description="Let a user in or shut them out, at once; for admins.")
     async def set_user_active(self, info: Info, input: SetUserActiveInput) -> UserPayload:
-        """Change whether a user may sign in."""
+        """Activate or deactivate a user."""
         changed = info.context.runtime.accounts.set_user_active(
             info.context.require_caller(), input.id, is_active=input.is_active
         )

@@ -1,4 +1,4 @@
-"""Who asks, as the routes are given it, and as the description of the API says one signs in."""
+"""Dependencies that give REST routes their context, and the security scheme of the OpenAPI description."""
 
 from typing import Annotated, Any, Final
 
@@ -11,13 +11,13 @@ from graph.context import Context, Runtime
 from server.http.authentication import authenticate
 from services.accounts.caller import Caller
 
-# Where a request keeps what its route is given.
+# The key of the context in the ASGI scope.
 CONTEXT: Final = "tasktalk.context"
 _LOGIN: Final = "/api/auth/login"
 
 
 class _SignedIn(SecurityBase):
-    """The account that an access token speaks for; who has none has been refused before."""
+    """Security scheme of routes that need a caller; anonymous requests are refused before they get here."""
 
     def __init__(self) -> None:
         flow = OAuthFlowPassword(tokenUrl=_LOGIN, scopes={})
@@ -43,9 +43,9 @@ Anyone = Annotated[Context, Depends(_anyone)]
 
 
 async def read_caller(request: Request, runtime: Runtime) -> Caller | None:
-    """Return the caller, None for an anonymous one; raise UnauthenticatedError for anything that is no good token."""
+    """Return the caller, or None without credentials; raise UnauthenticatedError for anything but a valid token."""
     credentials = dict(request.scope["headers"]).get(b"authorization")
-    # A client of OAuth 2 names itself so when it asks for a token; there is nothing to know of it.
+    # OAuth 2 clients authenticate themselves like this at the token endpoint; ours needs no client credentials.
     if credentials is not None and request.scope["path"] == _LOGIN and credentials[:6].lower() == b"basic ":
         credentials = None
     return await authenticate(credentials, runtime)

@@ -62,9 +62,7 @@ async def test_invalid_token_is_not_created(client: GraphClient, database: Datab
     assert await access_token_rows(database, user.user.id) == []
 
 
-async def test_number_of_tokens_is_limited_under_concurrency(
-    client: GraphClient, database: Database, user: SignedIn
-) -> None:
+async def test_number_of_tokens_is_limited(client: GraphClient, database: Database, user: SignedIn) -> None:
     await store(
         database,
         *(
