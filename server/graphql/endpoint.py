@@ -30,7 +30,7 @@ _JSON, _GRAPHQL_RESPONSE = (
 
 
 class GraphQLResponse:
-    """Status, headers without the length, and body."""
+    """The response to an operation: status, headers without the length, body."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -48,8 +48,6 @@ class GraphQLResponse:
         await send({"type": "http.response.body", "body": self.body})
 
 
-# By these names they are found at once; to find a member of an enum takes longer than to compare it.
-_OK, _HTML, _QUERY = OperationOutcome.OK, MediaType.HTML, OperationType.QUERY
 _METHODS: Final = (b"allow", b"GET, POST")
 
 
@@ -65,65 +63,60 @@ class GraphQLEndpoint:
     ) -> None:
         self._operations = operations
         self._runtime = runtime
-        # Whom a token speaks for that is known and still good.
-        self._recall = runtime.authenticator.get_cached
         self._event_streams = event_streams
         self._max_body_bytes = runtime.settings.graphql_max_body_bytes
         self._graphiql = graphiql
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, unless its client has gone."""
-        head = get_request_headers(scope)
-        media_type = head.media_type
+        """Answer one request in the media type that its client prefers, unless the client has disconnected."""
+        headers, record = get_request_headers(scope), get_request_record(scope)
+        media_type = headers.media_type
         if scope["method"] == "GET":
-            media_type = preferred_media_type(head.headers.get(b"accept", b"*/*"), html_offered=True)
+            media_type = preferred_media_type(headers.values.get(b"accept", b"*/*"), html_offered=True)
         if media_type is MediaType.HTML and self._graphiql:
             await self._graphiql.page()(scope, receive, send)
             return
-        answer = await self.answer(head, media_type, scope, receive, get_request_record(scope))
-        if isinstance(answer, GraphQLEventStream):
-            await self._event_streams.serve(answer, scope, receive, send)
-        elif answer is not None:
-            await answer(scope, receive, send)
-
-    async def answer(
-        self, head: RequestHeaders, media_type: MediaType | None, scope: Scope, receive: Receive, record: RequestRecord
-    ) -> GraphQLResponse | GraphQLEventStream | None:
-        """Return the answer in the media type that its client prefers; None where the client has gone."""
         try:
-            return await self._execute(head, media_type, scope, receive, record)
+            response = await self._execute(headers, media_type, scope, receive, record)
         except RefusedError as refusal:
-            return _refused(refusal, media_type, record)
+            response = _refused(refusal, media_type, record)
         except TasktalkError as error:
-            return _refused(refuse_for(error), media_type, record)
+            response = _refused(refuse_for(error), media_type, record)
         except ClientDisconnect:
-            return None
+            return
+        if isinstance(response, GraphQLEventStream):
+            await self._event_streams.serve(response, scope, receive, send)
+        else:
+            await response(scope, receive, send)
 
     async def _execute(
-        self, head: RequestHeaders, media_type: MediaType | None, scope: Scope, receive: Receive, record: RequestRecord
+        self,
+        headers: RequestHeaders,
+        media_type: MediaType | None,
+        scope: Scope,
+        receive: Receive,
+        record: RequestRecord,
     ) -> GraphQLResponse | GraphQLEventStream:
-        if media_type is None or media_type is _HTML:
+        if media_type is None or media_type is MediaType.HTML:
             raise _unacceptable(media_type)
-        caller = None if head.usual_token is None else self._recall(head.usual_token)
-        if caller is None and head.credentials is not None:
-            caller = await authenticate(head.credentials, self._runtime)
+        caller = await authenticate(headers.credentials, self._runtime)
         if caller is not None:
             record.user_id = caller.user_id
-        request = await self._read(head, scope, receive)
+        request = await self._read(headers, scope, receive)
         operation = self._operations.prepare(request)
         record.operation = operation.label
         address = (scope.get("client") or ("",))[0]
         context = Context(self._runtime, caller, record.request_id, address)
-        if operation.type is not _QUERY:
-            if operation.type is OperationType.SUBSCRIPTION and head.takes_events:
+        if operation.type is not OperationType.QUERY:
+            if operation.type is OperationType.SUBSCRIPTION and headers.accepts_events:
                 return self._event_streams.open(context, request)
             _check_method(operation, scope["method"])
         result = await self._operations.execution.run(operation, request, context, receive)
         return _format(result, operation, media_type, record)
 
-    async def _read(self, head: RequestHeaders, scope: Scope, receive: Receive) -> GraphQLRequest:
+    async def _read(self, headers: RequestHeaders, scope: Scope, receive: Receive) -> GraphQLRequest:
         if scope["method"] == "POST":
-            return await read_json_request(head.headers, receive, self._max_body_bytes)
+            return await read_json_request(headers.values, receive, self._max_body_bytes)
         if scope["method"] == "GET":
             return read_query_string(scope["query_string"])
         raise refuse(405, "Use POST, or GET for queries.", headers=(_METHODS,))
@@ -151,7 +144,7 @@ def _format(
     result: ExecutionResult, operation: PreparedOperation, media_type: MediaType | None, record: RequestRecord
 ) -> GraphQLResponse:
     if not result.errors:
-        record.outcome = _OK
+        record.outcome = OperationOutcome.OK
         return GraphQLResponse(200, {"data": result.data}, media_type)
     record.outcome = OperationOutcome.ERRORS
     errors = [format_field_error(error, record.request_id) for error in result.errors]

@@ -53,8 +53,8 @@ def _event(result: dict[str, Any]) -> bytes:
 
 def wants_events(scope: Scope) -> bool:
     """Tell whether the client reads nothing but events; one that takes JSON too gets that, but for subscriptions."""
-    head = get_request_headers(scope)
-    return head.takes_events and head.media_type is None
+    headers = get_request_headers(scope)
+    return headers.accepts_events and headers.media_type is None
 
 
 class GraphQLEventStreamEndpoint:
@@ -88,9 +88,9 @@ class GraphQLEventStreamEndpoint:
 
     async def _open(self, scope: Scope, receive: Receive) -> GraphQLEventStream:
         runtime: Runtime = scope["app"].state.runtime
-        record, head = get_request_record(scope), get_request_headers(scope)
+        record, headers = get_request_record(scope), get_request_headers(scope)
         try:
-            caller = await authenticate(head.credentials, runtime)
+            caller = await authenticate(headers.credentials, runtime)
         except TasktalkError as error:
             raise refuse_for(error) from None
         record.user_id = caller.user_id if caller else None
@@ -120,7 +120,7 @@ class GraphQLEventStreamEndpoint:
     async def _read(self, scope: Scope, receive: Receive) -> GraphQLRequest:
         if scope["method"] == "POST":
             most_bytes = self._streaming.settings.graphql_max_body_bytes
-            return await read_json_request(get_request_headers(scope).headers, receive, most_bytes)
+            return await read_json_request(get_request_headers(scope).values, receive, most_bytes)
         if scope["method"] == "GET":
             return read_query_string(scope["query_string"])
         raise refuse(405, "Use POST or GET.", headers=((b"allow", b"GET, POST"),))

@@ -18,5 +18,5 @@ class Compression(GZipMiddleware):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        asked = scope["type"] == "http" and get_request_headers(scope).takes_gzip
+        asked = scope["type"] == "http" and get_request_headers(scope).accepts_gzip
         await (super().__call__ if asked else self.app)(scope, receive, send)

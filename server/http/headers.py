@@ -108,56 +108,40 @@ def _is_of_type(content_type: bytes, wanted: str) -> bool:
     return media_type == wanted and all(charset in {"utf-8", "utf8"} for charset in charsets)
 
 
-# Where a request keeps its head.
-HEAD: Final = "tasktalk.head"
-_USUAL: Final = b"Bearer "
+_KEY: Final = "tasktalk.headers"
 _SANE_ID: Final = re.compile(rb"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 
 
 class RequestHeaders:
-    """What one head says. Requests that send the same share it, so nothing of it may change."""
+    """The headers of a request by name, and what is read of them."""
 
     __slots__ = (
+        "accepts_events",
+        "accepts_gzip",
         "credentials",
-        "has_origin",
-        "headers",
-        "json_problem",
         "media_type",
         "sent_id",
-        "takes_events",
-        "takes_gzip",
-        "usual_token",
+        "values",
     )
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
         headers = dict(pairs)
         accept = headers.get(b"accept", b"*/*")
-        self.headers: Mapping[bytes, bytes] = headers
+        self.values: Mapping[bytes, bytes] = headers
         self.sent_id = _sane_id(headers.get(b"x-request-id"))
         self.credentials = headers.get(b"authorization")
-        self.usual_token = usual_token(self.credentials)
-        self.has_origin = b"origin" in headers
-        # As far as the client posts: a page is offered to who gets.
+        # Of a POST; a GET is offered a page as well.
         self.media_type = preferred_media_type(accept)
-        self.takes_events = b"text/event-stream" in accept.lower()
-        self.takes_gzip = b"gzip" in headers.get(b"accept-encoding", b"")
-        # Why a body with this head is not read as JSON.
-        self.json_problem = content_type_problem(headers)
+        self.accepts_events = b"text/event-stream" in accept.lower()
+        self.accepts_gzip = b"gzip" in headers.get(b"accept-encoding", b"")
 
 
 def get_request_headers(scope: Scope) -> RequestHeaders:
-    """Return what the request's head says, read once."""
-    head: RequestHeaders | None = scope.get(HEAD)
-    if head is None:
-        head = scope[HEAD] = RequestHeaders(scope["headers"])
-    return head
-
-
-def usual_token(credentials: bytes | None) -> str | None:
-    """Return the token in credentials as all but all clients write them; nothing of it is trusted yet."""
-    if credentials is None or not credentials.startswith(_USUAL):
-        return None
-    return credentials[len(_USUAL) :].decode("latin-1")
+    """Return the headers of a request, read once."""
+    headers: RequestHeaders | None = scope.get(_KEY)
+    if headers is None:
+        headers = scope[_KEY] = RequestHeaders(scope["headers"])
+    return headers
 
 
 def _sane_id(sent: bytes | None) -> str | None:

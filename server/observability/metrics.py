@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -57,6 +57,7 @@ class StreamMetrics:
 
 
 _READ_EVERY_S: Final = 5.0
+_Metric = TypeVar("_Metric", Counter, Histogram)
 _OTHER: Final = "other"
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _PATHS: Final = frozenset({"/docs", "/graphql", "/health", "/mcp", "/metrics", "/openapi.json", "/ready"})
@@ -116,6 +117,8 @@ class Metrics:
         self._caches: dict[str, tuple[LRUCache[Any, Any], _CacheCounts]] = {}
         self.streams = StreamMetrics(registry)
         self._operation_names: set[str] = set()
+        # Looking labels up is most of the cost of counting; their number is bounded.
+        self._label = cache(_label)
 
     def watch_pool(self, pool: ConnectionPool, settings: Settings) -> None:
         """Measure the connections to the database from now on."""
@@ -145,12 +148,12 @@ class Metrics:
     def observe(self, scope: Scope, record: RequestRecord, status: int, duration_s: float) -> None:
         """Count a request that has ended."""
         method, path = scope["method"], _path_label(scope)
-        self._requests.labels(method if method in _METHODS else _OTHER, path, status).inc()
-        self._durations.labels(path).observe(duration_s)
+        self._label(self._requests, method if method in _METHODS else _OTHER, path, status).inc()
+        self._label(self._durations, path).observe(duration_s)
         if record.outcome is not None:
             name = self._name_label(record.operation)
-            self._operations.labels(name, record.outcome).inc()
-            self._operation_durations.labels(name).observe(duration_s)
+            self._label(self._operations, name, record.outcome).inc()
+            self._label(self._operation_durations, name).observe(duration_s)
         self._statements.inc(len(record.statements))
 
     async def serve(self, _request: Request) -> Response:
@@ -176,6 +179,10 @@ class Metrics:
                 return _OTHER
             self._operation_names.add(name)
         return name
+
+
+def _label(metric: _Metric, *labels: object) -> _Metric:
+    return metric.labels(*labels)
 
 
 def _path_label(scope: Scope) -> str:

@@ -46,9 +46,9 @@ class RequestRecord:
 current_request_id: ContextVar[str | None] = ContextVar("current_request_id", default=None)
 
 
-def start_request_record(scope: Scope, head: RequestHeaders) -> RequestRecord:
+def start_request_record(scope: Scope, headers: RequestHeaders) -> RequestRecord:
     """Begin the record of a request, under the id that its sender gave it where that is a sane one."""
-    record = scope[_KEY] = RequestRecord(head.sent_id or next(_random_ids))
+    record = scope[_KEY] = RequestRecord(headers.sent_id or next(_random_ids))
     current_request_id.set(record.request_id)
     current_statements.set(record.statements)
     return record
