@@ -4,18 +4,19 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar, TypeVarTuple
+from typing import Final, TypeVar, TypeVarTuple
 
+from sqlalchemy import PoolProxiedConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.batch_loader import BatchLoader
 from core.connection_pool import ConnectionPool
 from core.database_url import parse_database_url
 from core.engine import make_engine
-from core.prepared_statement import PreparedStatement, Values
 from core.query_runner import QueryRunner
 from core.settings import Settings
 from core.statement_count import count_statements
+from core.transaction import Transaction
 from core.transient_errors import sqlstate, transient_error, translated_errors
 
 Given = TypeVarTuple("Given")
@@ -45,7 +46,6 @@ class Database:
         # One statement needs no transaction on PostgreSQL; on SQLite a lone SELECT has none anyway.
         # Behind a pooler it does: preparing and running it are two steps, which must meet the same connection.
         is_bare = self.is_sqlite or target.is_pooled
-        self.has_statements_alone = not is_bare
         self._readers = self.engine if is_bare else self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._writers = self.engine.execution_options(begin_immediate=True)
         # SQLite has one writer: ours queue here, in order, instead of polling its lock.
@@ -63,17 +63,12 @@ class Database:
         """Run `work` in one transaction and commit it; run it again after a deadlock or serialisation failure."""
         return await self._retried(self._write_once, work)
 
-    async def write_alone(self, statement: PreparedStatement, values: Values, user_id: str) -> Any:
-        """Run one statement that counts a change of the user's, as a transaction; return its row, if there is one.
+    async def transaction(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        """Run `work` in a transaction on the driver; commit it, or run it again, as `write` does.
 
-        Only where statements are transactions by themselves.
+        `work` has prepared statements alone: it takes the server about a third of the time of a session's.
         """
-        rows = await self._retried(self.reader.fetch, statement, values)
-        if not rows:
-            return None
-        (row,) = rows
-        self._tell_commit({user_id: row.revision})
-        return row
+        return await self._retried(self._transact_once, work)
 
     async def _retried(self, attempt: Callable[[*Given], Awaitable[Result]], *given: *Given) -> Result:
         number = 1
@@ -96,11 +91,43 @@ class Database:
             AsyncSession(self._writers, expire_on_commit=False) as session,
         ):
             result = await work(session)
-            if not session.info.get(_COMMITS, True):
+            if not _commits(session):
                 return result
             await session.commit()
         self._tell_commit(session.info.get(REVISIONS, {}))
         return result
+
+    async def _transact_once(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
+        async with self._write_turn():
+            connection = await self.pool.acquire()
+            transaction = Transaction(connection.driver_connection, self.engine.dialect)
+            try:
+                await transaction.begin()
+                result = await work(transaction)
+                await (transaction.commit() if _commits(transaction) else transaction.roll_back())
+            except BaseException as error:
+                await self._end_failed(transaction, connection, error)
+                raise
+            self.pool.release(connection)
+        if _commits(transaction):
+            self._tell_commit(transaction.info.get(REVISIONS, {}))
+        return result
+
+    async def _end_failed(
+        self, transaction: Transaction, connection: PoolProxiedConnection, error: BaseException
+    ) -> None:
+        """Roll back and release the connection; discard it where it is cancelled, hangs or is lost."""
+        if not isinstance(error, Exception) or isinstance(error, OSError):
+            self.pool.discard(connection)
+            return
+        try:
+            await transaction.roll_back()
+        except BaseException as lost:
+            self.pool.discard(connection)
+            if not isinstance(lost, Exception):
+                raise
+        else:
+            self.pool.release(connection)
 
     def _tell_commit(self, revisions: Mapping[str, int]) -> None:
         if revisions:
@@ -125,11 +152,15 @@ class Database:
         await self.engine.dispose()
 
 
-def leave_unchanged(session: AsyncSession) -> None:
+def leave_unchanged(session: AsyncSession | Transaction) -> None:
     """Let the transaction end without a commit, which would count a change, unless something else in it has changed."""
     session.info.setdefault(_COMMITS, False)
 
 
-def keep_changes(session: AsyncSession) -> None:
+def keep_changes(session: AsyncSession | Transaction) -> None:
     """Let the transaction be committed, whatever else in it changes nothing."""
     session.info[_COMMITS] = True
+
+
+def _commits(session: AsyncSession | Transaction) -> bool:
+    return bool(session.info.get(_COMMITS, True))

@@ -29,20 +29,24 @@ class QueryRunner:
 
     async def fetch(self, statement: PreparedStatement, values: Values) -> Rows:
         """Return the rows of a statement."""
-        compiled = statement.compiled(self._dialect)
-        arguments = compiled.arguments(values)
         try:
-            connection = await self._pool.acquire()
-            note_statement(compiled.sql)
-            try:
-                records = await self._fetch(connection.driver_connection, compiled.sql, arguments)
-            except BaseException as error:
-                self._release_after(connection, error)
-                raise
+            return await self.run(statement, values)
         except Exception as error:
             if (transient := transient_error(error)) is None:
                 raise
             raise transient from error
+
+    async def run(self, statement: PreparedStatement, values: Values) -> Rows:
+        """Return the rows of a statement; raise the driver's own errors."""
+        compiled = statement.compiled(self._dialect)
+        arguments = compiled.arguments(values)
+        connection = await self._pool.acquire()
+        note_statement(compiled.sql)
+        try:
+            records = await self._fetch(connection.driver_connection, compiled.sql, arguments)
+        except BaseException as error:
+            self._release_after(connection, error)
+            raise
         self._pool.release(connection)
         return compiled.rows(records)
 

@@ -9,6 +9,7 @@ import strawberry
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import ConflictError, RateLimitedError, TasktalkError
+from core.transaction import Transaction
 from graph.context import Info
 from graph.mapping import enum_type
 from services.accounts.caller import Caller
@@ -82,3 +83,14 @@ async def mutate(
     """Run the work in one transaction of the caller's and return the payload."""
     info.context.require_caller()
     return await answer(payload, name, info.context.write(work))
+
+
+async def create(
+    info: Info,
+    payload: Callable[..., Payload],
+    name: str,
+    work: Callable[[Transaction, Caller], Awaitable[Any]],
+) -> Payload:
+    """Create something of the caller's in one transaction and return the payload."""
+    info.context.require_caller()
+    return await answer(payload, name, info.context.create(work))

@@ -16,7 +16,7 @@ from graph.conversation import (
     UpdateConversationInput,
     load_conversation,
 )
-from graph.payload import DeletePayload, mutate
+from graph.payload import DeletePayload, create, mutate
 from services.conversations.conversations import ConversationOrder, conversation_listing, conversations
 from services.query.pagination import PageArguments
 
@@ -55,7 +55,7 @@ class ConversationMutation:
     @strawberry.mutation(description="Make a conversation.")
     async def create_conversation(self, info: Info, input: CreateConversationInput) -> ConversationPayload:
         """Make one."""
-        return await mutate(
+        return await create(
             info, ConversationPayload, "conversation", partial(conversations.create, new=input.to_new())
         )
 

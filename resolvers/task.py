@@ -8,7 +8,7 @@ import strawberry
 import models
 from graph.connection import Connection, connect
 from graph.context import Info
-from graph.payload import DeletePayload, mutate
+from graph.payload import DeletePayload, create, mutate
 from graph.task import (
     CreateTaskInput,
     CreateTasksInput,
@@ -61,7 +61,7 @@ class TaskMutation:
     @strawberry.mutation(description="Make a task.")
     async def create_task(self, info: Info, input: CreateTaskInput) -> TaskPayload:
         """Make one."""
-        return await mutate(info, TaskPayload, "task", partial(tasks.create, new=input.to_new()))
+        return await create(info, TaskPayload, "task", partial(tasks.create, new=input.to_new()))
 
     @strawberry.mutation(description="Make up to 100 tasks, all or none.")
     async def create_tasks(self, info: Info, input: CreateTasksInput) -> TasksPayload:
@@ -69,7 +69,7 @@ class TaskMutation:
         work = partial(
             tasks.create_many, new=[task.to_new() for task in input.tasks], idempotency_key=input.idempotency_key
         )
-        return await mutate(info, TasksPayload, "tasks", work)
+        return await create(info, TasksPayload, "tasks", work)
 
     @strawberry.mutation(description="Change what is given of a task: what is left out stays, null clears.")
     async def update_task(self, info: Info, input: UpdateTaskInput) -> TaskPayload:

@@ -11,6 +11,7 @@ from core.clock import utc_now
 from core.database import Database
 from core.passwords import Passwords
 from core.settings import Settings
+from models import Conversation, Task
 from server.cli.demo_content import CONVERSATIONS, TASKS, DemoConversation, DemoTask
 from server.cli.errors import CommandError
 from services.accounts.accounts import Accounts, find_credentials
@@ -21,6 +22,7 @@ from services.accounts.users import normalize_email
 from services.conversations.conversations import conversations
 from services.conversations.message import NewMessage, add_message
 from services.entities.service import NewRow
+from services.query.lookup import require
 from services.query.pagination import count_rows
 from services.tasks.task_lists import task_listing
 from services.tasks.tasks import tasks
@@ -75,7 +77,8 @@ async def _add_task(
         "tags": list(task.tags),
         "parent_id": parent_id,
     }
-    row = await tasks.create(session, caller, NewRow(values))
+    created = await tasks.create(session, caller, NewRow(values))
+    row = await require(session, caller, Task, created.id, ())
     row.created_at = row.updated_at = _day(today, task.made)
     if task.done is not None:
         await tasks.update(session, caller, row.id, {"completed": True})
@@ -87,7 +90,8 @@ async def _add_task(
 async def _add_conversation(
     session: AsyncSession, caller: Caller, conversation: DemoConversation, today: datetime
 ) -> None:
-    row = await conversations.create(session, caller, NewRow({"title": conversation.title}))
+    created = await conversations.create(session, caller, NewRow({"title": conversation.title}))
+    row = await require(session, caller, Conversation, created.id, ())
     moment = row.created_at = _day(today, conversation.begun)
     for role, content in conversation.messages:
         message = await add_message(session, caller, NewMessage(row.id, content, role))

@@ -131,7 +131,7 @@ def add_entity_routes(
 
 def _create_endpoint(service: EntityService[Any], row: type[Row], prefix: str) -> Callable[..., Any]:
     async def create(context: SignedIn, body: Any, response: Response, key: IdempotencyKey = None) -> Any:
-        created = await context.write(partial(service.create, new=body.to_new(key)))
+        created = await context.create(partial(service.create, new=body.to_new(key)))
         response.headers["location"] = f"{prefix}/{created.id}"
         return stamp(response, row, created)
 

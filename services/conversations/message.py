@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -43,7 +43,7 @@ def message_listing(
     return entity_listing(caller, list(order or ()), _DEFAULT, columns)
 
 
-async def add_message(session: AsyncSession, caller: Caller, new: NewMessage, key: str | None = None) -> Message:
+async def add_message(session: AsyncSession, caller: Caller, new: NewMessage, key: str | None = None) -> Any:
     """Store a message; its conversation becomes the latest active."""
     revision = await next_revision(session, caller.user_id)
 

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import insert
-from sqlmodel.ext.asyncio.session import AsyncSession
-
 from core.ids import new_ids
 from models import HistoryAction, HistoryEntry
 from models.base import Entity
@@ -16,7 +13,7 @@ from services.accounts.caller import Caller
 from services.entities.values import Values
 from services.query.ordering import OrderDirection, moment_key, order_by
 from services.query.pagination import Listing
-from services.query.sql import execute, table_of
+from services.query.sql import Writer, insert_rows, table_of
 
 _HISTORY: Final = table_of(HistoryEntry)
 _ORDER: Final = order_by(_HISTORY, ((moment_key("created_at"), OrderDirection.ASC),))
@@ -33,9 +30,9 @@ class RecordedChange:
     after: Values
 
 
-def creation_of(row: Entity) -> RecordedChange:
+def creation_of(model: type[Entity], row: Any) -> RecordedChange:
     """Return the change that creates a row."""
-    return RecordedChange(row.entity_kind(), row.id, HistoryAction.CREATED, {}, snapshot(type(row), row))
+    return RecordedChange(model.entity_kind(), row.id, HistoryAction.CREATED, {}, snapshot(model, row))
 
 
 def update_of(row: Entity, values: Mapping[str, Any]) -> RecordedChange:
@@ -68,7 +65,7 @@ def read_values(model: type[Entity], values: Mapping[str, Any]) -> Values:
 
 
 async def record(
-    session: AsyncSession, caller: Caller, changes: Iterable[RecordedChange], revision: int, moment: datetime
+    writer: Writer, caller: Caller, changes: Iterable[RecordedChange], revision: int, moment: datetime
 ) -> None:
     """Keep what a transaction has changed, by one statement."""
     kept = list(changes)
@@ -92,8 +89,7 @@ async def record(
         }
         for change, row_id in zip(kept, new_ids(len(kept)), strict=True)
     ]
-    if rows:
-        await execute(session, insert(_HISTORY), rows)
+    await insert_rows(writer, HistoryEntry, rows)
 
 
 def history_listing(caller: Caller, columns: frozenset[str] = frozenset()) -> Listing:

@@ -2,37 +2,35 @@
 
 from typing import Final
 
-from sqlalchemy import update
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy import bindparam, update
 
 from core.database import REVISIONS
 from core.errors import AccountGoneError, ConflictError
+from core.prepared_statement import PreparedStatement
 from models import User
 from models.base import Owned
-from services.query.sql import execute, table_of
+from services.query.sql import Writer, read, table_of
 
 _USERS: Final = table_of(User)
 
 
-async def next_revision(session: AsyncSession, user_id: str) -> int:
+_INCREMENT: Final = PreparedStatement(
+    update(_USERS)
+    .where(_USERS.c.id == bindparam("user"), _USERS.c.is_active)
+    .values(revision=_USERS.c.revision + 1)
+    .returning(_USERS.c.revision)
+)
+
+
+async def next_revision(writer: Writer, user_id: str) -> int:
     """Increment the user's counter, once in a transaction, and return it."""
-    taken: dict[str, int] = session.info.setdefault(REVISIONS, {})
+    taken: dict[str, int] = writer.info.setdefault(REVISIONS, {})
     if user_id not in taken:
-        taken[user_id] = await _increment(session, user_id)
+        rows = await read(writer, _INCREMENT, {"user": user_id})
+        if not rows:
+            raise AccountGoneError
+        taken[user_id] = rows[0].revision
     return taken[user_id]
-
-
-async def _increment(session: AsyncSession, user_id: str) -> int:
-    statement = (
-        update(_USERS)
-        .where(_USERS.c.id == user_id, _USERS.c.is_active)
-        .values(revision=_USERS.c.revision + 1)
-        .returning(_USERS.c.revision)
-    )
-    revision: int | None = (await execute(session, statement)).scalar()
-    if revision is None:
-        raise AccountGoneError
-    return revision
 
 
 def check_revision(row: Owned, expected: int | None) -> None:

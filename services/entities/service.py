@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import delete, select
@@ -15,7 +16,7 @@ from core.errors import BadUserInputError
 from core.ids import parse_id
 from models import ENTITIES
 from models.base import Editable, Entity
-from models.columns import Column, creatable_columns, updatable_columns
+from models.columns import Column, columns_of, creatable_columns, updatable_columns
 from services.accounts.caller import Caller
 from services.entities.history import creation_of, deletion_of, record, update_of
 from services.entities.idempotency import IdempotentRequest, run_idempotent
@@ -24,7 +25,7 @@ from services.entities.tombstones import allocate_ids, insert_tombstones, refere
 from services.entities.values import INPUT, Path, Values, check_new_values, check_values, sent_values
 from services.query.filters import IsAnyOf, id_list
 from services.query.lookup import not_found, require, require_all, rows_by_id
-from services.query.sql import execute, fetch_all, table_of
+from services.query.sql import Source, Writer, execute, fetch_all, insert_rows, table_of
 
 Row = TypeVar("Row", bound=Editable)
 
@@ -51,6 +52,12 @@ class EntityService(Generic[Row]):
     def __init__(self, model: type[Row]) -> None:
         self.model = model
         self._table = table_of(model)
+        # Of the columns that clients cannot set when they create a row.
+        self._defaults: Values = {
+            column.name: column.default
+            for column in columns_of(model).values()
+            if not column.is_required and column.default_factory is None
+        }
         self._new_references = [column for column in creatable_columns(model) if column.references]
         self._references = [column for column in updatable_columns(model) if column.references]
 
@@ -61,20 +68,20 @@ class EntityService(Generic[Row]):
     async def check_update(self, session: AsyncSession, caller: Caller, row: Row, values: Values) -> None:
         """Refuse an update by the model's own rules."""
 
-    async def create(self, session: AsyncSession, caller: Caller, new: NewRow) -> Row:
+    async def create(self, writer: Writer, caller: Caller, new: NewRow) -> Any:
         """Create a row."""
-        revision = await next_revision(session, caller.user_id)
+        revision = await next_revision(writer, caller.user_id)
 
-        async def insert() -> Sequence[Row]:
-            return await self._create(session, caller, [(new, INPUT)], revision)
+        async def insert() -> Sequence[Any]:
+            return await self._create(writer, caller, [(new, INPUT)], revision)
 
         operation = f"create{self.model.__name__}"
         request = IdempotentRequest(new.idempotency_key, operation, new.request(self.model))
-        return (await run_idempotent(session, caller, request, self.model, insert))[0]
+        return (await run_idempotent(writer, caller, request, self.model, insert))[0]
 
     async def create_many(
-        self, session: AsyncSession, caller: Caller, new: Sequence[NewRow], idempotency_key: str | None = None
-    ) -> Sequence[Row]:
+        self, writer: Writer, caller: Caller, new: Sequence[NewRow], idempotency_key: str | None = None
+    ) -> Sequence[Any]:
         """Create several rows, all or none."""
         name = f"{self.model.__name__.lower()}s"
         _require_bulk(len(new), name)
@@ -87,14 +94,14 @@ class EntityService(Generic[Row]):
                 raise BadUserInputError(message, path=(*path, "idempotencyKey"))
         if not new:
             return []
-        revision = await next_revision(session, caller.user_id)
+        revision = await next_revision(writer, caller.user_id)
 
-        async def insert() -> Sequence[Row]:
-            return await self._create(session, caller, list(zip(new, paths, strict=True)), revision)
+        async def insert() -> Sequence[Any]:
+            return await self._create(writer, caller, list(zip(new, paths, strict=True)), revision)
 
         operation, content = f"create{self.model.__name__}s", [row.request(self.model) for row in new]
         request = IdempotentRequest(idempotency_key, operation, content)
-        return await run_idempotent(session, caller, request, self.model, insert)
+        return await run_idempotent(writer, caller, request, self.model, insert)
 
     async def update(
         self,
@@ -156,23 +163,21 @@ class EntityService(Generic[Row]):
         return await self.remove(session, caller, [row.id for row in rows], revision)
 
     async def _create(
-        self, session: AsyncSession, caller: Caller, new: Sequence[tuple[NewRow, Path]], revision: int
-    ) -> Sequence[Row]:
-        ids = await allocate_ids(session, caller, [(row.id, (*path, "id")) for row, path in new])
+        self, writer: Writer, caller: Caller, new: Sequence[tuple[NewRow, Path]], revision: int
+    ) -> Sequence[Any]:
+        ids = await allocate_ids(writer, caller, [(row.id, (*path, "id")) for row, path in new])
         checked = [(check_new_values(self.model, row.values, path), path) for row, path in new]
-        await self._require_referenced(session, caller, checked, self._new_references, ids)
+        await self._require_referenced(writer, caller, checked, self._new_references, ids)
         moment = utc_now()
-        stamps: Values = {"user_id": caller.user_id, "revision": revision, "created_at": moment, "updated_at": moment}
-        rows = [
-            self.model(id=row_id, **stamps, **self.derive(values, None))
+        created = [
+            {"id": row_id, "created_at": moment} | self.derive(values, None)
             for row_id, (values, _) in zip(ids, checked, strict=True)
         ]
-        await self.insert(session, caller, rows, revision, moment)
-        return rows
+        return await self.insert(writer, caller, created, revision, moment)
 
     async def _require_referenced(
         self,
-        session: AsyncSession,
+        source: Source,
         caller: Caller,
         given: Sequence[tuple[Values, Path]],
         columns: Sequence[Column],
@@ -185,7 +190,7 @@ class EntityService(Generic[Row]):
             own_places = places if target is self.model else {}
             wanted = {row_id for values, _ in given if (row_id := values.get(column.name)) is not None}
             stored = sorted(row_id for row_id in wanted - own_places.keys() if parse_id(row_id))
-            rows = await rows_by_id(session, caller, target, stored, ()) if stored else []
+            rows = await rows_by_id(source, caller, target, stored, ()) if stored else []
             known = {row.id for row in rows if row is not None}
             for index, (values, path) in enumerate(given):
                 row_id = values.get(column.name)
@@ -206,14 +211,17 @@ class EntityService(Generic[Row]):
                     values[column.name] = None
 
     async def insert(
-        self, session: AsyncSession, caller: Caller, rows: Sequence[Row], revision: int, moment: datetime
-    ) -> None:
-        """Store new rows; one that others refer to stands before them."""
-        keep_changes(session)
-        session.add_all(rows)
-        await session.flush()
+        self, writer: Writer, caller: Caller, created: Sequence[Values], revision: int, moment: datetime
+    ) -> list[Any]:
+        """Store new rows and return them; one that others refer to stands before them."""
+        keep_changes(writer)
+        stamps: Values = {"user_id": caller.user_id, "revision": revision, "updated_at": moment}
+        values = [self._defaults | each | stamps for each in created]
+        await insert_rows(writer, self.model, values)
+        rows = [SimpleNamespace(**each) for each in values]
         if self.model.has_history:
-            await record(session, caller, map(creation_of, rows), revision, moment)
+            await record(writer, caller, [creation_of(self.model, row) for row in rows], revision, moment)
+        return rows
 
     async def apply(
         self,

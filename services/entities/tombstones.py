@@ -9,20 +9,26 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.clock import utc_now
 from core.errors import BadUserInputError, ConflictError
 from core.ids import new_ids, parse_id
+from core.prepared_statement import PreparedStatement
 from models import ENTITIES, Deletion
 from models.base import Entity
 from models.columns import Column, columns_of
 from models.types import UtcDateTime
-from services.accounts.caller import Caller
+from services.accounts.caller import OWNER, Caller, owned
 from services.entities.values import Path
-from services.query.filters import IsAnyOf, id_list
+from services.query.filters import IsAnyOf, id_list, id_list_param
 from services.query.lookup import kinds_by_id
-from services.query.sql import execute, fetch_all, table_of
+from services.query.sql import Writer, fetch_all, read, table_of
 
 _DELETIONS: Final = table_of(Deletion)
+_DELETE: Final = PreparedStatement(
+    delete(_DELETIONS)
+    .where(owned(_DELETIONS), IsAnyOf(_DELETIONS.c.id, id_list_param("ids")))
+    .returning(_DELETIONS.c.revision)
+)
 
 
-async def allocate_ids(session: AsyncSession, caller: Caller, given: Sequence[tuple[str | None, Path]]) -> list[str]:
+async def allocate_ids(writer: Writer, caller: Caller, given: Sequence[tuple[str | None, Path]]) -> list[str]:
     """Return ids for new rows: those that the client made, where they are free, else ours in ascending order."""
     claimed: dict[str, Path] = {}
     for text, path in given:
@@ -34,22 +40,22 @@ async def allocate_ids(session: AsyncSession, caller: Caller, given: Sequence[tu
             raise ConflictError("This id is given twice.", path=path)
         claimed[row_id] = path
     if claimed:
-        await _require_free(session, caller, claimed)
+        await _require_free(writer, caller, claimed)
     ours = iter(new_ids(len(given)))
     return [next(ours) if text is None else text.lower() for text, _ in given]
 
 
-async def _require_free(session: AsyncSession, caller: Caller, claimed: dict[str, Path]) -> None:
+async def _require_free(writer: Writer, caller: Caller, claimed: dict[str, Path]) -> None:
     # A user's own row is a node of theirs too.
     own = [caller.user_id] if caller.user_id in claimed else []
-    for taken in (*own, *await kinds_by_id(session, caller, list(claimed))):
+    for taken in (*own, *await kinds_by_id(writer, caller, list(claimed))):
         raise ConflictError("This id is already in use; make a new one.", path=claimed[taken])
-    await delete_tombstones(session, caller, list(claimed))
+    await delete_tombstones(writer, caller, list(claimed))
 
 
-async def delete_tombstones(session: AsyncSession, caller: Caller, ids: Sequence[str]) -> None:
+async def delete_tombstones(writer: Writer, caller: Caller, ids: Sequence[str]) -> None:
     """Delete the tombstones of rows that come back."""
-    await execute(session, delete(_DELETIONS).where(caller.owns(_DELETIONS), IsAnyOf(_DELETIONS.c.id, id_list(ids))))
+    await read(writer, _DELETE, {OWNER: caller.user_id, "ids": ids})
 
 
 async def insert_tombstones(

@@ -3,16 +3,19 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Executable, FromClause, Table
+from sqlalchemy import ColumnElement, Executable, FromClause, Table, insert
 from sqlalchemy.engine import CursorResult
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.prepared_statement import PreparedStatement, Rows, Values
+from core.prepared_statement import PreparedStatement, Rows, Values, cached_statement
 from core.query_runner import QueryRunner
+from core.transaction import Transaction
 
+# What writes go through: a transaction on the driver, or that of a session.
+Writer: TypeAlias = Transaction | AsyncSession
 # What reads go through: whatever connection is free, or the one of a transaction.
-Source: TypeAlias = QueryRunner | AsyncSession
+Source: TypeAlias = QueryRunner | Writer
 
 
 def table_of(model: type[SQLModel]) -> Table:
@@ -28,14 +31,32 @@ def columns_of(source: FromClause, names: Collection[str]) -> list[ColumnElement
 
 def is_sqlite(source: Source) -> bool:
     """Tell which of the two databases answers."""
-    return source.is_sqlite if isinstance(source, QueryRunner) else source.get_bind().dialect.name == "sqlite"
+    return source.get_bind().dialect.name == "sqlite" if isinstance(source, AsyncSession) else source.is_sqlite
 
 
 async def read(source: Source, statement: PreparedStatement, values: Values) -> Rows:
     """Return every row of a prepared statement."""
-    if isinstance(source, QueryRunner):
-        return await source.fetch(statement, values)
-    return await fetch_all(source, statement.statement, values)
+    if isinstance(source, AsyncSession):
+        return await fetch_all(source, statement.statement, values)
+    return await source.fetch(statement, values)
+
+
+async def insert_rows(writer: Writer, model: type[SQLModel], rows: Sequence[Values]) -> None:
+    """Insert rows that have a value for each column, with one round trip."""
+    if not rows:
+        return
+    statement = _insert(model)
+    if isinstance(writer, AsyncSession):
+        await execute(writer, statement.statement, rows)
+    elif len(rows) == 1:
+        await writer.fetch(statement, rows[0])
+    else:
+        await writer.execute_many(statement, rows)
+
+
+@cached_statement
+def _insert(model: type[SQLModel]) -> Executable:
+    return insert(table_of(model))
 
 
 async def execute(

@@ -146,11 +146,10 @@ async def _carry_out(
     changed = [(tasks[plan.task_id], read_values(Task, plan.changed)) for plan in plans if plan.changed]
     await task_service.clear_missing_references(session, caller, [values for _, values in (*restored, *changed)])
     if restored:
-        stamps: dict[str, Any] = {"user_id": caller.user_id, "revision": revision, "updated_at": moment}
-        rows = [Task(id=task_id, **stamps, **_derived(values, None)) for task_id, values in restored]
-        await delete_tombstones(session, caller, [task.id for task in rows])
-        await task_service.insert(session, caller, rows, revision, moment)
-        tasks |= {task.id: task for task in rows}
+        await delete_tombstones(session, caller, [task_id for task_id, _ in restored])
+        created = [{"id": task_id} | _derived(values, None) for task_id, values in restored]
+        rows = await task_service.insert(session, caller, created, revision, moment)
+        tasks |= {row.id: row for row in rows}
     if changed:
         differing = [(task, _derived(values, task)) for task, values in changed]
         await task_service.apply(session, caller, differing, revision, moment)
