@@ -3,13 +3,13 @@
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from assistant.offline import replies
-from assistant.offline.dates import Calendar, Due, Duration, is_end_of_day
-from assistant.offline.parser import Command, Filter, Target
-from assistant.offline.replies import Listing, Part, Task, moment_of, names, quoted
+from assistant.offline.dates import END_OF_DAY, MAX_DAY, Calendar, Due, is_end_of_day
+from assistant.offline.parser import Command, Target
+from assistant.offline.replies import Task, moment_of, names, quoted
 
 MAX_COMMANDS: Final = 6
 MAX_TASKS: Final = 50
@@ -18,7 +18,10 @@ _PAGE: Final = 50
 # The agent calls its model 20 times for a message; the last of these writes the reply.
 _MAX_STEPS: Final = 19
 _STEPS_PER_COMMAND: Final = 2
+# In what the toolbox and the SDK say of a call that the person did not approve.
+_REFUSED: Final = "not approve"
 _TOOLS: Final = {"complete": "complete_task", "reopen": "reopen_task", "delete": "delete_task"}
+_FIELDS: Final = {"rename": "title", "prioritise": "priority", "move": "due_at"}
 _SMALL_WORDS: Final = frozenset({"a", "an", "and", "at", "for", "in", "my", "of", "on", "the", "this", "to", "with"})
 
 
@@ -39,11 +42,6 @@ class Outcome:
     error: str = ""
 
     @property
-    def is_refused(self) -> bool:
-        """Return whether the person did not approve the call."""
-        return "not approve" in self.error
-
-    @property
     def tasks(self) -> list[Task]:
         """Return the tasks that the tool listed or changed."""
         return [self.data["task"]] if "task" in self.data else self.data.get("tasks", [])
@@ -58,9 +56,18 @@ class Context:
     recent: Sequence[Task] = ()
     steps: int = 0
     remaining_commands: int = 0
+    lines: int = 0
+
+    def listing(self, heading: str, tasks: Sequence[Task], total: int) -> str:
+        """Return a list for the reply, and take it for the last one; the lists of a reply are numbered through."""
+        text = replies.listing(heading, tasks, total, self.lines + 1, self.calendar.now)
+        shown = tasks[: replies.MAX_LISTED]
+        self.listed = (self.listed if self.lines else {}) | dict(enumerate(shown, self.lines + 1))
+        self.lines += len(shown)
+        return text
 
 
-Steps = Generator[list[Call], list[Outcome], list[Part]]
+Steps = Generator[list[Call], list[Outcome], list[str]]
 
 
 def carry_out(commands: Sequence[Command], context: Context) -> Steps:
@@ -69,13 +76,13 @@ def carry_out(commands: Sequence[Command], context: Context) -> Steps:
         return [replies.HELP]
     if len(commands) > MAX_COMMANDS:
         return [f"Those are {len(commands)} requests, and I carry out at most {MAX_COMMANDS} at once. I did nothing."]
-    if (count := sum(len(command.tasks) for command in commands)) > MAX_TASKS:
-        return [f"Those are {count} tasks, and I add at most {MAX_TASKS} at once. I did nothing."]
-    parts: list[Part] = []
+    if (count := sum(len(command.tasks) + len(command.targets) for command in commands)) > MAX_TASKS:
+        return [f"Those are {count} tasks, and I take at most {MAX_TASKS} at once. I did nothing."]
+    parts: list[str] = []
     for number, command in enumerate(commands, 1):
         context.remaining_commands = len(commands) - number
-        if command.verb == "undo":
-            parts.append(replies.UNDO)
+        if command.verb in {"undo", "help"}:
+            parts.append(replies.UNDO if command.verb == "undo" else replies.HELP)
         elif command.verb == "add":
             parts += yield from _add(command, context)
         elif command.verb in {"list", "find"}:
@@ -92,43 +99,46 @@ def _add(command: Command, context: Context) -> Steps:
     outcomes = yield [Call("add_task", task) for task in command.tasks]
     added = [task for outcome in outcomes for task in outcome.tasks]
     context.recent = added or context.recent
-    failed = [(task["title"], outcome.error) for task, outcome in zip(command.tasks, outcomes, strict=True)]
-    problems = [replies.failed("add", title, error) for title, error in failed if error]
+    pairs = zip(command.tasks, outcomes, strict=True)
+    problems = [_failed("add", task, outcome) for task, outcome in pairs if outcome.error]
     if len(added) > 1:
-        return [Listing(f"Added {len(added)} tasks:", added, len(added)), *problems]
+        return [context.listing(f"Added {len(added)} tasks:", added, len(added)), *problems]
     return [*(f"Added {replies.described(task, context.calendar.now)}." for task in added), *problems]
 
 
 def _show(command: Command, context: Context) -> Steps:
     is_search = command.verb == "find"
-    (outcome,) = yield [_search(command.title) if is_search else _list(command.filter, replies.MAX_LISTED)]
+    (outcome,) = yield [_search(command.title) if is_search else _list(command.filter.arguments, replies.MAX_LISTED)]
     if outcome.error:
-        return [replies.failed("read", "your tasks", outcome.error)]
-    context.recent = outcome.tasks or context.recent
+        return [replies.failed("read your tasks", outcome.error)]
+    context.recent = outcome.tasks[: replies.MAX_LISTED] or context.recent
     total = outcome.data["total"]
     text = replies.counted(command.filter, total) + (f" about {quoted(command.title)}" if is_search else "")
-    return [Listing(f"You have {text}:", outcome.tasks, total)] if total else [f"You have {text}."]
+    return [context.listing(f"You have {text}:", outcome.tasks, total) if total else f"You have {text}."]
 
 
-def _list(wanted: Filter, limit: int) -> Call:
-    return Call("list_tasks", {**wanted.arguments, "limit": limit})
+def _failed(verb: str, task: Task, outcome: Outcome) -> str:
+    return replies.failed(f"{verb} {quoted(task['title'])}", outcome.error)
+
+
+def _list(arguments: dict[str, Any], limit: int) -> Call:
+    return Call("list_tasks", {**arguments, "limit": limit})
 
 
 def _search(title: str) -> Call:
     words = re.findall(r"\w+", title.casefold())
-    return Call(
-        "search", {"query": " ".join([each for each in words if each not in _SMALL_WORDS] or words), "limit": _PAGE}
-    )
+    query = " ".join([each for each in words if each not in _SMALL_WORDS] or words)
+    return Call("search", {"query": query, "limit": _PAGE})
 
 
 def _change_every(command: Command, context: Context) -> Steps:
     """Change all tasks of a filter, page by page; where that does not work, say how many are left, and why."""
     state = {} if command.verb == "delete" else {"completed": command.verb == "reopen"}
-    wanted, parts, seen = Filter(state | command.filter.arguments), list[Part](), set[str]()
+    wanted, parts, seen = state | command.filter.arguments, list[str](), set[str]()
     while True:
         (outcome,) = yield [_list(wanted, _PAGE)]
         if outcome.error:
-            return [*parts, replies.failed("read", "your tasks", outcome.error)]
+            return [*parts, replies.failed("read your tasks", outcome.error)]
         if not outcome.tasks:
             return parts or ["There are no such tasks."]
         total, ids = outcome.data["total"], {task["id"] for task in outcome.tasks}
@@ -145,76 +155,70 @@ def _change_every(command: Command, context: Context) -> Steps:
 
 
 def _change(command: Command, tasks: Sequence[Task], context: Context) -> Steps:
-    is_done = {"complete": True, "reopen": False}.get(command.verb)
-    idle = [task for task in tasks if task["completed"] is is_done]
-    busy = [task for task in tasks if task["completed"] is not is_done]
-    parts: list[Part] = [replies.unchanged(idle, "already " + ("done" if is_done else "open"))] if idle else []
-    if not busy:
-        return parts
-    outcomes = yield [_change_call(command, task, context.calendar) for task in busy]
+    outcomes = yield [_change_call(command, task, context.calendar) for task in tasks]
     # A subtask is deleted with its task, and its own call then finds nothing.
     gone = {task_id for outcome in outcomes for task_id in outcome.data.get("deleted_ids", [])}
-    pairs = list(zip(busy, outcomes, strict=True))
+    pairs, parts = list(zip(tasks, outcomes, strict=True)), list[str]()
     done = [(task, outcome) for task, outcome in pairs if not outcome.error or task["id"] in gone]
     failed = [(task, outcome) for task, outcome in pairs if outcome.error and task["id"] not in gone]
     if done:
         after = [outcome.tasks[0] if outcome.tasks else task for task, outcome in done]
         context.recent = [] if command.verb == "delete" else after
-        before = [task for task, _ in done]
-        parts.append(replies.changed(command.verb, before, after, command.value, context.calendar.now))
-    if refused := [task for task, outcome in failed if outcome.is_refused]:
+        parts.append(replies.changed(command, [task for task, _ in done], after, context.calendar.now))
+    if refused := [task for task, outcome in failed if _REFUSED in outcome.error]:
         parts.append(f"I left {names(refused)} as {'it is' if len(refused) == 1 else 'they are'}.")
-    errors = [(str(task["title"]), outcome.error) for task, outcome in failed if not outcome.is_refused]
-    return [*parts, *(replies.failed(command.verb, title, error) for title, error in errors)]
+    errors = [pair for pair in failed if _REFUSED not in pair[1].error]
+    return [*parts, *(_failed(command.verb, task, outcome) for task, outcome in errors)]
 
 
 def _change_call(command: Command, task: Task, calendar: Calendar) -> Call:
     verb, value = command.verb, command.value
     if verb in _TOOLS:
         return Call(_TOOLS[verb], {"task_id": task["id"]}, deletes=task if verb == "delete" else None)
-    changes = {"title" if verb == "rename" else "priority": value}
-    if verb == "tag":
-        changes = {"tags": list(dict.fromkeys([*task["tags"], *value]))}
-    elif verb == "move":
-        changes = {"due_at": _moved(value, moment_of(task), calendar).isoformat()}
-    return Call("update_task", {"task_id": task["id"], **changes})
+    if verb == "move":
+        value = _moved(value, moment_of(task), calendar).isoformat()
+    return Call("update_task", {"task_id": task["id"], _FIELDS[verb]: value})
 
 
-def _moved(value: Due | Duration, before: datetime | None, calendar: Calendar) -> datetime:
+def _moved(value: Due | timedelta, before: datetime | None, calendar: Calendar) -> datetime:
     """Return the new due date; what is moved to another day keeps its time."""
-    if isinstance(value, Duration):
-        return calendar.shift(before, value)
-    local = before.astimezone(calendar.now.tzinfo) if before else None
-    if value.has_time or local is None or is_end_of_day(local):
+    local = (before or calendar.at(calendar.today, END_OF_DAY)).astimezone(calendar.now.tzinfo)
+    if isinstance(value, Due) and (value.has_time or is_end_of_day(local)):
         return value.moment
-    return calendar.at(value.moment.date(), local.time())
+    day = value.moment.date() if isinstance(value, Due) else min(local.date(), MAX_DAY) + value
+    return calendar.at(day, local.time())
 
 
 # Which tasks are meant
 
 
-def _resolve(command: Command, context: Context) -> Generator[list[Call], list[Outcome], tuple[list[Task], list[Part]]]:
+def _resolve(command: Command, context: Context) -> Generator[list[Call], list[Outcome], tuple[list[Task], list[str]]]:
     """Return the tasks that a command is about, or what to say where one of them is not clear: then none is changed."""
     remembered, problem = _remembered(command.targets, context)
     if problem:
         return [], [problem]
-    titles = [*filter(None, [command.title, *(target.title for target in command.targets)])]
+    titles = [target.title for target in command.targets if target.title]
+    titles += [command.title] if len(titles) > 1 else []
     # What is remembered may have changed since; the list has most of it, and the search the rest.
     calls = [_search(title) for title in (*titles, *(str(task["title"]) for task in remembered))]
-    outcomes = yield [*calls, *([_list(Filter(), _PAGE)] if remembered else [])]
+    outcomes = yield [*calls, *([_list({}, _PAGE)] if remembered else [])]
     pairs = zip(titles, outcomes, strict=False)
     found = {title: _matching(title, outcome.tasks, command.verb) for title, outcome in pairs}
-    if command.title and (whole := found.pop(command.title)):
+    if len(titles) > 1 and (whole := found.pop(command.title)):
         found, remembered = {command.title: whole}, []
     fresh = {task["id"]: task for outcome in outcomes[len(titles) :] for task in outcome.tasks}
-    problems: list[Part] = [replies.which(title, tasks) for title, tasks in found.items() if len(tasks) != 1]
+    problems = [f"I found no task like {quoted(title)}." for title, tasks in found.items() if not tasks]
+    for title, tasks in found.items():
+        if len(tasks) > 1:
+            heading = f"{len(tasks)} tasks fit {quoted(title)}. Which one? Say \u201cthe first one\u201d, for example."
+            problems.append(context.listing(heading, tasks, len(tasks)))
     if lost := [task for task in remembered if task["id"] not in fresh]:
-        problems.append(replies.unchanged(lost, "not there any more"))
+        problems.append(f"{names(lost)} {'is' if len(lost) == 1 else 'are'} not there any more.")
     if problems and len(command.targets) > 1:
         problems.append("I changed nothing.")
-    tasks = {task["id"]: task for tasks in found.values() for task in tasks}
-    tasks |= {task["id"]: fresh.get(task["id"], task) for task in remembered}
-    return list(tasks.values()), problems
+    meant = {task["id"]: task for tasks in found.values() for task in tasks}
+    meant |= {task["id"]: fresh.get(task["id"], task) for task in remembered}
+    return list(meant.values()), problems
 
 
 def _remembered(targets: Sequence[Target], context: Context) -> tuple[list[Task], str]:

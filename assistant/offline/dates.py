@@ -10,15 +10,13 @@ from typing import Final
 END_OF_DAY: Final = time(23, 59)
 # No date has more words.
 MAX_WORDS: Final = 9
-_MAX_LENGTH: Final = 60
-_MAX_YEAR: Final = 9_000
-_DAYS_A_WEEK: Final = 7
-_MONTHS_A_YEAR: Final = 12
+# Later ones are moved no further.
+MAX_DAY: Final = date(9_000, 1, 1)
 _NOON_HOUR: Final = 12
 _LAST_HOUR: Final = 23
 # "At 5" is in the afternoon; from here on it is in the morning.
 _FIRST_MORNING_HOUR: Final = 8
-_NEAR_DAYS: Final = {"today": 0, "tonight": 0, "tomorrow": 1, "day after tomorrow": 2}
+_NEAR_DAYS: Final = {"today": 0, "tonight": 0, "tomorrow": 1, "day after tomorrow": 2, "next week": 7}
 _WEEKDAYS: Final = {
     name.casefold()[:size]: number for number, name in enumerate(calendar.day_name) for size in (3, 4, 5, 9)
 }
@@ -27,12 +25,12 @@ _MONTHS: Final = {
 }
 _MONTH: Final = "|".join(_MONTHS)
 _PREPOSITIONS: Final = frozenset({"due", "on", "by", "for", "until", "before", "the", "of"})
-_ISO: Final = re.compile(r"(\d{4})-(\d\d?)-(\d\d?)")
-_DAY_MONTH: Final = re.compile(rf"(?P<day>\d\d?)(?:st|nd|rd|th)? (?P<month>{_MONTH})(?: (?P<year>\d{{4}}))?")
-_MONTH_DAY: Final = re.compile(rf"(?P<month>{_MONTH}) (?P<day>\d\d?)(?:st|nd|rd|th)?(?: (?P<year>\d{{4}}))?")
-_DURATION: Final = re.compile(r"(?P<amount>\d{1,3}|an?|one|two|three) (?P<unit>day|week|month|year)s?")
+_ISO: Final = re.compile(r"(?P<year>[2-8]\d{3})-(?P<month>\d\d?)-(?P<day>\d\d?)")
+_DAY_MONTH: Final = re.compile(rf"(?P<day>\d\d?)(?:st|nd|rd|th)? (?P<month>{_MONTH})(?: (?P<year>[2-8]\d{{3}}))?")
+_MONTH_DAY: Final = re.compile(rf"(?P<month>{_MONTH}) (?P<day>\d\d?)(?:st|nd|rd|th)?(?: (?P<year>[2-8]\d{{3}}))?")
+_DURATION: Final = re.compile(r"(\d{1,3}|a|one|two|three) (day|week)s?")
 _TIME: Final = re.compile(r"(?P<at>at )?(?P<hour>\d\d?)(?::(?P<minute>[0-5]\d))? ?(?P<half>am|pm)?")
-_AMOUNTS: Final = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3}
+_AMOUNTS: Final = {"a": 1, "one": 1, "two": 2, "three": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +39,6 @@ class Due:
 
     moment: datetime
     has_time: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Duration:
-    """A length of time such as 2 weeks."""
-
-    amount: int
-    unit: str
 
 
 class Calendar:
@@ -84,25 +74,26 @@ class Calendar:
     def day(self, words: Sequence[str]) -> date | None:
         """Return the day that all of the words together mean."""
         phrase = " ".join(words)
-        if not phrase or len(phrase) > _MAX_LENGTH:
+        duration = read_duration(words[1:]) if words[:1] == ["in"] else None
+        weekday = _WEEKDAYS.get(phrase.removeprefix("next ").removeprefix("this "))
+        if weekday is not None:
+            duration = timedelta(days=(weekday - self.today.weekday() - 1) % 7 + 1)
+        elif phrase in _NEAR_DAYS:
+            duration = timedelta(days=_NEAR_DAYS[phrase])
+        return self._date(phrase) if duration is None else self.today + duration
+
+    def _date(self, phrase: str) -> date | None:
+        """Return the day of "2026-12-05", "5 December" or "December 5 2027"."""
+        match = _ISO.fullmatch(phrase) or _DAY_MONTH.fullmatch(phrase) or _MONTH_DAY.fullmatch(phrase)
+        if match is None:
             return None
-        if phrase in _NEAR_DAYS:
-            return self.today + timedelta(days=_NEAR_DAYS[phrase])
-        if (weekday := _WEEKDAYS.get(phrase.removeprefix("next ").removeprefix("this "))) is not None:
-            return self.today + timedelta(days=(weekday - self.today.weekday() - 1) % _DAYS_A_WEEK + 1)
-        if phrase in {"next week", "next month", "next year"}:
-            return add(self.today, Duration(1, phrase.removeprefix("next ")))
-        if phrase.startswith("in ") and (duration := read_duration(words[1:])) is not None:
-            return add(self.today, duration)
-        if match := _ISO.fullmatch(phrase):
-            return _date(*map(int, match.groups()))
-        if match := _DAY_MONTH.fullmatch(phrase) or _MONTH_DAY.fullmatch(phrase):
-            month, number = _MONTHS[match["month"]], int(match["day"])
-            if match["year"]:
-                return _date(int(match["year"]), month, number)
-            day = _date(self.today.year, month, number)
-            return day if day is None or day >= self.today else _date(day.year + 1, month, number)
-        return None
+        month = _MONTHS.get(match["month"]) or int(match["month"])
+        try:
+            day = date(int(match["year"] or self.today.year), month, int(match["day"]))
+            is_over = day < self.today and not match["year"]
+            return day.replace(year=day.year + 1) if is_over else day
+        except ValueError:
+            return None
 
     def period(self, words: Sequence[str]) -> tuple[date, date] | None:
         """Return the first day of the period that all of the words mean, and the day after its last."""
@@ -112,11 +103,6 @@ class Calendar:
             return monday, monday + timedelta(weeks=1)
         day = self.day(words)
         return None if day is None else (day, day + timedelta(days=1))
-
-    def shift(self, before: datetime | None, duration: Duration) -> datetime:
-        """Return a due date moved to later by the person's clock; a task without one is moved from today."""
-        base = (before or self.at(self.today, END_OF_DAY)).astimezone(self.now.tzinfo)
-        return self.at(add(base.date(), duration), base.time())
 
     def at(self, day: date, moment: time = time()) -> datetime:
         """Return a moment of the person's clock, by default the day's first."""
@@ -130,23 +116,10 @@ class Calendar:
         return Due(self.at(day, clock or END_OF_DAY), has_time=clock is not None)
 
 
-def read_duration(words: Sequence[str]) -> Duration | None:
+def read_duration(words: Sequence[str]) -> timedelta | None:
     """Return the duration that the words mean, such as "2 days" or "a week"."""
     match = _DURATION.fullmatch(" ".join(words))
-    if match is None:
-        return None
-    return Duration(_AMOUNTS.get(match["amount"]) or int(match["amount"]), match["unit"])
-
-
-def add(day: date, duration: Duration) -> date:
-    """Return a day later by a duration; the 31st becomes the last of a shorter month."""
-    if day.year > _MAX_YEAR:
-        return day
-    if duration.unit in {"day", "week"}:
-        return day + timedelta(days=duration.amount * (_DAYS_A_WEEK if duration.unit == "week" else 1))
-    months = day.month - 1 + duration.amount * (_MONTHS_A_YEAR if duration.unit == "year" else 1)
-    year, month = min(day.year + months // _MONTHS_A_YEAR, _MAX_YEAR), months % _MONTHS_A_YEAR + 1
-    return date(year, month, min(day.day, calendar.monthrange(year, month)[1]))
+    return timedelta(**{f"{match[2]}s": _AMOUNTS.get(match[1]) or int(match[1])}) if match else None
 
 
 def is_end_of_day(local: datetime) -> bool:
@@ -159,7 +132,7 @@ def _clock(words: Sequence[str]) -> time | None:
     phrase = " ".join(words)
     if phrase.removeprefix("at ") == "noon":
         return time(_NOON_HOUR)
-    match = _TIME.fullmatch(phrase) if len(phrase) <= _MAX_LENGTH else None
+    match = _TIME.fullmatch(phrase)
     if match is None or not (match["at"] or match["minute"] or match["half"]):
         return None
     hour = int(match["hour"])
@@ -170,10 +143,3 @@ def _clock(words: Sequence[str]) -> time | None:
     elif match["minute"] is None and 0 < hour < _FIRST_MORNING_HOUR:
         hour += _NOON_HOUR
     return time(hour, int(match["minute"] or 0)) if hour <= _LAST_HOUR else None
-
-
-def _date(year: int, month: int, day: int) -> date | None:
-    try:
-        return date(year, month, day) if year <= _MAX_YEAR else None
-    except ValueError:
-        return None

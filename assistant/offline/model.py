@@ -1,9 +1,8 @@
 """The offline model: the Agents SDK's Model interface over the parser, in place of a language model."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from itertools import count
 from typing import Any, Final
@@ -11,20 +10,18 @@ from zoneinfo import ZoneInfo
 
 import openai.types.responses as api
 import orjson
-from agents.items import ModelResponse, TResponseOutputItem, TResponseStreamEvent
+from agents.items import ModelResponse, TResponseStreamEvent
 from agents.models.fake_id import FAKE_RESPONSES_ID
 from agents.models.interface import Model
 from agents.tool import Tool
 from agents.usage import Usage
-from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails
 
 from assistant.instructions import unfence
 from assistant.offline.commands import Call, Context, Outcome, carry_out
 from assistant.offline.dates import Calendar
 from assistant.offline.parser import NotUnderstoodError, parse
-from assistant.offline.replies import DOT, Task, compose, names, not_understood, title_of
+from assistant.offline.replies import DOT, Task, names, not_understood, title_of
 
-_CHARACTERS_PER_TOKEN: Final = 4
 _LINE: Final = re.compile(r"^(\d{1,3})\. (.+)$", re.MULTILINE)
 _WRITES: Final = frozenset({"add_task", "update_task", "complete_task", "reopen_task"})
 
@@ -37,57 +34,48 @@ class OfflineModel(Model):
     It keeps nothing between calls: what is still to do follows from the last message and the tool calls made for it.
     """
 
-    def __init__(self, now: Callable[[], datetime], time_zone: ZoneInfo, delay_s: float = 0.0) -> None:
+    def __init__(self, now: Callable[[], datetime], time_zone: ZoneInfo) -> None:
         self._now = now
         self._time_zone = time_zone
-        self._delay_s = delay_s
 
     async def get_response(
         self, system_instructions: str | None, input: Any, model_settings: Any, tools: list[Tool], *_: Any, **__: Any
     ) -> ModelResponse:
         """Return the next step."""
-        response = self._respond(system_instructions, input, tools)
-        tokens = {} if response.usage is None else response.usage.model_dump(include={*_TOKENS})
-        return ModelResponse(output=response.output, usage=Usage(requests=1, **tokens), response_id=None)
+        return ModelResponse(output=self._respond(input, tools).output, usage=Usage(requests=1), response_id=None)
 
     async def stream_response(
         self, system_instructions: str | None, input: Any, model_settings: Any, tools: list[Tool], *_: Any, **__: Any
     ) -> AsyncIterator[TResponseStreamEvent]:
-        """Return the next step as events, its text word by word."""
-        for event in _events(self._respond(system_instructions, input, tools)):
-            if self._delay_s and event.type == "response.output_text.delta":
-                await asyncio.sleep(self._delay_s)
+        """Return the next step as events, its text word by word; its tokens are counted where the run is measured."""
+        for event in _events(self._respond(input, tools)):
             yield event
 
-    def _respond(self, instructions: str | None, given: str | list[Any], tools: Sequence[Tool]) -> api.Response:
+    def _respond(self, given: str | list[Any], tools: Sequence[Tool]) -> api.Response:
         items: list[Item] = [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
         now = self._now()
         last = max((index for index, item in enumerate(items) if item.get("role") == "user"), default=0)
         message, outcomes = _text(items[last].get("content")), [outcome for _, outcome in _outcomes(items[last:])]
         context = _context(items[:last], Calendar(now.astimezone(self._time_zone)))
         calls, text = _next_step(message, context, outcomes, {tool.name for tool in tools})
-        key = f"{sha256(f'{last} {message}'.encode(errors='replace')).hexdigest()[:12]}_"
-        output: list[TResponseOutputItem] = [_message(text)] if text else []
+        # The same message gets the same ids, and each of its calls another.
+        key = sha256(f"{last} {message}".encode(errors="replace")).hexdigest()[:12]
+        output: list[Any] = [_message(text)] if text else []
         for number, call in enumerate(calls, len(outcomes)):
             arguments = orjson.dumps(call.arguments).decode()
+            call_id = f"call_{key}_{number}"
             output.append(
-                api.ResponseFunctionToolCall(
-                    call_id=f"call_{key}{number}", name=call.name, arguments=arguments, type="function_call"
-                )
+                api.ResponseFunctionToolCall(call_id=call_id, name=call.name, arguments=arguments, type="function_call")
             )
         return api.Response(
-            id=f"resp_{key}{len(outcomes)}",
-            created_at=now.astimezone(UTC).timestamp(),
+            id=f"resp_{key}_{len(outcomes)}",
+            created_at=now.timestamp(),
             model="offline",
             object="response",
             output=output,
             tool_choice="auto",
             tools=[],
             parallel_tool_calls=True,
-            status="completed",
-            usage=_usage(
-                len(instructions or "") + _length(items), len(text) + sum(_length(call.arguments) for call in calls)
-            ),
         )
 
 
@@ -112,7 +100,7 @@ def _next_step(message: str, context: Context, outcomes: Sequence[Outcome], tool
             context.steps += 1
             calls = steps.send([outcome for outcome in made if outcome is not None])
     except StopIteration as end:
-        return [], compose(end.value, context.calendar.now)
+        return [], ("\n\n" if context.lines else "\n").join(end.value)
 
 
 def _context(items: Sequence[Item], calendar: Calendar) -> Context:
@@ -168,10 +156,6 @@ def _text(content: Any) -> str:
     return "".join(str(part.get("text", "")) for part in content or [] if isinstance(part, dict))
 
 
-def _length(value: Any) -> int:
-    return len(orjson.dumps(value, default=str))
-
-
 def _message(text: str) -> api.ResponseOutputMessage:
     content: Any = [api.ResponseOutputText(text=text, type="output_text", annotations=[], logprobs=[])]
     return api.ResponseOutputMessage(
@@ -179,22 +163,10 @@ def _message(text: str) -> api.ResponseOutputMessage:
     )
 
 
-_TOKENS: Final = ("input_tokens", "output_tokens", "total_tokens")
-
-
-def _usage(read: int, written: int) -> api.ResponseUsage:
-    given, taken = -(-read // _CHARACTERS_PER_TOKEN), -(-written // _CHARACTERS_PER_TOKEN)
-    return api.ResponseUsage(
-        **dict(zip(_TOKENS, (given, taken, given + taken), strict=True)),
-        input_tokens_details=InputTokensDetails.model_validate({"cached_tokens": 0, "cache_write_tokens": 0}),
-        output_tokens_details=OutputTokensDetails(reasoning_tokens=0),
-    )
-
-
 def _events(response: api.Response) -> Iterator[TResponseStreamEvent]:
     """Return the events of the Responses protocol that stream a response, as far as the SDK and runs read them."""
     numbers = count()
-    begun = response.model_copy(update={"output": [], "status": "in_progress", "usage": None})
+    begun = response.model_copy(update={"output": []})
     yield api.ResponseCreatedEvent(response=begun, type="response.created", sequence_number=next(numbers))
     for index, item in enumerate(response.output):
         place: Any = {"item": item, "output_index": index}

@@ -1,12 +1,11 @@
 """Texts of the offline model's replies: sentences, numbered lists, dates."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from assistant.offline.dates import is_end_of_day
-from assistant.offline.parser import Filter
+from assistant.offline.parser import Command, Filter
 
 Task = dict[str, Any]
 
@@ -15,45 +14,25 @@ DOT: Final = " \u00b7 "
 HELP: Final = """I understand sentences such as these:
 - \u201cadd buy milk tomorrow at 9 !high #shop and call the dentist\u201d
 - \u201cwhat is open?\u201d, \u201clist overdue tasks\u201d, \u201cwhat is due this week?\u201d, \u201cfind milk\u201d
-- \u201ccomplete buy milk\u201d, \u201creopen the second one\u201d, \u201cdelete them\u201d, \u201cdelete all done tasks\u201d
+- \u201ccomplete buy milk\u201d, \u201creopen the second one\u201d, \u201cdelete all done tasks\u201d
 - \u201crename buy milk to buy oat milk\u201d, \u201cmove it to friday at 3pm\u201d, \u201cpostpone it by 2 days\u201d
-- \u201cmake it high priority\u201d, \u201ctag it with #home\u201d, \u201cundo\u201d"""
+- \u201cmake it high priority\u201d, \u201cundo\u201d, \u201chelp\u201d"""
 UNDO: Final = "Undo takes back all that one of my replies changed: choose it at that reply. I changed nothing now."
 WHICH: Final = "Which task do you mean? Name it, for example: \u201ccomplete buy milk\u201d."
 NO_PLACE: Final = "My last list has no such number. Ask me \u201cwhat is open?\u201d first, or name the task."
 _MAX_TITLE_LENGTH: Final = 100
 _MAX_NAMES: Final = 5
 _QUOTES: Final = str.maketrans({"\u201c": '"', "\u201d": '"', "\u00b7": "-"})
-_PAST: Final = {"complete": "Completed", "reopen": "Reopened", "delete": "Deleted"}
+_PAST: Final = {"complete": "Completed", "reopen": "Reopened", "delete": "Deleted", "move": "Moved"}
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Tasks shown as numbered lines below a heading."""
-
-    heading: str
-    tasks: Sequence[Task]
-    total: int
-
-
-Part = str | Listing
-
-
-def compose(parts: Sequence[Part], now: datetime) -> str:
-    """Return the whole reply; lines are numbered through, so that a number means one task."""
-    number, texts = 0, []
-    for part in parts:
-        if isinstance(part, str):
-            texts.append(part)
-            continue
-        lines = [part.heading]
-        for task in part.tasks[:MAX_LISTED]:
-            number += 1
-            lines.append(f"{number}. " + DOT.join([title_of(task), *_details(task, now)]))
-        if part.total > (shown := min(len(part.tasks), MAX_LISTED)):
-            lines.append(f"and {part.total - shown} more")
-        texts.append("\n".join(lines))
-    return ("\n\n" if any(isinstance(part, Listing) for part in parts) else "\n").join(texts)
+def listing(heading: str, tasks: Sequence[Task], total: int, start: int, now: datetime) -> str:
+    """Return tasks as numbered lines below a heading, with how many more there are."""
+    shown = tasks[:MAX_LISTED]
+    lines = [
+        f"{number}. " + DOT.join([title_of(task), *_details(task, now)]) for number, task in enumerate(shown, start)
+    ]
+    return "\n".join([heading, *lines, *([f"and {total - len(shown)} more"] if total > len(shown) else [])])
 
 
 def not_understood(part: str) -> str:
@@ -61,22 +40,9 @@ def not_understood(part: str) -> str:
     return f"I did not understand {quoted(part) if part else 'that'}, so I did nothing. {HELP}"
 
 
-def failed(verb: str, title: str, error: str) -> str:
+def failed(action: str, error: str) -> str:
     """Return that a tool has failed, and why."""
-    return f"I could not {verb} {title if verb == 'read' else quoted(title)}: {error.rstrip('.')}."
-
-
-def unchanged(tasks: Sequence[Task], state: str) -> str:
-    """Return why there is nothing to change of tasks."""
-    return f"{names(tasks)} {'is' if len(tasks) == 1 else 'are'} {state}."
-
-
-def which(title: str, tasks: Sequence[Task]) -> Part:
-    """Return that no task has a title, or that several have."""
-    if not tasks:
-        return f"I found no task like {quoted(title)}."
-    heading = f"{len(tasks)} tasks fit {quoted(title)}. Which one? Say what to do with \u201cthe first one\u201d, for example."
-    return Listing(heading, tasks, len(tasks))
+    return f"I could not {action}: {error.rstrip('.')}."
 
 
 def title_of(task: Task) -> str:
@@ -145,17 +111,12 @@ def counted(wanted: Filter, count: int) -> str:
     return " ".join([str(count or "no"), *filter(None, words)])
 
 
-def changed(verb: str, before: Sequence[Task], after: Sequence[Task], value: Any, now: datetime) -> str:
+def changed(command: Command, before: Sequence[Task], after: Sequence[Task], now: datetime) -> str:
     """Return what was done to tasks."""
     titles = names(before)
-    has, is_ = ("has", "is") if len(before) == 1 else ("have", "are")
-    if verb == "rename":
+    if command.verb == "rename":
         return f"Renamed {titles} to {quoted(str(after[0]['title']))}."
-    if verb == "prioritise":
-        return f"{titles} {has} {value.lower()} priority now."
-    if verb == "tag":
-        return f"{titles} {is_} tagged {' '.join(f'#{tag}' for tag in value)} now."
-    if verb == "move":
-        dates = {_shown_date(due, now) for task in after if (due := moment_of(task))}
-        return f"Moved {titles} to {dates.pop()}." if len(dates) == 1 else f"Moved {titles}."
-    return f"{_PAST[verb]} {titles}."
+    if command.verb == "prioritise":
+        return f"{titles} {'has' if len(before) == 1 else 'have'} {command.value.lower()} priority now."
+    dates = {_shown_date(due, now) for task in after if command.verb == "move" and (due := moment_of(task))}
+    return f"{_PAST[command.verb]} {titles}{f' to {dates.pop()}' if len(dates) == 1 else ''}."

@@ -14,7 +14,7 @@ from tests.assistant.offline.tools_in_memory import TaskShelf
 ZONE: Final = ZoneInfo("Europe/Berlin")
 # A Saturday.
 NOW: Final = datetime(2026, 11, 21, 13, 0, tzinfo=ZONE)
-_MOST_TURNS: Final = 20
+_MAX_TURNS: Final = 20
 
 
 class Talk:
@@ -55,13 +55,13 @@ class Talk:
 
     async def _run(self, given: Any) -> RunResultStreaming:
         config = RunConfig(tracing_disabled=True)
-        result = Runner.run_streamed(self._agent, given, max_turns=_MOST_TURNS, run_config=config)
+        result = Runner.run_streamed(self._agent, given, max_turns=_MAX_TURNS, run_config=config)
         async for event in result.stream_events():
             if event.type == "raw_response_event" and event.data.type == "response.output_text.delta":
                 self.deltas.append(event.data.delta)
         return result
 
 
-def offline(delay_s: float = 0) -> OfflineModel:
+def offline() -> OfflineModel:
     """Return the model at the moment of the tests."""
-    return OfflineModel(lambda: NOW, ZONE, delay_s)
+    return OfflineModel(lambda: NOW, ZONE)

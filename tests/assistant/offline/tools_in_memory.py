@@ -1,6 +1,6 @@
 """The assistant's tools over a list in memory, real enough for the SDK's runner."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -48,62 +48,42 @@ class TaskShelf:
         return [name for name, _ in self.calls]
 
     def tools(self) -> list[Any]:
-        return [
-            self._tool("list_tasks", self._list),
-            self._tool("search", self._search),
-            self._tool("add_task", self._add),
-            self._tool("update_task", self._update),
-            self._tool("complete_task", self._completes(completed=True)),
-            self._tool("reopen_task", self._completes(completed=False)),
-            self._tool("delete_task", self._delete, needs_approval=True),
-        ]
+        kinds = {"list_tasks": self._list, "search": self._search, "add_task": self._add, "update_task": self._update}
+        kinds |= {"delete_task": self._delete}
+        kinds |= {"complete_task": lambda given: self._update({**given, "completed": True})}
+        kinds |= {"reopen_task": lambda given: self._update({**given, "completed": False})}
+        return [self._tool(name, work) for name, work in kinds.items()]
 
-    def _tool(self, name: str, work: Callable[[dict[str, Any]], Any], *, needs_approval: bool = False) -> FunctionTool:
+    def _tool(self, name: str, work: Callable[[dict[str, Any]], Any]) -> FunctionTool:
         async def invoke(_: ToolContext[Any], raw: str) -> str:
             arguments = orjson.loads(raw)
             self.calls.append((name, arguments))
-            if name in self.failing:
-                return fence('{"error": "The database is away."}')
-            return fence(orjson.dumps(work(arguments)).decode())
+            result = {"error": "The database is away."} if name in self.failing else work(arguments)
+            return fence(orjson.dumps(result).decode())
 
-        on_invoke: Callable[[ToolContext[Any], str], Awaitable[Any]] = invoke
-        return FunctionTool(
-            name=name,
-            description=name,
-            params_json_schema={"type": "object"},
-            on_invoke_tool=on_invoke,
-            strict_json_schema=False,
-            needs_approval=needs_approval,
-        )
+        schema = {"type": "object"}
+        return FunctionTool(name, name, schema, invoke, strict_json_schema=False, needs_approval=name == "delete_task")
 
     def _list(self, given: dict[str, Any]) -> dict[str, Any]:
         found = [task for task in self.tasks if _fits(task, given)]
-        return {"tasks": found[: given.get("limit", 20)], "total": len(found)}
+        return {"tasks": found[: given["limit"]], "total": len(found)}
 
     def _search(self, given: dict[str, Any]) -> dict[str, Any]:
-        words = given["query"].casefold().split()
-        found = [task for task in self.tasks if set(words) <= set(task["title"].casefold().split())]
-        return {"tasks": found[: given.get("limit", 20)], "total": len(found)}
+        words = set(given["query"].casefold().split())
+        found = [task for task in self.tasks if words <= set(task["title"].casefold().split())]
+        return {"tasks": found[: given["limit"]], "total": len(found)}
 
     def _add(self, given: dict[str, Any]) -> dict[str, Any]:
         return {"task": self.put(**given)}
 
     def _update(self, given: dict[str, Any]) -> dict[str, Any]:
-        task = self._by_id(given["task_id"])
-        if task is None:
-            return {"error": "There is no such task."}
+        task = next(task for task in self.tasks if task["id"] == given["task_id"])
         task.update({name: value for name, value in given.items() if name != "task_id"})
         return {"task": task}
-
-    def _completes(self, *, completed: bool) -> Callable[[dict[str, Any]], dict[str, Any]]:
-        return lambda given: self._update({**given, "completed": completed})
 
     def _delete(self, given: dict[str, Any]) -> dict[str, Any]:
         self.tasks = [task for task in self.tasks if task["id"] != given["task_id"]]
         return {"deleted_ids": [given["task_id"]]}
-
-    def _by_id(self, task_id: str) -> Task | None:
-        return next((task for task in self.tasks if task["id"] == task_id), None)
 
 
 def _fits(task: Task, given: dict[str, Any]) -> bool:

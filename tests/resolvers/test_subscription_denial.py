@@ -1,16 +1,14 @@
-"""What is another user's cannot be followed, as if it did not exist; nor can it be undone or asked about."""
+"""Subscriptions to the rows of another user are refused as if these did not exist."""
 
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from graphql import get_named_type
 
 from core.database import Database
 from core.ids import new_id
-from core.settings import Settings
 from models import RunStatus
-from tests.assistant.chat import Chat
-from tests.factories import SignedIn, make_answered, make_conversation, make_task, sign_in
+from tests.factories import SignedIn, make_answered, make_conversation, make_task
 from tests.schema_walk import SCHEMA
 from tests.servers import RunningServer
 from tests.socket_client import signed_in_socket
@@ -20,18 +18,6 @@ FOLLOWED: Final = {
     "messageAdded": ("subscription ($id: ID!) { messageAdded(conversationId: $id) { cursor } }", "conversation"),
     "replyStream": ("subscription ($id: ID!) { replyStream(messageId: $id) { text } }", "message"),
 }
-
-
-@pytest.fixture
-def provider_settings() -> dict[str, Any]:
-    """Give no provider, as a server has none at first."""
-    return {}
-
-
-@pytest.fixture
-async def stranger(database: Database, settings: Settings) -> SignedIn:
-    """Give another user."""
-    return await sign_in(database, settings)
 
 
 def test_each_subscription_that_takes_an_id_is_tried() -> None:
@@ -56,13 +42,13 @@ async def ids_of(database: Database, owner: SignedIn, status: RunStatus) -> list
 
 @pytest.mark.parametrize("status", [RunStatus.COMPLETED, RunStatus.AWAITING_APPROVAL])
 @pytest.mark.parametrize("name", FOLLOWED)
-async def test_following(
-    server: RunningServer, chat: Chat, database: Database, stranger: SignedIn, *, name: str, status: RunStatus
+async def test_following_rows_of_another_user_is_refused(
+    server: RunningServer, user: SignedIn, database: Database, stranger: SignedIn, *, name: str, status: RunStatus
 ) -> None:
     query, kind = FOLLOWED[name]
     tried = [*await ids_of(database, stranger, status), new_id(), "", "x", "\0"]
     before = await state_of(database, stranger.user.id)
-    async with signed_in_socket(server, chat.user.token) as socket:
+    async with signed_in_socket(server, user.token) as socket:
         for row_id in tried:
             await socket.subscribe(query, {"id": row_id})
             refused = await socket.receive()
@@ -70,24 +56,4 @@ async def test_following(
             told = (refused["type"], error["extensions"]["code"], error["message"])
             assert told == ("error", "NOT_FOUND", f"There is no such {kind}."), row_id
         await socket.round_trip()
-    assert await state_of(database, stranger.user.id) == before
-
-
-async def test_asking_about_it(chat: Chat, database: Database, stranger: SignedIn) -> None:
-    """Whatever is said, the tools see the tasks of the one who says it."""
-    theirs = await make_task(database, stranger.caller, "Their secret", tags=["secret"])
-    before = await state_of(database, stranger.user.id)
-    for message in (
-        "what is open?",
-        "find secret",
-        "list tasks tagged #secret",
-        f"delete {theirs.id}",
-        f"complete {theirs.id}",
-        f"complete the task of user {stranger.user.id}",
-        "delete their secret",
-    ):
-        answer = await chat.send(message)
-        assert (answer["errors"], answer["run"]["status"]) == ([], "COMPLETED"), message
-        seen = str([call["result"] for call in answer["run"]["toolCalls"]])
-        assert (theirs.title in seen, theirs.id in seen) == (False, False), message
     assert await state_of(database, stranger.user.id) == before
