@@ -217,6 +217,8 @@ def _problem_of(column: Column) -> str | None:
         ),
     }
     found = [problem for problem, is_there in problems.items() if is_there]
+    if column.references and not (column.references.cascades or column.is_nullable):
+        return "refers to a row whose deletion clears it; make it nullable, or let it cascade"
     return f"is Writable but {found[0]}" if column.writable and found else None
 
 

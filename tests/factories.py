@@ -26,10 +26,11 @@ from models import (
     User,
 )
 from services.accounts.caller import Caller
-from services.conversation import create_conversation
+from services.conversations.conversations import conversations
 from services.conversations.message import NewMessage, add_message
 from services.entities.revision import next_revision
-from services.task_making import NewTask, create_task
+from services.entities.service import NewRow
+from services.tasks.tasks import tasks as task_service
 from services.tasks.words import searchable
 
 # An id that no row has. A constant, so that tests which name it are called the same in every process.
@@ -79,14 +80,20 @@ async def sign_in(database: Database, settings: Settings, user: User | None = No
     return SignedIn(user, caller, access_token.text)
 
 
+def new_task(title: str = "Water the plants", **values: Any) -> NewRow:
+    """Return what a client sends to create a task."""
+    row_id, idempotency_key = values.pop("id", None), values.pop("idempotency_key", None)
+    return NewRow({"title": title} | values, row_id, idempotency_key)
+
+
 async def make_task(database: Database, caller: Caller, title: str = "Water the plants", **values: Any) -> Task:
     """Make a task as its owner would."""
-    return await database.write(lambda session: create_task(session, caller, NewTask(title, **values)))
+    return await database.write(lambda session: task_service.create(session, caller, new_task(title, **values)))
 
 
 async def make_conversation(database: Database, caller: Caller, title: str = "Plans") -> Conversation:
     """Make a conversation as its owner would."""
-    return await database.write(lambda session: create_conversation(session, caller, title))
+    return await database.write(lambda session: conversations.create(session, caller, NewRow({"title": title})))
 
 
 async def make_message(database: Database, caller: Caller, conversation_id: str, content: str = "Hello") -> Message:

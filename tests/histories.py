@@ -1,20 +1,20 @@
 """Tasks that a run changes and their owner changes, and what the history says of it."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from sqlalchemy import select
 
 from core.database import Database
-from models import Run, RunStatus, Task, TaskChange
+from models import HistoryEntry, Run, RunStatus, Task
 from services.accounts.caller import Actor, Caller
 from services.query.sql import fetch_all, table_of
-from services.task import TaskChanges, delete_task, update_task
-from services.undo import Undone, undo_run
+from services.tasks.tasks import tasks as task_service
+from services.tasks.undo import Undone, undo_run
 from tests.factories import Answered, SignedIn, make_answered, make_conversation, make_task
 
 TASKS: Final = table_of(Task)
-CHANGES: Final = table_of(TaskChange)
+CHANGES: Final = table_of(HistoryEntry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,10 @@ class Hand:
         return await make_task(self.database, self.caller, title, **values)
 
     async def change(self, task: Task, **values: Any) -> Task:
-        changes = cast("TaskChanges", values)
-        return await self.database.write(lambda session: update_task(session, self.caller, task.id, changes))
+        return await self.database.write(lambda session: task_service.update(session, self.caller, task.id, values))
 
     async def delete(self, task: Task) -> list[str]:
-        return await self.database.write(lambda session: delete_task(session, self.caller, task.id))
+        return await self.database.write(lambda session: task_service.delete(session, self.caller, task.id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ def task_ids(undone: Undone) -> list[str]:
 
 async def history_of(database: Database, caller: Caller, task_id: str | None = None) -> list[Any]:
     """Return the caller's history, or that of one task, as it happened."""
-    condition = CHANGES.c.user_id == caller.user_id, *([CHANGES.c.task_id == task_id] if task_id else [])
+    condition = CHANGES.c.user_id == caller.user_id, *([CHANGES.c.row_id == task_id] if task_id else [])
     async with database.read() as session:
         statement = select(CHANGES).where(*condition).order_by(CHANGES.c.revision, CHANGES.c.id)
         return list(await fetch_all(session, statement))

@@ -8,11 +8,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
 from core.prepared_statement import Rows
-from models import Conversation, Deletion, IdempotencyKey, Message, Run, Session, Task, TaskChange, ToolCall, User
+from models import Conversation, Deletion, HistoryEntry, IdempotencyKey, Message, Run, Session, Task, ToolCall, User
 from services.query.sql import fetch_all, table_of
 
 _STAMPED: Final = [table_of(model) for model in (Task, Conversation, Message, Run, ToolCall)]
-_OTHERS: Final = [table_of(model) for model in (Session, IdempotencyKey, TaskChange)]
+_OTHERS: Final = [table_of(model) for model in (Session, IdempotencyKey, HistoryEntry)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,8 +158,8 @@ WITH counted AS (
                      updated_at)
   SELECT $1, $2, revision, $3, $4, $5, false, $6, $7, $8, $9, $3 FROM counted RETURNING *
 ), recorded AS (
-  INSERT INTO task_changes (user_id, id, revision, created_at, task_id, kind, before, after)
-  SELECT $1, $10, revision, $3, $2, 'CREATED', '{{}}', $11 FROM counted
+  INSERT INTO history (user_id, id, revision, created_at, entity, row_id, kind, before, after)
+  SELECT $1, $10, revision, $3, 'TASK', $2, 'CREATED', '{{}}', $11 FROM counted
 )
 SELECT {_TASK} FROM made"""  # noqa: S608
 

@@ -11,6 +11,7 @@ from sqlmodel import col
 from bench.peers.conventional_data import Sessions
 from bench.peers.conventional_models import Task, TaskChange, TaskPriority, User
 from bench.peers.rows import searchable
+from models import HistoryAction, HistoryEntry, Task, TaskPriority, User
 
 strawberry.enum(TaskPriority)
 
@@ -93,9 +94,9 @@ async def create_task(sessions: Sessions, user_id: str, given: CreateTaskInput) 
     return task
 
 
-def _making_of(task: Task) -> TaskChange:
+def _making_of(task: Task) -> HistoryEntry:
     fields = {"title", "description", "completed", "completed_at", "priority", "due_at", "tags", "parent_id"}
-    return TaskChange(
+    return HistoryEntry(
         user_id=task.user_id,
         revision=task.revision,
         created_at=task.created_at,

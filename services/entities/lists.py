@@ -282,7 +282,10 @@ def order_of(model: type[SQLModel]) -> Callable[[type[Order]], type[Order]]:
     """Make the fields that lists of a model can be ordered by out of its sortable columns."""
 
     def decorate(cls: type[Order]) -> type[Order]:
-        names = [column.name.upper() for column in columns_of(model).values() if column.sortable]
+        columns = [column.name for column in columns_of(model).values() if column.sortable]
+        for column in columns:
+            _sort_key(model, column)
+        names = [column.upper() for column in columns]
         cls.model = model
         cls.fields = StrEnum(f"{cls.__name__}Field", {name: name for name in names})  # type: ignore[misc]  # known at run time
         cls.fields.__doc__ = f"What {table_of(model).name} can be ordered by."

@@ -140,6 +140,9 @@ class EntityService(Generic[Row]):
         revision = await next_revision(session, caller.user_id)
         rows = await require_all(session, caller, self.model, row_ids, (*INPUT, "ids"))
         values = check_values(self.model, changes)
+        await self._require_referenced(session, caller, [(values, INPUT)], self._references)
+        for row in rows:
+            await self.check_update(session, caller, row, values)
         await self.apply(session, caller, [(row, self.derive(dict(values), row)) for row in rows], revision)
         return rows
 

@@ -11,7 +11,8 @@ from models import (
     AccessToken,
     Conversation,
     Deletion,
-    EntityKind,
+    HistoryAction,
+    HistoryEntry,
     IdempotencyKey,
     Message,
     MessageRole,
@@ -19,8 +20,6 @@ from models import (
     RunStatus,
     Session,
     Task,
-    TaskChange,
-    TaskChangeKind,
     TaskPriority,
     TokenUsage,
     ToolCall,
@@ -97,12 +96,12 @@ class RowsOfAllTables:
         """Return rows that nothing else is known of than whose they are."""
         user_id, moment = self.user_id, self.moment
         day, most = (date.max, 2**63 - 1) if self.is_full else (date.min, 0)
-        texts, kind = [WILD] * self.is_full, TaskChangeKind.DELETED
+        texts, kind = [WILD] * self.is_full, HistoryAction.DELETED
         by_run = self.where_full(run_id=new_id(), tool_call_id=new_id())
         by_program = self.where_full(expires_at=LAST, last_used_at=FIRST)
         return [
-            TaskChange(task_id=new_id(), kind=kind, before=JSON, after={}, **self.own, **by_run),
-            Deletion(user_id=user_id, id=new_id(), kind=EntityKind.TOOL_CALL, revision=0, deleted_at=moment),
+            HistoryEntry(entity="TASK", row_id=new_id(), kind=kind, before=JSON, after={}, **self.own, **by_run),
+            Deletion(user_id=user_id, id=new_id(), kind="TOOL_CALL", revision=0, deleted_at=moment),
             Session(user_id=user_id, token_hash="x", expires_at=moment, **self.where_full(revoked_at=FIRST)),
             AccessToken(user_id=user_id, name="x", token_hash=new_id(), scopes=texts, **by_program),
             IdempotencyKey(user_id=user_id, key=self.text, operation="x", request_hash="", result_ids=texts),

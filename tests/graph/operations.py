@@ -14,7 +14,7 @@ from tests.factories import SignedIn
 from tests.servers import RunningServer
 
 _SCHEMA: Final = core_schema(schema)
-_SELECTED: Final = re.compile(r"(?:tasks|task_changes|conversations|messages|users|page)\.(\w+)")
+_SELECTED: Final = re.compile(r"(?:tasks|history|conversations|messages|users|page)\.(\w+)")
 
 
 @dataclass(frozen=True, slots=True)

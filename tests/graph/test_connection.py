@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.query.ordering import OrderDirection
-from services.task_list import TaskOrderField
+from services.tasks.task_lists import TaskOrder
 from tests.graph.conftest import House
 from tests.graph.operations import run
 from tests.servers import RunningServer
@@ -23,7 +23,7 @@ TALKS: Final = f"query ({VARIABLES}: [MessageOrder!]) {{ conversations(first: 60
 TALK: Final = f"query ($id: ID!, {VARIABLES}: [MessageOrder!]) {{ conversation(id: $id) {{ id {MESSAGES} }} }}"
 
 directions: Final = st.sampled_from([direction.value for direction in OrderDirection])
-task_fields: Final = st.sampled_from([field.value for field in TaskOrderField])
+task_fields: Final = st.sampled_from([field.value for field in TaskOrder.fields])
 sizes: Final = st.tuples(st.sampled_from(["first", "last"]), st.integers(0, 30)).map(lambda pair: dict([pair]))
 
 

@@ -7,7 +7,7 @@ from unittest.mock import patch
 from core.database import Database
 from core.prepared_statement import PreparedStatement, Rows, Values
 from core.settings import Settings
-from services.conversation import delete_conversation
+from services.conversations.conversations import conversations as conversation_service
 from tests.factories import SignedIn, make_answered, make_conversation, sign_in
 from tests.graph_client import GraphClient
 from tests.servers import RunningServer
@@ -25,7 +25,7 @@ def deleting_before(server: RunningServer, table: str, user: SignedIn, conversat
         # Not by the statement that looks through all tables for what an id names.
         if f"FROM {table}" in sql and "UNION" not in sql and waiting:
             gone = waiting.pop()
-            await database.write(lambda session: delete_conversation(session, user.caller, gone))
+            await database.write(lambda session: conversation_service.delete(session, user.caller, gone))
         return await fetch(statement, values)
 
     with patch.object(database.reader, "fetch", deleting):

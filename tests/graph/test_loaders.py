@@ -3,25 +3,16 @@
 from typing import Any, Final
 
 import pytest
+from sqlmodel import SQLModel
 
 from core.database import Database
 from core.ids import new_id
 from graph.context import Batch
-from graph.loaders import (
-    ConversationById,
-    CountByOwner,
-    MessageById,
-    MessageCountByConversation,
-    MessagesByConversation,
-    PageByOwner,
-    SubtaskCountByTask,
-    SubtasksByTask,
-    TaskById,
-    UserById,
-)
+from graph.loaders import CountByOwner, CountByParent, PageByOwner, PageByParent, RowById, UserById
+from models import Conversation, Message, Task
 from services.conversations.message import message_listing
 from services.query.pagination import PageArguments, read_window
-from services.task_list import task_listing
+from services.tasks.task_lists import task_listing
 from tests.factories import SignedIn, make_task
 from tests.graph.conftest import House
 from tests.graph.operations import run
@@ -36,18 +27,17 @@ async def load(database: Database, batch: Batch, keys: list[str]) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("loader", "kind"),
-    [(TaskById, "task_ids"), (ConversationById, "conversation_ids"), (MessageById, "message_ids")],
+    ("model", "kind"), [(Task, "task_ids"), (Conversation, "conversation_ids"), (Message, "message_ids")]
 )
 async def test_rows_in_the_order_of_the_ids(
-    database: Database, fifty_of_each: House, one_of_each: House, loader: Any, kind: str
+    database: Database, fifty_of_each: House, one_of_each: House, model: type[SQLModel], kind: str
 ) -> None:
     own, foreign = getattr(fifty_of_each, kind), getattr(one_of_each, kind)
     keys = [own[2], foreign[0], own[0], new_id(), own[1].upper(), "", "x" * 36, "\0", own[0][:-1], f"{own[0]}\n"]
-    rows = await load(database, loader(fifty_of_each.owner.caller, COLUMNS), keys)
+    rows = await load(database, RowById(model, fifty_of_each.owner.caller, COLUMNS), keys)
     assert [row and row.id for row in rows] == [own[2], None, own[0], None, own[1], None, None, None, None, None]
     assert {tuple(row._fields) for row in rows if row} == {("id", "created_at")}
-    assert await load(database, loader(fifty_of_each.owner.caller, COLUMNS), foreign) == [None]
+    assert await load(database, RowById(model, fifty_of_each.owner.caller, COLUMNS), foreign) == [None]
 
 
 async def test_users_in_the_order_of_the_ids(database: Database, fifty_of_each: House, user: SignedIn) -> None:
@@ -63,14 +53,14 @@ async def test_pages_in_the_order_of_the_parents(database: Database, fifty_of_ea
     tasks, messages = task_listing(caller, COLUMNS), message_listing(caller, COLUMNS)
     window = read_window(tasks.order, PageArguments(first=3))
     keys = [fifty_of_each.task_ids[30], one_of_each.task_ids[0], fifty_of_each.task_ids[0], new_id()]
-    pages = await load(database, SubtasksByTask(tasks, window), keys)
+    pages = await load(database, PageByParent(tasks, window, "parent_id"), keys)
     assert [len(page.rows) for page in pages] == [1, 0, 3, 0]
     assert [page.has_next for page in pages] == [False, False, True, False]
-    assert await load(database, SubtaskCountByTask(tasks), keys) == [1, 0, 25, 0]
+    assert await load(database, CountByParent(tasks, "parent_id"), keys) == [1, 0, 25, 0]
     keys = [fifty_of_each.conversation_ids[7], one_of_each.conversation_ids[0], fifty_of_each.conversation_ids[3]]
-    pages = await load(database, MessagesByConversation(messages, window), keys)
+    pages = await load(database, PageByParent(messages, window, "conversation_id"), keys)
     assert [len(page.rows) for page in pages] == [2, 0, 2]
-    assert await load(database, MessageCountByConversation(messages), keys) == [2, 0, 2]
+    assert await load(database, CountByParent(messages, "conversation_id"), keys) == [2, 0, 2]
 
 
 async def test_the_callers_own_list(database: Database, one_of_each: House) -> None:

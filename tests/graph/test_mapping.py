@@ -11,14 +11,14 @@ from sqlmodel import SQLModel
 from graph.mapping import COLUMNS_BY_FIELD
 from models import (
     Conversation,
+    HistoryAction,
+    HistoryEntry,
     Message,
     MessageRole,
     MessageStatus,
     Run,
     RunStatus,
     Task,
-    TaskChange,
-    TaskChangeKind,
     TaskPriority,
     ToolCall,
     ToolCallStatus,
@@ -38,7 +38,7 @@ SCALARS: Final = {
 SHOWN: Final[dict[type[SQLModel], str]] = {
     User: "email name image email_verified is_active is_admin created_at updated_at",
     Task: "title description completed completed_at priority due_at tags revision created_at updated_at",
-    TaskChange: "kind created_at",
+    HistoryEntry: "kind created_at",
     Conversation: "title revision created_at updated_at",
     Message: "role content status revision created_at",
     Run: "status model input_tokens output_tokens error revision created_at finished_at undone_at",
@@ -47,7 +47,7 @@ SHOWN: Final[dict[type[SQLModel], str]] = {
 HIDDEN: Final[dict[type[SQLModel], str]] = {
     User: "passwordHash password_hash issuer revision",
     Task: "words userId parentId user_id",
-    TaskChange: "userId taskId runId toolCallId revision before after",
+    HistoryEntry: "userId taskId runId toolCallId revision before after",
     Conversation: "userId",
     Message: "userId conversationId",
     Run: "userId conversationId messageId replyId state leaseUntil timeZone",
@@ -88,7 +88,7 @@ def test_a_type_shows_only_what_it_names(model: type[SQLModel], name: str) -> No
     assert name not in type_of(model).fields
 
 
-@pytest.mark.parametrize("enum", [TaskPriority, TaskChangeKind, MessageRole, MessageStatus, RunStatus, ToolCallStatus])
+@pytest.mark.parametrize("enum", [TaskPriority, HistoryAction, MessageRole, MessageStatus, RunStatus, ToolCallStatus])
 def test_an_enum_is_as_its_columns(enum: type[StrEnum]) -> None:
     named = SCHEMA.type_map[enum.__name__]
     assert isinstance(named, GraphQLEnumType)
@@ -96,7 +96,7 @@ def test_an_enum_is_as_its_columns(enum: type[StrEnum]) -> None:
     assert named.description == enum.__doc__
 
 
-@pytest.mark.parametrize("model", [model for model in SHOWN if model is not TaskChange])
+@pytest.mark.parametrize("model", [model for model in SHOWN if model is not HistoryEntry])
 def test_a_type_is_a_described_node(model: type[SQLModel]) -> None:
     named = type_of(model)
     assert [interface.name for interface in named.interfaces] == ["Node"]

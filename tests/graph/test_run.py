@@ -8,8 +8,8 @@ import pytest
 from core.database import Database
 from core.ids import new_id
 from core.settings import Settings
-from graph.loaders import RunById, RunByReply, ToolCallById, ToolCallsByRun
-from models import Conversation
+from graph.loaders import RowById, RunByReply, ToolCallsByRun
+from models import Conversation, Run, ToolCall
 from tests.factories import Answered, SignedIn, answered_rows, sign_in, store, store_answered
 from tests.graph.operations import run
 from tests.servers import RunningServer
@@ -113,9 +113,11 @@ async def load(database: Database, batch: Any, keys: list[str]) -> list[Any]:
 async def test_run_loaders_keep_the_order_of_the_keys(database: Database, one_run: Talk, many_runs: Talk) -> None:
     caller, columns = many_runs.owner.caller, frozenset({"id"})
     (first, second, *_), (foreign,) = many_runs.answered, one_run.answered
-    runs = await load(database, RunById(caller, columns), [second.run.id, foreign.run.id, first.run.id])
+    runs = await load(database, RowById(Run, caller, columns), [second.run.id, foreign.run.id, first.run.id])
     assert [row and row.id for row in runs] == [second.run.id, None, first.run.id]
-    calls = await load(database, ToolCallById(caller, columns), [second.calls[1].id, foreign.calls[0].id, new_id()])
+    calls = await load(
+        database, RowById(ToolCall, caller, columns), [second.calls[1].id, foreign.calls[0].id, new_id()]
+    )
     assert [row and row.id for row in calls] == [second.calls[1].id, None, None]
     replies = [second.reply.id, foreign.reply.id, first.message.id, first.reply.id]
     runs = await load(database, RunByReply(caller, columns), replies)

@@ -10,8 +10,8 @@ from graphql import parse
 import engine
 from graph.context import Context
 from graph.mapping import COLUMNS_BY_FIELD
-from models import AccessToken, Conversation, Message, Run, Task, TaskChange, ToolCall, User
 from server.graphql.schema import core_schema, schema
+from models import AccessToken, Conversation, HistoryEntry, Message, Run, Task, ToolCall, User
 from tests.graph.conftest import House
 from tests.graph.operations import run
 from tests.servers import RunningServer
@@ -116,7 +116,7 @@ async def test_nothing_holds_an_operation_that_was_let_go(server: RunningServer,
 
 
 def test_every_field_names_columns_that_there_are() -> None:
-    assert set(COLUMNS_BY_FIELD) == {AccessToken, User, Task, TaskChange, Conversation, Message, Run, ToolCall}
+    assert set(COLUMNS_BY_FIELD) == {AccessToken, User, Task, HistoryEntry, Conversation, Message, Run, ToolCall}
     for model, fields in COLUMNS_BY_FIELD.items():
         for columns in fields.values():
             assert columns <= set(model.model_fields)

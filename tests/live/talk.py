@@ -16,7 +16,7 @@ from core.settings import Settings
 from models import Message
 from services.conversations.new_messages import MessageCursor
 from services.query.sql import fetch_all, table_of
-from services.sync import Cursor
+from services.sync.changes import Cursor
 from tests.factories import SignedIn, make_conversation, make_message, sign_in
 from tests.graph_client import GraphClient
 from tests.live.following import CHANGES, MESSAGES, Follower, following

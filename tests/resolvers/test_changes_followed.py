@@ -9,10 +9,9 @@ import pytest
 from core.database import Database
 from core.settings import Settings
 from services.conversations.new_messages import MessageCursor
-from services.sync import Cursor
-from services.task import TaskChanges, delete_tasks, update_task
-from services.task_making import NewTask, create_tasks
-from tests.factories import SignedIn, make_conversation, make_message, make_task
+from services.sync.changes import Cursor
+from services.tasks.tasks import tasks as task_service
+from tests.factories import SignedIn, make_conversation, make_message, make_task, new_task
 from tests.servers import RunningServer, serve_with
 from tests.services.rows import all_statements, change_user
 from tests.socket_client import SocketClient, signed_in_socket
@@ -53,7 +52,7 @@ async def test_from_now_on(server: RunningServer, user: SignedIn) -> None:
         found = await page(socket)
         assert found["changed"] == [{"id": task.id, "title": "Sweep", "subtasks": {"totalCount": 0}}]
         assert (found["deletedIds"], found["hasMore"]) == ([], False)
-        await database.write(partial(delete_tasks, caller=user.caller, task_ids=[task.id]))
+        await database.write(partial(task_service.delete_many, caller=user.caller, row_ids=[task.id]))
         found = await page(socket)
         assert (found["changed"], found["deletedIds"]) == ([], [task.id])
         await change_user(database, user.user.id, name="no change that is counted")
@@ -64,7 +63,7 @@ async def test_from_a_cursor_page_by_page(server: RunningServer, user: SignedIn)
     database = server.runtime.database
     made: list[str] = []
     for _ in range(3):
-        tasks = await database.write(partial(create_tasks, caller=user.caller, new=[NewTask("x")] * 90))
+        tasks = await database.write(partial(task_service.create_many, caller=user.caller, new=[new_task("x")] * 90))
         made += [task.id for task in tasks]
     async with signed_in_socket(server, user.token) as socket:
         await begin(server, socket, user, Cursor(0).write())
@@ -118,8 +117,8 @@ async def test_many_changes_of_one_row(server: RunningServer, user: SignedIn) ->
     async with signed_in_socket(server, user.token) as socket:
         await begin(server, socket, user)
         for number in range(1, 30):
-            changes = TaskChanges(title=str(number))
-            await database.write(partial(update_task, caller=user.caller, task_id=task.id, changes=changes))
+            changes = {"title": str(number)}
+            await database.write(partial(task_service.update, caller=user.caller, row_id=task.id, changes=changes))
         titles: list[str] = []
         while titles[-1:] != ["29"]:
             titles += [row["title"] for row in (await page(socket))["changed"]]
@@ -136,8 +135,8 @@ async def test_each_event_sees_the_latest(server: RunningServer, user: SignedIn)
         for number in range(1, 4):
             await make_task(database, user.caller, parent_id=parent.id)
             await page(socket)
-            changes = TaskChanges(title=str(number))
-            await database.write(partial(update_task, caller=user.caller, task_id=parent.id, changes=changes))
+            changes = {"title": str(number)}
+            await database.write(partial(task_service.update, caller=user.caller, row_id=parent.id, changes=changes))
             (row,) = (await page(socket))["changed"]
             assert row == {"id": parent.id, "title": str(number), "subtasks": {"totalCount": number}}
 

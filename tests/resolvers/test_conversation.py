@@ -6,7 +6,6 @@ import pytest
 
 from core.database import Database
 from core.ids import new_id
-from models import EntityKind
 from tests.factories import SignedIn, make_conversation, make_message
 from tests.graph_client import GraphClient, refusal
 from tests.state import state_of
@@ -97,8 +96,8 @@ async def test_its_messages_go_with_it(client: GraphClient, database: Database, 
     state = await state_of(database, user.user.id)
     assert set(state.rows) == {spared.id, kept.id}
     assert {row.id: (row.kind, row.revision) for row in state.deletions.values()} == {
-        conversation.id: (EntityKind.CONVERSATION, 7)
-    } | dict.fromkeys(ids, (EntityKind.MESSAGE, 7))
+        conversation.id: ("CONVERSATION", 7)
+    } | dict.fromkeys(ids, ("MESSAGE", 7))
     again = await client.mutate("deleteConversation", {"id": conversation.id}, as_=user)
     assert refusal(again) == ("NOT_FOUND", "input.id", NO_CONVERSATION)
     assert await state_of(database, user.user.id) == state

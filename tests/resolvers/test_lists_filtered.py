@@ -13,8 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from core.database import Database
 from core.settings import Settings
 from models import Task
-from services.task_filter import TaskFilter
-from services.task_list import TaskOrder
+from services.tasks.task_lists import TaskFilter, TaskOrder
 from tests.factories import SignedIn, sign_in, store, task_row
 from tests.graph_client import GraphClient
 from tests.services.task_filters import lets_through, task_filters, various_tasks

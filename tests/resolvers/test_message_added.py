@@ -10,12 +10,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.database import Database
 from core.ids import new_id, new_ids
 from models import Conversation, Message, MessageStatus
-from services.conversation import ConversationChanges, delete_conversation, update_conversation
+from services.conversations.conversations import conversations as conversation_service
 from services.conversations.message import NewMessage, add_message
 from services.conversations.new_messages import MessageCursor
 from services.entities.revision import next_revision
 from services.query.sql import execute, table_of
-from services.sync import Cursor
+from services.sync.changes import Cursor
 from tests.factories import SignedIn, make_conversation, make_message, message_row, store
 from tests.servers import RunningServer
 from tests.services.rows import all_statements, change_user
@@ -216,8 +216,8 @@ async def test_each_event_reads_the_latest_state(server: RunningServer, user: Si
         await socket.subscribe(query, {"id": conversation.id})
         await until(lambda: user.user.id in server.runtime.live.hub.users)
         for number in range(1, 4):
-            changes = ConversationChanges(title=f"Title {number}")
-            rename = partial(update_conversation, caller=user.caller, conversation_id=conversation.id, changes=changes)
+            changes = {"title": f"Title {number}"}
+            rename = partial(conversation_service.update, caller=user.caller, row_id=conversation.id, changes=changes)
             await database.write(rename)
             await make_message(database, user.caller, conversation.id)
             seen = (await event(socket))["message"]["conversation"]
@@ -249,6 +249,6 @@ async def test_message_added_ends_with_its_conversation(server: RunningServer, u
     conversation = await make_conversation(database, user.caller)
     async with signed_in_socket(server, user.token) as socket:
         await begin(server, socket, user, conversation.id)
-        await database.write(partial(delete_conversation, caller=user.caller, conversation_id=conversation.id))
+        await database.write(partial(conversation_service.delete, caller=user.caller, row_id=conversation.id))
         assert await socket.codes() == ["NOT_FOUND"]
     await until(lambda: user.user.id not in server.runtime.live.hub.users)

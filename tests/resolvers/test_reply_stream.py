@@ -11,7 +11,7 @@ from core.database import Database
 from core.ids import new_id
 from live.hub import WakeUp
 from models import RunStatus, ToolCallStatus
-from services.conversation import delete_conversation
+from services.conversations.conversations import conversations as conversation_service
 from services.runs.progress import Outcome, Pause, Progress, Tokens, finish_run, pause_run, write_reply
 from services.runs.run import cancel_run
 from tests.event_client import open_events
@@ -219,7 +219,7 @@ async def test_reply_stream_ends_with_its_conversation(
         await socket.subscribe(QUERY, {"id": writer.reply_id})
         await writer.write("So far")
         await chunk(socket)
-        await database.write(partial(delete_conversation, caller=user.caller, conversation_id=writer.conversation_id))
+        await database.write(partial(conversation_service.delete, caller=user.caller, row_id=writer.conversation_id))
         assert await socket.codes() == ["NOT_FOUND"]
 
 

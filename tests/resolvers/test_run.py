@@ -6,7 +6,7 @@ import pytest
 
 from core.database import Database
 from core.ids import new_id
-from models import EntityKind, MessageStatus, RunStatus, ToolCallStatus
+from models import MessageStatus, RunStatus, ToolCallStatus
 from tests.factories import (
     Answered,
     SignedIn,
@@ -147,11 +147,11 @@ async def test_deleted_conversation_deletes_its_runs(client: GraphClient, databa
     doomed, spared = [await make_answered(database, user, each.id, 2) for each in (gone, kept)]
     payload = await client.mutate("deleteConversation", {"id": gone.id}, as_=user)
     kinds = {
-        gone.id: EntityKind.CONVERSATION,
-        doomed.message.id: EntityKind.MESSAGE,
-        doomed.reply.id: EntityKind.MESSAGE,
-        doomed.run.id: EntityKind.RUN,
-        **dict.fromkeys((call.id for call in doomed.calls), EntityKind.TOOL_CALL),
+        gone.id: "CONVERSATION",
+        doomed.message.id: "MESSAGE",
+        doomed.reply.id: "MESSAGE",
+        doomed.run.id: "RUN",
+        **dict.fromkeys((call.id for call in doomed.calls), "TOOL_CALL"),
     }
     assert payload["deletedIds"] == [gone.id, *sorted(kinds.keys() - {gone.id})]
     state = await state_of(database, user.user.id)

@@ -10,14 +10,13 @@ import pytest
 from core.clock import utc_now
 from core.database import Database
 from core.ids import new_id
-from models import Deletion, EntityKind
-from services.conversation import delete_conversation
+from models import Deletion
+from services.conversations.conversations import conversations as conversation_service
 from services.conversations.new_messages import MessageCursor
-from services.housekeeping import forget_deletions
-from services.sync import Cursor
-from services.task import TaskChanges, delete_tasks, update_task
-from services.task_making import NewTask, create_tasks
-from tests.factories import SignedIn, make_conversation, make_message, make_task, store
+from services.sync.changes import Cursor
+from services.sync.housekeeping import forget_deletions
+from services.tasks.tasks import tasks as task_service
+from tests.factories import SignedIn, make_conversation, make_message, make_task, new_task, store
 from tests.graph.operations import run
 from tests.graph_client import GraphClient
 from tests.servers import RunningServer
@@ -99,8 +98,8 @@ async def test_deletions(database: Database, user: SignedIn, replica: Replica) -
     conversation = await make_conversation(database, user.caller)
     message = await make_message(database, user.caller, conversation.id)
     await replica.read_all()
-    await database.write(partial(delete_tasks, caller=user.caller, task_ids=[task.id]))
-    await database.write(partial(delete_conversation, caller=user.caller, conversation_id=conversation.id))
+    await database.write(partial(task_service.delete_many, caller=user.caller, row_ids=[task.id]))
+    await database.write(partial(conversation_service.delete, caller=user.caller, row_id=conversation.id))
     await replica.read_all()
     assert sorted(replica.deleted) == sorted([task.id, conversation.id, message.id])
     assert list(replica.rows) == [user.user.id]
@@ -108,13 +107,13 @@ async def test_deletions(database: Database, user: SignedIn, replica: Replica) -
 
 async def test_who_begins_hears_of_no_deletion_before(database: Database, user: SignedIn, replica: Replica) -> None:
     tasks = [await make_task(database, user.caller, str(number)) for number in range(4)]
-    delete = partial(delete_tasks, caller=user.caller)
-    await database.write(partial(delete, task_ids=[tasks[0].id]))
+    delete = partial(task_service.delete_many, caller=user.caller)
+    await database.write(partial(delete, row_ids=[tasks[0].id]))
     await replica.read(1)
     # While pages are read, one goes that was to come yet, and one that is new.
     new = await make_task(database, user.caller, "new")
     await replica.read(1)
-    await database.write(partial(delete, task_ids=[tasks[3].id, new.id]))
+    await database.write(partial(delete, row_ids=[tasks[3].id, new.id]))
     await replica.read_all(1)
     assert replica.named("Task") == {"1", "2"}
     assert set(replica.deleted) == {tasks[3].id, new.id}
@@ -123,7 +122,7 @@ async def test_who_begins_hears_of_no_deletion_before(database: Database, user: 
 async def test_a_row_that_comes_back_under_its_id(database: Database, user: SignedIn, replica: Replica) -> None:
     task = await make_task(database, user.caller, "first")
     await replica.read_all()
-    await database.write(partial(delete_tasks, caller=user.caller, task_ids=[task.id]))
+    await database.write(partial(task_service.delete_many, caller=user.caller, row_ids=[task.id]))
     await make_task(database, user.caller, "second", id=task.id)
     page = await replica.read()
     assert ([row["title"] for row in page["changed"]], page["deletedIds"]) == (["second"], [])
@@ -141,16 +140,18 @@ async def test_the_profile(client: GraphClient, user: SignedIn, replica: Replica
 @pytest.mark.parametrize("first", [1, 3, 100])
 async def test_pages_while_others_write(database: Database, user: SignedIn, replica: Replica, first: int) -> None:
     tasks = await database.write(
-        partial(create_tasks, caller=user.caller, new=[NewTask(f"{number}") for number in range(12)])
+        partial(task_service.create_many, caller=user.caller, new=[new_task(f"{number}") for number in range(12)])
     )
 
     async def write() -> None:
         for number in range(12):
             await make_task(database, user.caller, f"new {number}")
-            changes = TaskChanges(title=f"changed {number}")
-            await database.write(partial(update_task, caller=user.caller, task_id=tasks[number].id, changes=changes))
+            changes = {"title": f"changed {number}"}
+            await database.write(
+                partial(task_service.update, caller=user.caller, row_id=tasks[number].id, changes=changes)
+            )
             if number % 3 == 0:
-                await database.write(partial(delete_tasks, caller=user.caller, task_ids=[tasks[number].id]))
+                await database.write(partial(task_service.delete_many, caller=user.caller, row_ids=[tasks[number].id]))
 
     async def read(writing: asyncio.Task[None]) -> None:
         while not writing.done():
@@ -166,7 +167,9 @@ async def test_pages_while_others_write(database: Database, user: SignedIn, repl
 
 
 async def test_each_row_once_in_a_run_of_pages(database: Database, user: SignedIn, replica: Replica) -> None:
-    await database.write(partial(create_tasks, caller=user.caller, new=[NewTask(f"{number}") for number in range(100)]))
+    await database.write(
+        partial(task_service.create_many, caller=user.caller, new=[new_task(f"{number}") for number in range(100)])
+    )
     seen: list[str] = []
     has_more = True
     while has_more:
@@ -181,7 +184,7 @@ async def test_a_page_has_a_hundred_at_most(
     client: GraphClient, database: Database, user: SignedIn, replica: Replica
 ) -> None:
     for _ in range(2):
-        await database.write(partial(create_tasks, caller=user.caller, new=[NewTask("x")] * 100))
+        await database.write(partial(task_service.create_many, caller=user.caller, new=[new_task("x")] * 100))
     page = await replica.read()
     assert (len(page["changed"]), page["hasMore"]) == (100, True)
     for size in (0, -1, 101, 2**31 - 1):
@@ -192,7 +195,7 @@ async def test_a_page_has_a_hundred_at_most(
 
 async def test_only_what_is_theirs(database: Database, user: SignedIn, stranger: SignedIn, replica: Replica) -> None:
     task = await make_task(database, stranger.caller)
-    await database.write(partial(delete_tasks, caller=stranger.caller, task_ids=[task.id]))
+    await database.write(partial(task_service.delete_many, caller=stranger.caller, row_ids=[task.id]))
     await make_task(database, stranger.caller)
     await replica.read_all()
     assert list(replica.rows) == [user.user.id]
@@ -231,7 +234,7 @@ async def test_cursors_of_before_what_is_forgotten(
     old = replica.cursor
     await change_user(database, user.user.id, revision=5)
     moment = utc_now().replace(year=2020)
-    row = Deletion(user_id=user.user.id, id=new_id(), kind=EntityKind.TASK, revision=3, deleted_at=moment)
+    row = Deletion(user_id=user.user.id, id=new_id(), kind="TASK", revision=3, deleted_at=moment)
     await store(database, row)
     await database.write(lambda session: forget_deletions(session, 90))
     answer = await client.execute(QUERY, {"since": old}, as_=user)
@@ -250,7 +253,7 @@ async def test_a_cursor_of_the_last_deletion_does_not_expire_with_it(
     client: GraphClient, database: Database, user: SignedIn, replica: Replica
 ) -> None:
     task = await make_task(database, user.caller)
-    await database.write(partial(delete_tasks, caller=user.caller, task_ids=[task.id]))
+    await database.write(partial(task_service.delete_many, caller=user.caller, row_ids=[task.id]))
     await replica.read_all(1)
     await change_user(database, user.user.id, forgotten_revision=2)
     assert (await client.execute(QUERY, {"since": replica.cursor}, as_=user)).errors == []

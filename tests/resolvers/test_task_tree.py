@@ -4,7 +4,7 @@ import pytest
 
 from core.database import Database
 from core.ids import new_id
-from models import EntityKind, Task
+from models import Task
 from tests.factories import SignedIn, make_conversation, make_task
 from tests.graph_client import GraphClient, refusal
 from tests.state import state_of
@@ -74,7 +74,7 @@ async def test_what_is_deleted_with_a_task(client: GraphClient, database: Databa
     state = await state_of(database, user.user.id)
     assert set(state.rows) == {spared.id, root.id}
     assert {row.id: (row.kind, row.revision) for row in state.deletions.values()} == {
-        task.id: (EntityKind.TASK, 6) for task in (child, leaf, other_leaf)
+        task.id: ("TASK", 6) for task in (child, leaf, other_leaf)
     }
     assert state.revision == 6
     for task in (child, leaf):
@@ -107,8 +107,8 @@ async def test_an_id_comes_back(client: GraphClient, database: Database, user: S
         assert (await client.mutate(name, {"id": row_id}, as_=user))["deletedIds"] == [row_id]
     state = await state_of(database, user.user.id)
     assert {row.id: (row.kind, row.revision) for row in state.deletions.values()} == {
-        child.id: (EntityKind.TASK, 6),
-        parent.id: (EntityKind.CONVERSATION, 7),
+        child.id: ("TASK", 6),
+        parent.id: ("CONVERSATION", 7),
     }
 
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from models import Task, TaskPriority
-from services.task_filter import DateTimeFilter, StringFilter, TaskFilter
+from services.entities.lists import DateTimeFilter, StringFilter
+from services.tasks.task_lists import TaskFilter
 from services.tasks.words import words_of
 from tests.services.task_rows import MOMENTS, NOON
 
@@ -87,7 +88,7 @@ def lets_through(wanted: TaskFilter, task: Task) -> bool:
     return all(_answers(wanted, task))
 
 
-def _answers(wanted: TaskFilter, task: Task) -> Iterator[bool]:
+def _answers(wanted: Any, task: Task) -> Iterator[bool]:
     yield wanted.completed in {None, task.completed}
     yield wanted.priority is None or task.priority in wanted.priority
     yield set(wanted.tags or ()) <= set(task.tags)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from itertools import cycle
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Final
@@ -15,7 +16,7 @@ from models import Task, TaskPriority
 from services.accounts.caller import Caller
 from services.query.ordering import OrderDirection
 from services.query.pagination import Page, PageArguments, fetch_page, read_window
-from services.task_list import TaskOrder, TaskOrderField, task_listing
+from services.tasks.task_lists import TaskOrder, task_listing
 from tests.factories import make_user, store, task_row
 
 ReadPage = Callable[..., Awaitable[Page]]
@@ -51,23 +52,23 @@ task_values: Final = st.fixed_dictionaries(
 )
 task_lists: Final = st.lists(task_values, max_size=12, unique_by=lambda values: values["id"])
 orders: Final = st.lists(
-    st.builds(TaskOrder, st.sampled_from(TaskOrderField), st.sampled_from(OrderDirection)), max_size=4
+    st.builds(TaskOrder, st.sampled_from(TaskOrder.fields), st.sampled_from(OrderDirection)), max_size=4
 )
 steps: Final = st.builds(Steps, st.lists(st.integers(1, 5), min_size=1, max_size=4), st.booleans())
 
 _LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
-_VALUES: Final[dict[TaskOrderField, Callable[[Task], Any]]] = {
-    TaskOrderField.CREATED_AT: lambda task: task.created_at,
-    TaskOrderField.UPDATED_AT: lambda task: task.updated_at,
-    TaskOrderField.DUE_AT: lambda task: task.due_at,
-    TaskOrderField.PRIORITY: lambda task: list(TaskPriority).index(task.priority),
-    TaskOrderField.TITLE: lambda task: task.title.translate(_LOWER),
+_VALUES: Final[dict[StrEnum, Callable[[Task], Any]]] = {
+    TaskOrder.fields("CREATED_AT"): lambda task: task.created_at,
+    TaskOrder.fields("UPDATED_AT"): lambda task: task.updated_at,
+    TaskOrder.fields("DUE_AT"): lambda task: task.due_at,
+    TaskOrder.fields("PRIORITY"): lambda task: list(TaskPriority).index(task.priority),
+    TaskOrder.fields("TITLE"): lambda task: task.title.translate(_LOWER),
 }
 
 
 def in_order(tasks: Sequence[Task], order: Sequence[TaskOrder]) -> list[str]:
     """Return the ids in order: what is missing last, equals by id, in the direction of the last key."""
-    given = order or [TaskOrder(TaskOrderField.CREATED_AT)]
+    given = order or [TaskOrder.by("created_at")]
     parts = list({part.field: part for part in reversed(given)}.values())
     parts.sort(key=given.index)
     ordered = sorted(tasks, key=lambda task: task.id, reverse=_is_descending(parts[-1]))

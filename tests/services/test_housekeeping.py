@@ -10,14 +10,15 @@ from core.clock import utc_now
 from core.database import Database
 from core.errors import CursorExpiredError
 from core.ids import new_id
-from models import Deletion, EntityKind, IdempotencyKey, Session, Task, TaskChange, TaskChangeKind, User
 from services.housekeeping import forget_deletions, forget_history, forget_keys, forget_sessions
+from models import Deletion, HistoryAction, HistoryEntry, IdempotencyKey, Session, Task, User
 from services.query.sql import execute, fetch_all, table_of
-from services.sync import Counter, Cursor, resume
+from services.sync.changes import Counter, Cursor, resume
+from services.sync.housekeeping import forget_deletions, forget_history, forget_keys, forget_sessions
 from tests.factories import make_user, store, task_row
 
 DELETIONS, KEYS, SESSIONS, USERS = (table_of(model) for model in (Deletion, IdempotencyKey, Session, User))
-CHANGES = table_of(TaskChange)
+CHANGES = table_of(HistoryEntry)
 
 
 def tombstone(user: User, revision: int, days_ago: int) -> dict[str, object]:
@@ -25,7 +26,7 @@ def tombstone(user: User, revision: int, days_ago: int) -> dict[str, object]:
     return {
         "user_id": user.id,
         "id": new_id(),
-        "kind": EntityKind.TASK,
+        "kind": "TASK",
         "revision": revision,
         "deleted_at": moment,
     }
@@ -64,11 +65,12 @@ def test_a_cursor_that_knows_what_is_forgotten_goes_on(cursor: Cursor) -> None:
     assert resume(cursor, Counter(9, 5)) == cursor
 
 
-def history(task: Task, days_ago: dict[TaskChangeKind, int]) -> list[TaskChange]:
+def history(task: Task, days_ago: dict[HistoryAction, int]) -> list[HistoryEntry]:
     return [
-        TaskChange(
+        HistoryEntry(
             user_id=task.user_id,
-            task_id=task.id,
+            entity="TASK",
+            row_id=task.id,
             kind=kind,
             before={},
             after={},
@@ -84,7 +86,7 @@ async def test_the_history_of_tasks_goes_long_after_the_tasks(database: Database
     living, gone, just_gone = [task_row(user.id) for _ in range(3)]
     # What has the same id is another's task.
     other = task_row((await make_user(database)).id, id=gone.id)
-    made, changed, deleted = TaskChangeKind
+    made, changed, deleted = HistoryAction
     await store(database, living, other)
     await store(
         database,
@@ -98,7 +100,7 @@ async def test_the_history_of_tasks_goes_long_after_the_tasks(database: Database
 
     async with database.read() as session:
         whose = CHANGES.c.user_id.in_([user.id, other.user_id])
-        left = await fetch_all(session, select(CHANGES.c.user_id, CHANGES.c.task_id).where(whose))
+        left = await fetch_all(session, select(CHANGES.c.user_id, CHANGES.c.row_id).where(whose))
     expected = [(living, 2), (other, 1), (just_gone, 3)]
     assert sorted(tuple(row) for row in left) == sorted(
         (task.user_id, task.id) for task, count in expected for _ in range(count)

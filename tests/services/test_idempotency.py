@@ -11,11 +11,11 @@ from core.errors import ConflictError, NotFoundError
 from core.settings import Settings
 from models import IdempotencyKey, Task
 from services.accounts.caller import Caller
+from services.entities.idempotency import IdempotentRequest, run_idempotent
 from services.entities.revision import next_revision
 from services.idempotency import Request, once
-from services.task import delete_task
-from services.task_making import NewTask, create_task
-from tests.factories import SignedIn, sign_in
+from services.tasks.tasks import tasks as task_service
+from tests.factories import SignedIn, new_task, sign_in
 from tests.state import state_of
 
 
@@ -32,7 +32,7 @@ class Making:
         self.caller = caller
         self.times = 0
 
-    async def __call__(self, request: Request) -> list[str]:
+    async def __call__(self, request: IdempotentRequest) -> list[str]:
         async def work(session: AsyncSession) -> list[str]:
             revision = await next_revision(session, self.caller.user_id)
 
@@ -43,13 +43,13 @@ class Making:
                 await session.flush()
                 return [task]
 
-            return [task.id for task in await once(session, self.caller, request, Task, make)]
+            return [task.id for task in await run_idempotent(session, self.caller, request, Task, make)]
 
         return await self.database.write(work)
 
 
 async def test_what_is_remembered(database: Database, user: SignedIn) -> None:
-    (made,) = await Making(database, user.caller)(Request("  the key ", "make", {"title": "a secret"}))
+    (made,) = await Making(database, user.caller)(IdempotentRequest("  the key ", "make", {"title": "a secret"}))
     (row,) = [row for row in (await state_of(database, user.user.id)).others if hasattr(row, "request_hash")]
     assert (row.key, row.operation, row.result_ids) == ("the key", "make", [made])
     assert len(row.request_hash) == 64
@@ -58,7 +58,7 @@ async def test_what_is_remembered(database: Database, user: SignedIn) -> None:
 
 async def test_without_a_key_nothing_is(database: Database, user: SignedIn) -> None:
     making = Making(database, user.caller)
-    request = Request(None, "make", {})
+    request = IdempotentRequest(None, "make", {})
     assert await making(request) != await making(request)
     assert not [row for row in (await state_of(database, user.user.id)).others if hasattr(row, "request_hash")]
 
@@ -66,17 +66,17 @@ async def test_without_a_key_nothing_is(database: Database, user: SignedIn) -> N
 @pytest.mark.parametrize(
     ("other", "is_same"),
     [
-        (Request("key", "make", {"a": 1, "b": [None, "ü"]}), True),
-        (Request(" key", "make", {"b": [None, "ü"], "a": 1}), True),
-        (Request("key", "make", {"a": 1, "b": ["ü", None]}), False),
-        (Request("key", "make", {"a": "1", "b": [None, "ü"]}), False),
-        (Request("key", "make", {"a": 1}), False),
-        (Request("key", "mend", {"a": 1, "b": [None, "ü"]}), False),
+        (IdempotentRequest("key", "make", {"a": 1, "b": [None, "ü"]}), True),
+        (IdempotentRequest(" key", "make", {"b": [None, "ü"], "a": 1}), True),
+        (IdempotentRequest("key", "make", {"a": 1, "b": ["ü", None]}), False),
+        (IdempotentRequest("key", "make", {"a": "1", "b": [None, "ü"]}), False),
+        (IdempotentRequest("key", "make", {"a": 1}), False),
+        (IdempotentRequest("key", "mend", {"a": 1, "b": [None, "ü"]}), False),
     ],
 )
-async def test_what_is_the_same(database: Database, user: SignedIn, other: Request, *, is_same: bool) -> None:
+async def test_what_is_the_same(database: Database, user: SignedIn, other: IdempotentRequest, *, is_same: bool) -> None:
     making = Making(database, user.caller)
-    first = await making(Request("key", "make", {"a": 1, "b": [None, "ü"]}))
+    first = await making(IdempotentRequest("key", "make", {"a": 1, "b": [None, "ü"]}))
     if is_same:
         assert await making(other) == first
     else:
@@ -88,13 +88,13 @@ async def test_what_is_the_same(database: Database, user: SignedIn, other: Reque
 
 async def test_a_key_is_one_users_own(database: Database, settings: Settings, user: SignedIn) -> None:
     other = await sign_in(database, settings)
-    request = Request("key", "make", {})
+    request = IdempotentRequest("key", "make", {})
     made = [await Making(database, each.caller)(request) for each in (user, other)]
     assert made[0] != made[1]
 
 
 async def test_keys_go_with_their_user(database: Database, user: SignedIn) -> None:
-    await Making(database, user.caller)(Request("key", "make", {}))
+    await Making(database, user.caller)(IdempotentRequest("key", "make", {}))
 
     async def leave(session: AsyncSession) -> Any:
         await session.delete(await session.get_one(type(user.user), user.user.id))
@@ -105,11 +105,11 @@ async def test_keys_go_with_their_user(database: Database, user: SignedIn) -> No
 
 
 async def test_what_was_made_is_gone(database: Database, user: SignedIn) -> None:
-    new = NewTask("x", idempotency_key="key")
-    task = await database.write(lambda session: create_task(session, user.caller, new))
-    await database.write(lambda session: delete_task(session, user.caller, task.id))
+    new = new_task("x", idempotency_key="key")
+    task = await database.write(lambda session: task_service.create(session, user.caller, new))
+    await database.write(lambda session: task_service.delete(session, user.caller, task.id))
     before = await state_of(database, user.user.id)
     with pytest.raises(NotFoundError, match="What this idempotencyKey made is deleted since") as refusal:
-        await database.write(lambda session: create_task(session, user.caller, new))
+        await database.write(lambda session: task_service.create(session, user.caller, new))
     assert refusal.value.path == ("input", "idempotencyKey")
     assert await state_of(database, user.user.id) == before

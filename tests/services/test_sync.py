@@ -12,9 +12,9 @@ from core.errors import BadUserInputError, CursorExpiredError, UnauthenticatedEr
 from core.settings import Settings
 from services.accounts.caller import Caller
 from services.accounts.users import update_profile
-from services.sync import (
+from services.sync.changes import (
+    DELETION,
     Change,
-    ChangeKind,
     Changes,
     Counter,
     Cursor,
@@ -23,9 +23,8 @@ from services.sync import (
     read_counter,
     resume,
 )
-from services.task import TaskChanges, delete_tasks, update_task
-from services.task_making import NewTask, create_tasks
-from tests.factories import SignedIn, make_conversation, make_message, make_task, sign_in
+from services.tasks.tasks import tasks as task_service
+from tests.factories import SignedIn, make_conversation, make_message, make_task, new_task, sign_in
 from tests.services.rows import all_statements
 
 
@@ -55,11 +54,11 @@ async def live(database: Database, user: SignedIn) -> dict[str, str]:
     """Make a bit of everything; return the ids by name."""
     conversation = await make_conversation(database, user.caller)
     first, second = [await make_message(database, user.caller, conversation.id) for _ in range(2)]
-    new = [NewTask(str(number)) for number in range(5)]
-    tasks = await database.write(lambda session: create_tasks(session, user.caller, new))
-    await database.write(lambda session: delete_tasks(session, user.caller, [tasks[0].id, tasks[1].id]))
-    changes = TaskChanges(title="changed")
-    await database.write(lambda session: update_task(session, user.caller, tasks[2].id, changes))
+    new = [new_task(str(number)) for number in range(5)]
+    tasks = await database.write(lambda session: task_service.create_many(session, user.caller, new))
+    await database.write(lambda session: task_service.delete_many(session, user.caller, [tasks[0].id, tasks[1].id]))
+    changes = {"title": "changed"}
+    await database.write(lambda session: task_service.update(session, user.caller, tasks[2].id, changes))
     names = {"conversation": conversation.id, "first": first.id, "second": second.id}
     return names | {f"task {number}": task.id for number, task in enumerate(tasks)}
 
@@ -70,12 +69,12 @@ async def test_pages_of_any_size(database: Database, user: SignedIn, first: int)
     names = {row_id: name for name, row_id in ids.items()} | {user.user.id: "user"}
     found = await everything(database, user.caller, Cursor(-1, None, 0), first)
     assert [(names[each.id], each.kind, each.revision) for each in found] == [
-        ("user", ChangeKind.USER, 0),
-        ("first", ChangeKind.MESSAGE, 2),
-        *sorted([("conversation", ChangeKind.CONVERSATION, 3), ("second", ChangeKind.MESSAGE, 3)], key=by_id(ids)),
-        *sorted([("task 3", ChangeKind.TASK, 4), ("task 4", ChangeKind.TASK, 4)], key=by_id(ids)),
-        *sorted([("task 0", ChangeKind.DELETION, 5), ("task 1", ChangeKind.DELETION, 5)], key=by_id(ids)),
-        ("task 2", ChangeKind.TASK, 6),
+        ("user", "User", 0),
+        ("first", "Message", 2),
+        *sorted([("conversation", "Conversation", 3), ("second", "Message", 3)], key=by_id(ids)),
+        *sorted([("task 3", "Task", 4), ("task 4", "Task", 4)], key=by_id(ids)),
+        *sorted([("task 0", DELETION, 5), ("task 1", DELETION, 5)], key=by_id(ids)),
+        ("task 2", "Task", 6),
     ]
 
 
@@ -94,7 +93,7 @@ async def test_from_every_revision(database: Database, user: SignedIn) -> None:
 async def test_where_deletions_do_not_matter(database: Database, user: SignedIn) -> None:
     await live(database, user)
     kinds = [each.kind for each in await everything(database, user.caller, Cursor(-1, None, 5), 3)]
-    assert ChangeKind.DELETION not in kinds
+    assert DELETION not in kinds
     assert len(kinds) == 7
 
 
@@ -122,8 +121,8 @@ async def test_a_row_that_moves_while_pages_are_read(database: Database, user: S
     seen = [each.id for each in page.entries]
     # One that was read changes, and one that was not.
     for task in (tasks[0], tasks[4]):
-        changes = TaskChanges(title="changed")
-        await database.write(partial(update_task, caller=user.caller, task_id=task.id, changes=changes))
+        changes = {"title": "changed"}
+        await database.write(partial(task_service.update, caller=user.caller, row_id=task.id, changes=changes))
     rest = await everything(database, user.caller, page.cursor, 3)
     assert seen == [task.id for task in tasks[:3]]
     assert [each.id for each in rest] == [tasks[index].id for index in (3, 5, 0, 4)]
@@ -139,7 +138,7 @@ async def test_the_profile(database: Database, user: SignedIn) -> None:
     task = await make_task(database, user.caller)
     await database.write(lambda session: update_profile(session, user.caller, name="Grace"))
     found = await everything(database, user.caller, Cursor(0), 10)
-    assert [(each.kind, each.id) for each in found] == [(ChangeKind.TASK, task.id), (ChangeKind.USER, user.user.id)]
+    assert [(each.kind, each.id) for each in found] == [("Task", task.id), ("User", user.user.id)]
 
 
 async def test_one_statement_a_page(database: Database, user: SignedIn) -> None:
@@ -194,7 +193,7 @@ async def test_a_revision_is_seen_whole(database: Database, user: SignedIn) -> N
     sizes: Sequence[int] = [7, 1, 30, 2, 19]
 
     async def write(session: AsyncSession, count: int) -> None:
-        await create_tasks(session, user.caller, [NewTask(str(number)) for number in range(count)])
+        await task_service.create_many(session, user.caller, [new_task(str(number)) for number in range(count)])
 
     found: list[Change] = []
     cursor = Cursor(0)

@@ -1,7 +1,7 @@
 """Filters let through what plain Python would, on both databases."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +10,9 @@ from core.database import Database
 from core.errors import BadUserInputError
 from models import Task, TaskPriority
 from services.accounts.caller import Caller
+from services.entities.lists import DateTimeFilter, StringFilter
 from services.query.pagination import PageArguments, Window, count_rows, fetch_page, fetch_pages, read_window
-from services.task_filter import DateTimeFilter, StringFilter, TaskFilter
-from services.task_list import TaskOrder, TaskOrderField, task_listing
+from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
 from tests.factories import make_user, store, task_row
 from tests.services.task_filters import lets_through, task_filters, various_tasks
 from tests.services.task_rows import MOMENTS, NOON, caller_of
@@ -123,7 +123,7 @@ def _nested(depth: int) -> TaskFilter:
 def _densely_nested(depth: int) -> TaskFilter:
     wanted = EVERYTHING
     for _ in range(depth):
-        wanted = replace(EVERYTHING, or_=[EVERYTHING, wanted], and_=[EVERYTHING], not_=EVERYTHING)
+        wanted = replace(cast("Any", EVERYTHING), or_=[EVERYTHING, wanted], and_=[EVERYTHING], not_=EVERYTHING)
     return wanted
 
 
@@ -136,7 +136,7 @@ async def test_a_filter_may_be_large(database: Database, shelf: tuple[Caller, li
     caller, tasks = shelf
     expected = {task.id for task in tasks if lets_through(wanted, task)}
     assert await found(database, caller, wanted) == expected
-    listing = task_listing(caller, task_filter=wanted, order=[TaskOrder(field) for field in TaskOrderField])
+    listing = task_listing(caller, task_filter=wanted, order=[TaskOrder(field) for field in TaskOrder.fields])
     cursor = listing.order.cursor(tasks[0])
     window = read_window(listing.order, PageArguments(after=cursor, before=cursor))
     async with database.read() as session:

@@ -14,15 +14,15 @@ from core.database import Database
 from core.errors import ConflictError
 from core.settings import Settings
 from core.statement_count import StatementCount, current_statements
-from models import Message, Run, Task, TaskChange, TaskChangeKind, TaskPriority, ToolCall
+from models import HistoryAction, HistoryEntry, Message, Run, Task, TaskPriority, ToolCall
+from models.columns import recorded_columns
 from services.accounts.accounts import Accounts
 from services.accounts.caller import Caller
+from services.entities.history import history_listing, read_values, snapshot
 from services.query.pagination import PageArguments, fetch_page, read_window
 from services.query.sql import fetch_all, table_of
-from services.task import TaskChanges, delete_task, delete_tasks, set_tasks_completed, toggle_task, update_task
-from services.task_history import FIELDS, history_listing, read_values, snapshot
-from services.task_making import NewTask, create_task, create_tasks
-from tests.factories import SignedIn, make_task, sign_in, store, task_row
+from services.tasks.tasks import tasks as task_service
+from tests.factories import SignedIn, make_task, new_task, sign_in, store, task_row
 from tests.histories import Hand, assisted, history_of
 from tests.services.account_services import AccountServices
 from tests.state import state_of
@@ -37,7 +37,7 @@ async def test_a_task_is_made(database: Database, person: Hand) -> None:
         "Call Ada", description="Twice", priority=TaskPriority.HIGH, due_at=due_at, tags=("b", "a"), parent_id=parent.id
     )
     (made,) = await history_of(database, person.caller, task.id)
-    assert (made.kind, made.before, made.revision) == (TaskChangeKind.CREATED, {}, 2)
+    assert (made.kind, made.before, made.revision) == (HistoryAction.CREATED, {}, 2)
     assert made.created_at == task.created_at
     assert made.after == {
         "title": "Call Ada",
@@ -52,8 +52,9 @@ async def test_a_task_is_made(database: Database, person: Hand) -> None:
     }
 
 
-def test_every_column_is_kept_or_follows_from_others() -> None:
-    assert {*FIELDS, "user_id", "id", "created_at", "updated_at", "revision", "words"} == set(Task.model_fields)
+def test_history_keeps_each_column_that_does_not_follow_from_others() -> None:
+    stamps = {"user_id", "id", "created_at", "updated_at", "revision", "words"}
+    assert {column.name for column in recorded_columns(Task)} == set(Task.model_fields) - stamps
 
 
 async def test_what_is_kept_can_be_read_again(person: Hand) -> None:
@@ -62,14 +63,15 @@ async def test_what_is_kept_can_be_read_again(person: Hand) -> None:
         "Call Ada", description="", priority=TaskPriority.LOW, due_at=NOON, tags=["a"], parent_id=parent.id
     )
     task = await person.change(task, completed=True)
-    assert read_values(snapshot(task)) == {name: getattr(task, name) for name in (*FIELDS, "created_at")}
+    names = [*(column.name for column in recorded_columns(Task)), "created_at"]
+    assert read_values(Task, snapshot(Task, task)) == {name: getattr(task, name) for name in names}
 
 
 async def test_just_what_changed(database: Database, person: Hand) -> None:
     task = await person.make(due_at=NOON, tags=["a"])
     await person.change(task, title="New", due_at=None, tags=["a"], description=None, completed=True)
     _, changed = await history_of(database, person.caller, task.id)
-    assert (changed.kind, changed.revision) == (TaskChangeKind.UPDATED, 2)
+    assert (changed.kind, changed.revision) == (HistoryAction.UPDATED, 2)
     assert changed.before == {
         "title": "Water the plants",
         "due_at": NOON.isoformat(),
@@ -92,11 +94,11 @@ async def test_the_first_and_the_last_moment(database: Database, person: Hand, m
 
 async def test_toggling_and_completing_several(database: Database, person: Hand) -> None:
     first, second, done = [await person.make() for _ in range(3)]
-    await database.write(lambda session: toggle_task(session, person.caller, done.id))
+    await database.write(lambda session: task_service.toggle(session, person.caller, done.id))
     ids = [first.id, done.id, second.id, first.id]
-    await database.write(lambda session: set_tasks_completed(session, person.caller, ids, completed=True))
+    await database.write(lambda session: task_service.update_many(session, person.caller, ids, {"completed": True}))
     changes = (await history_of(database, person.caller))[3:]
-    assert [(change.task_id, change.revision) for change in changes] == [(done.id, 4), (first.id, 5), (second.id, 5)]
+    assert [(change.row_id, change.revision) for change in changes] == [(done.id, 4), (first.id, 5), (second.id, 5)]
     assert all(change.after.keys() == {"completed", "completed_at"} for change in changes)
 
 
@@ -105,13 +107,13 @@ async def test_a_tree_is_deleted(database: Database, person: Hand) -> None:
     child = await person.make("child", parent_id=root.id)
     leaf = await person.make("leaf", parent_id=child.id, tags=["x"])
     spared = await person.make()
-    made = {change.task_id: change.after for change in await history_of(database, person.caller)}
+    made = {change.row_id: change.after for change in await history_of(database, person.caller)}
     await person.delete(root)
     deleted = (await history_of(database, person.caller))[4:]
-    assert {change.task_id for change in deleted} == {root.id, child.id, leaf.id}
+    assert {change.row_id for change in deleted} == {root.id, child.id, leaf.id}
     for change in deleted:
-        assert (change.kind, change.revision, change.after) == (TaskChangeKind.DELETED, 5, {})
-        assert change.before == made[change.task_id]
+        assert (change.kind, change.revision, change.after) == (HistoryAction.DELETED, 5, {})
+        assert change.before == made[change.row_id]
     assert len(await history_of(database, person.caller, spared.id)) == 1
 
 
@@ -131,13 +133,15 @@ async def test_nothing_happened(database: Database, person: Hand) -> None:
     history = await history_of(database, person.caller)
     await person.change(task, title="Water the plants", tags=["a"], completed=False)
     await person.change(task)
-    await database.write(lambda session: set_tasks_completed(session, person.caller, [task.id], completed=False))
-    await database.write(lambda session: set_tasks_completed(session, person.caller, [], completed=True))
-    await database.write(lambda session: delete_tasks(session, person.caller, []))
-    await database.write(lambda session: create_tasks(session, person.caller, []))
+    await database.write(
+        lambda session: task_service.update_many(session, person.caller, [task.id], {"completed": False})
+    )
+    await database.write(lambda session: task_service.update_many(session, person.caller, [], {"completed": True}))
+    await database.write(lambda session: task_service.delete_many(session, person.caller, []))
+    await database.write(lambda session: task_service.create_many(session, person.caller, []))
     with pytest.raises(ConflictError):
         await database.write(
-            lambda session: update_task(session, person.caller, task.id, TaskChanges(title="x"), expected_revision=9)
+            lambda session: task_service.update(session, person.caller, task.id, {"title": "x"}, expected_revision=9)
         )
     assert await state_of(database, person.caller.user_id) == before
     assert await history_of(database, person.caller) == history
@@ -152,24 +156,26 @@ async def test_the_same_request_again_is_no_second_change(database: Database, pe
 Work = Callable[[AsyncSession, Caller, list[str]], Awaitable[Any]]
 MUTATIONS: Final[dict[str, tuple[Work, int]]] = {
     # The counter, the task, its history.
-    "create_task": (lambda session, caller, _: create_task(session, caller, NewTask("x")), 3),
+    "create_task": (lambda session, caller, _: task_service.create(session, caller, new_task("x")), 3),
     "create_tasks": (
-        lambda session, caller, ids: create_tasks(session, caller, [NewTask(str(index)) for index in range(len(ids))]),
+        lambda session, caller, ids: task_service.create_many(
+            session, caller, [new_task(str(index)) for index in range(len(ids))]
+        ),
         3,
     ),
     # The counter, the task as it is, the task as it becomes, its history.
     "update_task": (
-        lambda session, caller, ids: update_task(session, caller, ids[0], TaskChanges(title="x", completed=True)),
+        lambda session, caller, ids: task_service.update(session, caller, ids[0], {"title": "x", "completed": True}),
         4,
     ),
-    "toggle_task": (lambda session, caller, ids: toggle_task(session, caller, ids[0]), 4),
+    "toggle_task": (lambda session, caller, ids: task_service.toggle(session, caller, ids[0]), 4),
     "set_tasks_completed": (
-        lambda session, caller, ids: set_tasks_completed(session, caller, ids, completed=True),
+        lambda session, caller, ids: task_service.update_many(session, caller, ids, {"completed": True}),
         4,
     ),
     # The counter, the tasks, tombstones, all that goes, the deletion, its history.
-    "delete_task": (lambda session, caller, ids: delete_task(session, caller, ids[0]), 6),
-    "delete_tasks": (delete_tasks, 6),
+    "delete_task": (lambda session, caller, ids: task_service.delete(session, caller, ids[0]), 6),
+    "delete_tasks": (task_service.delete_many, 6),
 }
 
 
@@ -188,26 +194,26 @@ async def test_as_many_statements_for_one_task_as_for_a_hundred(database: Databa
         finally:
             current_statements.reset(token)
         assert len(counting) == statements, counting.statements
-        assert sum("INTO task_changes" in text for text in counting.statements) == 1
+        assert sum("INTO history" in text for text in counting.statements) == 1
 
 
 async def test_a_hundred_at_once_have_a_history_each(database: Database, person: Hand) -> None:
-    new = [NewTask(f"Task {number}") for number in range(100)]
-    tasks = await database.write(lambda session: create_tasks(session, person.caller, new))
+    new = [new_task(f"Task {number}") for number in range(100)]
+    tasks = await database.write(lambda session: task_service.create_many(session, person.caller, new))
     ids = [task.id for task in tasks]
-    await database.write(lambda session: set_tasks_completed(session, person.caller, ids, completed=True))
-    await database.write(lambda session: delete_tasks(session, person.caller, ids))
+    await database.write(lambda session: task_service.update_many(session, person.caller, ids, {"completed": True}))
+    await database.write(lambda session: task_service.delete_many(session, person.caller, ids))
     changes = await history_of(database, person.caller)
-    for kind in TaskChangeKind:
-        assert {each.task_id for each in changes if each.kind is kind} == set(ids)
-    assert [each.after["title"] for each in changes[:100]] == [task.title for task in new]
+    for kind in HistoryAction:
+        assert {each.row_id for each in changes if each.kind is kind} == set(ids)
+    assert [each.after["title"] for each in changes[:100]] == [task.title for task in tasks]
 
 
 async def test_a_change_that_fails_leaves_no_history(database: Database, person: Hand) -> None:
     task = await person.make()
 
     async def work(session: AsyncSession) -> Task:
-        await update_task(session, person.caller, task.id, TaskChanges(title="never"))
+        await task_service.update(session, person.caller, task.id, {"title": "never"})
         raise LookupError
 
     with pytest.raises(LookupError):
@@ -223,7 +229,7 @@ async def test_an_account_goes_with_all_of_it(services: AccountServices, setting
         await make_task(services.database, each.caller)
     accounts: Accounts = services.accounts
     await accounts.delete_user(await services.admin(), owner.user.id)
-    models: list[type[SQLModel]] = [TaskChange, Run, ToolCall, Message]
+    models: list[type[SQLModel]] = [HistoryEntry, Run, ToolCall, Message]
     for table in [table_of(model) for model in models]:
         async with services.database.read() as session:
             whose = select(table.c.user_id).where(table.c.user_id.in_([owner.user.id, other.user.id]))
@@ -241,5 +247,5 @@ async def test_changes_follow_each_other_where_clocks_disagree(
     await person.delete(task)
     listing = history_listing(user.caller, frozenset({"kind"}))
     page = await fetch_page(database.reader, listing, read_window(listing.order, PageArguments()))
-    assert [row.kind for row in page.rows] == [TaskChangeKind.UPDATED, TaskChangeKind.DELETED]
+    assert [row.kind for row in page.rows] == [HistoryAction.UPDATED, HistoryAction.DELETED]
     assert [row.created_at for row in page.rows] == [ahead] * 2

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import pytest
@@ -11,13 +12,12 @@ from core.errors import ConflictError, NotFoundError
 from core.ids import new_id
 from core.settings import Settings
 from core.statement_count import StatementCount, current_statements
-from models import Run, RunStatus, Task, TaskChangeKind, TaskPriority
-from services.sync import Change, ChangeKind, Cursor, read_changes
-from services.task import delete_tasks, set_tasks_completed
-from services.task_making import NewTask, create_tasks
-from services.undo import KeptChange, Undone, undo_run
-from services.undo_plan import CHANGED_SINCE_MADE
-from tests.factories import NOBODYS_ID, SignedIn, sign_in, store, task_row
+from models import HistoryAction, Run, RunStatus, Task, TaskPriority
+from services.sync.changes import DELETION, Change, Cursor, read_changes
+from services.tasks.tasks import tasks as task_service
+from services.tasks.undo import KeptChange, Undone, undo_run
+from services.tasks.undo_plan import CHANGED_SINCE_MADE
+from tests.factories import NOBODYS_ID, SignedIn, new_task, sign_in, store, task_row
 from tests.histories import Assisted, Hand, assisted, history_of, task_ids, tasks_of
 from tests.state import state_of
 
@@ -59,17 +59,17 @@ async def test_the_stamps_and_the_history_of_it(database: Database, person: Hand
     assert (undone.run.revision, undone.run.undone_at) == (state.revision, state.rows[changed.id].updated_at)
     for task, kind in ((changed, "UPDATED"), (deleted, "CREATED"), (made, "DELETED")):
         last = (await history_of(database, person.caller, task.id))[-1]
-        assert (last.kind, last.run_id, last.tool_call_id) == (TaskChangeKind(kind), None, None)
+        assert (last.kind, last.run_id, last.tool_call_id) == (HistoryAction(kind), None, None)
         assert (last.revision, last.created_at) == (state.revision, undone.run.undone_at)
     async with database.read() as session:
         changes = await read_changes(session, person.caller, Cursor(before.revision), 100)
     assert set(changes.entries) == {
         Change(kind, row_id, state.revision)
         for kind, row_id in (
-            (ChangeKind.TASK, changed.id),
-            (ChangeKind.TASK, deleted.id),
-            (ChangeKind.DELETION, made.id),
-            (ChangeKind.RUN, run.run.id),
+            ("Task", changed.id),
+            ("Task", deleted.id),
+            (DELETION, made.id),
+            ("Run", run.run.id),
         )
     }
 
@@ -208,13 +208,15 @@ async def test_a_hundred_tasks_take_as_many_statements_as_one(database: Database
     taken: list[int] = []
     for count in (1, 100):
         run = await assisted(database, user)
-        new = [NewTask(f"Task {number}") for number in range(count)]
-        changed, doomed = [await database.write(lambda session: create_tasks(session, person, new)) for _ in range(2)]  # noqa: B023
+        new = [new_task(f"Task {number}") for number in range(count)]
+        create = partial(task_service.create_many, new=new)
+        changed, doomed = [await database.write(partial(create, caller=person)) for _ in range(2)]
         before = await tasks_of(database, person)
-        await database.write(lambda session: create_tasks(session, run.caller, new))  # noqa: B023
-        done = [task.id for task in changed]
-        await database.write(lambda session: set_tasks_completed(session, run.caller, done, completed=True))  # noqa: B023
-        await database.write(lambda session: delete_tasks(session, run.caller, [task.id for task in doomed]))  # noqa: B023
+        await database.write(partial(create, caller=run.caller))
+        done, gone = ([task.id for task in tasks] for tasks in (changed, doomed))
+        complete = partial(task_service.update_many, row_ids=done, changes={"completed": True})
+        await database.write(partial(complete, caller=run.caller))
+        await database.write(partial(task_service.delete_many, caller=run.caller, row_ids=gone))
         counting = StatementCount()
         token = current_statements.set(counting)
         try:
@@ -242,7 +244,7 @@ async def test_an_undo_while_somebody_changes_the_same(database: Database, user:
         assert (made.id in tasks) == came_first == (KeptChange(made.id, None, CHANGED_SINCE_MADE) in undone.kept)
         assert isinstance(changed, NotFoundError) != came_first
         kinds = [each.kind for each in await history_of(database, person.caller, made.id)]
-        assert kinds == [TaskChangeKind.CREATED, TaskChangeKind.UPDATED if came_first else TaskChangeKind.DELETED]
+        assert kinds == [HistoryAction.CREATED, HistoryAction.UPDATED if came_first else HistoryAction.DELETED]
 
 
 async def test_undone_twice_at_once(database: Database, person: Hand, run: Assisted) -> None:

@@ -6,10 +6,11 @@ from typing import Final
 from sqlalchemy import delete
 
 from core.database import Database
-from services.conversation import create_conversation
+from services.conversations.conversations import conversations
+from services.entities.service import NewRow
 from services.query.sql import execute
-from services.undo import KeptChange
-from services.undo_plan import CHANGED, CHANGED_SINCE_MADE, CIRCLE, DELETED, HAS_SUBTASKS, ID_TAKEN, NO_PARENT
+from services.tasks.undo import KeptChange
+from services.tasks.undo_plan import CHANGED, CHANGED_SINCE_MADE, CIRCLE, DELETED, HAS_SUBTASKS, ID_TAKEN, NO_PARENT
 from tests.factories import SignedIn
 from tests.histories import CHANGES, Assisted, Hand, assisted, history_of, task_ids, tasks_of
 
@@ -133,7 +134,9 @@ async def test_an_id_that_is_taken(database: Database, person: Hand, run: Assist
     again = await person.make("again")
     for each in (task, again):
         await run.delete(each)
-    await database.write(lambda session: create_conversation(session, person.caller, "Mine", task.id))
+    await database.write(
+        lambda session: conversations.create(session, person.caller, NewRow({"title": "Mine"}, task.id))
+    )
     mine = await person.make("mine", id=again.id)
     undone = await run.undo()
     assert task_ids(undone) == [child.id]
@@ -184,7 +187,7 @@ async def test_history_that_has_been_cleared_away(database: Database, person: Ha
     task, gone = await person.make("first"), await person.make("gone")
     await run.change(task, title="second")
     await run.delete(gone)
-    forget = delete(CHANGES).where(CHANGES.c.task_id == gone.id)
+    forget = delete(CHANGES).where(CHANGES.c.row_id == gone.id)
     await database.write(lambda session: execute(session, forget))
     undone = await run.undo()
     assert (task_ids(undone), undone.deleted_ids, undone.kept) == ([task.id], [], [])

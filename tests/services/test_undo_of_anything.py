@@ -12,7 +12,8 @@ from core.database import Database
 from core.errors import TasktalkError
 from core.ids import new_ids
 from core.settings import Settings
-from services.task_history import FIELDS
+from models import Task
+from models.columns import recorded_columns
 from tests.factories import sign_in, task_row
 from tests.histories import Hand, assisted, history_of, tasks_of
 
@@ -91,15 +92,15 @@ async def test_what_others_wrote_last_stands(
     assert {task.id for task in undone.tasks} == {row_id for row_id in now if now[row_id] != then.get(row_id)}
     by_others = [change for change in history if change.run_id != run.run.id]
     for row_id in then:
-        touched = [change for change in history if change.task_id == row_id]
+        touched = [change for change in history if change.row_id == row_id]
         if touched[-1] in by_others:
             assert row_id in now
-        for name in FIELDS:
+        for name in [column.name for column in recorded_columns(Task)]:
             of_field = [change for change in touched if name in change.after or name in change.before]
             if of_field[-1] in by_others and row_id in now:
                 assert now[row_id][name] == then[row_id][name]
     assert {kept.task_id for kept in undone.kept} <= {
-        change.task_id for change in history if change.run_id == run.run.id
+        change.row_id for change in history if change.run_id == run.run.id
     }
 
 

@@ -11,8 +11,7 @@ from core.errors import BadUserInputError
 from models import Task
 from services.accounts.caller import Caller
 from services.query.pagination import Window, fetch_page
-from services.task_filter import TaskFilter
-from services.task_list import task_listing
+from services.tasks.task_lists import TaskFilter, task_listing
 from services.tasks.words import searchable, words_of
 from tests.services.task_rows import caller_of, make_tasks
 

@@ -9,8 +9,8 @@ const MAKE = `INSERT INTO tasks (user_id, id, revision, created_at, title, descr
   VALUES ($1, $2, $3, $4, $5, $6, false, $7, $8, $9, $10, $4)
   RETURNING id, title, description, completed, ${NAMED_PRIORITY}, due_at AS "dueAt", tags, revision,
     created_at AS "createdAt", updated_at AS "updatedAt"`;
-const RECORD = `INSERT INTO task_changes (user_id, id, revision, created_at, task_id, kind, before, after)
-  VALUES ($1, $2, $3, $4, $5, 'CREATED', '{}', $6)`;
+const RECORD = `INSERT INTO history (user_id, id, revision, created_at, entity, row_id, kind, before, after)
+  VALUES ($1, $2, $3, $4, 'TASK', $5, 'CREATED', '{}', $6)`;
 
 const wordsOf = (...texts) => {
   const whole = texts.filter(Boolean).join(" ").normalize("NFKC").toLowerCase();

@@ -15,8 +15,8 @@ CREATE FUNCTION make_task(
            moment
     FROM counted RETURNING *
   ), recorded AS (
-    INSERT INTO task_changes (user_id, id, revision, created_at, task_id, kind, before, after)
-    SELECT made.user_id, uuidv7(), made.revision, made.created_at, made.id, 'CREATED', '{}', to_json(made) FROM made
+    INSERT INTO history (user_id, id, revision, created_at, entity, row_id, kind, before, after)
+    SELECT made.user_id, uuidv7(), made.revision, made.created_at, 'TASK', made.id, 'CREATED', '{}', to_json(made) FROM made
   )
   SELECT made.* FROM made
 $$;

@@ -11,7 +11,7 @@ import graph.sync
 from core.errors import UnavailableError
 from services.conversations.new_messages import MessageCursor
 from services.query.lookup import rows_by_id
-from services.sync import Cursor
+from services.sync.changes import Cursor
 from tests.factories import SignedIn, make_conversation, make_message
 from tests.servers import RunningServer
 from tests.socket_client import signed_in_socket

@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import UnavailableError
 from core.settings import Settings
-from services import task_list
+from services.entities import lists
 from tests.factories import SignedIn
 from tests.server.rest.client import RestClient, problem_of, refusal
 from tests.servers import serve_with
@@ -129,7 +129,7 @@ async def test_a_failure_of_ours_is_masked(
     def fail(*_: Any) -> None:
         raise RuntimeError("the password of the database is hunter2")
 
-    monkeypatch.setattr(task_list, "task_conditions", fail)
+    monkeypatch.setattr(lists, "conditions_of", fail)
     response = await rest.send("GET", "/tasks", headers={"X-Request-ID": "mine"})
     problem = problem_of(response)
     assert (problem["status"], problem["code"], problem["request_id"]) == (500, "INTERNAL_SERVER_ERROR", "mine")
@@ -141,7 +141,7 @@ async def test_a_database_that_is_away(rest: RestClient, monkeypatch: pytest.Mon
     def fail(*_: Any) -> None:
         raise UnavailableError("The database cannot answer now. Try again shortly.")
 
-    monkeypatch.setattr(task_list, "task_conditions", fail)
+    monkeypatch.setattr(lists, "conditions_of", fail)
     response = await rest.send("GET", "/tasks")
     assert (problem_of(response)["code"], response.headers["retry-after"]) == ("SERVICE_UNAVAILABLE", "1")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.errors import BadUserInputError
 from services.conversations.new_messages import MessageCursor, read_message_cursor
 from services.query.cursors import decode_cursor, encode_cursor, is_revision
-from services.sync import Cursor, read_cursor
+from services.sync.changes import Cursor, read_cursor
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

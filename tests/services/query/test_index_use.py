@@ -12,11 +12,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
 from core.ids import new_ids
-from models import Conversation, Message, MessageRole, TaskChange, TaskChangeKind, TaskPriority, User
+from models import Conversation, HistoryAction, HistoryEntry, Message, MessageRole, TaskPriority, User
 from services.accounts.caller import Caller
 from services.accounts.users import user_listing
-from services.conversation import ConversationOrder, ConversationOrderField, conversation_listing
-from services.conversations.message import MessageOrder, MessageOrderField, message_listing
+from services.conversations.conversations import ConversationOrder, conversation_listing
+from services.conversations.message import MessageOrder, message_listing
+from services.entities.history import history_listing
 from services.query.ordering import OrderDirection
 from services.query.pagination import (
     Listing,
@@ -26,9 +27,7 @@ from services.query.pagination import (
     fetch_pages,
     read_window,
 )
-from services.task_filter import TaskFilter
-from services.task_history import history_listing
-from services.task_list import TaskOrder, TaskOrderField, task_listing
+from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
 from tests.databases import Databases, make_settings, only_postgresql
 from tests.factories import make_user, store, task_row
 from tests.services.task_rows import NOON, caller_of
@@ -38,10 +37,14 @@ Work = Callable[[AsyncSession], Awaitable[Any]]
 ANYBODY: Final = caller_of("anybody")
 DIRECTIONS: Final = list(OrderDirection)
 LISTS: Final = [
-    *((task_listing(ANYBODY, order=[TaskOrder(field, way)]), field) for field in TaskOrderField for way in DIRECTIONS),
+    *(
+        (task_listing(ANYBODY, order=[TaskOrder(field, way)]), field)
+        for field in TaskOrder.fields
+        for way in DIRECTIONS
+    ),
     *(
         (conversation_listing(ANYBODY, order=[ConversationOrder(field, way)]), field)
-        for field in ConversationOrderField
+        for field in ConversationOrder.fields
         for way in DIRECTIONS
     ),
     (user_listing(replace(ANYBODY, is_admin=True)), "CREATED_AT"),
@@ -146,10 +149,10 @@ async def _fill(database: Database, user_id: str) -> Library:
     return Library(database, caller_of(user_id), tops[:20], [each.id for each in conversations[:20]])
 
 
-def _changes(user_id: str, task_ids: list[str], moments: list[datetime]) -> list[TaskChange]:
-    values: dict[str, Any] = {"kind": TaskChangeKind.UPDATED, "before": {}, "after": {}, "revision": 1}
+def _changes(user_id: str, task_ids: list[str], moments: list[datetime]) -> list[HistoryEntry]:
+    values: dict[str, Any] = {"kind": HistoryAction.UPDATED, "before": {}, "after": {}, "revision": 1}
     return [
-        TaskChange(user_id=user_id, task_id=task_id, created_at=moment, **values)
+        HistoryEntry(user_id=user_id, entity="TASK", row_id=task_id, created_at=moment, **values)
         for task_id, moment in zip(cycle(task_ids), moments, strict=False)
     ]
 
@@ -174,12 +177,12 @@ async def test_a_page_in_any_order_is_read_off_an_index(library: Library, listin
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
 async def test_pages_of_many_parents_are_read_off_an_index(library: Library, direction: OrderDirection) -> None:
-    subtasks = task_listing(library.caller, order=[TaskOrder(TaskOrderField.CREATED_AT, direction)])
-    messages = message_listing(library.caller, order=[MessageOrder(MessageOrderField.CREATED_AT, direction)])
+    subtasks = task_listing(library.caller, order=[TaskOrder.by("created_at", direction)])
+    messages = message_listing(library.caller, order=[MessageOrder.by("created_at", direction)])
     for listing, parent, parent_ids, index in (
         (subtasks, "parent_id", library.task_ids, "ix_tasks_parent"),
         (messages, "conversation_id", library.conversation_ids, "ix_messages_conversation"),
-        (history_listing(library.caller), "task_id", library.task_ids, "ix_task_changes_task"),
+        (history_listing(library.caller), "row_id", library.task_ids, "ix_history_row"),
     ):
         for arguments in ({"first": 5}, {"last": 5}):
             plan = await library.nested_plan(listing, parent, parent_ids, **arguments)

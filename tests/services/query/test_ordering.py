@@ -16,16 +16,16 @@ from core.ids import parse_id
 from core.text import is_storable
 from models import TaskPriority
 from services.accounts.users import user_listing
-from services.conversation import conversation_listing
+from services.conversations.conversations import conversation_listing
 from services.conversations.message import message_listing
 from services.query.ordering import Order, OrderDirection
-from services.task_list import TaskOrder, TaskOrderField, task_listing
+from services.tasks.task_lists import TaskOrder, task_listing
 from tests.factories import task_row
 from tests.services.task_rows import MOMENTS, NOON, caller_of, orders, task_pages, task_values
 
 ID: Final = "01890a5d-ac96-774b-bcce-b302099a8057"
 CALLER: Final = caller_of(ID)
-EVERY_ORDER: Final = [TaskOrder(field) for field in TaskOrderField]
+EVERY_ORDER: Final = [TaskOrder(field) for field in TaskOrder.fields]
 many = settings(max_examples=300, deadline=None)
 
 json_values: Final = st.recursive(
@@ -106,7 +106,7 @@ def test_the_refusal_says_how_to_mend_it() -> None:
 
 
 def test_a_cursor_is_made_for_an_address() -> None:
-    cursor = order_of(TaskOrder(TaskOrderField.TITLE)).cursor(task_row(ID, id=ID, title="\N{PARTY POPPER}?~>" * 20))
+    cursor = order_of(TaskOrder.by("title")).cursor(task_row(ID, id=ID, title="\N{PARTY POPPER}?~>" * 20))
     assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
@@ -208,10 +208,10 @@ def test_a_cursor_of_another_order_or_list() -> None:
     row = task_row(ID, id=ID, created_at=NOON, updated_at=NOON, due_at=NOON)
     task_orders = [
         order_of(TaskOrder(field, direction), *more)
-        for field in TaskOrderField
+        for field in TaskOrder.fields
         for direction in OrderDirection
-        for more in ((), (TaskOrder(TaskOrderField.TITLE),))
-        if not more or field is not TaskOrderField.TITLE
+        for more in ((), (TaskOrder.by("title"),))
+        if not more or field is not TaskOrder.fields("TITLE")
     ]
     others = [
         conversation_listing(CALLER).order,

@@ -27,7 +27,7 @@ from services.query.pagination import (
     read_window,
 )
 from services.query.sql import execute, table_of
-from services.task_list import TaskOrder, TaskOrderField, task_listing
+from services.tasks.task_lists import TaskOrder, task_listing
 from tests.factories import store, task_row
 from tests.services.task_rows import (
     NOON,
@@ -47,7 +47,7 @@ from tests.services.task_rows import (
 Drawn = list[dict[str, Any]]
 
 TASKS: Final = table_of(Task)
-SINGLE_ORDERS: Final = [TaskOrder(field, direction) for field in TaskOrderField for direction in OrderDirection]
+SINGLE_ORDERS: Final = [TaskOrder(field, direction) for field in TaskOrder.fields for direction in OrderDirection]
 BY_CREATION: Final = task_listing(caller_of("nobody")).order
 some = settings(max_examples=40, deadline=None)
 

@@ -1,0 +1,223 @@
+"""What a field of a model says of its column, and the errors at import time that name a column described wrongly."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import pytest
+from pydantic import StringConstraints
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, MetaData
+from sqlmodel import Field, SQLModel
+
+from core.errors import BadUserInputError
+from models import ENTITIES, Task, TaskPriority
+from models.base import Editable, complete_table
+from models.columns import (
+    Column,
+    DescribedEnum,
+    Filterable,
+    Kind,
+    Recorded,
+    References,
+    Sortable,
+    Writable,
+    columns_of,
+    creatable_columns,
+    public_columns,
+    recorded_columns,
+    updatable_columns,
+)
+from services.entities.lists import EntityFilter, EntityOrder, filter_of, order_of
+from services.entities.values import check_new_values, check_values
+
+
+def column_of(annotation: Any, **field: Any) -> Column:
+    """Return the description of a column of a model that has no other."""
+    namespace = {"__annotations__": {"estimate": annotation}, "estimate": Field(**field), "__module__": __name__}
+    return columns_of(type("Plan", (SQLModel,), namespace))["estimate"]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "kind", "element", "is_nullable"),
+    [
+        (str, Kind.TEXT, str, False),
+        (str | None, Kind.TEXT, str, True),
+        (int | None, Kind.INTEGER, int, True),
+        (bool, Kind.BOOLEAN, bool, False),
+        (datetime | None, Kind.MOMENT, datetime, True),
+        (TaskPriority, Kind.ENUM, TaskPriority, False),
+        (list[str], Kind.TEXTS, str, False),
+        (list[Annotated[str, StringConstraints(max_length=5)]], Kind.TEXTS, str, False),
+        (Annotated[str | None, References("tasks")], Kind.REFERENCE, str, True),
+        (list[int], Kind.JSON, object, False),
+        (dict[str, Any], Kind.JSON, object, False),
+        (int | str, Kind.JSON, object, False),
+    ],
+)
+def test_kind_follows_from_the_annotation(annotation: Any, kind: Kind, element: type, *, is_nullable: bool) -> None:
+    column = column_of(annotation)
+    assert (column.kind, column.type, column.is_nullable) == (kind, element, is_nullable)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "field", "bounds"),
+    [
+        (str, {"min_length": 1, "max_length": 500}, "1 to 500 characters"),
+        (str, {"max_length": 10_000}, "up to 10,000 characters"),
+        (int, {"ge": -5, "le": 6_000}, "-5 to 6,000"),
+        (
+            list[Annotated[str, StringConstraints(max_length=50)]],
+            {"max_length": 20},
+            "up to 20, of up to 50 characters each",
+        ),
+        (bool, {}, ""),
+    ],
+)
+def test_bounds_are_part_of_the_description_of_inputs(annotation: Any, field: dict[str, Any], bounds: str) -> None:
+    column = column_of(annotation, description="How long.", **field)
+    assert column.bounds == bounds
+    assert column.input_description == (f"How long; {bounds}." if bounds else "How long.")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "field", "problem"),
+    [
+        (int, {"ge": 0, "le": 9}, "is Writable but has no description"),
+        (int, {"description": "x", "ge": 0}, "is Writable but has no upper bound"),
+        (int, {"description": "x", "le": 9}, "is Writable but has no lower bound"),
+        (str, {"description": "x"}, "is Writable but has no upper bound"),
+        (list[str], {"description": "x"}, "is Writable but has no upper bound"),
+        (list[str], {"description": "x", "max_length": 9}, "is Writable but has elements without an upper bound"),
+        (dict[str, Any], {"description": "x"}, "is Writable but is of a type that clients cannot set"),
+    ],
+)
+def test_wrong_description_raises_error_that_names_the_column(
+    annotation: Any, field: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(TypeError, match=rf"^Plan\.estimate {problem}"):
+        column_of(Annotated[annotation, Writable()], **field)
+
+
+def test_required_reference_that_does_not_cascade_raises_error_that_names_it() -> None:
+    with pytest.raises(TypeError, match=r"^Plan\.estimate refers to a row whose deletion clears it"):
+        column_of(Annotated[str, References("tasks")])
+    assert column_of(Annotated[str, References("tasks", cascades=True)]).references
+
+
+def test_column_without_filter_or_order_of_its_kind_raises_error_that_names_it() -> None:
+    class Filtered(SQLModel):
+        data: Annotated[dict[str, Any], Filterable()]
+
+    class Sorted(SQLModel):
+        __tablename__ = "sorted"
+        labels: Annotated[list[str], Sortable()]
+
+    with pytest.raises(TypeError, match=r"^Filtered\.data is Filterable, but there is no filter for JSON$"):
+        filter_of(Filtered)(type("Filter", (EntityFilter,), {"__annotations__": {}}))
+    with pytest.raises(TypeError, match=r"^Sorted\.labels is Sortable, but there is no order for list of texts$"):
+        order_of(Sorted)(type("Order", (EntityOrder,), {}))
+
+
+def test_markers_choose_who_sets_and_records_a_column() -> None:
+    def names(columns: list[Column]) -> set[str]:
+        return {column.name for column in columns}
+
+    assert names(creatable_columns(Task)) == {"title", "description", "priority", "due_at", "tags", "parent_id"}
+    assert names(updatable_columns(Task)) == names(creatable_columns(Task)) | {"completed"}
+    assert names(recorded_columns(Task)) == names(updatable_columns(Task)) | {"completed_at"}
+    assert creatable_columns(Task)[0].is_required
+    assert names(public_columns(Task)) == names(recorded_columns(Task)) | {"revision", "created_at", "updated_at"}
+    assert column_of(Annotated[int, Recorded()]).is_recorded
+    assert not column_of(int).is_recorded
+
+
+@pytest.mark.parametrize("model", ENTITIES)
+def test_each_public_column_of_an_entity_is_described_by_a_sentence(model: type[SQLModel]) -> None:
+    for column in public_columns(model):
+        assert column.description.endswith("."), column.name
+
+
+def test_described_enum_is_its_value() -> None:
+    class Size(DescribedEnum):
+        SMALL = "SMALL", "It is small."
+        LARGE = "LARGE"
+
+    assert (Size.SMALL, Size("SMALL").description, Size.LARGE.description) == ("SMALL", "It is small.", "")
+
+
+class Estimate(Editable):
+    """A model that has columns of all kinds that clients set."""
+
+    minutes: Annotated[int | None, Writable(), Filterable(), Sortable()] = Field(
+        default=None, ge=1, le=6_000, description="How long it takes."
+    )
+    note: Annotated[str, Writable()] = Field(default="", max_length=5, description="More about it.")
+    labels: Annotated[list[Annotated[str, StringConstraints(max_length=3)]], Writable()] = Field(
+        default_factory=list, max_length=3, description="Labels."
+    )
+    is_rough: Annotated[bool, Writable()] = Field(default=True, description="Whether it is a guess.")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"minutes": 1}, {"minutes": 1}),
+        ({"minutes": None}, {"minutes": None}),
+        ({"labels": None}, {"labels": []}),
+        ({"labels": ["b", " a ", "b"]}, {"labels": ["b", "a"]}),
+        ({"note": " x "}, {"note": " x "}),
+        ({}, {}),
+    ],
+)
+def test_values_are_kept_as_given_or_in_their_plain_form(given: dict[str, Any], kept: dict[str, Any]) -> None:
+    assert check_values(Estimate, given) == kept
+    defaults = {"minutes": None, "note": "", "labels": [], "is_rough": True}
+    assert check_new_values(Estimate, given) == defaults | kept
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "message"),
+    [
+        ({"minutes": 0}, ("minutes",), "minutes must be 1 to 6,000; it is 0."),
+        ({"minutes": 6_001}, ("minutes",), "minutes must be 1 to 6,000; it is 6001."),
+        ({"is_rough": None}, ("isRough",), "isRough cannot be cleared; leave it out to keep it as it is."),
+        ({"note": "123456"}, ("note",), None),
+        ({"labels": ["a", "b", "c", "d"]}, ("labels",), "A estimate has at most 3 labels; these are 4."),
+        ({"labels": ["a", "1234"]}, ("labels", "1"), None),
+    ],
+)
+def test_value_beyond_its_bounds_is_refused_with_its_place(
+    given: dict[str, Any], path: tuple[str, ...], message: str | None
+) -> None:
+    with pytest.raises(BadUserInputError) as refusal:
+        check_values(Estimate, given, ("input", "0"))
+    assert refusal.value.path == ("input", "0", *path)
+    assert message in {None, refusal.value.message}
+
+
+def test_table_gets_checks_indexes_and_references_from_its_columns() -> None:
+    class Review(Editable, table=True):
+        __tablename__ = "reviews"
+        metadata = MetaData()
+
+        stars: Annotated[int, Writable(), Sortable()] = Field(ge=1, le=5, description="How good.")
+        due_at: Annotated[datetime | None, Sortable()] = Field(default=None)
+        task_id: Annotated[str | None, Writable(), References("tasks")] = Field(default=None, description="Of what.")
+        owner_id: Annotated[str | None, References("tasks", cascades=True)] = Field(default=None)
+
+    complete_table(Review)
+    table = Review.__table__  # type: ignore[attr-defined]
+    checks = {str(each.sqltext) for each in table.constraints if isinstance(each, CheckConstraint)}
+    assert checks == {"stars BETWEEN 1 AND 5"}
+    assert {index.name for index in table.indexes} == {
+        "ix_reviews_revision",
+        "ix_reviews_stars",
+        "ix_reviews_due_at",
+        "ix_reviews_due_at_desc",
+        "ix_reviews_created_at",
+        "ix_reviews_updated_at",
+    }
+    keys = [each for each in table.constraints if isinstance(each, ForeignKeyConstraint) and len(each.columns) > 1]
+    assert {(key.name, key.column_keys[1], key.ondelete) for key in keys} == {
+        ("fk_reviews_of_task_id", "task_id", None),
+        ("fk_reviews_of_owner_id", "owner_id", "CASCADE"),
+    }

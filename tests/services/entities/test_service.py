@@ -1,0 +1,237 @@
+"""The rules that all entities share, on two that are there for these tests alone: labels, and notes that have one."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Annotated, Any, ClassVar
+
+import pytest
+from sqlalchemy import MetaData, select
+from sqlmodel import Field, SQLModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.database import Database
+from core.errors import BadUserInputError, ConflictError, NotFoundError
+from core.ids import new_id
+from core.settings import Settings
+from models import ENTITIES, HistoryAction, HistoryEntry, User
+from models.base import Editable, complete_table
+from models.columns import References, Writable
+from models.types import Id
+from services.accounts.caller import Caller
+from services.entities import service, tombstones
+from services.entities.service import EntityService, NewRow
+from services.entities.values import sent_values
+from services.query.sql import fetch_all, table_of
+from services.tasks.tasks import tasks as task_service
+from tests.databases import opened
+from tests.factories import SignedIn, make_task, new_task, sign_in
+from tests.state import state_of
+
+METADATA = MetaData()
+
+
+class Label(Editable, table=True):
+    """Something that notes can have."""
+
+    __tablename__ = "labels"
+    metadata = METADATA
+
+    name: Annotated[str, Writable()] = Field(min_length=1, max_length=50, description="What it says.")
+
+
+class Note(Editable, table=True):
+    """Something that has a label, and may be a part of another."""
+
+    __tablename__ = "notes"
+    metadata = METADATA
+
+    text: Annotated[str, Writable()] = Field(default="", max_length=50, description="What it says.")
+    label_id: Annotated[str | None, Writable(), References("labels")] = Field(
+        default=None, sa_type=Id, description="Its label."
+    )
+    parent_id: Annotated[str | None, Writable(), References("notes", cascades=True)] = Field(
+        default=None, sa_type=Id, description="What it is a part of."
+    )
+
+    has_history: ClassVar[bool] = True
+
+
+table_of(User).to_metadata(METADATA)
+for model in (Label, Note):
+    complete_table(model)
+labels, notes = EntityService(Label), EntityService(Note)
+
+
+@pytest.fixture
+async def shelf(fresh_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+    """Give a database that has labels and notes too."""
+    for module in (service, tombstones):
+        monkeypatch.setattr(module, "ENTITIES", (*ENTITIES, Label, Note))
+    for model in (Label, Note):
+        monkeypatch.setitem(service._ENTITIES_BY_TABLE, table_of(model).name, model)  # noqa: SLF001 - no other way
+    async with opened(fresh_settings) as database:
+        tables = [table_of(Label), table_of(Note)]
+
+        async def create(session: AsyncSession) -> None:
+            await (await session.connection()).run_sync(partial(METADATA.create_all, tables=tables))
+
+        await database.write(create)
+        yield database
+
+
+@pytest.fixture
+async def owner(shelf: Database, fresh_settings: Settings) -> SignedIn:
+    return await sign_in(shelf, fresh_settings)
+
+
+async def create(database: Database, caller: Caller, of: EntityService[Any], **values: Any) -> Any:
+    row_id = values.pop("id", None)
+    return await database.write(partial(of.create, caller=caller, new=NewRow(values, row_id)))
+
+
+async def rows_of(database: Database, model: Any, user_id: str) -> dict[str, Any]:
+    table = table_of(model)
+    async with database.read() as session:
+        return {row.id: row for row in await fetch_all(session, select(table).where(table.c.user_id == user_id))}
+
+
+async def test_deleting_a_row_clears_the_references_to_it_and_records_that(
+    shelf: Database, owner: SignedIn, fresh_settings: Settings
+) -> None:
+    caller, other = owner.caller, (await sign_in(shelf, fresh_settings)).caller
+    label = await create(shelf, caller, labels, name="home")
+    await create(shelf, other, labels, name="home", id=label.id)
+    noted = await create(shelf, caller, notes, label_id=label.id)
+    bare = await create(shelf, caller, notes)
+    theirs = await create(shelf, other, notes, label_id=label.id)
+    assert await shelf.write(partial(labels.delete, caller=caller, row_id=label.id)) == [label.id]
+    rows = await rows_of(shelf, Note, caller.user_id)
+    assert (rows[noted.id].label_id, rows[noted.id].revision) == (None, 4)
+    assert (rows[bare.id].revision, (await rows_of(shelf, Note, other.user_id))[theirs.id].label_id) == (3, label.id)
+    deletion = (await state_of(shelf, caller.user_id)).deletions[label.id]
+    assert (deletion.kind, deletion.revision) == ("LABEL", 4)
+    (entry,) = [row for row in (await rows_of(shelf, HistoryEntry, caller.user_id)).values() if row.revision == 4]
+    assert (entry.entity, entry.row_id, entry.kind) == ("NOTE", noted.id, HistoryAction.UPDATED)
+    assert (entry.before, entry.after) == ({"label_id": label.id}, {"label_id": None})
+
+
+async def test_deleting_a_row_takes_along_what_refers_to_it_and_cascades(shelf: Database, owner: SignedIn) -> None:
+    parent = await create(shelf, owner.caller, notes)
+    child = await create(shelf, owner.caller, notes, parent_id=parent.id)
+    leaf = await create(shelf, owner.caller, notes, parent_id=child.id.upper())
+    await create(shelf, owner.caller, notes)
+    deleted = await shelf.write(partial(notes.delete, caller=owner.caller, row_id=parent.id))
+    assert deleted == [parent.id, *sorted([child.id, leaf.id])]
+    state = await state_of(shelf, owner.user.id)
+    assert {row_id: row.kind for row_id, row in state.deletions.items()} == dict.fromkeys(deleted, "NOTE")
+    history = (await rows_of(shelf, HistoryEntry, owner.user.id)).values()
+    assert {row.row_id for row in history if row.kind is HistoryAction.DELETED} == set(deleted)
+
+
+async def test_label_that_goes_with_its_note_keeps_it_in_the_history(shelf: Database, owner: SignedIn) -> None:
+    label = await create(shelf, owner.caller, labels, name="home")
+    note = await create(shelf, owner.caller, notes, label_id=label.id)
+    await shelf.write(partial(notes.delete, caller=owner.caller, row_id=note.id))
+    (deletion,) = [
+        row for row in (await rows_of(shelf, HistoryEntry, owner.user.id)).values() if row.kind is HistoryAction.DELETED
+    ]
+    assert deletion.before["label_id"] == label.id
+
+
+@pytest.mark.parametrize("column", ["label_id", "parent_id"])
+async def test_reference_to_what_is_not_the_callers_is_refused(
+    shelf: Database, owner: SignedIn, fresh_settings: Settings, column: str
+) -> None:
+    other = (await sign_in(shelf, fresh_settings)).caller
+    of = labels if column == "label_id" else notes
+    theirs = await create(shelf, other, of, **({"name": "x"} if of is labels else {}))
+    note = await create(shelf, owner.caller, notes)
+    path = "labelId" if column == "label_id" else "parentId"
+    for tried in (theirs.id, new_id(), "nothing", "\0"):
+        update = partial(notes.update, caller=owner.caller, row_id=note.id, changes={column: tried})
+        update_all = partial(notes.update_many, caller=owner.caller, row_ids=[note.id], changes={column: tried})
+        with pytest.raises(NotFoundError) as refusal:
+            await create(shelf, owner.caller, notes, **{column: tried})
+        assert refusal.value.path == ("input", path)
+        for work in (update, update_all):
+            with pytest.raises(NotFoundError) as refusal:
+                await shelf.write(work)
+            assert refusal.value.path == ("input", path)
+    assert list(await rows_of(shelf, Note, owner.user.id)) == [note.id]
+
+
+async def test_rows_made_together_refer_to_those_before_them_alone(shelf: Database, owner: SignedIn) -> None:
+    first, second = new_id(), new_id()
+    new = [NewRow({}, first), NewRow({"parent_id": first.upper()}, second)]
+    await shelf.write(partial(notes.create_many, caller=owner.caller, new=new))
+    assert (await rows_of(shelf, Note, owner.user.id))[second].parent_id == first
+    for parent in (third := new_id(), fourth := new_id()):
+        new = [NewRow({"parent_id": parent}, third), NewRow({}, fourth)]
+        with pytest.raises(NotFoundError) as refusal:
+            await shelf.write(partial(notes.create_many, caller=owner.caller, new=new))
+        assert refusal.value.path == ("input", "notes", "0", "parentId")
+
+
+async def test_bulk_operations_are_bounded_and_take_no_keys_of_single_rows(shelf: Database, owner: SignedIn) -> None:
+    caller = owner.caller
+    with pytest.raises(BadUserInputError, match="notes takes at most 100 at once; it has 101") as refusal:
+        await shelf.write(partial(notes.create_many, caller=caller, new=[NewRow({})] * 101))
+    assert refusal.value.path == ("input", "notes")
+    for work in (partial(notes.update_many, changes={}), notes.delete_many):
+        with pytest.raises(BadUserInputError, match="ids takes at most 100 at once; it has 101"):
+            await shelf.write(partial(work, caller=caller, row_ids=["x"] * 101))
+    with pytest.raises(BadUserInputError, match="Notes made together have one idempotencyKey"):
+        await shelf.write(partial(notes.create_many, caller=caller, new=[NewRow({}, idempotency_key="key")]))
+    assert (await state_of(shelf, caller.user_id)).revision == 0
+
+
+class LaterLabel(SQLModel):
+    """Labels as of a later version, with columns more."""
+
+    name: Annotated[str, Writable()] = Field(min_length=1, max_length=50, description="What it says.")
+    is_pinned: Annotated[bool, Writable()] = Field(default=False, description="Whether it stays on top.")
+    colour: Annotated[str | None, Writable()] = Field(default=None, max_length=9, description="Its colour.")
+    order: Annotated[int, Writable()] = Field(default_factory=int, ge=0, le=9, description="Its place.")
+
+
+def test_column_that_is_added_later_changes_nothing_of_what_was_sent() -> None:
+    sent = {"name": "home"}
+    assert sent_values(Label, sent) == sent_values(LaterLabel, sent) == sent
+    assert sent_values(LaterLabel, sent | {"is_pinned": False, "colour": None, "order": 0}) == sent
+    assert sent_values(LaterLabel, sent | {"is_pinned": True}) == sent | {"is_pinned": True}
+
+
+async def test_request_that_differs_only_in_defaults_is_the_same(database: Database, user: SignedIn) -> None:
+    create = partial(task_service.create, caller=user.caller)
+    first = await database.write(partial(create, new=new_task("x", idempotency_key="key")))
+    defaults = {"description": None, "tags": [], "priority": first.priority, "parent_id": None}
+    again = await database.write(partial(create, new=new_task("x", idempotency_key="key", **defaults)))
+    assert (again.id, again.revision) == (first.id, 1)
+    for other in ({"description": ""}, {"tags": ["a"]}, {"id": first.id}):
+        with pytest.raises(ConflictError, match="used for another request"):
+            await database.write(partial(create, new=new_task("x", idempotency_key="key", **other)))
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+async def test_update_that_changes_nothing_rolls_back_no_other_write(
+    database: Database, user: SignedIn, *, is_first: bool
+) -> None:
+    changed, same = [await make_task(database, user.caller) for _ in range(2)]
+    updates = [(changed.id, {"title": "New"}), (same.id, {"title": same.title})]
+
+    async def work(session: AsyncSession) -> None:
+        for row_id, changes in reversed(updates) if is_first else updates:
+            await task_service.update(session, user.caller, row_id, changes)
+
+    await database.write(work)
+    state = await state_of(database, user.user.id)
+    assert (state.rows[changed.id].title, state.rows[changed.id].revision) == ("New", 3)
+    assert (state.rows[same.id].revision, state.revision) == (2, 3)
+
+
+async def test_update_that_changes_nothing_takes_no_revision(database: Database, user: SignedIn) -> None:
+    task = await make_task(database, user.caller)
+    before = await state_of(database, user.user.id)
+    update = partial(task_service.update, caller=user.caller, row_id=task.id, changes={"title": task.title})
+    assert (await database.write(update)).revision == 1
+    assert await state_of(database, user.user.id) == before
