@@ -1,7 +1,7 @@
 """Executes an operation by both executors, and compares what they give."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any
 
 import strawberry
@@ -97,15 +97,6 @@ def nulls(result: ExecutionResult) -> set[tuple[str | int, ...]]:
         assert value is None, (path, error)
         found.add(tuple(path))
     return found
-
-
-def outcome(make: Callable[[], Any]) -> tuple[type, str]:
-    """Return what a call gives, or how it fails, so that it can be compared."""
-    try:
-        made = make()
-    except Exception as error:  # noqa: BLE001 - it is compared
-        return type(error), str(error)
-    return type(made), repr(made)
 
 
 def label(value: Any) -> str:

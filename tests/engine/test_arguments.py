@@ -80,18 +80,18 @@ CASES: Final[list[tuple[str, dict[str, Any] | None]]] = [
 
 
 @pytest.mark.parametrize(("query", "variables"), CASES)
-async def test_arguments(query: str, variables: dict[str, Any] | None) -> None:
+async def test_argument_values(query: str, variables: dict[str, Any] | None) -> None:
     await same(SCHEMA, query, ROOT, variables=variables)
 
 
-async def test_too_many_wrong_variables() -> None:
+async def test_errors_of_variables_are_limited() -> None:
     names = [f"v{number}" for number in range(60)]
     query = f"query ({' '.join(f'${name}: Int' for name in names)}) {{ echo }}"
     result = await same(SCHEMA, query, ROOT, variables=dict.fromkeys(names, "wrong"))
     assert len(result.errors or ()) == 51
 
 
-async def test_an_argument_goes_by_its_name_in_python() -> None:
+async def test_argument_with_out_name() -> None:
     argument = GraphQLArgument(GraphQLInt, out_name="in_python", default_value=2)
     query = GraphQLObjectType("Query", {"echo": GraphQLField(GraphQLString, {"inSchema": argument}, resolve=resolve)})
     assert (await same(GraphQLSchema(query), "{ echo }")).data == {"echo": "{'in_python': 2}"}
@@ -105,7 +105,7 @@ async def test_an_argument_goes_by_its_name_in_python() -> None:
         "query ($l: [Int!] = [3, 4]) { pop(values: {list: $l}) }",
     ],
 )
-async def test_what_one_execution_does_to_an_argument_another_does_not_see(query: str) -> None:
+async def test_arguments_are_not_shared_between_executions(query: str) -> None:
     def drain(_source: Any, _info: Any, values: dict[str, list[int]]) -> int:
         return values.pop("list").pop()
 

@@ -16,8 +16,6 @@ SDL: Final = """
 
 
 class Journal:
-    """Writes down what happens when."""
-
     def __init__(self) -> None:
         self.lines: list[str] = []
 
@@ -38,8 +36,6 @@ class Journal:
 
 
 class Step:
-    """What a step gives."""
-
     def __init__(self, name: str, lines: list[str]) -> None:
         self.name = name
         self._lines = lines
@@ -71,7 +67,7 @@ class Step:
         'mutation { ...F number } fragment F on Mutation { a: step(name: "a") { name } number }',
     ],
 )
-async def test_the_order_of_a_mutation(query: str) -> None:
+async def test_fields_of_a_mutation_are_executed_serially(query: str) -> None:
     schema = build_schema(SDL)
     both: list[list[str]] = []
 

@@ -1,19 +1,31 @@
-"""Plans: kept for as long as they are used, executed many times, at the same time too."""
+"""Plans: executed many times, concurrently too; what is left to graphql-core gives its results."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from graphql import build_schema, parse
+import pytest
+from graphql import (
+    ExecutionResult,
+    GraphQLDeferDirective,
+    GraphQLError,
+    GraphQLSchema,
+    build_schema,
+    get_introspection_query,
+    parse,
+    specified_directives,
+    subscribe,
+)
 
 import engine
-from tests.engine.both import same
+from tests.engine.both import depth_first, described, same
 
 SCHEMA: Final = build_schema(
     "type Item { id: Int!  items: [[Item!]!]! } type Query { item(by: Int): Item  word: String }"
 )
 
 
-async def test_executions_do_not_share_what_they_find() -> None:
+async def test_concurrent_executions_of_a_plan() -> None:
     async def item(_info: Any, by: int) -> Any:
         await asyncio.sleep(0.001 * (by % 3))
         return {"id": by if by % 4 else None}
@@ -27,7 +39,7 @@ async def test_executions_do_not_share_what_they_find() -> None:
         assert len(result.errors or ()) == (not by % 4)
 
 
-async def test_lists_of_lists_to_the_greatest_depth() -> None:
+async def test_lists_at_maximum_depth() -> None:
     depth = 48
     item: dict[str, Any] = {"id": None, "items": []}
     for _ in range(depth - 1):
@@ -35,3 +47,87 @@ async def test_lists_of_lists_to_the_greatest_depth() -> None:
     query = "{ item " + "{ id items " * (depth - 1) + "{ id }" + " }" * depth
     result = await same(SCHEMA, query, {"item": item})
     assert [len(error.path or ()) for error in result.errors or ()] == [2 + (depth - 1) * 3]
+
+
+ITEM_SCHEMA: Final = build_schema("type Item { id: Int  item: Item } type Query { id: Int  item: Item }")
+ITEM_ROOT: Final[dict[str, Any]] = {"id": 1, "item": {"id": 2, "item": {"id": None}}}
+DEEP: Final = "{ item " * 150 + "{ id }" + " }" * 150
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        get_introspection_query(),
+        '{ id __type(name: "Item") { name } item { id } }',
+        "{ item { ...Q } } fragment Q on Query { __schema { types { name } } }",
+        "query @experimental_disableErrorPropagation { id }",
+        DEEP,
+        "{ id } query B { id }",
+        "fragment F on Query { id }",
+        "mutation { id }",
+        "subscription { id }",
+        "{ ...Missing id }",
+        "{ item { ...A } } fragment A on Item { id item { ...A } }",
+        "{ id item { ... @defer(if: false) { id } } }",
+    ],
+)
+async def test_unplannable_operations_are_left_to_graphql_core(query: str) -> None:
+    document = parse(query)
+    assert not engine.Plan(ITEM_SCHEMA, document).is_planned
+    assert await engine.Plan(ITEM_SCHEMA, document).execute(ITEM_ROOT) == await depth_first(
+        ITEM_SCHEMA, query, ITEM_ROOT
+    )
+
+
+async def test_other_operations_of_a_document_do_not_matter() -> None:
+    document = parse("query A { __schema { queryType { name } } } query B { id }")
+    assert not engine.Plan(ITEM_SCHEMA, document, "A").is_planned
+    assert engine.Plan(ITEM_SCHEMA, document, "B").is_planned
+    assert (await engine.Plan(ITEM_SCHEMA, document, "C").execute(ITEM_ROOT)).errors == [
+        GraphQLError("Unknown operation named 'C'.")
+    ]
+
+
+async def test_deferred_fragment_is_refused() -> None:
+    with pytest.raises(GraphQLError, match="multiple payloads"):
+        await engine.Plan(ITEM_SCHEMA, parse("{ id ... @defer { item { id } } }")).execute(ITEM_ROOT)
+
+
+async def test_schema_with_defer_is_refused() -> None:
+    kwargs: dict[str, Any] = {**ITEM_SCHEMA.to_kwargs(), "directives": [*specified_directives, GraphQLDeferDirective]}
+    with pytest.raises(GraphQLError, match="defer"):
+        await engine.Plan(GraphQLSchema(**kwargs), parse("{ id }")).execute(ITEM_ROOT)
+
+
+async def test_invalid_schema_is_refused() -> None:
+    with pytest.raises(TypeError, match="Query root type must be provided"):
+        await engine.Plan(GraphQLSchema(), parse("{ id }")).execute()
+
+
+async def test_suggestions_can_be_hidden() -> None:
+    schema = build_schema("input Place { town: String } type Query { id(at: Place): Int }")
+    document = parse("query ($at: Place) { id(at: $at) }")
+    for hidden in (True, False):
+        result = await engine.Plan(schema, document).execute(
+            None, None, {"at": {"tow": "Ulm"}}, hide_suggestions=hidden
+        )
+        assert ("Did you mean" in str(result.errors)) is not hidden
+
+
+async def test_events_of_a_subscription_are_executed_as_by_graphql_core() -> None:
+    schema = build_schema("type Event { id: Int! } type Query { id: Int } type Subscription { event(by: Int): Event }")
+    document = parse("subscription ($by: Int) { event(by: $by) { id __typename } }")
+    payloads: list[Any] = [{"event": {"id": 1}}, {"event": {"id": None}}, {"event": None}, None, "odd"]
+
+    async def events(_info: Any, by: int) -> AsyncIterator[Any]:
+        assert by == 3
+        for payload in payloads:
+            yield payload
+
+    stream: Any = subscribe(schema, document, {"event": events}, None, {"by": 3})
+    expected = [result async for result in stream]
+    plan = engine.Plan(schema, document)
+    found: list[ExecutionResult] = [await plan.execute(payload, None, {"by": 3}) for payload in payloads]
+    assert [(result.data, described(result.errors)) for result in found] == [
+        (result.data, described(result.errors)) for result in expected
+    ]

@@ -1,7 +1,9 @@
-"""What a resolver is told of the fields below its own, by both executors."""
+"""The fields that are selected below a resolver's own, under both executors."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
+import pytest
 import strawberry
 from graphql import ExecutionResult, build_schema, execute, parse
 
@@ -23,95 +25,89 @@ QUERY: Final = """query ($no: Boolean!) {
 } fragment C on Cat { lives owner { id } } fragment P on Person { cat @include(if: $no) { name } }"""
 
 
-async def test_names_at_every_depth() -> None:
+async def selected_by_both(query: str, field: str, read: Callable[[engine.Selected], Any]) -> Any:
     found: list[Any] = []
 
-    def people(_source: Any, info: Any) -> list[Any]:
-        selected = engine.selected(info)
-        found.append(
-            [selected.names, selected.attributes]
-            + [
-                selected.below(*path).names
-                for path in (["pets"], ["pets", "owner"], ["pets", "owner", "cat"], ["cat"], [])
-            ]
-        )
-        return [{"id": 1}]
+    def resolve(_source: Any, info: Any) -> None:
+        found.append(read(engine.selected(info)))
 
     assert SCHEMA.query_type is not None
-    SCHEMA.query_type.fields["people"].resolve = people
-    await same(SCHEMA, QUERY, variables={"no": False})
+    SCHEMA.query_type.fields[field].resolve = resolve
+    await same(SCHEMA, query, variables={"no": False})
     assert found[0] == found[1]
-    names = [
-        {"__typename", "id", "pets"},
-        {"id", "pets"},
-        {"name", "lives", "barks", "owner"},
-        {"id", "cat"},
-        {"name"},
-        set(),
-    ]
-    assert found[0] == [*names, {"__typename", "id", "pets"}]
+    return found[0]
 
 
-async def test_names_by_type() -> None:
-    found: list[Any] = []
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ([], {"__typename", "id", "pets"}),
+        (["pets"], {"name", "lives", "barks", "owner"}),
+        (["pets", "owner"], {"id", "cat"}),
+        (["pets", "owner", "cat"], {"name"}),
+        (["cat"], set()),
+    ],
+)
+async def test_selected_names_at_every_depth(path: list[str], names: set[str]) -> None:
+    found = await selected_by_both(QUERY, "people", lambda selected: selected.below(*path).names)
+    assert found == names
 
-    def people(_source: Any, info: Any) -> list[Any]:
-        selected = engine.selected(info)
-        found.append((selected.below("pets").names_by_type, selected.names_by_type))
-        return []
 
-    assert SCHEMA.query_type is not None
-    SCHEMA.query_type.fields["people"].resolve = people
-    await same(SCHEMA, QUERY, variables={"no": False})
+async def test_selected_names_by_type() -> None:
+    found = await selected_by_both(
+        QUERY, "people", lambda selected: (selected.below("pets").names_by_type, selected.names_by_type)
+    )
     pets = {"Cat": {"name", "lives", "owner"}, "Dog": {"name", "barks", "owner"}}
-    assert found == [(pets, {"Person": {"__typename", "id", "pets"}})] * 2
+    assert found == (pets, {"Person": {"__typename", "id", "pets"}})
 
 
-async def test_a_leaf_has_nothing_below() -> None:
-    found: list[Any] = []
+async def test_once_calls_a_function_once_for_its_arguments() -> None:
+    calls = []
 
-    def number(_source: Any, info: Any) -> int:
-        found.append((engine.selected(info).names, engine.selected(info).below("any", "thing").names))
-        return 1
+    def count(selected: engine.Selected, name: str) -> int:
+        calls.append(name)
+        return len(selected.below(name).names)
 
-    assert SCHEMA.query_type is not None
-    SCHEMA.query_type.fields["number"].resolve = number
-    await same(SCHEMA, "{ number }")
-    assert found == [(frozenset(), frozenset())] * 2
+    found = await selected_by_both(
+        QUERY, "people", lambda selected: [selected.once(count, name) for name in ("pets", "cat", "pets")]
+    )
+    assert found == [4, 0, 4]
+    assert calls == ["pets", "cat"] * 2
+
+
+async def test_leaf_has_no_selected_fields() -> None:
+    found = await selected_by_both(
+        "{ number }", "number", lambda selected: (selected.names, selected.below("any", "thing").names)
+    )
+    assert found == (frozenset(), frozenset())
 
 
 @strawberry.type
 class Leaf:
-    """Has names of both kinds."""
-
     created_at: int = 1
     renamed: int = strawberry.field(name="other", default=2)
 
     @strawberry.field
     def long_name(self) -> int:
-        """Return a number."""
         return 3
 
 
 @strawberry.type
 class Query:
-    """Notes what is selected of its only field."""
-
     @strawberry.field
     def leaf(self, info: strawberry.Info) -> Leaf:
-        """Note it in the context."""
         info.context.append(engine.selected(info).attributes)
         return Leaf()
 
 
-async def test_attributes_of_strawberry() -> None:
+async def test_selected_attributes_of_strawberry() -> None:
     found: list[Any] = []
     schema = core_schema(strawberry.Schema(Query))
     await same(schema, "{ leaf { createdAt other a: longName } }", context=found)
     assert found == [{"created_at", "renamed", "long_name"}] * 2
 
 
-async def test_conditions_with_the_executor_of_strawberry() -> None:
+async def test_selected_fields_under_strawberrys_executor() -> None:
     found: list[Any] = []
     schema = strawberry.Schema(Query)
     document = parse("query ($no: Boolean!) { leaf { createdAt other @include(if: $no) } }")

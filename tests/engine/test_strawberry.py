@@ -22,15 +22,11 @@ LOADED: Final[list[list[int]]] = []
 
 @strawberry.enum
 class Mood(Enum):
-    """How somebody is."""
-
     GLAD = "glad"
     SAD = strawberry.enum_value("sad", name="BLUE")
 
 
 class Allowed(BasePermission):
-    """Lets those see it whose id is even."""
-
     message = "not allowed"
 
     async def has_permission(self, source: Any, info: strawberry.Info, **_: Any) -> bool:
@@ -38,8 +34,6 @@ class Allowed(BasePermission):
 
 
 class AllowedAtOnce(BasePermission):
-    """Lets nobody see it, and says so at once."""
-
     message = "nobody"
 
     def has_permission(self, source: Any, info: strawberry.Info, **_: Any) -> bool:  # noqa: ARG002
@@ -47,31 +41,23 @@ class AllowedAtOnce(BasePermission):
 
 
 class Upper(FieldExtension):
-    """Makes what comes large."""
-
     def resolve(self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
         return str(next_(source, info, **kwargs)).upper()
 
 
 @strawberry.interface
 class Node:
-    """Has an id."""
-
     id: int
 
 
 @strawberry.type
 class Page(Generic[Item]):
-    """Some of many."""
-
     items: list[Item]
     count: int
 
 
 @strawberry.type
 class Moments:
-    """Values of every scalar that Strawberry brings."""
-
     at: datetime = datetime(2026, 1, 31, 9, tzinfo=UTC)
     day: date = date(2026, 1, 31)
     hour: time = time(9, 30)
@@ -89,8 +75,6 @@ async def load(keys: list[int]) -> list[Any]:
 
 @strawberry.type
 class Person(Node):
-    """Somebody."""
-
     name: str | None = None
     secret: str | None = strawberry.field(default="secret", permission_classes=[Allowed])
     hidden: str | None = strawberry.field(default="hidden", permission_classes=[AllowedAtOnce])
@@ -98,34 +82,27 @@ class Person(Node):
 
     @strawberry.field(permission_classes=[Allowed])  # type: ignore[untyped-decorator]
     async def loaded(self, info: strawberry.Info) -> "Person | None":
-        """Load the next one."""
         person: Person = await info.context.load(self.id + 1)
         return person
 
     @strawberry.field
     def next(self, info: strawberry.Info) -> "Person":
-        """Load the next one, by what can be waited for."""
         person: Person = info.context.load(self.id + 1)
         return person
 
     @strawberry.field
     async def words(self, count: int = 2) -> AsyncIterator[str]:
-        """Say some."""
         for number in range(count):
             yield f"{number}"
 
 
 @strawberry.type
 class Robot(Node):
-    """Something."""
-
     moments: Moments = strawberry.field(default_factory=Moments)
 
 
 @strawberry.input
 class Query_Input:  # noqa: N801
-    """What to look for."""
-
     first_id: int
     mood: Mood = Mood.GLAD
     names: list[str] = strawberry.field(default_factory=lambda: ["a"])
@@ -134,31 +111,24 @@ class Query_Input:  # noqa: N801
 
 @strawberry.type
 class Query:
-    """The root."""
-
     @strawberry.field
     def people(self, count: int = 4) -> Page[Person]:
-        """Return people."""
         return Page(items=[Person(id=number, name=f"p{number}") for number in range(count)], count=count)
 
     @strawberry.field
     async def nodes(self) -> list[Node]:
-        """Return things of both types."""
         return [Person(id=1), Robot(id=2), Person(id=3)]
 
     @strawberry.field
     def either(self) -> list[Annotated[Person | Robot, strawberry.union("Either")]]:
-        """Return things of both types."""
         return [Robot(id=2), Person(id=3), Mood.GLAD]  # type: ignore[list-item]
 
     @strawberry.field
     def pages(self) -> list[Page[Robot]]:
-        """Return pages."""
         return [Page(items=[Robot(id=1)], count=1), Page(items=[], count=0)]
 
     @strawberry.field
     def told(self, look: Query_Input, other: Query_Input | None = strawberry.UNSET) -> str:
-        """Say what was given."""
         return f"{look} {other}"
 
 
@@ -178,11 +148,11 @@ OPERATIONS: Final = [
 
 
 @pytest.mark.parametrize("query", OPERATIONS)
-async def test_operations(query: str) -> None:
+async def test_operations_of_a_strawberry_schema(query: str) -> None:
     await same(SCHEMA, query, None, DataLoader(load))
 
 
-async def test_loaders_batch() -> None:
+async def test_data_loaders_batch() -> None:
     query = "{ people { items { next { next { id } } } } }"
     for executions in (1, 2):
         LOADED.clear()
@@ -190,7 +160,7 @@ async def test_loaders_batch() -> None:
         assert LOADED == [[1, 2, 3, 4], [2, 3, 4, 5]] * 2, executions
 
 
-async def test_another_default_resolver() -> None:
+async def test_custom_default_resolver() -> None:
     def get(source: Any, name: str) -> Any:
         return source[name] if isinstance(source, dict) else getattr(source, name)
 

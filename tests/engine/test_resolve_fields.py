@@ -44,18 +44,16 @@ OPERATIONS: Final = [
 
 
 @pytest.mark.parametrize("query", OPERATIONS)
-async def test_selections(query: str) -> None:
+async def test_selections_of_every_kind(query: str) -> None:
     assert (await same(SCHEMA, query, ROOT)).errors is None
 
 
-async def test_one_of_several_operations() -> None:
+async def test_named_operation_is_executed() -> None:
     query = "query A { word } query B { person { name } } fragment F on Query { word }"
     assert (await same(SCHEMA, query, ROOT, name="B")).data == {"person": {"name": "Ada"}}
 
 
 class Rated:
-    """A person whose attributes are not all there."""
-
     name = "Rated"
 
     @property
@@ -78,16 +76,16 @@ class Rated:
         17,
     ],
 )
-async def test_sources_without_resolvers(person: Any) -> None:
+async def test_default_resolver_reads_keys_attributes_and_methods(person: Any) -> None:
     root = {"person": {"friends": [person, ADA, person]}}
     await same(SCHEMA, "{ person { friends { name age home { town } } } }", root)
 
 
-async def test_no_root_value() -> None:
+async def test_missing_root_value_gives_nulls() -> None:
     assert (await same(SCHEMA, "{ word person { name } }")).data == {"word": None, "person": None}
 
 
-async def test_a_property_is_read_once_for_each_object_though_some_fail() -> None:
+async def test_failing_property_is_read_once_for_each_object() -> None:
     read = []
 
     class Person:
@@ -110,7 +108,7 @@ async def test_a_property_is_read_once_for_each_object_though_some_fail() -> Non
     assert read == [0, 1, 2, 3, 4] * 2
 
 
-async def test_a_resolver_that_stops_iteration_is_an_error() -> None:
+async def test_stop_iteration_is_an_error() -> None:
     class Person:
         @property
         def name(self) -> str:
@@ -120,7 +118,7 @@ async def test_a_resolver_that_stops_iteration_is_an_error() -> None:
     assert len(result.errors or ()) == 2
 
 
-async def test_what_a_resolver_is_told() -> None:
+async def test_info_of_a_resolver() -> None:
     told: list[Any] = []
 
     def resolve(source: Any, info: Any) -> str:

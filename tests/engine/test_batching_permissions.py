@@ -1,4 +1,4 @@
-"""Batched resolvers behind permission classes and field extensions, which look at one parent at a time."""
+"""Batched resolvers behind permission classes and field extensions, which take one parent at a time."""
 
 import asyncio
 from contextlib import suppress
@@ -18,8 +18,6 @@ CALLS: Final[list[tuple[list[int], int]]] = []
 
 
 class Even(BasePermission):
-    """Lets those see it whose id is even, and says so at once."""
-
     message = "not even"
 
     def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:
@@ -28,8 +26,6 @@ class Even(BasePermission):
 
 
 class Small(BasePermission):
-    """Lets those see it whose id is small, after a while that is not the same for all."""
-
     message = "not small"
 
     async def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:  # noqa: ARG002
@@ -39,28 +35,21 @@ class Small(BasePermission):
 
 
 class Allowed(BasePermission):
-    """Lets everybody see it."""
-
     def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:  # noqa: ARG002
         return True
 
 
 class Failing(BasePermission):
-    """Cannot tell."""
-
     def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:  # noqa: ARG002
         raise ValueError(f"cannot tell of {source.id}")
 
 
 class Louder(FieldExtension):
-    """Asks for more than the client did, for some parents."""
-
     async def resolve_async(self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
         return await next_(source, info, **{**kwargs, "by": kwargs["by"] * (10 if source.id == 3 else 1)}) + 1
 
 
 async def double(parents: strawberry.Parent[list[Any]], info: strawberry.Info, by: int = 2) -> Any:
-    """Multiply all at once."""
     assert info.field_name
     CALLS.append(([parent.id for parent in parents], by))
     await asyncio.sleep(0)
@@ -68,7 +57,6 @@ async def double(parents: strawberry.Parent[list[Any]], info: strawberry.Info, b
 
 
 def double_at_once(parents: strawberry.Parent[list[Any]], by: int = 2) -> Any:
-    """Multiply all at once, without waiting."""
     CALLS.append(([parent.id for parent in parents], by))
     return [parent.id * by for parent in parents]
 
@@ -79,8 +67,6 @@ def field(resolve: Any, **how: Any) -> Any:
 
 @strawberry.type
 class Item:
-    """Has a batched field behind each kind of guard."""
-
     id: int
     even: int | None = field(double, permission_classes=[Even])
     small: int | None = field(double, permission_classes=[Small])
@@ -94,11 +80,8 @@ class Item:
 
 @strawberry.type
 class Query:
-    """The root."""
-
     @strawberry.field
     def items(self) -> list[Item]:
-        """Return some."""
         return [Item(id=number) for number in range(6)]
 
 
@@ -120,13 +103,13 @@ SCHEMA: Final = core_schema(strawberry.Schema(Query))
         ("evenAtOnce", [([0], 2), ([2], 2), ([4], 2)]),
     ],
 )
-async def test_guards_of_each_parent(selected: str, calls: list[tuple[list[int], int]]) -> None:
+async def test_calls_for_permitted_parents_are_batched(selected: str, calls: list[tuple[list[int], int]]) -> None:
     CALLS.clear()
     await same(SCHEMA, f"{{ items {{ id {selected} }} }}")
     assert calls * 2 == CALLS
 
 
-async def test_a_call_that_is_given_up_before_it_begins() -> None:
+async def test_loaders_of_cancelled_calls_are_forgotten() -> None:
     for ticks in range(8):
         task = asyncio.ensure_future(breadth_first(SCHEMA, "{ items { even } }"))
         for _ in range(ticks):
@@ -140,7 +123,7 @@ async def test_a_call_that_is_given_up_before_it_begins() -> None:
 
 
 @pytest.mark.parametrize("execute", [breadth_first, depth_first])
-async def test_a_call_ends_when_nobody_waits_for_it_any_more(execute: Any) -> None:
+async def test_call_is_cancelled_with_the_last_that_awaits_it(execute: Any) -> None:
     log = []
 
     async def forever(parents: strawberry.Parent[list[Any]], info: strawberry.Info) -> Any:  # noqa: ARG001

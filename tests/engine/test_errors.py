@@ -19,8 +19,6 @@ SCHEMA: Final = build_schema("""
 
 
 class Failing:
-    """An object whose fields are as given, or as called."""
-
     def __init__(self, **values: Any) -> None:
         self._values = values
 
@@ -67,7 +65,7 @@ LISTS: Final = "list strictItems strictList strictBoth grid strictGrid"
 
 @pytest.mark.parametrize("value", ODD, ids=label)
 @pytest.mark.parametrize("field", [*LEAVES.split(), *LISTS.split()])
-async def test_a_wrong_value(field: str, value: Any) -> None:
+async def test_wrong_value_nulls_the_nearest_nullable_field(field: str, value: Any) -> None:
     node = Failing(**{field: value})
     root = {"node": Failing(child=node, strictChild=node), "nodes": [node, Failing(**{field: [1]}), node], "other": 1}
     await same(SCHEMA, f"{{ node {{ child {{ {field} }} }} nodes {{ {field} }} other }}", root)
@@ -79,14 +77,14 @@ async def test_a_wrong_value(field: str, value: Any) -> None:
     "item", [None, ValueError("returned"), "wrong", [None], [1, ValueError("inner"), None]], ids=label
 )
 @pytest.mark.parametrize("field", LISTS.split())
-async def test_a_wrong_item(field: str, item: Any) -> None:
+async def test_wrong_item_nulls_the_nearest_nullable_field(field: str, item: Any) -> None:
     node = Failing(**{field: [item, 1, item, [2, item], []]})
     await same(SCHEMA, f"{{ node {{ {field} }} nodes {{ {field} }} }}", {"node": node, "nodes": [node, None, node]})
 
 
 @pytest.mark.parametrize("field", ["child", "strictChild", "children", "strictChildren"])
 @pytest.mark.parametrize("inner", ["strict", "strictChild { strict }", "nullable strict", "strict nullable"])
-async def test_a_null_reaches_as_far_as_it_must(field: str, inner: str) -> None:
+async def test_null_propagates_through_non_null_types(field: str, inner: str) -> None:
     node = Failing(strict=None, nullable=fail, strictChild=Failing(strict=fail))
     value: Any = [node, Failing(strict=1, strictChild=Failing(strict=2)), node] if "ren" in field else node
     for outer in ("node", "strictNode"):
@@ -109,7 +107,7 @@ ORDERS: Final = [
 
 
 @pytest.mark.parametrize("query", ORDERS)
-async def test_which_of_several_errors_are_told(query: str) -> None:
+async def test_errors_within_nulled_objects_are_left_out(query: str) -> None:
     bad = Failing(nullable=fail, strict=fail)
     node = Failing(
         nullable=fail,

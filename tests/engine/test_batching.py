@@ -27,7 +27,7 @@ def make(resolve: Callable[..., Any], name: str = "double") -> GraphQLSchema:
 
 
 @pytest.mark.parametrize("is_async", [True, False])
-async def test_one_call_for_all_parents(is_async: bool) -> None:
+async def test_resolver_is_called_once_with_all_parents(is_async: bool) -> None:
     calls = []
 
     def double(parents: list[Any], _info: Any, by: int) -> list[Any]:
@@ -58,7 +58,7 @@ async def test_objects_of_a_batch_are_completed() -> None:
     await same(make(items, "items"), "{ items { items { id items { id } } } }", {"items": ITEMS})
 
 
-async def test_an_exception_for_one_parent() -> None:
+async def test_exception_for_one_parent_is_its_error() -> None:
     async def double(parents: list[Any], _info: Any, by: int) -> list[Any]:
         return [ValueError("two") if parent["id"] == 2 else by for parent in parents]
 
@@ -66,15 +66,17 @@ async def test_an_exception_for_one_parent() -> None:
     assert [error.path for error in result.errors or ()] == [["items", 2, "double"]]
 
 
-async def test_an_exception_of_the_batch() -> None:
-    async def strict(_parents: list[Any], _info: Any) -> list[Any]:
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_exception_of_the_batch_is_the_error_of_each(is_async: bool) -> None:
+    def strict(_parents: list[Any], _info: Any) -> list[Any]:
         raise ValueError("all")
 
-    result = await same(make(strict, "strict"), "{ items { strict } item { id } }", {"items": ITEMS, "item": {"id": 1}})
-    assert [error.path for error in result.errors or ()] == [
-        ["items", 0, "strict"],
-        *([["items", at, "strict"] for at in (2, 3)]),
-    ]
+    async def strict_later(parents: list[Any], info: Any) -> list[Any]:
+        return strict(parents, info)
+
+    schema = make(strict_later if is_async else strict, "strict")
+    result = await same(schema, "{ items { strict } item { id } }", {"items": ITEMS, "item": {"id": 1}})
+    assert [error.path for error in result.errors or ()] == [["items", index, "strict"] for index in (0, 2, 3)]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ async def test_an_exception_of_the_batch() -> None:
         (iter([1, 2, 3]), "The batched resolver of Item.double returned list_iterator; return a list."),
     ],
 )
-async def test_not_one_value_for_each_parent(answer: Any, message: str) -> None:
+async def test_wrong_number_of_values_is_an_error_of_each(answer: Any, message: str) -> None:
     def double(_parents: list[Any], _info: Any, by: int) -> Any:  # noqa: ARG001
         return answer
 
@@ -110,21 +112,14 @@ async def test_not_one_value_for_each_parent(answer: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize("answer", [(1, 2, 3), [1, None, 3], [1, ValueError("two"), 3]])
-async def test_what_stands_for_a_list(answer: Any) -> None:
+async def test_sequences_of_values(answer: Any) -> None:
     async def double(_parents: list[Any], _info: Any, by: int) -> Any:  # noqa: ARG001
         return answer
 
     await same(make(double), "{ items { double } }", {"items": ITEMS})
 
 
-async def test_an_exception_without_waiting() -> None:
-    def strict(_parents: list[Any], _info: Any) -> list[Any]:
-        raise ValueError("all")
-
-    await same(make(strict, "strict"), "{ items { strict } item { id } }", {"items": ITEMS, "item": {"id": 1}})
-
-
-async def test_an_argument_that_is_wrong_is_an_error_of_each() -> None:
+async def test_wrong_argument_is_an_error_of_each() -> None:
     async def double(parents: list[Any], _info: Any, by: int) -> list[Any]:
         return [by for _ in parents]
 
@@ -132,7 +127,7 @@ async def test_an_argument_that_is_wrong_is_an_error_of_each() -> None:
 
 
 @pytest.mark.parametrize("execute", [breadth_first, depth_first])
-async def test_a_batch_that_cancels_itself_cancels_the_operation(execute: Any) -> None:
+async def test_cancelled_batch_cancels_the_operation(execute: Any) -> None:
     async def double(_parents: list[Any], _info: Any, by: int) -> list[Any]:
         raise asyncio.CancelledError(by)
 
@@ -141,8 +136,6 @@ async def test_a_batch_that_cancels_itself_cancels_the_operation(execute: Any) -
 
 
 class Shout(FieldExtension):
-    """Goes around each parent's call."""
-
     async def resolve_async(self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
         return f"{await next_(source, info, **kwargs)} of {source.id}!"
 
@@ -152,21 +145,16 @@ CALLS: Final[list[int]] = []
 
 @strawberry.input
 class Style:
-    """How a word is written."""
-
     upper: bool = False
 
 
 @strawberry.type
 class Word:
-    """Has fields of both kinds."""
-
     id: int
 
     @strawberry.field(graphql_type=str)  # type: ignore[untyped-decorator]
     @engine.batched
     async def plain(parents: strawberry.Parent[Any], info: strawberry.Info, style: Style | None = None) -> Any:  # noqa: N805
-        """Resolve all at once."""
         CALLS.append(len(parents))
         assert info.field_name == "plain"
         return [f"word {each.id} {style and style.upper}" for each in parents]
@@ -175,7 +163,6 @@ class Word:
     @staticmethod
     @engine.batched
     async def extended(parents: strawberry.Parent[Any], info: strawberry.Info) -> Any:
-        """Resolve all at once though an extension sees one by one."""
         CALLS.append(len(parents))
         assert info.field_name == "extended"
         return [f"word {each.id}" for each in parents]
@@ -183,16 +170,13 @@ class Word:
 
 @strawberry.type
 class Query:
-    """The root."""
-
     @strawberry.field
     def words(self) -> list[Word]:
-        """Return some."""
         return [Word(id=number) for number in range(4)]
 
 
 @pytest.mark.parametrize("field", ["plain", "plain(style: {upper: true})", "extended"])
-async def test_fields_of_strawberry(field: str) -> None:
+async def test_batched_fields_of_strawberry(field: str) -> None:
     schema = core_schema(strawberry.Schema(Query))
     CALLS.clear()
     result = await same(schema, f"{{ words {{ id {field} }} }}")
@@ -200,7 +184,7 @@ async def test_fields_of_strawberry(field: str) -> None:
     assert CALLS == [4, 4]
 
 
-async def test_a_cancelled_batch() -> None:
+async def test_cancelling_the_operation_cancels_the_batch() -> None:
     started = asyncio.Event()
 
     async def double(_parents: list[Any], _info: Any, by: int) -> Any:  # noqa: ARG001

@@ -48,7 +48,7 @@ class Tracked:
         return Tracked(path, self._log, self._gates)
 
 
-async def test_a_slow_field_does_not_hold_up_what_is_below_its_sibling() -> None:
+async def test_slow_field_does_not_delay_selections_below_siblings() -> None:
     log: list[str] = []
     root = Tracked("root", log, {"root.slow": asyncio.Event()})
     query = "{ slow { slow { id } } fast { fast { fast { fast { id } } } } }"
@@ -58,7 +58,7 @@ async def test_a_slow_field_does_not_hold_up_what_is_below_its_sibling() -> None
     assert log.index("root.slow.slow") > log.index("root.fast.fast.fast.fast")
 
 
-async def test_all_of_a_level_begins_in_the_same_tick() -> None:
+async def test_resolvers_of_a_level_start_in_one_tick() -> None:
     ticks: list[list[str]] = [[]]
 
     class Item:
@@ -81,7 +81,7 @@ async def test_all_of_a_level_begins_in_the_same_tick() -> None:
     assert [sorted(names) for names in ticks if names] == [["a", "a", "b", "b", "c", "c"]]
 
 
-async def test_a_cancellation_ends_what_is_running() -> None:
+async def test_cancellation_cancels_running_resolvers() -> None:
     log: list[str] = []
     gates = {"root.slow": asyncio.Event(), "root.fast.slow": asyncio.Event()}
     query = parse("{ slow { id } fast { slow { id } fast { id } } }")
@@ -94,7 +94,7 @@ async def test_a_cancellation_ends_what_is_running() -> None:
     assert "root.fast.slow cancelled" in log
 
 
-async def test_a_cancellation_ends_batches_and_streams_below() -> None:
+async def test_cancellation_cancels_batches_and_async_iterators() -> None:
     log: list[str] = []
 
     async def wait(name: str) -> None:
@@ -127,7 +127,7 @@ async def test_a_cancellation_ends_batches_and_streams_below() -> None:
     assert sorted(log[3:]) == ["batch of 2 ended", "batch of 2 ended", "stream ended"]
 
 
-async def test_a_cancellation_ends_the_only_one_that_runs() -> None:
+async def test_cancellation_cancels_the_only_resolver() -> None:
     log: list[str] = []
     task = asyncio.ensure_future(
         breadth_first(SCHEMA, "{ slow { id } }", Tracked("root", log, {"root.slow": asyncio.Event()}))
@@ -140,7 +140,7 @@ async def test_a_cancellation_ends_the_only_one_that_runs() -> None:
 
 
 @pytest.mark.parametrize("query", ["{ slow { id } }", "{ slow { id } fast { id } }"])
-async def test_a_resolver_that_is_cancelled_cancels_the_operation(query: str) -> None:
+async def test_cancelled_resolver_cancels_the_operation(query: str) -> None:
     async def cancelled(_info: Any) -> None:
         raise asyncio.CancelledError
 
@@ -158,7 +158,20 @@ async def test_a_resolver_that_is_cancelled_cancels_the_operation(query: str) ->
     assert len(ended) == query.count("fast")
 
 
-async def test_one_failure_does_not_lose_the_others() -> None:
+async def test_cancelled_resolver_closes_what_has_not_started() -> None:
+    async def item(_info: Any) -> Any:
+        return {"slow": item}
+
+    async def cancelled(_info: Any) -> None:
+        raise asyncio.CancelledError
+
+    # Both are done at once, and the first adds a coroutine before the second ends it all.
+    with pytest.raises(asyncio.CancelledError):
+        await breadth_first(SCHEMA, "{ slow { slow { id } } fast { id } }", {"slow": item, "fast": cancelled})
+    gc.collect()
+
+
+async def test_failed_resolver_keeps_results_of_others() -> None:
     async def fail(_info: Any) -> None:
         raise ValueError("failed")
 
@@ -170,7 +183,7 @@ async def test_one_failure_does_not_lose_the_others() -> None:
     assert result.data == {"slow": {"id": 7}, "fast": None}
 
 
-async def test_helpers_of_a_resolver() -> None:
+async def test_async_helpers_of_info() -> None:
     done = []
 
     async def work(number: int) -> int:
@@ -191,7 +204,7 @@ async def test_helpers_of_a_resolver() -> None:
     assert sorted(done) == [1, 2, 3]
 
 
-async def test_a_failure_beside_what_is_cancelled_is_not_complained_of() -> None:
+async def test_exception_beside_cancelled_results_is_retrieved() -> None:
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
     begun = asyncio.Event()

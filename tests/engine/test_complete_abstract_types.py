@@ -51,7 +51,7 @@ def make(how: str) -> GraphQLSchema:
 
 
 @pytest.mark.parametrize("how", ["__typename", "resolve_type", "resolve_type later", "is_type_of", "is_type_of later"])
-async def test_each_object_by_its_type(how: str) -> None:
+async def test_objects_are_completed_by_their_own_type(how: str) -> None:
     cat, dog, stone = ({**each, "is": each["__typename"]} for each in (CAT, DOG, STONE))
     if "is_type_of" in how:
         for each in (cat, dog, stone):
@@ -65,13 +65,13 @@ async def test_each_object_by_its_type(how: str) -> None:
 
 @pytest.mark.parametrize("name", ["Cat", "Stone", "Query", "Colour", "Unknown", None, 5, "", ValueError("untold")])
 @pytest.mark.parametrize("how", ["resolve_type", "resolve_type later", "__typename"])
-async def test_a_type_that_is_none(how: str, name: Any) -> None:
+async def test_unknown_runtime_type_is_an_error(how: str, name: Any) -> None:
     odd = {"__typename": name, "name": "odd"}
     await same(make(how), "{ pet { name } any { __typename } }", {"pet": odd, "any": [CAT, odd, CAT]})
     await same(make(how), "{ pets { name } }", {"pets": [DOG, odd]})
 
 
-async def test_an_error_in_finding_the_type() -> None:
+async def test_exception_of_resolve_type_is_the_fields_error() -> None:
     schema = make("")
 
     def fail(value: Any, info: Any, type_: Any) -> str:
@@ -80,3 +80,10 @@ async def test_an_error_in_finding_the_type() -> None:
     pet: Any = schema.type_map["Pet"]
     pet.resolve_type = fail
     await same(schema, "{ pet { name } pets { name } }", {"pet": 1, "pets": [2, 3]})
+
+
+async def test_exception_of_is_type_of_is_the_fields_error() -> None:
+    schema = make("__typename")
+    cat: Any = schema.type_map["Cat"]
+    cat.is_type_of = lambda value, _info: value["lives"] > 0
+    await same(schema, "{ cats { lives } }", {"cats": [CAT, {"name": "Tom"}, None, {"lives": 0}, CAT]})

@@ -66,11 +66,11 @@ LISTS: Final = [
 
 @pytest.mark.parametrize("value", LISTS, ids=label)
 @pytest.mark.parametrize("name", NAMES)
-async def test_whatever_stands_for_a_list(name: str, value: Any) -> None:
+async def test_any_iterable_stands_for_a_list(name: str, value: Any) -> None:
     await same(SCHEMA, f"{{ {name} }}", {name.split(maxsplit=1)[0]: value}, is_race=value is of_awaitables)
 
 
-async def test_items_find_their_way_back() -> None:
+async def test_items_return_to_their_lists() -> None:
     grid = [[1, 2], None, [], [3], [], [4, 5, 6]]
     item = {"id": 1, "words": ["a"]}
     rows = [[item, None], [], None, [{"id": 2}, {"id": None}, {"id": 3, "words": ["b", None]}]]
@@ -78,7 +78,7 @@ async def test_items_find_their_way_back() -> None:
     await same(SCHEMA, "{ cube }", {"cube": [[[1], []], [], [[None, 2]]]})
 
 
-async def test_a_stream_that_is_given_up_is_closed() -> None:
+async def test_failed_async_iterator_is_closed() -> None:
     closed = []
 
     class Stream:

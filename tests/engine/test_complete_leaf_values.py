@@ -48,7 +48,7 @@ VALUES: Final[list[Any]] = [
 
 @pytest.mark.parametrize("value", VALUES, ids=label)
 @pytest.mark.parametrize("name", ["int", "float", "string", "boolean", "id", "colour"])
-async def test_a_value_among_others(name: str, value: Any) -> None:
+async def test_value_among_others_is_serialized_as_by_graphql_core(name: str, value: Any) -> None:
     good = {"int": 3, "float": 0.5, "string": "s", "boolean": True, "id": "i", "colour": "GREEN"}[name]
     for values in ([value], [value, value], [good, value, good], [None, value, good]):
         result = await same(SCHEMA, f"{{ {name} }}", {name: values})
@@ -62,7 +62,7 @@ class Colour(Enum):
 
 
 @pytest.mark.parametrize("names_as_values", [False, True, None])
-async def test_enums_of_python(names_as_values: bool | None) -> None:
+async def test_python_enums(names_as_values: bool | None) -> None:
     enum = GraphQLEnumType("Colour", Colour, names_as_values=names_as_values)
     query = GraphQLObjectType("Query", {"colours": GraphQLField(GraphQLList(enum))})
     schema = GraphQLSchema(query)
@@ -78,7 +78,7 @@ def take(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("is_required", [False, True])
-async def test_custom_scalars(is_required: bool) -> None:
+async def test_custom_scalar(is_required: bool) -> None:
     scalar = GraphQLScalarType("Any", coerce_output_value=take)
     type_: Any = GraphQLNonNull(scalar) if is_required else scalar
     item = GraphQLObjectType("Item", {"value": GraphQLField(type_), "values": GraphQLField(GraphQLList(type_))})
@@ -89,7 +89,7 @@ async def test_custom_scalars(is_required: bool) -> None:
     await same(schema, "{ items { value } }", root)
 
 
-async def test_a_scalar_that_is_left_as_it_is() -> None:
+async def test_as_is_scalar_leaves_values_unchanged() -> None:
     scalar = GraphQLScalarType("Any", coerce_output_value=engine.as_is)
     type_: Any = GraphQLNonNull(scalar)
     fields = {"values": GraphQLField(GraphQLList(scalar)), "strict": GraphQLField(GraphQLList(type_))}

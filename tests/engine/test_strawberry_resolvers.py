@@ -1,4 +1,4 @@
-"""Resolvers of Strawberry that something stands between: it is not left out."""
+"""Resolvers of Strawberry with extensions, decorators, exception handlers or classes of one's own around them."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -17,28 +17,21 @@ from tests.engine.both import core_schema, same
 
 
 class Loud(FieldExtension):
-    """Stands between."""
-
     def resolve(self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
         return f"{next_(source, info, **kwargs)}!"
 
 
 class OwnField(StrawberryField):
-    """Has a way of its own."""
-
     def get_result(self, source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
         return f"own {super().get_result(source, info, args, kwargs)}"
 
 
 class OwnResolver(StrawberryResolver[str]):
-    """Has a way of its own."""
-
     def __call__(self, *args: Any, **kwargs: Any) -> str:
         return f"own {super().__call__(*args, **kwargs)}"
 
 
 def word(self: Any) -> str:  # noqa: ARG001
-    """Return a word."""
     return "word"
 
 
@@ -63,7 +56,7 @@ def replaced_result(schema: GraphQLSchema) -> None:
         (strawberry.field(resolver=word), replaced_result),
     ],
 )
-async def test_what_stands_between_is_not_left_out(field: Any, change: Callable[[GraphQLSchema], None] | None) -> None:
+async def test_what_is_around_a_resolver_is_called(field: Any, change: Callable[[GraphQLSchema], None] | None) -> None:
     @strawberry.type
     class Root:
         word: str = field
@@ -75,14 +68,12 @@ async def test_what_stands_between_is_not_left_out(field: Any, change: Callable[
 
 
 class OwnInfo(strawberry.Info):
-    """Knows more."""
-
     @property
     def more(self) -> str:
         return f"more of {self.field_name}"
 
 
-async def test_an_info_of_ones_own() -> None:
+async def test_custom_info_class() -> None:
     @strawberry.type
     class Root:
         @strawberry.field
@@ -94,7 +85,7 @@ async def test_an_info_of_ones_own() -> None:
     assert (await same(schema, "{ word }")).data == {"word": "more of word"}
 
 
-async def test_what_is_wrapped_around_a_batched_resolver_is_called() -> None:
+async def test_decorator_of_a_batched_resolver_is_called() -> None:
     calls = []
 
     def noted(resolve: Callable[..., Any]) -> Callable[..., Any]:
@@ -128,27 +119,20 @@ async def test_what_is_wrapped_around_a_batched_resolver_is_called() -> None:
 
 @strawberry.type
 class Missing:
-    """What stands for what is not there."""
-
     reason: str
 
 
 class Handler(strawberry.ExceptionHandler[KeyError, Missing]):
-    """Tells of what is not there by data."""
-
     def handle(self, exception: KeyError, *, field: Any, info: strawberry.Info) -> Missing | None:  # noqa: ARG002
         return None if info.path.as_list()[1] == 3 else Missing(reason=f"{exception} {info.path.as_list()}")
 
 
 @strawberry.type
 class Held:
-    """What may be there, asked for one by one and all at once."""
-
     id: int
 
     @strawberry.field(graphql_type=Annotated["Held | Missing", strawberry.union("Found")])  # type: ignore[untyped-decorator]
     def plain(self) -> Any:
-        """Find it by itself."""
         if self.id != 1:
             raise KeyError(self.id)
         return self
@@ -156,13 +140,12 @@ class Held:
     @strawberry.field(graphql_type=Annotated["Held | Missing", strawberry.union("Found")])  # type: ignore[untyped-decorator]
     @engine.batched
     async def batched(parents: strawberry.Parent[list[Any]], info: strawberry.Info) -> Any:  # noqa: N805
-        """Find all at once."""
         assert info.field_name == "batched"
         return [parent if parent.id == 1 else KeyError(parent.id) for parent in parents]
 
 
 @pytest.mark.parametrize("name", ["plain", "batched"])
-async def test_handlers_of_exceptions(name: str) -> None:
+async def test_exception_handlers(name: str) -> None:
     @strawberry.type
     class Root:
         @strawberry.field

@@ -4,9 +4,10 @@ from itertools import product
 from typing import Any, Final
 
 import pytest
-from graphql import GraphQLObjectType, build_schema
+from graphql import GraphQLObjectType, build_schema, parse
 
-from tests.engine.both import same
+import engine
+from tests.engine.both import depth_first, same
 
 SCHEMA: Final = build_schema("""
     interface Named { name(as: String = "plain"): String  friend: Named }
@@ -19,7 +20,7 @@ SCHEMA: Final = build_schema("""
 
 
 def resolve(source: Any, info: Any, **arguments: Any) -> Any:
-    """Tell of which nodes the field is, where it is a word."""
+    """Return the nodes of the field, where it is a word."""
     if info.field_name == "name":
         return f"{arguments['as']} {[node.loc.start for node in info.field_nodes]}"
     return source.get(info.field_name)
@@ -88,3 +89,44 @@ MERGED: Final = [
 @pytest.mark.parametrize("query", MERGED)
 async def test_merged_selection_sets(query: str) -> None:
     assert (await same(SCHEMA, query, ROOT)).errors is None
+
+
+ITEMS: Final = build_schema("type Item { a: Int  b: Int  item: Item } type Query { a: Int  b: Int  item: Item }")
+ITEM_ROOT: Final = {"a": 5, "b": 6, "item": {"a": 1, "b": 2, "item": {"a": 3, "b": 4}}}
+BOTH: Final = """query ($x: Boolean!, $y: Boolean!) {
+    a @skip(if: $x) @include(if: $y) item @skip(if: $y) { a b @include(if: $x) }
+}"""
+
+
+async def test_plan_serves_all_values_of_conditions() -> None:
+    plan = engine.Plan(ITEMS, parse(BOTH))
+    for x, y in [*product((True, False), repeat=2)] * 2:
+        expected = await depth_first(ITEMS, BOTH, ITEM_ROOT, variables={"x": x, "y": y})
+        assert await plan.execute(ITEM_ROOT, None, {"x": x, "y": y}) == expected
+
+
+async def test_more_combinations_of_conditions_than_are_kept() -> None:
+    names = [f"v{number}" for number in range(6)]
+    fields = " ".join(f"{name}: a @skip(if: ${name})" for name in names)
+    plan = engine.Plan(ITEMS, parse(f"query ({' '.join(f'${name}: Boolean!' for name in names)}) {{ {fields} }}"))
+    for values in product((True, False), repeat=6):
+        given = dict(zip(names, values, strict=True))
+        result = await plan.execute(ITEM_ROOT, None, given)
+        assert result.data == {name: 5 for name, skipped in given.items() if not skipped}
+
+
+@pytest.mark.parametrize("variables", [{}, {"x": None}, {"x": True}])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "query ($x: Boolean) { a @skip(if: $x) b }",
+        "query ($x: Boolean = true) { a @skip(if: $x) b item { a @include(if: $x) } }",
+        "{ a @skip(if: $x) b }",
+        "{ a @skip(if: 3) b }",
+        "{ a @skip b }",
+        "{ item { a @include b } }",
+    ],
+)
+async def test_condition_without_a_value(query: str, variables: dict[str, Any]) -> None:
+    expected = await depth_first(ITEMS, query, ITEM_ROOT, variables=variables)
+    assert await engine.Plan(ITEMS, parse(query)).execute(ITEM_ROOT, None, variables) == expected
