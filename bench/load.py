@@ -109,7 +109,6 @@ class _Run:
         self.latencies_s: list[float] = []
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.connections: list[_Connection] = []
-        self._busy = 0
 
     async def connect(self, port: int, count: int) -> None:
         self._port = port
