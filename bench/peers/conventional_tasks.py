@@ -11,7 +11,6 @@ from sqlmodel import col
 from bench.peers.conventional_data import Sessions
 from bench.peers.conventional_models import Task, TaskChange, TaskPriority, User
 from bench.peers.rows import searchable
-from models import HistoryAction, HistoryEntry, Task, TaskPriority, User
 
 strawberry.enum(TaskPriority)
 
@@ -94,9 +93,9 @@ async def create_task(sessions: Sessions, user_id: str, given: CreateTaskInput) 
     return task
 
 
-def _making_of(task: Task) -> HistoryEntry:
+def _making_of(task: Task) -> TaskChange:
     fields = {"title", "description", "completed", "completed_at", "priority", "due_at", "tags", "parent_id"}
-    return HistoryEntry(
+    return TaskChange(
         user_id=task.user_id,
         revision=task.revision,
         created_at=task.created_at,

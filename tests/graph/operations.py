@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from graphql import parse, validate
 
-from engine import Plan
 from core.statement_count import StatementCount, current_statements
+from engine import Plan
 from graph.context import Context
 from server.graphql.schema import core_schema, schema
 from tests.factories import SignedIn

@@ -10,8 +10,8 @@ from graphql import parse
 import engine
 from graph.context import Context
 from graph.mapping import COLUMNS_BY_FIELD
-from server.graphql.schema import core_schema, schema
 from models import AccessToken, Conversation, HistoryEntry, Message, Run, Task, ToolCall, User
+from server.graphql.schema import core_schema, schema
 from tests.graph.conftest import House
 from tests.graph.operations import run
 from tests.servers import RunningServer

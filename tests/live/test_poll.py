@@ -53,7 +53,7 @@ async def test_idle_server_polls_by_one_statement_and_only_for_subscribers(setti
                 await talk.say("hello")
                 await poll(server)
                 await asyncio.gather(messages.until_count(1), changes.until_count(1))
-                await until(lambda: server.runtime.database.connections.in_use == 0)
+                await until(lambda: server.runtime.database.pool.in_use == 0)
                 statements.clear()
                 for _ in range(3):
                     await poll(server)

@@ -170,7 +170,7 @@ class Estimate(Editable):
 )
 def test_values_are_kept_as_given_or_in_their_plain_form(given: dict[str, Any], kept: dict[str, Any]) -> None:
     assert check_values(Estimate, given) == kept
-    defaults = {"minutes": None, "note": "", "labels": [], "is_rough": True}
+    defaults: dict[str, Any] = {"minutes": None, "note": "", "labels": [], "is_rough": True}
     assert check_new_values(Estimate, given) == defaults | kept
 
 

@@ -10,7 +10,6 @@ from core.clock import utc_now
 from core.database import Database
 from core.errors import CursorExpiredError
 from core.ids import new_id
-from services.housekeeping import forget_deletions, forget_history, forget_keys, forget_sessions
 from models import Deletion, HistoryAction, HistoryEntry, IdempotencyKey, Session, Task, User
 from services.query.sql import execute, fetch_all, table_of
 from services.sync.changes import Counter, Cursor, resume

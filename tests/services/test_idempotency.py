@@ -13,7 +13,6 @@ from models import IdempotencyKey, Task
 from services.accounts.caller import Caller
 from services.entities.idempotency import IdempotentRequest, run_idempotent
 from services.entities.revision import next_revision
-from services.idempotency import Request, once
 from services.tasks.tasks import tasks as task_service
 from tests.factories import SignedIn, new_task, sign_in
 from tests.state import state_of
