@@ -1,7 +1,6 @@
 """The migrations: up, down and up again, and no difference between them and the models."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +12,8 @@ from sqlmodel import SQLModel
 
 import migrations
 import models  # noqa: F401 - fills the metadata
-from core.database_url import parse_database_url
-from core.engine import make_engine
 from core.settings import Settings
-from tests.databases import Backend, PostgresDatabases, make_settings, only_sqlite
-
-
-@pytest.fixture
-async def empty_settings(backend: Backend, request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Give the settings of a database without any table."""
-    if backend == "sqlite":
-        return make_settings(f"sqlite:///{tmp_path}/not/there/yet.db")
-    databases = PostgresDatabases(request.getfixturevalue("postgres"))
-    return make_settings(await databases.create("template0"))
-
-
-@pytest.fixture
-async def engine(empty_settings: Settings) -> AsyncIterator[AsyncEngine]:
-    path = Path(empty_settings.database_url.removeprefix("sqlite:///"))
-    if path.suffix == ".db":
-        path.parent.mkdir(parents=True)
-    engine = make_engine(parse_database_url(empty_settings.database_url), empty_settings)
-    yield engine
-    await engine.dispose()
+from tests.databases import only_sqlite
 
 
 async def tables(engine: AsyncEngine) -> set[str]:

@@ -204,7 +204,7 @@ def test_column_that_is_added_later_changes_nothing_of_what_was_sent() -> None:
 async def test_request_that_differs_only_in_defaults_is_the_same(database: Database, user: SignedIn) -> None:
     create = partial(task_service.create, caller=user.caller)
     first = await database.write(partial(create, new=new_task("x", idempotency_key="key")))
-    defaults = {"description": None, "tags": [], "priority": first.priority, "parent_id": None}
+    defaults: dict[str, Any] = {"description": None, "tags": [], "priority": first.priority, "parent_id": None}
     again = await database.write(partial(create, new=new_task("x", idempotency_key="key", **defaults)))
     assert (again.id, again.revision) == (first.id, 1)
     for other in ({"description": ""}, {"tags": ["a"]}, {"id": first.id}):
