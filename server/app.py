@@ -1,4 +1,4 @@
-"""The application: what is served where, and what lives as long as it."""
+"""The application factory: endpoints, middleware, and what lives as long as the process."""
 
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from server.graphql.sockets import GraphQLWebSocketEndpoint
 from server.graphql.streaming import Streaming
 from server.http.compression import Compression
 from server.http.connections import ConnectionRegistry
-from server.http.origins import LOCAL, welcomes_local_pages
+from server.http.origins import LOCAL, allows_local_origins
 from server.http.pages import index_route
 from server.lifecycle import make_lifespan
 from server.mcp.door import McpDoor
@@ -129,11 +129,11 @@ def _wrap(app: ASGIApp, settings: Settings, log: RequestLog) -> ASGIApp:
     """Wrap an application into the middleware that all requests pass: log, security headers, CORS, compression."""
     if settings.gzip_least_bytes:
         app = Compression(app, minimum_size=settings.gzip_least_bytes)
-    if settings.allowed_origins or welcomes_local_pages(settings):
+    if settings.allowed_origins or allows_local_origins(settings):
         app = CORSMiddleware(
             app,
             allow_origins=settings.allowed_origins,
-            allow_origin_regex=LOCAL if welcomes_local_pages(settings) else None,
+            allow_origin_regex=LOCAL if allows_local_origins(settings) else None,
             allow_methods=("GET", "POST", "PATCH", "PUT", "DELETE"),
             allow_headers=_REQUEST_HEADERS,
             expose_headers=("ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"),
@@ -154,7 +154,7 @@ def _make_runtime(settings: Settings, metrics: Metrics) -> Runtime:
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
-    """Answer what no route takes, in the shape of every other error."""
+    """Answer HTTP errors of the router in the format of all other errors."""
     if isinstance(error, HTTPException) and request.url.path.startswith(rest.PREFIX):
         return rest.answer_http_error(request, error)
     status = error.status_code if isinstance(error, HTTPException) else 500

@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 async def run_housekeeping(database: Database, settings: Settings) -> None:
-    """Clear away what has had its time, until cancelled."""
+    """Delete expired rows periodically, until cancelled."""
     await asyncio.sleep(random.uniform(*_AFTER_START_S))  # noqa: S311 - no secret
     while True:
         try:
@@ -46,7 +46,7 @@ async def run_housekeeping(database: Database, settings: Settings) -> None:
 
 
 async def delete_expired(database: Database, settings: Settings) -> None:
-    """Clear everything away once, each kind in a transaction of its own."""
+    """Delete all expired rows, each kind in its own transaction."""
     await database.write(lambda session: forget_deletions(session, settings.tombstones_kept_days))
     await database.write(lambda session: forget_history(session, settings.tombstones_kept_days))
     await database.write(forget_keys)
@@ -55,24 +55,24 @@ async def delete_expired(database: Database, settings: Settings) -> None:
 
 @contextmanager
 def graceful_shutdown(connections: ConnectionRegistry) -> Iterator[None]:
-    """Stand before the handlers that the server has set for its end, while it runs."""
+    """Wrap the signal handlers of uvicorn: at SIGTERM be unready first, then stop, and close what stays open."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     loop = asyncio.get_running_loop()
 
-    def leave(number: int, frame: FrameType | None) -> None:
+    def shut_down(number: int, frame: FrameType | None) -> None:
         handler: Any = kept[signal.Signals(number)]
-        if number == signal.SIGTERM and not connections.is_leaving:
+        if number == signal.SIGTERM and not connections.is_shutting_down:
             loop.call_soon_threadsafe(loop.call_later, _NOTICE_S, handler, number, frame)
         else:
             handler(number, frame)
-        loop.call_soon_threadsafe(connections.send_away)
+        loop.call_soon_threadsafe(connections.close_all)
 
     ours = [number for number, handler in kept.items() if callable(handler)]
     for number in ours:
-        signal.signal(number, leave)
+        signal.signal(number, shut_down)
     try:
         yield
     finally:
@@ -90,7 +90,7 @@ def make_lifespan(
         runtime.live.start()
         runtime.assistant.start()
         tasks = [
-            asyncio.create_task(streaming.connections.watch()),
+            asyncio.create_task(streaming.connections.run()),
             asyncio.create_task(metrics.run()),
             asyncio.create_task(run_housekeeping(runtime.database, runtime.settings)),
         ]

@@ -72,7 +72,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
             access_log=False,
             server_header=False,
             log_config=log_config(settings),
-            # A second of it is gone by then: see leaving.py.
+            # The notice of graceful_shutdown has taken a second of it.
             timeout_graceful_shutdown=max(1, math.floor(settings.shutdown_grace_s) - 1),
             # Where no proxy is named, uvicorn would believe any process of this machine about where clients are.
             proxy_headers=bool(os.environ.get("FORWARDED_ALLOW_IPS")),
@@ -103,7 +103,7 @@ def make_app() -> FastAPI:
 
 
 def check(settings: Settings) -> None:
-    """Raise SettingsError for what only those who use a setting can tell to be wrong, before anything is served."""
+    """Raise SettingsError for settings that only their users can validate, before anything is served."""
     SignInRateLimit(settings)
     AccessTokens(settings.secret_key, timedelta(minutes=settings.access_token_expire_minutes))
     if settings.better_auth_url is not None:

@@ -59,7 +59,7 @@ def patience() -> Iterator[None]:
             "core.key_sets._FETCH_TIMEOUT_S",
             "live.postgres._PROBE_TIMEOUT_S",
             "server.observability.health._TIMEOUT_S",
-            "server.graphql.sockets.LAST_WORDS_S",
+            "server.graphql.sockets.CLOSE_TIMEOUT_S",
         ):
             patch.setattr(limit, PATIENCE_S)
         # A strong hash takes a tenth of a second of processor time.

@@ -14,7 +14,7 @@ _EPILOG: Final = "Settings come from the environment and from .env; the README l
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; tell an expected failure in one line and exit with 2."""
+    """Run a command; print an expected error in one line and return 2."""
     options = _parser().parse_args(arguments)
     try:
         options.command(options)

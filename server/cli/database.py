@@ -1,4 +1,4 @@
-"""The database as commands use it: migrated in development, its failures told in one line."""
+"""The database of commands: migrated in development, its errors printed in one line."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -20,7 +20,7 @@ _MISSING_TABLE: Final = re.compile(r"^no such table|^relation .* does not exist"
 
 async def migrate(settings: Settings) -> None:
     """Bring the database to the newest revision."""
-    with _told_in_one_line(settings):
+    with _one_line_errors(settings):
         await migrations.upgrade(settings)
 
 
@@ -31,7 +31,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         await migrate(settings)
     database = Database(settings)
     try:
-        with _told_in_one_line(settings):
+        with _one_line_errors(settings):
             yield database
     finally:
         await database.close()
@@ -46,7 +46,7 @@ def database_address(settings: Settings) -> str:
 
 
 @contextmanager
-def _told_in_one_line(settings: Settings) -> Iterator[None]:
+def _one_line_errors(settings: Settings) -> Iterator[None]:
     try:
         yield
     except (DBAPIError, OSError, UnavailableError) as error:

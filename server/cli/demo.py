@@ -32,7 +32,7 @@ _BETWEEN_MESSAGES: Final = timedelta(minutes=1)
 
 
 async def fill_account(database: Database, settings: Settings, email: str) -> str:
-    """Fill the account, which is made where there is none; return what to tell the person."""
+    """Fill the account, which is made where there is none; return the text to print."""
     address = normalize_email(email)
     if address is None:
         raise CommandError(f"{email!r} is no email address; write it like ann@example.com")
@@ -42,8 +42,8 @@ async def fill_account(database: Database, settings: Settings, email: str) -> st
     caller = Caller(user_id, session_id=None, is_admin=False, expires_at=utc_now() + timedelta(hours=1))
     await database.write(lambda session: _fill(session, caller, utc_now()))
     count = f"{len(list(_with_subtasks(TASKS)))} tasks and {len(CONVERSATIONS)} conversations"
-    told = f"{address} has a month of {count} now."
-    return f"{told} Its password is {password}" if password else told
+    text = f"{address} has a month of {count} now."
+    return f"{text} Its password is {password}" if password else text
 
 
 async def _sign_up(database: Database, settings: Settings, address: str) -> tuple[str, str]:

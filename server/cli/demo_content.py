@@ -1,4 +1,4 @@
-"""A believable month of somebody's tasks and conversations."""
+"""The tasks and conversations of the demo account: a believable month."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -1,4 +1,4 @@
-"""The failure of a command that is told in one line."""
+"""The error of a command, printed in one line."""
 
 
 class CommandError(Exception):

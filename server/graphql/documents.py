@@ -202,7 +202,7 @@ def _trust(documents: Documents, found: _Found) -> PreparedDocument:
     try:
         return documents.trust(found.text)
     except RefusedError as refusal:
-        raise _wrong(f"{found.place}: {_told(refusal)}") from None
+        raise _wrong(f"{found.place}: {_error_text(refusal)}") from None
 
 
 def _hashes(text: str) -> tuple[str, str]:
@@ -255,7 +255,7 @@ def _text_of(file: Path) -> str:
         raise _wrong(f"{file} cannot be read: {reason}") from None
 
 
-def _told(refusal: RefusedError) -> str:
+def _error_text(refusal: RefusedError) -> str:
     error = refusal.errors[0]
     message: str = error["message"]
     for location in error.get("locations", ())[:1]:

@@ -149,7 +149,7 @@ def _format(
     record.outcome = OperationOutcome.ERRORS
     errors = [format_field_error(error, record.request_id) for error in result.errors]
     is_unavailable = any(error["extensions"]["code"] == "SERVICE_UNAVAILABLE" for error in errors)
-    # What a mutation has done already must be told, so it fails as a whole only where nothing came of it.
+    # What a mutation has done must be returned, so it fails as a whole only if nothing was done.
     if is_unavailable and (operation.type is OperationType.QUERY or not any((result.data or {}).values())):
         return GraphQLResponse(503, {"data": None, "errors": errors}, media_type, (retry_after(),))
     return GraphQLResponse(200, {"data": result.data, "errors": errors}, media_type)

@@ -1,4 +1,4 @@
-"""The endpoint's door for event streams: reads the request, and answers with events."""
+"""GraphQL over server-sent events (graphql-sse, distinct connections mode)."""
 
 from contextlib import aclosing
 from typing import Any, Final
@@ -32,8 +32,8 @@ class GraphQLEventStream(EventStream):
         self._request = request
         self._streaming = streaming
 
-    def farewell(self, error: FormattedError) -> bytes:
-        """Return how a client is told why there is no more."""
+    def format_final_error(self, error: FormattedError) -> bytes:
+        """Return the event that ends the stream with an error."""
         return _event({"errors": [error]}) + _COMPLETE
 
     async def send_events(self) -> None:
@@ -44,7 +44,7 @@ class GraphQLEventStream(EventStream):
                     await self.send(_event(result))
         except RefusedError as refusal:
             await self.send(_event({"errors": list(refusal.errors)}))
-        self.last_words = _COMPLETE
+        self.final_bytes = _COMPLETE
 
 
 def _event(result: dict[str, Any]) -> bytes:
@@ -52,7 +52,7 @@ def _event(result: dict[str, Any]) -> bytes:
 
 
 def wants_events(scope: Scope) -> bool:
-    """Tell whether the client reads nothing but events; one that takes JSON too gets that, but for subscriptions."""
+    """Return whether the client accepts events only; one that accepts JSON too gets that, except for subscriptions."""
     headers = get_request_headers(scope)
     return headers.accepts_events and headers.media_type is None
 
@@ -84,7 +84,7 @@ class GraphQLEventStreamEndpoint:
         try:
             await stream.serve(scope, receive, send)
         finally:
-            self._streaming.connections.leave(stream)
+            self._streaming.connections.remove(stream)
 
     async def _open(self, scope: Scope, receive: Receive) -> GraphQLEventStream:
         runtime: Runtime = scope["app"].state.runtime
@@ -100,10 +100,10 @@ class GraphQLEventStreamEndpoint:
         return self.open(context, request)
 
     def open(self, context: Context, request: GraphQLRequest) -> GraphQLEventStream:
-        """Return the stream of a request, counted in; raise the refusal of one too many."""
+        """Return a registered stream; refuse it if the user has too many."""
         stream = GraphQLEventStream(context, request, self._streaming)
         try:
-            self._streaming.connections.enter(stream)
+            self._streaming.connections.add(stream)
         except TooManyConnectionsError as error:
             raise refuse(429, str(error), code="RATE_LIMITED") from None
         return stream
@@ -112,7 +112,7 @@ class GraphQLEventStreamEndpoint:
         try:
             operation = self._streaming.operations.prepare(request)
         except RefusedError:
-            # The stream tells of it, as a socket would.
+            # The stream sends the error, as a WebSocket would.
             return
         record.operation = operation.label
         require_post_for_mutations(operation, method)

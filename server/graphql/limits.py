@@ -35,14 +35,14 @@ _OPENING: Final = frozenset("{[(")
 _CLOSING: Final = frozenset("}])")
 
 
-class Scan(NamedTuple):
-    """What the look found."""
+class TextSize(NamedTuple):
+    """The size of a text."""
 
     tokens: int
     bracket_depth: int
 
 
-def scan(text: str, max_tokens: int) -> Scan:
+def scan(text: str, max_tokens: int) -> TextSize:
     """Measure the text, stopping at the first bound that it breaks; raise the refusal for it."""
     if len(text) > MAX_DOCUMENT_CHARACTERS:
         raise refuse_for_limit(
@@ -69,7 +69,7 @@ def scan(text: str, max_tokens: int) -> Scan:
                 )
         elif first in _CLOSING:
             depth -= 1
-    return Scan(tokens, deepest)
+    return TextSize(tokens, deepest)
 
 
 # Deep enough for the query that tools send: seven wrappers around a type, below __schema.
@@ -84,7 +84,7 @@ _Fragments = Mapping[str, FragmentDefinitionNode]
 
 
 class Size(NamedTuple):
-    """How large a part of a document is once its fragments are put in their places."""
+    """The size of a part of a document with its fragments expanded."""
 
     depth: int = 0
     introspection_depth: int = 0

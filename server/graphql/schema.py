@@ -1,4 +1,4 @@
-"""Puts the schema together out of the resolvers."""
+"""The schema, merged from the resolvers."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -74,8 +74,8 @@ def core_schema(schema: strawberry.Schema) -> GraphQLSchema:
 
 
 def _tidy(schema: GraphQLSchema) -> None:
-    """Leave optional arguments without a default, and rows unquestioned where their type is known."""
-    schema.directives = tuple(_as_older_tools_know_it(directive) for directive in schema.directives)
+    """Drop null defaults of optional arguments, and type checks of rows whose type is known."""
+    schema.directives = tuple(_without_new_locations(directive) for directive in schema.directives)
     for named in schema.type_map.values():
         if isinstance(named, GraphQLInputObjectType):
             _drop_null_defaults(named.fields.values())
@@ -86,8 +86,8 @@ def _tidy(schema: GraphQLSchema) -> None:
             named.is_type_of = None
 
 
-def _as_older_tools_know_it(directive: GraphQLDirective) -> GraphQLDirective:
-    """Leave out the place that graphql-js before 16.14 takes for an error when it reads an introspection."""
+def _without_new_locations(directive: GraphQLDirective) -> GraphQLDirective:
+    """Drop the location that graphql-js before 16.14 rejects in an introspection."""
     known = [place for place in directive.locations if place.name != "DIRECTIVE_DEFINITION"]
     configuration: dict[str, Any] = {**directive.to_kwargs(), "locations": known}
     return GraphQLDirective(**configuration)

@@ -19,7 +19,7 @@ from server.graphql.streaming import Streaming
 from server.http.authentication import authenticate
 from server.http.connections import TooManyConnectionsError
 from server.http.errors import FormattedError, RefusedError, session_over, token_expired
-from server.http.origins import is_welcome
+from server.http.origins import is_allowed_origin
 from server.http.protocol import get_abort
 from server.http.request_body import GraphQLRequest, read_parameters
 from services.accounts.caller import Caller
@@ -112,8 +112,8 @@ def _malformed(reason: str) -> CloseSocketError:
     return CloseSocketError(CloseCode.BAD_REQUEST, f"Invalid message received: {reason}.")
 
 
-# A client that reads has the last words by then; one that does not is cut off.
-LAST_WORDS_S: Final = 2.0
+# A client that does not read the close message within this time is disconnected.
+CLOSE_TIMEOUT_S: Final = 2.0
 
 _log = structlog.stdlib.get_logger("socket")
 
@@ -131,8 +131,8 @@ class GraphQLWebSocket:
         self._receive = receive
         self._asgi_send = send
         self._cut = cut
-        # One at a time: all who waited would write at once when there is room for one.
-        self._turn = asyncio.Lock()
+        # One message at a time: all waiting senders would write at once when the buffer has room.
+        self._send_lock = asyncio.Lock()
         self._streaming = streaming
         self._settings = streaming.settings
         self._id = secrets.token_hex(16)
@@ -153,19 +153,19 @@ class GraphQLWebSocket:
                         await self._answer(message)
         except CloseSocketError as error:
             await self._close(error.code, str(error))
-        except Exception:  # noqa: BLE001 - the client is told to come again
+        except Exception:  # noqa: BLE001 - the client may connect again
             _log.exception("socket failed", request_id=self._id)
             await self._close(CloseCode.INTERNAL_ERROR, "Something went wrong on our side.")
         finally:
-            self._leave()
+            self._clean_up()
 
-    def _leave(self) -> None:
+    def _clean_up(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         for task in self._operations.values():
             task.cancel()
         if self._is_present:
-            self._streaming.connections.leave(self)
+            self._streaming.connections.remove(self)
 
     async def _answer(self, message: Any) -> None:
         kind, content = read_message(message)
@@ -181,7 +181,7 @@ class GraphQLWebSocket:
         credentials = credentials_in(content)
         self.caller = await self._authenticate(self._credentials if credentials is None else credentials)
         try:
-            self._streaming.connections.enter(self)
+            self._streaming.connections.add(self)
         except TooManyConnectionsError as error:
             raise CloseSocketError(CloseCode.TOO_MANY, str(error)) from None
         self._is_present = True
@@ -244,18 +244,18 @@ class GraphQLWebSocket:
             self._close_soon(error.code, str(error))
 
     async def _finish(self, operation_id: str, message: dict[str, Any]) -> None:
-        # The id is free again once the client hears of the end.
+        # The client may use the id again once it receives the end.
         self._operations.pop(operation_id, None)
         await self._send(message)
 
     async def _send(self, message: dict[str, Any]) -> None:
         try:
-            async with self._turn, asyncio.timeout(self._settings.socket_send_timeout_s):
+            async with self._send_lock, asyncio.timeout(self._settings.socket_send_timeout_s):
                 await self._asgi_send(text_message(message))
         except TimeoutError:
             raise CloseSocketError(CloseCode.TRY_AGAIN_LATER, "Read faster; resume by the last cursor.") from None
         except (OSError, RuntimeError):
-            # The socket is closed; the loop that receives hears of it by itself.
+            # The socket is closed; the receiving loop ends by itself.
             return
 
     def _watch_expiry(self) -> None:
@@ -270,14 +270,14 @@ class GraphQLWebSocket:
         code, reason = CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout."
         self._timer = call_at(latest, lambda: self._close_soon(code, reason))
 
-    def sign_out(self) -> None:
+    def end_session(self) -> None:
         """End the operations and the socket: the session is over."""
         self._end_operations(session_over())
 
     def _end_operations(self, error: FormattedError) -> None:
         self._close_soon(CloseCode.FORBIDDEN, error["message"], [error])
 
-    def go_away(self) -> None:
+    def close_for_shutdown(self) -> None:
         """End the socket: the server stops, and another takes over."""
         self._close_soon(CloseCode.SERVICE_RESTART, "The server restarts; connect again.")
 
@@ -291,7 +291,7 @@ class GraphQLWebSocket:
             task.cancel()
         _log.info("socket closed", code=code.value, reason=reason, request_id=self._id)
         try:
-            async with asyncio.timeout(LAST_WORDS_S):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 for operation_id in running if errors else ():
                     await self._asgi_send(text_message(error_message(operation_id, errors or [])))
                 await self._asgi_send(close_message(code, reason))
@@ -323,7 +323,7 @@ class GraphQLWebSocketEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket."""
         await receive()
-        if not is_welcome(scope, self._streaming.settings):
+        if not is_allowed_origin(scope, self._streaming.settings):
             # Closed before it is accepted, its handshake is answered with 403.
             await send({"type": "websocket.close"})
         elif PROTOCOL not in scope["subprotocols"]:
@@ -337,5 +337,5 @@ class GraphQLWebSocketEndpoint:
         try:
             await GraphQLWebSocket(scope, receive, send, self._streaming, cut).serve()
         finally:
-            # Whoever does not read would keep what is still to be sent in our memory.
+            # A client that does not read would keep unsent bytes in memory.
             asyncio.get_running_loop().call_later(_LINGERING_S, cut)

@@ -1,4 +1,4 @@
-"""What sockets and event streams share: the operations, who is connected, and what is measured of them."""
+"""Operations with a stream of results, as WebSockets and event streams run them."""
 
 import asyncio
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""Who is connected to this process: how many connections a user may have, and when they must end."""
+"""Connection registry: the open WebSockets and event streams, bounded per user, ended with their sessions."""
 
 import asyncio
 import logging
@@ -16,18 +16,18 @@ CHECK_EVERY_S: Final = 4.0
 _log = logging.getLogger(__name__)
 
 
-class Connection(Protocol):
+class OpenConnection(Protocol):
     """A socket or an event stream that stays open."""
 
     @property
     def caller(self) -> Caller | None:
-        """Return whose it is."""
+        """Return the authenticated caller."""
 
-    def sign_out(self) -> None:
-        """End it: its caller's session is over."""
+    def end_session(self) -> None:
+        """End it, as its caller's session has ended."""
 
-    def go_away(self) -> None:
-        """End it: the server stops."""
+    def close_for_shutdown(self) -> None:
+        """End it, as the server shuts down."""
 
 
 class TooManyConnectionsError(Exception):
@@ -35,32 +35,32 @@ class TooManyConnectionsError(Exception):
 
 
 class ConnectionRegistry:
-    """Knows every connection, and asks for all of them at once whether their sessions still stand."""
+    """All open connections; one query checks whether their sessions are still valid."""
 
     def __init__(self, database: Database, max_per_user: int) -> None:
         self._database = database
         self._max_per_user = max_per_user
-        self._of_user: defaultdict[str | None, set[Connection]] = defaultdict(set)
+        self._of_user: defaultdict[str | None, set[OpenConnection]] = defaultdict(set)
         self._checks: set[asyncio.Task[None]] = set()
-        self.is_leaving = False
+        self.is_shutting_down = False
 
     @property
-    def connections(self) -> list[Connection]:
+    def connections(self) -> list[OpenConnection]:
         """Return every connection."""
         return [connection for connections in self._of_user.values() for connection in connections]
 
-    def enter(self, connection: Connection) -> None:
-        """Count a connection in; raise TooManyConnectionsError where its user has enough."""
+    def add(self, connection: OpenConnection) -> None:
+        """Register a connection; raise TooManyConnectionsError if its user has too many."""
         user_id = _user_of(connection)
         others = self._of_user[user_id]
         if user_id is not None and len(others) >= self._max_per_user:
             raise TooManyConnectionsError(f"A user may have {self._max_per_user} connections; close another one first.")
         others.add(connection)
-        if self.is_leaving:
-            connection.go_away()
+        if self.is_shutting_down:
+            connection.close_for_shutdown()
 
-    def leave(self, connection: Connection) -> None:
-        """Count a connection out."""
+    def remove(self, connection: OpenConnection) -> None:
+        """Unregister a connection."""
         user_id = _user_of(connection)
         self._of_user[user_id].discard(connection)
         if not self._of_user[user_id]:
@@ -73,17 +73,17 @@ class ConnectionRegistry:
             self._checks.add(task)
             task.add_done_callback(self._checks.discard)
 
-    async def watch(self) -> None:
-        """Check every connection now and then, until cancelled."""
+    async def run(self) -> None:
+        """Check every connection periodically, until cancelled."""
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
             await self.check()
 
     async def check(self) -> None:
-        """End the connections whose sessions do not stand any more."""
+        """End the connections whose sessions are no longer valid."""
         await self._check(self.connections)
 
-    async def _check(self, connections: Iterable[Connection]) -> None:
+    async def _check(self, connections: Iterable[OpenConnection]) -> None:
         signed_in = [(connection, caller) for connection in connections if (caller := connection.caller) is not None]
         callers = {caller for _, caller in signed_in}
         if not callers:
@@ -94,19 +94,19 @@ class ConnectionRegistry:
         except UnavailableError as error:
             _log.warning("Sessions cannot be checked: %s", error)
             return
-        except Exception:  # noqa: BLE001 - who watches must not stop watching
+        except Exception:  # noqa: BLE001 - the next check may succeed
             _log.exception("The check of sessions failed; the next one comes")
             return
         for connection, caller in signed_in:
             if caller not in standing and connection.caller == caller:
-                connection.sign_out()
+                connection.end_session()
 
-    def send_away(self) -> None:
-        """End every connection, and each that comes from now on: the server stops."""
-        self.is_leaving = True
+    def close_all(self) -> None:
+        """End every connection, and each new one, as the server shuts down."""
+        self.is_shutting_down = True
         for connection in self.connections:
-            connection.go_away()
+            connection.close_for_shutdown()
 
 
-def _user_of(connection: Connection) -> str | None:
+def _user_of(connection: OpenConnection) -> str | None:
     return None if connection.caller is None else connection.caller.user_id

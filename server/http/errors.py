@@ -1,4 +1,4 @@
-"""The failures of the GraphQL door: refusals before execution, and errors of fields as clients see them."""
+"""Errors as clients see them: requests refused before execution, and errors of GraphQL fields."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -70,12 +70,12 @@ def refuse_for(error: TasktalkError) -> RefusedError:
 
 
 def session_over() -> FormattedError:
-    """Return what running operations are told when their caller's session ends."""
+    """Return the error of running operations when their caller's session ends."""
     return {"message": "The session is over; sign in again.", "extensions": {"code": "UNAUTHENTICATED"}}
 
 
 def token_expired() -> FormattedError:
-    """Return what running operations are told when only the token has come to its end."""
+    """Return the error of running operations when the token expires."""
     return {"message": expired_token().message, "extensions": {"code": "UNAUTHENTICATED"}}
 
 
@@ -86,17 +86,17 @@ def masked(request_id: str) -> RefusedError:
 
 
 def retry_after() -> Header:
-    """Return the header that tells when to try again."""
+    """Return the Retry-After header."""
     return (b"retry-after", str(RETRY_AFTER_S).encode())
 
 
 def masked_message(request_id: str) -> str:
-    """Return what a client is told of a failure that is ours."""
+    """Return the message in place of an unexpected error."""
     return f"Something went wrong on our side. Request id: {request_id}"
 
 
 def format_field_error(error: GraphQLError, request_id: str) -> FormattedError:
-    """Return a field's error as the client sees it; log and mask one that nobody foresaw."""
+    """Return a field's error as the client sees it; log and mask an unexpected one."""
     cause = error.original_error
     if isinstance(cause, TasktalkError):
         return _with_extensions(error, _extensions(cause))

@@ -1,4 +1,4 @@
-"""Server-sent events: one open answer a request, such as the results of an operation (graphql-sse, distinct ones)."""
+"""Server-sent events: a response that stays open, with keep-alives, expiry and a send timeout."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -25,18 +25,18 @@ _HEADERS: Final = (
 
 
 class EventStream(ABC):
-    """One open answer; what its events are, the doors say."""
+    """One response that stays open; subclasses produce its events."""
 
     def __init__(self, caller: Caller | None, settings: Settings) -> None:
         self._caller = caller
         self._settings = settings
-        self._is_leaving = False
+        self._is_shutting_down = False
         self._ended = asyncio.Event()
-        self.last_words = b""
+        self.final_bytes = b""
 
     @property
     def caller(self) -> Caller | None:
-        """Return whose stream it is."""
+        """Return the authenticated caller."""
         return self._caller
 
     @abstractmethod
@@ -44,20 +44,20 @@ class EventStream(ABC):
         """Send the events until there are no more."""
 
     @abstractmethod
-    def farewell(self, error: FormattedError) -> bytes:
-        """Return how a client is told why there is no more."""
+    def format_final_error(self, error: FormattedError) -> bytes:
+        """Return the event that ends the stream with an error."""
 
-    def sign_out(self) -> None:
+    def end_session(self) -> None:
         """End it: the session is over."""
         self._end_with(session_over())
 
     def _end_with(self, error: FormattedError) -> None:
-        self.last_words = self.farewell(error)
+        self.final_bytes = self.format_final_error(error)
         self._ended.set()
 
-    def go_away(self) -> None:
-        """End it without a word of completion, and its connection, so that the client makes another elsewhere."""
-        self._is_leaving = True
+    def close_for_shutdown(self) -> None:
+        """End it without a completion event, and its connection, so that the client connects to another process."""
+        self._is_shutting_down = True
         self._ended.set()
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,8 +78,8 @@ class EventStream(ABC):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(OSError, RuntimeError):
-            await self.send(self.last_words, more=False)
-        if self._is_leaving:
+            await self.send(self.final_bytes, more=False)
+        if self._is_shutting_down:
             get_close(scope)()
 
     async def _keep_alive(self) -> None:

@@ -25,7 +25,7 @@ class _Range(NamedTuple):
     quality: float
 
     def specificity(self, media_type: MediaType) -> int:
-        """Tell how closely the range names the type: 0 not at all, 1 by */*, 2 by its kind, 3 exactly."""
+        """Return how specific the range is for the type: 0 not at all, 1 by */*, 2 by its kind, 3 exactly."""
         kind, _, subtype = media_type.value.partition("/")
         if self.kind == self.subtype == "*":
             return 1

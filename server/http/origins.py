@@ -1,4 +1,4 @@
-"""Which pages of other origins may call; browsers tell where a page is from."""
+"""Allowed origins: which pages of other sites may call, by the Origin header."""
 
 import re
 from typing import Final
@@ -11,19 +11,19 @@ LOCAL: Final = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?"
 _LOCAL: Final = re.compile(LOCAL, re.IGNORECASE)
 
 
-def welcomes_local_pages(settings: Settings) -> bool:
-    """Tell whether pages that this machine serves may call: while one develops, and until the setting says which."""
+def allows_local_origins(settings: Settings) -> bool:
+    """Return whether pages of this machine may call: in development, unless ALLOWED_ORIGINS is set."""
     return not settings.is_production and not settings.allowed_origins
 
 
-def is_welcome(scope: Scope, settings: Settings) -> bool:
-    """Tell whether a page may call: our own, one from the settings, or a program that is no page."""
+def is_allowed_origin(scope: Scope, settings: Settings) -> bool:
+    """Return whether the origin may call: our own, one of the settings, or none at all."""
     headers = dict(scope["headers"])
     origin = headers.get(b"origin")
     if origin is None:
         return True
     text = origin.decode("latin-1").lower()
-    if welcomes_local_pages(settings) and _LOCAL.fullmatch(text):
+    if allows_local_origins(settings) and _LOCAL.fullmatch(text):
         return True
     allowed = {each.lower() for each in settings.allowed_origins}
     host = headers.get(b"host", b"").decode("latin-1").lower()

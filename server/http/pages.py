@@ -42,7 +42,7 @@ class Page:
 
     @property
     def is_built(self) -> bool:
-        """Tell whether there are files of ours that the page loads."""
+        """Return whether the page was built."""
         return self._built_page is not None
 
     def answer(self) -> Response:

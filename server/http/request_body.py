@@ -13,7 +13,7 @@ from server.http.errors import RefusedError, refuse
 from server.http.headers import JSON, content_type_problem
 
 BODY_TIMEOUT_S: Final = 30.0
-# Each value is coerced in Python, before anyone asks who sent it.
+# Each value is coerced in Python, before authorization.
 MAX_VALUES: Final = 10_000
 _MAX_PARAMETERS: Final = 32
 _Headers = Mapping[bytes, bytes]
@@ -168,7 +168,7 @@ def _read_reference(parameters: dict[str, Any], extensions: dict[str, Any]) -> s
 
 
 def are_many(values: object) -> bool:
-    """Tell whether there are more values, at whatever depth, than anyone needs."""
+    """Return whether there are more than MAX_VALUES values, at any depth."""
     found, waiting = 0, [values]
     while waiting and found <= MAX_VALUES:
         value = waiting.pop()

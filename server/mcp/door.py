@@ -14,7 +14,7 @@ from core.errors import TasktalkError, UnauthenticatedError
 from core.settings import Settings
 from graph.context import Runtime
 from server.http.errors import RefusedError, refuse, refuse_for
-from server.http.origins import is_welcome
+from server.http.origins import is_allowed_origin
 from server.http.request_body import parse_json, read_body
 from server.mcp.grant import authenticate, keep_grant, needed_scope
 from server.mcp.metadata import METADATA_ROUTES, PATH, challenge
@@ -78,7 +78,7 @@ class McpDoor:
 
 
 def _check_origin(scope: Scope, settings: Settings) -> None:
-    if is_welcome(scope, settings):
+    if is_allowed_origin(scope, settings):
         return
     raise refuse(403, "Pages of this origin may not call; name it in ALLOWED_ORIGINS.", code="FORBIDDEN")
 

@@ -1,4 +1,4 @@
-"""Tells whether the process lives, and whether it can serve."""
+"""Health endpoints: whether the process is alive, and whether it can serve."""
 
 import asyncio
 from functools import cache
@@ -12,7 +12,7 @@ import migrations
 from core.database import Database
 
 _TIMEOUT_S: Final = 3.0
-_LEAVING: Final = "The server is shutting down."
+_SHUTTING_DOWN: Final = "The server is shutting down."
 
 _log = structlog.stdlib.get_logger("health")
 
@@ -25,14 +25,14 @@ async def health(_request: Request) -> Response:
 async def ready(request: Request) -> Response:
     """Answer /ready: the database answers and its migrations are current."""
     state = request.app.state
-    problem = _LEAVING if state.connections.is_leaving else await _problem(state.runtime.database)
+    problem = _SHUTTING_DOWN if state.connections.is_shutting_down else await _problem(state.runtime.database)
     if problem is None:
         return JSONResponse({"status": "ok"})
     return JSONResponse({"status": "not ready", "reason": problem}, status_code=503)
 
 
 async def warn_where_not_ready(database: Database) -> None:
-    """Log at the start what /ready would say: whoever forgot to migrate should not learn it from failing requests."""
+    """Log at the start what /ready would say: a missing migration should not show first in failing requests."""
     if (problem := await _problem(database)) is not None:
         _log.warning("not ready", reason=problem)
 

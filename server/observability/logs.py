@@ -104,7 +104,7 @@ def make_formatter(*, is_production: bool) -> logging.Formatter:
 
 
 class Output:
-    """Writes lines to whatever standard output is at the time."""
+    """Writer of log lines to standard output, whatever that is at the time."""
 
     def __init__(self) -> None:
         self._waiting: deque[bytes] = deque()
@@ -139,7 +139,7 @@ def _write(lines: memoryview) -> int:
     except BlockingIOError:
         taken = None
     if taken is None:
-        # A pipe that does not block by itself: whoever gave it to us reads on some time.
+        # A non-blocking pipe that is full; wait until there is room.
         select.select([], [sys.stdout], [])
     return taken or 0
 
@@ -153,10 +153,10 @@ def _rendering(*, is_production: bool) -> list[Processor]:
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_serialize)]
     plain = structlog.dev.plain_traceback
     console = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain, sort_keys=False)
-    return [_leave_out_nothings, console]
+    return [_drop_none, console]
 
 
-def _leave_out_nothings(_logger: Any, _name: str, event: EventDict) -> EventDict:
+def _drop_none(_logger: Any, _name: str, event: EventDict) -> EventDict:
     return {key: value for key, value in event.items() if value is not None}
 
 

@@ -38,7 +38,7 @@ class StreamMetrics:
         self._wake_ups_of = cache(self._wake_ups.labels)
 
     def count_wake_up(self, kind: WakeUp) -> None:
-        """Count a subscriber that was told to look."""
+        """Count a subscriber that was woken."""
         self._wake_ups_of(kind).inc()
 
     def socket(self) -> AbstractContextManager[None]:

@@ -119,7 +119,7 @@ class RequestLog:
         )
 
     async def answer_failure(self, error: Exception, record: RequestRecord, send: Send) -> None:
-        """Log a failure that nobody foresaw and answer for it; raise it where an answer has begun."""
+        """Log an unexpected error and answer with status 500; raise it if a response has begun."""
         self._log.error("request failed", exc_info=error)
         if record.status:
             raise error
@@ -141,7 +141,7 @@ class RequestLogMiddleware:
         record = start_request_record(scope, get_request_headers(scope))
         try:
             await self._app(scope, receive, _with_headers(record, send))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
+        except Exception as error:  # noqa: BLE001 - any error is answered
             await self._log.answer_failure(error, record, send)
         finally:
             self._log.finish(scope, record)

@@ -89,7 +89,7 @@ class ChatStream(EventStream):
         self._answer = answer
         self._position = replace(position, run_id=answer.run_id)
 
-    def farewell(self, error: FormattedError) -> bytes:
+    def format_final_error(self, error: FormattedError) -> bytes:
         """Return how a client is told why there is no more."""
         return _problem(error["message"], error["extensions"]["code"])
 
@@ -159,7 +159,7 @@ class StreamedChat(Response):
         self._stream = stream
         self._presence = presence
         try:
-            presence.enter(stream)
+            presence.add(stream)
         except TooManyConnectionsError as error:
             raise refuse(429, str(error), code="RATE_LIMITED", headers=(retry_after(),)) from None
 
@@ -168,7 +168,7 @@ class StreamedChat(Response):
         try:
             await self._stream.serve(scope, receive, send)
         finally:
-            self._presence.leave(self._stream)
+            self._presence.remove(self._stream)
 
 
 def _stamp(call: Row[Any]) -> tuple[int, int]:

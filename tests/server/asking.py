@@ -1,4 +1,4 @@
-"""How tests of the door ask, and read its refusals."""
+"""Helpers that post operations and read refusals."""
 
 from typing import Any, Final
 
@@ -9,9 +9,9 @@ JSON: Final = "application/json"
 
 
 async def post(
-    door: httpx2.AsyncClient, query: str, accept: str = GRAPHQL_RESPONSE, **parameters: Any
+    api: httpx2.AsyncClient, query: str, accept: str = GRAPHQL_RESPONSE, **parameters: Any
 ) -> httpx2.Response:
-    return await door.post("/graphql", json={"query": query, **parameters}, headers={"Accept": accept})
+    return await api.post("/graphql", json={"query": query, **parameters}, headers={"Accept": accept})
 
 
 def only_error(response: httpx2.Response) -> dict[str, Any]:

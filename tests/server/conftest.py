@@ -1,4 +1,4 @@
-"""The door with the sample schema behind it, as in development and as in production."""
+"""Clients of the application with the sample schema, in development and in production, and users."""
 
 from collections.abc import AsyncIterator
 
@@ -14,16 +14,16 @@ from tests.server.wire import Wire, connected
 
 
 @pytest.fixture(scope="session")
-async def door(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx2.AsyncClient]:
-    settings = sample.sample_settings(tmp_path_factory.mktemp("door"), graphql_max_body_bytes=100_000)
-    async with sample.open_door(settings) as client:
+async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx2.AsyncClient]:
+    settings = sample.sample_settings(tmp_path_factory.mktemp("api"), graphql_max_body_bytes=100_000)
+    async with sample.open_api(settings) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
-async def production_door(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx2.AsyncClient]:
+async def production_api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx2.AsyncClient]:
     settings = sample.sample_settings(tmp_path_factory.mktemp("production"), environment="production")
-    async with sample.open_door(settings) as client:
+    async with sample.open_api(settings) as client:
         yield client
 
 
@@ -53,7 +53,7 @@ def client(http: httpx2.AsyncClient) -> GraphClient:
 
 
 @pytest.fixture
-async def wire(door: httpx2.AsyncClient) -> AsyncIterator[Wire]:
-    """Give a connection to the door."""
-    async with connected(str(door.base_url)) as wire:
+async def wire(api: httpx2.AsyncClient) -> AsyncIterator[Wire]:
+    """Give a connection to the application."""
+    async with connected(str(api.base_url)) as wire:
         yield wire

@@ -1,4 +1,4 @@
-"""A small schema whose fields do what the door must cope with, and the application that serves it."""
+"""A small schema whose fields do what the endpoint must cope with, and the application that serves it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -130,7 +130,7 @@ def sample_settings(folder: Path, **overrides: Any) -> Settings:
 
 
 @asynccontextmanager
-async def open_door(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
+async def open_api(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
     """Serve the sample over real HTTP and give a client of it."""
     async with (
         serve(create_app(settings, schema)) as running,

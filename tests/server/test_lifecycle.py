@@ -32,7 +32,7 @@ async def test_everyone_is_sent_away(settings: Settings, user: SignedIn) -> None
         await socket.subscribe(CHANGES)
         await until(lambda: len(server.runtime.live.hub._waiters.get(user.user.id, ())) == 2)  # noqa: SLF001
         assert (await http.get("/ready")).status_code == 200
-        server.app.state.connections.send_away()
+        server.app.state.connections.close_all()
         assert await socket.closing() == RESTARTS
         assert await anonymous.closing() == RESTARTS
         await events.end()
@@ -56,7 +56,7 @@ async def test_a_mutation_ends_before_the_database_is_closed(
     async with serve(create_app(settings, sample.schema)) as server, signed_in_socket(server, None) as socket:
         await socket.subscribe("mutation { wait }")
         await happenings.began.wait()
-        server.app.state.connections.send_away()
+        server.app.state.connections.close_all()
         assert await socket.closing() == RESTARTS
         assert happenings.ended == []
         happenings.may_end.set()

@@ -18,10 +18,10 @@ def persisted(text: str, **changes: Any) -> dict[str, Any]:
     return {"persistedQuery": {"version": 1, "sha256Hash": hash_of(text)} | changes}
 
 
-async def ask(door: httpx2.AsyncClient, accept: str = GRAPHQL_RESPONSE, **parameters: Any) -> httpx2.Response:
-    return await door.post("/graphql", json=parameters, headers={"Accept": accept})
+async def ask(api: httpx2.AsyncClient, accept: str = GRAPHQL_RESPONSE, **parameters: Any) -> httpx2.Response:
+    return await api.post("/graphql", json=parameters, headers={"Accept": accept})
 
 
-async def ask_by_get(door: httpx2.AsyncClient, accept: str = GRAPHQL_RESPONSE, **parameters: Any) -> httpx2.Response:
+async def ask_by_get(api: httpx2.AsyncClient, accept: str = GRAPHQL_RESPONSE, **parameters: Any) -> httpx2.Response:
     sent = {name: value if isinstance(value, str) else json.dumps(value) for name, value in parameters.items()}
-    return await door.get("/graphql", params=sent, headers={"Accept": accept})
+    return await api.get("/graphql", params=sent, headers={"Accept": accept})

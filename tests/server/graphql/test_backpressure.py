@@ -28,7 +28,7 @@ MOST_MESSAGES: Final = 300
 @pytest.fixture(scope="module")
 async def impatient(settings: Settings) -> AsyncIterator[RunningServer]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.graphql.sockets.LAST_WORDS_S", 0.5)
+        patch.setattr("server.graphql.sockets.CLOSE_TIMEOUT_S", 0.5)
         async with serve_with(settings, socket_send_timeout_s=SEND_TIMEOUT_S) as server:
             yield server
 
@@ -95,7 +95,7 @@ async def read_on(server: RunningServer, user: SignedIn, conversation_id: str, c
 async def test_a_socket_that_reads_late_hears_why_it_ends(
     impatient: RunningServer, user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.graphql.sockets.LAST_WORDS_S", PATIENCE_S)
+    monkeypatch.setattr("server.graphql.sockets.CLOSE_TIMEOUT_S", PATIENCE_S)
     hub = impatient.runtime.live.hub
     conversation = await make_conversation(impatient.runtime.database, user.caller)
     async with unread_socket(impatient, user) as socket:

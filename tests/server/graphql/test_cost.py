@@ -7,7 +7,7 @@ import pytest
 from graphql import FragmentDefinitionNode, OperationDefinitionNode, build_schema, parse, validate
 
 from server.graphql.cost import compile_cost
-from tests.server.sample import open_door, sample_settings
+from tests.server.sample import open_api, sample_settings
 
 SCHEMA: Final = build_schema(
     """
@@ -160,7 +160,7 @@ async def test_over_the_limit(http: httpx2.AsyncClient, accept: str) -> None:
 
 async def test_nothing_is_executed(tmp_path_factory: pytest.TempPathFactory) -> None:
     settings = sample_settings(tmp_path_factory.mktemp("cost"), graphql_max_cost=1)
-    async with open_door(settings) as door:
-        response = await door.post("/graphql", json={"query": "{ thing { inner { name } } }"})
+    async with open_api(settings) as api:
+        response = await api.post("/graphql", json={"query": "{ thing { inner { name } } }"})
         assert response.json()["errors"][0]["extensions"] == {"code": "QUERY_TOO_COMPLEX", "cost": 2, "limit": 1}
         assert "data" not in response.json()

@@ -99,10 +99,10 @@ def test_an_error_says_where(settings: Settings) -> None:
 
 @pytest.mark.parametrize("query", ["{ helo }", "{ hello(nam: 1) }", "{ thing { nam } }", "{ ... on Quer { hello } }"])
 async def test_no_suggestions_in_production(
-    door: httpx2.AsyncClient, production_door: httpx2.AsyncClient, query: str
+    api: httpx2.AsyncClient, production_api: httpx2.AsyncClient, query: str
 ) -> None:
-    assert "Did you mean" in (await door.post("/graphql", json={"query": query})).text
-    refusal = await production_door.post("/graphql", json={"query": query})
+    assert "Did you mean" in (await api.post("/graphql", json={"query": query})).text
+    refusal = await production_api.post("/graphql", json={"query": query})
     assert refusal.json()["errors"]
     assert "Did you mean" not in refusal.text
 
@@ -118,15 +118,15 @@ async def test_no_suggestions_in_production(
     ],
 )
 async def test_introspection_is_refused_in_production(
-    door: httpx2.AsyncClient, production_door: httpx2.AsyncClient, query: str
+    api: httpx2.AsyncClient, production_api: httpx2.AsyncClient, query: str
 ) -> None:
     body = {"query": query, "operationName": "B" if "query B" in query else None}
-    assert "errors" not in (await door.post("/graphql", json=body)).json()
-    refusal = await production_door.post("/graphql", json=body)
+    assert "errors" not in (await api.post("/graphql", json=body)).json()
+    refusal = await production_api.post("/graphql", json=body)
     assert refusal.json().keys() == {"errors"}
     assert {error["extensions"]["code"] for error in refusal.json()["errors"]} == {"GRAPHQL_VALIDATION_FAILED"}
 
 
-async def test_the_type_s_name_is_no_secret(production_door: httpx2.AsyncClient) -> None:
-    response = await production_door.post("/graphql", json={"query": "{ __typename }"})
+async def test_the_type_s_name_is_no_secret(production_api: httpx2.AsyncClient) -> None:
+    response = await production_api.post("/graphql", json={"query": "{ __typename }"})
     assert response.json() == {"data": {"__typename": "Query"}}

@@ -36,34 +36,34 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
         ({"query": 'mutation { note(text: "é\\u00e9") }'}, {"note": "éé"}),
     ],
 )
-async def test_answers(door: httpx2.AsyncClient, parameters: dict[str, Any], data: dict[str, Any]) -> None:
-    response = await door.post("/graphql", json=parameters)
+async def test_answers(api: httpx2.AsyncClient, parameters: dict[str, Any], data: dict[str, Any]) -> None:
+    response = await api.post("/graphql", json=parameters)
     assert (response.status_code, response.json()) == (200, {"data": data})
     assert response.headers["content-type"] == "application/json; charset=utf-8"
     assert response.headers["cache-control"] == "no-store"
 
 
-async def test_get_changes_nothing(door: httpx2.AsyncClient, happenings: Happenings) -> None:
-    response = await door.get("/graphql", params={"query": 'mutation { note(text: "sneaked in") }'})
+async def test_get_changes_nothing(api: httpx2.AsyncClient, happenings: Happenings) -> None:
+    response = await api.get("/graphql", params={"query": 'mutation { note(text: "sneaked in") }'})
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
     assert happenings.ended == []
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE", "QUERY"])
-async def test_other_methods(door: httpx2.AsyncClient, method: str) -> None:
-    response = await door.request(method, "/graphql")
+async def test_other_methods(api: httpx2.AsyncClient, method: str) -> None:
+    response = await api.request(method, "/graphql")
     assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
 
 
 @pytest.mark.parametrize("path", ["/graphql/", "/graphql/x", "/docs/", "/redoc"])
-async def test_nothing_elsewhere(door: httpx2.AsyncClient, path: str) -> None:
-    response = await door.get(path)
+async def test_nothing_elsewhere(api: httpx2.AsyncClient, path: str) -> None:
+    response = await api.get(path)
     assert (response.status_code, only_code(response)) == (404, "NOT_FOUND")
     assert "GET / lists what there is" in response.text
 
 
-async def test_subscriptions_are_not_for_this_door(door: httpx2.AsyncClient) -> None:
-    response = await post(door, "subscription { ticks }")
+async def test_subscription_over_plain_http_is_refused(api: httpx2.AsyncClient) -> None:
+    response = await post(api, "subscription { ticks }")
     assert (response.status_code, only_code(response)) == (400, "BAD_USER_INPUT")
 
 
@@ -85,29 +85,29 @@ async def test_subscriptions_are_not_for_this_door(door: httpx2.AsyncClient) -> 
         ("text/html, */*;q=0.1", JSON),
     ],
 )
-async def test_the_type_is_the_client_s_choice(door: httpx2.AsyncClient, accept: str | None, answered: str) -> None:
+async def test_the_type_is_the_client_s_choice(api: httpx2.AsyncClient, accept: str | None, answered: str) -> None:
     headers = {"Accept": accept} if accept else {}
-    request = door.build_request("POST", "/graphql", json={"query": "{ userId }"}, headers=headers)
+    request = api.build_request("POST", "/graphql", json={"query": "{ userId }"}, headers=headers)
     if accept is None:
         del request.headers["accept"]
-    response = await door.send(request)
+    response = await api.send(request)
     assert (response.status_code, response.headers["content-type"]) == (200, f"{answered}; charset=utf-8")
     assert "Accept" in response.headers["vary"]
 
 
 @pytest.mark.parametrize("accept", ["text/plain", "text/html", "image/*", f"{JSON};q=0", "nonsense", f"{JSON};q=x"])
-async def test_a_type_that_we_do_not_have(door: httpx2.AsyncClient, accept: str) -> None:
-    response = await post(door, "{ userId }", accept)
+async def test_a_type_that_we_do_not_have(api: httpx2.AsyncClient, accept: str) -> None:
+    response = await post(api, "{ userId }", accept)
     assert (response.status_code, only_code(response)) == (406, "BAD_USER_INPUT")
 
 
 async def test_graphiql_is_for_browsers_in_development(
-    door: httpx2.AsyncClient, production_door: httpx2.AsyncClient
+    api: httpx2.AsyncClient, production_api: httpx2.AsyncClient
 ) -> None:
-    page = await door.get("/graphql", headers={"Accept": BROWSER})
+    page = await api.get("/graphql", headers={"Accept": BROWSER})
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "GraphiQL" in page.text
-    no_page = await production_door.get("/graphql", headers={"Accept": BROWSER})
+    no_page = await production_api.get("/graphql", headers={"Accept": BROWSER})
     assert (no_page.status_code, only_code(no_page)) == (404, "NOT_FOUND")
 
 
@@ -148,9 +148,9 @@ def token(
     ],
 )
 @pytest.mark.parametrize("query", ["{ hello }", "{ nope }", "{ __typename }"])
-async def test_a_bad_token_is_refused_whatever_is_asked(door: httpx2.AsyncClient, credentials: str, query: str) -> None:
+async def test_a_bad_token_is_refused_whatever_is_asked(api: httpx2.AsyncClient, credentials: str, query: str) -> None:
     headers = {"Authorization": credentials.encode()}
-    response = await door.post("/graphql", json={"query": query}, headers=headers)  # type: ignore[arg-type]
+    response = await api.post("/graphql", json={"query": query}, headers=headers)  # type: ignore[arg-type]
     assert (response.status_code, only_code(response)) == (401, "UNAUTHENTICATED")
     assert response.headers["www-authenticate"].startswith("Bearer")
 

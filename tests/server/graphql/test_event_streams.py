@@ -215,14 +215,14 @@ async def test_a_user_may_have_so_many_streams(settings: Settings, database: Dat
 async def test_the_server_leaves(settings: Settings, user: SignedIn) -> None:
     async with serve_with(settings) as server, open_events(server, CHANGES, token=user.token) as events:
         await followed(server, user)
-        server.app.state.connections.send_away()
+        server.app.state.connections.close_all()
         await events.end()
         await until(lambda: user.user.id not in server.runtime.live.hub.users)
 
 
-async def test_a_failure_of_ours(door: httpx2.AsyncClient) -> None:
+async def test_a_failure_of_ours(api: httpx2.AsyncClient) -> None:
     body = {"query": 'subscription { broken(how: "unforeseen") }'}
-    response = await door.post("/graphql", json=body, headers=EVENTS)
+    response = await api.post("/graphql", json=body, headers=EVENTS)
     _, first, second, last = response.text.removesuffix("\n\n").split("\n\n")
     assert first == 'event: next\ndata: {"data":{"broken":1}}'
     error = json.loads(second.removeprefix("event: next\ndata: "))["errors"][0]

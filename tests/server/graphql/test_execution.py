@@ -30,17 +30,17 @@ from tests.waiting import PATIENCE_S
     ],
 )
 async def test_documents_that_are_not_executed(
-    door: httpx2.AsyncClient, query: str, variables: dict[str, Any], code: str
+    api: httpx2.AsyncClient, query: str, variables: dict[str, Any], code: str
 ) -> None:
-    as_graphql = await post(door, query, variables=variables)
+    as_graphql = await post(api, query, variables=variables)
     assert (as_graphql.status_code, only_code(as_graphql)) == (400, code)
     assert "data" not in as_graphql.json()
-    as_json = await post(door, query, JSON, variables=variables)
+    as_json = await post(api, query, JSON, variables=variables)
     assert (as_json.status_code, as_json.json()) == (200, as_graphql.json())
 
 
-async def test_an_unknown_operation(door: httpx2.AsyncClient) -> None:
-    response = await post(door, "query A { hello }", operationName="B")
+async def test_an_unknown_operation(api: httpx2.AsyncClient) -> None:
+    response = await post(api, "query A { hello }", operationName="B")
     assert (response.status_code, only_code(response)) == (400, "OPERATION_RESOLUTION_FAILURE")
 
 
@@ -54,23 +54,23 @@ async def test_an_unknown_operation(door: httpx2.AsyncClient) -> None:
 )
 @pytest.mark.parametrize("operation", ["query", "mutation"])
 async def test_expected_failures(
-    door: httpx2.AsyncClient, how: str, status: int, extensions: dict[str, Any], operation: str
+    api: httpx2.AsyncClient, how: str, status: int, extensions: dict[str, Any], operation: str
 ) -> None:
-    response = await post(door, f'{operation} {{ fail(how: "{how}") }}')
+    response = await post(api, f'{operation} {{ fail(how: "{how}") }}')
     assert response.status_code == status
     assert only_error(response)["extensions"] == extensions
     assert only_error(response)["path"] == ["fail"]
     assert (response.headers.get("retry-after") is not None) == (status == 503)
 
 
-async def test_when_to_try_again(door: httpx2.AsyncClient) -> None:
-    response = await post(door, '{ fail(how: "limited") }')
+async def test_when_to_try_again(api: httpx2.AsyncClient) -> None:
+    response = await post(api, '{ fail(how: "limited") }')
     assert only_error(response)["extensions"].keys() == {"code", "retryAt"}
     assert only_error(response)["extensions"]["retryAt"].endswith("+00:00")
 
 
-async def test_what_a_mutation_has_done_is_told(door: httpx2.AsyncClient, happenings: Happenings) -> None:
-    response = await post(door, 'mutation { note(text: "kept") fail(how: "unavailable") }')
+async def test_what_a_mutation_has_done_is_told(api: httpx2.AsyncClient, happenings: Happenings) -> None:
+    response = await post(api, 'mutation { note(text: "kept") fail(how: "unavailable") }')
     assert (response.status_code, response.json()["data"]) == (200, {"note": "kept", "fail": None})
     assert only_code(response) == "SERVICE_UNAVAILABLE"
     assert happenings.ended == ["kept"]
@@ -78,9 +78,9 @@ async def test_what_a_mutation_has_done_is_told(door: httpx2.AsyncClient, happen
 
 @pytest.mark.parametrize("query", ['{ hello fail(how: "unforeseen") }', "{ hello double(number: 2147483647) }"])
 async def test_unforeseen_failures_are_masked(
-    door: httpx2.AsyncClient, query: str, capsys: pytest.CaptureFixture[str]
+    api: httpx2.AsyncClient, query: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    response = await post(door, query)
+    response = await post(api, query)
     request_id = response.headers["x-request-id"]
     error = only_error(response)
     assert response.status_code == 200
@@ -92,22 +92,22 @@ async def test_unforeseen_failures_are_masked(
     assert request_id in log
 
 
-async def test_a_query_ends_when_its_client_goes(door: httpx2.AsyncClient, happenings: Happenings) -> None:
-    await leave_early(door, "{ wait }", happenings)
+async def test_a_query_ends_when_its_client_goes(api: httpx2.AsyncClient, happenings: Happenings) -> None:
+    await leave_early(api, "{ wait }", happenings)
     await asyncio.wait_for(happenings.over.wait(), PATIENCE_S)
     assert happenings.ended == ["cancelled"]
 
 
-async def test_a_mutation_ends_by_itself(door: httpx2.AsyncClient, happenings: Happenings) -> None:
-    await leave_early(door, "mutation { wait }", happenings)
+async def test_a_mutation_ends_by_itself(api: httpx2.AsyncClient, happenings: Happenings) -> None:
+    await leave_early(api, "mutation { wait }", happenings)
     await asyncio.sleep(0.3)
     happenings.may_end.set()
     await asyncio.wait_for(happenings.over.wait(), PATIENCE_S)
     assert happenings.ended == ["done"]
 
 
-async def test_a_slow_query_is_awaited(door: httpx2.AsyncClient, happenings: Happenings) -> None:
-    asking = asyncio.create_task(post(door, "{ wait }"))
+async def test_a_slow_query_is_awaited(api: httpx2.AsyncClient, happenings: Happenings) -> None:
+    asking = asyncio.create_task(post(api, "{ wait }"))
     await happenings.began.wait()
     await asyncio.sleep(0.3)
     happenings.may_end.set()
@@ -115,16 +115,16 @@ async def test_a_slow_query_is_awaited(door: httpx2.AsyncClient, happenings: Hap
 
 
 async def test_a_query_has_a_time_limit(
-    door: httpx2.AsyncClient, happenings: Happenings, monkeypatch: pytest.MonkeyPatch
+    api: httpx2.AsyncClient, happenings: Happenings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(execution, "QUERY_TIMEOUT_S", 0.2)
-    response = await post(door, "{ wait }")
+    response = await post(api, "{ wait }")
     assert (response.status_code, only_code(response)) == (503, "SERVICE_UNAVAILABLE")
     assert happenings.ended == ["cancelled"]
 
 
-async def leave_early(door: httpx2.AsyncClient, query: str, happenings: Happenings) -> None:
-    _, writer = await asyncio.open_connection(door.base_url.host, door.base_url.port)
+async def leave_early(api: httpx2.AsyncClient, query: str, happenings: Happenings) -> None:
+    _, writer = await asyncio.open_connection(api.base_url.host, api.base_url.port)
     body = json.dumps({"query": query}).encode()
     head = f"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nContent-Length: {len(body)}\r\n\r\n"
     writer.write(head.encode() + body)

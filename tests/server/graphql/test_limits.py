@@ -152,9 +152,9 @@ def test_parsing_is_not_reached_by_what_would_recurse(refused: Any, monkeypatch:
 
 
 @pytest.mark.parametrize("accept", ["application/graphql-response+json", "application/json"])
-async def test_over_the_wire(door: httpx2.AsyncClient, accept: str) -> None:
+async def test_over_the_wire(api: httpx2.AsyncClient, accept: str) -> None:
     query = "{ thing " + "{ inner " * 20 + "{ name }" + "}" * 21
-    response = await door.post("/graphql", json={"query": query}, headers={"Accept": accept})
+    response = await api.post("/graphql", json={"query": query}, headers={"Accept": accept})
     assert response.status_code == 400
     assert response.json() == {
         "errors": [

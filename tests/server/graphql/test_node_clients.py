@@ -121,7 +121,7 @@ async def test_changes_over_a_server_that_leaves(
             await make_task(first.runtime.database, user.caller, "before")
             assert await client.titles(1) == ["before"]
             way.turn_to(second.url)
-            first.app.state.connections.send_away()
+            first.app.state.connections.close_all()
             await make_task(database, user.caller, "while away")
             assert await client.titles(1) == ["while away"]
             await make_task(second.runtime.database, user.caller, "after")

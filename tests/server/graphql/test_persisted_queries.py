@@ -43,7 +43,7 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
 
 
 @pytest.fixture
-async def door(running: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
+async def api(running: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
     """Give a client of a server that has not been told of any document."""
     async with httpx2.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client:
         yield client
@@ -51,44 +51,44 @@ async def door(running: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
 
 @pytest.mark.parametrize("accept", [GRAPHQL_RESPONSE, JSON])
 @pytest.mark.parametrize("send", [ask, ask_by_get])
-async def test_a_query_that_is_sent_once(door: httpx2.AsyncClient, send: Any, accept: str) -> None:
+async def test_a_query_that_is_sent_once(api: httpx2.AsyncClient, send: Any, accept: str) -> None:
     query = "query Greet($name: String) { hello(name: $name) }"
     extensions = persisted(query)
-    unknown = await send(door, accept, extensions=extensions)
+    unknown = await send(api, accept, extensions=extensions)
     assert (unknown.status_code, unknown.json()) == (200, NOT_FOUND)
     assert unknown.headers["cache-control"] == "no-store"
     assert unknown.headers["content-type"] == f"{accept}; charset=utf-8"
-    sent = await send(door, accept, query=query, extensions=extensions, variables={"name": "Ada"})
+    sent = await send(api, accept, query=query, extensions=extensions, variables={"name": "Ada"})
     assert (sent.status_code, sent.json()) == (200, {"data": {"hello": "Hello, Ada!"}})
-    known = await send(door, accept, extensions=extensions, variables={"name": "Bob"}, operationName="Greet")
+    known = await send(api, accept, extensions=extensions, variables={"name": "Bob"}, operationName="Greet")
     assert (known.status_code, known.json()) == (200, {"data": {"hello": "Hello, Bob!"}})
 
 
 @pytest.mark.parametrize("nothing", [{"query": None}, {"query": ""}])
-async def test_an_empty_query_is_none(door: httpx2.AsyncClient, nothing: dict[str, Any]) -> None:
+async def test_an_empty_query_is_none(api: httpx2.AsyncClient, nothing: dict[str, Any]) -> None:
     extensions = persisted("{ hello }")
-    assert (await ask(door, **nothing, extensions=extensions)).json() == NOT_FOUND
-    await ask(door, query="{ hello }", extensions=extensions)
-    assert (await ask(door, **nothing, extensions=extensions)).json() == {"data": {"hello": "Hello, world!"}}
+    assert (await ask(api, **nothing, extensions=extensions)).json() == NOT_FOUND
+    await ask(api, query="{ hello }", extensions=extensions)
+    assert (await ask(api, **nothing, extensions=extensions)).json() == {"data": {"hello": "Hello, world!"}}
 
 
-async def test_what_else_the_extensions_say_is_ignored(door: httpx2.AsyncClient) -> None:
+async def test_what_else_the_extensions_say_is_ignored(api: httpx2.AsyncClient) -> None:
     extensions = persisted("{ hello }", miss=True) | {"clientLibrary": {"name": "x"}}
-    assert (await ask(door, query="{ hello }", extensions=extensions)).json() == {"data": {"hello": "Hello, world!"}}
-    assert (await ask(door, extensions=persisted("{ hello }"))).json() == {"data": {"hello": "Hello, world!"}}
+    assert (await ask(api, query="{ hello }", extensions=extensions)).json() == {"data": {"hello": "Hello, world!"}}
+    assert (await ask(api, extensions=persisted("{ hello }"))).json() == {"data": {"hello": "Hello, world!"}}
 
 
 @pytest.mark.parametrize("query", ["{ hello }", "{", "{ nope }"])
-async def test_another_query_s_hash(door: httpx2.AsyncClient, query: str) -> None:
+async def test_another_query_s_hash(api: httpx2.AsyncClient, query: str) -> None:
     extensions = persisted("{ userId }")
-    refusal = await ask(door, JSON, query=query, extensions=extensions)
+    refusal = await ask(api, JSON, query=query, extensions=extensions)
     assert refusal.status_code == 400
     assert only_error(refusal) == {
         "message": "provided sha does not match query",
         "extensions": {"code": "PERSISTED_QUERY_HASH_MISMATCH"},
     }
-    assert (await ask(door, extensions=extensions)).json() == NOT_FOUND
-    assert (await ask(door, extensions=persisted(query))).json() == NOT_FOUND
+    assert (await ask(api, extensions=extensions)).json() == NOT_FOUND
+    assert (await ask(api, extensions=persisted(query))).json() == NOT_FOUND
 
 
 @pytest.mark.parametrize(
@@ -101,19 +101,19 @@ async def test_another_query_s_hash(door: httpx2.AsyncClient, query: str) -> Non
         ("{ hello } #" + "x" * 300_000, "QUERY_TOO_LONG"),
     ],
 )
-async def test_what_is_refused_is_not_kept(door: httpx2.AsyncClient, query: str, code: str) -> None:
+async def test_what_is_refused_is_not_kept(api: httpx2.AsyncClient, query: str, code: str) -> None:
     extensions = persisted(query)
     for _ in range(2):
-        assert (await ask(door, extensions=extensions)).json() == NOT_FOUND
-        assert only_code(await ask(door, query=query, extensions=extensions)) == code
+        assert (await ask(api, extensions=extensions)).json() == NOT_FOUND
+        assert only_code(await ask(api, query=query, extensions=extensions)) == code
 
 
 @pytest.mark.parametrize("version", [0, 2, "1", True, None, [1], {}])
 @pytest.mark.parametrize("accept", [GRAPHQL_RESPONSE, JSON])
-async def test_another_version(door: httpx2.AsyncClient, version: object, accept: str) -> None:
+async def test_another_version(api: httpx2.AsyncClient, version: object, accept: str) -> None:
     extensions = persisted("{ hello }", version=version)
     for query in ("{ hello }", ""):
-        refusal = await ask(door, accept, query=query, extensions=extensions)
+        refusal = await ask(api, accept, query=query, extensions=extensions)
         assert (refusal.status_code, refusal.json()) == (200, NOT_SUPPORTED)
 
 
@@ -130,55 +130,55 @@ async def test_another_version(door: httpx2.AsyncClient, version: object, accept
         ),
     ],
 )
-async def test_a_hash_that_is_none(door: httpx2.AsyncClient, text_hash: object) -> None:
+async def test_a_hash_that_is_none(api: httpx2.AsyncClient, text_hash: object) -> None:
     for query in ("{ hello }", None):
-        refusal = await ask(door, JSON, query=query, extensions=persisted("", sha256Hash=text_hash))
+        refusal = await ask(api, JSON, query=query, extensions=persisted("", sha256Hash=text_hash))
         assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT")
         assert len(refusal.content) < 200
 
 
 @pytest.mark.parametrize("named", [1, True, [], "x", [{"version": 1}]])
 @pytest.mark.parametrize("send", [ask, ask_by_get])
-async def test_a_persisted_query_that_is_no_object(door: httpx2.AsyncClient, send: Any, named: object) -> None:
-    refusal = await send(door, extensions={"persistedQuery": named})
+async def test_a_persisted_query_that_is_no_object(api: httpx2.AsyncClient, send: Any, named: object) -> None:
+    refusal = await send(api, extensions={"persistedQuery": named})
     assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT")
 
 
 @pytest.mark.parametrize("extensions", [None, {}, {"persistedQuery": None}, {"other": 1}])
-async def test_no_persisted_query(door: httpx2.AsyncClient, extensions: object) -> None:
-    assert (await ask(door, query="{ hello }", extensions=extensions)).status_code == 200
-    refusal = await ask(door, extensions=extensions)
+async def test_no_persisted_query(api: httpx2.AsyncClient, extensions: object) -> None:
+    assert (await ask(api, query="{ hello }", extensions=extensions)).status_code == 200
+    refusal = await ask(api, extensions=extensions)
     assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT")
 
 
-async def test_a_document_id_that_is_the_hash(door: httpx2.AsyncClient) -> None:
+async def test_a_document_id_that_is_the_hash(api: httpx2.AsyncClient) -> None:
     query = "{ hello }"
     document_id = f"sha256:{hash_of(query)}"
     for accept, status in ((GRAPHQL_RESPONSE, 400), (JSON, 200)):
-        unknown = await ask(door, accept, documentId=document_id)
+        unknown = await ask(api, accept, documentId=document_id)
         assert (unknown.status_code, unknown.json()) == (status, NOT_FOUND)
-    assert (await ask(door, query="{ userId }", documentId=document_id)).status_code == 400
-    assert (await ask(door, query=query, documentId=document_id)).status_code == 200
+    assert (await ask(api, query="{ userId }", documentId=document_id)).status_code == 400
+    assert (await ask(api, query=query, documentId=document_id)).status_code == 200
     for send in (ask, ask_by_get):
-        assert (await send(door, documentId=document_id)).json() == {"data": {"hello": "Hello, world!"}}
-    assert (await ask(door, extensions=persisted(query))).json() == {"data": {"hello": "Hello, world!"}}
+        assert (await send(api, documentId=document_id)).json() == {"data": {"hello": "Hello, world!"}}
+    assert (await ask(api, extensions=persisted(query))).json() == {"data": {"hello": "Hello, world!"}}
 
 
-async def test_a_mutation(door: httpx2.AsyncClient, happenings: sample.Happenings) -> None:
+async def test_a_mutation(api: httpx2.AsyncClient, happenings: sample.Happenings) -> None:
     mutation = 'mutation { note(text: "x") }'
     extensions = persisted(mutation)
-    refusal = await ask_by_get(door, query=mutation, extensions=extensions)
+    refusal = await ask_by_get(api, query=mutation, extensions=extensions)
     assert (refusal.status_code, refusal.headers["allow"]) == (405, "POST")
     for accept in (GRAPHQL_RESPONSE, "text/event-stream"):
-        refusal = await ask_by_get(door, accept, extensions=extensions)
+        refusal = await ask_by_get(api, accept, extensions=extensions)
         assert (refusal.status_code, refusal.headers["allow"]) == (405, "POST")
     assert happenings.ended == []
-    assert (await ask(door, extensions=extensions)).json() == {"data": {"note": "x"}}
+    assert (await ask(api, extensions=extensions)).json() == {"data": {"note": "x"}}
     assert happenings.ended == ["x"]
 
 
 async def test_a_mutation_that_becomes_known_while_it_is_asked_for_by_get(
-    door: httpx2.AsyncClient, happenings: sample.Happenings, monkeypatch: pytest.MonkeyPatch
+    api: httpx2.AsyncClient, happenings: sample.Happenings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mutation = 'mutation { note(text: "late") }'
     named = NamedDocuments.get
@@ -192,21 +192,21 @@ async def test_a_mutation_that_becomes_known_while_it_is_asked_for_by_get(
             named(self, reference, mutation)
 
     monkeypatch.setattr(NamedDocuments, "get", register_after)
-    answer = await ask_by_get(door, "text/event-stream", extensions=persisted(mutation))
+    answer = await ask_by_get(api, "text/event-stream", extensions=persisted(mutation))
     assert "A mutation cannot be sent by GET" in answer.text
     assert (unknown_at_first, happenings.ended) == (["", ""], [])
 
 
-async def test_events(door: httpx2.AsyncClient) -> None:
+async def test_events(api: httpx2.AsyncClient) -> None:
     extensions = persisted("subscription { ticks }")
     events = "text/event-stream"
     assert (
         f"data: {json.dumps(NOT_FOUND, separators=(',', ':'))}\n"
-        in (await ask(door, events, extensions=extensions)).text
+        in (await ask(api, events, extensions=extensions)).text
     )
     for parameters in ({"query": "subscription { ticks }", "extensions": extensions}, {"extensions": extensions}):
-        assert 'data: {"data":{"ticks":1}}\n' in (await ask(door, events, **parameters)).text
-        assert 'data: {"data":{"ticks":1}}\n' in (await ask_by_get(door, events, **parameters)).text
+        assert 'data: {"data":{"ticks":1}}\n' in (await ask(api, events, **parameters)).text
+        assert 'data: {"data":{"ticks":1}}\n' in (await ask_by_get(api, events, **parameters)).text
 
 
 async def test_sockets(running: RunningServer) -> None:
@@ -235,7 +235,7 @@ async def test_sockets(running: RunningServer) -> None:
 
 
 async def test_each_process_is_told_of_itself(settings: Settings) -> None:
-    async with sample.open_door(settings) as one, sample.open_door(settings) as other:
+    async with sample.open_api(settings) as one, sample.open_api(settings) as other:
         extensions = persisted("{ hello }")
         assert (await ask(one, query="{ hello }", extensions=extensions)).status_code == 200
         assert (await ask(other, extensions=extensions)).json() == NOT_FOUND

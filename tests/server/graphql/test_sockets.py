@@ -1,4 +1,4 @@
-"""The door for sockets: who may open one, and in which language."""
+"""WebSockets: allowed origins, sub-protocols and bounds."""
 
 from collections.abc import AsyncIterator
 from typing import Final
@@ -9,7 +9,7 @@ from websockets.exceptions import InvalidStatus
 
 from core.database import Database
 from core.settings import Settings
-from server.http.origins import is_welcome
+from server.http.origins import is_allowed_origin
 from tests.factories import SignedIn, sign_in
 from tests.servers import RunningServer, serve_with
 from tests.socket_client import PROTOCOL, open_socket, signed_in_socket
@@ -80,7 +80,7 @@ async def test_every_page_where_the_setting_says_so(settings: Settings) -> None:
 )
 def test_our_own_pages_behind_what_ends_tls(scheme: str, origin: bytes, welcome: bool, settings: Settings) -> None:
     headers = [(b"host", b"api.example.com"), (b"origin", origin)]
-    assert is_welcome({"scheme": scheme, "headers": headers}, settings) is welcome
+    assert is_allowed_origin({"scheme": scheme, "headers": headers}, settings) is welcome
 
 
 @pytest.mark.parametrize("subprotocols", [[], ["graphql-ws"], ["graphql-transport-ws-2", "mqtt"]])

@@ -58,8 +58,8 @@ in_each_form = pytest.mark.parametrize("write", [write_map, write_apollos, write
 @asynccontextmanager
 async def open_trusting(path: Path, **overrides: Any) -> AsyncIterator[httpx2.AsyncClient]:
     settings = sample.sample_settings(path.parent, trusted_documents=path, **overrides)
-    async with sample.open_door(settings) as door:
-        yield door
+    async with sample.open_api(settings) as api:
+        yield api
 
 
 def refusal_of(path: Path, **overrides: Any) -> str:
@@ -78,36 +78,36 @@ def refusal_of(path: Path, **overrides: Any) -> str:
 async def test_its_names(tmp_path: Path, write: Write, only: bool) -> None:
     path = write(tmp_path, {"greet": GREET, "note": NOTE})
     text_hash = hash_of(GREET)
-    async with open_trusting(path, trusted_documents_only=only) as door:
+    async with open_trusting(path, trusted_documents_only=only) as api:
         for send in (ask, ask_by_get):
             for name in ("greet", text_hash, f"sha256:{text_hash}"):
-                assert (await send(door, documentId=name)).json() == HELLO
+                assert (await send(api, documentId=name)).json() == HELLO
             for name in ("greet", text_hash):
-                assert (await send(door, extensions=persisted("", sha256Hash=name))).json() == HELLO
-            assert (await send(door, query=GREET)).json() == HELLO
-            assert (await send(door, query=GREET, extensions=persisted(GREET))).json() == HELLO
-            assert (await send(door, query=GREET, documentId="greet")).json() == HELLO
-        named = await ask(door, documentId="greet", variables={"name": "Ada"}, operationName="Greet")
+                assert (await send(api, extensions=persisted("", sha256Hash=name))).json() == HELLO
+            assert (await send(api, query=GREET)).json() == HELLO
+            assert (await send(api, query=GREET, extensions=persisted(GREET))).json() == HELLO
+            assert (await send(api, query=GREET, documentId="greet")).json() == HELLO
+        named = await ask(api, documentId="greet", variables={"name": "Ada"}, operationName="Greet")
         assert named.json() == {"data": {"hello": "Hello, Ada!"}}
 
 
 @pytest.mark.parametrize("surrounded", [GREET, GREET + "\n"])
 async def test_a_file_with_and_without_its_last_line_break(tmp_path: Path, surrounded: str) -> None:
     path = write_folder(tmp_path, {"greet": GREET})
-    async with open_trusting(path, trusted_documents_only=True) as door:
-        assert (await ask(door, query=surrounded)).json() == HELLO
-        assert (await ask(door, extensions=persisted(surrounded))).json() == HELLO
+    async with open_trusting(path, trusted_documents_only=True) as api:
+        assert (await ask(api, query=surrounded)).json() == HELLO
+        assert (await ask(api, extensions=persisted(surrounded))).json() == HELLO
 
 
 async def test_others_where_they_are_allowed(tmp_path: Path) -> None:
-    async with open_trusting(write_map(tmp_path, {"greet": GREET})) as door:
-        assert (await ask(door, query="{ hello }")).json() == HELLO
+    async with open_trusting(write_map(tmp_path, {"greet": GREET})) as api:
+        assert (await ask(api, query="{ hello }")).json() == HELLO
         for accept, status in ((GRAPHQL_RESPONSE, 400), (JSON, 200)):
-            unknown = await ask(door, accept, documentId="other")
+            unknown = await ask(api, accept, documentId="other")
             assert (unknown.status_code, only_code(unknown)) == (status, "PERSISTED_QUERY_NOT_FOUND")
-        assert only_code(await ask(door, extensions=persisted("{ userId }"))) == "PERSISTED_QUERY_NOT_FOUND"
-        assert (await ask(door, query="{ userId }", extensions=persisted("{ userId }"))).status_code == 200
-        assert (await ask(door, extensions=persisted("{ userId }"))).status_code == 200
+        assert only_code(await ask(api, extensions=persisted("{ userId }"))) == "PERSISTED_QUERY_NOT_FOUND"
+        assert (await ask(api, query="{ userId }", extensions=persisted("{ userId }"))).status_code == 200
+        assert (await ask(api, extensions=persisted("{ userId }"))).status_code == 200
 
 
 @pytest.mark.parametrize("environment", ["development", "production"])
@@ -133,34 +133,34 @@ async def test_others_where_they_are_allowed(tmp_path: Path) -> None:
 )
 async def test_others_where_they_are_not(tmp_path: Path, environment: str, parameters: dict[str, Any]) -> None:
     path = write_map(tmp_path, {"greet": GREET})
-    async with open_trusting(path, trusted_documents_only=True, environment=environment) as door:
+    async with open_trusting(path, trusted_documents_only=True, environment=environment) as api:
         for accept, status in ((GRAPHQL_RESPONSE, 400), (JSON, 200)):
             for _ in range(2):
-                refusal = await ask(door, accept, **parameters)
+                refusal = await ask(api, accept, **parameters)
                 assert (refusal.status_code, only_code(refusal)) == (status, "DOCUMENT_NOT_TRUSTED")
-        assert (await ask(door, query=GREET)).json() == HELLO
+        assert (await ask(api, query=GREET)).json() == HELLO
 
 
 @pytest.mark.parametrize("document_id", [1, True, [], ["greet"], {}])
 async def test_a_document_id_that_is_none(tmp_path: Path, document_id: object) -> None:
-    async with open_trusting(write_map(tmp_path, {"greet": GREET})) as door:
+    async with open_trusting(write_map(tmp_path, {"greet": GREET})) as api:
         for query in (None, GREET):
-            refusal = await ask(door, documentId=document_id, query=query)
+            refusal = await ask(api, documentId=document_id, query=query)
             assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT")
         for malformed in ("sha256:", "sha256:x", "sha256:greet", f"sha256:{hash_of(GREET).upper()}"):
-            refusal = await ask(door, documentId=malformed)
+            refusal = await ask(api, documentId=malformed)
             assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT")
-        assert (await ask(door, documentId="", query=GREET)).json() == HELLO
+        assert (await ask(api, documentId="", query=GREET)).json() == HELLO
 
 
 async def test_a_mutation_by_its_name(tmp_path: Path, happenings: sample.Happenings) -> None:
-    async with open_trusting(write_map(tmp_path, {"note": NOTE}), trusted_documents_only=True) as door:
+    async with open_trusting(write_map(tmp_path, {"note": NOTE}), trusted_documents_only=True) as api:
         for accept in (GRAPHQL_RESPONSE, JSON, "text/event-stream"):
             for named in ({"documentId": "note"}, {"extensions": persisted(NOTE)}, {"query": NOTE}):
-                refusal = await ask_by_get(door, accept, **named)
+                refusal = await ask_by_get(api, accept, **named)
                 assert (refusal.status_code, refusal.headers["allow"]) == (405, "POST")
         assert happenings.ended == []
-        assert (await ask(door, documentId="note")).json() == {"data": {"note": "x"}}
+        assert (await ask(api, documentId="note")).json() == {"data": {"note": "x"}}
 
 
 async def test_events_and_sockets(tmp_path: Path) -> None:
@@ -254,10 +254,10 @@ def test_an_id_of_two_documents(tmp_path: Path) -> None:
 
 async def test_they_are_not_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.graphql.documents.MAX_CACHE_BYTES", 1)
-    async with open_trusting(write_map(tmp_path, {"greet": GREET})) as door:
+    async with open_trusting(write_map(tmp_path, {"greet": GREET})) as api:
         for number in range(3):
-            assert (await ask(door, query=f"{{ a{number}: hello }}")).status_code == 200
-        assert (await ask(door, documentId="greet")).json() == HELLO
+            assert (await ask(api, query=f"{{ a{number}: hello }}")).status_code == 200
+        assert (await ask(api, documentId="greet")).json() == HELLO
 
 
 def test_none(tmp_path: Path) -> None:
@@ -265,6 +265,6 @@ def test_none(tmp_path: Path) -> None:
 
 
 async def test_the_message_says_how_to_mend_it(tmp_path: Path) -> None:
-    async with open_trusting(write_map(tmp_path, {"greet": GREET}), trusted_documents_only=True) as door:
-        error = only_error(await ask(door, query="{ hello }"))
+    async with open_trusting(write_map(tmp_path, {"greet": GREET}), trusted_documents_only=True) as api:
+        error = only_error(await ask(api, query="{ hello }"))
     assert error["message"].endswith("add it to those that TRUSTED_DOCUMENTS names.")

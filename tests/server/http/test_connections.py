@@ -26,10 +26,10 @@ class Connection:
     is_signed_out: bool = False
     is_sent_away: bool = False
 
-    def sign_out(self) -> None:
+    def end_session(self) -> None:
         self.is_signed_out = True
 
-    def go_away(self) -> None:
+    def close_for_shutdown(self) -> None:
         self.is_sent_away = True
 
 
@@ -42,14 +42,14 @@ async def test_entering_and_leaving(presence: ConnectionRegistry, user: SignedIn
     first, second, third = [Connection(user.caller) for _ in range(3)]
     strangers = [Connection(None) for _ in range(5)]
     for connection in (first, second, *strangers):
-        presence.enter(connection)
+        presence.add(connection)
     with pytest.raises(TooManyConnectionsError):
-        presence.enter(third)
+        presence.add(third)
     assert len(presence.connections) == 7
-    presence.leave(first)
-    presence.enter(third)
+    presence.remove(first)
+    presence.add(third)
     for connection in (second, third, *strangers):
-        presence.leave(connection)
+        presence.remove(connection)
     assert presence.connections == []
 
 
@@ -58,7 +58,7 @@ async def test_one_statement_for_everyone(
 ) -> None:
     connections = [Connection(each.caller) for each in (user, user, stranger)] + [Connection(None)]
     for connection in connections:
-        presence.enter(connection)
+        presence.add(connection)
     await database.write(lambda session: revoke_all(session, user.user.id))
     with all_statements(database) as statements:
         await presence.check()
@@ -104,8 +104,8 @@ async def test_the_watch_goes_on_whatever_fails(
     monkeypatch.setattr(presences, "find_valid_callers", fail_twice)
     monkeypatch.setattr(presences, "CHECK_EVERY_S", 0.001)
     connection = Connection(replace(user.caller, session_id=user.user.id))
-    presence.enter(connection)
-    watch = asyncio.create_task(presence.watch())
+    presence.add(connection)
+    watch = asyncio.create_task(presence.run())
     await until(lambda: connection.is_signed_out)
     assert not watch.done()
     watch.cancel()
@@ -114,7 +114,7 @@ async def test_the_watch_goes_on_whatever_fails(
 
 async def test_who_comes_while_the_server_leaves(presence: ConnectionRegistry, user: SignedIn) -> None:
     early, late = Connection(user.caller), Connection(user.caller)
-    presence.enter(early)
-    presence.send_away()
-    presence.enter(late)
-    assert (early.is_sent_away, late.is_sent_away, presence.is_leaving) == (True, True, True)
+    presence.add(early)
+    presence.close_all()
+    presence.add(late)
+    assert (early.is_sent_away, late.is_sent_away, presence.is_shutting_down) == (True, True, True)

@@ -7,21 +7,21 @@ import httpx2
 import pytest
 
 from core.settings import Environment
-from tests.server.sample import open_door, sample_settings
+from tests.server.sample import open_api, sample_settings
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
-async def test_a_browser_is_led_to_graphiql(door: httpx2.AsyncClient) -> None:
-    response = await door.get("/", headers=BROWSER)
+async def test_a_browser_is_led_to_graphiql(api: httpx2.AsyncClient) -> None:
+    response = await api.get("/", headers=BROWSER)
     assert (response.status_code, response.headers["location"]) == (307, "/graphql")
-    assert (await door.get("/graphql", headers=BROWSER)).status_code == 200
+    assert (await api.get("/graphql", headers=BROWSER)).status_code == 200
 
 
-async def test_others_are_told_every_door(door: httpx2.AsyncClient) -> None:
-    doors = (await door.get("/")).json()
-    assert (doors.pop("name"), doors.pop("version")) == ("tasktalk", version("tasktalk"))
-    assert doors == {
+async def test_index_lists_all_endpoints(api: httpx2.AsyncClient) -> None:
+    paths = (await api.get("/")).json()
+    assert (paths.pop("name"), paths.pop("version")) == ("tasktalk", version("tasktalk"))
+    assert paths == {
         "graphql": "/graphql",
         "rest": "/openapi.json",
         "docs": "/docs",
@@ -29,11 +29,11 @@ async def test_others_are_told_every_door(door: httpx2.AsyncClient) -> None:
         "health": "/health",
         "ready": "/ready",
     }
-    assert {(await door.get(path)).status_code for path in doors.values()}.isdisjoint({404, 500})
+    assert {(await api.get(path)).status_code for path in paths.values()}.isdisjoint({404, 500})
 
 
 @pytest.mark.parametrize("headers", [BROWSER, {}])
 async def test_in_production_where_graphiql_is_off_all_are_told(tmp_path: Path, headers: dict[str, str]) -> None:
-    async with open_door(sample_settings(tmp_path, environment=Environment.PRODUCTION)) as door:
-        response = await door.get("/", headers=headers)
+    async with open_api(sample_settings(tmp_path, environment=Environment.PRODUCTION)) as api:
+        response = await api.get("/", headers=headers)
         assert (response.status_code, response.json()["graphql"]) == (200, "/graphql")

@@ -15,10 +15,10 @@ LONG: bytes = b"a" * 100_000
 
 @pytest.mark.parametrize("beginning", [b"", b"GE", HALF, HALF + b"\r\n"])
 async def test_unfinished_head_is_disconnected_after_the_timeout(
-    door: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes
+    api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes
 ) -> None:
     monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.2)
-    async with connected(str(door.base_url), beginning) as wire:
+    async with connected(str(api.base_url), beginning) as wire:
         if beginning.endswith(b"\r\n\r\n"):
             assert (await wire.reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 OK\r\n")
             # Stray bytes between requests are the beginning of nothing.
@@ -34,20 +34,20 @@ async def is_closed(wire: Wire) -> bool:
 
 
 async def test_request_may_run_longer_than_the_head_timeout(
-    door: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.2)
-    async with connected(str(door.base_url), HEAD) as wire:
+    async with connected(str(api.base_url), HEAD) as wire:
         await asyncio.sleep(0.5)
         assert (await wire.ask(BODY)).endswith(ANSWER)
 
 
 @pytest.mark.parametrize("beginning", [HALF + b"X-Long: ", b"GET /graphql?query="])
 async def test_head_larger_than_the_bound_is_refused(
-    door: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes
+    api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes
 ) -> None:
     monkeypatch.setattr(connection, "MAX_HEAD_BYTES", 3 * len(LONG))
-    async with connected(str(door.base_url), beginning) as wire:
+    async with connected(str(api.base_url), beginning) as wire:
         await wire.send(*[LONG] * 4)
         assert await wire.reader.readline() == b"HTTP/1.1 400 Bad Request\r\n"
 

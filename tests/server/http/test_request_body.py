@@ -47,8 +47,8 @@ BODY = b'{"query": "{ userId }"}'
     ],
 )
 @pytest.mark.parametrize("accept", [GRAPHQL_RESPONSE, JSON])
-async def test_bodies(door: httpx2.AsyncClient, body: bytes, headers: dict[str, str], status: int, accept: str) -> None:
-    response = await door.post("/graphql", content=body, headers={**headers, "Accept": accept})
+async def test_bodies(api: httpx2.AsyncClient, body: bytes, headers: dict[str, str], status: int, accept: str) -> None:
+    response = await api.post("/graphql", content=body, headers={**headers, "Accept": accept})
     assert response.status_code == status
     assert response.headers["content-type"] == f"{accept}; charset=utf-8"
     if status != 200:
@@ -58,8 +58,8 @@ async def test_bodies(door: httpx2.AsyncClient, body: bytes, headers: dict[str, 
 @pytest.mark.parametrize(
     "length", [b"Content-Length: 20000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n30D40\r\n" + b" " * 200_000]
 )
-async def test_refuses_a_large_body_before_it_is_sent(door: httpx2.AsyncClient, length: bytes) -> None:
-    reader, writer = await asyncio.open_connection(door.base_url.host, door.base_url.port)
+async def test_refuses_a_large_body_before_it_is_sent(api: httpx2.AsyncClient, length: bytes) -> None:
+    reader, writer = await asyncio.open_connection(api.base_url.host, api.base_url.port)
     writer.write(b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + length)
     async with asyncio.timeout(PATIENCE_S):
         assert await reader.readline() == b"HTTP/1.1 413 Request Entity Too Large\r\n"
@@ -67,8 +67,8 @@ async def test_refuses_a_large_body_before_it_is_sent(door: httpx2.AsyncClient, 
     await writer.wait_closed()
 
 
-async def test_a_length_with_very_many_zeros(door: httpx2.AsyncClient) -> None:
-    async with connected(str(door.base_url)) as wire:
+async def test_a_length_with_very_many_zeros(api: httpx2.AsyncClient) -> None:
+    async with connected(str(api.base_url)) as wire:
         head = post(BODY).removesuffix(BODY).replace(b"Content-Length: ", b"Content-Length: " + b"0" * 5_000)
         # In two pieces, or its length would not be asked for.
         assert (await wire.ask(head, BODY)).startswith(b"HTTP/1.1 200 ")
@@ -85,23 +85,23 @@ async def test_a_length_with_very_many_zeros(door: httpx2.AsyncClient) -> None:
         ({"n": [",,"] * 9_000}, 200),
     ],
 )
-async def test_the_number_of_values_is_bounded(door: httpx2.AsyncClient, variables: object, status: int) -> None:
-    response = await door.post("/graphql", json={"query": "{ userId }", "variables": variables})
+async def test_the_number_of_values_is_bounded(api: httpx2.AsyncClient, variables: object, status: int) -> None:
+    response = await api.post("/graphql", json={"query": "{ userId }", "variables": variables})
     assert response.status_code == status, response.text
 
 
 async def start_body(
-    door: httpx2.AsyncClient, beginning: bytes = b'b\r\n{"query":  \r\n'
+    api: httpx2.AsyncClient, beginning: bytes = b'b\r\n{"query":  \r\n'
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_connection(door.base_url.host, door.base_url.port)
+    reader, writer = await asyncio.open_connection(api.base_url.host, api.base_url.port)
     writer.write(f"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\n".encode())
     writer.write(b"Transfer-Encoding: chunked\r\n\r\n" + beginning)
     await writer.drain()
     return reader, writer
 
 
-async def test_a_body_may_come_in_pieces(door: httpx2.AsyncClient) -> None:
-    reader, writer = await start_body(door)
+async def test_a_body_may_come_in_pieces(api: httpx2.AsyncClient) -> None:
+    reader, writer = await start_body(api)
     for piece in (b'c\r\n"{ userId }"\r\n', b"1\r\n}\r\n", b"0\r\n\r\n"):
         await asyncio.sleep(0.05)
         writer.write(piece)
@@ -112,9 +112,9 @@ async def test_a_body_may_come_in_pieces(door: httpx2.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("beginning", [b"", b'b\r\n{"query":  \r\n'])
-async def test_a_body_must_come(door: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes) -> None:
+async def test_a_body_must_come(api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes) -> None:
     monkeypatch.setattr(request_body, "BODY_TIMEOUT_S", 0.2)
-    reader, writer = await start_body(door, beginning)
+    reader, writer = await start_body(api, beginning)
     async with asyncio.timeout(PATIENCE_S):
         assert await reader.readline() == b"HTTP/1.1 408 Request Timeout\r\n"
     writer.close()
@@ -122,12 +122,12 @@ async def test_a_body_must_come(door: httpx2.AsyncClient, monkeypatch: pytest.Mo
 
 
 async def test_a_client_that_leaves_within_its_body(
-    door: httpx2.AsyncClient, capsys: pytest.CaptureFixture[str]
+    api: httpx2.AsyncClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _, writer = await start_body(door)
+    _, writer = await start_body(api)
     writer.close()
     await writer.wait_closed()
-    assert (await door.get("/nothing")).status_code == 404
+    assert (await api.get("/nothing")).status_code == 404
     assert "Traceback" not in capsys.readouterr().out
 
 
@@ -147,6 +147,6 @@ async def test_a_client_that_leaves_within_its_body(
         ("&".join(["query={hello}"] * 50), 400),
     ],
 )
-async def test_get(door: httpx2.AsyncClient, query_string: str, status: int) -> None:
-    response = await door.get(f"/graphql?{query_string}", headers={"Accept": GRAPHQL_RESPONSE})
+async def test_get(api: httpx2.AsyncClient, query_string: str, status: int) -> None:
+    response = await api.get(f"/graphql?{query_string}", headers={"Accept": GRAPHQL_RESPONSE})
     assert response.status_code == status, response.text

@@ -10,7 +10,7 @@ from core.database import Database
 from core.settings import Settings
 from server.observability.health import warn_where_not_ready
 from tests.databases import make_settings
-from tests.server.sample import open_door
+from tests.server.sample import open_api
 
 
 async def test_alive_and_ready(http: httpx2.AsyncClient) -> None:
@@ -35,9 +35,9 @@ async def test_not_ready_before_the_migrations(fresh_settings: Settings, change:
     async with database.engine.begin() as connection:
         await connection.exec_driver_sql(change)
     await database.close()
-    async with open_door(fresh_settings) as door:
-        assert (await door.get("/health")).status_code == 200
-        response = await door.get("/ready")
+    async with open_api(fresh_settings) as api:
+        assert (await api.get("/health")).status_code == 200
+        response = await api.get("/ready")
     assert response.status_code == 503
     assert response.json()["status"] == "not ready"
     assert response.json()["reason"].startswith(f"The database is at migration {found}, the code expects ")
@@ -63,8 +63,8 @@ async def test_unmigrated_production_says_so_at_the_start(
 @pytest.mark.parametrize("url", ["postgresql://nobody@127.0.0.1:1/none", "sqlite:///{folder}/missing/none.db"])
 async def test_not_ready_without_a_database(url: str, tmp_path: Path) -> None:
     settings = make_settings(url.format(folder=tmp_path))
-    async with open_door(settings) as door:
-        assert (await door.get("/health")).status_code == 200
-        response = await door.get("/ready")
+    async with open_api(settings) as api:
+        assert (await api.get("/health")).status_code == 200
+        response = await api.get("/ready")
     assert response.status_code == 503
     assert response.json() == {"status": "not ready", "reason": "The database does not answer."}

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from core.database import Database
 from core.settings import Settings
 from tests.factories import sign_in
-from tests.server.sample import open_door, sample_settings
+from tests.server.sample import open_api, sample_settings
 from tests.servers import RunningServer, serve_with
 from tests.waiting import PATIENCE_S, START_PATIENCE_S, until_so
 
@@ -24,8 +24,8 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 @pytest.fixture
-async def fresh_door(tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
-    async with open_door(sample_settings(tmp_path)) as client:
+async def fresh_api(tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
+    async with open_api(sample_settings(tmp_path)) as client:
         yield client
 
 
@@ -40,27 +40,27 @@ def value(samples: Samples, metric: str, /, **labels: str) -> float:
     return samples.get((f"tasktalk_{metric}", frozenset(labels.items())), 0)
 
 
-async def test_requests(fresh_door: httpx2.AsyncClient) -> None:
-    await fresh_door.get("/health")
-    await fresh_door.get("/health")
-    await fresh_door.post("/graphql")
+async def test_requests(fresh_api: httpx2.AsyncClient) -> None:
+    await fresh_api.get("/health")
+    await fresh_api.get("/health")
+    await fresh_api.post("/graphql")
     for n in range(5):
-        await fresh_door.get(f"/nothing/{n}")
-    await fresh_door.request("PROPFIND", "/nothing")
-    samples = await read(fresh_door)
+        await fresh_api.get(f"/nothing/{n}")
+    await fresh_api.request("PROPFIND", "/nothing")
+    samples = await read(fresh_api)
     count = "http_requests_total"
     assert value(samples, count, method="GET", path="/health", status="200") == 2
     assert value(samples, count, method="POST", path="/graphql", status="415") == 1
     assert value(samples, count, method="GET", path="other", status="404") == 5
     assert value(samples, count, method="other", path="other", status="404") == 1
     assert value(samples, "http_request_duration_seconds_count", path="/health") == 2
-    assert value(await read(fresh_door), count, method="GET", path="/health", status="200") == 2
+    assert value(await read(fresh_api), count, method="GET", path="/health", status="200") == 2
 
 
-async def test_operations(fresh_door: httpx2.AsyncClient) -> None:
+async def test_operations(fresh_api: httpx2.AsyncClient) -> None:
     for query in ("query A { hello }", "query A { hello }", 'query A { fail(how: "gone") }', "{ hello }", "{ nope }"):
-        await fresh_door.post("/graphql", json={"query": query})
-    samples = await read(fresh_door)
+        await fresh_api.post("/graphql", json={"query": query})
+    samples = await read(fresh_api)
     count = "graphql_operations_total"
     assert value(samples, count, name="A", outcome="ok") == 2
     assert value(samples, count, name="A", outcome="errors") == 1
@@ -69,11 +69,11 @@ async def test_operations(fresh_door: httpx2.AsyncClient) -> None:
     assert value(samples, "graphql_operation_duration_seconds_count", name="A") == 3
 
 
-async def test_the_names_of_operations_have_an_end(fresh_door: httpx2.AsyncClient) -> None:
+async def test_the_names_of_operations_have_an_end(fresh_api: httpx2.AsyncClient) -> None:
     names = ["N" * 65, *(f"N{n}" for n in range(110)), "N0"]
     for name in names:
-        await fresh_door.post("/graphql", json={"query": f"query {name} {{ hello }}"})
-    samples = await read(fresh_door)
+        await fresh_api.post("/graphql", json={"query": f"query {name} {{ hello }}"})
+    samples = await read(fresh_api)
     seen = {dict(labels)["name"] for metric, labels in samples if metric == "tasktalk_graphql_operations_total"}
     assert len(seen) == 101
     assert value(samples, "graphql_operations_total", name="other", outcome="ok") == 11
@@ -117,16 +117,16 @@ WORKER = """
 import asyncio, sys, time
 from pathlib import Path
 import httpx2
-from tests.server.sample import open_door, sample_settings
+from tests.server.sample import open_api, sample_settings
 from tests.server.observability.test_metrics import read, value
 
 async def main() -> None:
-    async with open_door(sample_settings(Path(sys.argv[1]))) as door:
+    async with open_api(sample_settings(Path(sys.argv[1]))) as api:
         for _ in range(3):
-            await door.post("/graphql", json={"query": "query Shared { hello }"})
+            await api.post("/graphql", json={"query": "query Shared { hello }"})
         print("ready", flush=True)
         while await asyncio.to_thread(sys.stdin.readline):
-            samples = await read(door)
+            samples = await read(api)
             count = value(samples, "graphql_operations_total", name="Shared", outcome="ok")
             print("shown", int(count), int(value(samples, "pool_connections_allowed")), flush=True)
 

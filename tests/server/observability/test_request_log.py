@@ -32,24 +32,24 @@ async def production(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 async def test_while_one_develops_a_line_has_what_there_is_to_tell(
-    door: httpx2.AsyncClient, capsys: pytest.CaptureFixture[str]
+    api: httpx2.AsyncClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await door.get("/nowhere")
+    await api.get("/nowhere")
     line = re.sub(r" {2,}", " ", capsys.readouterr().out)
     assert "request method=GET path=/nowhere status=404 duration_ms=" in line
     assert "None" not in line
 
 
 @pytest.mark.parametrize("sent", ["a", "0b9e3f-trace.1_2", "A" * 64])
-async def test_a_sane_id_is_kept(door: httpx2.AsyncClient, sent: str) -> None:
-    response = await door.get("/health", headers={"X-Request-ID": sent})
+async def test_a_sane_id_is_kept(api: httpx2.AsyncClient, sent: str) -> None:
+    response = await api.get("/health", headers={"X-Request-ID": sent})
     assert response.headers["x-request-id"] == sent
 
 
 @pytest.mark.parametrize("sent", ["", "A" * 65, "a b", "a;b", '{"a":1}', "-a", "é", None])
-async def test_any_other_is_replaced(door: httpx2.AsyncClient, sent: str | None) -> None:
+async def test_any_other_is_replaced(api: httpx2.AsyncClient, sent: str | None) -> None:
     headers = {} if sent is None else {"X-Request-ID": sent.encode()}
-    response = await door.get("/health", headers=headers)  # type: ignore[arg-type]
+    response = await api.get("/health", headers=headers)  # type: ignore[arg-type]
     assert re.fullmatch("[0-9a-f]{32}", response.headers["x-request-id"])
 
 
@@ -57,8 +57,8 @@ async def test_any_other_is_replaced(door: httpx2.AsyncClient, sent: str | None)
     ("method", "path", "status"),
     [("GET", "/nothing", 404), ("PUT", "/graphql", 405), ("POST", "/graphql", 415), ("GET", "/metrics", 200)],
 )
-async def test_every_response_has_an_id(door: httpx2.AsyncClient, method: str, path: str, status: int) -> None:
-    response = await door.request(method, path)
+async def test_every_response_has_an_id(api: httpx2.AsyncClient, method: str, path: str, status: int) -> None:
+    response = await api.request(method, path)
     assert response.status_code == status
     assert len(response.headers.get_list("x-request-id")) == 1
 

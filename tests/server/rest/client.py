@@ -1,4 +1,4 @@
-"""A client of the REST door, for one user or for nobody."""
+"""A client of the REST api, for one user or for nobody."""
 
 import json
 from dataclasses import dataclass

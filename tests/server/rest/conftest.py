@@ -1,4 +1,4 @@
-"""What the tests of the REST door are given."""
+"""Fixtures of the REST tests."""
 
 import httpx2
 import pytest

@@ -48,7 +48,7 @@ async def test_without_a_build_the_page_comes_from_a_cdn(tmp_path: Path) -> None
     assert all("integrity=" in tag and "crossorigin" in tag for tag in loaded)
 
 
-async def test_it_is_there_in_production(production_door: httpx2.AsyncClient) -> None:
-    page = await production_door.get("/docs")
+async def test_it_is_there_in_production(production_api: httpx2.AsyncClient) -> None:
+    page = await production_api.get("/docs")
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert (await production_door.get("/openapi.json")).json()["info"]["title"] == "Tasktalk"
+    assert (await production_api.get("/openapi.json")).json()["info"]["title"] == "Tasktalk"
