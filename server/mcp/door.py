@@ -1,11 +1,11 @@
 """The MCP endpoint: streamable HTTP without sessions, for programs that show a personal access token."""
 
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Final
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp.types import INTERNAL_ERROR, INVALID_REQUEST
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
@@ -18,11 +18,31 @@ from server.http.origins import is_allowed_origin
 from server.http.request_body import parse_json, read_body
 from server.mcp.grant import authenticate, keep_grant, needed_scope
 from server.mcp.metadata import METADATA_ROUTES, PATH, challenge
-from server.mcp.server import METHODS, make_server
 from server.observability.request_log import get_request_record
 from services.accounts.access_tokens import Grant
 
+if TYPE_CHECKING:
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
 _SERVER_ERRORS: Final = 500
+# Of JSON-RPC.
+_INVALID_REQUEST: Final = -32600
+_INTERNAL_ERROR: Final = -32603
+# What the log may name: the client's own words are no names.
+_METHODS: Final = frozenset(
+    {
+        "initialize",
+        "ping",
+        "prompts/get",
+        "prompts/list",
+        "resources/list",
+        "resources/read",
+        "resources/templates/list",
+        "server/discover",
+        "tools/call",
+        "tools/list",
+    }
+)
 
 
 class McpDoor:
@@ -32,19 +52,53 @@ class McpDoor:
         self._database = runtime.database
         self._settings = runtime.settings
         self._max_body_bytes = runtime.settings.graphql_max_body_bytes
-        # Plain JSON answers: no tool takes long enough to stream.
-        self._manager = StreamableHTTPSessionManager(
-            make_server(runtime), json_response=True, stateless=True, max_request_body_size=self._max_body_bytes
-        )
+        self._runtime = runtime
+        self._running: asyncio.Task[None] | None = None
+        self._manager: asyncio.Future[StreamableHTTPSessionManager] | None = None
+        self._stopping = asyncio.Event()
 
     @property
     def routes(self) -> list[BaseRoute]:
         """Return where the door is, and what tells of it."""
         return [Route(PATH, self), *METADATA_ROUTES]
 
-    def run(self) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
         """Serve as long as the context is open."""
-        return self._manager.run()
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            if self._running is not None:
+                await self._running
+
+    async def _get_manager(self) -> "StreamableHTTPSessionManager":
+        """Return the SDK's manager; the SDK, half a second and 26 MB, is loaded for the first request."""
+        if self._manager is None:
+            self._manager = asyncio.get_running_loop().create_future()
+            self._running = asyncio.create_task(self._run_manager(self._manager))
+        return await asyncio.shield(self._manager)
+
+    async def _run_manager(self, ready: "asyncio.Future[StreamableHTTPSessionManager]") -> None:
+        try:
+            manager = await asyncio.to_thread(self._load_manager)
+        except Exception as error:  # noqa: BLE001 - those who wait for it raise it
+            ready.set_exception(error)
+            return
+        # In a task of its own: the SDK's task group must end where it began.
+        async with manager.run():
+            ready.set_result(manager)
+            await self._stopping.wait()
+
+    def _load_manager(self) -> "StreamableHTTPSessionManager":
+        from mcp.server.streamable_http_manager import StreamableHTTPSessionManager  # noqa: PLC0415 - see _get_manager
+
+        from server.mcp.server import make_server  # noqa: PLC0415 - as above
+
+        # Plain JSON answers: no tool takes long enough to stream.
+        return StreamableHTTPSessionManager(
+            make_server(self._runtime), json_response=True, stateless=True, max_request_body_size=self._max_body_bytes
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, unless its client has gone."""
@@ -55,7 +109,8 @@ class McpDoor:
         except ClientDisconnect:
             return
         else:
-            await self._manager.handle_request(scope, _replaying(body, receive), send)
+            manager = await self._get_manager()
+            await manager.handle_request(scope, _replaying(body, receive), send)
 
     async def _admit(self, scope: Scope, receive: Receive) -> bytes:
         """Return the body of a request that may be served."""
@@ -71,7 +126,7 @@ class McpDoor:
         get_request_record(scope).user_id = grant.caller.user_id
         body = await read_body(headers, receive, self._max_body_bytes)
         message = _read_message(body)
-        if message["method"] in METHODS:
+        if message["method"] in _METHODS:
             get_request_record(scope).operation = message["method"]
         _check_scope(scope, grant, message)
         return body
@@ -116,7 +171,7 @@ def _refuse_stranger(scope: Scope, error: TasktalkError, headers: dict[bytes, by
 async def _refuse(send: Send, refusal: RefusedError) -> None:
     """Answer as the protocol does: an error of no particular message, with our own code beside the protocol's."""
     (error,) = refusal.errors
-    code = INTERNAL_ERROR if refusal.status >= _SERVER_ERRORS else INVALID_REQUEST
+    code = _INTERNAL_ERROR if refusal.status >= _SERVER_ERRORS else _INVALID_REQUEST
     told = {"code": code, "message": error["message"], "data": error["extensions"]}
     body = orjson.dumps({"jsonrpc": "2.0", "id": None, "error": told})
     headers = [
