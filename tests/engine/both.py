@@ -51,7 +51,7 @@ async def same(
 ) -> ExecutionResult:
     """Return what both give; the order of keys is a part of it, that of errors where nothing is waited for.
 
-    Where errors race, each may be told or not, but what they make null is the same.
+    Where errors race, each may be in the response or not, but what they make null is the same.
     """
     expected = _begin(schema, query, root, context, **how)
     is_awaited = isinstance(expected, Awaitable)

@@ -20,11 +20,11 @@ class Decisions:
         return next(self._data, 0) % limit
 
     def one_in(self, number: int) -> bool:
-        """Tell yes once in so many times."""
+        """Return true once in so many times."""
         return self.next(number) == number - 1
 
     def goes_wrong(self) -> bool:
-        """Tell whether a value is to be one of another type."""
+        """Return whether a value is to be of another type."""
         return self._wrong > 0 and self.one_in(self._wrong)
 
     def choose(self, options: Sequence[Option]) -> Option:
@@ -49,9 +49,9 @@ class Choices:
         return (self.seed >> 33) % limit
 
     def fails(self) -> bool:
-        """Tell whether something goes wrong."""
+        """Return whether something fails."""
         return self.next(100) < self.failing
 
     def waits(self) -> bool:
-        """Tell whether something has to be waited for."""
+        """Return whether something has to be awaited."""
         return self.next(100) < self.waiting and not self.is_immediate

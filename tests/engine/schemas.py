@@ -93,7 +93,7 @@ def make_schema(text: str, decisions: Decisions | None = None) -> GraphQLSchema:
         elif isinstance(type_, GraphQLInterfaceType | GraphQLUnionType) and crc32(text.encode()) % 3:
             type_.resolve_type = decisions.choose(_TYPE_RESOLVERS) if decisions else _resolve_type
     schema.type_map["Odd"].coerce_output_value = _serialize_odd  # type: ignore[attr-defined]
-    # One of the types is asked whether an object is of it.
+    # One of the types has an `is_type_of`.
     first = schema.type_map["O0"]
     assert isinstance(first, GraphQLObjectType)
     first.is_type_of = lambda value, _info: isinstance(value, Source) and value.type.name == "O0"
@@ -131,7 +131,7 @@ def _shown(value: Any, arguments: dict[str, Any]) -> Any:
 
 
 def _resolve_type(value: Any, info: Any, _type: Any) -> Any:
-    """Tell an object's type, wrongly at times."""
+    """Return the name of an object's type, wrongly at times."""
     return value.type.name if isinstance(value, Source) else f"Unknown{info.path.key}"
 
 

@@ -24,7 +24,7 @@ WRONG: Final = Wrong()
 
 
 class Source:
-    """An object of a type: what its fields give follows from its seed, and is made when it is asked for."""
+    """An object of a type: its values follow from its seed, and are made when they are read."""
 
     def __init__(self, schema: GraphQLSchema, type_: GraphQLObjectType, choices: Choices, depth: int) -> None:
         self.type = type_

@@ -41,7 +41,7 @@ class Allowed(BasePermission):
 
 class Failing(BasePermission):
     def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:  # noqa: ARG002
-        raise ValueError(f"cannot tell of {source.id}")
+        raise ValueError(f"unknown permission of {source.id}")
 
 
 class Louder(FieldExtension):

@@ -41,7 +41,7 @@ ROOT: Final = {"cat": CAT, "dog": DOG, "pets": [CAT, None, DOG], "named": [DOG, 
 CONDITIONS: Final = [
     "{ cat { ...F @skip(if: $a) lives } } fragment F on Cat { name }",
     "{ cat { ...F @include(if: $a) name } } fragment F on Cat { lives name }",
-    # A spread that is left out does not count as the one that has been made.
+    # A fragment spread that is skipped does not count as visited.
     "{ cat { ...F @skip(if: $a) ...F @include(if: $b) } } fragment F on Cat { lives }",
     "{ cat { ...F @skip(if: $a) ... { ...F } } } fragment F on Cat { lives }",
     "{ cat { ...F ...G @include(if: $a) } } fragment F on Cat { name @skip(if: $b) } fragment G on Cat { name lives }",

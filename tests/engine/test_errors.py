@@ -1,4 +1,4 @@
-"""Errors and nulls: how far a null reaches, and which errors are told, at which path."""
+"""Errors and nulls: how far a null propagates, and which errors are in the response, with which path."""
 
 import asyncio
 from typing import Any, Final
@@ -93,7 +93,7 @@ async def test_null_propagates_through_non_null_types(field: str, inner: str) ->
 
 
 ORDERS: Final = [
-    # What has failed before the null came is told, what would have failed after is not.
+    # Errors before the one that nulls the object are kept, those after it are left out.
     "{ node { nullable strict } }",
     "{ node { strict nullable } }",
     "{ node { child { nullable } strict } }",

@@ -39,10 +39,10 @@ def make_root(schema: GraphQLSchema, operation: Operation, choices: Choices) -> 
 @BOUNDED
 @given(BYTES, BYTES, SEEDS, st.sampled_from([0, 1, 3, 10]))
 async def test_immediate_results_and_errors_are_graphql_cores(
-    shape: bytes, asked: bytes, seed: int, failing: int
+    shape: bytes, query: bytes, seed: int, failing: int
 ) -> None:
     schema = make_schema(schema_text(Decisions(shape)))
-    operation = make_operation(schema, Decisions(asked, wrong=50))
+    operation = make_operation(schema, Decisions(query, wrong=50))
     root = make_root(schema, operation, Choices(seed, failing, 0))
     await same(schema, operation.text, root, variables=operation.variables)
 
@@ -57,12 +57,12 @@ def cleared() -> Iterator[None]:
 
 
 def make_waiting(
-    shape: bytes, asked: bytes, seed: int, failing: int, waiting: int
+    shape: bytes, query: bytes, seed: int, failing: int, waiting: int
 ) -> tuple[Operation, tuple[GraphQLSchema, Source], tuple[GraphQLSchema, Source]]:
     """Return an operation, and where it is executed: what answers at once, and the same that is waited for."""
     text = schema_text(Decisions(shape))
     at_once, later = make_schema(text), make_schema(text, Decisions(shape[::-1]))
-    operation = make_operation(at_once, Decisions(asked, wrong=50))
+    operation = make_operation(at_once, Decisions(query, wrong=50))
     choices = Choices(seed, failing, waiting)
     immediate = make_root(at_once, operation, replace(choices, is_immediate=True))
     return operation, (at_once, immediate), (later, make_root(later, operation, choices))
@@ -71,9 +71,9 @@ def make_waiting(
 @BOUNDED
 @given(BYTES, BYTES, SEEDS, st.sampled_from([0, 1, 4]), st.sampled_from([10, 60]))
 async def test_awaited_results_and_errors_are_those_of_immediate_ones(
-    shape: bytes, asked: bytes, seed: int, failing: int, waiting: int
+    shape: bytes, query: bytes, seed: int, failing: int, waiting: int
 ) -> None:
-    operation, (at_once, immediate), (later, root) = make_waiting(shape, asked, seed, failing, waiting)
+    operation, (at_once, immediate), (later, root) = make_waiting(shape, query, seed, failing, waiting)
     expected = await depth_first(at_once, operation.text, immediate, variables=operation.variables)
     found = await breadth_first(later, operation.text, root, variables=operation.variables)
     assert found.data == expected.data
@@ -85,10 +85,10 @@ async def test_awaited_results_and_errors_are_those_of_immediate_ones(
 @BOUNDED
 @given(BYTES, BYTES, SEEDS, st.sampled_from([0, 1, 4]), st.sampled_from([10, 60]))
 async def test_batched_resolvers_under_graphql_core(
-    shape: bytes, asked: bytes, seed: int, failing: int, waiting: int
+    shape: bytes, query: bytes, seed: int, failing: int, waiting: int
 ) -> None:
     """All but the errors that race; of what graphql-core gives up after one of them, it awaits not all."""
-    operation, (at_once, immediate), (later, root) = make_waiting(shape, asked, seed, failing, waiting)
+    operation, (at_once, immediate), (later, root) = make_waiting(shape, query, seed, failing, waiting)
     expected = await depth_first(at_once, operation.text, immediate, variables=operation.variables)
     raced = await depth_first(later, operation.text, root, variables=operation.variables)
     assert raced.data == expected.data

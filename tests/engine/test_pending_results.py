@@ -21,11 +21,11 @@ SCHEMA: Final = build_schema("""
 class Tracked:
     """An object whose fields wait for events, and write down what they do."""
 
-    def __init__(self, name: str, log: list[str], gates: dict[str, asyncio.Event]) -> None:
+    def __init__(self, name: str, log: list[str], events: dict[str, asyncio.Event]) -> None:
         self.id = 1
         self._name = name
         self._log = log
-        self._gates = gates
+        self._events = events
 
     async def slow(self, _info: Any) -> Any:
         return await self._field("slow")
@@ -37,15 +37,15 @@ class Tracked:
         path = f"{self._name}.{name}"
         self._log.append(path)
         try:
-            if path in self._gates:
-                await self._gates[path].wait()
+            if path in self._events:
+                await self._events[path].wait()
         except asyncio.CancelledError:
             self._log.append(f"{path} cancelled")
             raise
         if self._name.endswith("fast.fast.fast"):
-            for gate in self._gates.values():
-                gate.set()
-        return Tracked(path, self._log, self._gates)
+            for event in self._events.values():
+                event.set()
+        return Tracked(path, self._log, self._events)
 
 
 async def test_slow_field_does_not_delay_selections_below_siblings() -> None:
@@ -83,9 +83,9 @@ async def test_resolvers_of_a_level_start_in_one_tick() -> None:
 
 async def test_cancellation_cancels_running_resolvers() -> None:
     log: list[str] = []
-    gates = {"root.slow": asyncio.Event(), "root.fast.slow": asyncio.Event()}
+    events = {"root.slow": asyncio.Event(), "root.fast.slow": asyncio.Event()}
     query = parse("{ slow { id } fast { slow { id } fast { id } } }")
-    task = asyncio.ensure_future(engine.Plan(SCHEMA, query).execute(Tracked("root", log, gates)))
+    task = asyncio.ensure_future(engine.Plan(SCHEMA, query).execute(Tracked("root", log, events)))
     await until(lambda: "root.fast.fast" in log)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -119,10 +119,10 @@ async def test_stop_iteration_is_an_error() -> None:
 
 
 async def test_info_of_a_resolver() -> None:
-    told: list[Any] = []
+    infos: list[Any] = []
 
     def resolve(source: Any, info: Any) -> str:
-        told.append(
+        infos.append(
             (
                 source,
                 info.field_name,
@@ -141,11 +141,11 @@ async def test_info_of_a_resolver() -> None:
                 info._replace(field_name="x").path,
             )
         )
-        return "told"
+        return "word"
 
     leaf = GraphQLObjectType("Leaf", {"word": GraphQLField(GraphQLString, resolve=resolve)})
     query = GraphQLObjectType("Query", {"leaf": GraphQLField(leaf, resolve=lambda *_: "source")})
     text = 'query Q($n: String = "3") { leaf { a: word } ...F } fragment F on Query { leaf { a: word } }'
     await same(GraphQLSchema(query), text, "root", "context")
-    assert len(told) == 2
-    assert told[0] == told[1]
+    assert len(infos) == 2
+    assert infos[0] == infos[1]

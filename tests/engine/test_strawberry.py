@@ -128,7 +128,7 @@ class Query:
         return [Page(items=[Robot(id=1)], count=1), Page(items=[], count=0)]
 
     @strawberry.field
-    def told(self, look: Query_Input, other: Query_Input | None = strawberry.UNSET) -> str:
+    def describe(self, look: Query_Input, other: Query_Input | None = strawberry.UNSET) -> str:
         return f"{look} {other}"
 
 
@@ -142,8 +142,8 @@ OPERATIONS: Final = [
     "{ nodes { __typename id ... on Person { shout secret } ... on Robot { moments { mood } } } }",
     "{ either { ... on Node { id } ... on Robot { moments { at day hour price key data mood moods } } } }",
     "{ pages { count items { moments { mood at } } } }",
-    '{ told(look: {firstId: 1, mood: BLUE, maybe: null}, other: {firstId: 2, names: ["b"]}) }',
-    "{ told(look: {firstId: 1, maybe: 3}) a: told(look: {firstId: 1, names: null}) }",
+    '{ describe(look: {firstId: 1, mood: BLUE, maybe: null}, other: {firstId: 2, names: ["b"]}) }',
+    "{ describe(look: {firstId: 1, maybe: 3}) a: describe(look: {firstId: 1, names: null}) }",
 ]
 
 

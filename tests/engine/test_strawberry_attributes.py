@@ -200,23 +200,23 @@ async def test_object_that_is_awaited() -> None:
 
 @pytest.mark.parametrize("fields", ["size name weight", "name", "name size", "size name double"])
 async def test_property_is_read_once(fields: str) -> None:
-    asked: list[str] = []
+    reads: list[str] = []
 
     class Lazy(Thing):
         @property
         def name(self) -> Any:
-            asked.append("name")
+            reads.append("name")
             return _later()
 
         @name.setter
         def name(self, value: str) -> None:
-            asked.append(value)
+            reads.append(value)
 
     thing = Lazy(**PLAIN)
     found = await breadth_first(SCHEMA, f"{{ thing {{ {fields} }} }}", thing)
     every = {"size": 1, "name": "later", "weight": 1.5, "double": 2}
     assert (found.data, found.errors) == ({"thing": {name: every[name] for name in fields.split()}}, None)
-    assert asked == ["Ada", "name"]
+    assert reads == ["Ada", "name"]
 
 
 async def test_missing_attribute_is_an_error() -> None:
