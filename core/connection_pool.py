@@ -1,7 +1,7 @@
 """Connection pool: a bound in the order of asking, and idle connections at hand, in front of SQLAlchemy's pool."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from core.errors import UnavailableError
+from core.tasks import start_task
 
 _CHECK_IN_EVERY_S: Final = 1.0
 _EXHAUSTED: Final = "The server is busy: no database connection came free. Try again shortly."
@@ -33,8 +34,7 @@ class ConnectionPool:
         self._idle: list[PoolProxiedConnection] = []
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
-        # The event loop itself holds tasks weakly.
-        self._tasks: set[asyncio.Future[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def acquire(self) -> PoolProxiedConnection:
         """Return a connection, to be released or discarded."""
@@ -60,7 +60,7 @@ class ConnectionPool:
 
     def discard(self, connection: PoolProxiedConnection) -> None:
         """Close a connection in an unknown state; it counts as in use until it is closed."""
-        self._start(self._discard(connection))
+        start_task(self._discard(connection), self._tasks)
 
     @asynccontextmanager
     async def permit(self) -> AsyncIterator[None]:
@@ -103,7 +103,7 @@ class ConnectionPool:
         self._timer = None
         self.on_sample(self.in_use)
         if self._idle:
-            self._start(self._check_in_idle(len(self._idle)))
+            start_task(self._check_in_idle(len(self._idle)), self._tasks)
         if self.in_use or self._idle:
             self._timer = asyncio.get_running_loop().call_later(_CHECK_IN_EVERY_S, self._sample)
 
@@ -118,11 +118,6 @@ class ConnectionPool:
             await _close(connection)
         finally:
             self._release_permit()
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _is_closed(connection: PoolProxiedConnection) -> bool:

@@ -1,4 +1,4 @@
-"""Makes the SQLAlchemy engine of either database."""
+"""SQLAlchemy engine of either database, with its pool, timeouts and connection set-up."""
 
 import time
 from typing import Any, Final
@@ -16,11 +16,10 @@ _SQLITE_PRAGMAS: Final = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_key
 
 
 def make_engine(target: DatabaseTarget, settings: Settings) -> AsyncEngine:
-    """Return the engine for the target with its pool, time-outs and connection set-up."""
+    """Return the engine of a database."""
     pool = {
         "pool_size": settings.database_pool_size,
-        # Those who come take turns before (core/connections.py). A pool that bounds them by itself lets whoever waits
-        # in it go on waiting when another connection is closed.
+        # ConnectionPool bounds them: in SQLAlchemy's pool a waiter is not woken when another connection is closed.
         "max_overflow": -1,
         "pool_recycle": settings.database_pool_recycle_s,
     }
@@ -38,7 +37,7 @@ def make_engine(target: DatabaseTarget, settings: Settings) -> AsyncEngine:
 
 def _sqlite_engine(target: DatabaseTarget, settings: Settings, pool: dict[str, Any]) -> AsyncEngine:
     connect_args = {"timeout": settings.database_statement_timeout_s}
-    # Whoever begins a transaction ends it; to roll back what never began would cost each read a hop to its thread.
+    # Every transaction is ended where it began; a rollback on return would cost each read a hop to its thread.
     pool |= {"pool_reset_on_return": None}
     engine = create_async_engine(target.url, connect_args=connect_args, hide_parameters=True, **pool)
 
@@ -59,19 +58,19 @@ def _sqlite_engine(target: DatabaseTarget, settings: Settings, pool: dict[str, A
 
 
 def _ping_after_idling(engine: AsyncEngine) -> None:
-    """Test a connection that has rested: Neon suspends and drops it; a busy one needs no round trip for that."""
+    """Ping a connection that was idle, which Neon may have dropped; a busy one needs no round trip for that."""
     pool, dialect = engine.sync_engine.pool, engine.sync_engine.dialect
 
     @event.listens_for(pool, "checkin")
-    def note_rest(_connection: Any, record: Any) -> None:
-        record.info["rests_since"] = time.monotonic()
+    def note_idle(_connection: Any, record: Any) -> None:
+        record.info["idle_since"] = time.monotonic()
 
     @event.listens_for(pool, "checkout")
     def ping(connection: Any, record: Any, _proxy: Any) -> None:
-        rests_since = record.info.get("rests_since")
-        if rests_since is None or time.monotonic() - rests_since < _PING_AFTER_IDLE_S:
+        idle_since = record.info.get("idle_since")
+        if idle_since is None or time.monotonic() - idle_since < _PING_AFTER_IDLE_S:
             return
         try:
             dialect.do_ping(connection)
         except dialect.loaded_dbapi.Error as error:
-            raise DisconnectionError("the connection was closed while it rested") from error
+            raise DisconnectionError("the connection was closed while it was idle") from error

@@ -1,4 +1,4 @@
-"""Counts the SQL statements that a request makes."""
+"""Count of the SQL statements of a request."""
 
 from contextvars import ContextVar
 from typing import Any
@@ -10,7 +10,7 @@ _TRANSACTION_CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA")
 
 
 class StatementCount:
-    """How many statements ran since it was made current."""
+    """The statements that ran since it was made current."""
 
     __slots__ = ("statements",)
 

@@ -1,19 +1,26 @@
 """Write transaction on the driver of a pooled connection: prepared statements, without a session."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
+from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.engine import Dialect
+from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.connection_pool import ConnectionPool
 from core.prepared_statement import PreparedStatement, Rows, Values
 from core.statement_count import note_statement
 
+# The key in `info` of whether a transaction commits, where that has been decided.
+_COMMITS: Final = "commits"
+
 
 class Transaction:
-    """A transaction that prepared statements run in; `Database.transaction` begins and ends it."""
+    """A transaction that prepared statements run in."""
 
     def __init__(self, driver: Any, dialect: Dialect) -> None:
-        # As a session's: what was done in it that matters after the commit.
+        # As a session's: what matters after the commit.
         self.info: dict[str, Any] = {}
         self.is_sqlite = dialect.name == "sqlite"
         self._driver = driver
@@ -34,14 +41,59 @@ class Transaction:
         note_statement(compiled.sql)
         await self._driver.executemany(compiled.sql, [compiled.arguments(each) for each in values])
 
-    async def begin(self) -> None:
-        """Begin; on SQLite with the lock on writing, which one that begins by reading may not get later."""
-        await (self._driver.execute_fetchall("BEGIN IMMEDIATE") if self.is_sqlite else self._driver.execute("BEGIN"))
+    async def control(self, command: str) -> None:
+        """Run BEGIN, COMMIT or ROLLBACK."""
+        if not self.is_sqlite:
+            await self._driver.execute(command)
+        elif command == "BEGIN":
+            # With the write lock, which a transaction that begins by reading may not get later.
+            await self._driver.execute_fetchall("BEGIN IMMEDIATE")
+        else:
+            await (self._driver.commit() if command == "COMMIT" else self._driver.rollback())
 
-    async def commit(self) -> None:
-        """Keep all that was written."""
-        await (self._driver.commit() if self.is_sqlite else self._driver.execute("COMMIT"))
 
-    async def roll_back(self) -> None:
-        """Undo all that was written."""
-        await (self._driver.rollback() if self.is_sqlite else self._driver.execute("ROLLBACK"))
+@asynccontextmanager
+async def begin_transaction(pool: ConnectionPool, dialect: Dialect) -> AsyncIterator[Transaction]:
+    """Give a transaction that is committed at the end of the block, and rolled back where the block raises."""
+    connection = await pool.acquire()
+    transaction = Transaction(connection.driver_connection, dialect)
+    try:
+        await transaction.control("BEGIN")
+        yield transaction
+        await transaction.control("COMMIT" if commits(transaction) else "ROLLBACK")
+    except BaseException as error:
+        await _end_failed(transaction, pool, connection, error)
+        raise
+    pool.release(connection)
+
+
+async def _end_failed(
+    transaction: Transaction, pool: ConnectionPool, connection: PoolProxiedConnection, error: BaseException
+) -> None:
+    """Roll back and release the connection; discard it in an unknown state: cancelled, timed out or lost."""
+    if isinstance(error, Exception) and not isinstance(error, OSError):
+        try:
+            await transaction.control("ROLLBACK")
+        except BaseException as lost:
+            pool.discard(connection)
+            if not isinstance(lost, Exception):
+                raise
+        else:
+            pool.release(connection)
+    else:
+        pool.discard(connection)
+
+
+def leave_unchanged(session: AsyncSession | Transaction) -> None:
+    """Let the transaction end without a commit, which would count a change, unless something else in it has changed."""
+    session.info.setdefault(_COMMITS, False)
+
+
+def keep_changes(session: AsyncSession | Transaction) -> None:
+    """Let the transaction be committed, whatever else in it changes nothing."""
+    session.info[_COMMITS] = True
+
+
+def commits(session: AsyncSession | Transaction) -> bool:
+    """Return whether the transaction is to be committed."""
+    return bool(session.info.get(_COMMITS, True))

@@ -11,12 +11,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
-from core.database import Database, leave_unchanged
+from core.database import Database
 from core.errors import AccountGoneError, UnauthenticatedError
 from core.key_sets import RemoteKeySet
 from core.settings import SettingsError
 from core.text import is_storable
 from core.tokens import Claims, invalid_token, verify_token
+from core.transaction import leave_unchanged
 from models import User
 from services.accounts.caller import Caller
 from services.accounts.session_cache import SessionCache, SessionStatus

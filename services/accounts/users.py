@@ -13,10 +13,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.batch_loader import BatchLoader, KeyedStatement
 from core.clock import utc_now
-from core.database import REVISIONS, leave_unchanged
+from core.database import REVISIONS
 from core.errors import AccountGoneError, BadUserInputError, ConflictError, ForbiddenError, NotFoundError
 from core.prepared_statement import PreparedStatement
 from core.text import is_storable, require_length, require_line
+from core.transaction import leave_unchanged
 from models import User
 from services.absent import ABSENT, Absent
 from services.accounts.caller import Caller

@@ -8,10 +8,10 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import bindparam, select
 
-from core.database import leave_unchanged
 from core.errors import ConflictError, NotFoundError
 from core.prepared_statement import PreparedStatement
 from core.text import require_line
+from core.transaction import leave_unchanged
 from models import IdempotencyKey
 from models.base import Entity
 from services.accounts.caller import OWNER, Caller, owned

@@ -11,9 +11,9 @@ from sqlmodel import select as select_model
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
-from core.database import keep_changes, leave_unchanged
 from core.errors import BadUserInputError
 from core.ids import parse_id
+from core.transaction import keep_changes, leave_unchanged
 from models import ENTITIES
 from models.base import Editable, Entity
 from models.columns import Column, columns_of, creatable_columns, updatable_columns

@@ -9,8 +9,8 @@ from sqlalchemy import Row, exists, insert, select, tuple_, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
-from core.database import leave_unchanged
 from core.errors import BadUserInputError, RateLimitedError, UnauthenticatedError
+from core.transaction import leave_unchanged
 from models import Conversation, Message, MessageStatus, Run, RunStatus, TokenUsage, ToolCall, ToolCallStatus, User
 from services.accounts.caller import Caller
 from services.entities.revision import next_revision

@@ -6,8 +6,8 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.database import keep_changes
 from core.errors import BadUserInputError
+from core.transaction import keep_changes
 from models import Run, ToolCall, ToolCallStatus
 from services.accounts.caller import Caller
 from services.entities.revision import next_revision

@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.database import Database, leave_unchanged
+from core.database import Database
 from core.statement_count import StatementCount, current_statements
+from core.transaction import leave_unchanged
 from models import User
 from tests.databases import run_sql
 from tests.factories import make_user

@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.database import Database, leave_unchanged
+from core.database import Database
 from core.errors import UnauthenticatedError
+from core.transaction import leave_unchanged
 from models import User
 from services.entities.revision import next_revision
 from services.query.sql import execute, table_of
