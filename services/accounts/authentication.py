@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from core.cache import LRUCache
@@ -13,8 +14,7 @@ from core.tokens import AccessClaims, AccessTokens, expired_token, invalid_token
 from services.accounts.better_auth import BetterAuth
 from services.accounts.caller import Caller
 from services.accounts.session_cache import SessionCache, SessionStatus
-from services.accounts.sessions import select_session_status
-from services.query.sql import execute
+from services.accounts.sessions import load_session_status
 
 _MAX_TOKEN_CACHE_BYTES: Final = 10 * 1024 * 1024
 # The claims of a token, and what the cache itself takes for an entry.
@@ -74,7 +74,9 @@ class Authenticator:
 
     async def _authenticate_local(self, token: str) -> Caller:
         claims = self._verify(token)
-        status = await self._sessions.get(claims.user_id, claims.session_id, lambda: self._load_status(claims))
+        user_id, session_id = claims.user_id, claims.session_id
+        load = partial(load_session_status, self._database.batch_loader, user_id, session_id)
+        status = await self._sessions.get(user_id, session_id, load)
         if status is None:
             raise UnauthenticatedError("The session is over; sign in again.")
         return _caller(claims, status)
@@ -87,11 +89,6 @@ class Authenticator:
         elif claims.expires_at <= utc_now():
             raise expired_token()
         return claims
-
-    async def _load_status(self, claims: AccessClaims) -> SessionStatus | None:
-        async with self._database.read() as session:
-            row = (await execute(session, select_session_status(claims.user_id, claims.session_id))).one_or_none()
-        return None if row is None else SessionStatus(row.is_admin)
 
 
 def _caller(claims: AccessClaims, status: SessionStatus) -> Caller:

@@ -5,19 +5,37 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, delete, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, and_, delete, or_, select, true, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.batch_loader import BatchLoader, KeyedStatement
 from core.clock import utc_now
 from core.ids import new_id
+from core.prepared_statement import PreparedStatement
 from core.tokens import RefreshToken, RefreshTokens
 from models import Session, User
 from services.accounts.caller import Caller
-from services.query.filters import IsAnyOf, id_list, text_list
+from services.accounts.session_cache import SessionStatus
+from services.query.filters import IsAnyOf, id_list, owned_ids, text_list
 from services.query.sql import execute, fetch_all, table_of
 
 _SESSIONS: Final = table_of(Session)
 _USERS: Final = table_of(User)
+
+
+_OWNERS, _IDS = "owners", "ids"
+
+
+def _status_statement() -> KeyedStatement:
+    wanted = owned_ids(_OWNERS, _IDS, "wanted")
+    is_wanted = and_(_SESSIONS.c.id == wanted.c.id, _SESSIONS.c.user_id == wanted.c.user_id)
+    is_valid = _SESSIONS.c.revoked_at.is_(None), _USERS.c.is_active
+    joined = wanted.join(_SESSIONS, is_wanted).join(_USERS, _USERS.c.id == _SESSIONS.c.user_id)
+    columns = wanted.c.user_id, wanted.c.id, _SESSIONS.c.expires_at, _USERS.c.is_admin
+    return KeyedStatement(PreparedStatement(select(*columns).select_from(joined).where(*is_valid)), _OWNERS, _IDS)
+
+
+_STATUS: Final = _status_statement()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +101,10 @@ async def revoke_all(session: AsyncSession, user_id: str, *, but: str | None = N
     await execute(session, statement.values(revoked_at=utc_now()))
 
 
-def select_session_status(user_id: str, session_id: str) -> Select[Any]:
-    """Return a query with one row if the session is active: whether its user is an admin."""
-    return _active_sessions(_USERS.c.is_admin).where(_SESSIONS.c.id == session_id, _SESSIONS.c.user_id == user_id)
+async def load_session_status(loader: BatchLoader, user_id: str, session_id: str) -> SessionStatus | None:
+    """Return the status of a session, None if it is over; sessions that are asked for together share a statement."""
+    row = await loader.load(_STATUS, (user_id, session_id))
+    return None if row is None or row.expires_at <= utc_now() else SessionStatus(row.is_admin)
 
 
 async def find_valid_callers(session: AsyncSession, callers: Iterable[Caller]) -> set[Caller]:

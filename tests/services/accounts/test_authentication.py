@@ -39,7 +39,7 @@ async def change_session(database: Database, session_id: str | None, **values: o
     await database.write(lambda session: execute(session, statement))
 
 
-async def test_valid_tokens_authenticate_with_one_query_for_each_session(
+async def test_valid_tokens_authenticate_with_one_query_for_all_sessions(
     database: Database, settings: Settings, authenticator: Authenticator
 ) -> None:
     users = [await sign_in(database, settings) for _ in range(2)]
