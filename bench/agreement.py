@@ -19,7 +19,7 @@ _CREATED_SQL: Final = """
 SELECT t.title, t.description, t.priority, t.tags, t.completed, t.words, t.due_at::text,
        t.revision = u.revision AS is_latest, c.kind, c.revision = t.revision AS is_recorded,
        c.after::jsonb ->> 'title' AS recorded_title
-FROM tasks t JOIN users u ON u.id = t.user_id JOIN task_changes c ON c.user_id = t.user_id AND c.task_id = t.id
+FROM tasks t JOIN users u ON u.id = t.user_id JOIN history c ON c.user_id = t.user_id AND c.row_id = t.id
 WHERE t.id = $1"""
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 # What differs between two answers to createTask.

@@ -75,7 +75,9 @@ SELECT bench_id({_USER}, u, 0), bench_id({_MESSAGE}, u, c * 1000 + m), 1,
 FROM generate_series(0, $1::int - 1) AS u, generate_series(0, {_CONVERSATIONS - 1}) AS c,
      generate_series(0, {_MESSAGES - 1}) AS m"""  # noqa: S608
 # Later tasks are those that were created while measuring.
-_DELETE_NEW_SQL: Final = "TRUNCATE task_changes; DELETE FROM tasks WHERE created_at > '2026-02-01'"
+_DELETE_NEW_SQL: Final = "DELETE FROM tasks WHERE created_at > '2026-02-01'"
+# What other revisions of the server call the history.
+_HISTORY_SQL: Final = "SELECT coalesce(to_regclass('history'), to_regclass('task_changes'))::text"
 
 
 def _row_id(kind: int, owner: int, number: int) -> str:
@@ -139,6 +141,8 @@ async def load_rows(database_url: str, population: Population, *, with_messages:
 async def delete_new_tasks(database_url: str) -> None:
     """Bring the tasks back to what was loaded, so that each measurement begins with the same rows."""
     connection = await asyncpg.connect(database_url)
+    history = await connection.fetchval(_HISTORY_SQL)
+    await connection.execute(f"TRUNCATE {history}")
     await connection.execute(_DELETE_NEW_SQL)
-    await connection.execute("VACUUM ANALYZE tasks, task_changes, users")
+    await connection.execute(f"VACUUM ANALYZE tasks, {history}, users")
     await connection.close()

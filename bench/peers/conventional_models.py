@@ -95,9 +95,10 @@ class Task(Owned, table=True):
 class TaskChange(Owned, table=True):
     """A change of a task."""
 
-    __tablename__ = "task_changes"
+    __tablename__ = "history"
 
-    task_id: str = Field(sa_type=Id)
+    entity: str
+    row_id: str = Field(sa_type=Id)
     kind: str
     before: dict[str, Any] = Field(sa_type=JSON)
     after: dict[str, Any] = Field(sa_type=JSON)
