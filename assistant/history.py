@@ -31,7 +31,7 @@ def history(messages: Sequence[HistoryMessage], max_tokens: int) -> list[Item]:
 
 
 def rejection() -> str:
-    """Return what the model is told of a call that the person has rejected."""
+    """Return the output of a call that the person has rejected, for the model."""
     return fence(orjson.dumps({"error": "The person did not approve this; nothing was done."}).decode())
 
 

@@ -1,4 +1,4 @@
-"""What the model is told about its task."""
+"""The system instructions of the model, and the marks around data from tools."""
 
 from datetime import datetime
 from typing import Final

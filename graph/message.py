@@ -1,6 +1,6 @@
 """The GraphQL types of messages, and of replies as they are written."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,10 +16,11 @@ from core.ids import parse_id
 from engine import batched
 from graph.context import Context, Info
 from graph.lazy import LazyConversation, LazyRun
-from graph.loaders import RowById, RunByReply
+from graph.loaders import RunByReply
 from graph.mapping import needing, order_input, table_type
 from graph.node import Node
 from graph.payload import UserError
+from graph.references import load_rows
 from graph.selection import selected_columns
 from live.follow import follow_reply
 from models import MessageRole, MessageStatus
@@ -45,7 +46,7 @@ class Message(Node):
     @batched
     async def conversation(parents: strawberry.Parent[list[models.Message]], info: Info) -> list[Any]:
         """Load the conversations."""
-        found = await load_conversations(info, [message.conversation_id for message in parents])
+        found = await load_rows(info, models.Conversation, [message.conversation_id for message in parents])
         return [conversation or _gone() for conversation in found]
 
     @needing(
@@ -65,18 +66,6 @@ class Message(Node):
 
 def _gone() -> NotFoundError:
     return NotFoundError("The conversation was deleted while its messages were read; read them again.")
-
-
-async def load_messages(info: Info, ids: Sequence[str | None]) -> list[Any]:
-    """Load the caller's messages of ids with the columns that are selected."""
-    caller, columns = info.context.require_caller(), selected_columns(info, models.Message)
-    return await info.context.load(RowById(models.Message, caller, columns), ids)
-
-
-async def load_conversations(info: Info, ids: Sequence[str | None]) -> list[Any]:
-    """Load the caller's conversations of ids with the columns that are selected."""
-    caller, columns = info.context.require_caller(), selected_columns(info, models.Conversation)
-    return await info.context.load(RowById(models.Conversation, caller, columns), ids)
 
 
 @strawberry.type(description="A message as stored.")

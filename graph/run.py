@@ -13,11 +13,12 @@ from engine import batched
 from graph.context import Info
 from graph.conversation import Conversation
 from graph.lazy import LazyRun
-from graph.loaders import RowById, ToolCallsByRun
+from graph.loaders import ToolCallsByRun
 from graph.mapping import needing, table_type
-from graph.message import Message, load_conversations, load_messages
+from graph.message import Message
 from graph.node import Node, ids_of
 from graph.payload import UserError, as_data
+from graph.references import load_rows, reference
 from graph.selection import selected_columns
 from services.runs.run import StartedRun, UserMessage
 
@@ -38,8 +39,7 @@ class ToolCall(Node):
     @batched
     async def run(parents: strawberry.Parent[list[models.ToolCall]], info: Info) -> list[Any]:
         """Load the runs."""
-        caller, columns = info.context.require_caller(), selected_columns(info, models.Run)
-        found = await info.context.load(RowById(models.Run, caller, columns), [call.run_id for call in parents])
+        found = await load_rows(info, models.Run, [call.run_id for call in parents])
         return [run or _gone("run", "tool calls") for run in found]
 
 
@@ -62,7 +62,7 @@ class Run(Node):
     @batched
     async def conversation(parents: strawberry.Parent[list[models.Run]], info: Info) -> list[Any]:
         """Load the conversations."""
-        found = await load_conversations(info, [run.conversation_id for run in parents])
+        found = await load_rows(info, models.Conversation, [run.conversation_id for run in parents])
         return [conversation or _gone("conversation", "runs") for conversation in found]
 
     @needing("message_id", graphql_type=Message, description="The message that it answers.")
@@ -70,15 +70,10 @@ class Run(Node):
     @batched
     async def message(parents: strawberry.Parent[list[models.Run]], info: Info) -> list[Any]:
         """Load the messages."""
-        found = await load_messages(info, [run.message_id for run in parents])
+        found = await load_rows(info, models.Message, [run.message_id for run in parents])
         return [message or _gone("conversation", "runs") for message in found]
 
-    @needing("reply_id", graphql_type=Message | None, description="The message that it writes.")
-    @staticmethod
-    @batched
-    async def reply(parents: strawberry.Parent[list[models.Run]], info: Info) -> list[Any]:
-        """Load the replies."""
-        return await load_messages(info, [run.reply_id for run in parents])
+    reply = reference(models.Message, "reply_id", Message | None, "The message that it writes.")
 
     @needing(
         "id",
@@ -146,7 +141,7 @@ class SendMessagePayload:
     @batched
     async def conversation(parents: strawberry.Parent[list[StartedRunSource]], info: Info) -> list[Any]:
         """Load the conversations."""
-        return await load_conversations(info, [source.conversation_id for source in parents])
+        return await load_rows(info, models.Conversation, [source.conversation_id for source in parents])
 
     @strawberry.field(
         graphql_type=Message | None,
@@ -156,7 +151,7 @@ class SendMessagePayload:
     @batched
     async def reply(parents: strawberry.Parent[list[StartedRunSource]], info: Info) -> list[Any]:
         """Load the replies."""
-        return await load_messages(info, [source.reply_id for source in parents])
+        return await load_rows(info, models.Message, [source.reply_id for source in parents])
 
 
 async def answer_started_run(info: Info, starting: Awaitable[StartedRun], *, wait: bool) -> Any:

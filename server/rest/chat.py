@@ -101,7 +101,7 @@ async def _stream(
 ) -> Response:
     answer = await read_answer(context, position.run_id, path)
     if position.is_done:
-        # What tells a browser's EventSource not to come again.
+        # A browser's EventSource does not reconnect after it.
         return Response(status_code=204)
     presence: ConnectionRegistry = request.app.state.connections
     return StreamedChat(ChatStream(context, answer, position), presence)

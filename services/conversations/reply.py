@@ -33,7 +33,7 @@ class Reply:
 
     @property
     def has_ended(self) -> bool:
-        """Tell whether nothing more will be written."""
+        """Return whether nothing more will be written."""
         return self.status is not MessageStatus.STREAMING
 
 
