@@ -11,7 +11,6 @@ from sqlalchemy import Row
 from strawberry import auto
 
 import models
-from core.errors import NotFoundError
 from core.ids import parse_id
 from engine import batched
 from graph.context import Context, Info
@@ -20,7 +19,7 @@ from graph.loaders import RunByReply
 from graph.mapping import needing, order_input, table_type
 from graph.node import Node
 from graph.payload import UserError
-from graph.references import load_rows
+from graph.references import reference
 from graph.selection import selected_columns
 from live.follow import follow_reply
 from models import MessageRole, MessageStatus
@@ -41,13 +40,13 @@ class Message(Node):
     revision: auto
     created_at: auto
 
-    @needing("conversation_id", graphql_type=LazyConversation, description="The conversation that it was said in.")
-    @staticmethod
-    @batched
-    async def conversation(parents: strawberry.Parent[list[models.Message]], info: Info) -> list[Any]:
-        """Load the conversations."""
-        found = await load_rows(info, models.Conversation, [message.conversation_id for message in parents])
-        return [conversation or _gone() for conversation in found]
+    conversation = reference(
+        models.Conversation,
+        "conversation_id",
+        LazyConversation,
+        "The conversation that it was said in.",
+        missing="The conversation was deleted while its messages were read; read them again.",
+    )
 
     @needing(
         "id",
@@ -62,10 +61,6 @@ class Message(Node):
         caller, columns = info.context.require_caller(), selected_columns(info, models.Run)
         replies = [message.id if message.role is MessageRole.ASSISTANT else None for message in parents]
         return await info.context.load(RunByReply(caller, columns), replies)
-
-
-def _gone() -> NotFoundError:
-    return NotFoundError("The conversation was deleted while its messages were read; read them again.")
 
 
 @strawberry.type(description="A message as stored.")

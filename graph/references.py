@@ -6,6 +6,7 @@ from typing import Any
 import strawberry
 from sqlmodel import SQLModel
 
+from core.errors import NotFoundError
 from engine import batched
 from graph.context import Info
 from graph.loaders import RowById
@@ -13,12 +14,18 @@ from graph.mapping import needing
 from graph.selection import selected_columns
 
 
-def reference(model: type[SQLModel], column: str, graphql_type: Any, description: str) -> Any:
-    """Return a field that loads the caller's row of a model whose id is in a column of the parent's row."""
+def reference(
+    model: type[SQLModel], column: str, graphql_type: Any, description: str, *, missing: str | None = None
+) -> Any:
+    """Return a field that loads the caller's row of a model whose id is in a column of the parent's row.
+
+    A row that was deleted meanwhile is null, or an error with the text of `missing`.
+    """
 
     @batched
     async def load(parents: strawberry.Parent[list[Any]], info: Info) -> list[Any]:
-        return await load_rows(info, model, [getattr(parent, column) for parent in parents])
+        rows = await load_rows(info, model, [getattr(parent, column) for parent in parents])
+        return rows if missing is None else [row or NotFoundError(missing) for row in rows]
 
     return needing(column, description=description, graphql_type=graphql_type)(staticmethod(load))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import strawberry
 from strawberry import auto
@@ -18,9 +18,11 @@ from graph.mapping import needing, table_type
 from graph.message import Message
 from graph.node import Node, ids_of
 from graph.payload import UserError, as_data
-from graph.references import load_rows, reference
+from graph.references import reference
 from graph.selection import selected_columns
 from services.runs.run import StartedRun, UserMessage
+
+_GONE: Final = "The conversation was deleted while its runs were read; read them again."
 
 
 @table_type(models.ToolCall)
@@ -34,13 +36,13 @@ class ToolCall(Node):
     revision: auto
     created_at: auto
 
-    @needing("run_id", graphql_type=LazyRun, description="The run that called it.")
-    @staticmethod
-    @batched
-    async def run(parents: strawberry.Parent[list[models.ToolCall]], info: Info) -> list[Any]:
-        """Load the runs."""
-        found = await load_rows(info, models.Run, [call.run_id for call in parents])
-        return [run or _gone("run", "tool calls") for run in found]
+    run = reference(
+        models.Run,
+        "run_id",
+        LazyRun,
+        "The run that called it.",
+        missing="The run was deleted while its tool calls were read; read them again.",
+    )
 
 
 @table_type(models.Run)
@@ -57,22 +59,10 @@ class Run(Node):
     finished_at: auto
     undone_at: auto
 
-    @needing("conversation_id", graphql_type=Conversation, description="The conversation that it answers in.")
-    @staticmethod
-    @batched
-    async def conversation(parents: strawberry.Parent[list[models.Run]], info: Info) -> list[Any]:
-        """Load the conversations."""
-        found = await load_rows(info, models.Conversation, [run.conversation_id for run in parents])
-        return [conversation or _gone("conversation", "runs") for conversation in found]
-
-    @needing("message_id", graphql_type=Message, description="The message that it answers.")
-    @staticmethod
-    @batched
-    async def message(parents: strawberry.Parent[list[models.Run]], info: Info) -> list[Any]:
-        """Load the messages."""
-        found = await load_rows(info, models.Message, [run.message_id for run in parents])
-        return [message or _gone("conversation", "runs") for message in found]
-
+    conversation = reference(
+        models.Conversation, "conversation_id", Conversation, "The conversation that it answers in.", missing=_GONE
+    )
+    message = reference(models.Message, "message_id", Message, "The message that it answers.", missing=_GONE)
     reply = reference(models.Message, "reply_id", Message | None, "The message that it writes.")
 
     @needing(
@@ -86,10 +76,6 @@ class Run(Node):
         """Load the tool calls."""
         caller, columns = info.context.require_caller(), selected_columns(info, models.ToolCall)
         return await ToolCallsByRun(caller, columns).load(info.context.database.reader, ids_of(parents))
-
-
-def _gone(parent: str, children: str) -> NotFoundError:
-    return NotFoundError(f"The {parent} was deleted while its {children} were read; read them again.")
 
 
 @strawberry.type(description="A run as it stands.")
@@ -136,22 +122,18 @@ class SendMessagePayload:
     run: Run | None = strawberry.field(description="The assistant's work on the reply.")
     errors: list[UserError] = strawberry.field(description="Why there is no answer.")
 
-    @strawberry.field(graphql_type=Conversation | None, description="The conversation; a new one where none was named.")
-    @staticmethod
-    @batched
-    async def conversation(parents: strawberry.Parent[list[StartedRunSource]], info: Info) -> list[Any]:
-        """Load the conversations."""
-        return await load_rows(info, models.Conversation, [source.conversation_id for source in parents])
-
-    @strawberry.field(
-        graphql_type=Message | None,
-        description="The assistant's message; follow it by replyStream while it is STREAMING.",
+    conversation = reference(
+        models.Conversation,
+        "conversation_id",
+        Conversation | None,
+        "The conversation; a new one where none was named.",
     )
-    @staticmethod
-    @batched
-    async def reply(parents: strawberry.Parent[list[StartedRunSource]], info: Info) -> list[Any]:
-        """Load the replies."""
-        return await load_rows(info, models.Message, [source.reply_id for source in parents])
+    reply = reference(
+        models.Message,
+        "reply_id",
+        Message | None,
+        "The assistant's message; follow it by replyStream while it is STREAMING.",
+    )
 
 
 async def answer_started_run(info: Info, starting: Awaitable[StartedRun], *, wait: bool) -> Any:
