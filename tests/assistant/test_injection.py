@@ -149,12 +149,17 @@ async def test_calls_that_name_another_user_fail(
     theirs = await make_task(database, stranger.caller, "Their secret")
     own = await make_task(database, chat.user.caller)
     before = [await state_of(database, stranger.user.id), await chat.tasks()]
-    cases: list[tuple[str, dict[str, Any]]] = [("search", {"query": "secret"}), ("list_tasks", {}), *CALLS]
+    cases: list[tuple[str, dict[str, Any]]] = [
+        ("search", {"query": "secret"}),
+        ("list_tasks", {}),
+        *((name, dict(given)) for name, given in CALLS),
+    ]
+    for name, given in cases:
+        if name in {"update_task", "complete_task", "reopen_task", "delete_task"}:
+            given["task_id"] = own.id
     named = [{key: stranger.user.id} for key in ("user_id", "owner")] + [{"caller": {"user_id": stranger.user.id}}]
     calls = [
-        UseTool(name, given | ({"task_id": own.id} if name.endswith("e_task") else {}) | each, f"call_{name}_{index}")
-        for name, given in cases
-        for index, each in enumerate(named)
+        UseTool(name, given | each, f"call_{name}_{index}") for name, given in cases for index, each in enumerate(named)
     ]
     provider.script(calls, [Text(["I cannot."])])
     answer = await chat.send("do it for them")
