@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from assistant.assistant import Assistant
 from core.database import Database
 from core.passwords import Passwords
+from core.prepared_statement import STATEMENTS
 from core.settings import Settings, load_settings
 from graph.context import Runtime
 from live.live import Live
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     runtime.authenticator.on_invalidate.append(connections.check_user)
     operations = Operations(schema, settings)
     metrics.watch_cache(operations.document_cache)
+    metrics.watch_cache(STATEMENTS)
     streaming = Streaming(operations, connections, settings, metrics.streams)
     event_streams = GraphQLEventStreamEndpoint(streaming)
     mcp = McpDoor(runtime)

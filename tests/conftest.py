@@ -44,8 +44,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(name.upper(), None)
     os.environ["GRAPHQL_ENGINE"] = config.getoption("--graphql-engine")
     # What takes long on a busy machine is no failure, whatever is made at random.
-    hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    hypothesis_settings.load_profile("patient")
+    # HYPOTHESIS_PROFILE=nightly tries many more.
+    patient = hypothesis_settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    hypothesis_settings.register_profile("patient", patient)
+    hypothesis_settings.register_profile("nightly", patient, max_examples=1_000)
+    hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "patient"))
     # Who ends the tests by a signal, in the background too, ends their servers with them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))

@@ -39,7 +39,7 @@ def count() -> StatementCount:
     return made
 
 
-async def test_each_has_its_own_row_of_one_statement(database: Database, count: StatementCount) -> None:
+async def test_each_caller_gets_its_own_row_of_one_statement(database: Database, count: StatementCount) -> None:
     users = [await make_user(database, name=f"User {number}") for number in range(30)]
     count.statements.clear()
     asked = [*(user.id for user in users), NOBODYS_ID, users[0].id]
@@ -52,7 +52,7 @@ async def test_each_has_its_own_row_of_one_statement(database: Database, count: 
     assert len(count) == 1
 
 
-async def test_other_statements_and_other_times_are_apart(database: Database, count: StatementCount) -> None:
+async def test_other_statements_and_later_iterations_are_separate(database: Database, count: StatementCount) -> None:
     user = await make_user(database)
     count.statements.clear()
     name, mail = await asyncio.gather(
@@ -63,7 +63,7 @@ async def test_other_statements_and_other_times_are_apart(database: Database, co
     assert len(count) == 3
 
 
-async def test_who_leaves_takes_nothing_from_the_others(database: Database) -> None:
+async def test_cancelled_caller_takes_nothing_from_the_others(database: Database) -> None:
     users = [await make_user(database) for _ in range(3)]
     tasks = [asyncio.create_task(database.batch_loader.load(NAMES, (user.id,))) for user in users]
     await asyncio.sleep(0)
@@ -75,7 +75,7 @@ async def test_who_leaves_takes_nothing_from_the_others(database: Database) -> N
     assert outcomes[2].id == users[2].id
 
 
-async def test_all_gone(database: Database) -> None:
+async def test_batch_without_waiters_is_not_queried(database: Database) -> None:
     user = await make_user(database)
     task = asyncio.create_task(database.batch_loader.load(NAMES, (user.id,)))
     await asyncio.sleep(0)
@@ -84,7 +84,7 @@ async def test_all_gone(database: Database) -> None:
     assert (await database.batch_loader.load(NAMES, (user.id,))).id == user.id
 
 
-async def test_what_nobody_waits_for_any_more_is_not_read_on(database: Database) -> None:
+async def test_last_cancelled_waiter_cancels_the_query(database: Database) -> None:
     """Or those who left would hold the connections that others wait for."""
     sleep: Label[Any] = literal_column(ENDLESS if database.is_sqlite else "pg_sleep(3600)").label("sleep")
     endless = keyed(select(USERS.c.id, sleep).where(IsAnyOf(USERS.c.id, text_list_param("ids"))))
@@ -109,7 +109,7 @@ async def test_more_than_a_thousand_keys_are_read_by_several_statements(
     assert len(count) == 3
 
 
-async def test_a_failure_is_that_of_each(database: Database) -> None:
+async def test_error_is_raised_in_each_waiter(database: Database) -> None:
     users = [await make_user(database) for _ in range(2)]
     asked = (database.batch_loader.load(BROKEN, (user.id,)) for user in users)
     outcomes = await asyncio.gather(*asked, return_exceptions=True)

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 from asyncpg import InterfaceError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import PoolProxiedConnection, QueuePool
 
@@ -100,9 +100,10 @@ async def take(step: Step, visits: list[Visit], database: Database) -> None:
             visit.go(drop=step.kind == "go and drop")
 
 
-@settings(max_examples=60)
 @given(walk=STEPS)
-async def test_whatever_happens_none_is_lost_and_none_too_many(settings: Settings, walk: list[Step]) -> None:
+async def test_pool_stays_within_its_bound_and_loses_no_connection_whatever_callers_do(
+    settings: Settings, walk: list[Step]
+) -> None:
     async with narrow(settings) as database:
         visits: list[Visit] = []
         for step in walk:
@@ -122,7 +123,7 @@ async def test_whatever_happens_none_is_lost_and_none_too_many(settings: Setting
     assert database.pool.in_use == 0
 
 
-async def test_who_came_first_is_served_first(settings: Settings) -> None:
+async def test_callers_are_served_in_the_order_of_asking(settings: Settings) -> None:
     async with narrow(settings, most=1) as database:
         served: list[int] = []
 
@@ -139,7 +140,7 @@ async def test_who_came_first_is_served_first(settings: Settings) -> None:
         assert served == list(range(20))
 
 
-async def test_the_next_gets_the_very_same(settings: Settings) -> None:
+async def test_released_connection_goes_to_the_next_caller(settings: Settings) -> None:
     async with narrow(settings, most=1) as database:
         pool = database.pool
         first = await pool.acquire()
@@ -151,7 +152,7 @@ async def test_the_next_gets_the_very_same(settings: Settings) -> None:
         pool.release(second)
 
 
-async def test_nobody_waits_longer_than_the_time_for_it(settings: Settings) -> None:
+async def test_exhausted_pool_raises_unavailable_after_its_timeout(settings: Settings) -> None:
     async with narrow(settings, most=1, database_pool_timeout_s=0.05) as database:
         pool = database.pool
         connection = await pool.acquire()
@@ -169,7 +170,7 @@ async def enter(pool: ConnectionPool) -> None:
         pass
 
 
-async def test_who_leaves_in_the_moment_of_being_served_leaves_it_to_the_next(settings: Settings) -> None:
+async def test_caller_cancelled_while_being_served_leaves_the_connection_to_the_next(settings: Settings) -> None:
     async with narrow(settings, most=1) as database:
         pool = database.pool
         connection = await pool.acquire()
@@ -183,7 +184,7 @@ async def test_who_leaves_in_the_moment_of_being_served_leaves_it_to_the_next(se
         assert pool.in_use == 0
 
 
-async def test_what_is_not_needed_goes_back_to_the_pool(settings: Settings) -> None:
+async def test_idle_connections_are_checked_in(settings: Settings) -> None:
     async with narrow(settings, database_pool_size=2) as database:
         taken = await take_all(database)
         for connection in taken:
@@ -199,7 +200,7 @@ async def take_all(database: Database) -> list[PoolProxiedConnection]:
     return [await database.pool.acquire() for _ in range(MOST)]
 
 
-async def test_old_ones_are_replaced_while_they_are_in_steady_use(settings: Settings) -> None:
+async def test_old_connection_in_steady_use_is_recycled(settings: Settings) -> None:
     async with narrow(settings, most=1, database_pool_recycle_s=0) as database:
         first = driver_of(await read_once(database))
 
@@ -219,7 +220,7 @@ def driver_of(connection: PoolProxiedConnection) -> object:
     return connection.driver_connection
 
 
-async def test_it_tells_how_many_are_in_use_until_none_is(settings: Settings) -> None:
+async def test_connections_in_use_are_sampled_until_none_is(settings: Settings) -> None:
     async with narrow(settings) as database:
         told: list[int] = []
         database.pool.on_sample = told.append
@@ -230,7 +231,7 @@ async def test_it_tells_how_many_are_in_use_until_none_is(settings: Settings) ->
         await until(lambda: told[-1] == 0)
 
 
-async def test_what_is_given_back_after_the_end_is_closed(settings: Settings) -> None:
+async def test_connection_released_after_close_is_closed(settings: Settings) -> None:
     async with narrow(settings) as database:
         taken = await take_all(database)
     drivers: list[Any] = [driver_of(connection) for connection in taken]
@@ -246,7 +247,7 @@ async def test_what_is_given_back_after_the_end_is_closed(settings: Settings) ->
             await driver.execute("SELECT 1")
 
 
-async def test_one_that_cannot_be_made_takes_no_turn() -> None:
+async def test_failed_connect_takes_no_permit() -> None:
     async with narrow(make_settings(f"postgresql://ada@127.0.0.1:{free_port()}/ada"), most=1) as database:
         for _ in range(3):
             with pytest.raises(OSError, match="onnect"):

@@ -22,7 +22,7 @@ async def name_of(database: Database, user: User) -> str:
         return (await session.get_one(User, user.id)).name
 
 
-async def test_keeps_what_was_written(database: Database) -> None:
+async def test_write_is_kept(database: Database) -> None:
     user = await make_user(database)
     async with database.read() as session:
         assert (await session.get_one(User, user.id)).model_dump() == user.model_dump()
@@ -71,7 +71,7 @@ async def test_foreign_keys_are_enforced(database: Database) -> None:
         await database.write(lambda session: run_sql(session, statement, id=user.id, t=user.created_at))
 
 
-async def test_statements_are_counted_without_those_that_only_frame_them(database: Database) -> None:
+async def test_transaction_control_is_not_counted_as_statements(database: Database) -> None:
     user = await make_user(database)
     count = StatementCount()
     token = current_statements.set(count)
@@ -81,7 +81,7 @@ async def test_statements_are_counted_without_those_that_only_frame_them(databas
     assert [statement.split()[0] for statement in count.statements] == ["UPDATE", "SELECT"]
 
 
-async def test_concurrent_writers_all_get_their_turn(database: Database) -> None:
+async def test_concurrent_writes_are_all_kept(database: Database) -> None:
     user = await make_user(database)
 
     async def count(session: AsyncSession) -> int:

@@ -39,7 +39,7 @@ def connections_in_use(database: Database) -> int:
     return database.pool.in_use
 
 
-async def test_exhausted_pool_is_told_quickly(fresh_settings: Settings) -> None:
+async def test_exhausted_pool_raises_unavailable_quickly(fresh_settings: Settings) -> None:
     narrow = {"database_pool_size": 1, "database_max_overflow": 0, "database_pool_timeout_s": 0.2}
     async with opened(fresh_settings, **narrow) as database:
         async with database.read() as session:
@@ -99,7 +99,7 @@ async def test_cancelled_query_ends_and_its_connection_serves_on(fresh_settings:
 
 
 @only_postgresql
-async def test_statement_that_takes_too_long_is_told(fresh_settings: Settings) -> None:
+async def test_statement_that_takes_too_long_is_called_unavailable(fresh_settings: Settings) -> None:
     async with opened(fresh_settings, database_statement_timeout_s=0.2) as database:
         with pytest.raises(UnavailableError):
             async with database.read() as session:
@@ -161,7 +161,7 @@ async def test_serialisation_failure_is_retried(database: Database) -> None:
 
 
 @only_postgresql
-async def test_endless_serialisation_failure_is_told_after_a_few_attempts(database: Database) -> None:
+async def test_endless_serialisation_failure_is_called_unavailable_after_four_attempts(database: Database) -> None:
     attempts = 0
 
     async def work(session: AsyncSession) -> None:
@@ -260,7 +260,7 @@ async def test_waits_for_a_file_that_another_process_has_locked(fresh_settings: 
 
 
 @only_sqlite
-async def test_file_that_stays_locked_is_told_to_all_in_time(fresh_settings: Settings) -> None:
+async def test_file_that_stays_locked_is_called_unavailable_for_all_in_time(fresh_settings: Settings) -> None:
     count, timeout_s = 100, 0.4
     async with (
         opened(fresh_settings, database_statement_timeout_s=timeout_s) as database,

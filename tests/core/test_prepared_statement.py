@@ -31,7 +31,7 @@ async def both_ways(database: Database, table: Table) -> tuple[Rows, Rows]:
     return await database.reader.fetch(PreparedStatement(statement), {}), expected
 
 
-async def test_rows_are_sqlalchemys_for_every_table(fresh_settings: Settings) -> None:
+async def test_rows_equal_those_of_sqlalchemy_for_every_table(fresh_settings: Settings) -> None:
     async with opened(fresh_settings) as database:
         for is_full in (True, False):
             for rows in RowsOfAllTables(new_id(), is_full=is_full).in_their_order():
@@ -45,7 +45,7 @@ async def test_rows_are_sqlalchemys_for_every_table(fresh_settings: Settings) ->
             assert kinds == [[type(value) for value in row] for row in expected]
 
 
-async def test_moments_have_their_offset(database: Database) -> None:
+async def test_moments_have_an_offset(database: Database) -> None:
     far = timezone(timedelta(hours=14))
     moments = [FIRST, LAST, datetime(1970, 1, 1, tzinfo=far), datetime(2026, 3, 29, 2, 30, 0, 1, tzinfo=UTC)]
     statement = PreparedStatement(select(bindparam("moment", type_=UtcDateTime).label("moment")))
@@ -70,13 +70,13 @@ async def test_enums_are_their_members(database: Database) -> None:
         assert found_name is name
 
 
-async def test_lists_of_texts(database: Database) -> None:
+async def test_lists_of_texts_come_back(database: Database) -> None:
     statement = PreparedStatement(select(bindparam("tags", type_=TextList).label("tags")))
     for tags in ([], [""], ["NULL", "null", "{}", 'a"b', "a,b", "\\"], [WILD] * 1_000, ("a", "b"), ()):
         assert await database.reader.fetch(statement, {"tags": tags}) == [(list(tags),)]
 
 
-async def test_ids_are_text_also_where_statements_are_put_together(database: Database) -> None:
+async def test_ids_are_text_in_unions_too(database: Database) -> None:
     one = select(bindparam("id", type_=Id).label("id"), literal("x").label("kind"))
     row_id = new_id()
     for statement in (PreparedStatement(one), PreparedStatement(union_all(one, one))):
@@ -85,7 +85,7 @@ async def test_ids_are_text_also_where_statements_are_put_together(database: Dat
     assert await database.reader.fetch(PreparedStatement(one), {"id": None}) == [(None, "x")]
 
 
-async def test_rows_are_known_by_the_names_of_their_columns(database: Database) -> None:
+async def test_row_has_the_names_of_its_columns(database: Database) -> None:
     users = table_of(User).c
     user = await make_user(database)
     named = select(users.id, func.count().label("count"), func.max(users.name).label("index"))
@@ -95,26 +95,26 @@ async def test_rows_are_known_by_the_names_of_their_columns(database: Database) 
     assert row == (user.id, 1, "Ada")
 
 
-async def test_constants_stand_where_no_value_is_given(database: Database) -> None:
+async def test_default_of_a_parameter_is_used_where_no_value_is_given(database: Database) -> None:
     statement = PreparedStatement(select(literal(7).label("constant"), bindparam("given", 1).label("given")))
     assert await database.reader.fetch(statement, {}) == [(7, 1)]
     assert await database.reader.fetch(statement, {"given": 2}) == [(7, 2)]
     assert await database.reader.fetch(statement, {}) == [(7, 1)]
 
 
-async def test_no_value_is_left_out_by_mistake(database: Database) -> None:
+async def test_missing_value_raises_its_name(database: Database) -> None:
     statement = PreparedStatement(select(table_of(User).c.id).limit(bindparam("limit", type_=Integer())))
     with pytest.raises(LookupError, match="needs a value for limit"):
         await database.reader.fetch(statement, {"user_id": "x"})
 
 
-async def test_what_a_type_does_not_know_is_no_value_that_is_missing(database: Database) -> None:
+async def test_unknown_enum_member_is_not_called_missing(database: Database) -> None:
     statement = PreparedStatement(select(bindparam("rank", type_=table_of(Task).c.priority.type).label("rank")))
     with pytest.raises(KeyError, match="unknown"):
         await database.reader.fetch(statement, {"rank": "unknown"})
 
 
-async def test_it_is_the_same_in_a_transaction(database: Database) -> None:
+async def test_statement_gives_the_same_row_in_a_session(database: Database) -> None:
     user = await make_user(database)
     statement = PreparedStatement(select(table_of(User)).where(table_of(User).c.id == bindparam("id")))
     (alone,) = await read(database.reader, statement, {"id": user.id})

@@ -61,7 +61,7 @@ async def end_all_others(database: Database) -> None:
         await run_sql(session, ending)
 
 
-async def test_it_counts_among_the_statements(database: Database) -> None:
+async def test_query_counts_among_the_statements_of_the_request(database: Database) -> None:
     count = StatementCount()
     token = current_statements.set(count)
     await value_of(database, ONE)
@@ -70,7 +70,7 @@ async def test_it_counts_among_the_statements(database: Database) -> None:
 
 
 @only_postgresql
-async def test_connections_that_have_died_at_hand_are_passed_over(fresh_settings: Settings) -> None:
+async def test_idle_connections_that_have_died_are_passed_over(fresh_settings: Settings) -> None:
     async with opened(fresh_settings) as database, opened(fresh_settings) as other:
         await asyncio.gather(*(value_of(database, ONE) for _ in range(5)))
         await end_all_others(other)
@@ -89,7 +89,7 @@ async def reads_without_failing(database: Database, count: int) -> bool:
 
 
 @only_postgresql
-async def test_one_that_dies_in_hand_costs_that_read_alone(fresh_settings: Settings) -> None:
+async def test_connection_that_dies_in_use_fails_that_query_alone(fresh_settings: Settings) -> None:
     async with opened(fresh_settings, **SINGLE) as database:
         reads = (ONE, END_ITSELF, ONE, ONE, END_ITSELF, ONE)
         outcomes = await asyncio.gather(*(value_of(database, each) for each in reads), return_exceptions=True)
@@ -100,7 +100,7 @@ async def test_one_that_dies_in_hand_costs_that_read_alone(fresh_settings: Setti
 
 
 @only_postgresql
-async def test_a_statement_that_is_refused_keeps_its_connection(fresh_settings: Settings) -> None:
+async def test_refused_statement_keeps_its_connection(fresh_settings: Settings) -> None:
     async with opened(fresh_settings, **SINGLE) as database:
         process = await value_of(database, PROCESS)
         with pytest.raises(Exception, match="division by zero"):
@@ -109,7 +109,7 @@ async def test_a_statement_that_is_refused_keeps_its_connection(fresh_settings: 
         assert database.pool.in_use == 0
 
 
-async def test_a_wrong_statement_is_not_called_unavailable(database: Database) -> None:
+async def test_wrong_statement_is_not_called_unavailable(database: Database) -> None:
     for _ in range(3):
         with pytest.raises(Exception, match="nothing") as raised:
             await database.reader.fetch(PreparedStatement(select(text("x")).select_from(table("nothing"))), {})
@@ -128,7 +128,7 @@ def frozen(process: int) -> Iterator[None]:
 
 
 @only_postgresql
-async def test_one_that_hangs_costs_that_read_alone(fresh_settings: Settings) -> None:
+async def test_connection_that_hangs_fails_that_query_alone(fresh_settings: Settings) -> None:
     async with opened(fresh_settings, **SINGLE, database_statement_timeout_s=0.2) as database:
         with frozen(await value_of(database, PROCESS)):
             with pytest.raises(UnavailableError):
@@ -139,7 +139,7 @@ async def test_one_that_hangs_costs_that_read_alone(fresh_settings: Settings) ->
 
 
 @only_postgresql
-async def test_a_read_that_is_left_ends_at_the_server_too(fresh_settings: Settings) -> None:
+async def test_cancelled_query_ends_at_the_server(fresh_settings: Settings) -> None:
     async with opened(fresh_settings, **SINGLE) as database, opened(fresh_settings) as other:
         for _ in range(3):
             sleeping = asyncio.create_task(value_of(database, SLEEP))
@@ -153,7 +153,7 @@ async def test_a_read_that_is_left_ends_at_the_server_too(fresh_settings: Settin
 
 
 @only_sqlite
-async def test_a_read_that_is_left_ends_in_its_thread_too(fresh_settings: Settings) -> None:
+async def test_cancelled_query_ends_in_its_thread(fresh_settings: Settings) -> None:
     begun = threading.Event()
     endless = one("(WITH RECURSIVE r(x) AS (SELECT begun() UNION ALL SELECT 1 FROM r) SELECT max(x) FROM r)")
     async with opened(fresh_settings, **SINGLE) as database, asyncio.timeout(PATIENCE_S):
@@ -177,7 +177,7 @@ async def is_asleep(database: Database) -> bool:
 
 
 @only_postgresql
-async def test_a_table_that_is_changed_meanwhile_is_read_on(fresh_settings: Settings) -> None:
+async def test_table_altered_after_preparing_is_still_read(fresh_settings: Settings) -> None:
     whole = PreparedStatement(select(table_of(User)).where(column("id") == bindparam("id")))
     async with opened(fresh_settings) as database:
         user = await make_user(database)
@@ -194,7 +194,7 @@ def own_postgres() -> Iterator[PostgresDatabases]:
         yield PostgresDatabases(server)
 
 
-async def test_a_restart_with_connections_at_hand_is_called_unavailable_and_no_more(
+async def test_restart_of_postgresql_is_called_unavailable_and_recovered_from(
     own_postgres: PostgresDatabases,
 ) -> None:
     async with opened(make_settings(own_postgres.url("postgres"))) as database:
@@ -209,7 +209,7 @@ async def test_a_restart_with_connections_at_hand_is_called_unavailable_and_no_m
 
 
 @needs_pgbouncer
-async def test_behind_a_pooler_every_read_meets_its_own_statement(own_postgres: PostgresDatabases) -> None:
+async def test_queries_behind_a_pooler_run_their_own_statement(own_postgres: PostgresDatabases) -> None:
     echo = PreparedStatement(select(bindparam("text", type_=table_of(User).c.name.type).label("text")))
 
     async def read(database: Database, number: int) -> None:

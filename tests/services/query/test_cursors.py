@@ -33,7 +33,7 @@ def as_cursor(values: object) -> str:
 
 
 @given(st.lists(st.none() | st.booleans() | st.integers(-(1 << 53), 1 << 53) | STORABLE, max_size=5))
-def test_values_come_back(values: list[Any]) -> None:
+def test_encoded_values_are_decoded(values: list[Any]) -> None:
     text = encode_cursor(values)
     assert decode_cursor(text) == values
     assert text.replace("-", "").replace("_", "").isalnum() or not text
@@ -59,28 +59,28 @@ def test_values_come_back(values: list[Any]) -> None:
         "W10" * 5_000,
     ],
 )
-def test_what_is_none(text: str) -> None:
+def test_text_that_is_no_cursor_decodes_to_none(text: str) -> None:
     assert decode_cursor(text) is None
 
 
 @pytest.mark.parametrize("value", [0, 1, (1 << 31) - 1])
-def test_revisions(value: int) -> None:
+def test_integer_in_range_is_a_revision(value: int) -> None:
     assert is_revision(value)
 
 
 @pytest.mark.parametrize("value", [True, False, -1, 1 << 31, 1 << 64, 1.0, "1", None, [1]])
-def test_what_is_no_revision(value: object) -> None:
+def test_any_other_value_is_no_revision(value: object) -> None:
     assert not is_revision(value)
 
 
 @given(REVISIONS, st.none() | STORABLE, REVISIONS)
-def test_cursors_of_changes_come_back(revision: int, row_id: str | None, base: int) -> None:
+def test_cursor_of_changes_comes_back(revision: int, row_id: str | None, base: int) -> None:
     cursor = Cursor(revision, row_id, base)
     assert read_cursor(cursor.write(), "since") == cursor
 
 
 @given(REVISIONS, st.none() | st.uuids().map(str))
-def test_cursors_of_messages_come_back(revision: int, message_id: str | None) -> None:
+def test_cursor_of_messages_comes_back(revision: int, message_id: str | None) -> None:
     cursor = MessageCursor(revision, message_id)
     assert read_message_cursor(cursor.write(), "after") == cursor
 
@@ -96,7 +96,7 @@ MARKS = st.sampled_from(["changes", "messages", "tasks", ""])
     | st.tuples(MARKS, JSON, JSON, JSON).map(lambda values: as_cursor(list(values)))
     | st.tuples(MARKS, JSON, JSON).map(lambda values: as_cursor(list(values)))
 )
-def test_anything_else_is_refused_or_means_the_same(text: str) -> None:
+def test_any_text_is_refused_or_means_the_same_written_again(text: str) -> None:
     for read, name in ((read_cursor, "since"), (read_message_cursor, "after")):
         with suppress(BadUserInputError):
             cursor = read(text, name)
@@ -122,7 +122,7 @@ def test_anything_else_is_refused_or_means_the_same(text: str) -> None:
         [None, 1, None, 0],
     ],
 )
-def test_cursors_of_changes_that_are_none(values: list[Any]) -> None:
+def test_malformed_cursor_of_changes_is_refused(values: list[Any]) -> None:
     with pytest.raises(BadUserInputError, match=r"^since is not a cursor of changes; pass one that changes returned"):
         read_cursor(encode_cursor(values), "since")
 
@@ -141,6 +141,6 @@ def test_cursors_of_changes_that_are_none(values: list[Any]) -> None:
         ["messages", 1, 7],
     ],
 )
-def test_cursors_of_messages_that_are_none(values: list[Any]) -> None:
+def test_malformed_cursor_of_messages_is_refused(values: list[Any]) -> None:
     with pytest.raises(BadUserInputError, match=r"^after is not a cursor of messages; pass one that messageAdded gave"):
         read_message_cursor(encode_cursor(values), "after")

@@ -23,7 +23,7 @@ pytestmark = only_postgresql
 @pytest.mark.parametrize(
     "texts", [[], [""], ["", ""], [WILD] * 2, CHARACTERS, list(map("".join, product(SPECIAL, repeat=3)))]
 )
-async def test_texts_are_what_they_were(database: Database, texts: list[str]) -> None:
+async def test_list_parameter_of_texts_comes_back(database: Database, texts: list[str]) -> None:
     statement = PreparedStatement(select(text_list_param("texts").label("texts")))
     assert await database.reader.fetch(statement, {"texts": texts}) == [(texts,)]
     async with database.read() as session:
@@ -31,7 +31,7 @@ async def test_texts_are_what_they_were(database: Database, texts: list[str]) ->
         assert within.all() == [(texts,)]
 
 
-async def test_ids_and_members(database: Database) -> None:
+async def test_list_parameters_of_ids_and_enum_members_come_back(database: Database) -> None:
     columns = id_list_param("ids").label("ids"), enum_list_param("members", TaskPriority).label("members")
     ids, statement = new_ids(3), PreparedStatement(select(*columns))
     ((found, ranks),) = await database.reader.fetch(statement, {"ids": ids, "members": list(TaskPriority)})

@@ -33,7 +33,7 @@ async def made_by(database: Database, caller: Caller) -> dict[str, tuple[Any, ..
     }
 
 
-async def test_each_finds_their_own_by_one_statement(database: Database, settings: Settings) -> None:
+async def test_each_caller_finds_their_own_node_by_one_statement(database: Database, settings: Settings) -> None:
     users = [await sign_in(database, settings) for _ in range(12)]
     own = {user.user.id: await made_by(database, user.caller) for user in users}
     every_id = [row_id for rows in own.values() for row_id in rows]
@@ -46,21 +46,21 @@ async def test_each_finds_their_own_by_one_statement(database: Database, setting
     assert len(count) == 1
 
 
-async def test_what_no_id_is(database: Database, user: SignedIn) -> None:
+async def test_node_of_what_is_no_id_is_none(database: Database, user: SignedIn) -> None:
     (task_id, row), *_ = (await made_by(database, user.caller)).items()
     ids = [task_id.upper(), task_id, new_id(), "", "x", "\0", "é" * 36, f"{task_id[:-1]}\n", '",{}\\"']
     found = [await find_node(database.batch_loader, user.caller, WANTED, given) for given in ids]
     assert found == [row, row, *[None] * 7]
 
 
-async def test_rows_of_other_models_are_not_found(database: Database, user: SignedIn) -> None:
+async def test_node_of_another_model_is_none(database: Database, user: SignedIn) -> None:
     rows = await made_by(database, user.caller)
     wanted = ((Message, frozenset[str]()),)
     found = [await find_node(database.batch_loader, user.caller, wanted, row_id) for row_id in rows]
     assert [row and row.type_name for row in found] == [None, None, "Message"]
 
 
-async def test_a_row_that_is_changed_is_read_anew(database: Database, user: SignedIn) -> None:
+async def test_changed_node_is_read_again(database: Database, user: SignedIn) -> None:
     task = await make_task(database, user.caller)
     before = await find_node(database.batch_loader, user.caller, WANTED, task.id)
 
@@ -72,7 +72,7 @@ async def test_a_row_that_is_changed_is_read_anew(database: Database, user: Sign
     assert (before.title, after.title) == (task.title, "Changed")
 
 
-async def test_owners_whose_ids_need_quotes(database: Database, user: SignedIn) -> None:
+async def test_node_of_owner_whose_id_needs_quotes_is_none(database: Database, user: SignedIn) -> None:
     strange = [
         Caller(f"{quoted}{user.user.id}", None, False, user.caller.expires_at) for quoted in ('"', "\\", "{,}", "é ")
     ]

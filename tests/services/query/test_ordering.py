@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.database import Database
@@ -26,7 +26,6 @@ from tests.services.task_rows import MOMENTS, NOON, caller_of, orders, task_page
 ID: Final = "01890a5d-ac96-774b-bcce-b302099a8057"
 CALLER: Final = caller_of(ID)
 EVERY_ORDER: Final = [TaskOrder(field) for field in TaskOrder.fields]
-many = settings(max_examples=300, deadline=None)
 
 json_values: Final = st.recursive(
     st.none()
@@ -75,9 +74,8 @@ def _is_of_its_type(column: str, value: Any) -> bool:
     return isinstance(value, str) and is_storable(value) and (column != "id" or parse_id(value) == value)
 
 
-@many
 @given(values=task_values, order=orders)
-def test_a_cursor_names_the_place_of_its_row(values: dict[str, Any], order: list[TaskOrder]) -> None:
+def test_cursor_marks_the_position_of_its_row(values: dict[str, Any], order: list[TaskOrder]) -> None:
     keys = order_of(*order)
     expected = [values[part.key.column] for part in keys.keys]
     found = read_or_refuse(keys, keys.cursor(task_row(ID, **values)))
@@ -88,7 +86,7 @@ def test_a_cursor_names_the_place_of_its_row(values: dict[str, Any], order: list
 
 
 @pytest.mark.parametrize("char", ["a", "\x01", "\N{PARTY POPPER}", '"'])
-def test_the_longest_title_fits_a_cursor(char: str) -> None:
+def test_cursor_of_the_longest_title_is_read(char: str) -> None:
     keys = order_of(*EVERY_ORDER)
     row = task_row(ID, id=ID, title=char * 500, due_at=MOMENTS[1])
     found = read_or_refuse(keys, keys.cursor(row))
@@ -96,7 +94,7 @@ def test_the_longest_title_fits_a_cursor(char: str) -> None:
     assert char * 500 in found
 
 
-def test_the_refusal_says_how_to_mend_it() -> None:
+def test_refused_cursor_says_how_to_mend_it() -> None:
     with pytest.raises(BadUserInputError) as caught:
         order_of().read_cursor("no cursor", "after")
     assert caught.value.path == ("after",)
@@ -105,40 +103,38 @@ def test_the_refusal_says_how_to_mend_it() -> None:
     )
 
 
-def test_a_cursor_is_made_for_an_address() -> None:
+def test_cursor_is_safe_in_a_url() -> None:
     cursor = order_of(TaskOrder.by("title")).cursor(task_row(ID, id=ID, title="\N{PARTY POPPER}?~>" * 20))
     assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
-@many
 @given(cursor=st.text(max_size=200), order=orders)
 @example(cursor="", order=[])
 @example(cursor="\ud800", order=[])
 @example(cursor="\0", order=[])
 @example(cursor="=", order=[])
 @example(cursor="A", order=[])
-def test_a_text_that_was_never_a_cursor(cursor: str, order: list[TaskOrder]) -> None:
+def test_random_text_is_no_cursor(cursor: str, order: list[TaskOrder]) -> None:
     assert read_or_refuse(order_of(*order), cursor) is None
 
 
-@many
 @given(content=st.binary(max_size=200) | json_values.map(orjson.dumps), order=orders)
-def test_bytes_that_were_never_a_cursor(content: bytes, order: list[TaskOrder]) -> None:
+def test_random_bytes_are_no_cursor(content: bytes, order: list[TaskOrder]) -> None:
     assert read_or_refuse(order_of(*order), encoded(content)) is None
 
 
-@many
 @given(values=task_values, order=orders, data=st.data())
-def test_a_cursor_with_another_value_in_it(values: dict[str, Any], order: list[TaskOrder], data: st.DataObject) -> None:
+def test_cursor_with_another_value_is_refused_or_read(
+    values: dict[str, Any], order: list[TaskOrder], data: st.DataObject
+) -> None:
     keys = order_of(*order)
     parts = decoded(keys.cursor(task_row(ID, **values)))
     parts[data.draw(st.integers(1, len(parts) - 1))] = data.draw(json_values)
     read_or_refuse(keys, encoded(parts))
 
 
-@many
 @given(values=task_values, order=orders, data=st.data())
-def test_a_cursor_with_another_character_in_it(
+def test_cursor_with_another_character_is_refused_or_read(
     values: dict[str, Any], order: list[TaskOrder], data: st.DataObject
 ) -> None:
     keys = order_of(*order)
@@ -148,9 +144,8 @@ def test_a_cursor_with_another_character_in_it(
     read_or_refuse(keys, "".join(chars))
 
 
-@many
 @given(values=task_values, order=orders, parts=st.lists(json_values, max_size=3), kept=st.integers(0, 6))
-def test_a_cursor_with_more_or_fewer_values(
+def test_cursor_with_more_or_fewer_values_is_refused(
     values: dict[str, Any], order: list[TaskOrder], parts: list[Any], kept: int
 ) -> None:
     keys = order_of(*order)
@@ -200,11 +195,11 @@ def _created_at(moment: Any, row_id: Any = ID) -> str:
         _created_at("\0"),
     ],
 )
-def test_hostile_cursors(cursor: str) -> None:
+def test_hostile_cursor_is_refused(cursor: str) -> None:
     assert read_or_refuse(order_of(), cursor) is None
 
 
-def test_a_cursor_of_another_order_or_list() -> None:
+def test_cursor_of_another_order_or_list_is_refused() -> None:
     row = task_row(ID, id=ID, created_at=NOON, updated_at=NOON, due_at=NOON)
     task_orders = [
         order_of(TaskOrder(field, direction), *more)
@@ -224,9 +219,8 @@ def test_a_cursor_of_another_order_or_list() -> None:
             assert (read_or_refuse(other, cursor) is not None) == (other == order)
 
 
-@settings(max_examples=40, deadline=None)
 @given(values=task_values, order=orders, data=st.data())
-async def test_what_is_accepted_the_database_takes_too(
+async def test_accepted_cursor_is_accepted_by_the_database(
     database: Database, values: dict[str, Any], order: list[TaskOrder], data: st.DataObject
 ) -> None:
     keys = order_of(*order)
@@ -239,7 +233,7 @@ async def test_what_is_accepted_the_database_takes_too(
         assert (await read(after=cursor)).rows == (await read(last=5, before=cursor)).rows == []
 
 
-async def test_every_place_is_one_for_the_database(database: Database) -> None:
+async def test_extreme_position_is_accepted_by_the_database(database: Database) -> None:
     read = task_pages(database, CALLER, EVERY_ORDER)
     keys = order_of(*EVERY_ORDER)
     for moment in MOMENTS:

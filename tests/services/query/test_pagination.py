@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete
 
@@ -49,12 +49,10 @@ Drawn = list[dict[str, Any]]
 TASKS: Final = table_of(Task)
 SINGLE_ORDERS: Final = [TaskOrder(field, direction) for field in TaskOrder.fields for direction in OrderDirection]
 BY_CREATION: Final = task_listing(caller_of("nobody")).order
-some = settings(max_examples=40, deadline=None)
 
 
-@some
 @given(drawn=task_lists, order=orders, walked=steps)
-async def test_a_walk_gives_the_list_once_and_in_order(
+async def test_walked_pages_give_the_list_once_and_in_order(
     database: Database, drawn: Drawn, order: list[TaskOrder], walked: Steps
 ) -> None:
     caller, tasks = await make_tasks(database, drawn)
@@ -68,7 +66,7 @@ async def test_a_walk_gives_the_list_once_and_in_order(
 
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("order", SINGLE_ORDERS, ids=lambda order: f"{order.field}-{order.direction}")
-async def test_each_order_over_ties_and_missing_values(database: Database, order: TaskOrder, backwards: bool) -> None:
+async def test_each_order_walks_ties_and_nulls(database: Database, order: TaskOrder, backwards: bool) -> None:
     drawn = [{"due_at": due_at, "created_at": NOON, "updated_at": NOON} for due_at in (NOON, None, NOON, None, NOON)]
     caller, tasks = await make_tasks(database, drawn)
     pages = [page async for page in walk(task_pages(database, caller, [order]), Steps([1], backwards))]
@@ -76,7 +74,6 @@ async def test_each_order_over_ties_and_missing_values(database: Database, order
     assert (found[::-1] if backwards else found) == in_order(tasks, [order])
 
 
-@some
 @given(
     drawn=task_lists,
     changes=st.lists(
@@ -85,7 +82,7 @@ async def test_each_order_over_ties_and_missing_values(database: Database, order
     order=orders,
     walked=steps,
 )
-async def test_what_stays_appears_once_while_rows_come_and_go(
+async def test_unchanged_row_appears_once_while_others_come_and_go(
     database: Database, drawn: Drawn, changes: list[tuple[Drawn, list[int]]], order: list[TaskOrder], walked: Steps
 ) -> None:
     caller, tasks = await make_tasks(database, drawn)
@@ -120,9 +117,8 @@ class _Shifting:
         self.gone |= gone
 
 
-@some
 @given(drawn=task_lists, order=orders, data=st.data())
-async def test_a_page_between_two_places(
+async def test_page_between_two_cursors_is_the_rows_between(
     database: Database, drawn: Drawn, order: list[TaskOrder], data: st.DataObject
 ) -> None:
     caller, _ = await make_tasks(database, drawn)
@@ -143,9 +139,8 @@ async def test_a_page_between_two_places(
     assert page.has_previous == (goes_on if backwards else after is not None)
 
 
-@some
 @given(drawn=task_lists, order=orders, data=st.data())
-async def test_the_pages_of_many_parents_are_those_of_each_alone(
+async def test_pages_of_many_parents_equal_those_of_each_alone(
     database: Database, drawn: Drawn, order: list[TaskOrder], data: st.DataObject
 ) -> None:
     caller, parents = await make_tasks(database, [{}] * data.draw(st.integers(1, 4)))
@@ -200,7 +195,7 @@ async def test_no_parents_have_no_pages(database: Database) -> None:
         (PageArguments(last=100), 100, True),
     ],
 )
-def test_the_size_of_a_page(arguments: PageArguments, size: int, backwards: bool) -> None:
+def test_page_size_is_what_was_asked_or_the_default(arguments: PageArguments, size: int, backwards: bool) -> None:
     assert read_window(BY_CREATION, arguments) == Window(size, backwards, after=None, before=None)
 
 
@@ -215,7 +210,7 @@ def test_the_size_of_a_page(arguments: PageArguments, size: int, backwards: bool
         (PageArguments(first=0, last=0), "last", "Pass first or last, not both."),
     ],
 )
-def test_a_size_out_of_bounds_is_refused(arguments: PageArguments, path: str, message: str) -> None:
+def test_page_size_out_of_bounds_is_refused(arguments: PageArguments, path: str, message: str) -> None:
     with pytest.raises(BadUserInputError) as caught:
         read_window(BY_CREATION, arguments)
     assert (caught.value.path, caught.value.message) == ((path,), message)
