@@ -21,7 +21,7 @@ CHANGES = "subscription { changes { changed { id } } }"
 RESTARTS = (1012, "The server restarts; connect again.")
 
 
-async def test_everyone_is_sent_away(settings: Settings, user: SignedIn) -> None:
+async def test_shutdown_closes_sockets_and_streams(settings: Settings, user: SignedIn) -> None:
     async with (
         serve_with(settings) as server,
         httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
@@ -49,7 +49,7 @@ async def test_everyone_is_sent_away(settings: Settings, user: SignedIn) -> None
             await late_events.end()
 
 
-async def test_a_mutation_ends_before_the_database_is_closed(
+async def test_mutation_completes_before_the_database_is_closed(
     tmp_path_factory: pytest.TempPathFactory, happenings: sample.Happenings
 ) -> None:
     settings = sample.sample_settings(tmp_path_factory.mktemp("leaving"))
@@ -63,7 +63,7 @@ async def test_a_mutation_ends_before_the_database_is_closed(
     assert happenings.ended == ["done"]
 
 
-async def test_signals_are_left_alone_outside_of_the_main_thread(server_presence: ConnectionRegistry) -> None:
+async def test_signal_handlers_are_unchanged_outside_the_main_thread(server_presence: ConnectionRegistry) -> None:
     kept = signal.getsignal(signal.SIGTERM)
 
     def enter() -> None:
@@ -75,7 +75,7 @@ async def test_signals_are_left_alone_outside_of_the_main_thread(server_presence
     thread.join()
 
 
-async def test_the_servers_own_handlers_come_back(server_presence: ConnectionRegistry) -> None:
+async def test_signal_handlers_are_restored(server_presence: ConnectionRegistry) -> None:
     kept = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with graceful_shutdown(server_presence):
         assert signal.getsignal(signal.SIGTERM) is not kept[0]

@@ -24,7 +24,7 @@ from core.settings import Settings
 from models import User
 from server.app import create_app
 from server.cli import main
-from tests.databases import make_settings, opened
+from tests.databases import make_settings, only_sqlite, opened
 from tests.factories import make_user
 from tests.server.processes import ROOT, TASKTALK, serving, until_ready, variables
 from tests.servers import serve
@@ -107,9 +107,7 @@ async def test_version() -> None:
         (("serve", "--host", "999.1.1.1"), {}, "; choose another with --host or API_HOST"),
     ],
 )
-async def test_what_is_wrong_is_told_in_one_line(
-    arguments: tuple[str, ...], environment: dict[str, str], line: str
-) -> None:
+async def test_error_is_printed_in_one_line(arguments: tuple[str, ...], environment: dict[str, str], line: str) -> None:
     ended = await tasktalk(*arguments, **environment)
     assert ended.status == 2
     assert line in ended.errors.splitlines()[-1]
@@ -118,7 +116,7 @@ async def test_what_is_wrong_is_told_in_one_line(
     assert ":pw@" not in ended.errors
 
 
-async def test_database_without_tables_is_told_with_the_remedy(folder: Path) -> None:
+async def test_database_without_tables_names_the_migrate_command(folder: Path) -> None:
     production = {"ENVIRONMENT": "production", "SECRET_KEY": "k" * 32, "DATABASE_URL": f"sqlite:///{folder}/empty.db"}
     ended = await tasktalk("admin", "a@example.com", **production)
     assert ended.status == 2
@@ -182,7 +180,7 @@ async def test_demo_refuses_what_is_no_address() -> None:
     assert "'ann' is no email address" in ended.errors
 
 
-async def test_serve_in_an_empty_folder_migrates_and_tells_the_address(folder: Path) -> None:
+async def test_serve_in_an_empty_folder_migrates_and_prints_the_address(folder: Path) -> None:
     async with serving("--port", "0") as (process, greeting):
         found = re.fullmatch(r"GraphiQL at (http://127\.0\.0\.1:\d+)/graphql\n", greeting)
         assert found is not None
@@ -203,6 +201,7 @@ async def test_serve_in_production_leaves_the_migrations_to_their_command(folder
         assert "tasktalk migrate" in response.text
 
 
+@only_sqlite
 async def test_workers_share_settings_and_metrics(settings: Settings) -> None:
     async with serving("--port", "0", "--workers", "2", **variables(settings)) as (_, greeting):
         url = greeting.removeprefix("GraphiQL at ").removesuffix("/graphql\n")
@@ -223,10 +222,11 @@ async def has_counted(url: str, least: int) -> bool:
     return int(counted[1]) >= least
 
 
+@only_sqlite
 @pytest.mark.parametrize(
     ("proxies", "code"), [({}, "RATE_LIMITED"), ({"FORWARDED_ALLOW_IPS": "127.0.0.1"}, "UNAUTHENTICATED")]
 )
-async def test_only_a_proxy_that_is_named_tells_where_clients_are(
+async def test_forwarded_addresses_are_trusted_of_named_proxies_only(
     settings: Settings, proxies: dict[str, str], code: str
 ) -> None:
     guess = 'mutation { signIn(input: {email: "ann@example.com", password: "a guess"}) { errors { code } } }'
@@ -241,7 +241,7 @@ async def test_only_a_proxy_that_is_named_tells_where_clients_are(
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-async def test_port_in_use_is_told_before_anything_starts(workers: str, folder: Path) -> None:
+async def test_port_in_use_is_an_error_before_anything_starts(workers: str, folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = await tasktalk("serve", "--port", str(port), "--workers", workers)

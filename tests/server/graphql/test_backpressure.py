@@ -65,7 +65,9 @@ async def fill(server: RunningServer, user: SignedIn, conversation_id: str) -> l
     return ids
 
 
-async def test_a_socket_that_does_not_read(impatient: RunningServer, server: RunningServer, user: SignedIn) -> None:
+async def test_socket_that_does_not_read_is_closed_and_resumes_by_cursor(
+    impatient: RunningServer, server: RunningServer, user: SignedIn
+) -> None:
     hub = impatient.runtime.live.hub
     conversation = await make_conversation(impatient.runtime.database, user.caller)
     async with unread_socket(impatient, user) as socket:
@@ -92,7 +94,7 @@ async def read_on(server: RunningServer, user: SignedIn, conversation_id: str, c
     return ids
 
 
-async def test_a_socket_that_reads_late_hears_why_it_ends(
+async def test_socket_that_reads_late_receives_the_close_reason(
     impatient: RunningServer, user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("server.graphql.sockets.CLOSE_TIMEOUT_S", PATIENCE_S)
@@ -110,7 +112,7 @@ async def test_a_socket_that_reads_late_hears_why_it_ends(
         assert await socket.closing() == (1013, "Read faster; resume by the last cursor.")
 
 
-async def test_many_operations_do_not_fill_the_buffer(impatient: RunningServer, user: SignedIn) -> None:
+async def test_write_buffer_is_bounded_with_many_operations(impatient: RunningServer, user: SignedIn) -> None:
     hub = impatient.runtime.live.hub
     conversation = await make_conversation(impatient.runtime.database, user.caller)
     async with unread_socket(impatient, user) as socket:
@@ -126,7 +128,7 @@ async def test_many_operations_do_not_fill_the_buffer(impatient: RunningServer, 
         await until(transport.is_closing)
 
 
-async def test_an_event_stream_that_is_not_read(impatient: RunningServer, user: SignedIn) -> None:
+async def test_event_stream_that_is_not_read_is_closed(impatient: RunningServer, user: SignedIn) -> None:
     hub = impatient.runtime.live.hub
     conversation = await make_conversation(impatient.runtime.database, user.caller)
     async with raw_events(impatient, user, {"query": MESSAGES, "variables": {"id": conversation.id}}):

@@ -29,7 +29,7 @@ from tests.waiting import PATIENCE_S
         ("query A { hello } query B { hello }", {}, "OPERATION_RESOLUTION_FAILURE"),
     ],
 )
-async def test_documents_that_are_not_executed(
+async def test_invalid_document_is_refused(
     api: httpx2.AsyncClient, query: str, variables: dict[str, Any], code: str
 ) -> None:
     as_graphql = await post(api, query, variables=variables)
@@ -39,7 +39,7 @@ async def test_documents_that_are_not_executed(
     assert (as_json.status_code, as_json.json()) == (200, as_graphql.json())
 
 
-async def test_an_unknown_operation(api: httpx2.AsyncClient) -> None:
+async def test_unknown_operation_name_is_refused(api: httpx2.AsyncClient) -> None:
     response = await post(api, "query A { hello }", operationName="B")
     assert (response.status_code, only_code(response)) == (400, "OPERATION_RESOLUTION_FAILURE")
 
@@ -53,7 +53,7 @@ async def test_an_unknown_operation(api: httpx2.AsyncClient) -> None:
     ],
 )
 @pytest.mark.parametrize("operation", ["query", "mutation"])
-async def test_expected_failures(
+async def test_expected_error_has_its_code_and_path(
     api: httpx2.AsyncClient, how: str, status: int, extensions: dict[str, Any], operation: str
 ) -> None:
     response = await post(api, f'{operation} {{ fail(how: "{how}") }}')
@@ -63,13 +63,13 @@ async def test_expected_failures(
     assert (response.headers.get("retry-after") is not None) == (status == 503)
 
 
-async def test_when_to_try_again(api: httpx2.AsyncClient) -> None:
+async def test_rate_limit_error_says_when_to_retry(api: httpx2.AsyncClient) -> None:
     response = await post(api, '{ fail(how: "limited") }')
     assert only_error(response)["extensions"].keys() == {"code", "retryAt"}
     assert only_error(response)["extensions"]["retryAt"].endswith("+00:00")
 
 
-async def test_what_a_mutation_has_done_is_told(api: httpx2.AsyncClient, happenings: Happenings) -> None:
+async def test_partial_mutation_returns_what_was_done(api: httpx2.AsyncClient, happenings: Happenings) -> None:
     response = await post(api, 'mutation { note(text: "kept") fail(how: "unavailable") }')
     assert (response.status_code, response.json()["data"]) == (200, {"note": "kept", "fail": None})
     assert only_code(response) == "SERVICE_UNAVAILABLE"
@@ -77,7 +77,7 @@ async def test_what_a_mutation_has_done_is_told(api: httpx2.AsyncClient, happeni
 
 
 @pytest.mark.parametrize("query", ['{ hello fail(how: "unforeseen") }', "{ hello double(number: 2147483647) }"])
-async def test_unforeseen_failures_are_masked(
+async def test_unexpected_error_is_masked_and_logged(
     api: httpx2.AsyncClient, query: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     response = await post(api, query)
@@ -92,13 +92,13 @@ async def test_unforeseen_failures_are_masked(
     assert request_id in log
 
 
-async def test_a_query_ends_when_its_client_goes(api: httpx2.AsyncClient, happenings: Happenings) -> None:
+async def test_disconnect_cancels_a_query(api: httpx2.AsyncClient, happenings: Happenings) -> None:
     await leave_early(api, "{ wait }", happenings)
     await asyncio.wait_for(happenings.over.wait(), PATIENCE_S)
     assert happenings.ended == ["cancelled"]
 
 
-async def test_a_mutation_ends_by_itself(api: httpx2.AsyncClient, happenings: Happenings) -> None:
+async def test_disconnect_does_not_cancel_a_mutation(api: httpx2.AsyncClient, happenings: Happenings) -> None:
     await leave_early(api, "mutation { wait }", happenings)
     await asyncio.sleep(0.3)
     happenings.may_end.set()
@@ -106,7 +106,7 @@ async def test_a_mutation_ends_by_itself(api: httpx2.AsyncClient, happenings: Ha
     assert happenings.ended == ["done"]
 
 
-async def test_a_slow_query_is_awaited(api: httpx2.AsyncClient, happenings: Happenings) -> None:
+async def test_slow_query_is_answered(api: httpx2.AsyncClient, happenings: Happenings) -> None:
     asking = asyncio.create_task(post(api, "{ wait }"))
     await happenings.began.wait()
     await asyncio.sleep(0.3)
@@ -114,7 +114,7 @@ async def test_a_slow_query_is_awaited(api: httpx2.AsyncClient, happenings: Happ
     assert (await asking).json() == {"data": {"wait": "done"}}
 
 
-async def test_a_query_has_a_time_limit(
+async def test_query_is_cancelled_at_the_time_limit(
     api: httpx2.AsyncClient, happenings: Happenings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(execution, "QUERY_TIMEOUT_S", 0.2)

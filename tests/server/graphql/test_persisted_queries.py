@@ -51,7 +51,7 @@ async def api(running: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
 
 @pytest.mark.parametrize("accept", [GRAPHQL_RESPONSE, JSON])
 @pytest.mark.parametrize("send", [ask, ask_by_get])
-async def test_a_query_that_is_sent_once(api: httpx2.AsyncClient, send: Any, accept: str) -> None:
+async def test_query_is_found_by_hash_after_it_was_sent(api: httpx2.AsyncClient, send: Any, accept: str) -> None:
     query = "query Greet($name: String) { hello(name: $name) }"
     extensions = persisted(query)
     unknown = await send(api, accept, extensions=extensions)
@@ -65,21 +65,21 @@ async def test_a_query_that_is_sent_once(api: httpx2.AsyncClient, send: Any, acc
 
 
 @pytest.mark.parametrize("nothing", [{"query": None}, {"query": ""}])
-async def test_an_empty_query_is_none(api: httpx2.AsyncClient, nothing: dict[str, Any]) -> None:
+async def test_empty_query_counts_as_missing(api: httpx2.AsyncClient, nothing: dict[str, Any]) -> None:
     extensions = persisted("{ hello }")
     assert (await ask(api, **nothing, extensions=extensions)).json() == NOT_FOUND
     await ask(api, query="{ hello }", extensions=extensions)
     assert (await ask(api, **nothing, extensions=extensions)).json() == {"data": {"hello": "Hello, world!"}}
 
 
-async def test_what_else_the_extensions_say_is_ignored(api: httpx2.AsyncClient) -> None:
+async def test_other_extensions_are_ignored(api: httpx2.AsyncClient) -> None:
     extensions = persisted("{ hello }", miss=True) | {"clientLibrary": {"name": "x"}}
     assert (await ask(api, query="{ hello }", extensions=extensions)).json() == {"data": {"hello": "Hello, world!"}}
     assert (await ask(api, extensions=persisted("{ hello }"))).json() == {"data": {"hello": "Hello, world!"}}
 
 
 @pytest.mark.parametrize("query", ["{ hello }", "{", "{ nope }"])
-async def test_another_query_s_hash(api: httpx2.AsyncClient, query: str) -> None:
+async def test_hash_of_another_query_is_refused(api: httpx2.AsyncClient, query: str) -> None:
     extensions = persisted("{ userId }")
     refusal = await ask(api, JSON, query=query, extensions=extensions)
     assert refusal.status_code == 400
@@ -101,7 +101,7 @@ async def test_another_query_s_hash(api: httpx2.AsyncClient, query: str) -> None
         ("{ hello } #" + "x" * 300_000, "QUERY_TOO_LONG"),
     ],
 )
-async def test_what_is_refused_is_not_kept(api: httpx2.AsyncClient, query: str, code: str) -> None:
+async def test_refused_query_is_not_registered(api: httpx2.AsyncClient, query: str, code: str) -> None:
     extensions = persisted(query)
     for _ in range(2):
         assert (await ask(api, extensions=extensions)).json() == NOT_FOUND
@@ -110,7 +110,7 @@ async def test_what_is_refused_is_not_kept(api: httpx2.AsyncClient, query: str, 
 
 @pytest.mark.parametrize("version", [0, 2, "1", True, None, [1], {}])
 @pytest.mark.parametrize("accept", [GRAPHQL_RESPONSE, JSON])
-async def test_another_version(api: httpx2.AsyncClient, version: object, accept: str) -> None:
+async def test_unknown_version_is_not_supported(api: httpx2.AsyncClient, version: object, accept: str) -> None:
     extensions = persisted("{ hello }", version=version)
     for query in ("{ hello }", ""):
         refusal = await ask(api, accept, query=query, extensions=extensions)
@@ -130,7 +130,7 @@ async def test_another_version(api: httpx2.AsyncClient, version: object, accept:
         ),
     ],
 )
-async def test_a_hash_that_is_none(api: httpx2.AsyncClient, text_hash: object) -> None:
+async def test_malformed_hash_is_refused(api: httpx2.AsyncClient, text_hash: object) -> None:
     for query in ("{ hello }", None):
         refusal = await ask(api, JSON, query=query, extensions=persisted("", sha256Hash=text_hash))
         assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT")
@@ -139,19 +139,19 @@ async def test_a_hash_that_is_none(api: httpx2.AsyncClient, text_hash: object) -
 
 @pytest.mark.parametrize("named", [1, True, [], "x", [{"version": 1}]])
 @pytest.mark.parametrize("send", [ask, ask_by_get])
-async def test_a_persisted_query_that_is_no_object(api: httpx2.AsyncClient, send: Any, named: object) -> None:
+async def test_persisted_query_must_be_an_object(api: httpx2.AsyncClient, send: Any, named: object) -> None:
     refusal = await send(api, extensions={"persistedQuery": named})
     assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT")
 
 
 @pytest.mark.parametrize("extensions", [None, {}, {"persistedQuery": None}, {"other": 1}])
-async def test_no_persisted_query(api: httpx2.AsyncClient, extensions: object) -> None:
+async def test_request_without_persisted_query_is_executed(api: httpx2.AsyncClient, extensions: object) -> None:
     assert (await ask(api, query="{ hello }", extensions=extensions)).status_code == 200
     refusal = await ask(api, extensions=extensions)
     assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT")
 
 
-async def test_a_document_id_that_is_the_hash(api: httpx2.AsyncClient) -> None:
+async def test_document_id_may_be_the_hash(api: httpx2.AsyncClient) -> None:
     query = "{ hello }"
     document_id = f"sha256:{hash_of(query)}"
     for accept, status in ((GRAPHQL_RESPONSE, 400), (JSON, 200)):
@@ -164,7 +164,7 @@ async def test_a_document_id_that_is_the_hash(api: httpx2.AsyncClient) -> None:
     assert (await ask(api, extensions=persisted(query))).json() == {"data": {"hello": "Hello, world!"}}
 
 
-async def test_a_mutation(api: httpx2.AsyncClient, happenings: sample.Happenings) -> None:
+async def test_persisted_mutation_needs_post(api: httpx2.AsyncClient, happenings: sample.Happenings) -> None:
     mutation = 'mutation { note(text: "x") }'
     extensions = persisted(mutation)
     refusal = await ask_by_get(api, query=mutation, extensions=extensions)
@@ -197,7 +197,7 @@ async def test_a_mutation_that_becomes_known_while_it_is_asked_for_by_get(
     assert (unknown_at_first, happenings.ended) == (["", ""], [])
 
 
-async def test_events(api: httpx2.AsyncClient) -> None:
+async def test_event_stream_takes_a_persisted_query(api: httpx2.AsyncClient) -> None:
     extensions = persisted("subscription { ticks }")
     events = "text/event-stream"
     assert (
@@ -209,7 +209,7 @@ async def test_events(api: httpx2.AsyncClient) -> None:
         assert 'data: {"data":{"ticks":1}}\n' in (await ask_by_get(api, events, **parameters)).text
 
 
-async def test_sockets(running: RunningServer) -> None:
+async def test_socket_takes_a_persisted_query(running: RunningServer) -> None:
     async with signed_in_socket(running, None) as socket:
 
         async def subscribe(**payload: Any) -> None:
@@ -234,7 +234,7 @@ async def test_sockets(running: RunningServer) -> None:
         assert (await socket.closing())[0] == 4400
 
 
-async def test_each_process_is_told_of_itself(settings: Settings) -> None:
+async def test_each_process_registers_queries_itself(settings: Settings) -> None:
     async with sample.open_api(settings) as one, sample.open_api(settings) as other:
         extensions = persisted("{ hello }")
         assert (await ask(one, query="{ hello }", extensions=extensions)).status_code == 200
@@ -244,7 +244,9 @@ async def test_each_process_is_told_of_itself(settings: Settings) -> None:
         assert (await ask(other, extensions=extensions)).json() == {"data": {"hello": "Hello, world!"}}
 
 
-def test_a_flood_is_forgotten(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registered_hashes_are_evicted_with_their_documents(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(documents, "MAX_CACHE_BYTES", 10 * (3 * 1_000 + 4 * 20))
     prepared = Documents(build_schema("type Query { name: String }"), settings)
     named = NamedDocuments(prepared, settings)
@@ -253,14 +255,14 @@ def test_a_flood_is_forgotten(settings: Settings, monkeypatch: pytest.MonkeyPatc
         named.get(PersistedQuery(1, hash_of(text)), text)
     known = [text for text in texts if prepared.registered(hash_of(text))]
     assert 0 < len(known) <= 10
-    assert len(vars(prepared)["_kept_hashes"]) == len(vars(prepared)["_kept"]) == len(known)
+    assert len(vars(prepared)["_texts_by_hash"]) == len(prepared.cache) == len(known)
 
 
 @pytest.mark.skipif(NODE is None or NPM is None, reason="needs Node: node or npm is not on the path")
 @pytest.mark.usefixtures("node_clients")
 @pytest.mark.parametrize("library", ["apollo", "urql"])
 @pytest.mark.parametrize("get", [False, True])
-async def test_npm_clients(running: RunningServer, library: str, get: bool) -> None:
+async def test_npm_clients_use_persisted_queries(running: RunningServer, library: str, get: bool) -> None:
     given = {"library": library, "url": f"{running.url}/graphql", "get": get, "query": "query Greet { hello }"}
     status, output, errors = await run(str(NODE), "persisted.mjs", json.dumps(given))
     assert status == 0, errors

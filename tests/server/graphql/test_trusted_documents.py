@@ -75,7 +75,7 @@ def refusal_of(path: Path, **overrides: Any) -> str:
 
 @in_each_form
 @pytest.mark.parametrize("only", [False, True])
-async def test_its_names(tmp_path: Path, write: Write, only: bool) -> None:
+async def test_document_is_found_by_id_and_hash(tmp_path: Path, write: Write, only: bool) -> None:
     path = write(tmp_path, {"greet": GREET, "note": NOTE})
     text_hash = hash_of(GREET)
     async with open_trusting(path, trusted_documents_only=only) as api:
@@ -92,14 +92,14 @@ async def test_its_names(tmp_path: Path, write: Write, only: bool) -> None:
 
 
 @pytest.mark.parametrize("surrounded", [GREET, GREET + "\n"])
-async def test_a_file_with_and_without_its_last_line_break(tmp_path: Path, surrounded: str) -> None:
+async def test_final_line_break_does_not_matter(tmp_path: Path, surrounded: str) -> None:
     path = write_folder(tmp_path, {"greet": GREET})
     async with open_trusting(path, trusted_documents_only=True) as api:
         assert (await ask(api, query=surrounded)).json() == HELLO
         assert (await ask(api, extensions=persisted(surrounded))).json() == HELLO
 
 
-async def test_others_where_they_are_allowed(tmp_path: Path) -> None:
+async def test_other_documents_are_executed_by_default(tmp_path: Path) -> None:
     async with open_trusting(write_map(tmp_path, {"greet": GREET})) as api:
         assert (await ask(api, query="{ hello }")).json() == HELLO
         for accept, status in ((GRAPHQL_RESPONSE, 400), (JSON, 200)):
@@ -131,7 +131,9 @@ async def test_others_where_they_are_allowed(tmp_path: Path) -> None:
         {"documentId": "x" * 1_000_000},
     ],
 )
-async def test_others_where_they_are_not(tmp_path: Path, environment: str, parameters: dict[str, Any]) -> None:
+async def test_other_documents_are_refused_in_trusted_only_mode(
+    tmp_path: Path, environment: str, parameters: dict[str, Any]
+) -> None:
     path = write_map(tmp_path, {"greet": GREET})
     async with open_trusting(path, trusted_documents_only=True, environment=environment) as api:
         for accept, status in ((GRAPHQL_RESPONSE, 400), (JSON, 200)):
@@ -142,7 +144,7 @@ async def test_others_where_they_are_not(tmp_path: Path, environment: str, param
 
 
 @pytest.mark.parametrize("document_id", [1, True, [], ["greet"], {}])
-async def test_a_document_id_that_is_none(tmp_path: Path, document_id: object) -> None:
+async def test_malformed_document_id_is_refused(tmp_path: Path, document_id: object) -> None:
     async with open_trusting(write_map(tmp_path, {"greet": GREET})) as api:
         for query in (None, GREET):
             refusal = await ask(api, documentId=document_id, query=query)
@@ -153,7 +155,7 @@ async def test_a_document_id_that_is_none(tmp_path: Path, document_id: object) -
         assert (await ask(api, documentId="", query=GREET)).json() == HELLO
 
 
-async def test_a_mutation_by_its_name(tmp_path: Path, happenings: sample.Happenings) -> None:
+async def test_trusted_mutation_is_executed_by_id(tmp_path: Path, happenings: sample.Happenings) -> None:
     async with open_trusting(write_map(tmp_path, {"note": NOTE}), trusted_documents_only=True) as api:
         for accept in (GRAPHQL_RESPONSE, JSON, "text/event-stream"):
             for named in ({"documentId": "note"}, {"extensions": persisted(NOTE)}, {"query": NOTE}):
@@ -163,7 +165,7 @@ async def test_a_mutation_by_its_name(tmp_path: Path, happenings: sample.Happeni
         assert (await ask(api, documentId="note")).json() == {"data": {"note": "x"}}
 
 
-async def test_events_and_sockets(tmp_path: Path) -> None:
+async def test_streams_take_trusted_documents(tmp_path: Path) -> None:
     path = write_map(tmp_path, {"ticks": TICKS})
     settings = sample.sample_settings(tmp_path, trusted_documents=path, trusted_documents_only=True)
     async with serve(create_app(settings, sample.schema)) as running, signed_in_socket(running, None) as socket:
@@ -192,14 +194,14 @@ async def test_events_and_sockets(tmp_path: Path) -> None:
         ("{ " + "hello " * 6_000 + "}", "more than 5000 tokens"),
     ],
 )
-def test_a_document_that_is_wrong(tmp_path: Path, write: Write, text: str, reason: str) -> None:
+def test_invalid_document_is_a_settings_error(tmp_path: Path, write: Write, text: str, reason: str) -> None:
     message = refusal_of(write(tmp_path, {"greet": GREET, "wrong": text}))
     place = "PATH/1/wrong.graphql: " if write is write_folder else "PATH: wrong: "
     assert message.startswith(place)
     assert reason in message
 
 
-def test_the_start_is_refused_before_anything_is_served(tmp_path: Path) -> None:
+def test_serve_fails_with_invalid_trusted_documents(tmp_path: Path) -> None:
     path = write_folder(tmp_path, {"greet": GREET})
     with pytest.raises(SettingsError, match="Cannot query field 'hello' on type 'Query'"):
         check(sample.sample_settings(tmp_path, trusted_documents=path))
@@ -228,13 +230,13 @@ def test_introspection_in_production(tmp_path: Path) -> None:
         ('{"sha256:abc": "{ hello }"}', "PATH: sha256:abc: the id is not the hash of the text, which is "),
     ],
 )
-def test_a_manifest_that_is_wrong(tmp_path: Path, manifest: str, reason: str) -> None:
+def test_malformed_manifest_is_a_settings_error(tmp_path: Path, manifest: str, reason: str) -> None:
     path = tmp_path / "manifest.json"
     path.write_text(manifest)
     assert refusal_of(path).startswith(reason)
 
 
-def test_files_that_are_wrong(tmp_path: Path) -> None:
+def test_unreadable_file_is_a_settings_error(tmp_path: Path) -> None:
     folder = tmp_path / "documents"
     folder.mkdir()
     assert refusal_of(folder) == "PATH has no documents"
@@ -242,7 +244,7 @@ def test_files_that_are_wrong(tmp_path: Path) -> None:
     assert refusal_of(folder) == "PATH/a.graphql cannot be read: it is not valid UTF-8"
 
 
-def test_an_id_of_two_documents(tmp_path: Path) -> None:
+def test_duplicate_id_is_a_settings_error(tmp_path: Path) -> None:
     folder = tmp_path / "documents"
     for name, text in (("a", "{ hello }"), ("b", "{ hello } ")):
         (folder / name).mkdir(parents=True)
@@ -252,7 +254,7 @@ def test_an_id_of_two_documents(tmp_path: Path) -> None:
     Operations(sample.schema, sample.sample_settings(tmp_path, trusted_documents=folder))
 
 
-async def test_they_are_not_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_trusted_documents_are_never_evicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.graphql.documents.MAX_CACHE_BYTES", 1)
     async with open_trusting(write_map(tmp_path, {"greet": GREET})) as api:
         for number in range(3):
@@ -260,11 +262,11 @@ async def test_they_are_not_forgotten(tmp_path: Path, monkeypatch: pytest.Monkey
         assert (await ask(api, documentId="greet")).json() == HELLO
 
 
-def test_none(tmp_path: Path) -> None:
+def test_empty_setting_names_no_documents(tmp_path: Path) -> None:
     assert sample.sample_settings(tmp_path, trusted_documents="").trusted_documents is None
 
 
-async def test_the_message_says_how_to_mend_it(tmp_path: Path) -> None:
+async def test_refusal_names_the_setting(tmp_path: Path) -> None:
     async with open_trusting(write_map(tmp_path, {"greet": GREET}), trusted_documents_only=True) as api:
         error = only_error(await ask(api, query="{ hello }"))
     assert error["message"].endswith("add it to those that TRUSTED_DOCUMENTS names.")

@@ -38,7 +38,7 @@ def presence(database: Database) -> ConnectionRegistry:
     return ConnectionRegistry(database, max_per_user=2)
 
 
-async def test_entering_and_leaving(presence: ConnectionRegistry, user: SignedIn) -> None:
+async def test_registry_bounds_the_connections_of_a_user(presence: ConnectionRegistry, user: SignedIn) -> None:
     first, second, third = [Connection(user.caller) for _ in range(3)]
     strangers = [Connection(None) for _ in range(5)]
     for connection in (first, second, *strangers):
@@ -53,7 +53,7 @@ async def test_entering_and_leaving(presence: ConnectionRegistry, user: SignedIn
     assert presence.connections == []
 
 
-async def test_one_statement_for_everyone(
+async def test_one_statement_checks_all_sessions(
     presence: ConnectionRegistry, database: Database, settings: Settings, user: SignedIn, stranger: SignedIn
 ) -> None:
     connections = [Connection(each.caller) for each in (user, user, stranger)] + [Connection(None)]
@@ -71,7 +71,7 @@ async def test_one_statement_for_everyone(
     assert statements == []
 
 
-async def test_users_of_better_auth(database: Database, user: SignedIn) -> None:
+async def test_inactive_or_changed_better_auth_users_are_not_valid(database: Database, user: SignedIn) -> None:
     away, admin, well = [await make_user(database) for _ in range(3)]
     remote = [Caller(each.id, None, is_admin=False, expires_at=user.caller.expires_at) for each in (away, admin, well)]
     never = Caller("never was", None, is_admin=False, expires_at=user.caller.expires_at)
@@ -82,14 +82,14 @@ async def test_users_of_better_auth(database: Database, user: SignedIn) -> None:
     assert standing == {remote[2], user.caller}
 
 
-async def test_a_caller_whose_rights_are_others(database: Database, user: SignedIn) -> None:
+async def test_caller_with_changed_rights_is_not_valid(database: Database, user: SignedIn) -> None:
     async with database.read() as session:
         assert await find_valid_callers(session, [replace(user.caller, is_admin=True)]) == set()
         assert await find_valid_callers(session, []) == set()
 
 
 @pytest.mark.parametrize("failure", [UnavailableError("The database is away."), RuntimeError("unforeseen")])
-async def test_the_watch_goes_on_whatever_fails(
+async def test_checks_continue_after_a_failure(
     presence: ConnectionRegistry, user: SignedIn, monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
     checks = 0
@@ -112,7 +112,7 @@ async def test_the_watch_goes_on_whatever_fails(
     await asyncio.gather(watch, return_exceptions=True)
 
 
-async def test_who_comes_while_the_server_leaves(presence: ConnectionRegistry, user: SignedIn) -> None:
+async def test_connections_during_shutdown_are_closed(presence: ConnectionRegistry, user: SignedIn) -> None:
     early, late = Connection(user.caller), Connection(user.caller)
     presence.add(early)
     presence.close_all()

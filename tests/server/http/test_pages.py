@@ -12,7 +12,7 @@ from tests.server.sample import open_api, sample_settings
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
-async def test_a_browser_is_led_to_graphiql(api: httpx2.AsyncClient) -> None:
+async def test_index_redirects_browsers_to_graphiql(api: httpx2.AsyncClient) -> None:
     response = await api.get("/", headers=BROWSER)
     assert (response.status_code, response.headers["location"]) == (307, "/graphql")
     assert (await api.get("/graphql", headers=BROWSER)).status_code == 200
@@ -33,7 +33,7 @@ async def test_index_lists_all_endpoints(api: httpx2.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("headers", [BROWSER, {}])
-async def test_in_production_where_graphiql_is_off_all_are_told(tmp_path: Path, headers: dict[str, str]) -> None:
+async def test_index_in_production_lists_endpoints_for_browsers_too(tmp_path: Path, headers: dict[str, str]) -> None:
     async with open_api(sample_settings(tmp_path, environment=Environment.PRODUCTION)) as api:
         response = await api.get("/", headers=headers)
         assert (response.status_code, response.json()["graphql"]) == (200, "/graphql")

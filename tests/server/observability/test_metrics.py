@@ -40,7 +40,7 @@ def value(samples: Samples, metric: str, /, **labels: str) -> float:
     return samples.get((f"tasktalk_{metric}", frozenset(labels.items())), 0)
 
 
-async def test_requests(fresh_api: httpx2.AsyncClient) -> None:
+async def test_requests_are_counted_by_path_and_status(fresh_api: httpx2.AsyncClient) -> None:
     await fresh_api.get("/health")
     await fresh_api.get("/health")
     await fresh_api.post("/graphql")
@@ -57,7 +57,7 @@ async def test_requests(fresh_api: httpx2.AsyncClient) -> None:
     assert value(await read(fresh_api), count, method="GET", path="/health", status="200") == 2
 
 
-async def test_operations(fresh_api: httpx2.AsyncClient) -> None:
+async def test_operations_are_counted_by_name_and_outcome(fresh_api: httpx2.AsyncClient) -> None:
     for query in ("query A { hello }", "query A { hello }", 'query A { fail(how: "gone") }', "{ hello }", "{ nope }"):
         await fresh_api.post("/graphql", json={"query": query})
     samples = await read(fresh_api)
@@ -69,7 +69,7 @@ async def test_operations(fresh_api: httpx2.AsyncClient) -> None:
     assert value(samples, "graphql_operation_duration_seconds_count", name="A") == 3
 
 
-async def test_the_names_of_operations_have_an_end(fresh_api: httpx2.AsyncClient) -> None:
+async def test_operation_names_are_bounded(fresh_api: httpx2.AsyncClient) -> None:
     names = ["N" * 65, *(f"N{n}" for n in range(110)), "N0"]
     for name in names:
         await fresh_api.post("/graphql", json={"query": f"query {name} {{ hello }}"})
@@ -80,6 +80,16 @@ async def test_the_names_of_operations_have_an_end(fresh_api: httpx2.AsyncClient
     assert value(samples, "graphql_operations_total", name="N0", outcome="ok") == 2
 
 
+async def test_caches_are_counted(fresh_api: httpx2.AsyncClient) -> None:
+    for _ in range(3):
+        await fresh_api.post("/graphql", json={"query": "{ hello }"})
+    samples = await read(fresh_api)
+    assert value(samples, "cache_lookups_total", cache="documents", result="hit") == 2
+    assert value(samples, "cache_lookups_total", cache="documents", result="miss") == 1
+    assert value(samples, "cache_evictions_total", cache="documents") == 0
+    assert value(samples, "cache_bytes", cache="documents") == 3 * 1_000 + 4 * 9
+
+
 @pytest.fixture
 async def own_server(settings: Settings) -> AsyncIterator[RunningServer]:
     """Give a server whose pool nobody else uses, not even to look for dead runs."""
@@ -87,7 +97,9 @@ async def own_server(settings: Settings) -> AsyncIterator[RunningServer]:
         yield running
 
 
-async def test_statements_and_the_pool(own_server: RunningServer, database: Database, settings: Settings) -> None:
+async def test_statements_and_pool_connections_are_counted(
+    own_server: RunningServer, database: Database, settings: Settings
+) -> None:
     async with httpx2.AsyncClient(base_url=own_server.url, timeout=PATIENCE_S) as http:
         await look_at_the_pool(own_server, http, database, settings)
 
