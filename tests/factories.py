@@ -25,6 +25,7 @@ from models import (
     ToolCallStatus,
     User,
 )
+from models.base import Entity
 from services.accounts.caller import Caller
 from services.conversations.conversations import conversations
 from services.conversations.message import NewMessage, add_message
@@ -172,6 +173,14 @@ async def store_answered(database: Database, *answered: Answered) -> None:
     await store(database, *(row for each in answered for row in (each.message, each.reply)))
     await store(database, *(each.run for each in answered))
     await store(database, *(call for each in answered for call in each.calls))
+
+
+async def make_each_entity(database: Database, owner: SignedIn) -> dict[type[Entity], Entity]:
+    """Make a row of each entity, as far as there are rules for it as its owner would."""
+    conversation = await make_conversation(database, owner.caller)
+    answered = await make_answered(database, owner, conversation.id, 1)
+    rows = (await make_task(database, owner.caller), conversation, answered.reply, answered.run, *answered.calls)
+    return {type(row): row for row in rows}
 
 
 async def make_answered(

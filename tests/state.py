@@ -4,15 +4,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Table, select
+from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
 from core.prepared_statement import Rows
-from models import Conversation, Deletion, HistoryEntry, IdempotencyKey, Message, Run, Session, Task, ToolCall, User
+from models import ENTITIES, AccessToken, Deletion, TokenUsage, User
 from services.query.sql import fetch_all, table_of
 
-_STAMPED: Final = [table_of(model) for model in (Task, Conversation, Message, Run, ToolCall)]
-_OTHERS: Final = [table_of(model) for model in (Session, IdempotencyKey, HistoryEntry)]
+_STAMPED: Final = [table_of(entity) for entity in ENTITIES]
+# Uses of tokens come and go without a change of the user's.
+_APART: Final = {table_of(model) for model in (AccessToken, TokenUsage, Deletion)}
+_OTHERS: Final = [
+    table for table in SQLModel.metadata.sorted_tables if "user_id" in table.c and table not in {*_STAMPED, *_APART}
+]
 
 
 @dataclass(frozen=True, slots=True)

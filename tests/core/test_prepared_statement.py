@@ -31,6 +31,17 @@ async def both_ways(database: Database, table: Table) -> tuple[Rows, Rows]:
     return await database.reader.fetch(PreparedStatement(statement), {}), expected
 
 
+def test_full_rows_of_all_tables_have_every_column() -> None:
+    rows = [row for rows in RowsOfAllTables(new_id(), is_full=True).in_their_order() for row in rows]
+    present = {
+        (table_of(type(row)), name) for row in rows for name, value in row.model_dump().items() if value is not None
+    }
+    missing = [
+        f"{table.name}.{column.name}" for table in TABLES for column in table.c if (table, column.name) not in present
+    ]
+    assert missing == []
+
+
 async def test_rows_equal_those_of_sqlalchemy_for_every_table(fresh_settings: Settings) -> None:
     async with opened(fresh_settings) as database:
         for is_full in (True, False):

@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 import pytest
 from graphql import GraphQLError, GraphQLScalarType
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from server.graphql.schema import core_schema, schema
@@ -123,7 +123,6 @@ def _scalar() -> GraphQLScalarType:
     return scalar
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     st.datetimes(),
     st.integers(-(23 * 60 + 59), 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes))),
@@ -142,7 +141,6 @@ def test_any_moment_is_read_as_it_was(moment: datetime, offset: timezone) -> Non
     assert datetime.fromisoformat(written) == moment
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     st.text(alphabet="0123456789-:.+TtZz ", max_size=40)
     | st.from_regex(r"\A\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z")

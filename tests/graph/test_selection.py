@@ -5,7 +5,7 @@ from typing import Final
 from weakref import ref
 
 import pytest
-from graphql import parse
+from graphql import GraphQLObjectType, parse
 
 import engine
 from graph.context import Context
@@ -34,6 +34,12 @@ OF_TASK: Final = {
     "subtasks { nodes { title } }": set(),
     "history { nodes { kind } }": set(),
 }
+
+
+def test_each_field_of_a_task_has_a_case() -> None:
+    task = core_schema(schema).type_map["Task"]
+    assert isinstance(task, GraphQLObjectType)
+    assert {field.partition(" ")[0] for field in OF_TASK} == {"__typename", *task.fields}
 
 
 @pytest.mark.parametrize(("field", "columns"), OF_TASK.items())

@@ -156,7 +156,7 @@ async def test_changes(house: House, user: SignedIn, change: Change, door_name: 
     history = (await history_of(house.database, user.caller))[past:]
     assert [(each.kind, each.run_id) for each in history] == [(kind, None) for kind in change.history]
     stamped = {row_id for row_id, row in {**after.rows, **after.deletions}.items() if row.revision == after.revision}
-    assert {each.task_id for each in history} <= stamped
+    assert {each.row_id for each in history} <= stamped
 
 
 def _named(shown: Any, new_id: str) -> Any:

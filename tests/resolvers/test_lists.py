@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.database import Database
@@ -158,7 +158,6 @@ async def test_a_cursor_with_a_lone_surrogate_is_refused(filled: tuple[Lists, Ex
     assert escaped.codes[0] in {"BAD_USER_INPUT", "GRAPHQL_PARSE_FAILED"}
 
 
-@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 async def test_a_changed_cursor_is_refused_or_names_another_place(
     filled: tuple[Lists, Expected], data: st.DataObject

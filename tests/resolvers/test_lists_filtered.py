@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 
 from core.database import Database
 from core.settings import Settings
@@ -59,7 +58,6 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
-@hypothesis_settings(max_examples=40, deadline=None)
 @given(wanted=task_filters, order=orders)
 async def test_a_filtered_list_in_any_order(
     client: GraphClient, shelf: Shelf, wanted: TaskFilter, order: list[TaskOrder]

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from core.database import Database
 from core.errors import BadUserInputError
@@ -42,7 +42,6 @@ async def found(database: Database, caller: Caller, wanted: TaskFilter) -> set[s
     return {row.id for row in page.rows}
 
 
-@settings(max_examples=250, deadline=None)
 @given(wanted=task_filters)
 async def test_a_filter_against_plain_python(
     database: Database, shelf: tuple[Caller, list[Task]], wanted: TaskFilter

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hypothesis import given
-from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 
 from core.database import Database
@@ -54,7 +53,6 @@ steps = st.lists(st.builds(Step, st.sampled_from(KINDS), slots, slots), max_size
 turns = st.lists(st.tuples(st.sampled_from(["run", "another run", "person"]), steps), max_size=5)
 
 
-@example_settings(max_examples=40, deadline=None)
 @given(before=steps, first=steps, second=steps)
 async def test_runs_alone_are_taken_back_without_a_trace(
     database: Database, settings: Settings, before: list[Step], first: list[Step], second: list[Step]
@@ -73,7 +71,6 @@ async def test_runs_alone_are_taken_back_without_a_trace(
         assert await tasks_of(database, user.caller) == state
 
 
-@example_settings(max_examples=80, deadline=None)
 @given(before=steps, turns=turns)
 async def test_what_others_wrote_last_stands(
     database: Database, settings: Settings, before: list[Step], turns: list[tuple[str, list[Step]]]

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.database import Database
@@ -40,7 +40,6 @@ def test_the_words_of_texts(texts: tuple[str | None, ...], words: list[str]) -> 
     assert searchable(*texts) == " ".join(words)
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.text(max_size=60))
 def test_words_have_nothing_in_them_that_a_database_would_read(text: str) -> None:
     for word in words_of(text):
@@ -152,7 +151,6 @@ texts = st.lists(st.sampled_from(["ab", "AB", "abc", "a_b", "b", "ß", "'", "\\"
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(titles=st.lists(texts.filter(str.strip), min_size=1, max_size=8), search=texts)
 async def test_a_search_against_plain_python(database: Database, titles: list[str], search: str) -> None:
     caller, _ = await make_tasks(database, [{"title": title} for title in titles])
@@ -163,7 +161,6 @@ async def test_a_search_against_plain_python(database: Database, titles: list[st
     assert await found(database, caller, search) == sorted(title for title in titles if has_all(title))
 
 
-@settings(max_examples=60, deadline=None)
 @given(text=st.text(min_size=1, max_size=60), search=st.text(max_size=30))
 async def test_any_text_can_be_kept_and_searched(database: Database, text: str, search: str) -> None:
     values: dict[str, Any] = {"title": "title", "description": "".join(c for c in text if c.isprintable())}

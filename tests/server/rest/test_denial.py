@@ -1,6 +1,7 @@
 """What is another user's is as if it did not exist, over REST; the places to try are read from the description."""
 
 import json
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -20,27 +21,31 @@ from tests.server.rest.client import RestClient
 from tests.server.rest.test_openapi import description
 from tests.state import state_of
 
-# What is sent to each operation that takes an id; where the id is in the body, its place is marked.
+# What is sent to each operation that needs more than the id that is tried, in its path or in its body.
 TRIED: Final = "the id that is tried"
 BODIES: Final[dict[str, dict[str, Any]]] = {
-    "POST /api/tasks": {"title": "Mine", "parent_id": TRIED},
+    "POST /api/tasks": {"title": "Mine"},
     "PATCH /api/tasks/{task_id}": {"title": "Mine"},
     "PUT /api/tasks/{task_id}": {"title": "Mine"},
     "PATCH /api/conversations/{conversation_id}": {"title": "Mine"},
     "PATCH /api/users/{user_id}": {"is_active": False},
     "POST /api/tool-calls/{tool_call_id}/resolve": {"approve": True},
-    "POST /api/chat": {"message": "Mine", "conversation_id": TRIED},
-    "POST /api/chat/stream": {"message": "Mine", "conversation_id": TRIED},
+    "POST /api/chat": {"message": "Mine"},
+    "POST /api/chat/stream": {"message": "Mine"},
 }
-PLACES: Final = sorted(
-    {
-        f"{method.upper()} {path}"
-        for path, methods in description()["paths"].items()
-        for method in methods
-        if "{" in path
-    }
-    | BODIES.keys()
-)
+
+
+def places() -> Iterator[tuple[str, str]]:
+    """Name each operation that takes an id, with the name of the parameter or of the property of its body."""
+    schemas = description()["components"]["schemas"]
+    for path, methods in description()["paths"].items():
+        for method, operation in methods.items():
+            place = f"{method.upper()} {path}"
+            if "{" in path:
+                yield place, "path"
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            known = schemas[body["$ref"].rpartition("/")[2]] if "$ref" in body else body
+            yield from ((place, name) for name in known.get("properties", {}) if name.endswith("_id"))
 
 
 async def store_theirs(database: Database, stranger: SignedIn) -> list[str]:
@@ -53,25 +58,35 @@ async def store_theirs(database: Database, stranger: SignedIn) -> list[str]:
     return [task.id, conversation.id, answered.run.id, answered.reply.id, answered.calls[0].id, stranger.user.id]
 
 
-async def answer(rest: RestClient, place: str, tried: str) -> Any:
+async def answer(rest: RestClient, place: str, key: str, tried: str, own: str) -> Any:
     method, _, path = place.partition(" ")
-    path = path.removeprefix("/api").partition("{")[0] + tried + path.partition("}")[2] if "{" in path else path[4:]
-    body = json.loads(json.dumps(BODIES[place]).replace(TRIED, tried)) if place in BODIES else None
+    in_path = tried if key == "path" else own
+    path = path.removeprefix("/api")
+    path = path.partition("{")[0] + in_path + path.partition("}")[2] if "{" in path else path
+    body = BODIES.get(place)
+    if key != "path":
+        body = {**(body or {}), key: tried}
     response = await rest.send(method, path, body)
     return response.status_code, json.loads(response.text.replace(tried, TRIED))
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(("place", "key"), sorted(places()))
 async def test_another_users_id_is_as_one_that_never_was(
-    rest: RestClient, database: Database, stranger: SignedIn, *, place: str
+    rest: RestClient, database: Database, stranger: SignedIn, *, place: str, key: str
 ) -> None:
     theirs = await store_theirs(database, stranger)
-    before = await state_of(database, stranger.user.id)
-    expected = await answer(rest, place, new_id())
+    assert rest.user is not None
+    own = (await make_task(database, rest.user.caller)).id
+    before = [await state_of(database, each.user.id) for each in (stranger, rest.user)]
+    expected = await answer(rest, place, key, new_id(), own)
     assert expected[0] == (403 if "/users/" in place else 404)
     for tried in theirs:
-        assert await answer(rest, place, tried) == expected
-    assert await state_of(database, stranger.user.id) == before
+        assert await answer(rest, place, key, tried, own) == expected
+    assert [await state_of(database, each.user.id) for each in (stranger, rest.user)] == before
+
+
+def test_bodies_are_of_operations_that_take_an_id() -> None:
+    assert BODIES.keys() <= {place for place, _ in places()}
 
 
 @pytest.mark.parametrize(
