@@ -175,12 +175,17 @@ async def store_answered(database: Database, *answered: Answered) -> None:
     await store(database, *(call for each in answered for call in each.calls))
 
 
-async def make_each_entity(database: Database, owner: SignedIn) -> dict[type[Entity], Entity]:
-    """Make a row of each entity, as far as there are rules for it as its owner would."""
+async def make_each_entity(database: Database, owner: SignedIn) -> dict[type[Entity], str]:
+    """Make a row of each entity, and return their ids."""
     conversation = await make_conversation(database, owner.caller)
     answered = await make_answered(database, owner, conversation.id, 1)
-    rows = (await make_task(database, owner.caller), conversation, answered.reply, answered.run, *answered.calls)
-    return {type(row): row for row in rows}
+    return {
+        Task: (await make_task(database, owner.caller)).id,
+        Conversation: conversation.id,
+        Message: answered.reply.id,
+        Run: answered.run.id,
+        ToolCall: answered.calls[0].id,
+    }
 
 
 async def make_answered(
