@@ -68,7 +68,7 @@ class RowsOfAllTables:
         return values if self.is_full else {}
 
     def user(self) -> User:
-        given = self.where_full(image=WILD, is_admin=True, email_verified=True, password_hash=WILD)
+        given = self.where_full(image=WILD, is_admin=True, email_verified=True, password_hash=WILD, issuer=WILD)
         return User(id=self.user_id, email=self.user_id, name=self.text, created_at=self.moment, **given)
 
     def tasks(self) -> list[Task]:
@@ -81,7 +81,9 @@ class RowsOfAllTables:
 
     def run(self, talk: Conversation, message: Message, reply: Message) -> Run:
         ids: dict[str, Any] = {"conversation_id": talk.id, "message_id": message.id, "reply_id": reply.id}
-        given = self.where_full(error=WILD, state=WILD, lease_until=FIRST, finished_at=LAST, status=RunStatus.FAILED)
+        given = self.where_full(
+            error=WILD, state=WILD, lease_until=FIRST, finished_at=LAST, undone_at=LAST, status=RunStatus.FAILED
+        )
         return Run(model=self.text, **ids, **self.own, **given)
 
     def calls(self, run: Run) -> list[ToolCall]:
