@@ -1,62 +1,43 @@
 """What is another user's is as if it did not exist; the places to try are read from the schema."""
 
 import json
-from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
-from graphql import GraphQLObjectType, get_named_type
+from graphql import GraphQLInputObjectType, GraphQLObjectType, get_named_type
 
 from core.database import Database
 from core.ids import new_id
 from tests.factories import SignedIn, make_answered, make_conversation, make_message, make_task
 from tests.graph_client import GraphClient, mutation
-from tests.schema_walk import SCHEMA, Operation, operations
+from tests.schema_walk import SCHEMA, SOME_ID, Operation, Place, operations
 from tests.state import state_of
 
 OPEN_TO_ALL: Final = {"viewer", "signUp", "signIn", "refreshSession"}
+# What changes something of a row, or refuses to, where the row is the caller's.
+AGREEABLE: Final = {"title": "Mine", "content": "Mine", "expectedRevision": 1}
 
-Given = Callable[[str, str], dict[str, Any]]
-# Each place that takes an id, with arguments that have one there: the one to try, beside one of the caller's own tasks.
-CASES: Final[dict[str, Given]] = {
-    "node(id)": lambda tried, _: {"id": tried},
-    "nodes(ids)": lambda tried, own: {"ids": [own, tried]},
-    "task(id)": lambda tried, _: {"id": tried},
-    "conversation(id)": lambda tried, _: {"id": tried},
-    "setUserActive(input.id)": lambda tried, _: {"input": {"id": tried, "isActive": False}},
-    "deleteUser(input.id)": lambda tried, _: {"input": {"id": tried}},
-    "revokeAccessToken(input.id)": lambda tried, _: {"input": {"id": tried}},
-    "createTask(input.id)": lambda tried, _: {"input": {"title": "Mine", "id": tried}},
-    "createTask(input.parentId)": lambda tried, _: {"input": {"title": "Mine", "parentId": tried}},
-    "createTasks(input.tasks.id)": lambda tried, _: {"input": {"tasks": [{"title": "Mine", "id": tried}]}},
-    "createTasks(input.tasks.parentId)": lambda tried, own: {
-        "input": {"tasks": [{"title": "Mine", "parentId": own}, {"title": "Mine", "parentId": tried}]}
-    },
-    "updateTask(input.id)": lambda tried, _: {"input": {"id": tried, "title": "Mine"}},
-    "updateTask(input.parentId)": lambda tried, own: {"input": {"id": own, "title": "Mine", "parentId": tried}},
-    "toggleTask(input.id)": lambda tried, _: {"input": {"id": tried}},
-    "setTasksCompleted(input.ids)": lambda tried, own: {"input": {"ids": [own, tried], "completed": True}},
-    "deleteTask(input.id)": lambda tried, _: {"input": {"id": tried, "expectedRevision": 1}},
-    "deleteTasks(input.ids)": lambda tried, own: {"input": {"ids": [own, tried]}},
-    "createConversation(input.id)": lambda tried, _: {"input": {"id": tried}},
-    "updateConversation(input.id)": lambda tried, _: {"input": {"id": tried, "title": "Mine"}},
-    "deleteConversation(input.id)": lambda tried, _: {"input": {"id": tried}},
-    "addMessage(input.conversationId)": lambda tried, _: {"input": {"conversationId": tried, "content": "Mine"}},
-    "sendMessage(input.conversationId)": lambda tried, _: {"input": {"conversationId": tried, "content": "Mine"}},
-    "regenerateReply(input.messageId)": lambda tried, _: {"input": {"messageId": tried}},
-    "cancelRun(input.id)": lambda tried, _: {"input": {"id": tried}},
-    "undoRun(input.id)": lambda tried, _: {"input": {"id": tried}},
-    "resolveToolCall(input.id)": lambda tried, _: {"input": {"id": tried, "approve": True}},
-}
-CREATING: Final = {"createTask(input.id)", "createTasks(input.tasks.id)", "createConversation(input.id)"}
+# Each place that takes an id; operations that create something take a new id of the client's.
+PLACES: Final = [place for operation in operations() for place in operation.places if place.type_name == "ID"]
 
 
-def ids_in_schema() -> set[str]:
-    return {str(place) for operation in operations() for place in operation.places if place.type_name == "ID"}
+def is_new(place: Place) -> bool:
+    return place.operation.name.startswith("create") and place.path[-1] == "id"
 
 
-def test_each_place_that_takes_an_id_has_a_case() -> None:
-    assert ids_in_schema() == set(CASES)
+def variables(place: Place, tried: str, own: str) -> Any:
+    """Return variables with the id to try in the place, and one of the caller's own tasks wherever another must be."""
+    given = place.variables([own, tried] if place.is_list else tried)
+    for inputs in given.values():
+        if isinstance(inputs, dict):
+            inputs |= {name: value for name, value in AGREEABLE.items() if name in fields_of(place)}
+    return json.loads(json.dumps(given).replace(SOME_ID, own))
+
+
+def fields_of(place: Place) -> set[str]:
+    arguments = place.operation.field.args.values()
+    inputs = [get_named_type(argument.type) for argument in arguments]
+    return {name for each in inputs if isinstance(each, GraphQLInputObjectType) for name in each.fields}
 
 
 def test_only_roots_take_ids() -> None:
@@ -84,16 +65,17 @@ def document(name: str) -> str:
     return f"query ({argument}) {{ {name}({key}: ${key}) {{ __typename id }} }}"
 
 
-async def answers(client: GraphClient, place: str, tried: str, own: str, caller: SignedIn) -> Any:
-    answer = await client.execute(document(place.partition("(")[0]), CASES[place](tried, own), as_=caller)
+async def answers(client: GraphClient, place: Place, tried: str, own: str, caller: SignedIn) -> Any:
+    name = place.operation.name
+    answer = await client.execute(document(name), variables(place, tried, own), as_=caller)
     seen = json.dumps([answer.status, answer.data, answer.errors])
     assert "INTERNAL_SERVER_ERROR" not in seen
     return json.loads(seen.replace(tried, "the id that was tried"))
 
 
-@pytest.mark.parametrize("place", CASES)
+@pytest.mark.parametrize("place", PLACES, ids=str)
 async def test_another_users_id_is_as_one_that_never_was(
-    client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn, *, place: str
+    client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn, *, place: Place
 ) -> None:
     own = (await make_task(database, user.caller, id=new_id())).id
     conversation = await make_conversation(database, stranger.caller)
@@ -106,18 +88,18 @@ async def test_another_users_id_is_as_one_that_never_was(
         answered.run.id,
         answered.calls[0].id,
     ]
-    if place not in CREATING:
+    if not is_new(place):
         theirs.append(stranger.user.id)
     before = [await state_of(database, each.user.id) for each in (user, stranger)]
     expected = await answers(client, place, new_id(), own, user)
-    if place in CREATING:
+    if is_new(place):
         before[0] = await state_of(database, user.user.id)
     for tried in theirs:
         assert await answers(client, place, tried, own, user) == expected
-        if place not in CREATING:
+        if not is_new(place):
             assert await state_of(database, user.user.id) == before[0]
         assert await state_of(database, stranger.user.id) == before[1]
-    if place in CREATING:
+    if is_new(place):
         assert set((await state_of(database, user.user.id)).rows) == {*before[0].rows, *theirs}
 
 
