@@ -16,7 +16,7 @@ from tests.factories import make_user
 from tests.state import state_of
 
 
-async def test_it_counts_transactions(database: Database) -> None:
+async def test_revision_is_incremented_once_in_a_transaction(database: Database) -> None:
     user, other = await make_user(database), await make_user(database)
 
     async def work(session: AsyncSession) -> list[int]:
@@ -27,7 +27,7 @@ async def test_it_counts_transactions(database: Database) -> None:
     assert [(await state_of(database, each.id)).revision for each in (user, other)] == [2, 2]
 
 
-async def test_what_fails_is_not_counted(database: Database) -> None:
+async def test_failed_transaction_is_not_counted(database: Database) -> None:
     user = await make_user(database)
 
     async def fail(session: AsyncSession) -> None:
@@ -40,7 +40,7 @@ async def test_what_fails_is_not_counted(database: Database) -> None:
     assert (await state_of(database, user.id)).revision == 0
 
 
-async def test_what_changes_nothing_is_not_counted(database: Database) -> None:
+async def test_transaction_left_unchanged_is_not_counted(database: Database) -> None:
     user = await make_user(database)
 
     async def work(session: AsyncSession) -> int:
@@ -52,7 +52,7 @@ async def test_what_changes_nothing_is_not_counted(database: Database) -> None:
     assert (await state_of(database, user.id)).revision == 0
 
 
-async def test_writers_take_turns(database: Database) -> None:
+async def test_concurrent_writers_get_revisions_in_the_order_of_their_commits(database: Database) -> None:
     user = await make_user(database)
     ended: list[int] = []
 
@@ -68,7 +68,7 @@ async def test_writers_take_turns(database: Database) -> None:
 
 
 @pytest.mark.parametrize("who", ["gone", "deactivated"])
-async def test_who_may_not_write(database: Database, who: str) -> None:
+async def test_account_that_is_gone_or_deactivated_cannot_write(database: Database, who: str) -> None:
     user = await make_user(database)
     users = table_of(User)
     of_user = users.c.id == user.id

@@ -7,14 +7,13 @@ import pytest
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
-from core.errors import ConflictError, NotFoundError
+from core.errors import ConflictError
 from core.settings import Settings
 from models import IdempotencyKey, Task
 from services.accounts.caller import Caller
 from services.entities.idempotency import IdempotentRequest, run_idempotent
 from services.entities.revision import next_revision
-from services.tasks.tasks import tasks as task_service
-from tests.factories import SignedIn, new_task, sign_in
+from tests.factories import SignedIn, sign_in
 from tests.state import state_of
 
 
@@ -47,7 +46,7 @@ class Making:
         return await self.database.write(work)
 
 
-async def test_what_is_remembered(database: Database, user: SignedIn) -> None:
+async def test_key_is_kept_with_the_ids_and_a_hash_of_the_request(database: Database, user: SignedIn) -> None:
     (made,) = await Making(database, user.caller)(IdempotentRequest("  the key ", "make", {"title": "a secret"}))
     (row,) = [row for row in (await state_of(database, user.user.id)).others if hasattr(row, "request_hash")]
     assert (row.key, row.operation, row.result_ids) == ("the key", "make", [made])
@@ -55,7 +54,7 @@ async def test_what_is_remembered(database: Database, user: SignedIn) -> None:
     assert "secret" not in repr(tuple(row))
 
 
-async def test_without_a_key_nothing_is(database: Database, user: SignedIn) -> None:
+async def test_request_without_a_key_is_carried_out_each_time(database: Database, user: SignedIn) -> None:
     making = Making(database, user.caller)
     request = IdempotentRequest(None, "make", {})
     assert await making(request) != await making(request)
@@ -73,7 +72,9 @@ async def test_without_a_key_nothing_is(database: Database, user: SignedIn) -> N
         (IdempotentRequest("key", "mend", {"a": 1, "b": [None, "ü"]}), False),
     ],
 )
-async def test_what_is_the_same(database: Database, user: SignedIn, other: IdempotentRequest, *, is_same: bool) -> None:
+async def test_same_request_is_carried_out_once_and_another_is_refused(
+    database: Database, user: SignedIn, other: IdempotentRequest, *, is_same: bool
+) -> None:
     making = Making(database, user.caller)
     first = await making(IdempotentRequest("key", "make", {"a": 1, "b": [None, "ü"]}))
     if is_same:
@@ -85,14 +86,7 @@ async def test_what_is_the_same(database: Database, user: SignedIn, other: Idemp
     assert making.times == 1
 
 
-async def test_a_key_is_one_users_own(database: Database, settings: Settings, user: SignedIn) -> None:
-    other = await sign_in(database, settings)
-    request = IdempotentRequest("key", "make", {})
-    made = [await Making(database, each.caller)(request) for each in (user, other)]
-    assert made[0] != made[1]
-
-
-async def test_keys_go_with_their_user(database: Database, user: SignedIn) -> None:
+async def test_keys_are_deleted_with_their_user(database: Database, user: SignedIn) -> None:
     await Making(database, user.caller)(IdempotentRequest("key", "make", {}))
 
     async def leave(session: AsyncSession) -> Any:
@@ -101,14 +95,3 @@ async def test_keys_go_with_their_user(database: Database, user: SignedIn) -> No
         return await session.get(IdempotencyKey, (user.user.id, "key"), populate_existing=True)
 
     assert await database.write(leave) is None
-
-
-async def test_what_was_made_is_gone(database: Database, user: SignedIn) -> None:
-    new = new_task("x", idempotency_key="key")
-    task = await database.write(lambda session: task_service.create(session, user.caller, new))
-    await database.write(lambda session: task_service.delete(session, user.caller, task.id))
-    before = await state_of(database, user.user.id)
-    with pytest.raises(NotFoundError, match="What this idempotencyKey made is deleted since") as refusal:
-        await database.write(lambda session: task_service.create(session, user.caller, new))
-    assert refusal.value.path == ("input", "idempotencyKey")
-    assert await state_of(database, user.user.id) == before
