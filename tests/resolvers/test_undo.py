@@ -5,7 +5,7 @@ from typing import Any, Final
 import pytest
 
 from core.database import Database
-from models import RunStatus, Task
+from models import RunStatus, Task, TaskPriority
 from tests.factories import NOBODYS_ID, SignedIn, make_task
 from tests.graph_client import GraphClient, refusal
 from tests.histories import Assisted, Hand, assisted, history_of
@@ -39,7 +39,7 @@ async def test_what_became_of_it(client: GraphClient, user: SignedIn, person: Ha
     parent, changed = await person.make("parent"), await person.make("changed")
     deleted = await person.make("deleted", parent_id=parent.id)
     made, grown = await run.make("made"), await run.make("grown")
-    await run.change(changed, title="x", due_at=None, parent_id=parent.id, priority="HIGH")
+    await run.change(changed, title="x", due_at=None, parent_id=parent.id, priority=TaskPriority.HIGH)
     await run.delete(deleted)
     await person.change(changed, parent_id=None)
     await person.make(parent_id=grown.id)
