@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -12,6 +12,7 @@ from core.batch_loader import BatchLoader
 from core.connection_pool import ConnectionPool
 from core.database_url import parse_database_url
 from core.engine import make_engine
+from core.prepared_statement import PreparedStatement, Values
 from core.query_runner import QueryRunner
 from core.settings import Settings
 from core.statement_count import count_statements
@@ -43,8 +44,9 @@ class Database:
         self.batch_loader = BatchLoader(self.reader)
         # One statement needs no transaction on PostgreSQL; on SQLite a lone SELECT has none anyway.
         # Behind a pooler it does: preparing and running it are two steps, which must meet the same connection.
-        is_bare = self.is_sqlite or target.is_pooled
-        self._readers = self.engine if is_bare else self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.has_autocommit = not (self.is_sqlite or target.is_pooled)
+        autocommit = {"isolation_level": "AUTOCOMMIT"} if self.has_autocommit else {}
+        self._readers = self.engine.execution_options(**autocommit)
         self._writers = self.engine.execution_options(begin_immediate=True)
         # SQLite has one writer: ours wait here, in order, instead of polling its lock.
         self._write_lock = asyncio.Lock() if self.is_sqlite else None
@@ -64,6 +66,18 @@ class Database:
     async def transaction(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
         """Run `work` as `write` does, in a transaction of prepared statements, at a third of the cost of a session."""
         return await self._retry(self._run_transaction, work)
+
+    async def run_alone(self, statement: PreparedStatement, values: Values, user_id: str) -> Any:
+        """Run a statement that counts a change of the user's as a transaction by itself; return its row, if any.
+
+        Only with `has_autocommit`.
+        """
+        rows = await self._retry(lambda _: self.reader.run(statement, values), None)
+        if not rows:
+            return None
+        for listener in self.after_commit:
+            listener({user_id: rows[0].revision})
+        return rows[0]
 
     async def close(self) -> None:
         """Close every connection of the pool."""

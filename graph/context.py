@@ -15,7 +15,6 @@ from core.database import Database
 from core.errors import UnauthenticatedError
 from core.passwords import Passwords
 from core.settings import Settings
-from core.transaction import Transaction
 from live.live import Live
 from services.accounts.accounts import Accounts
 from services.accounts.authentication import Authenticator
@@ -90,10 +89,9 @@ class Context:
         caller = self.require_caller()
         return await self.changing(self.database.write(lambda session: work(session, caller)))
 
-    async def create(self, work: Callable[[Transaction, Caller], Awaitable[Result]]) -> Result:
-        """Run the work in one transaction of prepared statements; otherwise as `write`."""
-        caller = self.require_caller()
-        return await self.changing(self.database.transaction(lambda transaction: work(transaction, caller)))
+    async def create(self, work: Callable[[Database, Caller], Awaitable[Result]]) -> Result:
+        """Run work that has its own transaction; otherwise as `write`."""
+        return await self.changing(work(self.database, self.require_caller()))
 
     async def changing(self, work: Awaitable[Result]) -> Result:
         """Await what changes something; what loaders know is then old."""

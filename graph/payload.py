@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import strawberry
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.database import Database
 from core.errors import ConflictError, RateLimitedError, TasktalkError
-from core.transaction import Transaction
 from graph.context import Info
 from graph.mapping import enum_type
 from services.accounts.caller import Caller
@@ -89,8 +89,8 @@ async def create(
     info: Info,
     payload: Callable[..., Payload],
     name: str,
-    work: Callable[[Transaction, Caller], Awaitable[Any]],
+    work: Callable[[Database, Caller], Awaitable[Any]],
 ) -> Payload:
-    """Create something of the caller's in one transaction and return the payload."""
+    """Create something of the caller's by work that has its own transaction, and return the payload."""
     info.context.require_caller()
     return await answer(payload, name, info.context.create(work))

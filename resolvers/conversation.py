@@ -56,7 +56,7 @@ class ConversationMutation:
     async def create_conversation(self, info: Info, input: CreateConversationInput) -> ConversationPayload:
         """Make one."""
         return await create(
-            info, ConversationPayload, "conversation", partial(conversations.create, new=input.to_new())
+            info, ConversationPayload, "conversation", partial(conversations.create_alone, new=input.to_new())
         )
 
     @strawberry.mutation(description="Change what is given of a conversation.")

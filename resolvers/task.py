@@ -61,13 +61,13 @@ class TaskMutation:
     @strawberry.mutation(description="Make a task.")
     async def create_task(self, info: Info, input: CreateTaskInput) -> TaskPayload:
         """Make one."""
-        return await create(info, TaskPayload, "task", partial(tasks.create, new=input.to_new()))
+        return await create(info, TaskPayload, "task", partial(tasks.create_alone, new=input.to_new()))
 
     @strawberry.mutation(description="Make up to 100 tasks, all or none.")
     async def create_tasks(self, info: Info, input: CreateTasksInput) -> TasksPayload:
         """Make several."""
         work = partial(
-            tasks.create_many, new=[task.to_new() for task in input.tasks], idempotency_key=input.idempotency_key
+            tasks.create_many_alone, new=[task.to_new() for task in input.tasks], idempotency_key=input.idempotency_key
         )
         return await create(info, TasksPayload, "tasks", work)
 

@@ -33,7 +33,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def row_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
-    """Add to a response model the public columns of a table; one that declares columns has them described, no others."""
+    """Add to a response model the public columns of a table; describe those that it declares, if it declares any."""
 
     def decorate(cls: type[Model]) -> type[Model]:
         columns = public_columns(model)
@@ -131,7 +131,7 @@ def add_entity_routes(
 
 def _create_endpoint(service: EntityService[Any], row: type[Row], prefix: str) -> Callable[..., Any]:
     async def create(context: SignedIn, body: Any, response: Response, key: IdempotencyKey = None) -> Any:
-        created = await context.create(partial(service.create, new=body.to_new(key)))
+        created = await context.create(partial(service.create_alone, new=body.to_new(key)))
         response.headers["location"] = f"{prefix}/{created.id}"
         return stamp(response, row, created)
 

@@ -69,14 +69,7 @@ async def record(
 ) -> None:
     """Keep what a transaction has changed, by one statement."""
     kept = list(changes)
-    actor = caller.actor
-    same = {
-        "user_id": caller.user_id,
-        "revision": revision,
-        "created_at": moment,
-        "run_id": None if actor is None else actor.run_id,
-        "tool_call_id": None if actor is None else actor.tool_call_id,
-    }
+    same = {"user_id": caller.user_id, "revision": revision, "created_at": moment, **actor_of(caller)}
     rows = [
         {
             **same,
@@ -90,6 +83,15 @@ async def record(
         for change, row_id in zip(kept, new_ids(len(kept)), strict=True)
     ]
     await insert_rows(writer, HistoryEntry, rows)
+
+
+def actor_of(caller: Caller) -> Values:
+    """Return the columns that say who acts for the user."""
+    actor = caller.actor
+    return {
+        "run_id": None if actor is None else actor.run_id,
+        "tool_call_id": None if actor is None else actor.tool_call_id,
+    }
 
 
 def history_listing(caller: Caller, columns: frozenset[str] = frozenset()) -> Listing:

@@ -11,8 +11,9 @@ from sqlmodel import select as select_model
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
+from core.database import Database
 from core.errors import BadUserInputError
-from core.ids import parse_id
+from core.ids import new_id, parse_id
 from core.transaction import keep_changes, leave_unchanged
 from models import ENTITIES
 from models.base import Editable, Entity
@@ -21,6 +22,7 @@ from services.accounts.caller import Caller
 from services.entities.history import creation_of, deletion_of, record, update_of
 from services.entities.idempotency import IdempotentRequest, run_idempotent
 from services.entities.revision import check_revision, next_revision
+from services.entities.single_statement import can_insert_alone, insert_alone
 from services.entities.tombstones import allocate_ids, insert_tombstones, references_to
 from services.entities.values import INPUT, Path, Values, check_new_values, check_values, sent_values
 from services.query.filters import IsAnyOf, id_list
@@ -67,6 +69,23 @@ class EntityService(Generic[Row]):
 
     async def check_update(self, session: AsyncSession, caller: Caller, row: Row, values: Values) -> None:
         """Refuse an update by the model's own rules."""
+
+    async def create_alone(self, database: Database, caller: Caller, new: NewRow) -> Any:
+        """Create a row in a transaction of its own, by one statement where it depends on nothing that is stored."""
+        is_independent = new.id is None and new.idempotency_key is None and not self._refers(new)
+        if is_independent and can_insert_alone(database):
+            values = self._defaults | {"id": new_id()} | self.derive(check_new_values(self.model, new.values), None)
+            return SimpleNamespace(**await insert_alone(database, caller, self.model, values))
+        return await database.transaction(lambda transaction: self.create(transaction, caller, new))
+
+    async def create_many_alone(
+        self, database: Database, caller: Caller, new: Sequence[NewRow], idempotency_key: str | None = None
+    ) -> Sequence[Any]:
+        """Create several rows, all or none, in a transaction of their own."""
+        return await database.transaction(lambda writer: self.create_many(writer, caller, new, idempotency_key))
+
+    def _refers(self, new: NewRow) -> bool:
+        return any(new.values.get(column.name) is not None for column in self._new_references)
 
     async def create(self, writer: Writer, caller: Caller, new: NewRow) -> Any:
         """Create a row."""
