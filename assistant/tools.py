@@ -88,7 +88,7 @@ async def find_tasks(
     """Return the first of the caller's tasks that are wanted, and how many there are in all."""
     listing = task_listing(caller, _COLUMNS, wanted, None if order is None else [order])
     page = await fetch_page(session, listing, read_window(listing.order, PageArguments(first=limit)))
-    total = await count_rows(session, listing) if page.has_next else len(page.rows)
+    total = await count_rows(session, listing) if page.has_next_page else len(page.rows)
     return {"tasks": [task_as_json(row) for row in page.rows], "total": total}
 
 

@@ -8,7 +8,7 @@ from strawberry import auto
 
 import models
 from graph.context import Info
-from graph.mapping import enum_type, needing, table_type
+from graph.mapping import enum_type, reads_columns, table_type
 from graph.payload import UserError
 from graph.selection import selected_columns
 from models import AccessScope
@@ -27,7 +27,7 @@ class AccessToken:
     last_used_at: auto
     created_at: auto
 
-    @needing("scopes", description="What it allows.")
+    @reads_columns("scopes", description="What it allows.")
     @staticmethod
     def scopes(root: strawberry.Parent[models.AccessToken]) -> list[AccessScope]:
         """Return the scopes, which the table stores by their OAuth names."""

@@ -1,25 +1,35 @@
 """Relay connections over pages of rows; what is not selected is not computed."""
 
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import strawberry
 from sqlmodel import SQLModel
 
 from engine import batched
-from graph.context import Batch, Info
-from graph.loaders import CountByOwner, CountByParent, PageByOwner, PageByParent
+from graph.context import Info
 from graph.mapping import enum_type
 from graph.selection import connection_columns
 from services.query.ordering import Order, OrderDirection
-from services.query.pagination import Listing, Page, PageArguments, fetch_page, read_window
+from services.query.pagination import (
+    Listing,
+    Page,
+    PageArguments,
+    count_rows,
+    count_rows_of,
+    fetch_page,
+    fetch_pages,
+    read_window,
+)
 from services.query.sql import Source
 
 NodeType = TypeVar("NodeType")
+# Counts the whole lists of parents, in the order of their ids.
+CountRows: TypeAlias = Callable[[Source, list[str]], Awaitable[list[int]]]
 
 
 class MakeListing(Protocol):
-    """Makes a list with just the columns that are asked for."""
+    """Function that makes a list with just the selected columns."""
 
     def __call__(self, *, columns: frozenset[str]) -> Listing:
         """Return the list."""
@@ -44,7 +54,7 @@ class Edge(Generic[NodeType]):
 
 
 class EdgeSource:
-    """What an edge is resolved from; its cursor is made when it is asked for."""
+    """Value that an edge is resolved from; its cursor is made when it is selected."""
 
     __slots__ = ("_order", "node")
 
@@ -58,35 +68,14 @@ class EdgeSource:
         return self._order.cursor(self.node)
 
 
-class PageInfoSource:
-    """What page info is resolved from; its cursors are made when they are asked for."""
-
-    __slots__ = ("_page", "has_next_page", "has_previous_page")
-
-    def __init__(self, page: Page) -> None:
-        self._page = page
-        self.has_next_page = page.has_next
-        self.has_previous_page = page.has_previous
-
-    @property
-    def start_cursor(self) -> str | None:
-        """Return the cursor of the first row."""
-        return self._page.start_cursor
-
-    @property
-    def end_cursor(self) -> str | None:
-        """Return the cursor of the last row."""
-        return self._page.end_cursor
-
-
 class ConnectionSource:
-    """What a connection is resolved from: a page, where one is needed, and what counts the list of its parent."""
+    """Value that a connection is resolved from: a page, where one is needed, and what counts the whole list."""
 
-    __slots__ = ("_page", "counts", "parent_id")
+    __slots__ = ("_page", "count", "parent_id")
 
-    def __init__(self, page: Page | None, counts: Batch, parent_id: str = "") -> None:
+    def __init__(self, page: Page | None, count: CountRows, parent_id: str = "") -> None:
         self._page = page
-        self.counts = counts
+        self.count = count
         self.parent_id = parent_id
 
     @property
@@ -101,9 +90,9 @@ class ConnectionSource:
         return [EdgeSource(page.order, row) for row in page.rows]
 
     @property
-    def page_info(self) -> PageInfoSource:
-        """Return where the page stands."""
-        return PageInfoSource(self.page)
+    def page_info(self) -> Page:
+        """Return the page, which has the fields of page info."""
+        return self.page
 
     @property
     def page(self) -> Page:
@@ -128,64 +117,58 @@ class Connection(Generic[NodeType]):
     @batched
     async def total_count(parents: strawberry.Parent[list[ConnectionSource]], info: Info) -> list[Any]:
         """Count the whole lists, those of one field together."""
-        counted: dict[tuple[int, str], int] = {}
-        for counts in {id(parent.counts): parent.counts for parent in parents}.values():
-            keys = [parent.parent_id for parent in parents if parent.counts is counts]
-            found = await counts.load(info.context.database.reader, keys)
-            counted |= {(id(counts), key): count for key, count in zip(keys, found, strict=True)}
-        return [counted[id(parent.counts), parent.parent_id] for parent in parents]
+        counted: dict[tuple[CountRows, str], int] = {}
+        for count in {parent.count for parent in parents}:
+            ids = [parent.parent_id for parent in parents if parent.count is count]
+            found = await count(info.context.database.reader, ids)
+            counted |= {(count, parent_id): number for parent_id, number in zip(ids, found, strict=True)}
+        return [counted[parent.count, parent.parent_id] for parent in parents]
 
 
 async def connect(info: Info, model: type[SQLModel], make_listing: MakeListing, arguments: PageArguments) -> Any:
-    """Return a page of a list that stands by itself."""
+    """Return a page of one list."""
     columns = connection_columns(info, model)
     listing = make_listing(columns=columns or frozenset())
-    window, source = read_window(listing.order, arguments), info.context.database.reader
-    page = None if columns is None else await fetch_page(source, listing, window)
-    return ConnectionSource(page, CountByOwner(listing))
+    window = read_window(listing.order, arguments)
+    page = None if columns is None else await fetch_page(info.context.database.reader, listing, window)
+
+    async def count(source: Source, parent_ids: list[str]) -> list[int]:
+        return [await count_rows(source, listing)] * len(parent_ids)
+
+    return ConnectionSource(page, count)
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """A list that every parent has one of: its rows' model, and the column of theirs that has the parent's id.
+async def connect_children(
+    info: Info,
+    model: type[SQLModel],
+    column: str,
+    parents: Sequence[Any],
+    make_listing: MakeListing,
+    arguments: PageArguments,
+) -> list[Any]:
+    """Return a page of each parent's list by one statement; a column of the list's rows has the parent's id."""
+    columns, parent_ids = connection_columns(info, model), [parent.id for parent in parents]
+    listing = make_listing(columns=columns or frozenset())
+    window = read_window(listing.order, arguments)
+    pages: Sequence[Page | None] = [None] * len(parents)
+    if columns is not None:
+        pages = await fetch_pages(info.context.database.reader, listing, window, column, parent_ids)
 
-    Without a column, the one parent there is owns the whole list.
-    """
+    async def count(source: Source, parent_ids: list[str]) -> list[int]:
+        return await count_rows_of(source, listing, column, parent_ids)
 
-    model: type[SQLModel]
-    column: str | None = None
-
-    async def connect(
-        self, info: Info, parent_ids: list[str], make_listing: MakeListing, arguments: PageArguments
-    ) -> list[Any]:
-        """Return a page of each parent's list, all by one statement."""
-        columns = connection_columns(info, self.model)
-        listing = make_listing(columns=columns or frozenset())
-        window = read_window(listing.order, arguments)
-        counts: Batch = CountByOwner(listing) if self.column is None else CountByParent(listing, self.column)
-        if columns is None:
-            return [ConnectionSource(None, counts, parent_id) for parent_id in parent_ids]
-        batch: Batch = (
-            PageByOwner(listing, window) if self.column is None else PageByParent(listing, window, self.column)
-        )
-        pages = await batch.load(info.context.database.reader, parent_ids)
-        return [ConnectionSource(page, counts, parent_id) for page, parent_id in zip(pages, parent_ids, strict=True)]
-
-
-@dataclass(frozen=True, slots=True)
-class _NoCounts:
-    """The count of lists that have nothing in them."""
-
-    async def load(self, _source: Source, keys: list[str]) -> list[int]:
-        """Return nothing of each."""
-        return [0] * len(keys)
+    return [ConnectionSource(page, count, parent_id) for page, parent_id in zip(pages, parent_ids, strict=True)]
 
 
 def empty_connection(make_listing: MakeListing, arguments: PageArguments) -> Any:
-    """Return a page of a list that has nothing in it for this caller."""
+    """Return a page of a list that is empty for this caller."""
     order = make_listing(columns=frozenset()).order
     read_window(order, arguments)
-    return ConnectionSource(Page(order), _NoCounts())
+
+    async def count(_source: Source, parent_ids: list[str]) -> list[int]:
+        return [0] * len(parent_ids)
+
+    return ConnectionSource(Page(order), count)
 
 
 enum_type(OrderDirection)

@@ -1,12 +1,13 @@
-"""What resolvers are given: the authenticated caller, the session factory, and loaders fresh for each operation."""
+"""The context of an operation: the authenticated caller, the session factory, and fresh data loaders."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import strawberry
+from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 from strawberry.dataloader import DataLoader
 
@@ -24,16 +25,24 @@ from services.query.sql import Source
 Result = TypeVar("Result")
 
 
-class Batch(Protocol):
-    """Loads the values of many keys by one statement, in the order of the keys."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Reading the rows of many ids by one statement: the key of a data loader, shared by fields with equal ones."""
 
-    async def load(self, source: Source, keys: list[str]) -> list[Any]:
-        """Load the values of the keys."""
+    read: Callable[..., Awaitable[list[Any]]]
+    caller: Caller
+    columns: frozenset[str]
+    model: type[SQLModel] | None = None
+
+    async def load(self, source: Source, ids: Sequence[str]) -> list[Any]:
+        """Return the rows of the ids, in their order."""
+        model = {} if self.model is None else {"model": self.model}
+        return await self.read(source, self.caller, ids=ids, columns=self.columns, **model)
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What lives as long as the application."""
+    """Objects that live as long as the application."""
 
     settings: Settings
     database: Database
@@ -46,15 +55,15 @@ class Runtime:
 
 @dataclass(slots=True)
 class Context:
-    """What lives as long as one operation. It holds no open session: fields run concurrently, a session cannot."""
+    """The context of one operation. It holds no open session: fields run concurrently, a session cannot."""
 
     runtime: Runtime
     caller: Caller | None
     request_id: str
     client_address: str
     loaders: dict[Batch, DataLoader[str, Any]] = field(default_factory=dict)
-    # Made when it is needed: few operations wait for more than the database.
-    _left: asyncio.Future[None] | None = None
+    # Done when the client has disconnected; made when it is needed: few operations wait for more than the database.
+    _disconnected: asyncio.Future[None] | None = None
 
     @property
     def user_id(self) -> str | None:
@@ -67,25 +76,28 @@ class Context:
         return self.runtime.database
 
     def require_caller(self) -> Caller:
-        """Return the caller, or say that one must sign in."""
+        """Return the caller; raise UnauthenticatedError for an anonymous one."""
         if self.caller is None:
             raise UnauthenticatedError("Sign in first: send an access token as `Authorization: Bearer …`.")
         return self.caller
 
-    def loader(self, batch: Batch) -> DataLoader[str, Any]:
-        """Return the loader of what a batch loads: whoever asks for the same at the same time shares a statement."""
+    async def load(
+        self,
+        read: Callable[..., Awaitable[list[Any]]],
+        columns: frozenset[str],
+        ids: Sequence[str | None],
+        model: type[SQLModel] | None = None,
+    ) -> list[Any]:
+        """Return the rows of the ids by one statement for those of all fields that were not loaded yet."""
+        batch = Batch(read, self.require_caller(), columns, model)
         if (loader := self.loaders.get(batch)) is None:
             loader = self.loaders[batch] = DataLoader(partial(batch.load, self.database.reader))
-        return loader
-
-    async def load(self, batch: Batch, keys: Sequence[str | None]) -> list[Any]:
-        """Return the values of keys in their order, by one statement for those that were not loaded yet."""
-        known = list(dict.fromkeys(key for key in keys if key is not None))
-        found = dict(zip(known, await self.loader(batch).load_many(known), strict=True))
-        return [None if key is None else found[key] for key in keys]
+        known = list(dict.fromkeys(row_id for row_id in ids if row_id is not None))
+        found = dict(zip(known, await loader.load_many(known), strict=True))
+        return [None if row_id is None else found[row_id] for row_id in ids]
 
     async def write(self, work: Callable[[AsyncSession, Caller], Awaitable[Result]]) -> Result:
-        """Run the work in one transaction, committed before anything else loads; what loaders know is then old."""
+        """Run the work in one transaction, committed before anything else loads; then clear the loaders."""
         caller = self.require_caller()
         return await self.changing(self.database.write(lambda session: work(session, caller)))
 
@@ -94,26 +106,29 @@ class Context:
         return await self.changing(work(self.database, self.require_caller()))
 
     async def changing(self, work: Awaitable[Result]) -> Result:
-        """Await what changes something; what loaders know is then old."""
+        """Await work that changes rows, then clear the loaders."""
         result = await work
         self.loaders.clear()
         return result
 
-    async def while_wanted(self, work: Awaitable[Result]) -> Result | None:
-        """Await what can be left alone, no longer than someone waits for the answer; None where nobody does."""
-        left = self._left = self._left or asyncio.get_running_loop().create_future()
-        waiting = asyncio.ensure_future(work)
+    async def wait_while_connected(self, work: Awaitable[Result]) -> Result | None:
+        """Await work that nobody else needs; cancel it and return None once the client has disconnected."""
+        disconnected = self._get_disconnected()
+        task = asyncio.ensure_future(work)
         try:
-            await asyncio.wait((waiting, left), return_when=asyncio.FIRST_COMPLETED)
-            return await waiting if waiting.done() else None
+            await asyncio.wait((task, disconnected), return_when=asyncio.FIRST_COMPLETED)
+            return await task if task.done() else None
         finally:
-            waiting.cancel()
+            task.cancel()
 
-    def leave(self) -> None:
-        """Hear that nobody waits for the answer any more."""
-        self._left = self._left or asyncio.get_running_loop().create_future()
-        if not self._left.done():
-            self._left.set_result(None)
+    def mark_disconnected(self) -> None:
+        """Record that the client has disconnected."""
+        if not self._get_disconnected().done():
+            self._get_disconnected().set_result(None)
+
+    def _get_disconnected(self) -> asyncio.Future[None]:
+        self._disconnected = self._disconnected or asyncio.get_running_loop().create_future()
+        return self._disconnected
 
 
 Info: TypeAlias = strawberry.Info[Context, None]

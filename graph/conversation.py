@@ -1,36 +1,43 @@
-"""The GraphQL type of conversations."""
+"""GraphQL type, inputs and payload of conversations."""
 
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import strawberry
 
 import models
 from engine import batched
-from graph.connection import Connection, Relation
+from graph.connection import Connection, connect_children
 from graph.context import Info
-from graph.mapping import CreateInput, UpdateInput, create_input, needing, order_input, table_type, update_input
+from graph.mapping import (
+    CreateInput,
+    RefInput,
+    UpdateInput,
+    create_input,
+    order_input,
+    reads_columns,
+    ref_input,
+    table_type,
+    update_input,
+)
 from graph.message import Message
-from graph.node import Node, ids_of
+from graph.node import Node
 from graph.payload import UserError
+from graph.relations import owner
 from graph.selection import selected_columns
-from graph.user import User, load_owners
 from services.conversations.conversations import ConversationOrder
 from services.conversations.message import MessageOrder, message_listing
 from services.conversations.new_messages import MessageCursor
-from services.query.lookup import find_node
 from services.query.pagination import PageArguments, fetch_pages, read_window
 
 order_input(ConversationOrder)
-
-MESSAGES: Final = Relation(models.Message, "conversation_id")
 
 
 @table_type(models.Conversation)
 class Conversation(Node):
     """A talk between a person and the assistant."""
 
-    @needing(
+    @reads_columns(
         "id",
         graphql_type=Connection[Message],
         description="What was said, the oldest first where no order is asked for.",
@@ -48,43 +55,35 @@ class Conversation(Node):
     ) -> list[Any]:
         """Load a page of the messages of each."""
         make = partial(message_listing, info.context.require_caller(), order=order_by)
-        return await MESSAGES.connect(info, ids_of(parents), make, PageArguments(first, after, last, before))
+        arguments = PageArguments(first, after, last, before)
+        return await connect_children(info, models.Message, "conversation_id", parents, make, arguments)
 
-    @needing("revision", description="Where messageAdded begins, after, to bring what is said from this reading on.")
+    @reads_columns(
+        "revision", description="Where messageAdded begins, after, to bring what is said from this reading on."
+    )
     @staticmethod
     def messages_cursor(root: strawberry.Parent[models.Conversation]) -> str:
         """Return the cursor of what is there: every message stamps its conversation."""
         return MessageCursor(root.revision).write()
 
-    @needing("id", graphql_type=Message | None, description="What was said last.")
+    @reads_columns("id", graphql_type=Message | None, description="What was said last.")
     @staticmethod
     @batched
     async def last_message(parents: strawberry.Parent[list[models.Conversation]], info: Info) -> list[Any]:
         """Load the last message of each."""
         listing = message_listing(info.context.require_caller(), selected_columns(info, models.Message))
         window = read_window(listing.order, PageArguments(last=1))
-        pages = await fetch_pages(info.context.database.reader, listing, window, "conversation_id", ids_of(parents))
+        pages = await fetch_pages(
+            info.context.database.reader, listing, window, "conversation_id", [parent.id for parent in parents]
+        )
         return [page.rows[0] if page.rows else None for page in pages]
 
-    @needing("user_id", graphql_type=User, description="Whose conversation it is.")
-    @staticmethod
-    @batched
-    async def owner(parents: strawberry.Parent[list[models.Conversation]], info: Info) -> list[Any]:
-        """Load the owners."""
-        return await load_owners(info, parents)
-
-
-async def load_conversation(info: Info, conversation_id: str) -> Any:
-    """Load the caller's conversation of an id with the columns that are selected."""
-    caller, columns = info.context.require_caller(), selected_columns(info, models.Conversation)
-    return await find_node(
-        info.context.database.batch_loader, caller, ((models.Conversation, columns),), conversation_id
-    )
+    owner = owner("Whose conversation it is.")
 
 
 @strawberry.type(description="A conversation as made or changed.")
 class ConversationPayload:
-    """The answer of mutations of a conversation."""
+    """Payload of mutations of a conversation."""
 
     conversation: Conversation | None = strawberry.field(
         default=None, description="The conversation; after a CONFLICT over expectedRevision, as it stands now."
@@ -94,21 +93,16 @@ class ConversationPayload:
 
 @create_input(models.Conversation)
 class CreateConversationInput(CreateInput):
-    """Everything that a conversation is made from."""
+    """Input of createConversation."""
 
     title: str | None = strawberry.field(default=None, description="What it is about; 1 to 500 characters.")
 
 
 @update_input(models.Conversation)
 class UpdateConversationInput(UpdateInput):
-    """A conversation and its changes."""
+    """Input of updateConversation."""
 
 
-@strawberry.input(description="A conversation, by its id.")
-class ConversationRefInput:
-    """Names one conversation."""
-
-    id: strawberry.ID
-    expected_revision: int | None = strawberry.field(
-        default=None, description="The revision that the client has seen; another one gets CONFLICT."
-    )
+@ref_input(models.Conversation)
+class ConversationRefInput(RefInput):
+    """The id of a conversation."""

@@ -20,6 +20,8 @@ from services.entities.service import NewRow
 Class = TypeVar("Class", bound=type)
 UNSET: Final[Any] = strawberry.UNSET
 _READS: Final = "reads"
+_EXPECTED_REVISION: Final = "The revision that the client has seen; another one gets CONFLICT."
+IDEMPOTENCY_KEY: Final = "Sent again with the same input, it gives the first answer again."
 # Which columns each field of a table's type reads; filled as the types are declared.
 COLUMNS_BY_FIELD: Final[dict[type[SQLModel], dict[str, frozenset[str]]]] = {}
 
@@ -74,6 +76,19 @@ class UpdateInput:
         return {key: value for key, value in given.items() if key not in ("id", "expected_revision")}
 
 
+@strawberry.input
+class RefInput:
+    """The base of inputs that name one row."""
+
+    id: strawberry.ID
+    expected_revision: int | None = strawberry.field(default=None, description=_EXPECTED_REVISION)
+
+
+def ref_input(model: type[Editable]) -> Callable[[Class], Class]:
+    """Make an input that names one row of a table, and the revision of it that the client has seen."""
+    return strawberry.input(description=f"A {_noun(model)}, by its id.")
+
+
 def create_input(model: type[Editable]) -> Callable[[Class], Class]:
     """Add to a class the columns that clients set when they create a row, an id of their own and an idempotency key."""
 
@@ -83,7 +98,7 @@ def create_input(model: type[Editable]) -> Callable[[Class], Class]:
         _add_fields(cls, [column for column in columns if column.is_required])
         _add_field(cls, "id", strawberry.ID | None, "A UUID that the client made, or ours.", default=None)
         _add_fields(cls, [column for column in columns if not column.is_required])
-        description = "Sent again with the same input, it gives the first answer again; not in a list."
+        description = f"{IDEMPOTENCY_KEY.removesuffix('.')}; not in a list."
         _add_field(cls, "idempotency_key", str | None, description, default=None)
         return _input(cls, model, f"A {_noun(model)} to make.")
 
@@ -101,8 +116,7 @@ def update_input(model: type[Editable]) -> Callable[[Class], Class]:
                 null = "" if column.is_nullable or column.kind is Kind.TEXTS else "; not null"
                 description = f"{column.input_description.removesuffix('.')}{null}."
                 _add_field(cls, column.name, _input_type(column) | None, description, default=UNSET)
-        description = "The revision that the client has seen; another one gets CONFLICT."
-        _add_field(cls, "expected_revision", int | None, description, default=None)
+        _add_field(cls, "expected_revision", int | None, _EXPECTED_REVISION, default=None)
         return _input(cls, model, f"What is to change of a {_noun(model)}: what is left out stays, null clears.")
 
     return decorate
@@ -154,7 +168,7 @@ def enum_type(cls: type[StrEnum], describe: Callable[[Any], str] | None = None, 
         value.description = describe(member) if describe else getattr(member, "description", None)
 
 
-def needing(*columns: str, description: str, graphql_type: Any = None) -> Any:
+def reads_columns(*columns: str, description: str, graphql_type: Any = None) -> Any:
     """Return a field whose resolver reads these columns of its parent's row."""
     return strawberry.field(metadata={_READS: columns}, description=description, graphql_type=graphql_type)
 

@@ -1,4 +1,4 @@
-"""The GraphQL types of messages, and of replies as they are written."""
+"""GraphQL types, inputs and payloads of messages, and of replies as they are written."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -14,18 +14,17 @@ import models
 from core.ids import parse_id
 from engine import batched
 from graph.context import Context, Info
-from graph.lazy import LazyConversation, LazyRun
-from graph.loaders import RunByReply
-from graph.mapping import needing, order_input, table_type
+from graph.mapping import IDEMPOTENCY_KEY, order_input, reads_columns, table_type
 from graph.node import Node
 from graph.payload import UserError
-from graph.references import reference
+from graph.relations import LazyConversation, LazyRun, reference
 from graph.selection import selected_columns
 from live.follow import follow_reply
 from models import MessageRole, MessageStatus
 from services.conversations.message import MessageOrder, NewMessage
 from services.conversations.new_messages import MessageCursor
 from services.conversations.reply import Reply, read_reply
+from services.runs.run_list import runs_by_reply
 
 order_input(MessageOrder)
 
@@ -45,10 +44,10 @@ class Message(Node):
         "conversation_id",
         LazyConversation,
         "The conversation that it was said in.",
-        missing="The conversation was deleted while its messages were read; read them again.",
+        if_gone="The conversation was deleted while its messages were read; read them again.",
     )
 
-    @needing(
+    @reads_columns(
         "id",
         "role",
         graphql_type=LazyRun | None,
@@ -58,14 +57,13 @@ class Message(Node):
     @batched
     async def run(parents: strawberry.Parent[list[models.Message]], info: Info) -> list[Any]:
         """Load the runs."""
-        caller, columns = info.context.require_caller(), selected_columns(info, models.Run)
         replies = [message.id if message.role is MessageRole.ASSISTANT else None for message in parents]
-        return await info.context.load(RunByReply(caller, columns), replies)
+        return await info.context.load(runs_by_reply, selected_columns(info, models.Run), replies)
 
 
 @strawberry.type(description="A message as stored.")
 class MessagePayload:
-    """The answer of mutations of a message."""
+    """Payload of addMessage."""
 
     message: Message | None = strawberry.field(default=None, description="The message.")
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was stored.")
@@ -81,7 +79,7 @@ class MessageEvent:
 
 @dataclass(frozen=True, slots=True)
 class MessageEventSource:
-    """What such an event is resolved from."""
+    """Value that a MessageEvent is resolved from."""
 
     cursor: str
     message: Row[Any]
@@ -134,14 +132,12 @@ async def reply_chunks(context: Context, message_id: str, offset: int) -> AsyncG
 
 @strawberry.input(description="A message to store; no assistant answers it.")
 class AddMessageInput:
-    """What a message is made from."""
+    """Input of addMessage."""
 
     conversation_id: strawberry.ID
     content: str = strawberry.field(description="1 to 100,000 characters.")
     role: MessageRole = strawberry.field(default=MessageRole.USER, description="Who speaks.")
-    idempotency_key: str | None = strawberry.field(
-        default=None, description="Sent again with the same input, it gives the first answer again."
-    )
+    idempotency_key: str | None = strawberry.field(default=None, description=IDEMPOTENCY_KEY)
 
     def to_new(self) -> NewMessage:
         """Return what the service takes."""

@@ -1,6 +1,5 @@
-"""The Node interface, and rows that know which type they are."""
+"""Relay's Node interface, and rows with the name of their type."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import strawberry
@@ -10,7 +9,7 @@ import strawberry
 class Node:
     """What every entity implements."""
 
-    id: strawberry.ID = strawberry.field(description="Opaque, unique and stable; the same on every door.")
+    id: strawberry.ID = strawberry.field(description="Opaque, unique and stable; the same in every API.")
 
     @classmethod
     def resolve_type(cls, source: "TypedRow", *_: Any) -> str:
@@ -18,13 +17,8 @@ class Node:
         return source.type_name
 
 
-def ids_of(rows: Sequence[Any]) -> list[str]:
-    """Return the ids of rows."""
-    return [row.id for row in rows]
-
-
 class TypedRow:
-    """A row where any type of node may stand."""
+    """A row with the name of its GraphQL type, for fields that return any Node."""
 
     __slots__ = ("_row", "type_name")
 

@@ -1,8 +1,9 @@
-"""What mutations answer: the changed thing, and expected failures as data."""
+"""Payloads of mutations: the changed row, and expected failures as data."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any, TypeVar
 
 import strawberry
@@ -11,8 +12,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.database import Database
 from core.errors import ConflictError, RateLimitedError, TasktalkError
 from graph.context import Info
-from graph.mapping import enum_type
+from graph.mapping import CreateInput, RefInput, UpdateInput, enum_type
 from services.accounts.caller import Caller
+from services.entities.service import EntityService
 
 Payload = TypeVar("Payload")
 
@@ -43,7 +45,7 @@ class UserError:
 
 @strawberry.type(description="What was deleted.")
 class DeletePayload:
-    """The answer of every deletion."""
+    """Payload of every deletion."""
 
     deleted_ids: list[strawberry.ID] = strawberry.field(
         default_factory=list, description="Everything that is gone, what was named first."
@@ -51,15 +53,24 @@ class DeletePayload:
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was deleted.")
 
 
-async def answer(payload: Callable[..., Payload], name: str, attempt: Awaitable[Any]) -> Payload:
-    """Return the payload with what the attempt gave under the name, or with the reason why it gave nothing."""
+async def answer(
+    payload: Callable[..., Payload],
+    name: str,
+    attempt: Awaitable[Any],
+    fields_of: Callable[[Any], Mapping[str, Any]] | None = None,
+) -> Payload:
+    """Return the payload with the attempt's result under the name, or with its failure as data.
+
+    Results of several fields are spread by `fields_of`; after a conflict the name has the row as it stands.
+    """
     try:
-        return payload(**{name: await attempt})
+        result = await attempt
     except TasktalkError as error:
         failed = payload(errors=[as_data(error)])
         if isinstance(error, ConflictError) and error.current is not None and payload is not DeletePayload:
             setattr(failed, name, error.current)
         return failed
+    return payload(**({name: result} if fields_of is None else fields_of(result)))
 
 
 def as_data(error: TasktalkError) -> UserError:
@@ -94,3 +105,30 @@ async def create(
     """Create something of the caller's by work that has its own transaction, and return the payload."""
     info.context.require_caller()
     return await answer(payload, name, info.context.create(work))
+
+
+async def create_row(
+    info: Info, payload: Callable[..., Payload], service: EntityService[Any], input: CreateInput
+) -> Payload:
+    """Create a row of the caller's and return its payload."""
+    return await create(info, payload, _field_of(service), partial(service.create_alone, new=input.to_new()))
+
+
+async def update_row(
+    info: Info, payload: Callable[..., Payload], service: EntityService[Any], input: UpdateInput
+) -> Payload:
+    """Update a row of the caller's and return its payload."""
+    changes, expected = input.to_changes(), input.expected_revision
+    work = partial(service.update, row_id=input.id, changes=changes, expected_revision=expected)
+    return await mutate(info, payload, _field_of(service), work)
+
+
+async def delete_row(info: Info, service: EntityService[Any], input: RefInput) -> DeletePayload:
+    """Delete a row of the caller's and return the ids of all that is gone."""
+    work = partial(service.delete, row_id=input.id, expected_revision=input.expected_revision)
+    return await mutate(info, DeletePayload, "deleted_ids", work)
+
+
+def _field_of(service: EntityService[Any]) -> str:
+    """Return the name of the row in its payload."""
+    return service.model.__name__.lower()

@@ -1,4 +1,4 @@
-"""The GraphQL types of runs and tool calls, and of the mutations that start and decide on them."""
+"""GraphQL types, inputs and payloads of runs and tool calls."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
@@ -12,17 +12,17 @@ from core.errors import NotFoundError, TasktalkError
 from engine import batched
 from graph.context import Info
 from graph.conversation import Conversation
-from graph.lazy import LazyRun
-from graph.loaders import ToolCallsByRun
-from graph.mapping import needing, table_type
+from graph.mapping import IDEMPOTENCY_KEY, reads_columns, table_type
 from graph.message import Message
-from graph.node import Node, ids_of
+from graph.node import Node
 from graph.payload import UserError, as_data
-from graph.references import reference
+from graph.relations import LazyRun, reference
 from graph.selection import selected_columns
 from services.runs.run import StartedRun, UserMessage
+from services.runs.run_list import tool_calls_by_run
 
-_GONE: Final = "The conversation was deleted while its runs were read; read them again."
+_WAIT: Final = "Whether to answer once the reply is complete, or waits for approval, or at once."
+_CONVERSATION_GONE: Final = "The conversation was deleted while its runs were read; read them again."
 
 
 @table_type(models.ToolCall)
@@ -41,7 +41,7 @@ class ToolCall(Node):
         "run_id",
         LazyRun,
         "The run that called it.",
-        missing="The run was deleted while its tool calls were read; read them again.",
+        if_gone="The run was deleted while its tool calls were read; read them again.",
     )
 
 
@@ -60,12 +60,18 @@ class Run(Node):
     undone_at: auto
 
     conversation = reference(
-        models.Conversation, "conversation_id", Conversation, "The conversation that it answers in.", missing=_GONE
+        models.Conversation,
+        "conversation_id",
+        Conversation,
+        "The conversation that it answers in.",
+        if_gone=_CONVERSATION_GONE,
     )
-    message = reference(models.Message, "message_id", Message, "The message that it answers.", missing=_GONE)
+    message = reference(
+        models.Message, "message_id", Message, "The message that it answers.", if_gone=_CONVERSATION_GONE
+    )
     reply = reference(models.Message, "reply_id", Message | None, "The message that it writes.")
 
-    @needing(
+    @reads_columns(
         "id",
         graphql_type=list[ToolCall],
         description="The tools that it has called, or asks to call, in that order.",
@@ -75,12 +81,12 @@ class Run(Node):
     async def tool_calls(parents: strawberry.Parent[list[models.Run]], info: Info) -> list[Any]:
         """Load the tool calls."""
         caller, columns = info.context.require_caller(), selected_columns(info, models.ToolCall)
-        return await ToolCallsByRun(caller, columns).load(info.context.database.reader, ids_of(parents))
+        return await tool_calls_by_run(info.context.database.reader, caller, [run.id for run in parents], columns)
 
 
 @strawberry.type(description="A run as it stands.")
 class RunPayload:
-    """The answer of mutations of a run."""
+    """Payload of mutations of a run."""
 
     run: Run | None = strawberry.field(
         default=None, description="The run; after a CONFLICT over how far it is, as it stands now."
@@ -97,7 +103,7 @@ class RunRefInput:
 
 @strawberry.input(description="The decision on a tool call that waits for approval.")
 class ResolveToolCallInput:
-    """A tool call and whether it may be carried out."""
+    """Input of resolveToolCall."""
 
     id: strawberry.ID = strawberry.field(description="The tool call.")
     approve: bool = strawberry.field(description="Whether it may be carried out; where not, the assistant is told so.")
@@ -105,7 +111,7 @@ class ResolveToolCallInput:
 
 @dataclass(frozen=True, slots=True)
 class StartedRunSource:
-    """What the payload is resolved from; what may have changed since the run started is read when it is selected."""
+    """Value that the payload is resolved from; rows that may have changed since are read when they are selected."""
 
     conversation_id: str | None = None
     message: models.Message | None = None
@@ -116,7 +122,7 @@ class StartedRunSource:
 
 @strawberry.type(description="What was asked, and the assistant's answer as far as it is.")
 class SendMessagePayload:
-    """The answer of mutations that let the assistant answer."""
+    """Payload of sendMessage and regenerateReply."""
 
     message: Message | None = strawberry.field(description="The message that is answered.")
     run: Run | None = strawberry.field(description="The assistant's work on the reply.")
@@ -150,25 +156,21 @@ async def _wait_for_run(info: Info, run: models.Run) -> models.Run:
     """Wait for the run as long as the client does; the run goes on without it."""
     waiting = info.context.runtime.assistant.wait_for_run(info.context.require_caller(), run.id)
     try:
-        return await info.context.while_wanted(waiting) or run
+        return await info.context.wait_while_connected(waiting) or run
     except NotFoundError:
         raise NotFoundError("The conversation was deleted before the reply was complete.") from None
 
 
 @strawberry.input(description="A message for the assistant to answer.")
 class SendMessageInput:
-    """What is asked, where, and whether to wait."""
+    """Input of sendMessage."""
 
     content: str = strawberry.field(description="1 to 100,000 characters.")
     conversation_id: strawberry.ID | None = strawberry.field(
         default=None, description="Where it is said; without one a new conversation begins."
     )
-    wait: bool = strawberry.field(
-        default=True, description="Whether to answer once the reply is complete, or waits for approval, or at once."
-    )
-    idempotency_key: str | None = strawberry.field(
-        default=None, description="Sent again with the same input, it gives the first answer again."
-    )
+    wait: bool = strawberry.field(default=True, description=_WAIT)
+    idempotency_key: str | None = strawberry.field(default=None, description=IDEMPOTENCY_KEY)
     time_zone: str = strawberry.field(
         default="UTC", description="The name of the person's time zone, such as Europe/Berlin; dates are read in it."
     )
@@ -180,11 +182,9 @@ class SendMessageInput:
 
 @strawberry.input(description="A reply to write anew.")
 class RegenerateReplyInput:
-    """What to answer again, and whether to wait."""
+    """Input of regenerateReply."""
 
     message_id: strawberry.ID = strawberry.field(
         description="The message to answer, or a reply of the assistant to it."
     )
-    wait: bool = strawberry.field(
-        default=True, description="Whether to answer once the reply is complete, or waits for approval, or at once."
-    )
+    wait: bool = strawberry.field(default=True, description=_WAIT)

@@ -21,12 +21,12 @@ DATE_TIME: Final = strawberry.scalar(
     name="DateTime",
     description="A moment as RFC 3339 with an offset and up to microseconds, such as 2026-01-31T09:00:00.5+00:00.",
     specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
-    # Every door writes answers by orjson, which writes moments so, and faster than anything here could.
+    # orjson, which serialises every response, formats datetimes this way.
     serialize=as_is,
     parse_value=_read_moment,
 )
 
-# What stands for it in annotations; the schema puts the scalar in its place.
+# Its placeholder in annotations; the schema maps it to the scalar.
 Json = NewType("Json", object)
 JSON: Final = strawberry.scalar(
     name="JSON",

@@ -1,36 +1,41 @@
-"""The GraphQL type of tasks."""
+"""GraphQL types, inputs and payloads of tasks, their history and their undoing."""
 
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import strawberry
+from strawberry import auto
+from strawberry.utils.str_converters import to_camel_case
 
 import models
 from engine import batched
-from graph.connection import Connection, Relation
+from graph.connection import Connection, connect_children
 from graph.context import Info
-from graph.lazy import LazyTask
 from graph.mapping import (
+    IDEMPOTENCY_KEY,
     CreateInput,
+    RefInput,
     UpdateInput,
     create_input,
+    enum_type,
     filter_input,
     input_type,
-    needing,
     order_input,
+    reads_columns,
+    ref_input,
     table_type,
     update_input,
 )
-from graph.node import Node, ids_of
+from graph.node import Node
 from graph.payload import UserError
-from graph.references import reference
-from graph.selection import selected_columns
-from graph.task_change import TaskChange
-from graph.user import User, load_owners
+from graph.relations import LazyTask, owner, reference
+from graph.run import Run, ToolCall
+from graph.scalars import Json
+from models.columns import DescribedEnum
 from services.entities.history import history_listing
 from services.entities.lists import DateTimeFilter, IntFilter, StringFilter
-from services.query.lookup import find_node
 from services.query.pagination import PageArguments
+from services.tasks import undo
 from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
 
 for condition in (DateTimeFilter, IntFilter, StringFilter):
@@ -38,8 +43,58 @@ for condition in (DateTimeFilter, IntFilter, StringFilter):
 filter_input(TaskFilter)
 order_input(TaskOrder)
 
-HISTORY: Final = Relation(models.HistoryEntry, "row_id")
-SUBTASKS: Final = Relation(models.Task, "parent_id")
+
+class TaskChangeAuthor(DescribedEnum):
+    """Who changed a task."""
+
+    USER = "USER", "The person."
+    ASSISTANT = "ASSISTANT", "The assistant, by a run."
+
+
+enum_type(models.HistoryAction, name="TaskChangeKind")
+enum_type(TaskChangeAuthor)
+
+
+@strawberry.type(description="How a field of a task was, and how it became.")
+class FieldChange:
+    """One field of a change."""
+
+    name: str = strawberry.field(description="The field, by the name that it has in updateTask, such as dueAt.")
+    before: Json | None = strawberry.field(description="How it was; null where the task was made.")
+    after: Json | None = strawberry.field(description="How it became; null where the task was deleted.")
+
+
+@table_type(models.HistoryEntry, name="TaskChange")
+class TaskChange:
+    """One change of a task."""
+
+    id: strawberry.ID = strawberry.field(description="Unique and stable.")
+    kind: auto
+    created_at: auto
+
+    @reads_columns("before", "after", description="What changed of the task; all of it where it was made or deleted.")
+    @staticmethod
+    def fields(root: strawberry.Parent[models.HistoryEntry]) -> list[FieldChange]:
+        """Return each field with both its values."""
+        names = dict.fromkeys((*root.before, *root.after))
+        return [_field_change(name, root.before.get(name), root.after.get(name)) for name in names]
+
+    @reads_columns("run_id", description="Who made the change.")
+    @staticmethod
+    def by(root: strawberry.Parent[models.HistoryEntry]) -> TaskChangeAuthor:
+        """Return the assistant where a run made the change."""
+        return TaskChangeAuthor.USER if root.run_id is None else TaskChangeAuthor.ASSISTANT
+
+    run = reference(
+        models.Run, "run_id", Run | None, "The run that made it; null where the person did, and where the run is gone."
+    )
+    tool_call = reference(
+        models.ToolCall, "tool_call_id", ToolCall | None, "The tool call that made it; null where there is no run."
+    )
+
+
+def _field_change(name: str, before: Any, after: Any) -> FieldChange:
+    return FieldChange(name=to_camel_case(name), before=before, after=after)
 
 
 @table_type(models.Task)
@@ -48,7 +103,7 @@ class Task(Node):
 
     parent = reference(models.Task, "parent_id", LazyTask | None, "The task that this one is a part of.")
 
-    @needing("id", graphql_type=Connection[LazyTask], description="The tasks that this one is made of.")
+    @reads_columns("id", graphql_type=Connection[LazyTask], description="The tasks that this one is made of.")
     @staticmethod
     @batched
     async def subtasks(
@@ -63,9 +118,10 @@ class Task(Node):
     ) -> list[Any]:
         """Load a page of the subtasks of each."""
         make = partial(task_listing, info.context.require_caller(), task_filter=filter, order=order_by)
-        return await SUBTASKS.connect(info, ids_of(parents), make, PageArguments(first, after, last, before))
+        arguments = PageArguments(first, after, last, before)
+        return await connect_children(info, models.Task, "parent_id", parents, make, arguments)
 
-    @needing(
+    @reads_columns(
         "id",
         graphql_type=Connection[TaskChange],
         description="What was changed of it, and by whom, the oldest first.",
@@ -82,25 +138,15 @@ class Task(Node):
     ) -> list[Any]:
         """Load a page of the history of each."""
         make = partial(history_listing, info.context.require_caller())
-        return await HISTORY.connect(info, ids_of(parents), make, PageArguments(first, after, last, before))
+        arguments = PageArguments(first, after, last, before)
+        return await connect_children(info, models.HistoryEntry, "row_id", parents, make, arguments)
 
-    @needing("user_id", graphql_type=User, description="Whose task it is.")
-    @staticmethod
-    @batched
-    async def owner(parents: strawberry.Parent[list[models.Task]], info: Info) -> list[Any]:
-        """Load the owners."""
-        return await load_owners(info, parents)
-
-
-async def load_task(info: Info, task_id: str) -> Any:
-    """Load the caller's task of an id with the columns that are selected."""
-    caller, columns = info.context.require_caller(), selected_columns(info, models.Task)
-    return await find_node(info.context.database.batch_loader, caller, ((models.Task, columns),), task_id)
+    owner = owner("Whose task it is.")
 
 
 @strawberry.type(description="A task as made or changed.")
 class TaskPayload:
-    """The answer of mutations of one task."""
+    """Payload of mutations of one task."""
 
     task: Task | None = strawberry.field(
         default=None, description="The task; after a CONFLICT over expectedRevision, as it stands now."
@@ -110,7 +156,7 @@ class TaskPayload:
 
 @strawberry.type(description="Tasks as made or changed.")
 class TasksPayload:
-    """The answer of mutations of several tasks."""
+    """Payload of mutations of several tasks."""
 
     tasks: list[Task] = strawberry.field(default_factory=list, description="The tasks, in the order asked for.")
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was changed.")
@@ -118,37 +164,30 @@ class TasksPayload:
 
 @create_input(models.Task)
 class CreateTaskInput(CreateInput):
-    """Everything that a task is made from."""
+    """Input of createTask."""
 
 
 @strawberry.input(description="Tasks to make, all or none.")
 class CreateTasksInput:
-    """Up to 100 tasks."""
+    """Input of createTasks."""
 
     tasks: list[CreateTaskInput] = strawberry.field(description="Up to 100; a parent stands before its subtasks.")
-    idempotency_key: str | None = strawberry.field(
-        default=None, description="Sent again with the same input, it gives the first answer again."
-    )
+    idempotency_key: str | None = strawberry.field(default=None, description=IDEMPOTENCY_KEY)
 
 
 @update_input(models.Task)
 class UpdateTaskInput(UpdateInput):
-    """A task and its changes."""
+    """Input of updateTask."""
 
 
-@strawberry.input(description="A task, by its id.")
-class TaskRefInput:
-    """Names one task."""
-
-    id: strawberry.ID
-    expected_revision: int | None = strawberry.field(
-        default=None, description="The revision that the client has seen; another one gets CONFLICT."
-    )
+@ref_input(models.Task)
+class TaskRefInput(RefInput):
+    """The id of a task."""
 
 
 @strawberry.input(description="Tasks to complete or to reopen, all or none.")
 class SetTasksCompletedInput:
-    """Names several tasks."""
+    """Input of setTasksCompleted."""
 
     ids: list[strawberry.ID] = strawberry.field(description="Up to 100.")
     completed: bool = strawberry.field(description="Whether they shall be done.")
@@ -156,6 +195,49 @@ class SetTasksCompletedInput:
 
 @strawberry.input(description="Tasks to delete, all or none.")
 class DeleteTasksInput:
-    """Names several tasks."""
+    """Input of deleteTasks."""
 
     ids: list[strawberry.ID] = strawberry.field(description="Up to 100.")
+
+
+@strawberry.type(description="A change that was not taken back.")
+class KeptChange:
+    """A change of a task that undoRun left, and why."""
+
+    task_id: strawberry.ID = strawberry.field(description="The task, which may be gone.")
+    field: str | None = strawberry.field(
+        description="The field that stays as it is, such as dueAt; null for the whole task."
+    )
+    message: str = strawberry.field(description="Why, for people.")
+
+
+@strawberry.type(description="What became of the tasks that a run had changed.")
+class UndoRunPayload:
+    """Payload of undoRun."""
+
+    run: Run | None = strawberry.field(
+        default=None, description="The run; after a CONFLICT over how far it is, as it stands now."
+    )
+    tasks: list[Task] = strawberry.field(
+        default_factory=list, description="The tasks that are back, or as they were before, as they now stand."
+    )
+    deleted_ids: list[strawberry.ID] = strawberry.field(
+        default_factory=list, description="The tasks that the run had made and that are gone again."
+    )
+    kept: list[KeptChange] = strawberry.field(
+        default_factory=list, description="What was not taken back, since something else has changed it or needs it."
+    )
+    errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was taken back.")
+
+
+def undo_fields(undone: undo.Undone) -> dict[str, Any]:
+    """Return the fields of the payload."""
+    kept = [
+        KeptChange(
+            task_id=strawberry.ID(change.task_id),
+            field=None if change.field is None else to_camel_case(change.field),
+            message=change.message,
+        )
+        for change in undone.kept
+    ]
+    return {"run": undone.run, "tasks": undone.tasks, "deleted_ids": undone.deleted_ids, "kept": kept}

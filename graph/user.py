@@ -1,31 +1,28 @@
-"""GraphQL type, inputs and payloads of users."""
+"""GraphQL types, inputs and payloads of users and their sessions."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import strawberry
+from sqlmodel import SQLModel
 from strawberry import auto
 
 import models
-from core.errors import AccountGoneError
 from engine import batched
 from graph.access_token import AccessToken, load_access_tokens
-from graph.connection import Connection, MakeListing, Relation, empty_connection
+from graph.connection import Connection, MakeListing, connect, empty_connection
 from graph.context import Info
-from graph.lazy import LazyConversation, LazyTask
-from graph.loaders import UserById
-from graph.mapping import needing, table_type
+from graph.mapping import reads_columns, table_type
 from graph.node import Node
 from graph.payload import UserError
+from graph.relations import LazyConversation, LazyTask
 from graph.selection import selected_columns
-from services.accounts.users import own_row
+from services.accounts.users import own_row, users_by_id
 from services.conversations.conversations import ConversationOrder, conversation_listing
 from services.query.pagination import PageArguments
 from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
-
-TASKS: Final = Relation(models.Task)
-CONVERSATIONS: Final = Relation(models.Conversation)
 
 
 @table_type(models.User)
@@ -41,7 +38,7 @@ class User(Node):
     created_at: auto
     updated_at: auto
 
-    @needing("id", graphql_type=Connection[LazyTask], description="Their tasks; nobody else sees any.")
+    @reads_columns("id", graphql_type=Connection[LazyTask], description="Their tasks; nobody else sees any.")
     @staticmethod
     @batched
     async def tasks(
@@ -56,9 +53,11 @@ class User(Node):
     ) -> list[Any]:
         """Return the caller's tasks on the caller's own row."""
         make = partial(task_listing, info.context.require_caller(), task_filter=filter, order=order_by)
-        return await _own(TASKS, parents, info, make, PageArguments(first, after, last, before))
+        return await _own(models.Task, parents, info, make, PageArguments(first, after, last, before))
 
-    @needing("id", graphql_type=Connection[LazyConversation], description="Their conversations; nobody else sees any.")
+    @reads_columns(
+        "id", graphql_type=Connection[LazyConversation], description="Their conversations; nobody else sees any."
+    )
     @staticmethod
     @batched
     async def conversations(
@@ -72,9 +71,9 @@ class User(Node):
     ) -> list[Any]:
         """Return the caller's conversations on the caller's own row."""
         make = partial(conversation_listing, info.context.require_caller(), order=order_by)
-        return await _own(CONVERSATIONS, parents, info, make, PageArguments(first, after, last, before))
+        return await _own(models.Conversation, parents, info, make, PageArguments(first, after, last, before))
 
-    @needing(
+    @reads_columns(
         "id",
         graphql_type=list[AccessToken],
         description="The caller's access tokens, the oldest first; nobody sees another's.",
@@ -89,19 +88,17 @@ class User(Node):
 
 
 async def _own(
-    relation: Relation, parents: Sequence[models.User], info: Info, make: MakeListing, arguments: PageArguments
+    model: type[SQLModel], parents: Sequence[models.User], info: Info, make: MakeListing, arguments: PageArguments
 ) -> list[Any]:
     """Return the caller's connection on the caller's own row, and an empty one on every other row."""
     own_id = info.context.user_id
-    is_wanted = any(each.id == own_id for each in parents)
-    own = (await relation.connect(info, [own_id or ""], make, arguments))[0] if is_wanted else None
+    own = await connect(info, model, make, arguments) if any(each.id == own_id for each in parents) else None
     return [own if each.id == own_id else empty_connection(make, arguments) for each in parents]
 
 
 async def load_user(info: Info, user_id: str) -> Any:
     """Load the selected columns of a user, or None if the caller may not see that user."""
-    caller, columns = info.context.require_caller(), selected_columns(info, models.User)
-    return await info.context.loader(UserById(caller, columns)).load(user_id)
+    return (await info.context.load(users_by_id, selected_columns(info, models.User), [user_id]))[0]
 
 
 async def load_viewer(info: Info) -> Any:
@@ -110,15 +107,6 @@ async def load_viewer(info: Info) -> Any:
     if caller is None:
         return None
     return await own_row(info.context.database.batch_loader, caller, selected_columns(info, models.User))
-
-
-async def load_owners(info: Info, rows: Sequence[Any]) -> list[Any]:
-    """Load the owner of each of the caller's rows; the account may have been deleted since they were read."""
-    caller, columns = info.context.require_caller(), selected_columns(info, models.User)
-    owners = await info.context.load(UserById(caller, columns), [row.user_id for row in rows])
-    if None in owners:
-        raise AccountGoneError
-    return owners
 
 
 @strawberry.type(description="A user as changed.")
@@ -169,3 +157,49 @@ class DeleteUserInput:
     """Input of deleting a user."""
 
     id: strawberry.ID
+
+
+@strawberry.type(description="The tokens of a session.")
+class AuthPayload:
+    """Payload of signing up, signing in and refreshing."""
+
+    access_token: str | None = strawberry.field(
+        default=None, description="Send it as `Authorization: Bearer …` until it expires."
+    )
+    refresh_token: str | None = strawberry.field(
+        default=None, description="Exchange it once, by refreshSession, for new tokens; keep it secret."
+    )
+    expires_at: datetime | None = strawberry.field(default=None, description="When the access token expires.")
+    user: User | None = strawberry.field(default=None, description="Who is signed in.")
+    errors: list[UserError] = strawberry.field(default_factory=list, description="Why there are no tokens.")
+
+
+@strawberry.type(description="The end of a session.")
+class SignOutPayload:
+    """Payload of signing out."""
+
+    errors: list[UserError] = strawberry.field(default_factory=list, description="Why the session goes on.")
+
+
+@strawberry.input(description="An account to make.")
+class SignUpInput:
+    """Input of signing up."""
+
+    email: str = strawberry.field(description="The address to sign in with.")
+    password: str = strawberry.field(description="8 to 1,024 characters.")
+    name: str = strawberry.field(description="1 to 200 characters.")
+
+
+@strawberry.input(description="An account to sign in to.")
+class SignInInput:
+    """Input of signing in."""
+
+    email: str = strawberry.field(description="The address of the account.")
+    password: str = strawberry.field(description="Its password.")
+
+
+@strawberry.input(description="A session to renew.")
+class RefreshSessionInput:
+    """Input of refreshing a session."""
+
+    refresh_token: str = strawberry.field(description="Used twice, it ends the session.")

@@ -14,21 +14,21 @@ from graph.conversation import (
     ConversationRefInput,
     CreateConversationInput,
     UpdateConversationInput,
-    load_conversation,
 )
-from graph.payload import DeletePayload, create, mutate
+from graph.payload import DeletePayload, create_row, delete_row, update_row
+from graph.relations import load_row
 from services.conversations.conversations import ConversationOrder, conversation_listing, conversations
 from services.query.pagination import PageArguments
 
 
 @strawberry.type
 class ConversationQuery:
-    """Reads the caller's conversations."""
+    """Queries of the caller's conversations."""
 
     @strawberry.field(graphql_type=Conversation | None, description="The caller's conversation of an id.")
     async def conversation(self, info: Info, id: strawberry.ID) -> Any:
         """Load one conversation."""
-        return await load_conversation(info, id)
+        return await load_row(info, models.Conversation, id)
 
     @strawberry.field(
         graphql_type=Connection[Conversation],
@@ -50,28 +50,19 @@ class ConversationQuery:
 
 @strawberry.type
 class ConversationMutation:
-    """Changes the caller's conversations."""
+    """Mutations of the caller's conversations."""
 
     @strawberry.mutation(description="Make a conversation.")
     async def create_conversation(self, info: Info, input: CreateConversationInput) -> ConversationPayload:
-        """Make one."""
-        return await create(
-            info, ConversationPayload, "conversation", partial(conversations.create_alone, new=input.to_new())
-        )
+        """Create a conversation."""
+        return await create_row(info, ConversationPayload, conversations, input)
 
     @strawberry.mutation(description="Change what is given of a conversation.")
     async def update_conversation(self, info: Info, input: UpdateConversationInput) -> ConversationPayload:
-        """Change one."""
-        work = partial(
-            conversations.update,
-            row_id=input.id,
-            changes=input.to_changes(),
-            expected_revision=input.expected_revision,
-        )
-        return await mutate(info, ConversationPayload, "conversation", work)
+        """Update a conversation."""
+        return await update_row(info, ConversationPayload, conversations, input)
 
     @strawberry.mutation(description="Delete a conversation with its messages and the runs that wrote them.")
     async def delete_conversation(self, info: Info, input: ConversationRefInput) -> DeletePayload:
-        """Delete one."""
-        work = partial(conversations.delete, row_id=input.id, expected_revision=input.expected_revision)
-        return await mutate(info, DeletePayload, "deleted_ids", work)
+        """Delete a conversation."""
+        return await delete_row(info, conversations, input)

@@ -1,4 +1,4 @@
-"""Mutations of messages, and following those of a conversation."""
+"""Mutations of messages, and subscriptions to those of a conversation and to a reply."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -29,11 +29,11 @@ from services.conversations.reply import check_offset
 
 @strawberry.type
 class MessageMutation:
-    """Changes the caller's messages."""
+    """Mutations of the caller's messages."""
 
     @strawberry.mutation(description="Store a message; no assistant answers it.")
     async def add_message(self, info: Info, input: AddMessageInput) -> MessagePayload:
-        """Store one."""
+        """Store a message."""
         work = partial(messages.add_message, new=input.to_new(), key=input.idempotency_key)
         return await mutate(info, MessagePayload, "message", work)
 
@@ -42,7 +42,7 @@ class MessageMutation:
         description="Store a message and let the assistant answer it; the run goes on when the client leaves.",
     )
     async def send_message(self, info: Info, input: SendMessageInput) -> Any:
-        """Send one."""
+        """Send a message."""
         caller, assistant = info.context.require_caller(), info.context.runtime.assistant
         starting = assistant.send_message(caller, input.to_message())
         return await answer_started_run(info, starting, wait=input.wait)
@@ -51,7 +51,7 @@ class MessageMutation:
         graphql_type=SendMessagePayload, description="Let the assistant answer a message anew; the old reply stays."
     )
     async def regenerate_reply(self, info: Info, input: RegenerateReplyInput) -> Any:
-        """Answer one anew."""
+        """Regenerate a reply."""
         caller, assistant = info.context.require_caller(), info.context.runtime.assistant
         starting = assistant.regenerate_reply(caller, input.message_id)
         return await answer_started_run(info, starting, wait=input.wait)
@@ -59,7 +59,7 @@ class MessageMutation:
 
 @strawberry.type
 class MessageSubscription:
-    """Follows messages."""
+    """Subscriptions to messages."""
 
     @strawberry.subscription(
         description="Each message of a conversation once, when it is complete: those beyond a cursor, then every "

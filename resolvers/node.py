@@ -1,4 +1,4 @@
-"""Queries of anything by its id."""
+"""Queries of rows of any type by their ids."""
 
 import asyncio
 from typing import Any
@@ -17,7 +17,7 @@ from services.query.lookup import find_node
 
 @strawberry.type
 class NodeQuery:
-    """Reads anything of the caller's."""
+    """Queries of Node."""
 
     @strawberry.field(graphql_type=Node | None, description="Anything of the caller's by its id.")
     async def node(self, info: Info, id: strawberry.ID) -> Any:

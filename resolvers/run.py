@@ -1,20 +1,23 @@
 """Mutations of runs and their tool calls."""
 
+from functools import partial
+
 import strawberry
 
 from graph.context import Info
 from graph.payload import answer
 from graph.run import ResolveToolCallInput, RunPayload, RunRefInput
-from graph.undo import UndoRunPayload, undo_run
+from graph.task import UndoRunPayload, undo_fields
+from services.tasks import undo
 
 
 @strawberry.type
 class RunMutation:
-    """Changes the caller's runs."""
+    """Mutations of the caller's runs."""
 
     @strawberry.mutation(description="Stop a run wherever it is executed; the text so far is kept.")
     async def cancel_run(self, info: Info, input: RunRefInput) -> RunPayload:
-        """Stop one."""
+        """Cancel a run."""
         caller, assistant = info.context.require_caller(), info.context.runtime.assistant
         return await answer(RunPayload, "run", info.context.changing(assistant.cancel(caller, input.id)))
 
@@ -22,7 +25,7 @@ class RunMutation:
         description="Approve or reject a tool call that waits for approval; once none is left, its run goes on."
     )
     async def resolve_tool_call(self, info: Info, input: ResolveToolCallInput) -> RunPayload:
-        """Decide on one."""
+        """Approve or reject a tool call."""
         caller, assistant = info.context.require_caller(), info.context.runtime.assistant
         resolving = assistant.resolve_tool_call(caller, input.id, approve=input.approve)
         return await answer(RunPayload, "run", info.context.changing(resolving))
@@ -31,5 +34,6 @@ class RunMutation:
         description="Take back what a run that has ended changed, as far as nothing else has changed it since."
     )
     async def undo_run(self, info: Info, input: RunRefInput) -> UndoRunPayload:
-        """Take one back."""
-        return await undo_run(info, input.id)
+        """Undo the changes of a run."""
+        undoing = info.context.write(partial(undo.undo_run, run_id=input.id))
+        return await answer(UndoRunPayload, "run", undoing, undo_fields)

@@ -1,13 +1,14 @@
 """Mutations of sessions: sign up, sign in, refresh, sign out."""
 
 from collections.abc import Awaitable
+from dataclasses import fields
+from typing import Any
 
 import strawberry
 
-from core.errors import TasktalkError
 from graph.context import Info
-from graph.payload import as_data
-from graph.session import AuthPayload, RefreshSessionInput, SignInInput, SignOutPayload, SignUpInput
+from graph.payload import answer
+from graph.user import AuthPayload, RefreshSessionInput, SignInInput, SignOutPayload, SignUpInput
 from services.accounts.accounts import SessionTokens
 
 
@@ -37,22 +38,13 @@ class SessionMutation:
     @strawberry.mutation(description="End the caller's session; its tokens are refused from now on.")
     async def sign_out(self, info: Info) -> SignOutPayload:
         """Revoke the caller's session."""
-        caller = info.context.require_caller()
-        try:
-            await info.context.runtime.accounts.sign_out(caller)
-        except TasktalkError as error:
-            return SignOutPayload(errors=[as_data(error)])
-        return SignOutPayload()
+        signing_out = info.context.runtime.accounts.sign_out(info.context.require_caller())
+        return await answer(SignOutPayload, "", signing_out, lambda _: {})
 
 
 async def _tokens(attempt: Awaitable[SessionTokens]) -> AuthPayload:
-    try:
-        signed_in = await attempt
-    except TasktalkError as error:
-        return AuthPayload(errors=[as_data(error)])
-    return AuthPayload(
-        access_token=signed_in.access_token,
-        refresh_token=signed_in.refresh_token,
-        expires_at=signed_in.expires_at,
-        user=signed_in.user,  # type: ignore[arg-type]  # a row stands for its type
-    )
+    return await answer(AuthPayload, "user", attempt, _fields)
+
+
+def _fields(tokens: SessionTokens) -> dict[str, Any]:
+    return {field.name: getattr(tokens, field.name) for field in fields(tokens)}

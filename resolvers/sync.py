@@ -1,4 +1,4 @@
-"""What changed for the caller: asked for once, or followed."""
+"""What changed for the caller after a cursor, as a query and as a subscription."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -13,7 +13,7 @@ from services.sync.changes import Cursor, check_size, read_changes, read_counter
 
 @strawberry.type
 class SyncQuery:
-    """Reads what changed."""
+    """Query of changes."""
 
     @strawberry.field(
         graphql_type=ChangeSet,
@@ -31,7 +31,7 @@ class SyncQuery:
 
 @strawberry.type
 class SyncSubscription:
-    """Follows what changes."""
+    """Subscription to changes."""
 
     @strawberry.subscription(
         description="What lies beyond a cursor, then every change as it comes; without a cursor, from now on."

@@ -8,7 +8,8 @@ import strawberry
 import models
 from graph.connection import Connection, connect
 from graph.context import Info
-from graph.payload import DeletePayload, create, mutate
+from graph.payload import DeletePayload, create, create_row, delete_row, mutate, update_row
+from graph.relations import load_row
 from graph.task import (
     CreateTaskInput,
     CreateTasksInput,
@@ -19,7 +20,6 @@ from graph.task import (
     TaskRefInput,
     TasksPayload,
     UpdateTaskInput,
-    load_task,
 )
 from services.query.pagination import PageArguments
 from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
@@ -28,12 +28,12 @@ from services.tasks.tasks import tasks
 
 @strawberry.type
 class TaskQuery:
-    """Reads the caller's tasks."""
+    """Queries of the caller's tasks."""
 
     @strawberry.field(graphql_type=Task | None, description="The caller's task of an id.")
     async def task(self, info: Info, id: strawberry.ID) -> Any:
         """Load one task."""
-        return await load_task(info, id)
+        return await load_row(info, models.Task, id)
 
     @strawberry.field(
         graphql_type=Connection[Task],
@@ -56,51 +56,43 @@ class TaskQuery:
 
 @strawberry.type
 class TaskMutation:
-    """Changes the caller's tasks."""
+    """Mutations of the caller's tasks."""
 
     @strawberry.mutation(description="Make a task.")
     async def create_task(self, info: Info, input: CreateTaskInput) -> TaskPayload:
-        """Make one."""
-        return await create(info, TaskPayload, "task", partial(tasks.create_alone, new=input.to_new()))
+        """Create a task."""
+        return await create_row(info, TaskPayload, tasks, input)
 
     @strawberry.mutation(description="Make up to 100 tasks, all or none.")
     async def create_tasks(self, info: Info, input: CreateTasksInput) -> TasksPayload:
-        """Make several."""
-        work = partial(
-            tasks.create_many_alone, new=[task.to_new() for task in input.tasks], idempotency_key=input.idempotency_key
-        )
+        """Create several tasks."""
+        new = [task.to_new() for task in input.tasks]
+        work = partial(tasks.create_many_alone, new=new, idempotency_key=input.idempotency_key)
         return await create(info, TasksPayload, "tasks", work)
 
     @strawberry.mutation(description="Change what is given of a task: what is left out stays, null clears.")
     async def update_task(self, info: Info, input: UpdateTaskInput) -> TaskPayload:
-        """Change one."""
-        work = partial(
-            tasks.update,
-            row_id=input.id,
-            changes=input.to_changes(),
-            expected_revision=input.expected_revision,
-        )
-        return await mutate(info, TaskPayload, "task", work)
+        """Update a task."""
+        return await update_row(info, TaskPayload, tasks, input)
 
     @strawberry.mutation(description="Complete an open task, reopen a completed one.")
     async def toggle_task(self, info: Info, input: TaskRefInput) -> TaskPayload:
-        """Turn one over."""
+        """Toggle a task."""
         work = partial(tasks.toggle, row_id=input.id, expected_revision=input.expected_revision)
         return await mutate(info, TaskPayload, "task", work)
 
     @strawberry.mutation(description="Complete or reopen up to 100 tasks, all or none.")
     async def set_tasks_completed(self, info: Info, input: SetTasksCompletedInput) -> TasksPayload:
-        """Complete or reopen several."""
+        """Complete or reopen several tasks."""
         work = partial(tasks.update_many, row_ids=input.ids, changes={"completed": input.completed})
         return await mutate(info, TasksPayload, "tasks", work)
 
     @strawberry.mutation(description="Delete a task with its subtasks.")
     async def delete_task(self, info: Info, input: TaskRefInput) -> DeletePayload:
-        """Delete one."""
-        work = partial(tasks.delete, row_id=input.id, expected_revision=input.expected_revision)
-        return await mutate(info, DeletePayload, "deleted_ids", work)
+        """Delete a task."""
+        return await delete_row(info, tasks, input)
 
     @strawberry.mutation(description="Delete up to 100 tasks with their subtasks, all or none.")
     async def delete_tasks(self, info: Info, input: DeleteTasksInput) -> DeletePayload:
-        """Delete several."""
+        """Delete several tasks."""
         return await mutate(info, DeletePayload, "deleted_ids", partial(tasks.delete_many, row_ids=input.ids))

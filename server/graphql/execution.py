@@ -72,7 +72,7 @@ class OperationExecutor:
         if receive is None:
             return await self._run_to_completion(work, context)
         # A mutation goes on without its client, for half of it may be done; what only waits for others ends.
-        with on_disconnect(receive, context.leave):
+        with on_disconnect(receive, context.mark_disconnected):
             return await work
 
     async def _run_to_completion(
@@ -85,7 +85,7 @@ class OperationExecutor:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            context.leave()
+            context.mark_disconnected()
             raise
 
     async def finish(self) -> None:

@@ -105,7 +105,7 @@ async def _conversation(session: AsyncSession, caller: Caller, conversation_id: 
         if messages and room < 0:
             break
         messages.insert(0, _message(row))
-    is_whole = len(messages) == len(page.rows) and not page.has_previous
+    is_whole = len(messages) == len(page.rows) and not page.has_previous_page
     return {"id": conversation.id, "title": conversation.title, "messages": messages, "is_whole": is_whole}
 
 

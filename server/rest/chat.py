@@ -69,8 +69,8 @@ async def chat(context: SignedIn, body: ChatMessage, request: Request, key: Idem
     assistant, caller = context.runtime.assistant, context.require_caller()
     started = await assistant.send_message(caller, body.to_message(key))
     try:
-        with on_disconnect(request.receive, context.leave):
-            run = await context.while_wanted(assistant.wait_for_run(caller, started.run.id))
+        with on_disconnect(request.receive, context.mark_disconnected):
+            run = await context.wait_while_connected(assistant.wait_for_run(caller, started.run.id))
         if run is None:
             raise ClientDisconnect
         return await read_answer(context, run.id)

@@ -33,7 +33,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def row_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
-    """Add to a response model the public columns of a table; describe those that it declares, if it declares any."""
+    """Add a table's public columns to a response model; one that declares some has those described, no others."""
 
     def decorate(cls: type[Model]) -> type[Model]:
         columns = public_columns(model)

@@ -143,7 +143,7 @@ async def read_page(context: Context, listing: Listing, query: PageQuery, model:
 
 def shown_page(page: Page, total: int | None, model: type[Model]) -> Model:
     """Return a page as the client sees it."""
-    next_cursor = page.order.cursor(page.rows[-1]) if page.has_next else None
+    next_cursor = page.order.cursor(page.rows[-1]) if page.has_next_page else None
     content = {"items": page.rows, "next_cursor": next_cursor, "total": total}
     return model.model_validate(content, from_attributes=True)
 

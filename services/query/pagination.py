@@ -52,8 +52,8 @@ class Page(NamedTuple):
 
     order: Order
     rows: Rows = ()
-    has_next: bool = False
-    has_previous: bool = False
+    has_next_page: bool = False
+    has_previous_page: bool = False
 
     @property
     def start_cursor(self) -> str | None:
@@ -154,5 +154,5 @@ def statement_values(listing: Listing, window: Window | None) -> dict[str, Any]:
 def _page(order: Order, window: Window, found: Rows) -> Page:
     rows, has_more = found[: window.size], len(found) > window.size
     if window.backwards:
-        return Page(order, rows[::-1], has_next=window.before is not None, has_previous=has_more)
-    return Page(order, rows, has_next=has_more, has_previous=window.after is not None)
+        return Page(order, rows[::-1], has_next_page=window.before is not None, has_previous_page=has_more)
+    return Page(order, rows, has_next_page=has_more, has_previous_page=window.after is not None)

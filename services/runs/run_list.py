@@ -15,11 +15,11 @@ _RUNS: Final = table_of(Run)
 _TOOL_CALLS: Final = table_of(ToolCall)
 
 
-async def runs_by_reply(source: Source, caller: Caller, reply_ids: Sequence[str], columns: Iterable[str]) -> list[Any]:
+async def runs_by_reply(source: Source, caller: Caller, ids: Sequence[str], columns: Iterable[str]) -> list[Any]:
     """Return the run that wrote each of the messages, in their order; None where none did."""
-    values = {OWNER: caller.user_id, "ids": reply_ids}
+    values = {OWNER: caller.user_id, "ids": ids}
     found = {row.reply_id: row for row in await read(source, _runs_by_reply(frozenset(columns)), values)}
-    return [found.get(reply_id) for reply_id in reply_ids]
+    return [found.get(reply_id) for reply_id in ids]
 
 
 @cached_statement
@@ -29,14 +29,14 @@ def _runs_by_reply(columns: frozenset[str]) -> Select[Any]:
 
 
 async def tool_calls_by_run(
-    source: Source, caller: Caller, run_ids: Sequence[str], columns: Iterable[str]
+    source: Source, caller: Caller, ids: Sequence[str], columns: Iterable[str]
 ) -> list[list[Any]]:
     """Return the tool calls of each of the runs, as they came."""
-    values = {OWNER: caller.user_id, "ids": run_ids}
-    calls: dict[str, list[Any]] = {run_id: [] for run_id in run_ids}
+    values = {OWNER: caller.user_id, "ids": ids}
+    calls: dict[str, list[Any]] = {run_id: [] for run_id in ids}
     for row in await read(source, _tool_calls_by_run(frozenset(columns)), values):
         calls[row.run_id].append(row)
-    return [calls[run_id] for run_id in run_ids]
+    return [calls[run_id] for run_id in ids]
 
 
 @cached_statement

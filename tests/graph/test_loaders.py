@@ -8,10 +8,11 @@ from sqlmodel import SQLModel
 from core.database import Database
 from core.ids import new_id
 from graph.context import Batch
-from graph.loaders import CountByOwner, CountByParent, PageByOwner, PageByParent, RowById, UserById
 from models import Conversation, Message, Task
+from services.accounts.users import users_by_id
 from services.conversations.message import message_listing
-from services.query.pagination import PageArguments, read_window
+from services.query.lookup import rows_by_id
+from services.query.pagination import PageArguments, count_rows_of, fetch_pages, read_window
 from services.tasks.task_lists import task_listing
 from tests.factories import SignedIn, make_task
 from tests.graph.conftest import House
@@ -34,17 +35,17 @@ async def test_rows_in_the_order_of_the_ids(
 ) -> None:
     own, foreign = getattr(fifty_of_each, kind), getattr(one_of_each, kind)
     keys = [own[2], foreign[0], own[0], new_id(), own[1].upper(), "", "x" * 36, "\0", own[0][:-1], f"{own[0]}\n"]
-    rows = await load(database, RowById(model, fifty_of_each.owner.caller, COLUMNS), keys)
+    rows = await load(database, Batch(rows_by_id, fifty_of_each.owner.caller, COLUMNS, model), keys)
     assert [row and row.id for row in rows] == [own[2], None, own[0], None, own[1], None, None, None, None, None]
     assert {tuple(row._fields) for row in rows if row} == {("id", "created_at")}
-    assert await load(database, RowById(model, fifty_of_each.owner.caller, COLUMNS), foreign) == [None]
+    assert await load(database, Batch(rows_by_id, fifty_of_each.owner.caller, COLUMNS, model), foreign) == [None]
 
 
 async def test_users_in_the_order_of_the_ids(database: Database, fifty_of_each: House, user: SignedIn) -> None:
     admin, keys = fifty_of_each.owner, [user.user.id, new_id(), fifty_of_each.owner.user.id, ""]
-    rows = await load(database, UserById(admin.caller, frozenset({"name"})), keys)
+    rows = await load(database, Batch(users_by_id, admin.caller, frozenset({"name"})), keys)
     assert [row and row.id for row in rows] == [user.user.id, None, admin.user.id, None]
-    rows = await load(database, UserById(user.caller, frozenset({"name"})), keys)
+    rows = await load(database, Batch(users_by_id, user.caller, frozenset({"name"})), keys)
     assert [row and row.id for row in rows] == [user.user.id, None, None, None]
 
 
@@ -53,22 +54,15 @@ async def test_pages_in_the_order_of_the_parents(database: Database, fifty_of_ea
     tasks, messages = task_listing(caller, COLUMNS), message_listing(caller, COLUMNS)
     window = read_window(tasks.order, PageArguments(first=3))
     keys = [fifty_of_each.task_ids[30], one_of_each.task_ids[0], fifty_of_each.task_ids[0], new_id()]
-    pages = await load(database, PageByParent(tasks, window, "parent_id"), keys)
-    assert [len(page.rows) for page in pages] == [1, 0, 3, 0]
-    assert [page.has_next for page in pages] == [False, False, True, False]
-    assert await load(database, CountByParent(tasks, "parent_id"), keys) == [1, 0, 25, 0]
-    keys = [fifty_of_each.conversation_ids[7], one_of_each.conversation_ids[0], fifty_of_each.conversation_ids[3]]
-    pages = await load(database, PageByParent(messages, window, "conversation_id"), keys)
-    assert [len(page.rows) for page in pages] == [2, 0, 2]
-    assert await load(database, CountByParent(messages, "conversation_id"), keys) == [2, 0, 2]
-
-
-async def test_the_callers_own_list(database: Database, one_of_each: House) -> None:
-    listing = task_listing(one_of_each.owner.caller)
-    window = read_window(listing.order, PageArguments(last=2))
-    (page,) = await load(database, PageByOwner(listing, window), [one_of_each.owner.user.id])
-    assert (len(page.rows), page.has_previous, page.has_next) == (2, True, False)
-    assert await load(database, CountByOwner(listing), [one_of_each.owner.user.id]) == [3]
+    async with database.read() as session:
+        pages = await fetch_pages(session, tasks, window, "parent_id", keys)
+        assert [len(page.rows) for page in pages] == [1, 0, 3, 0]
+        assert [page.has_next_page for page in pages] == [False, False, True, False]
+        assert await count_rows_of(session, tasks, "parent_id", keys) == [1, 0, 25, 0]
+        keys = [fifty_of_each.conversation_ids[7], one_of_each.conversation_ids[0], fifty_of_each.conversation_ids[3]]
+        pages = await fetch_pages(session, messages, window, "conversation_id", keys)
+        assert [len(page.rows) for page in pages] == [2, 0, 2]
+        assert await count_rows_of(session, messages, "conversation_id", keys) == [2, 0, 2]
 
 
 async def test_every_mutation_sees_what_the_one_before_it_did(

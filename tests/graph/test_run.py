@@ -8,8 +8,10 @@ import pytest
 from core.database import Database
 from core.ids import new_id
 from core.settings import Settings
-from graph.loaders import RowById, RunByReply, ToolCallsByRun
+from graph.context import Batch
 from models import Conversation, Run, ToolCall
+from services.query.lookup import rows_by_id
+from services.runs.run_list import runs_by_reply, tool_calls_by_run
 from tests.factories import Answered, SignedIn, answered_rows, sign_in, store, store_answered
 from tests.graph.operations import run
 from tests.servers import RunningServer
@@ -104,24 +106,25 @@ async def test_internal_columns_of_runs_are_never_read(server: RunningServer, on
     assert not any(secret in statement for secret in kept for statement in done.statements)
 
 
-async def load(database: Database, batch: Any, keys: list[str]) -> list[Any]:
+async def load(database: Database, batch: Batch, keys: list[str]) -> list[Any]:
     async with database.read() as session:
-        found: list[Any] = await batch.load(session, keys)
-    return found
+        return await batch.load(session, keys)
 
 
 async def test_run_loaders_keep_the_order_of_the_keys(database: Database, one_run: Talk, many_runs: Talk) -> None:
     caller, columns = many_runs.owner.caller, frozenset({"id"})
     (first, second, *_), (foreign,) = many_runs.answered, one_run.answered
-    runs = await load(database, RowById(Run, caller, columns), [second.run.id, foreign.run.id, first.run.id])
+    runs = await load(database, Batch(rows_by_id, caller, columns, Run), [second.run.id, foreign.run.id, first.run.id])
     assert [row and row.id for row in runs] == [second.run.id, None, first.run.id]
     calls = await load(
-        database, RowById(ToolCall, caller, columns), [second.calls[1].id, foreign.calls[0].id, new_id()]
+        database, Batch(rows_by_id, caller, columns, ToolCall), [second.calls[1].id, foreign.calls[0].id, new_id()]
     )
     assert [row and row.id for row in calls] == [second.calls[1].id, None, None]
     replies = [second.reply.id, foreign.reply.id, first.message.id, first.reply.id]
-    runs = await load(database, RunByReply(caller, columns), replies)
+    runs = await load(database, Batch(runs_by_reply, caller, columns), replies)
     assert [row and row.id for row in runs] == [second.run.id, None, None, first.run.id]
-    calls = await load(database, ToolCallsByRun(caller, columns), [second.run.id, foreign.run.id, first.run.id])
+    calls = await load(
+        database, Batch(tool_calls_by_run, caller, columns), [second.run.id, foreign.run.id, first.run.id]
+    )
     own = [[call.id for call in each.calls] for each in (second, first)]
     assert [[row.id for row in rows] for rows in calls] == [own[0], [], own[1]]

@@ -113,7 +113,7 @@ async def walk(read: ReadPage, steps: Steps) -> AsyncIterator[Page]:
     for size in cycle(steps.sizes):
         page = await (read(last=size, before=cursor) if steps.backwards else read(first=size, after=cursor))
         yield page
-        if not (page.has_previous if steps.backwards else page.has_next):
+        if not (page.has_previous_page if steps.backwards else page.has_next_page):
             return
         cursor = page.order.cursor(page.rows[0 if steps.backwards else -1])
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-import graph.loaders
+import graph.relations
 import graph.sync
 from core.errors import UnavailableError
 from services.conversations.new_messages import MessageCursor
@@ -33,11 +33,11 @@ def let_fail(monkeypatch: pytest.MonkeyPatch, module: ModuleType, times: int) ->
     """Let the module's reading of rows by their ids fail at first, as it does while the database is away."""
     read, count = rows_by_id, Counter[str]()
 
-    async def sometimes(*arguments: Any) -> Any:
+    async def sometimes(*arguments: Any, **keywords: Any) -> Any:
         count["reads"] += 1
         if count["reads"] <= times:
             raise UnavailableError("The database is away.")
-        return await read(*arguments)
+        return await read(*arguments, **keywords)
 
     monkeypatch.setattr(module, "rows_by_id", sometimes)
     return count
@@ -49,7 +49,7 @@ async def test_a_message_whose_relations_cannot_be_read(
     conversation = await make_conversation(server.runtime.database, user.caller)
     for content in "12":
         await make_message(server.runtime.database, user.caller, conversation.id, content)
-    count = let_fail(monkeypatch, graph.loaders, times)
+    count = let_fail(monkeypatch, graph.relations, times)
     async with signed_in_socket(server, user.token) as socket:
         await socket.subscribe(ADDED, {"id": conversation.id, "after": MessageCursor(0).write()})
         messages = [(await socket.data())["messageAdded"]["message"] for _ in range(2)]

@@ -60,8 +60,8 @@ async def test_walked_pages_give_the_list_once_and_in_order(
     in_sequence = pages[::-1] if walked.backwards else pages
     assert [row_id for page in in_sequence for row_id in ids(page)] == in_order(tasks, order)
     assert all(page.rows for page in pages) == bool(tasks)
-    assert [page.has_next for page in in_sequence] == [True] * (len(pages) - 1) + [False]
-    assert [page.has_previous for page in in_sequence] == [False] + [True] * (len(pages) - 1)
+    assert [page.has_next_page for page in in_sequence] == [True] * (len(pages) - 1) + [False]
+    assert [page.has_previous_page for page in in_sequence] == [False] + [True] * (len(pages) - 1)
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -135,8 +135,8 @@ async def test_page_between_two_cursors_is_the_rows_between(
     between = ids(whole)[0 if after is None else after + 1 : before]
     assert ids(page) == (between[max(len(between) - size, 0) :] if backwards else between[:size])
     goes_on = size < len(between)
-    assert page.has_next == (before is not None if backwards else goes_on)
-    assert page.has_previous == (goes_on if backwards else after is not None)
+    assert page.has_next_page == (before is not None if backwards else goes_on)
+    assert page.has_previous_page == (goes_on if backwards else after is not None)
 
 
 @given(drawn=task_lists, order=orders, data=st.data())
@@ -175,7 +175,7 @@ async def _make_children(
 
 
 def _values(page: Page) -> tuple[list[tuple[str, str]], bool, bool]:
-    return [(row.id, row.title) for row in page.rows], page.has_next, page.has_previous
+    return [(row.id, row.title) for row in page.rows], page.has_next_page, page.has_previous_page
 
 
 async def test_no_parents_have_no_pages(database: Database) -> None:
