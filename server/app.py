@@ -32,7 +32,7 @@ from server.http.connections import ConnectionRegistry
 from server.http.origins import LOCAL, allows_local_origins
 from server.http.pages import index_route
 from server.lifecycle import make_lifespan
-from server.mcp.door import McpDoor
+from server.mcp.endpoint import McpEndpoint
 from server.observability.health import health, ready
 from server.observability.logs import configure_logs, request_lines
 from server.observability.metrics import Metrics
@@ -71,7 +71,7 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     metrics.watch_cache(STATEMENTS)
     streaming = Streaming(operations, connections, settings, metrics.streams)
     event_streams = GraphQLEventStreamEndpoint(streaming)
-    mcp = McpDoor(runtime)
+    mcp = McpEndpoint(runtime)
     graphiql = None if settings.is_production else GraphiQL(_PAGES)
     endpoint = GraphQLEndpoint(operations, runtime, graphiql, event_streams)
     app = _Application(

@@ -18,7 +18,7 @@ from core.settings import Settings
 from graph.context import Runtime
 from server.graphql.streaming import Streaming
 from server.http.connections import ConnectionRegistry
-from server.mcp.door import McpDoor
+from server.mcp.endpoint import McpEndpoint
 from server.observability.health import warn_where_not_ready
 from server.observability.metrics import Metrics
 from services.sync.housekeeping import forget_deletions, forget_history, forget_keys, forget_sessions
@@ -81,7 +81,7 @@ def graceful_shutdown(connections: ConnectionRegistry) -> Iterator[None]:
 
 
 def make_lifespan(
-    runtime: Runtime, streaming: Streaming, mcp: McpDoor, metrics: Metrics
+    runtime: Runtime, streaming: Streaming, mcp: McpEndpoint, metrics: Metrics
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """Return what starts and stops with the application."""
 

@@ -1,1 +1,1 @@
-"""The MCP door: the assistant's tools for other people's assistants."""
+"""The Model Context Protocol: the assistant's tools for other programs' models."""

@@ -1,1 +1,1 @@
-"""The REST door: the same services as thin routes, documented at /docs."""
+"""The REST API: thin routes over the same services as GraphQL, documented at /docs."""

@@ -1,4 +1,4 @@
-"""The REST door: its routes, its description, and what it says where there is nothing."""
+"""The REST API: its routes, its OpenAPI description, and the problems of paths without a route."""
 
 from functools import cache
 from importlib.metadata import version
@@ -13,12 +13,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from server.rest import chat, conversation, run, session, task, user
+from server.rest import account, chat, conversation, task
 from server.rest.docs import Docs
 from server.rest.problem import MEDIA_TYPE, problem
 
 PREFIX: Final = "/api/"
-_ROUTERS: Final = (session.router, user.router, task.router, conversation.router, chat.router, run.router)
+_ROUTERS: Final = (
+    account.auth_router,
+    account.users_router,
+    task.router,
+    conversation.router,
+    chat.router,
+    chat.runs_router,
+)
 _DESCRIPTION: Final = """The same tasks, conversations and accounts as over GraphQL, by the same rules.
 
 Sign in at `/api/auth/login`, or make an account at `/api/auth/register`, and send the access token as
@@ -57,7 +64,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 
 def answer_http_error(request: Request, error: HTTPException) -> Response:
-    """Answer what no route takes."""
+    """Answer a request that no route takes."""
     if error.status_code == 404:  # noqa: PLR2004
         return problem(404, "NOT_FOUND", "There is nothing at this path; /docs shows what there is.")
     if error.status_code == 405:  # noqa: PLR2004
@@ -68,7 +75,7 @@ def answer_http_error(request: Request, error: HTTPException) -> Response:
 
 
 def _methods(request: Request) -> set[str]:
-    """Return what can be done at the path: each route has a method of its own."""
+    """Return the methods of the path: each route has one."""
     routes = [route for router in _ROUTERS for route in router.routes]
     matching = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
     return {method for route in matching for method in getattr(route, "methods", ())}

@@ -1,4 +1,4 @@
-"""The REST routes that talk to the assistant."""
+"""The REST routes of the assistant: chat, runs and their tool calls."""
 
 from typing import Annotated, Any, Final
 
@@ -11,15 +11,23 @@ from core.errors import NotFoundError
 from graph.context import Context
 from server.http.connections import ConnectionRegistry
 from server.http.disconnect import on_disconnect
-from server.rest.caller import SignedIn
-from server.rest.chat_stream import LAST_EVENT_ID, ChatStream, Position, StreamedChat, read_position
-from server.rest.described import problems
+from server.rest.chat_stream import (
+    LAST_EVENT_ID,
+    Answer,
+    ChatStream,
+    Position,
+    Run,
+    StreamedChat,
+    read_answer,
+    read_position,
+)
 from server.rest.fields import Body, IdempotencyKey, text
-from server.rest.route import RestRoute
-from server.rest.run import Answer, read_answer
+from server.rest.problem import problems
+from server.rest.route import RestRoute, SignedIn
 from services.runs.run import UserMessage
 
 router: Final = APIRouter(prefix="/api/chat", tags=["chat"], route_class=RestRoute)
+runs_router: Final = APIRouter(prefix="/api", tags=["chat"], route_class=RestRoute)
 
 LastEventId = Annotated[
     str | None,
@@ -45,10 +53,11 @@ _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-class ChatMessage(Body):
+# Named so in /openapi.json, by which clients are generated.
+class Said(Body):
     """A message for the assistant."""
 
-    message: str = text("1 to 100,000 characters.", most=100_000)
+    message: str = text("1 to 100,000 characters.", max_length=100_000)
     conversation_id: str | None = Field(
         default=None, description="Where it is said; without one a new conversation begins."
     )
@@ -63,8 +72,14 @@ class ChatMessage(Body):
         return UserMessage(self.message, self.conversation_id, self.time_zone, key)
 
 
+class Decision(Body):
+    """What the person has decided."""
+
+    approve: bool = Field(description="Whether the tool may do it.")
+
+
 @router.post("", responses=problems(401, 404, 409, 429, body=True))
-async def chat(context: SignedIn, body: ChatMessage, request: Request, key: IdempotencyKey = None) -> Answer:
+async def chat(context: SignedIn, body: Said, request: Request, key: IdempotencyKey = None) -> Answer:
     """Ask the assistant, and wait until it has answered or needs an approval; it goes on when the client leaves."""
     assistant, caller = context.runtime.assistant, context.require_caller()
     started = await assistant.send_message(caller, body.to_message(key))
@@ -80,7 +95,7 @@ async def chat(context: SignedIn, body: ChatMessage, request: Request, key: Idem
 
 @router.post("/stream", response_class=StreamingResponse, responses=problems(401, 404, 409, 429, body=True) | _EVENTS)
 async def stream_chat(
-    context: SignedIn, body: ChatMessage, request: Request, key: IdempotencyKey = None, last: LastEventId = None
+    context: SignedIn, body: Said, request: Request, key: IdempotencyKey = None, last: LastEventId = None
 ) -> Response:
     """Ask the assistant and follow its answer as server-sent events; with a Last-Event-ID, go on with that answer."""
     if last is not None:
@@ -103,5 +118,26 @@ async def _stream(
     if position.is_done:
         # A browser's EventSource does not reconnect after it.
         return Response(status_code=204)
-    presence: ConnectionRegistry = request.app.state.connections
-    return StreamedChat(ChatStream(context, answer, position), presence)
+    registry: ConnectionRegistry = request.app.state.connections
+    return StreamedChat(ChatStream(context, answer, position), registry)
+
+
+@runs_router.get("/runs/{run_id}", responses=problems(401, 404))
+async def read_run(context: SignedIn, run_id: str) -> Answer:
+    """Read a run as it stands, with what it has said and done."""
+    return await read_answer(context, run_id)
+
+
+@runs_router.post("/runs/{run_id}/cancel", responses=problems(401, 404, 409))
+async def cancel_run(context: SignedIn, run_id: str) -> Run:
+    """Stop a run wherever it is executed; the text so far is kept."""
+    return Run.model_validate(await context.runtime.assistant.cancel(context.require_caller(), run_id))
+
+
+@runs_router.post("/tool-calls/{tool_call_id}/resolve", responses=problems(401, 404, 409, body=True))
+async def resolve_tool_call(context: SignedIn, tool_call_id: str, body: Decision) -> Run:
+    """Approve or reject a tool call that waits for approval; once none is left, its run goes on."""
+    resolving = context.runtime.assistant.resolve_tool_call(
+        context.require_caller(), tool_call_id, approve=body.approve
+    )
+    return Run.model_validate(await resolving)

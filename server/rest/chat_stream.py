@@ -1,4 +1,4 @@
-"""An answer of the assistant as server-sent events; each event's id is a position to resume from, in any process."""
+"""Answers of the assistant, whole and as server-sent events whose ids are positions to resume from."""
 
 import re
 from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import orjson
 import structlog
-from sqlalchemy import Row
+from pydantic import Field
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 import models
-from core.errors import BadUserInputError, TasktalkError
+from core.errors import BadUserInputError, NotFoundError, TasktalkError
 from core.ids import parse_id
 from graph.context import Context
 from live.follow import follow_reply, retry_while_unavailable
@@ -21,7 +21,8 @@ from models import RunStatus, ToolCallStatus
 from server.http.connections import ConnectionRegistry, TooManyConnectionsError
 from server.http.errors import FormattedError, masked_message, refuse, retry_after
 from server.http.event_stream import EventStream
-from server.rest.run import RUN_COLUMNS, TOOL_CALL_COLUMNS, Answer, ToolCall, read_answer
+from server.rest.entities import row_of
+from server.rest.fields import Row
 from services.conversations.reply import Reply, read_reply
 from services.query.lookup import not_found, rows_by_id
 from services.runs.run import ACTIVE
@@ -33,6 +34,63 @@ LAST_EVENT_ID: Final = ("header", "Last-Event-ID")
 _RECONNECT_AFTER_MS: Final = 1_000
 
 _log = structlog.stdlib.get_logger("rest")
+
+
+@row_of(models.ToolCall, without=("revision", "created_at"))
+class ToolCall(Row):
+    """One use of a tool within a run."""
+
+    arguments: dict[str, Any]
+
+
+@row_of(models.Run, without=("undone_at",))
+class Run(Row):
+    """The assistant's work on one reply."""
+
+    conversation_id: str = Field(description="The conversation that it answers in.")
+    message_id: str = Field(description="The message that it answers.")
+    reply_id: str = Field(description="The message that it writes.")
+
+
+class Answer(Row):
+    """A run, what it has said, and what it has done or asks to do."""
+
+    conversation_id: str = Field(description="The conversation; a new one where none was named.")
+    message_id: str = Field(description="The message that is answered.")
+    reply_id: str = Field(description="The assistant's message.")
+    run_id: str = Field(description="The assistant's work on it.")
+    status: RunStatus = Field(description="How far the run is.")
+    response: str = Field(description="What the assistant has said so far.")
+    tool_calls: list[ToolCall] = Field(description="The tools that it has called, or asks to call, in that order.")
+    error: str | None = Field(description="Why the run failed, in a plain sentence.")
+
+
+_RUN_COLUMNS: Final = frozenset(Run.model_fields)
+_TOOL_CALL_COLUMNS: Final = frozenset(ToolCall.model_fields) | {"revision", "position"}
+
+
+async def read_answer(context: Context, run_id: str, path: tuple[str, ...] = ("input", "id")) -> Answer:
+    """Return a run as it stands."""
+    caller = context.require_caller()
+    async with context.database.read() as session:
+        (run,) = await rows_by_id(session, caller, models.Run, [run_id], _RUN_COLUMNS)
+        if run is None:
+            raise not_found(models.Run, path)
+        (calls,) = await tool_calls_by_run(session, caller, [run.id], _TOOL_CALL_COLUMNS)
+        try:
+            reply = await read_reply(session, caller, run.reply_id, 0)
+        except NotFoundError:
+            raise not_found(models.Run, path) from None
+    return Answer(
+        conversation_id=run.conversation_id,
+        message_id=run.message_id,
+        reply_id=run.reply_id,
+        run_id=run.id,
+        status=run.status,
+        response=reply.text,
+        tool_calls=[ToolCall.model_validate(call) for call in calls],
+        error=run.error,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +127,7 @@ class _State:
 
     status: RunStatus
     reply: Reply
-    calls: list[Row[Any]]
+    calls: list[Any]
 
     @property
     def has_ended(self) -> bool:
@@ -90,7 +148,7 @@ class ChatStream(EventStream):
         self._position = replace(position, run_id=answer.run_id)
 
     def format_final_error(self, error: FormattedError) -> bytes:
-        """Return how a client is told why there is no more."""
+        """Return the event of a problem."""
         return _problem(error["message"], error["extensions"]["code"])
 
     async def send_events(self) -> None:
@@ -103,7 +161,7 @@ class ChatStream(EventStream):
             await self.send(_problem(error.message, error.code))
         except OSError:
             raise
-        except Exception:  # noqa: BLE001 - whatever it is, the client is told in this door's words
+        except Exception:  # noqa: BLE001 - it is logged, and masked as an event
             _log.exception("stream failed")
             await self.send(_problem(masked_message(self._context.request_id), "INTERNAL_SERVER_ERROR"))
 
@@ -124,11 +182,11 @@ class ChatStream(EventStream):
         caller, answer = self._context.require_caller(), self._answer
         async with self._context.database.read() as session:
             # The status is read first: what is read after the end is complete.
-            (run,) = await rows_by_id(session, caller, models.Run, [answer.run_id], RUN_COLUMNS)
+            (run,) = await rows_by_id(session, caller, models.Run, [answer.run_id], _RUN_COLUMNS)
             if run is None:
                 raise not_found(models.Run, ("input", "id"))
             reply = await read_reply(session, caller, answer.reply_id, self._position.offset)
-            (calls,) = await tool_calls_by_run(session, caller, [answer.run_id], TOOL_CALL_COLUMNS)
+            (calls,) = await tool_calls_by_run(session, caller, [answer.run_id], _TOOL_CALL_COLUMNS)
         return _State(run.status, reply, calls)
 
     def _new_events(self, state: _State) -> Iterator[bytes]:
@@ -154,12 +212,12 @@ class ChatStream(EventStream):
 class StreamedChat(Response):
     """The response whose body is a stream."""
 
-    def __init__(self, stream: ChatStream, presence: ConnectionRegistry) -> None:
+    def __init__(self, stream: ChatStream, registry: ConnectionRegistry) -> None:
         super().__init__()
         self._stream = stream
-        self._presence = presence
+        self._registry = registry
         try:
-            presence.add(stream)
+            registry.add(stream)
         except TooManyConnectionsError as error:
             raise refuse(429, str(error), code="RATE_LIMITED", headers=(retry_after(),)) from None
 
@@ -168,10 +226,10 @@ class StreamedChat(Response):
         try:
             await self._stream.serve(scope, receive, send)
         finally:
-            self._presence.remove(self._stream)
+            self._registry.remove(self._stream)
 
 
-def _stamp(call: Row[Any]) -> tuple[int, int]:
+def _stamp(call: Any) -> tuple[int, int]:
     return call.revision, call.position
 
 

@@ -6,11 +6,10 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 import models
-from server.rest.caller import SignedIn
-from server.rest.described import problems
 from server.rest.entities import CreateBody, add_entity_routes, create_body_of, row_of, update_body_of
 from server.rest.fields import Body, Items, OrderedBy, PageQuery, Row, read_order, read_page, shown_page, text
-from server.rest.route import RestRoute
+from server.rest.problem import problems
+from server.rest.route import RestRoute, SignedIn
 from services.conversations.conversations import ConversationOrder, conversation_listing, conversations
 from services.conversations.message import MessageOrder, message_listing
 from services.query.lookup import not_found, rows_by_id
@@ -21,7 +20,7 @@ router: Final = APIRouter(prefix="/api/conversations", tags=["conversations"], r
 
 @row_of(models.Conversation)
 class Conversation(Row):
-    """A talk between a person and the assistant."""
+    """A conversation between a person and the assistant."""
 
 
 @row_of(models.Message)
@@ -41,7 +40,7 @@ class MessagePage(Items[Message]):
 class ConversationToMake(CreateBody):
     """A conversation to make."""
 
-    title: Annotated[str | None, text("1 to 500 characters, or null.", most=500)] = None
+    title: Annotated[str, text("1 to 500 characters.", max_length=500)] | None = None
 
 
 @update_body_of(models.Conversation)
@@ -72,8 +71,7 @@ _MESSAGE_COLUMNS: Final = frozenset(Message.model_fields)
 @router.get("", responses=problems(401))
 async def list_conversations(context: SignedIn, query: Annotated[ConversationQuery, Query()]) -> ConversationPage:
     """List the caller's conversations, the latest active first where no order is asked for."""
-    order = [ConversationOrder.by(*read_order(name)) for name in query.order]
-    listing = conversation_listing(context.require_caller(), _COLUMNS, order)
+    listing = conversation_listing(context.require_caller(), _COLUMNS, read_order(ConversationOrder, query.order))
     return await read_page(context, listing, query, ConversationPage)
 
 
@@ -86,13 +84,16 @@ async def list_messages(
 ) -> MessagePage:
     """List what was said in a conversation, the oldest first where no order is asked for."""
     caller = context.require_caller()
-    order = [MessageOrder.by(*read_order(name)) for name in query.order]
-    listing = message_listing(caller, _MESSAGE_COLUMNS, order)
+    listing = message_listing(caller, _MESSAGE_COLUMNS, read_order(MessageOrder, query.order))
     window = query.window(listing)
     async with context.database.read() as session:
-        (talk,) = await rows_by_id(session, caller, models.Conversation, [conversation_id], ())
-        if talk is None:
+        (conversation,) = await rows_by_id(session, caller, models.Conversation, [conversation_id], ())
+        if conversation is None:
             raise not_found(models.Conversation, ("input", "id"))
-        (page,) = await fetch_pages(session, listing, window, "conversation_id", [talk.id])
-        counted = await count_rows_of(session, listing, "conversation_id", [talk.id]) if query.include_total else [None]
+        (page,) = await fetch_pages(session, listing, window, "conversation_id", [conversation.id])
+        counted = (
+            await count_rows_of(session, listing, "conversation_id", [conversation.id])
+            if query.include_total
+            else [None]
+        )
     return shown_page(page, counted[0], MessagePage)

@@ -1,6 +1,6 @@
 """REST models and routes of an entity, made from the descriptions of its columns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
@@ -11,8 +11,6 @@ from starlette.responses import Response
 
 from graph.context import Context
 from models.columns import Column, Kind, creatable_columns, public_columns, updatable_columns
-from server.rest.caller import SignedIn
-from server.rest.described import problems, stamped
 from server.rest.fields import (
     Body,
     Deleted,
@@ -26,67 +24,62 @@ from server.rest.fields import (
     stamp,
     text,
 )
+from server.rest.problem import problems, stamped
+from server.rest.route import SignedIn
 from services.entities.service import EntityService, NewRow
 from services.query.lookup import not_found, rows_by_id
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def row_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
-    """Add a table's public columns to a response model; one that declares some has those described, no others."""
+def row_of(model: type[SQLModel], *, without: Container[str] = ()) -> Callable[[type[Model]], type[Model]]:
+    """Add the id and the public columns of a table to a response model; those that it declares get the description."""
 
     def decorate(cls: type[Model]) -> type[Model]:
-        columns = public_columns(model)
-        declared = [column for column in columns if column.name in cls.model_fields]
-        for column in declared:
-            cls.model_fields[column.name].description = column.description
-        fields: dict[str, Any] = {} if declared else {"id": (str, Field(description="Its id, a UUID."))}
-        if not declared:
-            fields |= {column.name: (_output_type(column), Field(description=column.description)) for column in columns}
-        made = create_model(cls.__name__, __base__=cls, __doc__=cls.__doc__, __module__=cls.__module__, **fields)
-        show_rows_as(model, made)
-        return made
+        fields: dict[str, Any] = {"id": (str, Field(description="Its id, a UUID."))}
+        for column in public_columns(model):
+            if column.name in cls.model_fields:
+                cls.model_fields[column.name].description = column.description
+            elif column.name not in without:
+                fields[column.name] = (_output_type(column), Field(description=column.description))
+        shown = _extend(cls, fields)
+        show_rows_as(model, shown)
+        return shown
 
     return decorate
 
 
 def create_body_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
-    """Add to a request body the columns that clients set when they create a row, and an id of their own."""
-
-    def decorate(cls: type[Model]) -> type[Model]:
-        fields: dict[str, Any] = {}
-        for column in creatable_columns(model):
-            if column.name not in cls.model_fields:
-                fields[column.name] = _body_field(column, default=_default_of(column))
-        return create_model(cls.__name__, __base__=cls, __doc__=cls.__doc__, __module__=cls.__module__, **fields)
-
-    return decorate
+    """Add to a request body the columns that clients set when they create a row."""
+    return _body_of(creatable_columns(model), _default_of)
 
 
 def update_body_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
     """Add to a request body the columns that clients may update: what is left out stays, null clears."""
-
-    def decorate(cls: type[Model]) -> type[Model]:
-        fields: dict[str, Any] = {}
-        for column in updatable_columns(model):
-            # What is not sent is not read, so any default does; only null is shown as one.
-            default = {"default": None} if column.is_nullable else {"default_factory": lambda: None}
-            fields[column.name] = _body_field(column, default=default)
-        return create_model(cls.__name__, __base__=cls, __doc__=cls.__doc__, __module__=cls.__module__, **fields)
-
-    return decorate
+    # What is not sent is not read, so any default does; only null is shown as one.
+    return _body_of(
+        updatable_columns(model),
+        lambda column: {"default": None} if column.is_nullable else {"default_factory": lambda: None},
+    )
 
 
 def replace_body_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
     """Add to a request body the columns that clients may update: what is left out is as in a new row."""
+    return _body_of(updatable_columns(model), _default_of)
 
+
+def _body_of(
+    columns: Iterable[Column], default_of: Callable[[Column], dict[str, Any]]
+) -> Callable[[type[Model]], type[Model]]:
     def decorate(cls: type[Model]) -> type[Model]:
-        fields: dict[str, Any] = {
-            column.name: _body_field(column, default=_default_of(column)) for column in updatable_columns(model)
-        }
-        return create_model(cls.__name__, __base__=cls, __doc__=cls.__doc__, __module__=cls.__module__, **fields)
+        added = [column for column in columns if column.name not in cls.model_fields]
+        return _extend(cls, {column.name: _body_field(column, default=default_of(column)) for column in added})
 
     return decorate
+
+
+def _extend(cls: type[Model], fields: dict[str, Any]) -> type[Model]:
+    return create_model(cls.__name__, __base__=cls, __doc__=cls.__doc__, __module__=cls.__module__, **fields)
 
 
 class CreateBody(Body):
@@ -107,64 +100,44 @@ def add_entity_routes(
     update_body: type[Body],
 ) -> None:
     """Add the routes that create, read, update and delete one row to a router."""
-    name = service.model.__name__.lower()
-    path, row_id = f"/{{{name}_id}}", Annotated[str, Path(alias=f"{name}_id")]
+    model, name, columns = service.model, service.model.__name__.lower(), frozenset(row.model_fields)
 
-    def add(verb: str, method: str, endpoint: Callable[..., Any], description: str, **options: Any) -> None:
-        endpoint.__annotations__ |= {"row_id": row_id} if "row_id" in endpoint.__annotations__ else {}
-        route: dict[str, Any] = {"response_model": row, "description": description, "name": f"{verb}_{name}"}
-        router.add_api_route("" if verb == "create" else path, endpoint, methods=[method], **route | options)
-
-    create = _create_endpoint(service, row, router.prefix)
-    create.__annotations__["body"] = create_body
-    created = problems(401, 404, 409, body=True) | stamped(201, location=True)
-    add("create", "POST", create, f"Make a {name}.", status_code=201, responses=created)
-    add("read", "GET", _read_endpoint(service, row), f"Read one {name}.", responses=problems(401, 404) | stamped(200))
-    update = _update_endpoint(service, row)
-    update.__annotations__["body"] = update_body
-    description = f"Change what is given of a {name}: what is left out stays, null clears."
-    add("update", "PATCH", update, description, responses=problems(401, 404, 412, body=True) | stamped(200))
-    description = f"Delete a {name} and all that belongs to it."
-    delete = _delete_endpoint(service)
-    add("delete", "DELETE", delete, description, response_model=Deleted, responses=problems(401, 404, 412))
-
-
-def _create_endpoint(service: EntityService[Any], row: type[Row], prefix: str) -> Callable[..., Any]:
     async def create(context: SignedIn, body: Any, response: Response, key: IdempotencyKey = None) -> Any:
         created = await context.create(partial(service.create_alone, new=body.to_new(key)))
-        response.headers["location"] = f"{prefix}/{created.id}"
+        response.headers["location"] = f"{router.prefix}/{created.id}"
         return stamp(response, row, created)
-
-    return create
-
-
-def _read_endpoint(service: EntityService[Any], row: type[Row]) -> Callable[..., Any]:
-    columns = frozenset(row.model_fields)
 
     async def read(context: SignedIn, row_id: str, response: Response) -> Any:
         async with context.database.read() as session:
-            (found,) = await rows_by_id(session, context.require_caller(), service.model, [row_id], columns)
+            (found,) = await rows_by_id(session, context.require_caller(), model, [row_id], columns)
         if found is None:
-            raise not_found(service.model, ("input", "id"))
+            raise not_found(model, ("input", "id"))
         return stamp(response, row, found)
 
-    return read
-
-
-def _update_endpoint(service: EntityService[Any], row: type[Row]) -> Callable[..., Any]:
     async def update(context: SignedIn, row_id: str, body: Any, response: Response, if_match: IfMatch = None) -> Any:
         changes = body.model_dump(exclude_unset=True)
         return stamp(response, row, await update_row(context, service, row_id, changes, if_match))
 
-    return update
-
-
-def _delete_endpoint(service: EntityService[Any]) -> Callable[..., Any]:
     async def delete(context: SignedIn, row_id: str, if_match: IfMatch = None) -> Deleted:
         work = partial(service.delete, row_id=row_id, expected_revision=expected_revision(if_match))
         return Deleted(deleted_ids=await context.write(work))
 
-    return delete
+    create.__annotations__["body"], update.__annotations__["body"] = create_body, update_body
+    for endpoint in (read, update, delete):
+        endpoint.__annotations__["row_id"] = Annotated[str, Path(alias=f"{name}_id")]
+
+    def add(endpoint: Callable[..., Any], method: str, description: str, **options: Any) -> None:
+        path, route_name = "" if method == "POST" else f"/{{{name}_id}}", f"{endpoint.__name__}_{name}"
+        shared: dict[str, Any] = {"name": route_name, "description": description, "response_model": row}
+        router.add_api_route(path, endpoint, methods=[method], **shared | options)
+
+    created = problems(401, 404, 409, body=True) | stamped(201, location=True)
+    add(create, "POST", f"Make a {name}.", status_code=201, responses=created)
+    add(read, "GET", f"Read one {name}.", responses=problems(401, 404) | stamped(200))
+    changed = problems(401, 404, 412, body=True) | stamped(200)
+    add(update, "PATCH", f"Change what is given of a {name}: what is left out stays, null clears.", responses=changed)
+    described = f"Delete a {name} and all that belongs to it."
+    add(delete, "DELETE", described, response_model=Deleted, responses=problems(401, 404, 412))
 
 
 async def update_row(
@@ -183,7 +156,9 @@ def _body_field(column: Column, *, default: dict[str, Any]) -> tuple[Any, Any]:
         description = f"{column.description.removesuffix('.')}: RFC 3339 with an offset."
     if column.kind is Kind.TEXT:
         minimum = column.minimum or 0
-        return _nullable(column, str), text(description, least=minimum, most=column.maximum or 0, default=default)
+        return _nullable(column, str), text(
+            description, min_length=minimum, max_length=column.maximum or 0, default=default
+        )
     if column.kind is Kind.INTEGER:
         bounds = {"ge": column.minimum, "le": column.maximum}
     if column.kind is Kind.TEXTS:
@@ -198,7 +173,7 @@ def _input_type(column: Column) -> Any:
     if column.kind is Kind.MOMENT:
         return Moment
     if column.kind is Kind.TEXTS:
-        return list[Annotated[str, text("A text of the list.", most=column.max_element_length or 0)]]
+        return list[Annotated[str, text("A text of the list.", max_length=column.max_element_length or 0)]]
     return column.type
 
 

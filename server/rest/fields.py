@@ -1,6 +1,7 @@
-"""What the bodies, lists and headers of the REST door have in common."""
+"""Types of bodies, lists and headers that REST routes share."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 
@@ -18,6 +19,7 @@ from services.query.ordering import OrderDirection
 from services.query.pagination import Listing, Page, Window, count_rows, fetch_page
 
 Item = TypeVar("Item")
+Order = TypeVar("Order", bound=EntityOrder)
 Model = TypeVar("Model", bound=BaseModel)
 
 _SHOWN_AS: Final[dict[type, type[BaseModel]]] = {}
@@ -30,10 +32,12 @@ _SOMETHING: Final = rf"^[^\u0000]*{NO_SPACE}[^\u0000]*$"
 ANYTHING: Final = r"^[^\u0000]*$"
 
 
-def text(description: str, *, least: int = 1, most: int, default: dict[str, Any] | None = None, **more: Any) -> Any:
+def text(
+    description: str, *, min_length: int = 1, max_length: int, default: dict[str, Any] | None = None, **more: Any
+) -> Any:
     """Describe a text whose characters, and what is left of it without white space around it, the services check."""
-    bounds: dict[str, Any] = {"minLength": least, "pattern": _SOMETHING if least else ANYTHING}
-    return Field(description=description, max_length=most, json_schema_extra=bounds | more, **default or {})
+    bounds: dict[str, Any] = {"minLength": min_length, "pattern": _SOMETHING if min_length else ANYTHING}
+    return Field(description=description, max_length=max_length, json_schema_extra=bounds | more, **default or {})
 
 
 IfMatch = Annotated[
@@ -116,9 +120,10 @@ class OrderedBy:
         return core_schema.literal_schema(self._names)
 
 
-def read_order(name: str) -> tuple[str, OrderDirection]:
-    """Return the column and the direction that a name means."""
-    return name.removeprefix("-"), OrderDirection.DESC if name.startswith("-") else OrderDirection.ASC
+def read_order(order: type[Order], names: Sequence[str]) -> list[Order]:
+    """Return the order that names mean."""
+    directions = (OrderDirection.DESC if name.startswith("-") else OrderDirection.ASC for name in names)
+    return [order.by(name.removeprefix("-"), direction) for name, direction in zip(names, directions, strict=True)]
 
 
 def show_rows_as(table: type[SQLModel], model: type[BaseModel]) -> None:

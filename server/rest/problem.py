@@ -1,4 +1,4 @@
-"""Failures as the REST door tells them: problem details (RFC 9457), with the codes that GraphQL has."""
+"""Failures over REST: problem details (RFC 9457) with GraphQL's codes, and their description in OpenAPI."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -26,11 +26,34 @@ _STATUS: Final = {
     "RATE_LIMITED": 429,
     "SERVICE_UNAVAILABLE": 503,
 }
-_MOST_ERRORS: Final = 20
+_MAX_ERRORS: Final = 20
 _HEADERS: Final = {"idempotency_key": "Idempotency-Key", "expected_revision": "If-Match"}
-# What the services call by another name than the REST door.
+# Arguments of the services by their names in REST.
 _NAMES: Final = {"content": "message"}
 _STALE: Final = ("input", "expectedRevision")
+
+
+_MEANINGS: Final = {
+    400: "The request is not well formed.",
+    401: "The caller is not signed in, or no longer.",
+    403: "The caller may not do this.",
+    404: "There is no such thing for this caller.",
+    408: "The body did not arrive in time.",
+    409: "What was sent contradicts the present state.",
+    412: "The thing has changed since the ETag in If-Match; the problem has it as it stands.",
+    413: "The body is too large.",
+    415: "The body is of another type than the one that is taken.",
+    422: "A value is not right.",
+    429: "Too many attempts, or too much at once; Retry-After says when to come back.",
+    500: "Something went wrong on our side.",
+    503: "The database cannot answer now; the same request may succeed shortly.",
+}
+_EVERYWHERE: Final = (400, 422, 500, 503)
+_WITH_BODY: Final = (408, 413, 415)
+_ETAG: Final = {"description": "The revision, to be sent as If-Match.", "schema": {"type": "string"}}
+_LOCATION: Final = {"description": "Where it is to be found.", "schema": {"type": "string"}}
+
+Responses = dict[int | str, dict[str, Any]]
 
 
 class ProblemError(BaseModel):
@@ -54,6 +77,17 @@ class Problem(BaseModel):
     retry_at: str | None = Field(default=None, description="When to try again, where that is known.")
     request_id: str | None = Field(default=None, description="The id under which the log tells of a failure of ours.")
     current: dict[str, Any] | None = Field(default=None, description="After a stale If-Match, the thing as it stands.")
+
+
+def problems(*statuses: int, body: bool = False) -> Responses:
+    """Describe the failures of a route: those of every route, those of one that takes a body, and its own."""
+    every = sorted({*_EVERYWHERE, *(_WITH_BODY if body else ()), *statuses})
+    return {status: {"model": Problem, "description": _MEANINGS[status]} for status in every}
+
+
+def stamped(status: int, *, location: bool = False) -> Responses:
+    """Describe the headers of a success that shows one row."""
+    return {status: {"headers": {"ETag": _ETAG} | ({"Location": _LOCATION} if location else {})}}
 
 
 def problem(
@@ -95,7 +129,7 @@ def of_refusal(refusal: RefusedError) -> JSONResponse:
 def of_validation(error: RequestValidationError) -> JSONResponse:
     """Return the problem of values that do not fit the description of the API."""
     found = error.errors()
-    errors = [_of_value(each) for each in found[:_MOST_ERRORS]]
+    errors = [_of_value(each) for each in found[:_MAX_ERRORS]]
     where = next(iter(_named(errors[0]).values()), "the body")
     detail = f"{where}: {errors[0]['detail']}" if len(found) == 1 else f"{len(found)} values are not right; see errors."
     return problem(422, "BAD_USER_INPUT", detail, errors=errors)
@@ -107,7 +141,7 @@ def of_failure(request_id: str) -> JSONResponse:
 
 
 def _places(error: TasktalkError, request: Request) -> list[dict[str, str]]:
-    """Return where the mistake is, in the words of this door; the path of a request needs no naming."""
+    """Return the place of the mistake by its name in REST; a parameter of the path needs no naming."""
     if not error.path:
         return []
     names = [_NAMES.get(name, name) for name in map(_snake_case, error.path) if name not in {"input", "filter"}]
@@ -126,8 +160,8 @@ def _of_value(error: Mapping[str, Any]) -> dict[str, str]:
     where, *names = error["loc"]
     detail = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "string_too_long":
-        most, length = error["ctx"]["max_length"], len(error["input"])
-        detail = f"It must be at most {most} characters long; it has {length}."
+        maximum, length = error["ctx"]["max_length"], len(error["input"])
+        detail = f"It must be at most {maximum} characters long; it has {length}."
     if where == "body":
         return {"detail": detail, "pointer": _pointer(map(str, names))}
     return {"detail": detail, ("header" if where == "header" else "parameter"): str(names[0]) if names else ""}

@@ -1,46 +1,80 @@
-"""What every REST route does around its few lines: who asks, the body within its bounds, failures as problems."""
+"""The route class of REST: authentication, bodies within their bounds, failures as problem details."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl
 
 import structlog
-from fastapi import params
+from fastapi import Depends, Security, params
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.models import OAuth2, OAuthFlowPassword, OAuthFlows
 from fastapi.routing import APIRoute
+from fastapi.security.base import SecurityBase
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message
 
 from core.errors import TasktalkError
 from graph.context import Context, Runtime
+from server.http.authentication import authenticate
 from server.http.errors import RefusedError, refuse
 from server.http.request_body import MAX_VALUES, are_many, parse_json, read_body
 from server.observability.request_log import get_request_record
 from server.rest import problem
-from server.rest.caller import CONTEXT, SIGNED_IN, read_caller
+from services.accounts.caller import Caller
 
 _FORM: Final = "application/x-www-form-urlencoded"
-_MOST_FORM_BYTES: Final = 64 * 1024
-_MOST_PARAMETERS: Final = 50
+_MAX_FORM_BYTES: Final = 64 * 1024
+_MAX_PARAMETERS: Final = 50
 _CLIENT_CLOSED_REQUEST: Final = 499
 
 _log = structlog.stdlib.get_logger("rest")
 
 
+# The key of the context in the ASGI scope.
+_CONTEXT: Final = "tasktalk.context"
+_LOGIN: Final = "/api/auth/login"
+
+
+class _SignedIn(SecurityBase):
+    """Security scheme of routes that need a caller; anonymous requests are refused before they get here."""
+
+    def __init__(self) -> None:
+        flow = OAuthFlowPassword(tokenUrl=_LOGIN, scopes={})
+        self.model = OAuth2(flows=OAuthFlows(password=flow), description="Sign in with your email address.")
+        self.scheme_name = "Account"
+
+    async def __call__(self, request: Request) -> Context:
+        return _context(request)
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.scope[_CONTEXT]
+    return context
+
+
+async def _anyone(request: Request) -> Context:
+    return _context(request)
+
+
+_SIGNED_IN: Final[Any] = _SignedIn()
+SignedIn = Annotated[Context, Security(_SIGNED_IN)]
+Anyone = Annotated[Context, Depends(_anyone)]
+
+
 class RestRoute(APIRoute):
-    """A route of the REST door."""
+    """A route of the REST API."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what answers a request."""
+        """Return the handler of a request."""
         handle = super().get_route_handler()
-        needs_caller = any(each.call is SIGNED_IN for each in self.dependant.dependencies)
+        needs_caller = any(each.call is _SIGNED_IN for each in self.dependant.dependencies)
 
         async def answer(request: Request) -> Response:
             record = get_request_record(request.scope)
             record.operation = self.name
             try:
-                await _identify(request, needs_caller=needs_caller)
+                await _make_context(request, needs_caller=needs_caller)
                 response = await handle(await self._read(request))
             except TasktalkError as error:
                 response = problem.of_error(error, request)
@@ -50,7 +84,7 @@ class RestRoute(APIRoute):
                 response = problem.of_validation(error)
             except ClientDisconnect:
                 response = Response(status_code=_CLIENT_CLOSED_REQUEST)
-            except Exception:  # noqa: BLE001 - whatever it is, the client is told in this door's words
+            except Exception:  # noqa: BLE001 - it is logged, and masked as a problem
                 _log.exception("request failed", route=self.name)
                 response = problem.of_failure(record.request_id)
             response.headers.setdefault("cache-control", "no-store")
@@ -61,16 +95,16 @@ class RestRoute(APIRoute):
 
     async def _read(self, request: Request) -> Request:
         """Return the request with its body read, where the route takes one."""
-        if request.scope["query_string"].count(b"&") >= _MOST_PARAMETERS:
-            raise refuse(400, f"The query string has more than {_MOST_PARAMETERS} parameters.")
+        if request.scope["query_string"].count(b"&") >= _MAX_PARAMETERS:
+            raise refuse(400, f"The query string has more than {_MAX_PARAMETERS} parameters.")
         if self.body_field is None:
             return request
         runtime: Runtime = request.app.state.runtime
-        headers, most_bytes = dict(request.scope["headers"]), runtime.settings.graphql_max_body_bytes
+        headers, max_bytes = dict(request.scope["headers"]), runtime.settings.graphql_max_body_bytes
         if isinstance(self.body_field.field_info, params.Form):
-            body = await read_body(headers, request.receive, min(most_bytes, _MOST_FORM_BYTES), _FORM)
+            body = await read_body(headers, request.receive, min(max_bytes, _MAX_FORM_BYTES), _FORM)
             return _ReadRequest(request, _checked_form(body), None)
-        body = await read_body(headers, request.receive, most_bytes)
+        body = await read_body(headers, request.receive, max_bytes)
         values = parse_json(body) if body else None
         if not isinstance(values, dict):
             raise refuse(400, "The body must be a JSON object." if body else "The body is empty; send a JSON object.")
@@ -80,7 +114,7 @@ class RestRoute(APIRoute):
 
 
 class _ReadRequest(Request):
-    """A request whose body has been read, and is given again to whoever asks."""
+    """A request whose body has been read: FastAPI reads it once more."""
 
     def __init__(self, request: Request, body: bytes, values: Any) -> None:
         self._waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
@@ -92,24 +126,33 @@ class _ReadRequest(Request):
         return self._waiting.pop() if self._waiting else await self._rest()
 
     async def json(self) -> Any:
-        """Return what the body says."""
+        """Return the parsed body."""
         return self._values
 
 
-async def _identify(request: Request, *, needs_caller: bool) -> None:
+async def _make_context(request: Request, *, needs_caller: bool) -> None:
     runtime: Runtime = request.app.state.runtime
     record = get_request_record(request.scope)
-    caller = await read_caller(request, runtime)
+    caller = await _authenticate(request, runtime)
     record.user_id = caller.user_id if caller else None
     address = (request.scope.get("client") or ("",))[0]
-    context = request.scope[CONTEXT] = Context(runtime, caller, record.request_id, address)
+    context = request.scope[_CONTEXT] = Context(runtime, caller, record.request_id, address)
     if needs_caller:
         context.require_caller()
 
 
+async def _authenticate(request: Request, runtime: Runtime) -> Caller | None:
+    """Return the caller, or None without credentials; raise UnauthenticatedError for anything but a valid token."""
+    credentials = dict(request.scope["headers"]).get(b"authorization")
+    # OAuth 2 clients authenticate themselves like this at the token endpoint; ours needs no client credentials.
+    if credentials is not None and request.scope["path"] == _LOGIN and credentials[:6].lower() == b"basic ":
+        credentials = None
+    return await authenticate(credentials, runtime)
+
+
 def _checked_form(body: bytes) -> bytes:
     try:
-        parse_qsl(body.decode("ascii"), errors="strict", max_num_fields=_MOST_PARAMETERS, keep_blank_values=True)
+        parse_qsl(body.decode("ascii"), errors="strict", max_num_fields=_MAX_PARAMETERS, keep_blank_values=True)
     except ValueError:
         raise refuse(400, "The form is not valid UTF-8, percent-encoded, or has too many fields.") from None
     return body

@@ -9,8 +9,6 @@ from starlette.responses import Response
 
 import models
 from models import TaskPriority
-from server.rest.caller import SignedIn
-from server.rest.described import problems, stamped
 from server.rest.entities import (
     CreateBody,
     add_entity_routes,
@@ -34,13 +32,14 @@ from server.rest.fields import (
     stamp,
     text,
 )
-from server.rest.route import RestRoute
+from server.rest.problem import problems, stamped
+from server.rest.route import RestRoute, SignedIn
 from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
 from services.tasks.tasks import tasks
 
 router: Final = APIRouter(prefix="/api/tasks", tags=["tasks"], route_class=RestRoute)
 
-Search = Annotated[str | None, text("Only those with words that begin with these.", least=0, most=1_000)]
+Search = Annotated[str | None, text("Only those with words that begin with these.", min_length=0, max_length=1_000)]
 
 
 @row_of(models.Task)
@@ -78,15 +77,14 @@ class TaskQuery(PageQuery):
     )
 
 
-COLUMNS: Final = frozenset(Task.model_fields)
+_COLUMNS: Final = frozenset(Task.model_fields)
 
 
 @router.get("", responses=problems(401))
 async def list_tasks(context: SignedIn, query: Annotated[TaskQuery, Query()]) -> TaskPage:
     """List the caller's tasks, in the order of their making where no order is asked for."""
     wanted = TaskFilter(completed=query.completed, priority=query.priority or None, search=query.search)
-    order = [TaskOrder.by(*read_order(name)) for name in query.order]
-    listing = task_listing(context.require_caller(), COLUMNS, wanted, order)
+    listing = task_listing(context.require_caller(), _COLUMNS, wanted, read_order(TaskOrder, query.order))
     return await read_page(context, listing, query, TaskPage)
 
 

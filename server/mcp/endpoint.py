@@ -11,13 +11,11 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from core.errors import TasktalkError, UnauthenticatedError
-from core.settings import Settings
 from graph.context import Runtime
 from server.http.errors import RefusedError, refuse, refuse_for
 from server.http.origins import is_allowed_origin
 from server.http.request_body import parse_json, read_body
-from server.mcp.grant import authenticate, keep_grant, needed_scope
-from server.mcp.metadata import METADATA_ROUTES, PATH, challenge
+from server.mcp.authorization import GRANT, METADATA_ROUTES, PATH, authenticate, challenge, required_scope
 from server.observability.request_log import get_request_record
 from services.accounts.access_tokens import Grant
 
@@ -28,7 +26,7 @@ _SERVER_ERRORS: Final = 500
 # Of JSON-RPC.
 _INVALID_REQUEST: Final = -32600
 _INTERNAL_ERROR: Final = -32603
-# What the log may name: the client's own words are no names.
+# The methods that the log may name: any other text is the client's.
 _METHODS: Final = frozenset(
     {
         "initialize",
@@ -45,12 +43,10 @@ _METHODS: Final = frozenset(
 )
 
 
-class McpDoor:
-    """Checks who asks for what, then hands over to the protocol's own SDK."""
+class McpEndpoint:
+    """ASGI application that authorizes messages, and lets the protocol's SDK answer them."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._database = runtime.database
-        self._settings = runtime.settings
         self._max_body_bytes = runtime.settings.graphql_max_body_bytes
         self._runtime = runtime
         self._running: asyncio.Task[None] | None = None
@@ -59,12 +55,12 @@ class McpDoor:
 
     @property
     def routes(self) -> list[BaseRoute]:
-        """Return where the door is, and what tells of it."""
+        """Return the routes of the endpoint and of its metadata."""
         return [Route(PATH, self), *METADATA_ROUTES]
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
-        """Serve as long as the context is open."""
+        """Keep the SDK's manager running within the context."""
         try:
             yield
         finally:
@@ -82,7 +78,7 @@ class McpDoor:
     async def _run_manager(self, ready: "asyncio.Future[StreamableHTTPSessionManager]") -> None:
         try:
             manager = await asyncio.to_thread(self._load_manager)
-        except Exception as error:  # noqa: BLE001 - those who wait for it raise it
+        except Exception as error:  # noqa: BLE001 - raised by those that await it
             ready.set_exception(error)
             return
         # In a task of its own: the SDK's task group must end where it began.
@@ -101,7 +97,7 @@ class McpDoor:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, unless its client has gone."""
+        """Answer one request, unless its client has disconnected."""
         try:
             body = await self._admit(scope, receive)
         except RefusedError as refusal:
@@ -113,16 +109,17 @@ class McpDoor:
             await manager.handle_request(scope, _replaying(body, receive), send)
 
     async def _admit(self, scope: Scope, receive: Receive) -> bytes:
-        """Return the body of a request that may be served."""
-        _check_origin(scope, self._settings)
+        """Return the body of an authorized request."""
+        if not is_allowed_origin(scope, self._runtime.settings):
+            raise refuse(403, "Pages of this origin may not call; name it in ALLOWED_ORIGINS.", code="FORBIDDEN")
         if scope["method"] != "POST":
             raise refuse(405, "Send messages by POST; there is no stream to GET.", headers=((b"allow", b"POST"),))
         headers = dict(scope["headers"])
         try:
-            grant = await authenticate(headers.get(b"authorization"), self._database)
+            grant = await authenticate(headers.get(b"authorization"), self._runtime.database)
         except TasktalkError as error:
-            raise _refuse_stranger(scope, error, headers) from None
-        keep_grant(scope, grant)
+            raise _refuse_unauthenticated(scope, error, headers) from None
+        scope[GRANT] = grant
         get_request_record(scope).user_id = grant.caller.user_id
         body = await read_body(headers, receive, self._max_body_bytes)
         message = _read_message(body)
@@ -130,12 +127,6 @@ class McpDoor:
             get_request_record(scope).operation = message["method"]
         _check_scope(scope, grant, message)
         return body
-
-
-def _check_origin(scope: Scope, settings: Settings) -> None:
-    if is_allowed_origin(scope, settings):
-        return
-    raise refuse(403, "Pages of this origin may not call; name it in ALLOWED_ORIGINS.", code="FORBIDDEN")
 
 
 def _read_message(body: bytes) -> dict[str, Any]:
@@ -153,27 +144,27 @@ def _read_message(body: bytes) -> dict[str, Any]:
 
 
 def _check_scope(scope: Scope, grant: Grant, message: dict[str, Any]) -> None:
-    needed = needed_scope(message["method"], message.get("params"))
-    if needed is not None and needed not in grant.scopes:
-        header = (b"www-authenticate", challenge(scope, "insufficient_scope", needed))
-        raise refuse(403, f"The access token lacks the scope {needed}.", code="FORBIDDEN", headers=(header,))
+    required = required_scope(message["method"], message.get("params"))
+    if required is not None and required not in grant.scopes:
+        header = (b"www-authenticate", challenge(scope, "insufficient_scope", required))
+        raise refuse(403, f"The access token lacks the scope {required}.", code="FORBIDDEN", headers=(header,))
 
 
-def _refuse_stranger(scope: Scope, error: TasktalkError, headers: dict[bytes, bytes]) -> RefusedError:
+def _refuse_unauthenticated(scope: Scope, error: TasktalkError, headers: dict[bytes, bytes]) -> RefusedError:
     if not isinstance(error, UnauthenticatedError):
         return refuse_for(error)
-    # Who has sent no token has sent none that is wrong.
+    # A request without a token has no invalid one.
     reason = "invalid_token" if b"authorization" in headers else None
     header = (b"www-authenticate", challenge(scope, reason))
     return refuse(401, error.message, code=error.code, headers=(header,))
 
 
 async def _refuse(send: Send, refusal: RefusedError) -> None:
-    """Answer as the protocol does: an error of no particular message, with our own code beside the protocol's."""
+    """Send a JSON-RPC error without an id, with our own code beside the protocol's."""
     (error,) = refusal.errors
     code = _INTERNAL_ERROR if refusal.status >= _SERVER_ERRORS else _INVALID_REQUEST
-    told = {"code": code, "message": error["message"], "data": error["extensions"]}
-    body = orjson.dumps({"jsonrpc": "2.0", "id": None, "error": told})
+    content = {"code": code, "message": error["message"], "data": error["extensions"]}
+    body = orjson.dumps({"jsonrpc": "2.0", "id": None, "error": content})
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
@@ -184,10 +175,10 @@ async def _refuse(send: Send, refusal: RefusedError) -> None:
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:
-    """Return what gives the body that was read, once more."""
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+    """Return a receive function that gives the body once more."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
-        return waiting.pop() if waiting else await receive()
+        return messages.pop() if messages else await receive()
 
     return replay

@@ -1,0 +1,176 @@
+"""The REST routes of sessions, of the caller's own account, and of users for admins."""
+
+import math
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Form, Query
+from pydantic import Field
+from starlette.responses import Response
+
+import models
+from core.clock import utc_now
+from core.errors import AccountGoneError
+from core.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
+from server.rest.entities import row_of
+from server.rest.fields import ANYTHING, NO_SPACE, Body, Deleted, Items, PageQuery, Row, read_page, text
+from server.rest.problem import problems
+from server.rest.route import Anyone, RestRoute, SignedIn
+from services.accounts import users
+from services.accounts.accounts import SessionTokens
+from services.accounts.users import MAX_EMAIL_LENGTH, MAX_IMAGE_LENGTH, MAX_NAME_LENGTH, user_listing, users_by_id
+
+auth_router: Final = APIRouter(prefix="/api/auth", tags=["auth"], route_class=RestRoute)
+users_router: Final = APIRouter(prefix="/api", route_class=RestRoute)
+
+Name = Annotated[str, text("1 to 200 characters.", max_length=MAX_NAME_LENGTH)]
+Image = Annotated[
+    str | None,
+    text("An http(s) address of a picture.", max_length=MAX_IMAGE_LENGTH, pattern=rf"^https?://(?![/?#]){NO_SPACE}+$"),
+]
+
+
+@row_of(models.User)
+class User(Row):
+    """A person with an account."""
+
+
+class UserPage(Items[User]):
+    """A page of users."""
+
+
+class Profile(Body):
+    """What is to change of the profile: what is left out stays, null clears."""
+
+    name: Name = Field(default_factory=str)
+    image: Image = None
+
+
+class UserPatch(Body):
+    """What is to change of a user."""
+
+    is_active: bool = Field(description="Whether they may sign in.")
+
+
+COLUMNS: Final = frozenset(User.model_fields)
+
+
+@users_router.get("/me", tags=["me"], responses=problems(401))
+async def read_me(context: SignedIn) -> User:
+    """Read the caller's account."""
+    caller = context.require_caller()
+    async with context.database.read() as session:
+        (row,) = await users_by_id(session, caller, [caller.user_id], COLUMNS)
+    if row is None:
+        raise AccountGoneError
+    return User.model_validate(row)
+
+
+@users_router.patch("/me", tags=["me"], responses=problems(401, 403, body=True))
+async def update_me(context: SignedIn, body: Profile) -> User:
+    """Change the caller's profile: what is left out stays, null clears."""
+    work = partial(users.update_profile, **body.model_dump(exclude_unset=True))
+    return User.model_validate(await context.write(work))
+
+
+@users_router.get("/users", tags=["users"], responses=problems(401, 403))
+async def list_users(context: SignedIn, query: Annotated[PageQuery, Query()]) -> UserPage:
+    """List all users in the order of their signing up; for admins."""
+    listing = user_listing(context.require_caller(), COLUMNS)
+    return await read_page(context, listing, query, UserPage)
+
+
+@users_router.patch("/users/{user_id}", tags=["users"], responses=problems(401, 403, 404, body=True))
+async def update_user(context: SignedIn, user_id: str, body: UserPatch) -> User:
+    """Let a user in or shut them out, at once; for admins."""
+    accounts = context.runtime.accounts
+    changed = await accounts.set_user_active(context.require_caller(), user_id, is_active=body.is_active)
+    return User.model_validate(changed)
+
+
+@users_router.delete("/users/{user_id}", tags=["users"], responses=problems(401, 403, 404))
+async def delete_user(context: SignedIn, user_id: str) -> Deleted:
+    """Delete a user and everything of theirs; for admins."""
+    await context.runtime.accounts.delete_user(context.require_caller(), user_id)
+    return Deleted(deleted_ids=[user_id])
+
+
+class Tokens(Row):
+    """The tokens of a session, as OAuth 2 names them, and whose it is."""
+
+    access_token: str = Field(description="Sent as `Authorization: Bearer …`.")
+    refresh_token: str = Field(description="Exchanged once for new tokens at /api/auth/refresh.")
+    token_type: Literal["bearer"] = Field(default="bearer", description="How it is sent.")
+    expires_in: int = Field(description="For how many seconds the access token is good.")
+    expires_at: datetime = Field(description="Until when the access token is good.")
+    user: User = Field(description="Who is signed in.")
+
+
+class Registration(Body):
+    """An account to make."""
+
+    email: str = text("The address to sign in with.", max_length=MAX_EMAIL_LENGTH, format="email")
+    password: str = text(
+        "8 to 1,024 characters.", min_length=MIN_PASSWORD_LENGTH, max_length=MAX_PASSWORD_LENGTH, pattern=ANYTHING
+    )
+    name: Name
+
+
+class PasswordGrant(Body):
+    """OAuth 2's password grant: a form."""
+
+    username: str = Field(description="The email address.")
+    password: str = text("The password.", min_length=0, max_length=MAX_PASSWORD_LENGTH)
+    grant_type: Literal["password"] = Field(default="password", description="OAuth 2's name for it.")
+    scope: str = Field(default="", description="Taken, and not heeded.")
+    client_id: str = Field(default="", description="Taken, and not heeded.")
+    client_secret: str = Field(default="", description="Taken, and not heeded.")
+
+
+class Refresh(Body):
+    """A session to go on with."""
+
+    refresh_token: str = Field(description="The one that came last.")
+
+
+@auth_router.post("/register", status_code=201, responses=problems(401, 409, body=True))
+async def register(context: Anyone, body: Registration, response: Response) -> Tokens:
+    """Make an account and sign its user in."""
+    accounts = context.runtime.accounts
+    signed_in = await accounts.sign_up(email=body.email, password=body.password, name=body.name)
+    response.headers["location"] = "/api/me"
+    return _tokens(signed_in)
+
+
+@auth_router.post("/login", responses=problems(401, 403, 429, body=True))
+async def login(context: Anyone, form: Annotated[PasswordGrant, Form()]) -> Tokens:
+    """Begin a session, by OAuth 2's password form."""
+    accounts = context.runtime.accounts
+    signed_in = await accounts.sign_in(
+        email=form.username, password=form.password, client_address=context.client_address
+    )
+    return _tokens(signed_in)
+
+
+@auth_router.post("/refresh", responses=problems(401, body=True))
+async def refresh(context: Anyone, body: Refresh) -> Tokens:
+    """Exchange a refresh token for new tokens; one that is used twice ends its session."""
+    return _tokens(await context.runtime.accounts.refresh(body.refresh_token))
+
+
+@auth_router.post("/logout", status_code=204, responses=problems(401, 403))
+async def logout(context: SignedIn) -> None:
+    """End the caller's session; its tokens are refused from now on."""
+    await context.runtime.accounts.sign_out(context.require_caller())
+
+
+def _tokens(signed_in: SessionTokens) -> Tokens:
+    expires_in = math.ceil((signed_in.expires_at - utc_now()).total_seconds())
+    return Tokens(
+        access_token=signed_in.access_token,
+        refresh_token=signed_in.refresh_token,
+        expires_in=expires_in,
+        expires_at=signed_in.expires_at,
+        user=User.model_validate(signed_in.user),
+    )
