@@ -10,7 +10,7 @@ from server.cli.errors import CommandError
 
 # What a command needs is imported when it runs, so that help comes at once.
 _DESCRIPTION: Final = "The backend of an AI to-do app: GraphQL, REST and MCP over SQLModel."
-_EPILOG: Final = "Settings come from the environment and from .env; the README lists them."
+_EPILOG: Final = "Settings come from the environment and from .env; docs/settings.md lists them."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
