@@ -1,0 +1,271 @@
+"""Creating a row in a transaction of its own: by one statement on PostgreSQL, or by several, wholly or not at all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import select
+
+from core.database import Database
+from core.errors import BadUserInputError, UnauthenticatedError, UnavailableError
+from core.ids import new_id
+from core.settings import Settings
+from core.statement_count import StatementCount, current_statements
+from models import HistoryEntry, Task, TaskPriority, User
+from services.accounts.caller import Actor, Caller
+from services.entities import single_statement
+from services.entities.service import NewRow
+from services.query.sql import fetch_all, table_of
+from services.tasks.tasks import tasks
+from tests.databases import only_postgresql, opened, run_sql
+from tests.factories import make_user, sign_in
+from tests.services.rows import change_user, read_user
+from tests.waiting import PATIENCE_S, until_so
+
+FULL: Final = NewRow(
+    {
+        "title": '  Pay \U0001f4b6 "it\'s" $1 %s :x \\  ',
+        "description": "e\u0301\u202e\n\u0001",
+        "priority": TaskPriority.HIGH,
+        "due_at": datetime.max.replace(tzinfo=UTC),
+        "tags": ["a,b", "{}", "NULL", 'x"y'],
+    }
+)
+X: Final = NewRow({"title": "x"})
+NEW: Final = [X, FULL, NewRow({"title": "x", "description": "", "due_at": datetime.min.replace(tzinfo=UTC)})]
+BE_STRICT: Final = """
+DO $$ BEGIN EXECUTE format(
+    'ALTER DATABASE %I SET default_transaction_isolation = ''repeatable read''', current_database()
+); END $$"""
+# These differ with each making.
+OWN: Final = frozenset({"id", "row_id", "revision", "created_at", "updated_at"})
+
+pytestmark = only_postgresql
+
+
+@pytest.fixture(params=[True, False], ids=["one statement", "transaction"])
+def is_single(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Run with the single statement switched on and off."""
+    is_enabled: bool = request.param
+    monkeypatch.setattr(single_statement, "IS_ENABLED", is_enabled)
+    return is_enabled
+
+
+@pytest.fixture
+async def caller(database: Database, settings: Settings) -> Caller:
+    return (await sign_in(database, settings)).caller
+
+
+@contextmanager
+def counted() -> Iterator[StatementCount]:
+    count = StatementCount()
+    token = current_statements.set(count)
+    yield count
+    current_statements.reset(token)
+
+
+async def stored(database: Database, model: Any, caller: Caller) -> list[Any]:
+    table = table_of(model)
+    async with database.read() as session:
+        return list(await fetch_all(session, select(table).where(caller.owns(table)).order_by(table.c.revision)))
+
+
+def without_own(row: Any) -> dict[str, Any]:
+    values = {name: value for name, value in row._asdict().items() if name not in OWN}
+    if "after" in values:
+        values["after"] = {name: value for name, value in row.after.items() if name != "created_at"}
+    return values
+
+
+@pytest.mark.parametrize("new", NEW)
+@pytest.mark.parametrize("actor", [None, Actor(new_id(), new_id())])
+async def test_row_by_one_statement_equals_row_by_transaction(
+    database: Database, caller: Caller, new: NewRow, actor: Actor | None
+) -> None:
+    by = Caller(caller.user_id, caller.session_id, caller.is_admin, caller.expires_at, actor)
+    with counted() as statements:
+        made = await tasks.create_alone(database, by, new)
+    assert len(statements) == 1
+    await database.transaction(lambda writer: tasks.create(writer, by, new))
+    for model in (Task, HistoryEntry):
+        alone, usual = await stored(database, model, by)
+        assert without_own(alone) == without_own(usual)
+        assert (alone.revision, usual.revision) == (1, 2)
+    (task, _), (change, _) = await stored(database, Task, by), await stored(database, HistoryEntry, by)
+    assert {name: getattr(made, name) for name in task._fields} == task._asdict()
+    assert change.row_id == made.id
+    assert datetime.fromisoformat(change.after["created_at"]) == made.created_at == change.created_at
+    assert list(change.after)[-1] == "created_at"
+
+
+@pytest.mark.usefixtures("is_single")
+async def test_concurrent_creates_have_ascending_revisions_and_moments(database: Database, caller: Caller) -> None:
+    notified: list[int] = []
+    database.after_commit.append(lambda revisions: notified.extend(revisions.values()))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number in range(15):
+                group.create_task(tasks.create_alone(database, caller, NewRow({"title": f"{number}"})))
+                group.create_task(tasks.create_alone(database, caller, NewRow({"title": f"{number}"}, id=new_id())))
+    finally:
+        database.after_commit.pop()
+    rows = await stored(database, Task, caller)
+    assert [row.revision for row in rows] == list(range(1, 31))
+    assert sorted(notified) == list(range(1, 31))
+    assert rows == sorted(rows, key=lambda row: row.created_at)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"title": " "},
+        {"title": "a\0b"},
+        {"title": "x" * 501},
+        {"title": "x", "tags": [""]},
+        {"title": "x", "description": "\0"},
+    ],
+)
+async def test_invalid_values_are_refused_without_a_statement(
+    database: Database, caller: Caller, given: dict[str, Any]
+) -> None:
+    with counted() as statements, pytest.raises(BadUserInputError):
+        await tasks.create_alone(database, caller, NewRow(given))
+    assert len(statements) == 0
+
+
+async def test_row_that_depends_on_stored_rows_takes_several_statements(database: Database, caller: Caller) -> None:
+    parent = await tasks.create_alone(database, caller, X)
+    dependent = [
+        NewRow({"title": "y"}, id=new_id()),
+        NewRow({"title": "y", "parent_id": parent.id}),
+        *[NewRow({"title": "y"}, idempotency_key="once")] * 2,
+    ]
+    for new in dependent:
+        with counted() as statements:
+            await tasks.create_alone(database, caller, new)
+        assert len(statements) > 1
+    assert len(await stored(database, Task, caller)) == 4
+
+
+async def nothing_is_left(database: Database, caller: Caller) -> None:
+    assert await stored(database, Task, caller) == []
+    assert await stored(database, HistoryEntry, caller) == []
+
+
+@asynccontextmanager
+async def holding(database: Database, caller: Caller) -> AsyncIterator[asyncio.Event]:
+    """Hold the user's row until the event, by a transaction that counts, too."""
+    holds, is_over = asyncio.Event(), asyncio.Event()
+
+    async def work(session: Any) -> None:
+        await run_sql(session, "UPDATE users SET revision = revision + 1 WHERE id = :id", id=caller.user_id)
+        holds.set()
+        await is_over.wait()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(database.write(work))
+        await holds.wait()
+        try:
+            yield is_over
+        finally:
+            is_over.set()
+
+
+async def waits_for_a_lock(database: Database) -> bool:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with database.read() as session:
+        return bool(await run_sql(session, waiting))
+
+
+async def waits_no_more(database: Database) -> bool:
+    return not await waits_for_a_lock(database)
+
+
+async def deactivate(database: Database, user: User) -> None:
+    await change_user(database, user.id, is_active=False)
+
+
+async def delete(database: Database, user: User) -> None:
+    await database.write(lambda session: run_sql(session, "DELETE FROM users WHERE id = :id", id=user.id))
+
+
+@pytest.mark.usefixtures("is_single")
+@pytest.mark.parametrize("end", [deactivate, delete])
+async def test_create_for_inactive_or_deleted_account_stores_nothing(
+    database: Database, settings: Settings, end: Callable[[Database, User], Awaitable[None]]
+) -> None:
+    signed_in = await sign_in(database, settings, await make_user(database))
+    await end(database, signed_in.user)
+    with pytest.raises(UnauthenticatedError, match="gone or deactivated"):
+        await tasks.create_alone(database, signed_in.caller, X)
+    await nothing_is_left(database, signed_in.caller)
+
+
+@pytest.mark.usefixtures("is_single")
+@pytest.mark.parametrize(
+    "statement", ["UPDATE users SET is_active = false WHERE id = :id", "DELETE FROM users WHERE id = :id"]
+)
+async def test_create_while_the_account_ends_stores_nothing(fresh_settings: Settings, statement: str) -> None:
+    async with opened(fresh_settings) as database:
+        caller = (await sign_in(database, fresh_settings)).caller
+
+        async def end(session: Any) -> None:
+            await run_sql(session, statement, id=caller.user_id)
+            making.append(asyncio.create_task(tasks.create_alone(database, caller, X)))
+            await until_so(partial(waits_for_a_lock, database))
+
+        making: list[asyncio.Task[Any]] = []
+        await database.write(end)
+        with pytest.raises(UnauthenticatedError, match="gone or deactivated"):
+            await making[0]
+        await nothing_is_left(database, caller)
+
+
+@pytest.mark.usefixtures("is_single")
+async def test_create_is_retried_after_serialization_failure(fresh_settings: Settings) -> None:
+    async with opened(fresh_settings) as usual:
+        await usual.write(lambda session: run_sql(session, BE_STRICT))
+        caller = (await sign_in(usual, fresh_settings)).caller
+        async with opened(fresh_settings) as strict:
+            async with holding(usual, caller) as is_over:
+                making = asyncio.create_task(tasks.create_alone(strict, caller, X))
+                await until_so(partial(waits_for_a_lock, usual))
+                is_over.set()
+            assert (await making).revision == 2
+            assert strict.pool.in_use == 0
+        assert [task.revision for task in await stored(usual, Task, caller)] == [2]
+        assert len(await stored(usual, HistoryEntry, caller)) == 1
+
+
+@pytest.mark.usefixtures("is_single")
+async def test_create_beyond_the_statement_timeout_stores_nothing(fresh_settings: Settings) -> None:
+    async with (
+        opened(fresh_settings) as patient,
+        opened(fresh_settings, database_statement_timeout_s=0.2) as database,
+    ):
+        caller = (await sign_in(patient, fresh_settings)).caller
+        async with holding(patient, caller):
+            with pytest.raises(UnavailableError):
+                await tasks.create_alone(database, caller, X)
+            await until_so(partial(waits_no_more, patient))
+        await nothing_is_left(patient, caller)
+        assert (await read_user(patient, caller.user_id)).revision == 1
+
+
+@pytest.mark.usefixtures("is_single")
+async def test_cancelled_create_stores_nothing(fresh_settings: Settings) -> None:
+    async with opened(fresh_settings) as database:
+        caller = (await sign_in(database, fresh_settings)).caller
+        async with holding(database, caller), asyncio.timeout(PATIENCE_S):
+            making = asyncio.create_task(tasks.create_alone(database, caller, X))
+            await until_so(partial(waits_for_a_lock, database))
+            making.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await making
+            await until_so(partial(waits_no_more, database))
+        await nothing_is_left(database, caller)
+        assert (await tasks.create_alone(database, caller, X)).revision == 2
