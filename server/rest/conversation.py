@@ -40,7 +40,9 @@ class MessagePage(Items[Message]):
 class ConversationToMake(CreateBody):
     """A conversation to make."""
 
-    title: Annotated[str, text("1 to 500 characters.", max_length=500)] | None = None
+    title: Annotated[str, text("1 to 500 characters.", max_length=500)] | None = Field(
+        default=None, description="1 to 500 characters, or null."
+    )
 
 
 @update_body_of(models.Conversation)

@@ -125,19 +125,39 @@ def add_entity_routes(
     create.__annotations__["body"], update.__annotations__["body"] = create_body, update_body
     for endpoint in (read, update, delete):
         endpoint.__annotations__["row_id"] = Annotated[str, Path(alias=f"{name}_id")]
+    endpoints: list[Callable[..., Any]] = [create, read, update, delete]
+    for endpoint in endpoints:
+        path = "" if endpoint is create else f"/{{{name}_id}}"
+        options: dict[str, Any] = {"response_model": row, "name": f"{endpoint.__name__}_{name}"} | _options(
+            endpoint.__name__, name
+        )
+        router.add_api_route(path, endpoint, **options)
 
-    def add(endpoint: Callable[..., Any], method: str, description: str, **options: Any) -> None:
-        path, route_name = "" if method == "POST" else f"/{{{name}_id}}", f"{endpoint.__name__}_{name}"
-        shared: dict[str, Any] = {"name": route_name, "description": description, "response_model": row}
-        router.add_api_route(path, endpoint, methods=[method], **shared | options)
 
-    created = problems(401, 404, 409, body=True) | stamped(201, location=True)
-    add(create, "POST", f"Make a {name}.", status_code=201, responses=created)
-    add(read, "GET", f"Read one {name}.", responses=problems(401, 404) | stamped(200))
-    changed = problems(401, 404, 412, body=True) | stamped(200)
-    add(update, "PATCH", f"Change what is given of a {name}: what is left out stays, null clears.", responses=changed)
-    described = f"Delete a {name} and all that belongs to it."
-    add(delete, "DELETE", described, response_model=Deleted, responses=problems(401, 404, 412))
+def _options(verb: str, name: str) -> dict[str, Any]:
+    """Return the options of a route that differ by what it does."""
+    method, description, responses, more = {
+        "create": (
+            "POST",
+            f"Make a {name}.",
+            problems(401, 404, 409, body=True) | stamped(201, location=True),
+            {"status_code": 201},
+        ),
+        "read": ("GET", f"Read one {name}.", problems(401, 404) | stamped(200), {}),
+        "update": (
+            "PATCH",
+            f"Change what is given of a {name}: what is left out stays, null clears.",
+            problems(401, 404, 412, body=True) | stamped(200),
+            {},
+        ),
+        "delete": (
+            "DELETE",
+            f"Delete a {name} and all that belongs to it.",
+            problems(401, 404, 412),
+            {"response_model": Deleted},
+        ),
+    }[verb]
+    return {"methods": [method], "description": description, "responses": responses} | more
 
 
 async def update_row(

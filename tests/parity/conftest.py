@@ -6,14 +6,14 @@ import pytest
 from core.database import Database
 from core.settings import Settings
 from tests.factories import SignedIn, sign_in
-from tests.parity.doors import House
+from tests.parity.task_apis import Served
 from tests.servers import RunningServer
 
 
 @pytest.fixture(scope="session")
-def house(server: RunningServer, http: httpx2.AsyncClient, database: Database) -> House:
-    """Give the server with its doors."""
-    return House(server, http, database)
+def served(server: RunningServer, http: httpx2.AsyncClient, database: Database) -> Served:
+    """Give the server with its apis."""
+    return Served(server, http, database)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Who is let in is let in at every door, who is not at none; and what is no text is read by none."""
+"""Every API accepts and refuses the same callers, and no API reads text that is not Unicode."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -9,8 +9,8 @@ import pytest
 
 from tests.access_tokens import make_access_token
 from tests.factories import SignedIn, make_task, make_user, sign_in
-from tests.parity.doors import House
-from tests.server.mcp.asking import headers_of, message
+from tests.parity.task_apis import Served
+from tests.server.mcp.client import headers_of, message
 from tests.state import state_of
 
 Answer = tuple[int, str | None]
@@ -51,56 +51,55 @@ def _with(body: str, title: str | None) -> bytes:
     return body.replace('"TITLE"', f'"{title}"').encode()
 
 
-async def nothing(_house: House, _user: SignedIn, _admin: SignedIn) -> None:
-    """Let everything be."""
+async def nothing(_house: Served, _user: SignedIn, _admin: SignedIn) -> None:
+    """Change nothing."""
 
 
-async def deactivate(house: House, user: SignedIn, admin: SignedIn) -> None:
-    await house.server.runtime.accounts.set_user_active(admin.caller, user.user.id, is_active=False)
+async def deactivate(served: Served, user: SignedIn, admin: SignedIn) -> None:
+    await served.server.runtime.accounts.set_user_active(admin.caller, user.user.id, is_active=False)
 
 
-async def delete(house: House, user: SignedIn, admin: SignedIn) -> None:
-    await house.server.runtime.accounts.delete_user(admin.caller, user.user.id)
+async def delete(served: Served, user: SignedIn, admin: SignedIn) -> None:
+    await served.server.runtime.accounts.delete_user(admin.caller, user.user.id)
 
 
 DENIED: Final = (401, "UNAUTHENTICATED")
 SERVED: Final = (200, None)
-Happening = Callable[[House, SignedIn, SignedIn], Awaitable[None]]
+Happening = Callable[[Served, SignedIn, SignedIn], Awaitable[None]]
 
 
 @pytest.mark.parametrize(("happens", "after"), [(nothing, SERVED), (deactivate, DENIED), (delete, DENIED)])
-async def test_users(house: House, user: SignedIn, happens: Happening, after: Answer) -> None:
-    admin = await sign_in(house.database, house.server.runtime.settings, await make_user(house.database, is_admin=True))
-    await make_task(house.database, user.caller)
-    issued = await make_access_token(house.database, user.caller)
-    doors = {graphql: user.token, rest: user.token, mcp: issued.text}
-    assert [await ask(house.http, token) for ask, token in doors.items()] == [SERVED] * 3
-    await happens(house, user, admin)
-    assert [await ask(house.http, token) for ask, token in doors.items()] == [after] * 3
+async def test_deactivated_and_deleted_users_are_refused_by_every_api(
+    served: Served, user: SignedIn, happens: Happening, after: Answer
+) -> None:
+    admin = await sign_in(
+        served.database, served.server.runtime.settings, await make_user(served.database, is_admin=True)
+    )
+    await make_task(served.database, user.caller)
+    issued = await make_access_token(served.database, user.caller)
+    apis = {graphql: user.token, rest: user.token, mcp: issued.text}
+    assert [await ask(served.http, token) for ask, token in apis.items()] == [SERVED] * 3
+    await happens(served, user, admin)
+    assert [await ask(served.http, token) for ask, token in apis.items()] == [after] * 3
 
 
-@pytest.mark.parametrize("token", ["x", "a.b.c", "tt_" + "a" * 43, "x" * 100_000], ids=range(4))
-async def test_tokens_that_never_were(house: House, token: str) -> None:
-    assert [await ask(house.http, token) for ask in (graphql, rest, mcp)] == [DENIED] * 3
-
-
-async def test_who_has_no_token(house: House) -> None:
-    told = [await ask(house.http, None) for ask in (graphql, rest, mcp)]
+async def test_request_without_a_token_is_refused_by_every_api(served: Served) -> None:
+    told = [await ask(served.http, None) for ask in (graphql, rest, mcp)]
     # Of a GraphQL document parts may be answered to anyone.
     assert told == [(200, "UNAUTHENTICATED"), DENIED, DENIED]
 
 
-async def test_tokens_open_the_doors_that_they_are_for(house: House, user: SignedIn) -> None:
-    issued = await make_access_token(house.database, user.caller)
-    assert [await ask(house.http, user.token) for ask in (graphql, rest, mcp)] == [SERVED, SERVED, DENIED]
-    assert [await ask(house.http, issued.text) for ask in (graphql, rest, mcp)] == [DENIED, DENIED, SERVED]
+async def test_token_is_accepted_by_its_own_apis_only(served: Served, user: SignedIn) -> None:
+    issued = await make_access_token(served.database, user.caller)
+    assert [await ask(served.http, user.token) for ask in (graphql, rest, mcp)] == [SERVED, SERVED, DENIED]
+    assert [await ask(served.http, issued.text) for ask in (graphql, rest, mcp)] == [DENIED, DENIED, SERVED]
 
 
 @pytest.mark.parametrize("title", ["\\ud800", "a\\udfff", "\\udc00\\ud800"])
-async def test_lone_surrogates(house: House, user: SignedIn, title: str) -> None:
-    issued = await make_access_token(house.database, user.caller)
-    before = await state_of(house.database, user.user.id)
+async def test_lone_surrogate_is_refused_by_every_api(served: Served, user: SignedIn, title: str) -> None:
+    issued = await make_access_token(served.database, user.caller)
+    before = await state_of(served.database, user.user.id)
     tokens: dict[Any, str] = {graphql: user.token, rest: user.token, mcp: issued.text}
-    told = [await ask(house.http, token, title) for ask, token in tokens.items()]
+    told = [await ask(served.http, token, title) for ask, token in tokens.items()]
     assert told == [(400, "BAD_USER_INPUT")] * 3
-    assert await state_of(house.database, user.user.id) == before
+    assert await state_of(served.database, user.user.id) == before

@@ -1,4 +1,4 @@
-"""What is done with tasks comes to the same through every door, and every door shows it."""
+"""A change over one API comes to the same as over any other, and every API shows it."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
@@ -12,7 +12,7 @@ from assistant.tools import TOOLS
 from models import TaskPriority
 from tests.factories import SignedIn, make_task, sign_in
 from tests.histories import history_of
-from tests.parity.doors import ALL, NOT_MCP, Door, House, Task
+from tests.parity.task_apis import ALL, WITHOUT_MCP, Served, Task, TaskAPI
 from tests.state import state_of
 
 # Each user has tasks of these ids: an id is its owner's alone.
@@ -40,43 +40,43 @@ AS_GARDEN: Final[Task] = PLAIN | {
 AS_WATER: Final[Task] = PLAIN | {"id": WATER, "title": "Water the plants", "parent_id": GARDEN, "completed": True}
 
 
-async def make_tasks(house: House, user: SignedIn) -> None:
+async def make_tasks(served: Served, user: SignedIn) -> None:
     garden: dict[str, Any] = {"description": "Roses first", "priority": TaskPriority.HIGH, "tags": ["home", "spring"]}
-    await make_task(house.database, user.caller, "Garden", id=GARDEN, due_at=NOON, **garden)
-    await make_task(house.database, user.caller, id=WATER, parent_id=GARDEN)
-    async with house.door("graphql", user) as door:
-        await door.complete(WATER)
+    await make_task(served.database, user.caller, "Garden", id=GARDEN, due_at=NOON, **garden)
+    await make_task(served.database, user.caller, id=WATER, parent_id=GARDEN)
+    async with served.open("graphql", user) as api:
+        await api.complete(WATER)
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is done, what the door answers, and what there is afterwards beside the tasks that it leaves alone."""
+    """What is done, what the api answers, and what there is afterwards beside the tasks that it leaves alone."""
 
     name: str
-    do: Callable[[Door], Awaitable[Any]]
+    do: Callable[[TaskAPI], Awaitable[Any]]
     answer: Any
     after: Sequence[Task]
     # The kinds of what is recorded, by the person in every case; nothing where nothing is different.
     history: Sequence[str] = ("UPDATED",)
-    doors: Sequence[str] = field(default=ALL)
+    apis: Sequence[str] = field(default=ALL)
 
 
-def changed(name: str, do: Callable[[Door], Awaitable[Any]], **values: Any) -> Change:
+def changed(name: str, do: Callable[[TaskAPI], Awaitable[Any]], **values: Any) -> Change:
     """Return a change of the garden."""
     return Change(name, do, AS_GARDEN | values, [AS_GARDEN | values, AS_WATER])
 
 
-def made(name: str, do: Callable[[Door], Awaitable[Any]], doors: Sequence[str] = ALL, **values: Any) -> Change:
+def made(name: str, do: Callable[[TaskAPI], Awaitable[Any]], apis: Sequence[str] = ALL, **values: Any) -> Change:
     """Return the making of a task."""
     task = PLAIN | {"id": NEW, **values}
-    return Change(name, do, task, [AS_GARDEN, AS_WATER, task], ("CREATED",), doors)
+    return Change(name, do, task, [AS_GARDEN, AS_WATER, task], ("CREATED",), apis)
 
 
 CHANGES: Final = (
-    made("a title alone", lambda door: door.add(title=" Buy milk\n"), title="Buy milk"),
+    made("a title alone", lambda api: api.add(title=" Buy milk\n"), title="Buy milk"),
     made(
         "everything",
-        lambda door: door.add(
+        lambda api: api.add(
             title="\N{GLASS OF MILK}",
             description="Two\nlitres",
             priority="LOW",
@@ -91,76 +91,72 @@ CHANGES: Final = (
         tags=["shop", "\u00fc"],
         parent_id=WATER,
     ),
-    made("an id of one's own", lambda door: door.add(title="Mine", id=NEW), NOT_MCP, title="Mine"),
-    changed("a title", lambda door: door.update(GARDEN.upper(), title=" Park "), title="Park"),
-    changed("a description", lambda door: door.update(GARDEN, description="Tulips"), description="Tulips"),
-    changed("no description", lambda door: door.update(GARDEN, description=None), description=None),
-    changed("a priority", lambda door: door.update(GARDEN, priority="LOW"), priority="LOW"),
-    changed(
-        "a date", lambda door: door.update(GARDEN, due_at="2026-03-01T00:00:00Z"), due_at="2026-03-01T00:00:00+00:00"
-    ),
-    changed("no date", lambda door: door.update(GARDEN, due_at=None), due_at=None),
-    changed("tags", lambda door: door.update(GARDEN, tags=["b", "a", "b"]), tags=["b", "a"]),
-    changed("no tags", lambda door: door.update(GARDEN, tags=[]), tags=[]),
+    made("an id of one's own", lambda api: api.add(title="Mine", id=NEW), WITHOUT_MCP, title="Mine"),
+    changed("a title", lambda api: api.update(GARDEN.upper(), title=" Park "), title="Park"),
+    changed("no description", lambda api: api.update(GARDEN, description=None), description=None),
+    changed("no date", lambda api: api.update(GARDEN, due_at=None), due_at=None),
+    changed("tags", lambda api: api.update(GARDEN, tags=["b", "a", "b"]), tags=["b", "a"]),
     Change(
         "no parent",
-        lambda door: door.update(WATER, parent_id=None),
+        lambda api: api.update(WATER, parent_id=None),
         AS_WATER | {"parent_id": None},
         [AS_GARDEN, AS_WATER | {"parent_id": None}],
     ),
-    changed("done", lambda door: door.complete(GARDEN), completed=True),
+    changed("done", lambda api: api.complete(GARDEN), completed=True),
     Change(
         "open again",
-        lambda door: door.reopen(WATER),
+        lambda api: api.reopen(WATER),
         AS_WATER | {"completed": False},
         [AS_GARDEN, AS_WATER | {"completed": False}],
     ),
     Change(
         "turned over",
-        lambda door: door.toggle(GARDEN),
+        lambda api: api.toggle(GARDEN),
         AS_GARDEN | {"completed": True},
         [AS_GARDEN | {"completed": True}, AS_WATER],
-        doors=NOT_MCP,
+        apis=WITHOUT_MCP,
     ),
-    Change("done already", lambda door: door.complete(WATER), AS_WATER, [AS_GARDEN, AS_WATER], ()),
-    Change("as it was", lambda door: door.update(GARDEN, title="Garden"), AS_GARDEN, [AS_GARDEN, AS_WATER], ()),
-    Change("deleted", lambda door: door.delete(WATER), [WATER], [AS_GARDEN], ("DELETED",)),
-    Change("deleted with its parts", lambda door: door.delete(GARDEN), [GARDEN, WATER], [], ("DELETED", "DELETED")),
+    Change("done already", lambda api: api.complete(WATER), AS_WATER, [AS_GARDEN, AS_WATER], ()),
+    Change("as it was", lambda api: api.update(GARDEN, title="Garden"), AS_GARDEN, [AS_GARDEN, AS_WATER], ()),
+    Change("deleted", lambda api: api.delete(WATER), [WATER], [AS_GARDEN], ("DELETED",)),
+    Change("deleted with its parts", lambda api: api.delete(GARDEN), [GARDEN, WATER], [], ("DELETED", "DELETED")),
 )
 
 
-def test_the_tools_are_those_that_the_table_knows() -> None:
-    """MCP has none that reads one task or turns one over; where one comes, the table must have it."""
+def test_changes_cover_every_tool() -> None:
+    """A tool that is added must be added to the changes below."""
     names = ["list_tasks", "search", "add_task", "update_task", "complete_task", "reopen_task", "delete_task"]
     assert [tool.name for tool in TOOLS] == names
 
 
 @pytest.mark.parametrize(
-    ("change", "door_name"),
-    [pytest.param(change, door, id=f"{change.name}-{door}") for change in CHANGES for door in change.doors],
+    ("change", "api_name"),
+    [pytest.param(change, api, id=f"{change.name}-{api}") for change in CHANGES for api in change.apis],
 )
-async def test_changes(house: House, user: SignedIn, change: Change, door_name: str) -> None:
-    await make_tasks(house, user)
-    before = await state_of(house.database, user.user.id)
-    past = len(await history_of(house.database, user.caller))
-    async with AsyncExitStack() as stack:
-        doors = {name: await stack.enter_async_context(house.door(name, user)) for name in ALL}
-        answer = await change.do(doors[door_name])
-        after = await state_of(house.database, user.user.id)
+async def test_change_over_one_api_is_shown_by_all(
+    served: Served, user: SignedIn, change: Change, api_name: str
+) -> None:
+    await make_tasks(served, user)
+    before = await state_of(served.database, user.user.id)
+    past = len(await history_of(served.database, user.caller))
+    async with AsyncExitStack() as opened:
+        apis = {name: await opened.enter_async_context(served.open(name, user)) for name in ALL}
+        answer = await change.do(apis[api_name])
+        after = await state_of(served.database, user.user.id)
         (new_id,) = [row_id for row_id in after.rows if row_id not in before.rows] or [NEW]
         assert _named(answer, new_id) == change.answer
-        for door in doors.values():
-            assert [_named(task, new_id) for task in await door.find()] == change.after
+        for api in apis.values():
+            assert [_named(task, new_id) for task in await api.find()] == change.after
     assert after.revision == before.revision + (1 if change.history else 0)
     assert [row_id for row_id, row in after.deletions.items() if row.revision != after.revision] == []
-    history = (await history_of(house.database, user.caller))[past:]
+    history = (await history_of(served.database, user.caller))[past:]
     assert [(each.kind, each.run_id) for each in history] == [(kind, None) for kind in change.history]
     stamped = {row_id for row_id, row in {**after.rows, **after.deletions}.items() if row.revision == after.revision}
     assert {each.row_id for each in history} <= stamped
 
 
 def _named(shown: Any, new_id: str) -> Any:
-    """Return what a door showed with the id of a task that was made in place of the one it was given."""
+    """Return what a api showed with the id of a task that was made in place of the one it was given."""
     return shown | {"id": NEW} if isinstance(shown, dict) and shown["id"] == new_id else shown
 
 
@@ -169,59 +165,58 @@ class Reading:
     """What is asked for, and the titles that come."""
 
     name: str
-    ask: Callable[[Door], Awaitable[list[Task]]]
+    ask: Callable[[TaskAPI], Awaitable[list[Task]]]
     titles: Sequence[str]
-    doors: Sequence[str] = field(default=ALL)
+    apis: Sequence[str] = field(default=ALL)
 
 
 READINGS: Final = (
-    Reading("everything", lambda door: door.find(), ["Garden", "Water the plants", "apples", "Bread"]),
-    Reading("open", lambda door: door.find(completed=False), ["Garden", "apples", "Bread"]),
-    Reading("done", lambda door: door.find(completed=True), ["Water the plants"]),
-    Reading("a priority", lambda door: door.find(priority="HIGH"), ["Garden"]),
-    Reading("nothing", lambda door: door.find(priority="HIGH", completed=True), []),
-    Reading("as made", lambda door: door.find(order="created_at", limit=2), ["Garden", "Water the plants"]),
-    Reading("by date", lambda door: door.find(order="due_at"), ["Garden", "Bread", "Water the plants", "apples"]),
+    Reading("everything", lambda api: api.find(), ["Garden", "Water the plants", "apples", "Bread"]),
+    Reading("open", lambda api: api.find(completed=False), ["Garden", "apples", "Bread"]),
+    Reading("done", lambda api: api.find(completed=True), ["Water the plants"]),
+    Reading("a priority", lambda api: api.find(priority="HIGH"), ["Garden"]),
+    Reading("nothing", lambda api: api.find(priority="HIGH", completed=True), []),
+    Reading("as made", lambda api: api.find(order="created_at", limit=2), ["Garden", "Water the plants"]),
+    Reading("by date", lambda api: api.find(order="due_at"), ["Garden", "Bread", "Water the plants", "apples"]),
     # The other way round where they are the same.
-    Reading("by priority", lambda door: door.find(order="priority"), ["Garden", "apples", "Water the plants", "Bread"]),
-    Reading("by title", lambda door: door.find(order="title"), ["apples", "Bread", "Garden", "Water the plants"]),
-    Reading("one", lambda door: door.find(limit=1), ["Garden"]),
-    Reading("words", lambda door: door.search("PLA wat"), ["Water the plants"]),
-    Reading("words of a description", lambda door: door.search("rose"), ["Garden"]),
-    Reading("words that are nowhere", lambda door: door.search("rose plants"), []),
-    Reading("words and a limit", lambda door: door.search("bread", limit=1), ["Bread"]),
+    Reading("by priority", lambda api: api.find(order="priority"), ["Garden", "apples", "Water the plants", "Bread"]),
+    Reading("by title", lambda api: api.find(order="title"), ["apples", "Bread", "Garden", "Water the plants"]),
+    Reading("one", lambda api: api.find(limit=1), ["Garden"]),
+    Reading("words", lambda api: api.search("PLA wat"), ["Water the plants"]),
+    Reading("words of a description", lambda api: api.search("rose"), ["Garden"]),
+    Reading("words that are nowhere", lambda api: api.search("rose plants"), []),
+    Reading("words and a limit", lambda api: api.search("bread", limit=1), ["Bread"]),
     # REST has no filters of tags and dates.
-    Reading("tags", lambda door: door.find(tags=["spring", "home"]), ["Garden"], ("graphql", "mcp")),
-    Reading("other tags", lambda door: door.find(tags=["home", "work"]), [], ("graphql", "mcp")),
+    Reading("tags", lambda api: api.find(tags=["spring", "home"]), ["Garden"], ("graphql", "mcp")),
+    Reading("other tags", lambda api: api.find(tags=["home", "work"]), [], ("graphql", "mcp")),
     Reading(
-        "due after", lambda door: door.find(due_after="2026-01-31T12:00:00Z"), ["Garden", "Bread"], ("graphql", "mcp")
+        "due after", lambda api: api.find(due_after="2026-01-31T12:00:00Z"), ["Garden", "Bread"], ("graphql", "mcp")
     ),
-    Reading("due before", lambda door: door.find(due_before="2026-01-31T14:00:00+02:00"), [], ("graphql", "mcp")),
+    Reading("due before", lambda api: api.find(due_before="2026-01-31T14:00:00+02:00"), [], ("graphql", "mcp")),
 )
 
 
 @pytest.fixture(scope="module")
-async def reader(house: House) -> SignedIn:
+async def reader(served: Served) -> SignedIn:
     """Give a user with tasks that nothing changes."""
-    user = await sign_in(house.database, house.server.runtime.settings)
-    await make_tasks(house, user)
-    await make_task(house.database, user.caller, "apples")
+    user = await sign_in(served.database, served.server.runtime.settings)
+    await make_tasks(served, user)
+    await make_task(served.database, user.caller, "apples")
     low: dict[str, Any] = {"priority": TaskPriority.LOW, "due_at": datetime(2026, 2, 1, tzinfo=UTC)}
-    await make_task(house.database, user.caller, "Bread", **low)
+    await make_task(served.database, user.caller, "Bread", **low)
     return user
 
 
-@pytest.mark.parametrize("reading", READINGS, ids=lambda reading: reading.name)
-async def test_readings(house: House, reader: SignedIn, reading: Reading) -> None:
-    shown = []
-    for name in reading.doors:
-        async with house.door(name, reader) as door:
-            shown.append(await reading.ask(door))
-    assert [task["title"] for task in shown[0]] == reading.titles
-    assert all(tasks == shown[0] for tasks in shown)
+async def test_lists_are_the_same_over_every_api(served: Served, reader: SignedIn) -> None:
+    async with AsyncExitStack() as opened:
+        apis = {name: await opened.enter_async_context(served.open(name, reader)) for name in ALL}
+        for reading in READINGS:
+            shown = [await reading.ask(apis[name]) for name in reading.apis]
+            assert [task["title"] for task in shown[0]] == reading.titles, reading.name
+            assert all(tasks == shown[0] for tasks in shown), reading.name
 
 
-async def test_one_task(house: House, reader: SignedIn) -> None:
-    for name in NOT_MCP:
-        async with house.door(name, reader) as door:
-            assert await door.get(GARDEN.upper()) == AS_GARDEN
+async def test_task_is_the_same_over_graphql_and_rest(served: Served, reader: SignedIn) -> None:
+    for name in WITHOUT_MCP:
+        async with served.open(name, reader) as api:
+            assert await api.get(GARDEN.upper()) == AS_GARDEN

@@ -93,24 +93,6 @@ async def test_nothing_between_the_backlog_and_what_comes(server: RunningServer,
             await socket.complete()
 
 
-async def test_the_query_and_the_subscription_share_their_cursor(server: RunningServer, user: SignedIn) -> None:
-    database = server.runtime.database
-    first = await make_task(database, user.caller)
-    async with signed_in_socket(server, user.token) as socket:
-        query = QUERY.replace("subscription", "query")
-        asked = (await socket.result(query))["data"]["changes"]
-        assert [row["id"] for row in asked["changed"]] == [user.user.id, first.id]
-        second = await make_task(database, user.caller)
-        await begin(server, socket, user, asked["cursor"])
-        followed = await page(socket)
-        assert [row["id"] for row in followed["changed"]] == [second.id]
-        third = await make_task(database, user.caller)
-        asked = (await socket.result(query, {"since": (await page(socket))["cursor"]}))["data"]["changes"]
-        assert asked["changed"] == []
-        asked = (await socket.result(query, {"since": followed["cursor"]}))["data"]["changes"]
-        assert [row["id"] for row in asked["changed"]] == [third.id]
-
-
 async def test_many_changes_of_one_row(server: RunningServer, user: SignedIn) -> None:
     database = server.runtime.database
     task = await make_task(database, user.caller, "0")
@@ -139,17 +121,6 @@ async def test_each_event_sees_the_latest(server: RunningServer, user: SignedIn)
             await database.write(partial(task_service.update, caller=user.caller, row_id=parent.id, changes=changes))
             (row,) = (await page(socket))["changed"]
             assert row == {"id": parent.id, "title": str(number), "subtasks": {"totalCount": number}}
-
-
-async def test_only_what_is_theirs(server: RunningServer, user: SignedIn, stranger: SignedIn) -> None:
-    database = server.runtime.database
-    async with signed_in_socket(server, user.token) as socket, signed_in_socket(server, stranger.token) as other:
-        await begin(server, socket, user)
-        await begin(server, other, stranger)
-        theirs = await make_task(database, stranger.caller)
-        mine = await make_task(database, user.caller)
-        assert await collect(socket, 1) == [mine.id]
-        assert await collect(other, 1) == [theirs.id]
 
 
 @pytest.mark.parametrize(

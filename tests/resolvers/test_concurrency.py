@@ -73,18 +73,6 @@ def title(name: str) -> dict[str, str]:
     return {"title": "New"} if name == "updateTask" else {}
 
 
-async def test_fifty_are_made_at_once(client: GraphClient, database: Database, user: SignedIn) -> None:
-    payloads = await asyncio.gather(
-        *(client.mutate("createTask", {"title": str(number)}, as_=user) for number in range(50))
-    )
-    assert codes(payloads) == {"OK": 50}
-    assert sorted(payload["task"]["revision"] for payload in payloads) == list(range(1, 51))
-    state = await state_of(database, user.user.id)
-    assert (state.revision, state.stamps) == (50, list(range(1, 51)))
-    in_order = sorted(state.rows.values(), key=lambda row: row.revision)
-    assert [row.created_at for row in in_order] == sorted(row.created_at for row in in_order)
-
-
 async def test_everything_at_once(client: GraphClient, database: Database, user: SignedIn) -> None:
     tasks = [await make_task(database, user.caller) for _ in range(10)]
     conversation = await make_conversation(database, user.caller)
@@ -174,16 +162,3 @@ async def test_a_conversation_goes_while_it_is_spoken_in(
         for answer in await asyncio.gather(*speaking):
             assert set(answer.codes) <= {"NOT_FOUND"}
     assert (await state_of(database, user.user.id)).rows == {}
-
-
-async def test_each_of_many_viewers_is_shown_their_own_row(
-    client: GraphClient, database: Database, settings: Settings
-) -> None:
-    users = [await sign_in(database, settings, await make_user(database, name=f"User {n}")) for n in range(40)]
-    queries = ("{ viewer { id name email } }", "{ viewer { id email } }", "{ a: viewer { id } b: viewer { name id } }")
-    asked = [(user, query) for user in users for query in queries]
-    answers = await asyncio.gather(*(client.execute(query, as_=user) for user, query in asked))
-    for (user, _), answer in zip(asked, answers, strict=True):
-        for viewer in answer.require().values():
-            known = {"id": user.user.id, "name": user.user.name, "email": user.user.email}
-            assert viewer == {name: known[name] for name in viewer}

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from core.database import Database
-from core.ids import new_id
 from tests.factories import SignedIn, make_conversation, make_message
 from tests.graph_client import GraphClient, refusal
 from tests.state import state_of
@@ -32,23 +31,6 @@ async def test_making_one(client: GraphClient, user: SignedIn, given: dict[str, 
     assert await client.query(query, {"id": made["id"].upper()}, as_=user) == {"conversation": made}
 
 
-async def test_an_id_that_the_client_made(client: GraphClient, user: SignedIn) -> None:
-    given = new_id()
-    payload = await client.mutate("createConversation", {"id": given.upper()}, as_=user)
-    assert (payload["errors"], payload["conversation"]["id"]) == ([], given)
-
-
-@pytest.mark.parametrize("title", ["", "  ", "x" * 501])
-async def test_a_title_that_cannot_be(client: GraphClient, database: Database, user: SignedIn, title: str) -> None:
-    conversation = await make_conversation(database, user.caller)
-    before = await state_of(database, user.user.id)
-    for name, given in (("createConversation", {}), ("updateConversation", {"id": conversation.id})):
-        payload = await client.mutate(name, given | {"title": title}, as_=user)
-        message = f"title must be 1 to 500 characters long; it has {len(title.strip())}."
-        assert refusal(payload) == ("BAD_USER_INPUT", "input.title", message)
-    assert await state_of(database, user.user.id) == before
-
-
 async def test_another_title(client: GraphClient, database: Database, user: SignedIn) -> None:
     conversation = await make_conversation(database, user.caller)
     seen = {"id": conversation.id.upper(), "title": " Other plans ", "expectedRevision": 1}
@@ -62,13 +44,6 @@ async def test_another_title(client: GraphClient, database: Database, user: Sign
         again = await client.mutate("updateConversation", {"id": conversation.id} | given, as_=user)
         assert again == payload
     assert await state_of(database, user.user.id) == before
-
-
-async def test_null_cannot_clear_the_title(client: GraphClient, database: Database, user: SignedIn) -> None:
-    conversation = await make_conversation(database, user.caller)
-    payload = await client.mutate("updateConversation", {"id": conversation.id, "title": None}, as_=user)
-    message = "title cannot be cleared; leave it out to keep it as it is."
-    assert refusal(payload) == ("BAD_USER_INPUT", "input.title", message)
 
 
 async def test_a_stale_revision(client: GraphClient, database: Database, user: SignedIn) -> None:

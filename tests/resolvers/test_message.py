@@ -3,8 +3,7 @@
 from typing import Final
 
 from core.database import Database
-from core.ids import new_id
-from tests.factories import SignedIn, make_conversation, make_message, make_task
+from tests.factories import SignedIn, make_conversation
 from tests.graph_client import GraphClient, refusal
 from tests.state import state_of
 
@@ -48,20 +47,6 @@ async def test_empty_and_too_long_messages_are_refused(client: GraphClient, data
         payload = await client.mutate("addMessage", given, as_=user)
         assert refusal(payload) == ("BAD_USER_INPUT", "input.content", message)
     assert await state_of(database, user.user.id) == before
-
-
-async def test_message_to_unknown_or_foreign_conversation_is_refused(
-    client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn
-) -> None:
-    mine, theirs = await make_conversation(database, user.caller), await make_conversation(database, stranger.caller)
-    message = await make_message(database, user.caller, mine.id)
-    task = await make_task(database, user.caller)
-    states = [await state_of(database, each.user.id) for each in (user, stranger)]
-    for conversation_id in (theirs.id, message.id, task.id, user.user.id, new_id(), "", "x", "\0"):
-        given = {"conversationId": conversation_id, "content": "Hello", "idempotencyKey": "once"}
-        payload = await client.mutate("addMessage", given, as_=user)
-        assert refusal(payload) == ("NOT_FOUND", "input.conversationId", "There is no such conversation.")
-    assert [await state_of(database, each.user.id) for each in (user, stranger)] == states
 
 
 async def test_messages_keep_their_order_and_revisions(client: GraphClient, database: Database, user: SignedIn) -> None:

@@ -8,17 +8,17 @@ from sqlalchemy import update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
-from core.ids import new_id, new_ids
-from models import Conversation, Message, MessageStatus
+from core.ids import new_ids
+from models import Message, MessageStatus
 from services.conversations.conversations import conversations as conversation_service
 from services.conversations.message import NewMessage, add_message
 from services.conversations.new_messages import MessageCursor
 from services.entities.revision import next_revision
 from services.query.sql import execute, table_of
 from services.sync.changes import Cursor
-from tests.factories import SignedIn, make_conversation, make_message, message_row, store
+from tests.factories import SignedIn, make_conversation, make_message, message_row
 from tests.servers import RunningServer
-from tests.services.rows import all_statements, change_user
+from tests.services.rows import all_statements
 from tests.socket_client import SocketClient, signed_in_socket
 from tests.waiting import until
 
@@ -85,23 +85,6 @@ async def test_messages_of_one_transaction_have_cursors_of_their_own(server: Run
         assert await contents(socket, 129) == [str(number) for number in range(121, 250)]
 
 
-async def test_backlog_of_many_pages_comes_whole(server: RunningServer, user: SignedIn) -> None:
-    database = server.runtime.database
-    conversation = await make_conversation(database, user.caller)
-    await fill(database, user, conversation.id, 350)
-    async with signed_in_socket(server, user.token) as socket:
-        await socket.subscribe(QUERY, {"id": conversation.id, "after": MessageCursor(0).write()})
-        assert await contents(socket, 350) == [str(number) for number in range(350)]
-
-
-async def fill(database: Database, user: SignedIn, conversation_id: str, count: int) -> None:
-    """Store messages of many revisions, three to each."""
-    ids = new_ids(count)
-    rows = [message_row(user, conversation_id, id=ids[n], content=str(n), revision=2 + n // 3) for n in range(count)]
-    await store(database, *rows)
-    await change_user(database, user.user.id, revision=2 + count // 3)
-
-
 async def test_no_message_is_lost_between_backlog_and_new_ones(server: RunningServer, user: SignedIn) -> None:
     database = server.runtime.database
     conversation = await make_conversation(database, user.caller)
@@ -146,45 +129,6 @@ async def test_only_complete_messages_are_sent(server: RunningServer, user: Sign
         assert await contents(socket, 1) == ["STREAMING"]
 
 
-async def test_only_messages_of_the_conversation_are_sent(
-    server: RunningServer, user: SignedIn, stranger: SignedIn
-) -> None:
-    database = server.runtime.database
-    mine, other = [await make_conversation(database, user.caller) for _ in range(2)]
-    theirs = await make_conversation(database, stranger.caller)
-    # Ids are unique for each user alone: somebody else's conversation may have the same.
-    await store(database, Conversation(user_id=stranger.user.id, id=mine.id, title="Theirs", revision=1))
-    async with signed_in_socket(server, user.token) as socket:
-        await begin(server, socket, user, mine.id)
-        for caller, conversation_id in (
-            (user.caller, other.id),
-            (stranger.caller, theirs.id),
-            (stranger.caller, mine.id),
-        ):
-            await make_message(database, caller, conversation_id, "not for this one")
-        await make_message(database, user.caller, mine.id, "for this one")
-        assert await contents(socket, 1) == ["for this one"]
-
-
-async def test_unknown_and_foreign_conversations_are_refused(
-    server: RunningServer, user: SignedIn, stranger: SignedIn
-) -> None:
-    database = server.runtime.database
-    theirs = await make_conversation(database, stranger.caller)
-    message = await make_message(database, stranger.caller, theirs.id)
-    ids = [theirs.id, message.id, user.user.id, new_id(), "", "x", "\0", "\u00e9" * 36, "7" * 5_000]
-    async with signed_in_socket(server, user.token) as socket:
-        answers = []
-        for row_id in ids:
-            await socket.subscribe(QUERY, {"id": row_id})
-            answer = await socket.receive()
-            assert answer["type"] == "error"
-            answers.append(answer["payload"])
-        assert answers[0][0]["extensions"] == {"code": "NOT_FOUND", "inputPath": ["conversationId"]}
-        assert answers == answers[:1] * len(ids)
-        assert user.user.id not in server.runtime.live.hub.users
-
-
 CURSORS: Final = [
     ("", "BAD_USER_INPUT"),
     ("x", "BAD_USER_INPUT"),
@@ -204,24 +148,6 @@ async def test_invalid_and_expired_cursors_are_refused(server: RunningServer, us
         for cursor, code in CURSORS:
             await socket.subscribe(QUERY, {"id": conversation.id, "after": cursor})
             assert await socket.codes() == [code]
-
-
-async def test_each_event_reads_the_latest_state(server: RunningServer, user: SignedIn) -> None:
-    database = server.runtime.database
-    conversation = await make_conversation(database, user.caller)
-    query = """subscription ($id: ID!) { messageAdded(conversationId: $id) { message {
-        conversation { title messages { totalCount } }
-    } } }"""
-    async with signed_in_socket(server, user.token) as socket:
-        await socket.subscribe(query, {"id": conversation.id})
-        await until(lambda: user.user.id in server.runtime.live.hub.users)
-        for number in range(1, 4):
-            changes = {"title": f"Title {number}"}
-            rename = partial(conversation_service.update, caller=user.caller, row_id=conversation.id, changes=changes)
-            await database.write(rename)
-            await make_message(database, user.caller, conversation.id)
-            seen = (await event(socket))["message"]["conversation"]
-            assert seen == {"title": f"Title {number}", "messages": {"totalCount": number}}
 
 
 async def test_event_costs_one_read_and_holds_no_connection(

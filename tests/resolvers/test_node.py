@@ -36,11 +36,6 @@ async def expected_nodes(database: Database, user: SignedIn) -> dict[str, dict[s
     return {node["id"]: node for node in nodes}
 
 
-async def test_each_kind_of_node(client: GraphClient, database: Database, user: SignedIn) -> None:
-    for node_id, node in (await expected_nodes(database, user)).items():
-        assert await client.query(NODE, {"id": node_id}, as_=user) == {"node": node}
-
-
 async def test_several_in_the_order_asked_for(
     client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn
 ) -> None:
@@ -48,13 +43,6 @@ async def test_several_in_the_order_asked_for(
     ids = [*nodes, *theirs, new_id(), "", "x", "\0", "é" * 36, *reversed(nodes)]
     answer = await client.query(NODES, {"ids": ids}, as_=user)
     assert answer["nodes"] == [nodes.get(node_id) for node_id in ids]
-
-
-async def test_an_id_in_upper_case(client: GraphClient, database: Database, user: SignedIn) -> None:
-    nodes = await expected_nodes(database, user)
-    answer = await client.query(NODES, {"ids": [node_id.upper() for node_id in nodes]}, as_=user)
-    of_users = [node_id for node_id in nodes if node_id != user.user.id]
-    assert answer["nodes"][:5] == [nodes[node_id] for node_id in of_users]
 
 
 async def test_how_many(client: GraphClient, database: Database, user: SignedIn) -> None:

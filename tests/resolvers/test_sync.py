@@ -11,7 +11,6 @@ from core.clock import utc_now
 from core.database import Database
 from core.ids import new_id
 from models import Deletion
-from services.conversations.conversations import conversations as conversation_service
 from services.conversations.new_messages import MessageCursor
 from services.sync.changes import Cursor
 from services.sync.housekeeping import forget_deletions
@@ -93,18 +92,6 @@ async def test_all_there_is_and_what_comes_later(database: Database, user: Signe
     assert (page["changed"], page["deletedIds"], page["hasMore"]) == ([], [], False)
 
 
-async def test_deletions(database: Database, user: SignedIn, replica: Replica) -> None:
-    task = await make_task(database, user.caller)
-    conversation = await make_conversation(database, user.caller)
-    message = await make_message(database, user.caller, conversation.id)
-    await replica.read_all()
-    await database.write(partial(task_service.delete_many, caller=user.caller, row_ids=[task.id]))
-    await database.write(partial(conversation_service.delete, caller=user.caller, row_id=conversation.id))
-    await replica.read_all()
-    assert sorted(replica.deleted) == sorted([task.id, conversation.id, message.id])
-    assert list(replica.rows) == [user.user.id]
-
-
 async def test_who_begins_hears_of_no_deletion_before(database: Database, user: SignedIn, replica: Replica) -> None:
     tasks = [await make_task(database, user.caller, str(number)) for number in range(4)]
     delete = partial(task_service.delete_many, caller=user.caller)
@@ -126,15 +113,6 @@ async def test_a_row_that_comes_back_under_its_id(database: Database, user: Sign
     await make_task(database, user.caller, "second", id=task.id)
     page = await replica.read()
     assert ([row["title"] for row in page["changed"]], page["deletedIds"]) == (["second"], [])
-
-
-async def test_the_profile(client: GraphClient, user: SignedIn, replica: Replica) -> None:
-    await replica.read_all()
-    await client.mutate("updateProfile", {"name": "Grace"}, as_=user)
-    page = await replica.read()
-    assert page["changed"] == [{"__typename": "User", "id": user.user.id, "name": "Grace"}]
-    await client.mutate("updateProfile", {"name": "Grace"}, as_=user)
-    assert (await replica.read())["changed"] == []
 
 
 @pytest.mark.parametrize("first", [1, 3, 100])
@@ -166,20 +144,6 @@ async def test_pages_while_others_write(database: Database, user: SignedIn, repl
     assert len(replica.deleted) == len(set(replica.deleted))
 
 
-async def test_each_row_once_in_a_run_of_pages(database: Database, user: SignedIn, replica: Replica) -> None:
-    await database.write(
-        partial(task_service.create_many, caller=user.caller, new=[new_task(f"{number}") for number in range(100)])
-    )
-    seen: list[str] = []
-    has_more = True
-    while has_more:
-        page = await replica.read(7)
-        assert len(page["changed"]) <= 7
-        seen += [row["id"] for row in page["changed"]]
-        has_more = page["hasMore"]
-    assert len(seen) == len(set(seen)) == 101
-
-
 async def test_a_page_has_a_hundred_at_most(
     client: GraphClient, database: Database, user: SignedIn, replica: Replica
 ) -> None:
@@ -193,21 +157,6 @@ async def test_a_page_has_a_hundred_at_most(
         assert answer.errors[0]["extensions"]["inputPath"] == ["first"]
 
 
-async def test_only_what_is_theirs(database: Database, user: SignedIn, stranger: SignedIn, replica: Replica) -> None:
-    task = await make_task(database, stranger.caller)
-    await database.write(partial(task_service.delete_many, caller=stranger.caller, row_ids=[task.id]))
-    await make_task(database, stranger.caller)
-    await replica.read_all()
-    assert list(replica.rows) == [user.user.id]
-    # Another's cursor means a place in one's own changes, and tells nothing of theirs.
-    others = Replica(replica.client, stranger)
-    await others.read_all()
-    await make_task(database, user.caller, "mine")
-    replica.cursor = Cursor(0).write()
-    await replica.read_all()
-    assert (replica.named("Task"), replica.deleted) == ({"mine"}, [])
-
-
 @pytest.mark.parametrize(
     "cursor", ["", "x", "\0", "W10", "\N{ROCKET}", MessageCursor(1).write(), "x" * 100_000, "MQ", "=" * 7]
 )
@@ -215,15 +164,6 @@ async def test_cursors_that_are_none(client: GraphClient, user: SignedIn, cursor
     answer = await client.execute(QUERY, {"since": cursor}, as_=user)
     assert answer.codes == ["BAD_USER_INPUT"]
     assert answer.errors[0]["extensions"]["inputPath"] == ["since"]
-
-
-async def test_a_lone_surrogate_is_no_cursor(client: GraphClient, user: SignedIn) -> None:
-    answer = await client.execute('{ changes(since: "\\ud800") { cursor } }', as_=user)
-    assert answer.codes in (["BAD_USER_INPUT"], ["GRAPHQL_PARSE_FAILED"])
-
-
-async def test_nobody_has_no_changes(client: GraphClient) -> None:
-    assert (await client.execute(QUERY)).codes == ["UNAUTHENTICATED"]
 
 
 async def test_cursors_of_before_what_is_forgotten(

@@ -67,12 +67,6 @@ async def test_a_task_of_everything(client: GraphClient, user: SignedIn) -> None
     assert answer["task"]["parent"]["id"] == parent["id"]
 
 
-async def test_null_is_as_good_as_absent_where_a_task_is_made(client: GraphClient, user: SignedIn) -> None:
-    nothing = dict.fromkeys(("id", "description", "dueAt", "parentId", "idempotencyKey"))
-    task = await create(client, user, **nothing)
-    assert (task["description"], task["dueAt"]) == (None, None)
-
-
 @pytest.mark.parametrize("name", ["priority", "tags", "title"])
 async def test_null_where_a_value_must_be(client: GraphClient, user: SignedIn, name: str) -> None:
     query = "mutation ($input: CreateTaskInput!) { createTask(input: $input) { task { id } } }"
@@ -176,25 +170,6 @@ async def test_no_change_takes_no_revision(
     payload = await client.mutate("updateTask", {"id": task["id"]} | given, as_=user)
     assert payload == {"task": task, "errors": []}
     assert await state_of(database, user.user.id) == before
-
-
-async def test_everything_at_once(client: GraphClient, database: Database, user: SignedIn) -> None:
-    parent, task = await create(client, user), await create(client, user)
-    given = {
-        "title": "Feed the cat",
-        "description": "Twice",
-        "completed": True,
-        "priority": "HIGH",
-        "dueAt": "2026-03-01T09:30:00+00:00",
-        "tags": ["b", "a"],
-    }
-    ids = {"id": task["id"], "parentId": parent["id"], "expectedRevision": 2}
-    payload = await client.mutate("updateTask", given | ids, as_=user)
-    assert payload["errors"] == []
-    assert {name: payload["task"][name] for name in given} == given
-    assert await read(client, user, task["id"]) == payload["task"]
-    state = await state_of(database, user.user.id)
-    assert (state.revision, state.stamps) == (3, [1, 3])
 
 
 async def test_the_moment_of_completion(client: GraphClient, user: SignedIn) -> None:

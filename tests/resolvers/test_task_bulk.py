@@ -6,7 +6,7 @@ import pytest
 
 from core.database import Database
 from core.ids import new_id
-from tests.factories import NOBODYS_ID, SignedIn, make_task
+from tests.factories import SignedIn, make_task
 from tests.graph_client import GraphClient, refusal
 from tests.state import state_of
 
@@ -24,13 +24,6 @@ async def test_making_several(client: GraphClient, database: Database, user: Sig
     assert ids == sorted(ids)
     state = await state_of(database, user.user.id)
     assert (state.revision, state.stamps) == (1, [1] * 100)
-
-
-async def test_the_order_of_making_is_the_order_of_the_list(client: GraphClient, user: SignedIn) -> None:
-    given = [{"title": str(number)} for number in range(30)]
-    await client.mutate("createTasks", {"tasks": given}, as_=user)
-    listed = await client.query("{ tasks(first: 100) { nodes { title } } }", as_=user)
-    assert listed["tasks"]["nodes"] == given
 
 
 async def test_a_tree_at_once(client: GraphClient, database: Database, user: SignedIn) -> None:
@@ -106,14 +99,6 @@ async def test_one_that_cannot_be_made(
     assert await state_of(database, user.user.id) == before
 
 
-async def test_one_whose_id_is_taken(client: GraphClient, database: Database, user: SignedIn) -> None:
-    task = await make_task(database, user.caller)
-    before = await state_of(database, user.user.id)
-    payload = await client.mutate("createTasks", of_list({}, {"id": task.id}), as_=user)
-    assert refusal(payload) == ("CONFLICT", "input.tasks.1.id", "This id is already in use; make a new one.")
-    assert await state_of(database, user.user.id) == before
-
-
 @pytest.mark.parametrize(
     ("name", "given", "path"),
     [
@@ -167,18 +152,3 @@ async def test_completing_several(client: GraphClient, database: Database, user:
     assert await state_of(database, user.user.id) == after
     opened = await client.mutate("setTasksCompleted", {"ids": ids, "completed": False}, as_=user)
     assert not any(task["completed"] or task["completedAt"] for task in opened["tasks"])
-
-
-@pytest.mark.parametrize("name", ["setTasksCompleted", "deleteTasks"])
-@pytest.mark.parametrize("missing", ["", "x", "\0", NOBODYS_ID, "x" * 36])
-async def test_one_that_is_missing(
-    client: GraphClient, database: Database, user: SignedIn, name: str, missing: str
-) -> None:
-    first, second = [await make_task(database, user.caller) for _ in range(2)]
-    before = await state_of(database, user.user.id)
-    given: dict[str, Any] = {"ids": [first.id, second.id, missing]}
-    if name == "setTasksCompleted":
-        given["completed"] = True
-    payload = await client.mutate(name, given, as_=user)
-    assert refusal(payload) == ("NOT_FOUND", "input.ids.2", NO_TASK)
-    assert await state_of(database, user.user.id) == before

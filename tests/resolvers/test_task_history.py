@@ -7,7 +7,7 @@ import pytest
 from core.database import Database
 from tests.factories import SignedIn, make_task
 from tests.graph_client import GraphClient
-from tests.histories import Assisted, Hand, assisted
+from tests.histories import Assisted, assisted
 
 HISTORY: Final = """query ($id: ID!, $first: Int, $after: String, $last: Int, $before: String) { task(id: $id) {
     history(first: $first, after: $after, last: $last, before: $before) {
@@ -70,35 +70,6 @@ async def test_a_run_that_is_gone_was_the_assistant_all_the_same(
     assert deleted["errors"] == []
     (made,) = (await read(client, user, task.id))["nodes"]
     assert (made["by"], made["run"], made["toolCall"]) == ("ASSISTANT", None, None)
-
-
-async def test_pages(client: GraphClient, database: Database, user: SignedIn) -> None:
-    task = await make_task(database, user.caller, "0")
-    for number in range(1, 7):
-        await Hand(database, user.caller).change(task, title=str(number))
-    found: list[str] = []
-    after = None
-    while True:
-        page = await read(client, user, task.id, first=3, after=after)
-        assert page["totalCount"] == 7
-        found += [node["fields"][0]["after"] for node in page["nodes"]]
-        if not page["pageInfo"]["hasNextPage"]:
-            break
-        after = page["pageInfo"]["endCursor"]
-    assert found == [str(number) for number in range(7)]
-    last = await read(client, user, task.id, last=2)
-    assert [node["fields"][0]["after"] for node in last["nodes"]] == ["5", "6"]
-    before = await read(client, user, task.id, last=2, before=last["pageInfo"]["startCursor"])
-    assert [node["fields"][0]["after"] for node in before["nodes"]] == ["3", "4"]
-
-
-@pytest.mark.parametrize("page", [{"first": -1}, {"first": 101}, {"first": 1, "last": 1}, {"after": "x"}])
-async def test_a_page_that_is_none(
-    client: GraphClient, database: Database, user: SignedIn, page: dict[str, Any]
-) -> None:
-    task = await make_task(database, user.caller)
-    answer = await client.execute(HISTORY, {"id": task.id} | page, as_=user)
-    assert answer.codes == ["BAD_USER_INPUT"]
 
 
 async def test_tasks_of_the_same_id_have_histories_of_their_own(

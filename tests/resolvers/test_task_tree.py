@@ -1,11 +1,9 @@
 """Parents and subtasks: who may be whose, and what goes when one goes."""
 
-import pytest
-
 from core.database import Database
 from core.ids import new_id
 from models import Task
-from tests.factories import SignedIn, make_conversation, make_task
+from tests.factories import SignedIn, make_task
 from tests.graph_client import GraphClient, refusal
 from tests.state import state_of
 
@@ -35,36 +33,6 @@ async def test_moving_a_branch(client: GraphClient, database: Database, user: Si
     assert [rows[task.id].parent_id for task in (root, child, leaf)] == [None, other.id, root.id]
 
 
-@pytest.mark.parametrize("depth", [0, 1, 2, 3])
-async def test_a_circle(client: GraphClient, database: Database, user: SignedIn, depth: int) -> None:
-    chain = await make_chain(database, user, 4)
-    before = await state_of(database, user.user.id)
-    given = {"id": chain[0].id, "parentId": chain[depth].id.upper(), "title": "never"}
-    payload = await client.mutate("updateTask", given, as_=user)
-    assert refusal(payload) == ("BAD_USER_INPUT", "input.parentId", BELOW_ITSELF)
-    assert await state_of(database, user.user.id) == before
-
-
-@pytest.mark.parametrize("whose", ["nobody's", "another's", "a conversation", "no id"])
-async def test_a_parent_that_is_none(
-    client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn, *, whose: str
-) -> None:
-    task = await make_task(database, user.caller)
-    parent_id = {
-        "nobody's": new_id(),
-        "another's": (await make_task(database, stranger.caller)).id,
-        "a conversation": (await make_conversation(database, user.caller)).id,
-        "no id": "parent",
-    }[whose]
-    before = await state_of(database, user.user.id)
-    for name, given in (("createTask", {"title": "x"}), ("updateTask", {"id": task.id})):
-        payload = await client.mutate(name, given | {"parentId": parent_id}, as_=user)
-        assert refusal(payload) == ("NOT_FOUND", "input.parentId", NO_TASK)
-    payload = await client.mutate("createTask", {"title": "x", "id": parent_id, "parentId": parent_id}, as_=user)
-    assert [error["code"] for error in payload["errors"]] in (["NOT_FOUND"], ["CONFLICT"], ["BAD_USER_INPUT"])
-    assert await state_of(database, user.user.id) == before
-
-
 async def test_what_is_deleted_with_a_task(client: GraphClient, database: Database, user: SignedIn) -> None:
     spared = await make_task(database, user.caller)
     root, child, leaf = await make_chain(database, user, 3)
@@ -81,17 +49,6 @@ async def test_what_is_deleted_with_a_task(client: GraphClient, database: Databa
         gone = await client.mutate("deleteTask", {"id": task.id}, as_=user)
         assert refusal(gone) == ("NOT_FOUND", "input.id", NO_TASK)
     assert await state_of(database, user.user.id) == state
-
-
-async def test_deleting_several(client: GraphClient, database: Database, user: SignedIn) -> None:
-    root, child, leaf = await make_chain(database, user, 3)
-    alone, spared = [await make_task(database, user.caller) for _ in range(2)]
-    ids = [leaf.id, alone.id, root.id.upper(), leaf.id]
-    payload = await client.mutate("deleteTasks", {"ids": ids}, as_=user)
-    assert payload == {"deletedIds": [leaf.id, alone.id, root.id, child.id], "errors": []}
-    state = await state_of(database, user.user.id)
-    assert set(state.rows) == {spared.id}
-    assert (len(state.deletions), state.revision, state.stamps) == (4, 6, [5, 6, 6, 6, 6])
 
 
 async def test_an_id_comes_back(client: GraphClient, database: Database, user: SignedIn) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from core.database import Database
 from models import RunStatus, Task, TaskPriority
-from tests.factories import NOBODYS_ID, SignedIn, make_task
-from tests.graph_client import GraphClient, refusal
-from tests.histories import Assisted, Hand, assisted, history_of
+from tests.factories import SignedIn
+from tests.graph_client import GraphClient
+from tests.histories import Assisted, Hand, assisted
 from tests.state import state_of
 
 UNDO: Final = """mutation ($input: RunRefInput!) { undoRun(input: $input) {
@@ -103,22 +103,6 @@ async def test_a_run_that_has_not_ended(
     cancelled = await client.mutate("cancelRun", {"id": run.run.id}, as_=user)
     assert cancelled["errors"] == []
     assert len((await undo(client, user, run.run.id))["deletedIds"]) == 1
-
-
-@pytest.mark.parametrize("tried", ["", "x", "\0", "x" * 36, "x" * 100_000, NOBODYS_ID, "another's", "a task"])
-async def test_a_run_that_is_none(
-    client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn, tried: str
-) -> None:
-    theirs = await assisted(database, stranger)
-    await theirs.make()
-    task = await make_task(database, user.caller)
-    before = [await state_of(database, each.user.id) for each in (user, stranger)]
-    history = await history_of(database, stranger.caller)
-    run_id = {"another's": theirs.run.id, "a task": task.id}.get(tried, tried)
-    payload = await client.mutate("undoRun", {"id": run_id}, as_=user)
-    assert refusal(payload) == ("NOT_FOUND", "input.id", "There is no such run.")
-    assert [await state_of(database, each.user.id) for each in (user, stranger)] == before
-    assert await history_of(database, stranger.caller) == history
 
 
 async def test_offline_clients_learn_of_it(client: GraphClient, user: SignedIn, person: Hand, run: Assisted) -> None:

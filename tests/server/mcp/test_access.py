@@ -13,11 +13,9 @@ from core.database import Database
 from core.settings import Settings
 from models import AccessScope
 from services.accounts.access_tokens import CreatedAccessToken, revoke_access_token
-from services.accounts.users import set_active
 from tests.access_tokens import access_token_rows, change_access_token, make_access_token
 from tests.factories import SignedIn, make_conversation, make_user, sign_in
-from tests.graph_client import GraphClient
-from tests.server.mcp.asking import message, older_message, post, refusal
+from tests.server.mcp.client import message, older_message, post, refusal
 from tests.servers import RunningServer, serve_with
 from tests.services.rows import all_statements
 from tests.waiting import PATIENCE_S
@@ -84,19 +82,6 @@ async def test_credentials_of_another_kind(http: httpx2.AsyncClient, credentials
     assert refusal(response)[:2] == (401, "UNAUTHENTICATED")
 
 
-async def test_a_token_of_a_session_is_none_here(http: httpx2.AsyncClient, user: SignedIn) -> None:
-    assert not await is_served(http, user.token)
-
-
-async def test_a_token_opens_no_other_door(
-    http: httpx2.AsyncClient, database: Database, user: SignedIn, client: GraphClient
-) -> None:
-    token = (await make_access_token(database, user.caller)).text
-    assert (await client.execute("{ viewer { id } }", as_=token)).status == 401
-    for path in ("/api/me", "/api/tasks"):
-        assert (await http.get(path, headers={"Authorization": f"Bearer {token}"})).status_code == 401
-
-
 async def test_a_token_in_the_address_is_not_read(
     http: httpx2.AsyncClient, database: Database, user: SignedIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,29 +114,6 @@ async def test_a_revoked_token_is_refused_at_once_in_every_process(
         for each in (http, another):
             assert not await is_served(each, issued.text)
             assert await is_served(each, other.text)
-
-
-async def test_who_is_shut_out_is_refused_with_every_token(
-    http: httpx2.AsyncClient, database: Database, settings: Settings, user: SignedIn
-) -> None:
-    issued = await make_access_token(database, user.caller)
-    admin = await sign_in(database, settings, await make_user(database, is_admin=True))
-    change = partial(set_active, caller=admin.caller, user_id=user.user.id)
-    assert await is_served(http, issued.text)
-    await database.write(partial(change, is_active=False))
-    assert not await is_served(http, issued.text)
-    await database.write(partial(change, is_active=True))
-    assert await is_served(http, issued.text)
-
-
-async def test_a_deleted_users_token_is_refused(
-    http: httpx2.AsyncClient, database: Database, settings: Settings, user: SignedIn, client: GraphClient
-) -> None:
-    issued = await make_access_token(database, user.caller)
-    admin = await sign_in(database, settings, await make_user(database, is_admin=True))
-    assert await is_served(http, issued.text)
-    assert (await client.mutate("deleteUser", {"id": user.user.id}, as_=admin))["errors"] == []
-    assert not await is_served(http, issued.text)
 
 
 async def test_an_admin_reads_nobody_elses_conversation(

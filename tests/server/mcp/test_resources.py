@@ -11,7 +11,7 @@ from mcp.types import GetPromptResult, TextContent
 from core.database import Database
 from tests.access_tokens import make_access_token
 from tests.factories import NOBODYS_ID, SignedIn, make_conversation, make_message, make_task
-from tests.server.mcp.asking import connected, json_text_of
+from tests.server.mcp.client import connected, json_text_of
 from tests.servers import RunningServer
 
 SOON: Final = datetime(2026, 1, 31, 12, tzinfo=UTC)

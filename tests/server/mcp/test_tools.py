@@ -13,7 +13,7 @@ from models import AccessScope
 from tests.access_tokens import make_access_token
 from tests.factories import NOBODYS_ID, SignedIn, make_task
 from tests.graph_client import GraphClient
-from tests.server.mcp.asking import connected, message, older_message, post, refusal, text_of
+from tests.server.mcp.client import connected, message, older_message, post, refusal, text_of
 from tests.servers import RunningServer
 from tests.state import state_of
 
@@ -134,32 +134,6 @@ async def test_a_tool_that_does_not_exist(server: RunningServer, database: Datab
             await client.call_tool("drop_tasks", {})
 
 
-@pytest.mark.parametrize("name", ["update_task", "complete_task", "reopen_task", "delete_task"])
-async def test_anothers_task_is_as_if_it_did_not_exist(
-    server: RunningServer, database: Database, user: SignedIn, stranger: SignedIn, name: str
-) -> None:
-    theirs = await make_task(database, stranger.caller)
-    before = await state_of(database, stranger.user.id)
-    token = (await make_access_token(database, user.caller)).text
-    given = {"title": "Mine"} if name == "update_task" else {}
-    async with connected(server.url, token) as client:
-        for task_id in (theirs.id, NOBODYS_ID, "x"):
-            result = await client.call_tool(name, {"task_id": task_id, **given})
-            assert (result.is_error, text_of(result)) == (True, "There is no such task.")
-        assert (await client.call_tool("list_tasks")).structured_content == {"tasks": [], "total": 0}
-    assert await state_of(database, stranger.user.id) == before
-
-
-async def test_ids_are_the_same_as_in_graphql(
-    server: RunningServer, database: Database, user: SignedIn, client: GraphClient
-) -> None:
-    token = (await make_access_token(database, user.caller)).text
-    async with connected(server.url, token) as mcp:
-        task = (await mcp.call_tool("add_task", {"title": "Buy milk"})).structured_content["task"]
-    found = await client.query("query ($id: ID!) { task(id: $id) { title } }", {"id": task["id"]}, as_=user)
-    assert found == {"task": {"title": "Buy milk"}}
-
-
 async def test_changes_are_the_persons_own(
     server: RunningServer, database: Database, user: SignedIn, client: GraphClient
 ) -> None:
@@ -171,15 +145,3 @@ async def test_changes_are_the_persons_own(
     changes = (await client.query(query, {"id": task["id"]}, as_=user))["task"]["history"]["nodes"]
     assert sorted(change["kind"] for change in changes) == ["CREATED", "UPDATED"]
     assert {(change["by"], change["run"]) for change in changes} == {("USER", None)}
-
-
-async def test_a_change_reaches_who_follows(
-    server: RunningServer, database: Database, user: SignedIn, client: GraphClient
-) -> None:
-    cursor = (await client.query("{ changes { cursor } }", as_=user))["changes"]["cursor"]
-    token = (await make_access_token(database, user.caller)).text
-    async with connected(server.url, token) as mcp:
-        task = (await mcp.call_tool("add_task", {"title": "Buy milk"})).structured_content["task"]
-    query = "query ($since: String) { changes(since: $since) { changed { id } } }"
-    answer = await client.query(query, {"since": cursor}, as_=user)
-    assert answer == {"changes": {"changed": [{"id": task["id"]}]}}

@@ -12,7 +12,7 @@ from core.settings import Environment, Settings
 from server.app import create_app
 from tests.access_tokens import make_access_token
 from tests.factories import SignedIn
-from tests.server.mcp.asking import OLDER_VERSION, headers_of, message, older_message, post, refusal
+from tests.server.mcp.client import OLDER_VERSION, headers_of, message, older_message, post, refusal
 from tests.servers import RunningServer, serve, serve_with
 from tests.waiting import PATIENCE_S
 
@@ -240,7 +240,7 @@ async def test_a_failure_of_ours_is_masked_and_logged(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("the secret of the house")
 
-    monkeypatch.setattr("server.mcp.tools.read_arguments", fail)
+    monkeypatch.setattr("server.mcp.server.read_arguments", fail)
     for make in (message, older_message):
         response = await post(http, token, make("tools/call", name="list_tasks", arguments={}))
         error = response.json()["error"]

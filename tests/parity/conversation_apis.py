@@ -1,12 +1,12 @@
-"""The doors to conversations and to the assistant with one face; MCP has neither but to read."""
+"""Adapters that give GraphQL and REST one interface to conversations and runs; MCP only reads them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from tests.factories import SignedIn
 from tests.graph_client import GraphClient
-from tests.parity.doors import RefusedError, camel_case
+from tests.parity.task_apis import RefusedError, camel_case
 from tests.server.rest.client import RestClient
 
 Said = tuple[str, str, str]
@@ -17,23 +17,8 @@ _ANSWER: Final = f"conversation {{ id }} message {{ id }} reply {{ id }} run {{ 
 _MESSAGES: Final = "messages(first: 100) { nodes { role content status } }"
 
 
-class TalkDoor(Protocol):
-    """Whatever opens the conversations of one user."""
-
-    async def make(self, **given: Any) -> dict[str, Any]: ...
-    async def rename(self, conversation_id: str, title: str) -> dict[str, Any]: ...
-    async def read(self, conversation_id: str) -> dict[str, Any]: ...
-    async def titles(self) -> list[str]: ...
-    async def messages(self, conversation_id: str) -> list[Said]: ...
-    async def delete(self, conversation_id: str) -> list[str]: ...
-    async def ask(self, message: str, key: str | None = None, **given: Any) -> dict[str, Any]: ...
-    async def run(self, run_id: str) -> dict[str, Any]: ...
-    async def resolve(self, tool_call_id: str, *, approve: bool) -> str: ...
-    async def cancel(self, run_id: str) -> str: ...
-
-
 @dataclass(frozen=True, slots=True)
-class GraphQLTalk:
+class GraphQLConversations:
     """Conversations over GraphQL."""
 
     client: GraphClient
@@ -126,7 +111,7 @@ def _shown(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class RestTalk:
+class RestConversations:
     """Conversations over REST."""
 
     client: RestClient
@@ -179,3 +164,6 @@ class RestTalk:
 
 def _named(conversation: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": conversation["id"], "title": conversation["title"]}
+
+
+ConversationAPI = GraphQLConversations | RestConversations

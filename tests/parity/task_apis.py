@@ -1,10 +1,11 @@
-"""The doors with one face: what a person does with tasks, and what they are told where it cannot be done."""
+"""Adapters that give GraphQL, REST and MCP one interface to tasks, and one error."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import quote
 
 import httpx2
@@ -14,7 +15,7 @@ from core.database import Database
 from tests.access_tokens import make_access_token
 from tests.factories import SignedIn
 from tests.graph_client import GraphClient
-from tests.server.mcp.asking import connected, text_of
+from tests.server.mcp.client import connected, text_of
 from tests.server.rest.client import RestClient
 from tests.servers import RunningServer
 
@@ -23,24 +24,47 @@ Task = dict[str, Any]
 
 @dataclass
 class RefusedError(Exception):
-    """What a door said in place of doing it; a tool's result has words alone, no code."""
+    """A refusal by an API; a tool's result has a message alone, no code."""
 
     code: str | None
     message: str
 
 
-class Door(Protocol):
-    """Whatever opens the tasks of one user."""
+class TaskAPI(ABC):
+    """The tasks of one user over one API."""
 
-    async def find(self, **wanted: Any) -> list[Task]: ...
-    async def search(self, words: str, **wanted: Any) -> list[Task]: ...
-    async def get(self, task_id: str) -> Task: ...
-    async def add(self, **given: Any) -> Task: ...
-    async def update(self, task_id: str, **changes: Any) -> Task: ...
-    async def complete(self, task_id: str) -> Task: ...
-    async def reopen(self, task_id: str) -> Task: ...
-    async def toggle(self, task_id: str) -> Task: ...
-    async def delete(self, task_id: str) -> list[str]: ...
+    @abstractmethod
+    async def find(self, **wanted: Any) -> list[Task]:
+        """Return a list."""
+
+    @abstractmethod
+    async def get(self, task_id: str) -> Task:
+        """Return a task by its id."""
+
+    @abstractmethod
+    async def add(self, **given: Any) -> Task:
+        """Create a task."""
+
+    @abstractmethod
+    async def update(self, task_id: str, **changes: Any) -> Task:
+        """Update a task."""
+
+    @abstractmethod
+    async def toggle(self, task_id: str) -> Task:
+        """Toggle a task."""
+
+    @abstractmethod
+    async def delete(self, task_id: str) -> list[str]:
+        """Delete a task, and return the ids of all that is gone."""
+
+    async def search(self, words: str, **wanted: Any) -> list[Task]:
+        return await self.find(search=words, **wanted)
+
+    async def complete(self, task_id: str) -> Task:
+        return await self.update(task_id, completed=True)
+
+    async def reopen(self, task_id: str) -> Task:
+        return await self.update(task_id, completed=False)
 
 
 def normal(task: Mapping[str, Any]) -> Task:
@@ -70,7 +94,7 @@ _BEST_FIRST: Final = {"priority"}
 
 
 @dataclass(frozen=True, slots=True)
-class GraphQLDoor:
+class GraphQLTasks(TaskAPI):
     """The tasks over GraphQL."""
 
     client: GraphClient
@@ -88,9 +112,6 @@ class GraphQLDoor:
         found = await self._execute(_LIST, variables)
         return [normal(task) for task in found["tasks"]["nodes"]]
 
-    async def search(self, words: str, **wanted: Any) -> list[Task]:
-        return await self.find(search=words, **wanted)
-
     async def get(self, task_id: str) -> Task:
         found = await self._execute(f"query ($id: ID!) {{ task(id: $id) {{ {_TASK} }} }}", {"id": task_id})
         if found["task"] is None:
@@ -102,12 +123,6 @@ class GraphQLDoor:
 
     async def update(self, task_id: str, **changes: Any) -> Task:
         return await self._mutate("updateTask", "UpdateTaskInput", {"id": task_id, **changes})
-
-    async def complete(self, task_id: str) -> Task:
-        return await self.update(task_id, completed=True)
-
-    async def reopen(self, task_id: str) -> Task:
-        return await self.update(task_id, completed=False)
 
     async def toggle(self, task_id: str) -> Task:
         return await self._mutate("toggleTask", "TaskRefInput", {"id": task_id})
@@ -136,7 +151,7 @@ class GraphQLDoor:
 
 
 @dataclass(frozen=True, slots=True)
-class RestDoor:
+class RestTasks(TaskAPI):
     """The tasks over REST."""
 
     client: RestClient
@@ -148,9 +163,6 @@ class RestDoor:
             wanted["completed"] = str(done).lower()
         return [normal(task) for task in (await self._send("GET", "/tasks", **wanted))["items"]]
 
-    async def search(self, words: str, **wanted: Any) -> list[Task]:
-        return await self.find(search=words, **wanted)
-
     async def get(self, task_id: str) -> Task:
         return normal(await self._send("GET", f"/tasks/{quote(task_id)}"))
 
@@ -159,12 +171,6 @@ class RestDoor:
 
     async def update(self, task_id: str, **changes: Any) -> Task:
         return normal(await self._send("PATCH", f"/tasks/{quote(task_id)}", changes))
-
-    async def complete(self, task_id: str) -> Task:
-        return await self.update(task_id, completed=True)
-
-    async def reopen(self, task_id: str) -> Task:
-        return await self.update(task_id, completed=False)
 
     async def toggle(self, task_id: str) -> Task:
         return normal(await self._send("POST", f"/tasks/{quote(task_id)}/toggle"))
@@ -182,7 +188,7 @@ class RestDoor:
 
 
 @dataclass(frozen=True, slots=True)
-class McpDoor:
+class McpTasks(TaskAPI):
     """The tasks over MCP, by the official client."""
 
     client: Client
@@ -228,42 +234,26 @@ class McpDoor:
 
 
 @dataclass(frozen=True, slots=True)
-class House:
-    """The server with its doors, and the database behind them."""
+class Served:
+    """The server, and the database behind it."""
 
     server: RunningServer
     http: httpx2.AsyncClient
     database: Database
 
     @asynccontextmanager
-    async def door(self, name: str, user: SignedIn) -> AsyncIterator[Door]:
-        """Open a door for a user."""
-        async with _OPENED[name](self, user) as opened:
-            yield opened
+    async def open(self, name: str, user: SignedIn) -> AsyncIterator[TaskAPI]:
+        """Give one API for a user."""
+        if name == "graphql":
+            yield GraphQLTasks(GraphClient(self.http), user)
+        elif name == "rest":
+            yield RestTasks(RestClient(self.http, user))
+        else:
+            token = (await make_access_token(self.database, user.caller)).text
+            async with connected(self.server.url, token) as client:
+                yield McpTasks(client)
 
 
-@asynccontextmanager
-async def _graphql(house: House, user: SignedIn) -> AsyncIterator[Door]:
-    yield GraphQLDoor(GraphClient(house.http), user)
-
-
-@asynccontextmanager
-async def _rest(house: House, user: SignedIn) -> AsyncIterator[Door]:
-    yield RestDoor(RestClient(house.http, user))
-
-
-@asynccontextmanager
-async def _mcp(house: House, user: SignedIn) -> AsyncIterator[Door]:
-    token = (await make_access_token(house.database, user.caller)).text
-    async with connected(house.server.url, token) as client:
-        yield McpDoor(client)
-
-
-_OPENED: Final[dict[str, Callable[[House, SignedIn], AbstractAsyncContextManager[Door]]]] = {
-    "graphql": _graphql,
-    "rest": _rest,
-    "mcp": _mcp,
-}
-ALL: Final = tuple(_OPENED)
-# What has no tool: reading one task by its id, and turning one over whatever it is.
-NOT_MCP: Final = ("graphql", "rest")
+ALL: Final = ("graphql", "rest", "mcp")
+# No tool reads one task by its id, or toggles one.
+WITHOUT_MCP: Final = ("graphql", "rest")
