@@ -19,8 +19,8 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 from sqlmodel import SQLModel
 
+from core.clock import read_moment
 from core.errors import BadUserInputError
-from core.moment import read_moment
 from core.text import is_storable
 from models import Task, TaskPriority
 from models.columns import Column, Kind, creatable_columns, updatable_columns

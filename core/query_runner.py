@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeAlias
+from contextvars import ContextVar
+from typing import Any, Final, TypeAlias
 
 from asyncpg import PostgresError
 from sqlalchemy import PoolProxiedConnection
@@ -10,10 +11,19 @@ from sqlalchemy.engine import Dialect
 
 from core.connection_pool import ConnectionPool
 from core.prepared_statement import PreparedStatement, Rows, Values
-from core.statement_count import note_statement
-from core.transient_errors import transient_error
+from core.transient_errors import translated_errors
 
 _Fetch: TypeAlias = Callable[[Any, str, Sequence[Any]], Awaitable[Any]]
+
+# The statements that the request has run, where they are counted.
+current_statements: Final[ContextVar[list[str] | None]] = ContextVar("current_statements", default=None)
+
+
+def note_statement(statement: str) -> None:
+    """Count a statement for the request that runs it."""
+    statements = current_statements.get()
+    if statements is not None:
+        statements.append(statement)
 
 
 class QueryRunner:
@@ -29,24 +39,16 @@ class QueryRunner:
 
     async def fetch(self, statement: PreparedStatement, values: Values) -> Rows:
         """Return the rows of a statement."""
-        try:
-            return await self.run(statement, values)
-        except Exception as error:
-            if (transient := transient_error(error)) is None:
-                raise
-            raise transient from error
-
-    async def run(self, statement: PreparedStatement, values: Values) -> Rows:
-        """Return the rows of a statement; raise the driver's own errors."""
         compiled = statement.compiled(self._dialect)
         arguments = compiled.arguments(values)
-        connection = await self._pool.acquire()
-        note_statement(compiled.sql)
-        try:
-            records = await self._fetch(connection.driver_connection, compiled.sql, arguments)
-        except BaseException as error:
-            self._release_after(connection, error)
-            raise
+        with translated_errors():
+            connection = await self._pool.acquire()
+            note_statement(compiled.sql)
+            try:
+                records = await self._fetch(connection.driver_connection, compiled.sql, arguments)
+            except BaseException as error:
+                self._release_after(connection, error)
+                raise
         self._pool.release(connection)
         return compiled.rows(records)
 

@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.connection_pool import ConnectionPool
 from core.prepared_statement import PreparedStatement, Rows, Values
-from core.statement_count import note_statement
+from core.query_runner import note_statement
 
 # The key in `info` of whether a transaction commits, where that has been decided.
 _COMMITS: Final = "commits"

@@ -6,7 +6,7 @@ from typing import Any, Final, NewType
 import strawberry
 from graphql import GraphQLError
 
-from core.moment import read_moment
+from core.clock import read_moment
 from engine import as_is
 
 

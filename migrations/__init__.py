@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from core.database import make_engine
 from core.database_url import DatabaseTarget, parse_database_url
-from core.engine import make_engine
 from core.settings import Settings
 
 # Alembic is imported inside the functions: a server that only serves does without it.

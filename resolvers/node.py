@@ -6,13 +6,13 @@ from typing import Any
 import strawberry
 
 from core.errors import BadUserInputError
-from core.page_size import MAX_PAGE_SIZE
 from graph.context import Info
 from graph.node import Node, TypedRow
 from graph.selection import columns_by_model
 from graph.user import load_user
 from models import ENTITIES
 from services.query.lookup import find_node
+from services.query.pagination import MAX_PAGE_SIZE
 
 
 @strawberry.type

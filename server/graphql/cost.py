@@ -26,7 +26,7 @@ from graphql import (
     value_from_ast_untyped,
 )
 
-from core.page_size import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from services.query.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
 Variables = Mapping[str, Any]
 Cost = Callable[[Variables], int]

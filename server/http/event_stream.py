@@ -8,8 +8,8 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from core.clock import call_at
+from core.query_runner import current_statements
 from core.settings import Settings
-from core.statement_count import current_statements
 from server.http.disconnect import wait_for_disconnect
 from server.http.errors import FormattedError, session_over, token_expired
 from server.http.protocol import get_abort, get_close

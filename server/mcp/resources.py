@@ -26,7 +26,6 @@ from assistant.instructions import fence
 from assistant.tools import find_tasks
 from core.clock import utc_now
 from core.errors import BadUserInputError, NotFoundError
-from core.page_size import MAX_PAGE_SIZE
 from graph.context import Runtime
 from models import AccessScope, Conversation
 from services.accounts.access_tokens import Grant
@@ -35,7 +34,7 @@ from services.conversations.conversations import conversation_listing
 from services.conversations.message import message_listing
 from services.entities.lists import DateTimeFilter
 from services.query.lookup import rows_by_id
-from services.query.pagination import PageArguments, fetch_page, fetch_pages, read_window
+from services.query.pagination import MAX_PAGE_SIZE, PageArguments, fetch_page, fetch_pages, read_window
 from services.tasks.task_lists import TaskFilter, TaskOrder
 
 _OPEN_TASKS: Final = "tasktalk://tasks/open"

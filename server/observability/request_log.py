@@ -11,7 +11,7 @@ import orjson
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.statement_count import StatementCount, current_statements
+from core.query_runner import current_statements
 from server.http.errors import masked_message
 from server.http.headers import RequestHeaders, get_request_headers
 
@@ -38,7 +38,7 @@ class RequestRecord:
 
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
-        self.statements = StatementCount()
+        self.statements: list[str] = []
         self.began_s = time.perf_counter()
 
 

@@ -11,12 +11,11 @@ from pydantic_core import CoreSchema, core_schema
 from sqlmodel import SQLModel
 from starlette.responses import Response
 
-from core.moment import read_moment
-from core.page_size import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from core.clock import read_moment
 from graph.context import Context
 from services.entities.lists import EntityOrder
 from services.query.ordering import OrderDirection
-from services.query.pagination import Listing, Page, Window, count_rows, fetch_page
+from services.query.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Listing, Page, Window, count_rows, fetch_page
 
 Item = TypeVar("Item")
 Order = TypeVar("Order", bound=EntityOrder)

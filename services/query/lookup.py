@@ -1,10 +1,10 @@
 """Lookup of a user's rows by id."""
 
 import re
-from collections import namedtuple
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, partial
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any, Final, TypeAlias, TypeVar
 
 from sqlalchemy import ColumnElement, FromClause, Select, and_, literal, select, union_all
 from sqlmodel import SQLModel
@@ -75,53 +75,26 @@ async def find_node(loader: BatchLoader, caller: Caller, columns_by_model: Colum
     row_id = parse_id(given_id)
     if row_id is None:
         return None
-    nodes = _nodes(columns_by_model)
-    row = await loader.load(nodes.statement, (caller.user_id, row_id))
-    return None if row is None else nodes.node_in(row)
-
-
-class _Part(NamedTuple):
-    """Where a model's columns are in a row of the statement."""
-
-    begin: int
-    end: int
-    type_name: str
-    make: Callable[[Iterable[Any]], Any]
-
-
-class _Nodes:
-    """Finds rows of several models by one statement, which looks for each key in all of their tables."""
-
-    def __init__(self, columns_by_model: ColumnsByModel) -> None:
-        asked = owned_ids(_OWNERS, _IDS, "asked")
-        source: FromClause = asked
-        columns: list[ColumnElement[Any]] = [asked.c.user_id, asked.c.id]
-        self._parts: list[_Part] = []
-        for model, names in columns_by_model:
-            table = table_of(model)
-            source = source.outerjoin(table, and_(table.c.user_id == asked.c.user_id, table.c.id == asked.c.id))
-            own = [table.c.id, *columns_of(table, names - {"id"})]
-            self._parts.append(_Part(len(columns), len(columns) + len(own), model.__name__, _row_maker(own)))
-            columns += [column.label(f"{table.name}_{column.key}") for column in own]
-        self.statement = KeyedStatement(PreparedStatement(select(*columns).select_from(source)), _OWNERS, _IDS)
-
-    def node_in(self, row: Any) -> Any:
-        """Return the part of a row that is there."""
-        for begin, end, type_name, make in self._parts:
-            if row[begin] is not None:
-                return make((*row[begin:end], type_name))
-        return None
-
-
-def _row_maker(columns: Iterable[ColumnElement[Any]]) -> Callable[[Iterable[Any]], Any]:
-    names = [str(column.key) for column in columns] + ["type_name"]
-    row: Any = namedtuple("Row", names)  # type: ignore[misc] # noqa: PYI024 - its names are known here alone
-    return partial(tuple.__new__, row)
+    row = await loader.load(_node_statement(columns_by_model), (caller.user_id, row_id))
+    for model, names in columns_by_model if row is not None else ():
+        prefix = table_of(model).name
+        if getattr(row, f"{prefix}_id") is not None:
+            values = {name: getattr(row, f"{prefix}_{name}") for name in names | {"id"}}
+            return SimpleNamespace(type_name=model.__name__, **values)
+    return None
 
 
 @lru_cache(maxsize=256)
-def _nodes(columns_by_model: ColumnsByModel) -> _Nodes:
-    return _Nodes(columns_by_model)
+def _node_statement(columns_by_model: ColumnsByModel) -> KeyedStatement:
+    """Return the statement that looks for each key in the tables of all the models."""
+    wanted = owned_ids(_OWNERS, _IDS, "wanted")
+    source: FromClause = wanted
+    columns: list[ColumnElement[Any]] = [wanted.c.user_id, wanted.c.id]
+    for model, names in columns_by_model:
+        table = table_of(model)
+        source = source.outerjoin(table, and_(table.c.user_id == wanted.c.user_id, table.c.id == wanted.c.id))
+        columns += [column.label(f"{table.name}_{column.key}") for column in columns_of(table, names | {"id"})]
+    return KeyedStatement(PreparedStatement(select(*columns).select_from(source)), _OWNERS, _IDS)
 
 
 async def find(session: AsyncSession, caller: Caller, model: type[Row], given_id: str) -> Row | None:

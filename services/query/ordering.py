@@ -157,7 +157,7 @@ def keyset_values(position: Position, name: str) -> dict[str, Any]:
     return {f"{name}_{index}": value for index, value in enumerate(position)}
 
 
-def read_moment(value: Any) -> datetime:
+def _read_moment(value: Any) -> datetime:
     """Read a moment from a cursor."""
     moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
@@ -181,7 +181,7 @@ def read_id(value: Any) -> str:
 
 def moment_key(column: str, *, nullable: bool = False) -> Key:
     """Return the key of a moment."""
-    return Key(column, read_moment, lambda moment: moment and moment.isoformat(), nullable=nullable)
+    return Key(column, _read_moment, lambda moment: moment and moment.isoformat(), nullable=nullable)
 
 
 def enum_key(column: str, members: type[StrEnum]) -> Key:

@@ -2,29 +2,29 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Table
+from sqlalchemy import ColumnElement, FromClause, Integer, Select, Table, and_, bindparam, column, func, select, true
 
 from core.errors import BadUserInputError
-from core.page_size import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
-from core.prepared_statement import Rows
-from services.accounts.caller import OWNER, Caller
-from services.query.filters import NO_CONDITIONS, Conditions
-from services.query.ordering import Order, Position, keyset_values, null_mask
-from services.query.sql import Source, is_sqlite, read
-from services.query.statements import (
-    AFTER,
-    BEFORE,
-    LIMIT,
-    PARENTS,
-    StatementKey,
-    count_statement,
-    counts_statement,
-    page_statement,
-    pages_on_postgresql,
-    pages_on_sqlite,
-)
+from core.prepared_statement import Rows, cached_statement
+from models.types import Id
+from services.accounts.caller import OWNER, Caller, owned
+from services.query.filters import NO_CONDITIONS, Conditions, FilterTemplate, IsAnyOf, id_list_param
+from services.query.ordering import NullMask, Order, Position, keyset_values, null_mask
+from services.query.sql import Source, columns_of, is_sqlite, read
+
+DEFAULT_PAGE_SIZE: Final = 20
+MAX_PAGE_SIZE: Final = 100
+
+# The names of the parameters; those of the two cursors are followed by the number of the key.
+_LIMIT: Final = "limit"
+_PARENTS: Final = "parents"
+_AFTER: Final = "after"
+_BEFORE: Final = "before"
+
+# The first column of the pages of several parents: which parent it is, counted from one.
+_PARENT_NUMBER: Final = "parent_number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +96,13 @@ def read_window(order: Order, arguments: PageArguments) -> Window:
 
 async def fetch_page(source: Source, listing: Listing, window: Window) -> Page:
     """Return one page of a list."""
-    statement = page_statement(statement_key(listing, window))
-    return _page(listing.order, window, await read(source, statement, statement_values(listing, window)))
+    statement = _page_statement(_statement_key(listing, window))
+    return _page(listing.order, window, await read(source, statement, _statement_values(listing, window)))
 
 
 async def count_rows(source: Source, listing: Listing) -> int:
     """Return how many rows a list has in all."""
-    ((count,),) = await read(source, count_statement(statement_key(listing, None)), statement_values(listing, None))
+    ((count,),) = await read(source, _count_statement(_statement_key(listing, None)), _statement_values(listing, None))
     return int(count)
 
 
@@ -110,25 +110,24 @@ async def fetch_pages(
     source: Source, listing: Listing, window: Window, parent: str, parent_ids: Sequence[str]
 ) -> list[Page]:
     """Return one page of each parent's list, in the order of the parents, by one statement."""
-    build = pages_on_sqlite if is_sqlite(source) else pages_on_postgresql
-    values = statement_values(listing, window) | {PARENTS: parent_ids}
+    build = _pages_on_sqlite if is_sqlite(source) else _pages_on_postgresql
+    values = _statement_values(listing, window) | {_PARENTS: parent_ids}
     by_parent: list[list[Any]] = [[] for _ in parent_ids]
-    for row in await read(source, build(statement_key(listing, window), parent), values):
+    for row in await read(source, build(_statement_key(listing, window), parent), values):
         by_parent[row[0] - 1].append(row)
     return [_page(listing.order, window, rows) for rows in by_parent]
 
 
 async def count_rows_of(source: Source, listing: Listing, parent: str, parent_ids: Sequence[str]) -> list[int]:
     """Return how many rows each parent's list has, in the order of the parents, by one statement."""
-    statement = counts_statement(statement_key(listing, None), parent)
-    counts = dict(await read(source, statement, statement_values(listing, None) | {PARENTS: parent_ids}))
+    statement = _counts_statement(_statement_key(listing, None), parent)
+    counts = dict(await read(source, statement, _statement_values(listing, None) | {_PARENTS: parent_ids}))
     return [counts.get(parent_id, 0) for parent_id in parent_ids]
 
 
-def statement_key(listing: Listing, window: Window | None) -> StatementKey:
-    """Return the key of a list's statement."""
+def _statement_key(listing: Listing, window: Window | None) -> "_StatementKey":
     after, before = (None, None) if window is None else (window.after, window.before)
-    return StatementKey(
+    return _StatementKey(
         listing.table,
         listing.order,
         listing.columns,
@@ -140,14 +139,13 @@ def statement_key(listing: Listing, window: Window | None) -> StatementKey:
     )
 
 
-def statement_values(listing: Listing, window: Window | None) -> dict[str, Any]:
-    """Return the values of its parameters."""
+def _statement_values(listing: Listing, window: Window | None) -> dict[str, Any]:
     values = dict(listing.conditions.values)
     if listing.caller is not None:
         values[OWNER] = listing.caller.user_id
     if window is not None:
-        values[LIMIT] = window.size + 1
-        values |= keyset_values(window.after or (), AFTER) | keyset_values(window.before or (), BEFORE)
+        values[_LIMIT] = window.size + 1
+        values |= keyset_values(window.after or (), _AFTER) | keyset_values(window.before or (), _BEFORE)
     return values
 
 
@@ -156,3 +154,81 @@ def _page(order: Order, window: Window, found: Rows) -> Page:
     if window.backwards:
         return Page(order, rows[::-1], has_next_page=window.before is not None, has_previous_page=has_more)
     return Page(order, rows, has_next_page=has_more, has_previous_page=window.after is not None)
+
+
+class _StatementKey(NamedTuple):
+    """All that the SQL of a list depends on; everything else is a value of a parameter."""
+
+    table: Table
+    order: Order
+    columns: frozenset[str]
+    template: FilterTemplate
+    is_owned: bool
+    backwards: bool
+    after: NullMask | None
+    before: NullMask | None
+
+    @property
+    def where(self) -> tuple[ColumnElement[bool], ...]:
+        """Return every condition, the owner's first."""
+        conditions = self.template.build(self.template.key)
+        return (owned(self.table), *conditions) if self.is_owned else conditions
+
+    def selected(self, source: FromClause) -> list[ColumnElement[Any]]:
+        """Return the selected columns and those that a cursor needs, in the table's order."""
+        return columns_of(source, self.columns.union(self.order.columns))
+
+
+@cached_statement
+def _page_statement(key: _StatementKey) -> Select[Any]:
+    return _limit_to_window(select(*key.selected(key.table)), key)
+
+
+@cached_statement
+def _count_statement(key: _StatementKey) -> Select[Any]:
+    return select(func.count().label("count")).select_from(key.table).where(*key.where)
+
+
+@cached_statement
+def _counts_statement(key: _StatementKey, parent: str) -> Select[Any]:
+    parent_id = key.table.c[parent]
+    conditions = (*key.where, IsAnyOf(parent_id, id_list_param(_PARENTS)))
+    return select(parent_id, func.count().label("count")).where(*conditions).group_by(parent_id)
+
+
+@cached_statement
+def _pages_on_postgresql(key: _StatementKey, parent: str) -> Select[Any]:
+    """Return the statement of a page of each of several parents, a lateral join."""
+    ids = func.unnest(id_list_param(_PARENTS))
+    parents = ids.table_valued(column("id", Id), with_ordinality="number", name="parents").render_derived()
+    inner = select(*key.selected(key.table)).where(key.table.c[parent] == parents.c.id)
+    page = _limit_to_window(inner, key).lateral("page")
+    return select(parents.c.number.label(_PARENT_NUMBER), *page.c).select_from(parents.join(page, true()))
+
+
+@cached_statement
+def _pages_on_sqlite(key: _StatementKey, parent: str) -> Select[Any]:
+    """Return that statement without a lateral join: a correlated subquery names the rows of each page."""
+    ids = func.json_each(id_list_param(_PARENTS))
+    parents = ids.table_valued(column("key", Integer()), "value", name="parents")
+    inner = select(key.table.c.id).where(key.table.c[parent] == parents.c.value)
+    page_ids = _limit_to_window(inner, key).correlate(parents)
+    rows = key.table.alias("page")
+    is_on_page: ColumnElement[bool] = rows.c.id.in_(page_ids)
+    if key.is_owned:
+        is_on_page = and_(owned(rows), is_on_page)
+    ordered = key.order.clauses(rows.c, backwards=key.backwards)
+    statement = select((parents.c.key + 1).label(_PARENT_NUMBER), *key.selected(rows)).select_from(parents)
+    return statement.join(rows, is_on_page).order_by(parents.c.key, *ordered)
+
+
+def _limit_to_window(statement: Select[Any], key: _StatementKey) -> Select[Any]:
+    """Limit a statement to a window and one row more, which shows whether the list goes on."""
+    columns, order = key.table.c, key.order
+    statement = statement.where(*key.where)
+    if key.after is not None:
+        statement = statement.where(order.keyset_condition(columns, key.after, _AFTER, backwards=False))
+    if key.before is not None:
+        statement = statement.where(order.keyset_condition(columns, key.before, _BEFORE, backwards=True))
+    limit = bindparam(_LIMIT, type_=Integer())
+    return statement.order_by(*order.clauses(columns, backwards=key.backwards)).limit(limit)

@@ -9,11 +9,11 @@ from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import AccountGoneError, BadUserInputError, CursorExpiredError
-from core.page_size import MAX_PAGE_SIZE
 from core.text import is_storable
 from models import ENTITIES, Deletion, User
 from services.accounts.caller import Caller
 from services.query.cursors import decode_cursor, encode_cursor, is_revision
+from services.query.pagination import MAX_PAGE_SIZE
 from services.query.sql import execute, fetch_all, table_of
 
 _MARK: Final = "changes"

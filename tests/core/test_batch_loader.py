@@ -9,7 +9,7 @@ from sqlalchemy import Label, Select, literal_column, select
 from core.batch_loader import KeyedStatement
 from core.database import Database
 from core.prepared_statement import PreparedStatement
-from core.statement_count import StatementCount, current_statements
+from core.query_runner import current_statements
 from models import User
 from services.query.filters import IsAnyOf, text_list_param
 from services.query.sql import table_of
@@ -32,16 +32,16 @@ BROKEN: Final = keyed(select(literal_column("nothing")).where(IsAnyOf(literal_co
 
 
 @pytest.fixture
-def count() -> StatementCount:
+def count() -> list[str]:
     """Give the count of the statements of a test."""
-    made = StatementCount()
+    made: list[str] = []
     current_statements.set(made)
     return made
 
 
-async def test_each_caller_gets_its_own_row_of_one_statement(database: Database, count: StatementCount) -> None:
+async def test_each_caller_gets_its_own_row_of_one_statement(database: Database, count: list[str]) -> None:
     users = [await make_user(database, name=f"User {number}") for number in range(30)]
-    count.statements.clear()
+    count.clear()
     asked = [*(user.id for user in users), NOBODYS_ID, users[0].id]
     rows = await asyncio.gather(*(database.batch_loader.load(NAMES, (user_id,)) for user_id in asked))
     assert [None if row is None else tuple(row) for row in rows] == [
@@ -52,9 +52,9 @@ async def test_each_caller_gets_its_own_row_of_one_statement(database: Database,
     assert len(count) == 1
 
 
-async def test_other_statements_and_later_iterations_are_separate(database: Database, count: StatementCount) -> None:
+async def test_other_statements_and_later_iterations_are_separate(database: Database, count: list[str]) -> None:
     user = await make_user(database)
-    count.statements.clear()
+    count.clear()
     name, mail = await asyncio.gather(
         database.batch_loader.load(NAMES, (user.id,)), database.batch_loader.load(MAILS, (user.id,))
     )
@@ -98,11 +98,9 @@ async def test_last_cancelled_waiter_cancels_the_query(database: Database) -> No
     await until(lambda: database.pool.in_use == 0)
 
 
-async def test_more_than_a_thousand_keys_are_read_by_several_statements(
-    database: Database, count: StatementCount
-) -> None:
+async def test_more_than_a_thousand_keys_are_read_by_several_statements(database: Database, count: list[str]) -> None:
     user = await make_user(database)
-    count.statements.clear()
+    count.clear()
     keys = [*(f"nobody {number}" for number in range(2_100)), user.id]
     rows = await asyncio.gather(*(database.batch_loader.load(NAMES, (key,)) for key in keys))
     assert [row and row.id for row in rows] == [*[None] * 2_100, user.id]

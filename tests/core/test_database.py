@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
-from core.statement_count import StatementCount, current_statements
+from core.query_runner import current_statements
 from core.transaction import leave_unchanged
 from models import User
 from tests.databases import run_sql
@@ -73,12 +73,12 @@ async def test_foreign_keys_are_enforced(database: Database) -> None:
 
 async def test_transaction_control_is_not_counted_as_statements(database: Database) -> None:
     user = await make_user(database)
-    count = StatementCount()
+    count: list[str] = []
     token = current_statements.set(count)
     await database.write(lambda session: run_sql(session, RENAME, name="Grace", id=user.id))
     await name_of(database, user)
     current_statements.reset(token)
-    assert [statement.split()[0] for statement in count.statements] == ["UPDATE", "SELECT"]
+    assert [statement.split()[0] for statement in count] == ["UPDATE", "SELECT"]
 
 
 async def test_concurrent_writes_are_all_kept(database: Database) -> None:

@@ -16,8 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from core.database import Database
 from core.errors import UnavailableError
 from core.prepared_statement import PreparedStatement
+from core.query_runner import current_statements
 from core.settings import Settings
-from core.statement_count import StatementCount, current_statements
 from models import User
 from services.query.sql import table_of
 from tests.databases import (
@@ -62,7 +62,7 @@ async def end_all_others(database: Database) -> None:
 
 
 async def test_query_counts_among_the_statements_of_the_request(database: Database) -> None:
-    count = StatementCount()
+    count: list[str] = []
     token = current_statements.set(count)
     await value_of(database, ONE)
     current_statements.reset(token)

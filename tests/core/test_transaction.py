@@ -10,8 +10,8 @@ from core.database import REVISIONS, Database
 from core.errors import UnavailableError
 from core.ids import new_ids
 from core.prepared_statement import PreparedStatement
+from core.query_runner import current_statements
 from core.settings import Settings
-from core.statement_count import StatementCount, current_statements
 from core.transaction import Transaction, leave_unchanged
 from models import User
 from services.query.sql import read, table_of
@@ -46,7 +46,7 @@ async def rename(transaction: Transaction, user: User, name: str) -> Any:
 
 async def test_transaction_keeps_what_was_written_and_counts_its_statements(database: Database) -> None:
     user = await make_user(database)
-    count = StatementCount()
+    count: list[str] = []
     token = current_statements.set(count)
 
     async def work(transaction: Transaction) -> Any:
@@ -56,7 +56,7 @@ async def test_transaction_keeps_what_was_written_and_counts_its_statements(data
 
     assert await database.transaction(work) == ("Grace", user.updated_at)
     current_statements.reset(token)
-    assert [statement.split()[0] for statement in count.statements] == ["UPDATE", "SELECT"]
+    assert [statement.split()[0] for statement in count] == ["UPDATE", "SELECT"]
     assert await name_of(database, user) == "Grace"
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from graphql import parse, validate
 
-from core.statement_count import StatementCount, current_statements
+from core.query_runner import current_statements
 from engine import Plan
 from graph.context import Context
 from server.graphql.schema import core_schema, schema
@@ -34,7 +34,7 @@ async def run(server: RunningServer, user: SignedIn | None, query: str, variable
     """Execute an operation that must have no errors."""
     document = parse(query)
     assert not validate(_SCHEMA, document)
-    count = StatementCount()
+    count: list[str] = []
     counting = current_statements.set(count)
     try:
         context = Context(server.runtime, user.caller if user else None, "test", "127.0.0.1")
@@ -42,4 +42,4 @@ async def run(server: RunningServer, user: SignedIn | None, query: str, variable
     finally:
         current_statements.reset(counting)
     assert not result.errors, result.errors
-    return Run(result.data, count.statements)
+    return Run(result.data, count)

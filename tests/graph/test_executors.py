@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 from graphql import ExecutionResult, GraphQLSchema
 
-from core.statement_count import StatementCount, current_statements
+from core.query_runner import current_statements
 from graph.context import Context
 from server.graphql.schema import core_schema, schema
 from tests.engine.both import breadth_first, depth_first, described
@@ -23,11 +23,11 @@ async def executed(
     execute: Execute, server: RunningServer, user: SignedIn | None, query: str, variables: dict[str, Any] | None = None
 ) -> tuple[ExecutionResult, int]:
     """Return the result, and how many statements it took."""
-    count = StatementCount()
+    count: list[str] = []
     counting = current_statements.set(count)
     try:
         context = Context(server.runtime, user.caller if user else None, "test", "127.0.0.1")
-        return await execute(SCHEMA, query, None, context, variables=variables), len(count.statements)
+        return await execute(SCHEMA, query, None, context, variables=variables), len(count)
     finally:
         current_statements.reset(counting)
 

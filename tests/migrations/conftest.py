@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from core.database import make_engine
 from core.database_url import parse_database_url
-from core.engine import make_engine
 from core.settings import Settings
 from tests.databases import Backend, PostgresDatabases, make_settings
 

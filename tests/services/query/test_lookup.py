@@ -1,14 +1,15 @@
 """Rows of any kind by their ids: each caller is given their own, whoever asks at the same time."""
 
 import asyncio
+from types import SimpleNamespace as Node
 from typing import Any, Final
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
 from core.ids import new_id
+from core.query_runner import current_statements
 from core.settings import Settings
-from core.statement_count import StatementCount, current_statements
 from models import Conversation, Message, Task
 from services.accounts.caller import Caller
 from services.query.lookup import ColumnsByModel, find_node
@@ -21,24 +22,24 @@ WANTED: Final[ColumnsByModel] = (
 )
 
 
-async def made_by(database: Database, caller: Caller) -> dict[str, tuple[Any, ...]]:
+async def made_by(database: Database, caller: Caller) -> dict[str, Any]:
     """Make a row of each kind, and return how they must be found."""
     task = await make_task(database, caller)
     conversation = await make_conversation(database, caller)
     message = await make_message(database, caller, conversation.id)
     return {
-        task.id: (task.id, task.title, task.priority, task.tags, "Task"),
-        conversation.id: (conversation.id, conversation.title, "Conversation"),
-        message.id: (message.id, "Message"),
+        task.id: Node(type_name="Task", id=task.id, title=task.title, priority=task.priority, tags=task.tags),
+        conversation.id: Node(type_name="Conversation", id=conversation.id, title=conversation.title),
+        message.id: Node(type_name="Message", id=message.id),
     }
 
 
 async def test_each_caller_finds_their_own_node_by_one_statement(database: Database, settings: Settings) -> None:
-    users = [await sign_in(database, settings) for _ in range(12)]
+    users = [await sign_in(database, settings) for _ in range(4)]
     own = {user.user.id: await made_by(database, user.caller) for user in users}
     every_id = [row_id for rows in own.values() for row_id in rows]
     asked = [(user, row_id) for user in users for row_id in every_id]
-    count = StatementCount()
+    count: list[str] = []
     current_statements.set(count)
     found = await asyncio.gather(*(find_node(database.batch_loader, user.caller, WANTED, key) for user, key in asked))
     for (user, row_id), row in zip(asked, found, strict=True):

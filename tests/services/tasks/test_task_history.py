@@ -12,8 +12,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.clock import utc_now
 from core.database import Database
 from core.errors import ConflictError
+from core.query_runner import current_statements
 from core.settings import Settings
-from core.statement_count import StatementCount, current_statements
 from models import HistoryAction, HistoryEntry, Message, Run, Task, TaskPriority, ToolCall
 from models.columns import recorded_columns
 from services.accounts.accounts import Accounts
@@ -187,14 +187,14 @@ async def test_as_many_statements_for_one_task_as_for_a_hundred(database: Databa
         below = [task_row(user.user.id, parent_id=tops[0].id) for _ in range(count)]
         await store(database, *tops)
         await store(database, *below)
-        counting = StatementCount()
+        counting: list[str] = []
         token = current_statements.set(counting)
         try:
             await database.write(lambda session: work(session, user.caller, [task.id for task in tops]))  # noqa: B023
         finally:
             current_statements.reset(token)
-        assert len(counting) == statements, counting.statements
-        assert sum("INTO history" in text for text in counting.statements) == 1
+        assert len(counting) == statements, counting
+        assert sum("INTO history" in text for text in counting) == 1
 
 
 async def test_a_hundred_at_once_have_a_history_each(database: Database, person: Hand) -> None:

@@ -10,8 +10,8 @@ import pytest
 from core.database import Database
 from core.errors import ConflictError, NotFoundError
 from core.ids import new_id
+from core.query_runner import current_statements
 from core.settings import Settings
-from core.statement_count import StatementCount, current_statements
 from models import HistoryAction, Run, RunStatus, Task, TaskPriority
 from services.sync.changes import DELETION, Change, Cursor, read_changes
 from services.tasks.tasks import tasks as task_service
@@ -217,7 +217,7 @@ async def test_a_hundred_tasks_take_as_many_statements_as_one(database: Database
         complete = partial(task_service.update_many, row_ids=done, changes={"completed": True})
         await database.write(partial(complete, caller=run.caller))
         await database.write(partial(task_service.delete_many, caller=run.caller, row_ids=gone))
-        counting = StatementCount()
+        counting: list[str] = []
         token = current_statements.set(counting)
         try:
             undone = await run.undo()
