@@ -39,16 +39,20 @@ class QueryRunner:
 
     async def fetch(self, statement: PreparedStatement, values: Values) -> Rows:
         """Return the rows of a statement."""
+        with translated_errors():
+            return await self.run(statement, values)
+
+    async def run(self, statement: PreparedStatement, values: Values) -> Rows:
+        """Return the rows of a statement; raise the driver's own errors."""
         compiled = statement.compiled(self._dialect)
         arguments = compiled.arguments(values)
-        with translated_errors():
-            connection = await self._pool.acquire()
-            note_statement(compiled.sql)
-            try:
-                records = await self._fetch(connection.driver_connection, compiled.sql, arguments)
-            except BaseException as error:
-                self._release_after(connection, error)
-                raise
+        connection = await self._pool.acquire()
+        note_statement(compiled.sql)
+        try:
+            records = await self._fetch(connection.driver_connection, compiled.sql, arguments)
+        except BaseException as error:
+            self._release_after(connection, error)
+            raise
         self._pool.release(connection)
         return compiled.rows(records)
 
