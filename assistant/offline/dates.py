@@ -10,8 +10,6 @@ from typing import Final
 END_OF_DAY: Final = time(23, 59)
 # No date has more words.
 MAX_WORDS: Final = 9
-# Later ones are moved no further.
-MAX_DAY: Final = date(9_000, 1, 1)
 _NOON_HOUR: Final = 12
 _LAST_HOUR: Final = 23
 # "At 5" is in the afternoon; from here on it is in the morning.
@@ -28,7 +26,7 @@ _PREPOSITIONS: Final = frozenset({"due", "on", "by", "for", "until", "before", "
 _ISO: Final = re.compile(r"(?P<year>[2-8]\d{3})-(?P<month>\d\d?)-(?P<day>\d\d?)")
 _DAY_MONTH: Final = re.compile(rf"(?P<day>\d\d?)(?:st|nd|rd|th)? (?P<month>{_MONTH})(?: (?P<year>[2-8]\d{{3}}))?")
 _MONTH_DAY: Final = re.compile(rf"(?P<month>{_MONTH}) (?P<day>\d\d?)(?:st|nd|rd|th)?(?: (?P<year>[2-8]\d{{3}}))?")
-_DURATION: Final = re.compile(r"(\d{1,3}|a|one|two|three) (day|week)s?")
+_DURATION: Final = re.compile(r"in (\d{1,3}|a|one|two|three) (day|week)s?")
 _TIME: Final = re.compile(r"(?P<at>at )?(?P<hour>\d\d?)(?::(?P<minute>[0-5]\d))? ?(?P<half>am|pm)?")
 _AMOUNTS: Final = {"a": 1, "one": 1, "two": 2, "three": 3}
 
@@ -74,16 +72,14 @@ class Calendar:
     def day(self, words: Sequence[str]) -> date | None:
         """Return the day that all of the words together mean."""
         phrase = " ".join(words)
-        duration = read_duration(words[1:]) if words[:1] == ["in"] else None
         weekday = _WEEKDAYS.get(phrase.removeprefix("next ").removeprefix("this "))
         if weekday is not None:
-            duration = timedelta(days=(weekday - self.today.weekday() - 1) % 7 + 1)
-        elif phrase in _NEAR_DAYS:
-            duration = timedelta(days=_NEAR_DAYS[phrase])
-        return self._date(phrase) if duration is None else self.today + duration
-
-    def _date(self, phrase: str) -> date | None:
-        """Return the day of "2026-12-05", "5 December" or "December 5 2027"."""
+            return self.today + timedelta(days=(weekday - self.today.weekday() - 1) % 7 + 1)
+        if phrase in _NEAR_DAYS:
+            return self.today + timedelta(days=_NEAR_DAYS[phrase])
+        if duration := _DURATION.fullmatch(phrase):
+            amount = _AMOUNTS.get(duration[1]) or int(duration[1])
+            return self.today + timedelta(days=7 * amount if duration[2] == "week" else amount)
         match = _ISO.fullmatch(phrase) or _DAY_MONTH.fullmatch(phrase) or _MONTH_DAY.fullmatch(phrase)
         if match is None:
             return None
@@ -116,12 +112,6 @@ class Calendar:
         return Due(self.at(day, clock or END_OF_DAY), has_time=clock is not None)
 
 
-def read_duration(words: Sequence[str]) -> timedelta | None:
-    """Return the duration that the words mean, such as "2 days" or "a week"."""
-    match = _DURATION.fullmatch(" ".join(words))
-    return timedelta(**{f"{match[2]}s": _AMOUNTS.get(match[1]) or int(match[1])}) if match else None
-
-
 def is_end_of_day(local: datetime) -> bool:
     """Return whether a due date stands for its whole day."""
     return local.time().replace(second=0, microsecond=0) in {END_OF_DAY, time()}
@@ -129,16 +119,11 @@ def is_end_of_day(local: datetime) -> bool:
 
 def _clock(words: Sequence[str]) -> time | None:
     """Return the time that all of the words mean; a bare number is one behind "at" alone."""
-    phrase = " ".join(words)
-    if phrase.removeprefix("at ") == "noon":
-        return time(_NOON_HOUR)
-    match = _TIME.fullmatch(phrase)
+    match = _TIME.fullmatch(" ".join(words).replace("noon", "12pm"))
     if match is None or not (match["at"] or match["minute"] or match["half"]):
         return None
     hour = int(match["hour"])
     if match["half"]:
-        if not 1 <= hour <= _NOON_HOUR:
-            return None
         hour = hour % _NOON_HOUR + (_NOON_HOUR if match["half"] == "pm" else 0)
     elif match["minute"] is None and 0 < hour < _FIRST_MORNING_HOUR:
         hour += _NOON_HOUR

@@ -4,11 +4,11 @@ docs/assistant.md lists the sentences. Each word is read a bounded number of tim
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from assistant.offline.dates import MAX_WORDS, Calendar, read_duration
+from assistant.offline.dates import MAX_WORDS, Calendar
 
 # A text in quotes, a line break, or a word; longer quotes are no titles.
 _TOKEN: Final = re.compile(r'["\u201c]([^"\u201c\u201d\n]{1,500})["\u201d]|\n|[^\s"\u201c\u201d]+|["\u201c\u201d]')
@@ -23,9 +23,7 @@ _DONE: Final = frozenset({"done", "complete", "completed", "finished"})
 _ALL: Final = frozenset({"all", "every", "everything"})
 _TASKS: Final = frozenset({"task", "tasks", "todo", "todos", "one", "ones"})
 _ARTICLES: Final = frozenset({"a", "an", "the", "my"})
-_POLITE: Final = frozenset(
-    {"please", "could you", "can you", "then", "also", "hello", "hi", "thanks", "thank you", "help"}
-)
+_POLITE: Final = frozenset({"please", "could you", "can you", "then", "also", "hello", "hi", "thanks", "thank you"})
 # Words that say nothing of which tasks are meant.
 _NOISE: Final = frozenset(
     {"me", "i", "is", "are", "do", "does", "have", "that", "which", "tagged", "there", "any", "still", "list", "due"}
@@ -60,14 +58,6 @@ Tokens = Sequence[Token]
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """Arguments of list_tasks, and how the period among them was said."""
-
-    arguments: Arguments = field(default_factory=dict)
-    period: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Target:
     """What is to be changed: the task of a `title`, of a `place` in the last list, "it", "them", or "every" one."""
 
@@ -80,14 +70,15 @@ class Target:
 class Command:
     """What a sentence asks for.
 
-    `tasks` are arguments of add_task, `title` is what all targets are as one title, `value` is what the verb takes.
+    `tasks` are arguments of add_task, `filter` those of list_tasks with the words for their `period`, `value` is the
+    words to find, the new title or the new due date.
     """
 
     verb: str
     tasks: Sequence[Arguments] = ()
-    filter: Filter = field(default_factory=Filter)
     targets: Sequence[Target] = ()
-    title: str = ""
+    filter: Arguments = field(default_factory=dict)
+    period: str = ""
     value: Any = None
 
 
@@ -100,7 +91,7 @@ def parse(message: str, calendar: Calendar) -> list[Command]:
         start = place
         while is_start and (size := next((n for n in (1, 2) if _phrase(tokens, start, n) in _POLITE), 0)):
             start += size
-        size = next((n for n in range(4, 0, -1) if is_start and (_phrase(tokens, start, n) or None) in _OPENERS), 0)
+        size = next((n for n in range(4, 0, -1) if is_start and _phrase(tokens, start, n) in _VERBS), 0)
         if size:
             clauses.append((_phrase(tokens, start, size), []))
             place = min(start + size, len(tokens))
@@ -111,11 +102,17 @@ def parse(message: str, calendar: Calendar) -> list[Command]:
             place += 1
         is_start = tokens[place - 1].is_separator
     clauses = [(opener, _trim(given)) for opener, given in clauses]
-    return [_build(opener, given, calendar) for opener, given in clauses if opener or given]
+    return [_command(opener, given, calendar) for opener, given in clauses if opener or given]
 
 
-def _build(opener: str, tokens: Tokens, calendar: Calendar) -> Command:
-    command = _BUILDERS[_OPENERS[opener]](tokens, calendar)
+def _command(opener: str, tokens: Tokens, calendar: Calendar) -> Command:
+    verb, command = _VERBS.get(opener), None
+    if verb in _READERS:
+        command = _READERS[verb](tokens, calendar)
+    elif verb in {"undo", "help"}:
+        command = Command(verb) if set(_words(tokens)) <= _IT else None
+    elif verb:
+        command = _change(verb, tokens, calendar)
     if command is None:
         raise NotUnderstoodError(f"{opener} {_text(tokens if opener else _parts(tokens)[0])}".strip())
     return command
@@ -170,9 +167,6 @@ def _parts(tokens: Tokens) -> list[list[Token]]:
     return parts
 
 
-# Adding
-
-
 def _add(tokens: Tokens, calendar: Calendar) -> Command | None:
     tasks: list[Arguments] = []
     for part in _parts(tokens):
@@ -181,70 +175,54 @@ def _add(tokens: Tokens, calendar: Calendar) -> Command | None:
             tasks.append(task)
         elif tasks:
             # "Add milk, urgent and #home": what has no title belongs to the task before it.
-            tags = [*tasks[-1].get("tags", []), *task.pop("tags", [])]
-            tasks[-1] |= task | ({"tags": tags} if tags else {})
+            tags = {"tags": [*tasks[-1]["tags"], *task["tags"]]} if "tags" in tasks[-1] and "tags" in task else {}
+            tasks[-1] |= task | tags
     return Command("add", tasks) if tasks else None
 
 
 def _task(tokens: Tokens, calendar: Calendar) -> Arguments:
     """Return the arguments of add_task, without a title where the words say none."""
-    rest, tags = _take_tags(tokens)
-    rest, priority = _take_priority(rest)
+    rest, task = _take_labels(tokens)
     start, end, due = calendar.take(_words(rest))
     rest = rest[:start] + rest[end:]
-    skipped = next((n for n, token in enumerate(rest) if token.word not in {"to", "about", ":", "called"}), len(rest))
-    due_at = due.moment.isoformat() if due else None
-    given = {"title": _text(rest[skipped:]), "due_at": due_at, "priority": priority, "tags": tags}
-    return {name: value for name, value in given.items() if value}
+    while rest and rest[0].word in {"to", "about", ":", "called"}:
+        rest = rest[1:]
+    task |= {"title": _text(rest)} if rest else {}
+    return task | ({"due_at": due.moment.isoformat()} if due else {})
 
 
-def _take_tags(tokens: Tokens) -> tuple[list[Token], list[str]]:
-    found = [_TAG.fullmatch(token.text) if token.word else None for token in tokens]
-    rest = [token for token, match in zip(tokens, found, strict=True) if match is None]
-    return rest, list(dict.fromkeys(match[1] for match in found if match))
-
-
-def _take_priority(tokens: Tokens) -> tuple[list[Token], str | None]:
-    """Return the tokens without the words for a priority: "!high", "high priority", or "urgent" at the end."""
-    priority = None
+def _take_labels(tokens: Tokens) -> tuple[list[Token], Arguments]:
+    """Return the tokens without tags and words for a priority, and these as arguments of the tools."""
     rest: list[Token] = []
+    labels: Arguments = {}
     for place, token in enumerate(tokens):
-        word = token.word
-        if word == "priority" and rest and rest[-1].word in _PRIORITIES:
-            priority = _PRIORITIES[rest.pop().word]
-        elif word.startswith("!") and word[1:] in _PRIORITIES:
-            priority = _PRIORITIES[word[1:]]
-        elif word in _URGENT and place == len(tokens) - 1:
-            priority = "HIGH"
+        if token.word and (tag := _TAG.fullmatch(token.text)):
+            labels.setdefault("tags", []).append(tag[1])
+        elif token.word == "priority" and rest and rest[-1].word in _PRIORITIES:
+            labels["priority"] = _PRIORITIES[rest.pop().word]
+        elif token.word.startswith("!") and token.word[1:] in _PRIORITIES:
+            labels["priority"] = _PRIORITIES[token.word[1:]]
+        elif token.word in _URGENT and place == len(tokens) - 1:
+            labels["priority"] = "HIGH"
         else:
             rest.append(token)
-    return rest, priority
-
-
-# Listing
+    return rest, labels
 
 
 def _list(tokens: Tokens, calendar: Calendar) -> Command | None:
-    words = _words(tokens)
-    if "about" in words and set(words[: words.index("about")]) <= _NOISE:
-        return _find(tokens[words.index("about") + 1 :], calendar)
-    wanted = _filter(tokens, calendar)
-    if wanted is not None and not _ALL & set(words):
-        wanted = replace(wanted, arguments={"completed": False} | wanted.arguments)
-    return None if wanted is None else Command("list", filter=wanted)
+    if (wanted := _filter(tokens, calendar)) is None:
+        return None
+    state = {} if _ALL & set(_words(tokens)) else {"completed": False}
+    return Command("list", filter=state | wanted[0], period=wanted[1])
 
 
-def _bare_list(tokens: Tokens, calendar: Calendar) -> Command | None:
-    """Read "overdue" or "high priority tasks" as a list, which no verb begins."""
-    wanted = _filter(tokens, calendar)
-    return _list(tokens, calendar) if wanted is not None and wanted.arguments else None
+def _find(tokens: Tokens, _: Calendar) -> Command | None:
+    return Command("find", value=_text(tokens)) if tokens else None
 
 
-def _filter(tokens: Tokens, calendar: Calendar) -> Filter | None:
-    """Return the filter that the words say; None where one of them says something else."""
-    rest, tags = _take_tags(tokens)
-    rest, priority = _take_priority(rest)
-    found: Arguments = {name: value for name, value in (("priority", priority), ("tags", tags)) if value}
+def _filter(tokens: Tokens, calendar: Calendar) -> tuple[Arguments, str] | None:
+    """Return the filter that the words say and those for its period; None where a word says something else."""
+    rest, found = _take_labels(tokens)
     words, period, place = _words(rest), "", 0
     while place < len(words):
         word, size = words[place], 1
@@ -264,43 +242,28 @@ def _filter(tokens: Tokens, calendar: Calendar) -> Filter | None:
             found |= {"due_before": calendar.at(end).isoformat(), "order": "DUE_AT"}
             found |= {} if before in {"by", "before"} else {"due_after": calendar.at(bounds[0]).isoformat()}
         place += size
-    return Filter(found, period)
-
-
-def _find(tokens: Tokens, _: Calendar) -> Command | None:
-    return Command("find", title=_text(tokens)) if tokens else None
-
-
-# Changing
+    return found, period
 
 
 def _change(verb: str, tokens: Tokens, calendar: Calendar, value: Any = None) -> Command | None:
     wanted, words = _filter(tokens, calendar), set(_words(tokens))
-    if wanted is not None and (_ALL & words or (wanted.arguments and _TASKS & words)):
-        return Command(verb, filter=wanted, targets=[Target("every")], value=value)
+    if wanted is not None and (_ALL & words or (wanted[0] and _TASKS & words)):
+        return Command(verb, targets=[Target("every")], filter=wanted[0], value=value)
     targets = [_target(part) for part in _parts(_trim(tokens))]
-    return None if Target("title") in targets else Command(verb, (), Filter(), targets, _text(_trim(tokens)), value)
+    return None if Target("title") in targets else Command(verb, targets=targets, value=value)
 
 
 def _target(tokens: Tokens) -> Target:
     words = [word for word in _words(tokens) if word not in {"the", "number", "all", "of"} | _TASKS]
-    if len(words) == 1 and words[0] in _IT | _THEM:
-        return Target("it" if words[0] in _IT else "them")
-    number = _NUMBER.fullmatch(words[0]) if len(words) == 1 else None
-    if number or (len(words) == 1 and words[0] in _ORDINALS):
-        return Target("place", place=int(number[1]) if number else _ORDINALS[words[0]])
+    word = words[0] if len(words) == 1 else ""
+    if word in _IT | _THEM:
+        return Target("it" if word in _IT else "them")
+    if word in _ORDINALS:
+        return Target("place", place=_ORDINALS[word])
+    if number := _NUMBER.fullmatch(word):
+        return Target("place", place=int(number[1]))
     start = next((n for n, token in enumerate(tokens[:-1]) if token.word not in _ARTICLES), len(tokens) - 1)
     return Target("title", _text(tokens[start:]))
-
-
-def _simple(verb: str) -> Callable[[Tokens, Calendar], Command | None]:
-    return lambda tokens, calendar: _change(verb, tokens, calendar)
-
-
-def _mark(tokens: Tokens, calendar: Calendar) -> Command | None:
-    """Read "mark X as done"."""
-    end = -2 if _phrase(tokens, len(tokens) - 2, 1) == "as" else -1
-    return _change("complete", tokens[:end], calendar) if tokens and tokens[-1].word in _DONE else None
 
 
 def _rename(tokens: Tokens, calendar: Calendar) -> Command | None:
@@ -310,42 +273,25 @@ def _rename(tokens: Tokens, calendar: Calendar) -> Command | None:
 
 
 def _move(tokens: Tokens, calendar: Calendar) -> Command | None:
-    """Read "move X to friday" and "postpone X by 2 days"."""
     words = _words(tokens)
     for place in range(len(words) - 2, max(len(words) - MAX_WORDS - 2, -1), -1):
-        value: Any = read_duration(words[place + 1 :]) if words[place] == "by" else None
-        if words[place] in {"to", "until", "by"} and (value := value or calendar.read(words[place + 1 :])):
-            return _change("move", tokens[:place], calendar, value)
+        if words[place] == "to" and (due := calendar.read(words[place + 1 :])):
+            return _change("move", tokens[:place], calendar, due)
     return None
 
 
-def _make(tokens: Tokens, calendar: Calendar) -> Command | None:
-    """Read "make X high priority"."""
-    rest, priority = _take_priority(tokens)
-    return _change("prioritise", rest, calendar, priority) if priority else None
-
-
-def _bare(verb: str) -> Callable[[Tokens, Calendar], Command | None]:
-    return lambda tokens, _: Command(verb) if set(_words(tokens)) <= _IT else None
-
-
-_BUILDERS: Final[dict[str, Callable[[Tokens, Calendar], Command | None]]] = {
-    **{verb: _simple(verb) for verb in ("complete", "reopen", "delete")},
-    **{verb: _bare(verb) for verb in ("undo", "help")},
-    **dict(zip(("", "add", "list", "find"), (_bare_list, _add, _list, _find), strict=True)),
-    **dict(zip(("mark", "rename", "move", "make"), (_mark, _rename, _move, _make), strict=True)),
+# The phrases that begin a request, by the verb of its command; each phrase has at most four words.
+_PHRASES: Final = {
+    "add": "add,add a task,add tasks,create a task,new task,remind me,i need to,i have to,todo",
+    "list": "list,show,show me,tell me,tell me what's,tell me what is,what,what's,which,how many,do i have",
+    "find": "find,search for,search",
+    "complete": "complete,finish,i finished,i have finished,i've finished",
+    "reopen": "reopen",
+    "delete": "delete,remove",
+    "rename": "rename",
+    "move": "move,reschedule",
+    "undo": "undo",
+    "help": "help",
 }
-_OPENERS: Final = {"": ""} | {
-    phrase: verb
-    for verb, phrases in {
-        "add": "add,add a task,add tasks,create a task,new task,remind me,i need to,i have to,todo",
-        "list": "list,show,show me,tell me,tell me what's,tell me what is,what,what's,which,how many,do i have",
-        "find": "find,search for,search",
-        "complete": "complete,finish,i finished,i have finished,i've finished",
-        "delete": "delete,remove",
-        "move": "move,reschedule,postpone",
-        "help": "help,what can you do",
-        **{verb: verb for verb in ("reopen", "mark", "rename", "make", "undo")},
-    }.items()
-    for phrase in phrases.split(",")
-}
+_VERBS: Final = {phrase: verb for verb, phrases in _PHRASES.items() for phrase in phrases.split(",")}
+_READERS: Final = {"add": _add, "list": _list, "find": _find, "rename": _rename, "move": _move}

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from assistant.offline.dates import is_end_of_day
-from assistant.offline.parser import Command, Filter
+from assistant.offline.parser import Command
 
 Task = dict[str, Any]
 
@@ -15,8 +15,8 @@ HELP: Final = """I understand sentences such as these:
 - \u201cadd buy milk tomorrow at 9 !high #shop and call the dentist\u201d
 - \u201cwhat is open?\u201d, \u201clist overdue tasks\u201d, \u201cwhat is due this week?\u201d, \u201cfind milk\u201d
 - \u201ccomplete buy milk\u201d, \u201creopen the second one\u201d, \u201cdelete all done tasks\u201d
-- \u201crename buy milk to buy oat milk\u201d, \u201cmove it to friday at 3pm\u201d, \u201cpostpone it by 2 days\u201d
-- \u201cmake it high priority\u201d, \u201cundo\u201d, \u201chelp\u201d"""
+- \u201crename buy milk to buy oat milk\u201d, \u201cmove it to friday at 3pm\u201d
+- \u201cundo\u201d, \u201chelp\u201d"""
 UNDO: Final = "Undo takes back all that one of my replies changed: choose it at that reply. I changed nothing now."
 WHICH: Final = "Which task do you mean? Name it, for example: \u201ccomplete buy milk\u201d."
 NO_PLACE: Final = "My last list has no such number. Ask me \u201cwhat is open?\u201d first, or name the task."
@@ -26,12 +26,10 @@ _QUOTES: Final = str.maketrans({"\u201c": '"', "\u201d": '"', "\u00b7": "-"})
 _PAST: Final = {"complete": "Completed", "reopen": "Reopened", "delete": "Deleted", "move": "Moved"}
 
 
-def listing(heading: str, tasks: Sequence[Task], total: int, start: int, now: datetime) -> str:
+def listing(heading: str, tasks: Sequence[Task], total: int, now: datetime) -> str:
     """Return tasks as numbered lines below a heading, with how many more there are."""
     shown = tasks[:MAX_LISTED]
-    lines = [
-        f"{number}. " + DOT.join([title_of(task), *_details(task, now)]) for number, task in enumerate(shown, start)
-    ]
+    lines = [f"{number}. {DOT.join([title_of(task), *_details(task, now)])}" for number, task in enumerate(shown, 1)]
     return "\n".join([heading, *lines, *([f"and {total - len(shown)} more"] if total > len(shown) else [])])
 
 
@@ -40,9 +38,9 @@ def not_understood(part: str) -> str:
     return f"I did not understand {quoted(part) if part else 'that'}, so I did nothing. {HELP}"
 
 
-def failed(action: str, error: str) -> str:
+def failed(verb: str, error: str, title: str = "") -> str:
     """Return that a tool has failed, and why."""
-    return f"I could not {action}: {error.rstrip('.')}."
+    return f"I could not {verb} {quoted(title) if title else 'your tasks'}: {error.rstrip('.')}."
 
 
 def title_of(task: Task) -> str:
@@ -96,27 +94,26 @@ def _shown_date(moment: datetime, now: datetime) -> str:
     return words if is_end_of_day(local) else f"{words} at {local:%H:%M}"
 
 
-def counted(wanted: Filter, count: int) -> str:
+def counted(command: Command, count: int) -> str:
     """Return what a list holds, such as "3 open tasks tagged #home due this week"."""
-    state = {True: "done", False: "open", None: ""}[wanted.arguments.get("completed")]
-    priority, is_overdue = wanted.arguments.get("priority"), wanted.period == "overdue"
+    wanted, is_overdue = command.filter, command.period == "overdue"
+    state = {True: "done", False: "open", None: ""}[wanted.get("completed")]
+    priority, tags = wanted.get("priority"), wanted.get("tags", [])
     words = [
         "overdue" if is_overdue else state,
         f"{priority.lower()}-priority" if priority else "",
         "task" if count == 1 else "tasks",
-        "tagged" if wanted.arguments.get("tags") else "",
-        *(f"#{tag}" for tag in wanted.arguments.get("tags", [])),
-        f"due {wanted.period}" if wanted.period and not is_overdue else "",
+        " #".join(["tagged", *tags]) if tags else "",
+        f"due {command.period}" if command.period and not is_overdue else "",
+        f"about {quoted(command.value)}" if command.verb == "find" else "",
     ]
     return " ".join([str(count or "no"), *filter(None, words)])
 
 
 def changed(command: Command, before: Sequence[Task], after: Sequence[Task], now: datetime) -> str:
     """Return what was done to tasks."""
-    titles = names(before)
+    titles = names(before if command.verb in {"rename", "delete"} else after)
     if command.verb == "rename":
         return f"Renamed {titles} to {quoted(str(after[0]['title']))}."
-    if command.verb == "prioritise":
-        return f"{titles} {'has' if len(before) == 1 else 'have'} {command.value.lower()} priority now."
     dates = {_shown_date(due, now) for task in after if command.verb == "move" and (due := moment_of(task))}
     return f"{_PAST[command.verb]} {titles}{f' to {dates.pop()}' if len(dates) == 1 else ''}."

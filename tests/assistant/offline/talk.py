@@ -20,15 +20,13 @@ _MAX_TURNS: Final = 20
 class Talk:
     """A conversation that goes on from message to message, with its tool calls kept in the history."""
 
-    def __init__(self, shelf: TaskShelf, model: OfflineModel | None = None, tools: list[Any] | None = None) -> None:
+    def __init__(self, shelf: TaskShelf) -> None:
         self.shelf = shelf
         self.items: list[Any] = []
         self.deltas: list[str] = []
         self.asked: list[str] = []
         self.questions: list[str] = []
-        self._agent = Agent[Any](
-            "Tasktalk", instructions="Help.", tools=shelf.tools() if tools is None else tools, model=model or offline()
-        )
+        self._agent = Agent[Any]("Tasktalk", instructions="Help.", tools=shelf.tools(), model=offline())
 
     async def say(self, message: str, approve: Callable[[str], bool] = lambda _: False) -> str:
         """Send a message; decide on each call that asks by its task's id; return the answer."""

@@ -51,11 +51,8 @@ list tasks due by friday | list completed=False due_before=2026-11-28 | You have
 list tasks tagged #home | list completed=False tags=home | You have 1 open task tagged #home:
 list high priority tasks | list completed=False priority=HIGH | You have 1 open high-priority task:
 find milk | - | You have 1 task about "milk":
-list tasks about milk | - | You have 1 task about "milk":
-overdue tasks | list completed=False due_before=2026-11-21T13:00 | You have 1 overdue task:
 complete buy milk | complete Buy milk | Completed "Buy milk".
 I finished the report | complete Report | Completed "Report".
-mark buy milk as done | complete Buy milk | Completed "Buy milk".
 complete milk and pay rent | complete Buy milk; complete Pay rent | Completed "Buy milk" and "Pay rent".
 complete 1, 2 and the last one | complete Buy milk; complete Call Ann; complete Dentist | Completed "Buy milk", "Call An
 complete all overdue tasks | complete Pay rent | Completed "Pay rent".
@@ -65,8 +62,6 @@ rename buy milk to buy oat milk | update Buy milk title=buy oat milk | Renamed "
 move buy milk to friday | update Buy milk due_at=2026-11-27T23:59 | Moved "Buy milk" to Fri 27 Nov.
 move the dentist to next friday | update Dentist due_at=2026-11-27T15:30 | Moved "Dentist" to Fri 27 Nov at 15:30.
 reschedule it to tomorrow at 9 | update Buy milk due_at=2026-11-22T09:00 | Moved "Buy milk" to tomorrow at 09:00.
-postpone the dentist by 2 days | update Dentist due_at=2026-11-25T15:30 | Moved "Dentist" to Wed 25 Nov at 15:30.
-make it high priority | update Buy milk priority=HIGH | "Buy milk" has high priority now.
 delete buy milk | delete Buy milk | Deleted "Buy milk".
 delete number 2 | delete Call Ann | Deleted "Call Ann".
 delete the second one | delete Call Ann | Deleted "Call Ann".

@@ -77,7 +77,9 @@ class TaskShelf:
         return {"task": self.put(**given)}
 
     def _update(self, given: dict[str, Any]) -> dict[str, Any]:
-        task = next(task for task in self.tasks if task["id"] == given["task_id"])
+        task = next((task for task in self.tasks if task["id"] == given["task_id"]), None)
+        if task is None:
+            return {"error": "There is no such task."}
         task.update({name: value for name, value in given.items() if name != "task_id"})
         return {"task": task}
 
