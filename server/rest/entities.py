@@ -24,7 +24,7 @@ from server.rest.fields import (
     stamp,
     text,
 )
-from server.rest.problem import problems, stamped
+from server.rest.problem import Responses, problems, stamped
 from server.rest.route import SignedIn
 from services.entities.service import EntityService, NewRow
 from services.query.lookup import not_found, rows_by_id
@@ -136,7 +136,7 @@ def add_entity_routes(
 
 def _options(verb: str, name: str) -> dict[str, Any]:
     """Return the options of a route that differ by what it does."""
-    method, description, responses, more = {
+    by_verb: dict[str, tuple[str, str, Responses, dict[str, Any]]] = {
         "create": (
             "POST",
             f"Make a {name}.",
@@ -156,8 +156,10 @@ def _options(verb: str, name: str) -> dict[str, Any]:
             problems(401, 404, 412),
             {"response_model": Deleted},
         ),
-    }[verb]
-    return {"methods": [method], "description": description, "responses": responses} | more
+    }
+    method, description, responses, more = by_verb[verb]
+    route: dict[str, Any] = {"methods": [method], "description": description, "responses": responses}
+    return route | more
 
 
 async def update_row(

@@ -13,8 +13,8 @@ from sqlalchemy import select
 from core.database import Database
 from core.errors import BadUserInputError, UnauthenticatedError, UnavailableError
 from core.ids import new_id
+from core.query_runner import current_statements
 from core.settings import Settings
-from core.statement_count import StatementCount, current_statements
 from models import HistoryEntry, Task, TaskPriority, User
 from services.accounts.caller import Actor, Caller
 from services.entities import single_statement
@@ -61,8 +61,8 @@ async def caller(database: Database, settings: Settings) -> Caller:
 
 
 @contextmanager
-def counted() -> Iterator[StatementCount]:
-    count = StatementCount()
+def counted() -> Iterator[list[str]]:
+    count: list[str] = []
     token = current_statements.set(count)
     yield count
     current_statements.reset(token)
