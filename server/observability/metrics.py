@@ -4,7 +4,7 @@ import asyncio
 import os
 from contextlib import AbstractContextManager
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -93,21 +93,12 @@ class Metrics:
             "tasktalk_graphql_operation_duration_seconds", "Time to answer.", ("name",), registry=registry
         )
         self._statements = Counter("tasktalk_sql_statements", "SQL statements.", registry=registry)
-        self._connections_in_use = Gauge(
-            "tasktalk_pool_connections_in_use",
-            "Database connections in use.",
-            multiprocess_mode="livesum",
-            registry=registry,
+        gauge = partial(Gauge, multiprocess_mode="livesum", registry=registry)
+        self._connections_in_use = gauge("tasktalk_pool_connections_in_use", "Database connections in use.")
+        self._connections_allowed = gauge(
+            "tasktalk_pool_connections_allowed", "Most database connections that may be open."
         )
-        self._connections_allowed = Gauge(
-            "tasktalk_pool_connections_allowed",
-            "Most database connections that may be open.",
-            multiprocess_mode="livesum",
-            registry=registry,
-        )
-        self._cache_bytes = Gauge(
-            "tasktalk_cache_bytes", "Bytes in a cache.", ("cache",), multiprocess_mode="livesum", registry=registry
-        )
+        self._cache_bytes = gauge("tasktalk_cache_bytes", "Bytes in a cache.", ("cache",))
         self._cache_lookups = Counter(
             "tasktalk_cache_lookups", "Lookups in a cache.", ("cache", "result"), registry=registry
         )
