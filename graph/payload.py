@@ -90,10 +90,11 @@ async def mutate(
     payload: Callable[..., Payload],
     name: str,
     work: Callable[[AsyncSession, Caller], Awaitable[Any]],
+    fields_of: Callable[[Any], Mapping[str, Any]] | None = None,
 ) -> Payload:
     """Run the work in one transaction of the caller's and return the payload."""
     info.context.require_caller()
-    return await answer(payload, name, info.context.write(work))
+    return await answer(payload, name, info.context.write(work), fields_of)
 
 
 async def create(

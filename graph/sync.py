@@ -1,7 +1,6 @@
 """What changed for the caller after a cursor, as GraphQL shows it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import strawberry
@@ -25,24 +24,15 @@ class ChangeSet:
     has_more: bool = strawberry.field(description="Whether there is more to read right away.")
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeSetSource:
-    """What a page of changes is resolved from."""
-
-    changed: Sequence[TypedRow]
-    deleted_ids: Sequence[str]
-    cursor: str
-    has_more: bool
-
-
-async def load_changes(info: Info, changes: Changes) -> Any:
+async def load_changes(info: Info, changes: Changes) -> ChangeSet:
     """Load what a page of changes names, with the columns that are selected, by one statement for each kind."""
     loaded: dict[Change, TypedRow] = {}
     for kind in dict.fromkeys(entry.kind for entry in changes.entries if entry.kind in MODELS):
         loaded |= await _load_kind(info, kind, [entry for entry in changes.entries if entry.kind == kind])
-    return ChangeSetSource(
-        changed=[loaded[entry] for entry in changes.entries if entry in loaded],
-        deleted_ids=[entry.id for entry in changes.entries if entry.kind == DELETION],
+    changed: Any = [loaded[entry] for entry in changes.entries if entry in loaded]
+    return ChangeSet(
+        changed=changed,
+        deleted_ids=[strawberry.ID(entry.id) for entry in changes.entries if entry.kind == DELETION],
         cursor=changes.cursor.write(),
         has_more=changes.has_more,
     )

@@ -7,7 +7,7 @@ import strawberry
 
 from graph.access_token import CreateAccessTokenInput, CreateAccessTokenPayload, RevokeAccessTokenInput
 from graph.context import Info
-from graph.payload import DeletePayload, answer, mutate
+from graph.payload import DeletePayload, mutate
 from services.accounts.access_tokens import CreatedAccessToken, create_access_token, revoke_access_token
 
 
@@ -18,8 +18,8 @@ class AccessTokenMutation:
     @strawberry.mutation(description="Make a token for a program of the caller's, which lets it use /mcp.")
     async def create_access_token(self, info: Info, input: CreateAccessTokenInput) -> CreateAccessTokenPayload:
         """Create a token."""
-        creating = info.context.write(partial(create_access_token, new=input.to_new()))
-        return await answer(CreateAccessTokenPayload, "access_token", creating, _fields)
+        work = partial(create_access_token, new=input.to_new())
+        return await mutate(info, CreateAccessTokenPayload, "access_token", work, _fields)
 
     @strawberry.mutation(description="Revoke a token; it is refused from now on.")
     async def revoke_access_token(self, info: Info, input: RevokeAccessTokenInput) -> DeletePayload:

@@ -17,7 +17,7 @@ from graph.selection import columns_below
 from live.follow import follow_changes
 from services.conversations import message as messages
 from services.conversations.new_messages import (
-    MOST_AT_ONCE,
+    MAX_AT_ONCE,
     MessageCursor,
     completed_since,
     current_revision,
@@ -81,7 +81,7 @@ class MessageSubscription:
                 found = await completed_since(session, caller, conversation_id, place, columns)
             if found:
                 place = MessageCursor(found[-1].revision, found[-1].id)
-            return found or None, len(found) == MOST_AT_ONCE
+            return found or None, len(found) == MAX_AT_ONCE
 
         async for found in follow_changes(info.context.runtime.live, caller.user_id, revision, read):
             for row in found:

@@ -5,7 +5,7 @@ from functools import partial
 import strawberry
 
 from graph.context import Info
-from graph.payload import answer
+from graph.payload import answer, mutate
 from graph.run import ResolveToolCallInput, RunPayload, RunRefInput
 from graph.task import UndoRunPayload, undo_fields
 from services.tasks import undo
@@ -35,5 +35,5 @@ class RunMutation:
     )
     async def undo_run(self, info: Info, input: RunRefInput) -> UndoRunPayload:
         """Undo the changes of a run."""
-        undoing = info.context.write(partial(undo.undo_run, run_id=input.id))
-        return await answer(UndoRunPayload, "run", undoing, undo_fields)
+        work = partial(undo.undo_run, run_id=input.id)
+        return await mutate(info, UndoRunPayload, "run", work, undo_fields)

@@ -17,7 +17,7 @@ from services.query.lookup import not_found
 from services.query.sql import columns_of, execute, fetch_all, table_of
 
 _MARK: Final = "messages"
-MOST_AT_ONCE: Final = 100
+MAX_AT_ONCE: Final = 100
 # Behind every id: a cursor without one knows the whole revision.
 _LAST_ID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 _USERS: Final = table_of(User)
@@ -91,7 +91,7 @@ def _completed_since(columns: frozenset[str]) -> Executable:
         .where(owned(_MESSAGES), messages.conversation_id == bindparam("conversation_id"))
         .where(messages.status == MessageStatus.COMPLETE, or_(messages.revision > revision, same_revision))
         .order_by(messages.revision, messages.id)
-        .limit(MOST_AT_ONCE)
+        .limit(MAX_AT_ONCE)
         .subquery("found")
     )
     conversation = _CONVERSATIONS.c.id == bindparam("conversation_id")

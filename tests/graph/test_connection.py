@@ -2,7 +2,6 @@
 
 from typing import Any, Final
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,7 +41,7 @@ async def check(server: RunningServer, house: House, many: str, one: str, variab
 
 @settings(max_examples=8, deadline=None)
 @given(size=sizes, order=orders(task_fields))
-async def test_subtasks(
+async def test_page_of_subtasks_equals_that_of_the_task_alone(
     server: RunningServer, fifty_of_each: House, size: dict[str, int], order: list[dict[str, str]]
 ) -> None:
     await check(server, fifty_of_each, TASKS, TASK, size | {"orderBy": order})
@@ -50,13 +49,13 @@ async def test_subtasks(
 
 @settings(max_examples=8, deadline=None)
 @given(size=sizes, order=orders(st.just("CREATED_AT")))
-async def test_messages(
+async def test_page_of_messages_equals_that_of_the_conversation_alone(
     server: RunningServer, fifty_of_each: House, size: dict[str, int], order: list[dict[str, str]]
 ) -> None:
     await check(server, fifty_of_each, TALKS, TALK, size | {"orderBy": order})
 
 
-async def test_one_cursor_for_every_parent(server: RunningServer, fifty_of_each: House) -> None:
+async def test_cursor_of_one_parent_is_valid_for_all(server: RunningServer, fifty_of_each: House) -> None:
     for many, one, name in ((TASKS, TASK, "subtasks"), (TALKS, TALK, "messages")):
         parent_id = (fifty_of_each.task_ids if name == "subtasks" else fifty_of_each.conversation_ids)[0]
         alone = (await run(server, fifty_of_each.owner, one, {"id": parent_id, "first": 1})).data
@@ -66,7 +65,7 @@ async def test_one_cursor_for_every_parent(server: RunningServer, fifty_of_each:
         await check(server, fifty_of_each, many, one, {"after": cursor, "last": 3})
 
 
-async def test_the_last_message_is_the_last_of_the_messages(server: RunningServer, fifty_of_each: House) -> None:
+async def test_last_message_is_the_last_of_the_messages(server: RunningServer, fifty_of_each: House) -> None:
     query = "{ conversations(first: 60) { nodes { lastMessage { id } messages(last: 1) { nodes { id } } } } }"
     rows = (await run(server, fifty_of_each.owner, query)).data["conversations"]["nodes"]
     assert len(rows) == 50
@@ -74,16 +73,14 @@ async def test_the_last_message_is_the_last_of_the_messages(server: RunningServe
         assert [row["lastMessage"]] == row["messages"]["nodes"]
 
 
-@pytest.mark.parametrize("selection", ["totalCount", "__typename", "a: totalCount b: totalCount"])
-async def test_no_page_is_read_where_nothing_of_it_is_selected(
-    server: RunningServer, fifty_of_each: House, selection: str
-) -> None:
-    query = f"{{ tasks(first: 50) {{ {selection} }} conversations {{ {selection} }} users {{ {selection} }} }}"
-    done = await run(server, fifty_of_each.owner, query)
-    assert all(statement.startswith("SELECT count(*)") for statement in done.statements)
+async def test_count_alone_reads_no_page(server: RunningServer, fifty_of_each: House) -> None:
+    for selection in ["totalCount", "__typename", "a: totalCount b: totalCount"]:
+        query = f"{{ tasks(first: 50) {{ {selection} }} conversations {{ {selection} }} users {{ {selection} }} }}"
+        done = await run(server, fifty_of_each.owner, query)
+        assert all(statement.startswith("SELECT count(*)") for statement in done.statements)
 
 
-async def test_directives_take_what_is_skipped_out_of_the_answer(server: RunningServer, one_of_each: House) -> None:
+async def test_skipped_fields_are_not_read(server: RunningServer, one_of_each: House) -> None:
     query = """query ($no: Boolean!) { tasks(first: 1) { totalCount @include(if: $no)
         nodes { id title @include(if: $no) subtasks @include(if: $no) { totalCount } } } }"""
     done = await run(server, one_of_each.owner, query, {"no": False})

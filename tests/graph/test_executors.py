@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import pytest
 from graphql import ExecutionResult, GraphQLSchema
 
 from core.query_runner import current_statements
@@ -44,25 +43,19 @@ async def same(
     return found
 
 
-@pytest.mark.parametrize("query", [query for query, _ in OPERATIONS])
-async def test_lists_by_both_executors(
-    server: RunningServer, one_of_each: House, fifty_of_each: House, query: str
+async def test_lists_rows_and_nodes_are_the_same_by_both_executors(
+    server: RunningServer, one_of_each: House, fifty_of_each: House
 ) -> None:
-    for house in (one_of_each, fifty_of_each):
-        assert (await same(server, house.owner, query)).errors is None
-
-
-@pytest.mark.parametrize(("query", "kind"), [(query, kind) for query, kind, _ in ROWS])
-async def test_rows_by_both_executors(server: RunningServer, fifty_of_each: House, query: str, kind: str) -> None:
-    result = await same(server, fifty_of_each.owner, query, {"id": getattr(fifty_of_each, kind)[0]})
-    assert result.errors is None
-
-
-@pytest.mark.parametrize("selection", [selection for selection, _ in NODES])
-async def test_nodes_by_both_executors(server: RunningServer, fifty_of_each: House, selection: str) -> None:
-    query = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {selection} }}"
-    result = await same(server, fifty_of_each.owner, query, {"ids": [*fifty_of_each.node_ids[:90], "nobody's"]})
-    assert result.errors is None
+    for query, _ in OPERATIONS:
+        for house in (one_of_each, fifty_of_each):
+            assert (await same(server, house.owner, query)).errors is None
+    for query, kind, _ in ROWS:
+        row_id = getattr(fifty_of_each, kind)[0]
+        assert (await same(server, fifty_of_each.owner, query, {"id": row_id})).errors is None
+    for selection, _ in NODES:
+        query = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {selection} }}"
+        ids = [*fifty_of_each.node_ids[:90], "nobody's"]
+        assert (await same(server, fifty_of_each.owner, query, {"ids": ids})).errors is None
 
 
 async def test_anonymous_caller_is_refused_by_both_executors(server: RunningServer) -> None:

@@ -33,7 +33,7 @@ def deleting_before(server: RunningServer, table: str, user: SignedIn, conversat
     assert not waiting
 
 
-async def test_the_conversation_of_one_message_among_many(
+async def test_conversation_deleted_while_read_is_an_error_of_its_messages(
     server: RunningServer, client: GraphClient, database: Database, settings: Settings
 ) -> None:
     user = await sign_in(database, settings)
@@ -54,7 +54,7 @@ async def test_the_conversation_of_one_message_among_many(
     assert nodes[-1] == nodes[0]
 
 
-async def test_the_run_of_a_message_that_may_have_none(
+async def test_run_deleted_while_read_is_null(
     server: RunningServer, client: GraphClient, database: Database, settings: Settings
 ) -> None:
     user = await sign_in(database, settings)

@@ -27,7 +27,7 @@ async def load(database: Database, batch: Batch, keys: list[str]) -> list[Any]:
 @pytest.mark.parametrize(
     ("model", "kind"), [(Task, "task_ids"), (Conversation, "conversation_ids"), (Message, "message_ids")]
 )
-async def test_rows_in_the_order_of_the_ids(
+async def test_rows_come_in_the_order_of_the_ids(
     database: Database, fifty_of_each: House, one_of_each: House, model: type[SQLModel], kind: str
 ) -> None:
     own, foreign = getattr(fifty_of_each, kind), getattr(one_of_each, kind)
@@ -38,7 +38,7 @@ async def test_rows_in_the_order_of_the_ids(
     assert await load(database, Batch(rows_by_id, fifty_of_each.owner.caller, COLUMNS, model), foreign) == [None]
 
 
-async def test_users_in_the_order_of_the_ids(database: Database, fifty_of_each: House, user: SignedIn) -> None:
+async def test_users_come_in_the_order_of_the_ids(database: Database, fifty_of_each: House, user: SignedIn) -> None:
     admin, keys = fifty_of_each.owner, [user.user.id, new_id(), fifty_of_each.owner.user.id, ""]
     rows = await load(database, Batch(users_by_id, admin.caller, frozenset({"name"})), keys)
     assert [row and row.id for row in rows] == [user.user.id, None, admin.user.id, None]
@@ -46,7 +46,7 @@ async def test_users_in_the_order_of_the_ids(database: Database, fifty_of_each: 
     assert [row and row.id for row in rows] == [user.user.id, None, None, None]
 
 
-async def test_every_mutation_sees_what_the_one_before_it_did(
+async def test_mutation_reads_the_changes_of_the_one_before(
     server: RunningServer, database: Database, user: SignedIn
 ) -> None:
     parent = await make_task(database, user.caller)

@@ -4,13 +4,10 @@ import gc
 from typing import Final
 from weakref import ref
 
-import pytest
 from graphql import GraphQLObjectType, parse
 
 import engine
 from graph.context import Context
-from graph.mapping import COLUMNS_BY_FIELD
-from models import AccessToken, Conversation, HistoryEntry, Message, Run, Task, ToolCall, User
 from server.graphql.schema import core_schema, schema
 from tests.graph.conftest import House
 from tests.graph.operations import run
@@ -36,22 +33,19 @@ OF_TASK: Final = {
 }
 
 
-def test_each_field_of_a_task_has_a_case() -> None:
+async def test_field_of_a_task_reads_its_columns_only(server: RunningServer, one_of_each: House) -> None:
     task = core_schema(schema).type_map["Task"]
     assert isinstance(task, GraphQLObjectType)
     assert {field.partition(" ")[0] for field in OF_TASK} == {"__typename", *task.fields}
-
-
-@pytest.mark.parametrize(("field", "columns"), OF_TASK.items())
-async def test_each_field_of_a_task(server: RunningServer, one_of_each: House, field: str, columns: set[str]) -> None:
-    by_id = f"query ($id: ID!) {{ task(id: $id) {{ {field} }} }}"
-    found = await run(server, one_of_each.owner, by_id, {"id": one_of_each.task_ids[0]})
-    assert found.columns[0] == {"id"} | columns
-    for below in (f"nodes {{ {field} }}", f"edges {{ node {{ {field} }} }}"):
-        listed = await run(server, one_of_each.owner, f"{{ tasks {{ {below} }} }}")
-        assert listed.columns[0] == {"id", "created_at"} | columns
-        nested = await run(server, one_of_each.owner, f"{{ tasks {{ nodes {{ subtasks {{ {below} }} }} }} }}")
-        assert nested.columns[1] == {"id", "created_at"} | columns
+    for field, columns in OF_TASK.items():
+        by_id = f"query ($id: ID!) {{ task(id: $id) {{ {field} }} }}"
+        found = await run(server, one_of_each.owner, by_id, {"id": one_of_each.task_ids[0]})
+        assert found.columns[0] == {"id"} | columns, field
+        for below in (f"nodes {{ {field} }}", f"edges {{ node {{ {field} }} }}"):
+            listed = await run(server, one_of_each.owner, f"{{ tasks {{ {below} }} }}")
+            assert listed.columns[0] == {"id", "created_at"} | columns, field
+            nested = await run(server, one_of_each.owner, f"{{ tasks {{ nodes {{ subtasks {{ {below} }} }} }} }}")
+            assert nested.columns[1] == {"id", "created_at"} | columns, field
 
 
 OPERATIONS: Final = [
@@ -90,27 +84,25 @@ OPERATIONS: Final = [
 ]
 
 
-@pytest.mark.parametrize(("query", "columns"), OPERATIONS)
-async def test_what_an_operation_reads(
-    server: RunningServer, one_of_each: House, query: str, columns: list[set[str]]
-) -> None:
-    assert (await run(server, one_of_each.owner, query)).columns == columns
+async def test_operation_reads_selected_columns_only(server: RunningServer, one_of_each: House) -> None:
+    for query, columns in OPERATIONS:
+        assert (await run(server, one_of_each.owner, query)).columns == columns
 
 
-async def test_a_node_is_read_with_what_is_selected_of_any_type(server: RunningServer, one_of_each: House) -> None:
+async def test_node_is_read_with_the_columns_of_all_fragments(server: RunningServer, one_of_each: House) -> None:
     query = "query ($id: ID!) { node(id: $id) { id ... on Task { title } ... on Message { content } } }"
     found = await run(server, one_of_each.owner, query, {"id": one_of_each.task_ids[0]})
     assert found.columns == [{"id", "title", "content"}]
 
 
-async def test_no_statement_reads_what_is_never_shown(server: RunningServer, one_of_each: House) -> None:
+async def test_no_statement_reads_internal_columns(server: RunningServer, one_of_each: House) -> None:
     everything = """{ users { nodes { id email name image emailVerified isActive isAdmin createdAt updatedAt } }
         tasks { nodes { id title description completed completedAt priority dueAt tags revision updatedAt } } }"""
     done = await run(server, one_of_each.owner, everything)
     assert not any(secret in statement for secret in ("password_hash", "words") for statement in done.statements)
 
 
-async def test_nothing_holds_an_operation_that_was_let_go(server: RunningServer, one_of_each: House) -> None:
+async def test_released_operation_is_collected(server: RunningServer, one_of_each: House) -> None:
     document = parse("{ tasks { nodes { id title } pageInfo { endCursor } } }")
     plan = engine.Plan(core_schema(schema), document)
     context = Context(server.runtime, one_of_each.owner.caller, "test", "127.0.0.1")
@@ -119,10 +111,3 @@ async def test_nothing_holds_an_operation_that_was_let_go(server: RunningServer,
     del document, plan, context
     gc.collect()
     assert operation() is None
-
-
-def test_every_field_names_columns_that_there_are() -> None:
-    assert set(COLUMNS_BY_FIELD) == {AccessToken, User, Task, HistoryEntry, Conversation, Message, Run, ToolCall}
-    for model, fields in COLUMNS_BY_FIELD.items():
-        for columns in fields.values():
-            assert columns <= set(model.model_fields)

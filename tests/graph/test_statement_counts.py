@@ -2,8 +2,6 @@
 
 from typing import Final
 
-import pytest
-
 from core.database import Database
 from core.settings import Settings
 from tests.factories import make_user, sign_in
@@ -78,12 +76,12 @@ OPERATIONS: Final = [
 ]
 
 
-@pytest.mark.parametrize(("query", "statements"), OPERATIONS)
-async def test_an_operation_takes_as_many_for_one_row_as_for_fifty(
-    server: RunningServer, one_of_each: House, fifty_of_each: House, query: str, statements: int
+async def test_statement_count_is_independent_of_the_number_of_rows(
+    server: RunningServer, one_of_each: House, fifty_of_each: House
 ) -> None:
-    assert len((await run(server, one_of_each.owner, query)).statements) == statements
-    assert len((await run(server, fifty_of_each.owner, query)).statements) == statements
+    for query, statements in OPERATIONS:
+        for house in (one_of_each, fifty_of_each):
+            assert len((await run(server, house.owner, query)).statements) == statements, query
 
 
 ROWS: Final = [
@@ -104,12 +102,10 @@ ROWS: Final = [
 ]
 
 
-@pytest.mark.parametrize(("query", "kind", "statements"), ROWS)
-async def test_one_row_by_its_id(
-    server: RunningServer, fifty_of_each: House, query: str, kind: str, statements: int
-) -> None:
-    row_id = getattr(fifty_of_each, kind)[0]
-    assert len((await run(server, fifty_of_each.owner, query, {"id": row_id})).statements) == statements
+async def test_statement_count_of_one_row(server: RunningServer, fifty_of_each: House) -> None:
+    for query, kind, statements in ROWS:
+        row_id = getattr(fifty_of_each, kind)[0]
+        assert len((await run(server, fifty_of_each.owner, query, {"id": row_id})).statements) == statements, query
 
 
 NODES: Final = [
@@ -120,32 +116,36 @@ NODES: Final = [
 ]
 
 
-@pytest.mark.parametrize(("selection", "statements"), NODES)
-async def test_nodes_of_every_kind(
-    server: RunningServer, one_of_each: House, fifty_of_each: House, selection: str, statements: int
+async def test_statement_count_of_nodes_of_every_type(
+    server: RunningServer, one_of_each: House, fifty_of_each: House
 ) -> None:
-    query = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {selection} }}"
-    for house, limit in ((one_of_each, 1), (fifty_of_each, 32)):
-        ids = [*house.task_ids[:limit], *house.conversation_ids[:limit], *house.message_ids[:limit]]
-        done = await run(server, house.owner, query, {"ids": [*ids, house.owner.user.id, house.owner.user.id]})
-        assert len(done.data["nodes"]) == len(ids) + 2
-        assert None not in done.data["nodes"]
-        assert len(done.statements) == statements
+    for selection, statements in NODES:
+        query = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {selection} }}"
+        for house, limit in ((one_of_each, 1), (fifty_of_each, 32)):
+            ids = [*house.task_ids[:limit], *house.conversation_ids[:limit], *house.message_ids[:limit]]
+            done = await run(server, house.owner, query, {"ids": [*ids, house.owner.user.id, house.owner.user.id]})
+            assert len(done.data["nodes"]) == len(ids) + 2
+            assert None not in done.data["nodes"]
+            assert len(done.statements) == statements
 
 
-async def test_nodes_of_one_kind(server: RunningServer, one_of_each: House, fifty_of_each: House) -> None:
+async def test_nodes_of_one_type_take_one_statement(
+    server: RunningServer, one_of_each: House, fifty_of_each: House
+) -> None:
     query = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Task { title } } }"
     for house in (one_of_each, fifty_of_each):
         assert len((await run(server, house.owner, query, {"ids": house.task_ids})).statements) == 1
 
 
-async def test_the_caller_on_every_row(server: RunningServer, fifty_of_each: House) -> None:
+async def test_caller_on_many_rows_takes_three_statements(server: RunningServer, fifty_of_each: House) -> None:
     query = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on User { name tasks { totalCount nodes { id } } } } }"
     ids = [fifty_of_each.owner.user.id] * 50
     assert len((await run(server, fifty_of_each.owner, query, {"ids": ids})).statements) == 3
 
 
-async def test_an_admin_among_all_users(server: RunningServer, database: Database, settings: Settings) -> None:
+async def test_lists_of_the_admin_among_all_users_take_two_statements(
+    server: RunningServer, database: Database, settings: Settings
+) -> None:
     query = "{ users(last: 50) { nodes { id tasks { nodes { id } } conversations { totalCount } } } }"
     admin = await sign_in(database, settings, await make_user(database, is_admin=True))
     done = await run(server, admin, query)
@@ -153,5 +153,5 @@ async def test_an_admin_among_all_users(server: RunningServer, database: Databas
     assert len(done.statements) == 3
 
 
-async def test_an_anonymous_caller_costs_nothing(server: RunningServer) -> None:
+async def test_anonymous_viewer_takes_no_statement(server: RunningServer) -> None:
     assert (await run(server, None, "{ viewer { id tasks { totalCount } } }")).statements == []

@@ -42,7 +42,7 @@ async def collect(socket: SocketClient, count: int) -> list[str]:
     return ids
 
 
-async def test_from_now_on(server: RunningServer, user: SignedIn) -> None:
+async def test_changes_without_a_cursor_begin_now(server: RunningServer, user: SignedIn) -> None:
     database = server.runtime.database
     await make_task(database, user.caller)
     async with signed_in_socket(server, user.token) as socket:
@@ -59,7 +59,7 @@ async def test_from_now_on(server: RunningServer, user: SignedIn) -> None:
         await socket.round_trip()
 
 
-async def test_from_a_cursor_page_by_page(server: RunningServer, user: SignedIn) -> None:
+async def test_changes_from_a_cursor_come_page_by_page(server: RunningServer, user: SignedIn) -> None:
     database = server.runtime.database
     made: list[str] = []
     for _ in range(3):
@@ -78,7 +78,7 @@ async def test_from_a_cursor_page_by_page(server: RunningServer, user: SignedIn)
             await socket.complete()
 
 
-async def test_nothing_between_the_backlog_and_what_comes(server: RunningServer, user: SignedIn) -> None:
+async def test_no_change_is_lost_between_backlog_and_new_ones(server: RunningServer, user: SignedIn) -> None:
     database, start, made = server.runtime.database, Cursor(0).write(), list[str]()
 
     async def write(count: int) -> None:
@@ -93,7 +93,7 @@ async def test_nothing_between_the_backlog_and_what_comes(server: RunningServer,
             await socket.complete()
 
 
-async def test_many_changes_of_one_row(server: RunningServer, user: SignedIn) -> None:
+async def test_changes_of_one_row_come_in_order(server: RunningServer, user: SignedIn) -> None:
     database = server.runtime.database
     task = await make_task(database, user.caller, "0")
     async with signed_in_socket(server, user.token) as socket:
@@ -109,20 +109,6 @@ async def test_many_changes_of_one_row(server: RunningServer, user: SignedIn) ->
         await socket.round_trip()
 
 
-async def test_each_event_sees_the_latest(server: RunningServer, user: SignedIn) -> None:
-    database = server.runtime.database
-    parent = await make_task(database, user.caller, "parent")
-    async with signed_in_socket(server, user.token) as socket:
-        await begin(server, socket, user)
-        for number in range(1, 4):
-            await make_task(database, user.caller, parent_id=parent.id)
-            await page(socket)
-            changes = {"title": str(number)}
-            await database.write(partial(task_service.update, caller=user.caller, row_id=parent.id, changes=changes))
-            (row,) = (await page(socket))["changed"]
-            assert row == {"id": parent.id, "title": str(number), "subtasks": {"totalCount": number}}
-
-
 @pytest.mark.parametrize(
     ("cursor", "code"),
     [
@@ -134,7 +120,9 @@ async def test_each_event_sees_the_latest(server: RunningServer, user: SignedIn)
         (Cursor(10).write(), "CURSOR_EXPIRED"),
     ],
 )
-async def test_cursors_that_do_not_lead_on(server: RunningServer, user: SignedIn, cursor: str, code: str) -> None:
+async def test_malformed_and_expired_cursors_are_refused(
+    server: RunningServer, user: SignedIn, cursor: str, code: str
+) -> None:
     await change_user(server.runtime.database, user.user.id, revision=9, forgotten_revision=5)
     async with signed_in_socket(server, user.token) as socket:
         await socket.subscribe(QUERY, {"since": cursor})
@@ -142,7 +130,9 @@ async def test_cursors_that_do_not_lead_on(server: RunningServer, user: SignedIn
         assert user.user.id not in server.runtime.live.hub.users
 
 
-async def test_from_elsewhere_by_the_poll_alone(settings: Settings, database: Database, user: SignedIn) -> None:
+async def test_changes_of_another_process_come_by_the_poll(
+    settings: Settings, database: Database, user: SignedIn
+) -> None:
     async with (
         serve_with(settings, database_listen=False, poll_s=0.02) as server,
         signed_in_socket(server, user.token) as socket,
@@ -152,7 +142,7 @@ async def test_from_elsewhere_by_the_poll_alone(settings: Settings, database: Da
         assert await collect(socket, 20) == made
 
 
-async def test_what_an_event_costs(server: RunningServer, user: SignedIn) -> None:
+async def test_event_reads_once_a_kind_and_holds_no_connection(server: RunningServer, user: SignedIn) -> None:
     database = server.runtime.database
     conversation = await make_conversation(database, user.caller)
     async with signed_in_socket(server, user.token) as socket:

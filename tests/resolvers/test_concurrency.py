@@ -28,24 +28,7 @@ def assert_no_gap(before: State, after: State, winners: int) -> None:
     assert set(after.stamps) <= set(range(1, after.revision + 1))
 
 
-async def test_fifty_at_once_on_one_task(client: GraphClient, database: Database, user: SignedIn) -> None:
-    task = await make_task(database, user.caller)
-    before = await state_of(database, user.user.id)
-
-    def change(number: int) -> Any:
-        given = {"id": task.id, "title": f"change {number}", "expectedRevision": task.revision}
-        return client.mutate("updateTask", given, as_=user)
-
-    payloads = await asyncio.gather(*(change(number) for number in range(50)))
-    assert codes(payloads) == {"OK": 1, "CONFLICT": 49}
-    (winner,) = [payload["task"] for payload in payloads if not payload["errors"]]
-    assert all(payload["task"] == winner for payload in payloads)
-    after = await state_of(database, user.user.id)
-    assert_no_gap(before, after, winners=1)
-    assert (after.rows[task.id].title, after.rows[task.id].revision) == (winner["title"], 2)
-
-
-async def test_fifty_at_once_through_two_servers(
+async def test_fifty_updates_through_two_servers_are_serialized(
     client: GraphClient, settings: Settings, database: Database, user: SignedIn
 ) -> None:
     task = await make_task(database, user.caller)
@@ -55,11 +38,11 @@ async def test_fifty_at_once_through_two_servers(
         serve(create_app(settings)) as second,
         httpx2.AsyncClient(base_url=second.url, timeout=PATIENCE_S) as http,
     ):
-        doors = (client, GraphClient(http))
+        clients = (client, GraphClient(http))
         names = ("toggleTask", "updateTask", "deleteTask")
         payloads = await asyncio.gather(
             *(
-                doors[index % 2].mutate(names[index % 3], given | title(names[index % 3]), as_=user)
+                clients[index % 2].mutate(names[index % 3], given | title(names[index % 3]), as_=user)
                 for index in range(50)
             )
         )
@@ -73,7 +56,9 @@ def title(name: str) -> dict[str, str]:
     return {"title": "New"} if name == "updateTask" else {}
 
 
-async def test_everything_at_once(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_mixed_mutations_at_once_keep_the_state_consistent(
+    client: GraphClient, database: Database, user: SignedIn
+) -> None:
     tasks = [await make_task(database, user.caller) for _ in range(10)]
     conversation = await make_conversation(database, user.caller)
     before = await state_of(database, user.user.id)
@@ -93,7 +78,7 @@ async def test_everything_at_once(client: GraphClient, database: Database, user:
     assert set(range(12, 37)) <= set(after.stamps)
 
 
-async def test_circles_are_not_made_from_two_sides(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_concurrent_moves_make_no_circle(client: GraphClient, database: Database, user: SignedIn) -> None:
     for _ in range(5):
         one, other = [await make_task(database, user.caller) for _ in range(2)]
         payloads = await asyncio.gather(
@@ -103,7 +88,9 @@ async def test_circles_are_not_made_from_two_sides(client: GraphClient, database
         assert codes(payloads) == {"OK": 1, "BAD_USER_INPUT": 1}
 
 
-async def test_a_subtask_comes_while_its_parent_goes(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_subtask_created_while_its_parent_is_deleted(
+    client: GraphClient, database: Database, user: SignedIn
+) -> None:
     for _ in range(5):
         parent = await make_task(database, user.caller)
         made, deleted = await asyncio.gather(
@@ -117,7 +104,9 @@ async def test_a_subtask_comes_while_its_parent_goes(client: GraphClient, databa
             assert deleted["deletedIds"] == [parent.id, made["task"]["id"]]
 
 
-async def test_admins_deal_with_one_another(client: GraphClient, database: Database, settings: Settings) -> None:
+async def test_admins_deactivating_each_other_leave_one_active(
+    client: GraphClient, database: Database, settings: Settings
+) -> None:
     for name, rest in (("setUserActive", {"isActive": False}), ("deleteUser", {})):
         for _ in range(5):
             one, other = [await sign_in(database, settings, await make_user(database, is_admin=True)) for _ in range(2)]
@@ -125,14 +114,14 @@ async def test_admins_deal_with_one_another(client: GraphClient, database: Datab
                 client.execute(mutation(name), {"input": {"id": other.user.id} | rest}, as_=one),
                 client.execute(mutation(name), {"input": {"id": one.user.id} | rest}, as_=other),
             )
-            # Whoever comes too late is refused at the door or within.
+            # A late request is refused before or during its execution.
             late = {code for answer in answers for code in answer.codes}
             counted = codes(answer.data[name] for answer in answers if answer.data)
             assert counted["OK"] >= 1
             assert late | counted.keys() <= {"OK", "FORBIDDEN", "UNAUTHENTICATED"}
 
 
-async def test_an_account_goes_while_it_is_written_to(
+async def test_account_deleted_while_it_is_written_to(
     client: GraphClient, database: Database, settings: Settings, admin: SignedIn
 ) -> None:
     user = await sign_in(database, settings)
@@ -146,7 +135,7 @@ async def test_an_account_goes_while_it_is_written_to(
         assert set(answer.codes) <= {"UNAUTHENTICATED"}
 
 
-async def test_a_conversation_goes_while_it_is_spoken_in(
+async def test_conversation_deleted_while_messages_are_added(
     client: GraphClient, database: Database, user: SignedIn
 ) -> None:
     query = """mutation ($input: AddMessageInput!) { addMessage(input: $input) {

@@ -21,7 +21,9 @@ NO_CONVERSATION = "There is no such conversation."
         ({"title": "\N{ROCKET}" * 500}, "\N{ROCKET}" * 500),
     ],
 )
-async def test_making_one(client: GraphClient, user: SignedIn, given: dict[str, Any], title: str) -> None:
+async def test_create_conversation_returns_it(
+    client: GraphClient, user: SignedIn, given: dict[str, Any], title: str
+) -> None:
     payload = await client.mutate("createConversation", given, as_=user)
     made = payload["conversation"]
     assert payload["errors"] == []
@@ -31,7 +33,7 @@ async def test_making_one(client: GraphClient, user: SignedIn, given: dict[str, 
     assert await client.query(query, {"id": made["id"].upper()}, as_=user) == {"conversation": made}
 
 
-async def test_another_title(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_update_conversation_changes_the_title(client: GraphClient, database: Database, user: SignedIn) -> None:
     conversation = await make_conversation(database, user.caller)
     seen = {"id": conversation.id.upper(), "title": " Other plans ", "expectedRevision": 1}
     payload = await client.mutate("updateConversation", seen, as_=user)
@@ -46,7 +48,7 @@ async def test_another_title(client: GraphClient, database: Database, user: Sign
     assert await state_of(database, user.user.id) == before
 
 
-async def test_a_stale_revision(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_stale_revision_is_a_conflict(client: GraphClient, database: Database, user: SignedIn) -> None:
     conversation = await make_conversation(database, user.caller)
     await make_message(database, user.caller, conversation.id)
     before = await state_of(database, user.user.id)
@@ -61,7 +63,7 @@ async def test_a_stale_revision(client: GraphClient, database: Database, user: S
     assert await state_of(database, user.user.id) == before
 
 
-async def test_its_messages_go_with_it(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_deletion_takes_the_messages_along(client: GraphClient, database: Database, user: SignedIn) -> None:
     conversation, spared = [await make_conversation(database, user.caller) for _ in range(2)]
     messages = [await make_message(database, user.caller, conversation.id, str(number)) for number in range(3)]
     kept = await make_message(database, user.caller, spared.id)

@@ -76,6 +76,6 @@ CASES = st.sampled_from(OPERATIONS).flatmap(
     max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(case=CASES)
-async def test_operations_at_random(client: GraphClient, user: SignedIn, case: Any) -> None:
+async def test_random_variables_are_answered_or_refused(client: GraphClient, user: SignedIn, case: Any) -> None:
     operation, variables = case
     assert_clear(await client.execute(operation.document, variables, as_=user))

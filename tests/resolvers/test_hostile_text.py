@@ -107,7 +107,9 @@ async def make_everything(database: Database, settings: Settings) -> SignedIn:
 
 
 @pytest.mark.parametrize("place", TEXT_PLACES, ids=str)
-async def test_texts(client: GraphClient, database: Database, settings: Settings, place: Place) -> None:
+async def test_hostile_texts_are_stored_or_refused(
+    client: GraphClient, database: Database, settings: Settings, place: Place
+) -> None:
     someone = await make_everything(database, settings)
     few = place.operation.name in HASHING
     for text in list(TEXTS.values())[:: 5 if few else 1]:
@@ -117,34 +119,34 @@ async def test_texts(client: GraphClient, database: Database, settings: Settings
 
 
 @only_sqlite
-@pytest.mark.parametrize("place", PLACES, ids=str)
-async def test_values_of_another_type(client: GraphClient, someone: SignedIn, place: Place) -> None:
-    for value in WRONG.get(place.type_name, ["GARBAGE", 1, True, [[[1]]], {"garbage": 1}]):
-        variables = place.variables(in_place(place, value))
-        assert_refused(await client.execute(place.operation.document, variables, as_=someone), place)
+async def test_values_of_another_type_are_refused(client: GraphClient, someone: SignedIn) -> None:
+    for place in PLACES:
+        for value in WRONG.get(place.type_name, ["GARBAGE", 1, True, [[[1]]], {"garbage": 1}]):
+            variables = place.variables(in_place(place, value))
+            assert_refused(await client.execute(place.operation.document, variables, as_=someone), place)
 
 
-@pytest.mark.parametrize("place", [place for place in PLACES if place.type_name in RIGHT], ids=str)
-async def test_values_as_far_as_they_go(client: GraphClient, someone: SignedIn, place: Place) -> None:
-    for value in RIGHT[place.type_name]:
-        variables = place.variables(in_place(place, value))
-        assert_clear(await client.execute(place.operation.document, variables, as_=someone))
+async def test_extreme_values_are_answered(client: GraphClient, someone: SignedIn) -> None:
+    for place in [place for place in PLACES if place.type_name in RIGHT]:
+        for value in RIGHT[place.type_name]:
+            variables = place.variables(in_place(place, value))
+            assert_clear(await client.execute(place.operation.document, variables, as_=someone))
 
 
-@pytest.mark.parametrize("place", [place for place in PLACES if place.is_list], ids=str)
-async def test_lists(client: GraphClient, someone: SignedIn, place: Place) -> None:
-    item = {"GARBAGE": 1}
-    wrong: tuple[Any, ...] = ([None], [item, None], {"0": item})
-    for value in wrong:
-        assert_refused(await client.execute(place.operation.document, place.variables(value), as_=someone), place)
-    (least,) = least_value(place.type)
-    for value in ([], [least] * 10_000):
-        assert_clear(await client.execute(place.operation.document, place.variables(value), as_=someone))
+async def test_malformed_and_long_lists_are_answered(client: GraphClient, someone: SignedIn) -> None:
+    for place in [place for place in PLACES if place.is_list]:
+        item = {"GARBAGE": 1}
+        wrong: tuple[Any, ...] = ([None], [item, None], {"0": item})
+        for value in wrong:
+            assert_refused(await client.execute(place.operation.document, place.variables(value), as_=someone), place)
+        (least,) = least_value(place.type)
+        for value in ([], [least] * 10_000):
+            assert_clear(await client.execute(place.operation.document, place.variables(value), as_=someone))
 
 
 @pytest.mark.parametrize("depth", [DEEPEST_FILTER, DEEPEST_FILTER + 1, 500, 5_000])
 @pytest.mark.parametrize(("opening", "closing"), [('{"not": ', "}"), ('{"and": [', "]}"), ('{"or": [{}, ', "]}")])
-async def test_filters_in_filters(
+async def test_filter_nested_too_deep_is_refused(
     http: httpx2.AsyncClient, someone: SignedIn, *, depth: int, opening: str, closing: str
 ) -> None:
     query = "query ($filter: TaskFilter) { tasks(filter: $filter) { nodes { id } } }"

@@ -59,7 +59,7 @@ def without_nulls(value: Any) -> Any:
 
 
 @given(wanted=task_filters, order=orders)
-async def test_a_filtered_list_in_any_order(
+async def test_filter_and_order_select_the_rows_of_plain_python(
     client: GraphClient, shelf: Shelf, wanted: TaskFilter, order: list[TaskOrder]
 ) -> None:
     user, tasks = shelf
@@ -71,9 +71,8 @@ async def test_a_filtered_list_in_any_order(
         assert found["totalCount"] == len(expected)
 
 
-@pytest.mark.parametrize(
-    "literal",
-    [
+async def test_null_arguments_are_as_absent_ones(client: GraphClient, shelf: Shelf) -> None:
+    for literal in [
         "",
         "(filter: null)",
         "(filter: {})",
@@ -82,17 +81,14 @@ async def test_a_filtered_list_in_any_order(
         "(first: null, after: null, last: null, before: null)",
         "(filter: {completed: null, priority: null, tags: null, search: null, and: null, or: null, not: null})",
         "(orderBy: {field: CREATED_AT})",
-    ],
-)
-async def test_null_asks_for_nothing(client: GraphClient, shelf: Shelf, literal: str) -> None:
-    user, tasks = shelf
-    found = (await client.query(f"{{ tasks{literal} {{ totalCount nodes {{ id }} }} }}", as_=user))["tasks"]
-    assert found == {"totalCount": 40, "nodes": [{"id": row_id} for row_id in in_order(tasks, [])[:20]]}
+    ]:
+        user, tasks = shelf
+        found = (await client.query(f"{{ tasks{literal} {{ totalCount nodes {{ id }} }} }}", as_=user))["tasks"]
+        assert found == {"totalCount": 40, "nodes": [{"id": row_id} for row_id in in_order(tasks, [])[:20]]}
 
 
-@pytest.mark.parametrize(
-    "wanted",
-    [
+async def test_malformed_filter_is_refused(client: GraphClient, shelf: Shelf) -> None:
+    for wanted in [
         {"completed": "yes"},
         {"priority": ["URGENT"]},
         {"priority": [None]},
@@ -107,59 +103,18 @@ async def test_null_asks_for_nothing(client: GraphClient, shelf: Shelf, literal:
         {"nothing": 1},
         [{}, {}],
         7,
-    ],
-)
-async def test_what_is_no_filter_is_refused(client: GraphClient, shelf: Shelf, wanted: Any) -> None:
-    answer = await client.execute(COUNT, {"filter": wanted}, as_=shelf[0])
-    assert (answer.status, set(answer.codes)) == (400, {"BAD_USER_INPUT"})
+    ]:
+        answer = await client.execute(COUNT, {"filter": wanted}, as_=shelf[0])
+        assert (answer.status, set(answer.codes)) == (400, {"BAD_USER_INPUT"})
 
 
-@pytest.mark.parametrize(
-    "order",
-    [{}, {"field": "ID"}, {"field": "TITLE", "direction": "UP"}, {"field": "TITLE", "direction": None}, "TITLE"],
-)
-async def test_what_is_no_order_is_refused(client: GraphClient, shelf: Shelf, order: Any) -> None:
-    answer = await client.execute(PAGE, {"orderBy": order}, as_=shelf[0])
-    assert (answer.status, set(answer.codes)) == (400, {"BAD_USER_INPUT"})
-
-
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        {"and": [{}] * 100_000},
-        {"or": [{}] * 100_000},
-        {"search": "w " * 100_000},
-        {"tags": ["\0"]},
-        {"search": "\0"},
-        {"title": {"eq": "a\0"}},
-        {"title": {"contains": "a\0"}},
-        {"title": {"startsWith": "a\0"}},
-    ],
-    ids=lambda wanted: str(wanted)[:30],
-)
-async def test_a_hostile_filter_is_refused(client: GraphClient, shelf: Shelf, wanted: Any) -> None:
-    assert (await client.execute(COUNT, {"filter": wanted}, as_=shelf[0])).codes == ["BAD_USER_INPUT"]
-
-
-@pytest.mark.parametrize(
-    ("wanted", "same"),
-    [
-        ({"priority": ["LOW"] * 9_000}, {"priority": ["LOW"]}),
-        ({"tags": ["home"] * 9_000}, {"tags": ["home"]}),
-        ({"title": {"contains": "x" * 1_000_000}}, {"title": {"eq": "never"}}),
-        ({"tags": ["x" * 100_000]}, {"title": {"eq": "never"}}),
-    ],
-    ids=["priority", "tags", "title", "tag"],
-)
-async def test_a_large_filter_is_answered(client: GraphClient, shelf: Shelf, wanted: Any, same: Any) -> None:
-    found = await client.query(COUNT, {"filter": wanted}, as_=shelf[0])
-    assert found == await client.query(COUNT, {"filter": same}, as_=shelf[0])
-
-
-async def test_an_order_that_names_a_field_again_is_as_if_it_did_not(client: GraphClient, shelf: Shelf) -> None:
-    order = [{"field": "TITLE"}, {"field": "PRIORITY", "direction": "DESC"}]
-    again = [*order, *({"field": "TITLE", "direction": "DESC"} for _ in range(2_000))]
-    user, _ = shelf
-    assert await client.query(PAGE, {"orderBy": again}, as_=user) == await client.query(
-        PAGE, {"orderBy": order}, as_=user
-    )
+async def test_malformed_order_is_refused(client: GraphClient, shelf: Shelf) -> None:
+    for order in [
+        {},
+        {"field": "ID"},
+        {"field": "TITLE", "direction": "UP"},
+        {"field": "TITLE", "direction": None},
+        "TITLE",
+    ]:
+        answer = await client.execute(PAGE, {"orderBy": order}, as_=shelf[0])
+        assert (answer.status, set(answer.codes)) == (400, {"BAD_USER_INPUT"})

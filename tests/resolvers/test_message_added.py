@@ -4,19 +4,14 @@ import asyncio
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
-from core.ids import new_ids
-from models import Message, MessageStatus
 from services.conversations.conversations import conversations as conversation_service
 from services.conversations.message import NewMessage, add_message
 from services.conversations.new_messages import MessageCursor
-from services.entities.revision import next_revision
-from services.query.sql import execute, table_of
 from services.sync.changes import Cursor
-from tests.factories import SignedIn, make_conversation, make_message, message_row
+from tests.factories import SignedIn, make_conversation, make_message
 from tests.servers import RunningServer
 from tests.services.rows import all_statements
 from tests.socket_client import SocketClient, signed_in_socket
@@ -103,30 +98,6 @@ async def test_no_message_is_lost_between_backlog_and_new_ones(server: RunningSe
             await asyncio.gather(write(6), socket.subscribe(QUERY, {"id": conversation.id, "after": start}))
             assert await contents(socket, already + 6) == [str(number) for number in range(already + 6)], round_
             await socket.complete()
-
-
-async def test_only_complete_messages_are_sent(server: RunningServer, user: SignedIn) -> None:
-    database = server.runtime.database
-    conversation = await make_conversation(database, user.caller)
-    messages = table_of(Message)
-    ids = dict(zip(MessageStatus, new_ids(len(MessageStatus)), strict=True))
-
-    async def add(session: AsyncSession) -> None:
-        revision = await next_revision(session, user.user.id)
-        for status, row_id in ids.items():
-            values = {"id": row_id, "content": status.value, "status": status, "revision": revision}
-            session.add(message_row(user, conversation.id, **values))
-
-    async def finish(session: AsyncSession) -> None:
-        stamp = {"revision": await next_revision(session, user.user.id), "status": MessageStatus.COMPLETE}
-        await execute(session, update(messages).where(messages.c.id == ids[MessageStatus.STREAMING]).values(stamp))
-
-    async with signed_in_socket(server, user.token) as socket:
-        await begin(server, socket, user, conversation.id)
-        await database.write(add)
-        assert await contents(socket, 1) == ["COMPLETE"]
-        await database.write(finish)
-        assert await contents(socket, 1) == ["STREAMING"]
 
 
 CURSORS: Final = [

@@ -36,7 +36,7 @@ async def expected_nodes(database: Database, user: SignedIn) -> dict[str, dict[s
     return {node["id"]: node for node in nodes}
 
 
-async def test_several_in_the_order_asked_for(
+async def test_nodes_come_in_the_order_of_their_ids(
     client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn
 ) -> None:
     nodes, theirs = await expected_nodes(database, user), await expected_nodes(database, stranger)
@@ -45,7 +45,7 @@ async def test_several_in_the_order_asked_for(
     assert answer["nodes"] == [nodes.get(node_id) for node_id in ids]
 
 
-async def test_how_many(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_nodes_takes_at_most_a_hundred_ids(client: GraphClient, database: Database, user: SignedIn) -> None:
     task = await make_task(database, user.caller)
     query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
     answer = await client.query(query, {"ids": [task.id] * 100}, as_=user)
@@ -56,7 +56,7 @@ async def test_how_many(client: GraphClient, database: Database, user: SignedIn)
     assert refused.errors[0]["message"] == "ids takes at most 100; it has 101."
 
 
-async def test_an_admin_finds_users_but_nothing_of_theirs(
+async def test_admin_finds_users_but_no_rows_of_theirs(
     client: GraphClient, database: Database, stranger: SignedIn, admin: SignedIn
 ) -> None:
     nodes = await expected_nodes(database, stranger)

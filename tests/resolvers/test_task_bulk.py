@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from core.database import Database
 from core.ids import new_id
 from tests.factories import SignedIn, make_task
@@ -13,7 +11,9 @@ from tests.state import state_of
 NO_TASK = "There is no such task."
 
 
-async def test_making_several(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_create_tasks_creates_all_with_one_revision(
+    client: GraphClient, database: Database, user: SignedIn
+) -> None:
     given = [{"title": f" Task {number} ", "priority": "LOW", "tags": [str(number)]} for number in range(100)]
     payload = await client.mutate("createTasks", {"tasks": given}, as_=user)
     assert payload["errors"] == []
@@ -26,7 +26,7 @@ async def test_making_several(client: GraphClient, database: Database, user: Sig
     assert (state.revision, state.stamps) == (1, [1] * 100)
 
 
-async def test_a_tree_at_once(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_create_tasks_creates_a_tree(client: GraphClient, database: Database, user: SignedIn) -> None:
     stored = await make_task(database, user.caller)
     root, child, leaf = new_id(), new_id(), new_id()
     given = [
@@ -48,9 +48,10 @@ def of_list(*changes: dict[str, Any]) -> dict[str, Any]:
 ID = "0190f0c8-7b5e-7cc1-9d6f-2f6b8a5c4d3e"
 
 
-@pytest.mark.parametrize(
-    ("given", "code", "path", "message"),
-    [
+async def test_create_tasks_with_one_invalid_task_creates_none(
+    client: GraphClient, database: Database, user: SignedIn
+) -> None:
+    for given, code, path, message in [
         (of_list({}, {"title": " "}), "BAD_USER_INPUT", "1.title", "title must be 1 to 500 characters long; it has 0."),
         (
             of_list({}, {}, {"tags": ["x", ""]}),
@@ -81,60 +82,41 @@ ID = "0190f0c8-7b5e-7cc1-9d6f-2f6b8a5c4d3e"
             "1.idempotencyKey",
             "Tasks made together have one idempotencyKey, beside the tasks; leave it out here.",
         ),
-    ],
-)
-async def test_one_that_cannot_be_made(
-    client: GraphClient,
-    database: Database,
-    user: SignedIn,
-    *,
-    given: dict[str, Any],
-    code: str,
-    path: str,
-    message: str,
-) -> None:
-    before = await state_of(database, user.user.id)
-    payload = await client.mutate("createTasks", given | {"idempotencyKey": "once"}, as_=user)
-    assert refusal(payload) == (code, f"input.tasks.{path}", message)
-    assert await state_of(database, user.user.id) == before
+    ]:
+        before = await state_of(database, user.user.id)
+        payload = await client.mutate("createTasks", given | {"idempotencyKey": "once"}, as_=user)
+        assert refusal(payload) == (code, f"input.tasks.{path}", message)
+        assert await state_of(database, user.user.id) == before
 
 
-@pytest.mark.parametrize(
-    ("name", "given", "path"),
-    [
+async def test_more_than_a_hundred_are_refused(client: GraphClient, database: Database, user: SignedIn) -> None:
+    cases: list[tuple[str, dict[str, Any], str]] = [
         ("createTasks", {"tasks": [{"title": "x"}] * 101}, "tasks"),
         ("setTasksCompleted", {"ids": [ID] * 101, "completed": True}, "ids"),
         ("deleteTasks", {"ids": [ID] * 101}, "ids"),
-    ],
-)
-async def test_more_than_a_hundred(
-    client: GraphClient, database: Database, user: SignedIn, *, name: str, given: dict[str, Any], path: str
-) -> None:
-    before = await state_of(database, user.user.id)
-    payload = await client.mutate(name, given, as_=user)
-    assert refusal(payload) == ("BAD_USER_INPUT", f"input.{path}", f"{path} takes at most 100 at once; it has 101.")
-    assert await state_of(database, user.user.id) == before
+    ]
+    for name, given, path in cases:
+        before = await state_of(database, user.user.id)
+        payload = await client.mutate(name, given, as_=user)
+        assert refusal(payload) == ("BAD_USER_INPUT", f"input.{path}", f"{path} takes at most 100 at once; it has 101.")
+        assert await state_of(database, user.user.id) == before
 
 
-@pytest.mark.parametrize(
-    ("name", "given", "result"),
-    [
+async def test_empty_list_changes_nothing(client: GraphClient, database: Database, user: SignedIn) -> None:
+    cases: list[tuple[str, dict[str, Any], str]] = [
         ("createTasks", {"tasks": []}, "tasks"),
         ("createTasks", {"tasks": [], "idempotencyKey": "none"}, "tasks"),
         ("setTasksCompleted", {"ids": [], "completed": True}, "tasks"),
         ("deleteTasks", {"ids": []}, "deletedIds"),
-    ],
-)
-async def test_none_at_all(
-    client: GraphClient, database: Database, user: SignedIn, *, name: str, given: dict[str, Any], result: str
-) -> None:
-    before = await state_of(database, user.user.id)
-    for _ in range(2):
-        assert await client.mutate(name, given, as_=user) == {result: [], "errors": []}
-    assert (await state_of(database, user.user.id)).revision == before.revision
+    ]
+    for name, given, result in cases:
+        before = await state_of(database, user.user.id)
+        for _ in range(2):
+            assert await client.mutate(name, given, as_=user) == {result: [], "errors": []}
+        assert (await state_of(database, user.user.id)).revision == before.revision
 
 
-async def test_completing_several(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_set_tasks_completed_changes_all(client: GraphClient, database: Database, user: SignedIn) -> None:
     open_one, done, other = [await make_task(database, user.caller) for _ in range(3)]
     await client.mutate("toggleTask", {"id": done.id}, as_=user)
     before = await state_of(database, user.user.id)

@@ -20,7 +20,7 @@ async def make_chain(database: Database, user: SignedIn, length: int) -> list[Ta
     return chain
 
 
-async def test_moving_a_branch(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_moved_task_keeps_its_subtasks(client: GraphClient, database: Database, user: SignedIn) -> None:
     root, child, leaf = await make_chain(database, user, 3)
     other, _ = await make_chain(database, user, 2)
     for task, parent_id in ((child, other.id.upper()), (leaf, root.id), (root, leaf.id)):
@@ -33,7 +33,7 @@ async def test_moving_a_branch(client: GraphClient, database: Database, user: Si
     assert [rows[task.id].parent_id for task in (root, child, leaf)] == [None, other.id, root.id]
 
 
-async def test_what_is_deleted_with_a_task(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_deletion_takes_the_subtasks_along(client: GraphClient, database: Database, user: SignedIn) -> None:
     spared = await make_task(database, user.caller)
     root, child, leaf = await make_chain(database, user, 3)
     other_leaf = await make_task(database, user.caller, parent_id=child.id)
@@ -51,7 +51,7 @@ async def test_what_is_deleted_with_a_task(client: GraphClient, database: Databa
     assert await state_of(database, user.user.id) == state
 
 
-async def test_an_id_comes_back(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_id_of_a_deleted_task_can_be_used_again(client: GraphClient, database: Database, user: SignedIn) -> None:
     parent, child = await make_chain(database, user, 2)
     await client.mutate("deleteTask", {"id": parent.id}, as_=user)
     made = await client.mutate("createTask", {"title": "Again", "id": child.id}, as_=user)
@@ -69,7 +69,7 @@ async def test_an_id_comes_back(client: GraphClient, database: Database, user: S
     }
 
 
-async def test_an_id_that_does_not_come_back_after_all(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_failed_creation_keeps_the_tombstone(client: GraphClient, database: Database, user: SignedIn) -> None:
     task = await make_task(database, user.caller)
     await client.mutate("deleteTask", {"id": task.id}, as_=user)
     before = await state_of(database, user.user.id)
@@ -78,7 +78,7 @@ async def test_an_id_that_does_not_come_back_after_all(client: GraphClient, data
     assert await state_of(database, user.user.id) == before
 
 
-async def test_a_chain_as_deep_as_it_gets(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_chain_of_three_hundred_is_deleted_whole(client: GraphClient, database: Database, user: SignedIn) -> None:
     ids = [new_id() for _ in range(300)]
     for begin in range(0, 300, 100):
         batch = [

@@ -5,11 +5,10 @@ from typing import Any, Final
 import pytest
 
 from core.database import Database
-from models import RunStatus, Task, TaskPriority
+from models import Task, TaskPriority
 from tests.factories import SignedIn
 from tests.graph_client import GraphClient
 from tests.histories import Assisted, Hand, assisted
-from tests.state import state_of
 
 UNDO: Final = """mutation ($input: RunRefInput!) { undoRun(input: $input) {
     run { id status undoneAt revision toolCalls { name } }
@@ -35,7 +34,9 @@ async def undo(client: GraphClient, user: SignedIn, run_id: str) -> Any:
     return (await client.query(UNDO, {"input": {"id": run_id}}, as_=user))["undoRun"]
 
 
-async def test_what_became_of_it(client: GraphClient, user: SignedIn, person: Hand, run: Assisted) -> None:
+async def test_undo_run_returns_restored_deleted_and_kept_tasks(
+    client: GraphClient, user: SignedIn, person: Hand, run: Assisted
+) -> None:
     parent, changed = await person.make("parent"), await person.make("changed")
     deleted = await person.make("deleted", parent_id=parent.id)
     made, grown = await run.make("made"), await run.make("grown")
@@ -79,33 +80,9 @@ def taken_back(task: Task, revision: int, parent: Any, history: Any) -> dict[str
     }
 
 
-@pytest.mark.parametrize(
-    ("status", "message"),
-    [
-        (RunStatus.QUEUED, "This run is still at work; wait for its end, or cancel it, first."),
-        (RunStatus.RUNNING, "This run is still at work; wait for its end, or cancel it, first."),
-        (
-            RunStatus.AWAITING_APPROVAL,
-            "This run waits for your approval; decide on it, or cancel the run, first.",
-        ),
-    ],
-)
-async def test_a_run_that_has_not_ended(
-    client: GraphClient, database: Database, user: SignedIn, status: RunStatus, message: str
+async def test_changes_include_what_undo_restored_and_deleted(
+    client: GraphClient, user: SignedIn, person: Hand, run: Assisted
 ) -> None:
-    run = await assisted(database, user, status)
-    await run.make()
-    before = await state_of(database, user.user.id)
-    payload = await undo(client, user, run.run.id)
-    assert payload["errors"] == [{"code": "CONFLICT", "message": message, "path": ["input", "id"]}]
-    assert (payload["run"]["status"], payload["run"]["undoneAt"]) == (status.value, None)
-    assert await state_of(database, user.user.id) == before
-    cancelled = await client.mutate("cancelRun", {"id": run.run.id}, as_=user)
-    assert cancelled["errors"] == []
-    assert len((await undo(client, user, run.run.id))["deletedIds"]) == 1
-
-
-async def test_offline_clients_learn_of_it(client: GraphClient, user: SignedIn, person: Hand, run: Assisted) -> None:
     deleted = await person.make("deleted")
     made = await run.make()
     await run.delete(deleted)
@@ -118,7 +95,7 @@ async def test_offline_clients_learn_of_it(client: GraphClient, user: SignedIn, 
     assert changes["deletedIds"] == [made.id]
 
 
-async def test_what_the_assistant_did_itself(client: GraphClient, user: SignedIn) -> None:
+async def test_run_of_the_assistant_is_undone(client: GraphClient, user: SignedIn) -> None:
     asking = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) {
         run { id status toolCalls { id } } errors { message }
     } }"""

@@ -1,4 +1,4 @@
-"""How tests ask the MCP door: by the official client, and by plain HTTP."""
+"""Clients of the MCP endpoint: the official one, and messages over plain HTTP."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

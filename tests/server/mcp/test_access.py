@@ -1,4 +1,4 @@
-"""Who is let in at the MCP door: good personal access tokens alone, and each for as long as it is good."""
+"""MCP accepts personal access tokens, until they expire or are revoked."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,14 +25,14 @@ LIST = message("tools/call", name="list_tasks", arguments={})
 
 
 async def is_served(http: httpx2.AsyncClient, token: str) -> bool:
-    """Tell whether a token is good; it is refused as any bad one else."""
+    """Return whether a token is accepted."""
     response = await post(http, token, LIST)
     if response.status_code != 200:
         assert refusal(response) == NOT_VALID
     return response.status_code == 200
 
 
-async def test_who_has_no_token_is_told_where_to_read_of_them(http: httpx2.AsyncClient, server: RunningServer) -> None:
+async def test_challenge_names_the_metadata_of_the_resource(http: httpx2.AsyncClient, server: RunningServer) -> None:
     metadata = f"{server.url}/.well-known/oauth-protected-resource/mcp"
     for make in (message, older_message):
         response = await post(http, None, make("tools/list"))
@@ -55,34 +55,27 @@ async def test_who_has_no_token_is_told_where_to_read_of_them(http: httpx2.Async
     assert (await http.get("/.well-known/oauth-protected-resource")).json() == told.json()
 
 
-@pytest.mark.parametrize("host", ['evil.example"', "a b", "é", "x" * 256])
-async def test_a_strange_host_is_not_repeated(http: httpx2.AsyncClient, server: RunningServer, host: str) -> None:
-    response = await http.get("/.well-known/oauth-protected-resource", headers={b"Host": host.encode()})
-    if response.status_code == 200:
-        assert response.json()["resource"] == f"{server.url}/mcp"
+async def test_metadata_repeats_no_malformed_host(http: httpx2.AsyncClient, server: RunningServer) -> None:
+    for host in ('evil.example"', "a b", "é", "x" * 256):
+        response = await http.get("/.well-known/oauth-protected-resource", headers={b"Host": host.encode()})
+        if response.status_code == 200:
+            assert response.json()["resource"] == f"{server.url}/mcp"
 
 
-@pytest.mark.parametrize(
-    "token",
-    ["x", "tt_", "tt_" + "a" * 43, "tt_" + "a" * 42 + "=", "tt_" + "a" * 100_000, "a.b.c"],
-    ids=["short", "prefix", "unknown", "form", "long", "parts"],
-)
-async def test_a_token_that_never_was(http: httpx2.AsyncClient, server: RunningServer, token: str) -> None:
-    response = await post(http, token, LIST)
-    assert refusal(response) == NOT_VALID
-    assert response.headers["www-authenticate"] == (
-        'Bearer error="invalid_token", scope="tasks:read tasks:write", '
-        f'resource_metadata="{server.url}/.well-known/oauth-protected-resource/mcp"'
-    )
+async def test_unknown_token_is_refused_with_a_challenge(http: httpx2.AsyncClient, server: RunningServer) -> None:
+    for token in ("x", "tt_", "tt_" + "a" * 43, "tt_" + "a" * 42 + "=", "tt_" + "a" * 100_000, "a.b.c"):
+        response = await post(http, token, LIST)
+        assert refusal(response) == NOT_VALID
+        assert response.headers["www-authenticate"] == (
+            'Bearer error="invalid_token", scope="tasks:read tasks:write", '
+            f'resource_metadata="{server.url}/.well-known/oauth-protected-resource/mcp"'
+        )
+    for credentials in ("", "Basic dTpw", "Bearer", "tt_x"):
+        response = await post(http, None, LIST, {"Authorization": credentials})
+        assert refusal(response)[:2] == (401, "UNAUTHENTICATED")
 
 
-@pytest.mark.parametrize("credentials", ["", "Basic dTpw", "Bearer", "tt_x"])
-async def test_credentials_of_another_kind(http: httpx2.AsyncClient, credentials: str) -> None:
-    response = await post(http, None, LIST, {"Authorization": credentials})
-    assert refusal(response)[:2] == (401, "UNAUTHENTICATED")
-
-
-async def test_a_token_in_the_address_is_not_read(
+async def test_token_in_the_query_string_is_not_read(
     http: httpx2.AsyncClient, database: Database, user: SignedIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
     token = (await make_access_token(database, user.caller)).text
@@ -92,14 +85,14 @@ async def test_a_token_in_the_address_is_not_read(
     assert token not in capsys.readouterr().out
 
 
-async def test_a_token_is_good_until_it_expires(http: httpx2.AsyncClient, database: Database, user: SignedIn) -> None:
+async def test_token_is_accepted_until_it_expires(http: httpx2.AsyncClient, database: Database, user: SignedIn) -> None:
     issued = await make_access_token(database, user.caller, expires_at=utc_now() + timedelta(hours=1))
     assert await is_served(http, issued.text)
     await change_access_token(database, issued.access_token.id, expires_at=utc_now())
     assert not await is_served(http, issued.text)
 
 
-async def test_a_revoked_token_is_refused_at_once_in_every_process(
+async def test_revoked_token_is_refused_at_once_in_every_process(
     http: httpx2.AsyncClient, database: Database, settings: Settings, user: SignedIn
 ) -> None:
     issued = await make_access_token(database, user.caller)
@@ -116,7 +109,7 @@ async def test_a_revoked_token_is_refused_at_once_in_every_process(
             assert await is_served(each, other.text)
 
 
-async def test_an_admin_reads_nobody_elses_conversation(
+async def test_admin_reads_no_conversation_of_another_user(
     http: httpx2.AsyncClient, database: Database, settings: Settings, user: SignedIn
 ) -> None:
     admin = await sign_in(database, settings, await make_user(database, is_admin=True))
@@ -126,7 +119,7 @@ async def test_an_admin_reads_nobody_elses_conversation(
     assert response.json()["error"]["message"] == "There is no such conversation."
 
 
-async def test_the_last_use_is_noted_once_a_minute(
+async def test_last_use_is_recorded_once_a_minute(
     http: httpx2.AsyncClient, server: RunningServer, database: Database, user: SignedIn
 ) -> None:
     async def use(statements: int) -> CreatedAccessToken:
@@ -147,7 +140,7 @@ async def test_the_last_use_is_noted_once_a_minute(
     assert (await access_token_rows(database, user.user.id))[0].last_used_at >= row.last_used_at
 
 
-async def test_many_at_once_are_all_served(http: httpx2.AsyncClient, database: Database, user: SignedIn) -> None:
+async def test_concurrent_messages_are_all_served(http: httpx2.AsyncClient, database: Database, user: SignedIn) -> None:
     token = (await make_access_token(database, user.caller)).text
     make: list[Callable[..., dict[str, object]]] = [message, older_message]
     sent = [make[index % 2]("tools/call", name="add_task", arguments={"title": f"t{index}"}) for index in range(20)]

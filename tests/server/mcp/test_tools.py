@@ -23,7 +23,7 @@ every_age = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
 
 @every_age
-async def test_a_task_is_added_listed_completed_and_deleted(
+async def test_task_is_added_listed_completed_and_deleted(
     server: RunningServer, database: Database, user: SignedIn, mode: Literal["auto", "legacy"]
 ) -> None:
     token = (await make_access_token(database, user.caller)).text
@@ -44,7 +44,7 @@ async def test_a_task_is_added_listed_completed_and_deleted(
         assert (await client.call_tool("list_tasks")).structured_content == {"tasks": [], "total": 0}
 
 
-async def test_tools_say_what_they_do_to_tasks(server: RunningServer, database: Database, user: SignedIn) -> None:
+async def test_tools_have_annotations_and_schemas(server: RunningServer, database: Database, user: SignedIn) -> None:
     token = (await make_access_token(database, user.caller)).text
     async with connected(server.url, token) as client:
         tools = (await client.list_tools()).tools
@@ -56,7 +56,7 @@ async def test_tools_say_what_they_do_to_tasks(server: RunningServer, database: 
 
 
 @every_age
-async def test_a_reading_token_sees_and_calls_no_writing_tool(
+async def test_read_only_token_lists_and_calls_no_writing_tool(
     server: RunningServer, database: Database, user: SignedIn, mode: Literal["auto", "legacy"]
 ) -> None:
     await make_task(database, user.caller)
@@ -70,24 +70,24 @@ async def test_a_reading_token_sees_and_calls_no_writing_tool(
     assert await state_of(database, user.user.id) == before
 
 
-@pytest.mark.parametrize("name", [tool.name for tool in TOOLS if tool.writes])
-async def test_what_writes_is_refused_before_it_runs(
-    http: httpx2.AsyncClient, server: RunningServer, database: Database, user: SignedIn, name: str
+async def test_writing_tool_is_refused_to_a_read_only_token(
+    http: httpx2.AsyncClient, server: RunningServer, database: Database, user: SignedIn
 ) -> None:
-    task = await make_task(database, user.caller)
-    before = await state_of(database, user.user.id)
-    token = (await make_access_token(database, user.caller, READ_ONLY)).text
-    for make in (message, older_message):
-        response = await post(http, token, make("tools/call", name=name, arguments={"task_id": task.id}))
-        assert refusal(response) == (403, "FORBIDDEN", "The access token lacks the scope tasks:write.")
-        assert response.headers["www-authenticate"] == (
-            'Bearer error="insufficient_scope", scope="tasks:write", '
-            f'resource_metadata="{server.url}/.well-known/oauth-protected-resource/mcp"'
-        )
-    assert await state_of(database, user.user.id) == before
+    for name in [tool.name for tool in TOOLS if tool.writes]:
+        task = await make_task(database, user.caller)
+        before = await state_of(database, user.user.id)
+        token = (await make_access_token(database, user.caller, READ_ONLY)).text
+        for make in (message, older_message):
+            response = await post(http, token, make("tools/call", name=name, arguments={"task_id": task.id}))
+            assert refusal(response) == (403, "FORBIDDEN", "The access token lacks the scope tasks:write.")
+            assert response.headers["www-authenticate"] == (
+                'Bearer error="insufficient_scope", scope="tasks:write", '
+                f'resource_metadata="{server.url}/.well-known/oauth-protected-resource/mcp"'
+            )
+        assert await state_of(database, user.user.id) == before
 
 
-async def test_a_writing_token_reads_nothing(server: RunningServer, database: Database, user: SignedIn) -> None:
+async def test_write_only_token_reads_nothing(server: RunningServer, database: Database, user: SignedIn) -> None:
     token = (await make_access_token(database, user.caller, WRITE_ONLY)).text
     async with connected(server.url, token) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == [tool.name for tool in TOOLS if tool.writes]
@@ -106,7 +106,7 @@ async def test_a_writing_token_reads_nothing(server: RunningServer, database: Da
 
 
 @every_age
-async def test_what_a_model_can_mend_is_told_as_the_tools_result(
+async def test_invalid_arguments_are_an_error_result(
     server: RunningServer, database: Database, user: SignedIn, mode: Literal["auto", "legacy"]
 ) -> None:
     token = (await make_access_token(database, user.caller)).text
@@ -127,14 +127,14 @@ async def test_what_a_model_can_mend_is_told_as_the_tools_result(
             assert (result.is_error, text_of(result)) == (True, told)
 
 
-async def test_a_tool_that_does_not_exist(server: RunningServer, database: Database, user: SignedIn) -> None:
+async def test_unknown_tool_is_refused(server: RunningServer, database: Database, user: SignedIn) -> None:
     token = (await make_access_token(database, user.caller)).text
     async with connected(server.url, token) as client:
         with pytest.raises(MCPError, match="There is no tool 'drop_tasks'; there are list_tasks, "):
             await client.call_tool("drop_tasks", {})
 
 
-async def test_changes_are_the_persons_own(
+async def test_history_names_the_user_as_author(
     server: RunningServer, database: Database, user: SignedIn, client: GraphClient
 ) -> None:
     token = (await make_access_token(database, user.caller)).text

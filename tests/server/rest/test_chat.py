@@ -9,7 +9,6 @@ import httpx2
 import pytest
 
 from core.database import Database
-from core.ids import new_id
 from core.settings import Settings
 from tests.assistant.provider import Provider, Stall, Text, UseTool, serve_provider
 from tests.databases import only_sqlite
@@ -77,15 +76,6 @@ async def test_chat_returns_the_answer(talk: RestClient, provider: Provider) -> 
         (answer["reply_id"], SAID),
     ]
     assert await talk.ok("GET", f"/runs/{answer['run_id']}") == answer
-
-
-async def test_repeated_key_returns_the_first_answer(talk: RestClient, provider: Provider) -> None:
-    provider.script([Text(["Once."])])
-    key = {"Idempotency-Key": new_id()}
-    first, again = [await talk.ok("POST", "/chat", {"message": "hello"}, headers=key) for _ in range(2)]
-    assert (again, len(provider.requests)) == (first, 1)
-    problem = await talk.problem("POST", "/chat", {"message": "other"}, headers=key)
-    assert refusal(problem) == (409, "CONFLICT", "Idempotency-Key")
 
 
 REFUSED: Final[list[tuple[dict[str, Any], tuple[int, str, str]]]] = [
@@ -243,15 +233,6 @@ async def test_stream_ends_with_its_session(talk: RestClient, provider: Provider
         assert events.last["data"]["code"] == "UNAUTHENTICATED"
         assert await events.next() is None
     await until(lambda: not served.app.state.connections.connections)
-
-
-async def test_stream_ends_with_its_conversation(talk: RestClient, provider: Provider) -> None:
-    provider.script([Text(["So far"]), Stall()])
-    async with events_of(talk, body={"message": "hello"}) as events:
-        await events.until("text")
-        await talk.ok("DELETE", f"/conversations/{events.first['data']['conversation_id']}")
-        await events.until("problem")
-    assert events.last["data"]["code"] == "NOT_FOUND"
 
 
 async def test_streams_of_one_user_are_limited(settings: Settings, provider: Provider, user: SignedIn) -> None:

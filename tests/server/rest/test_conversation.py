@@ -6,7 +6,7 @@ from tests.factories import SignedIn, make_conversation, make_message
 from tests.server.rest.client import RestClient, refusal
 
 
-async def test_a_conversation(rest: RestClient) -> None:
+async def test_conversation_is_created_read_updated_and_deleted(rest: RestClient) -> None:
     response = await rest.send("POST", "/conversations", {"title": " Plans "}, headers={"Idempotency-Key": "k"})
     made = response.json()
     assert (response.status_code, made["title"], response.headers["etag"]) == (201, "Plans", '"1"')
@@ -25,14 +25,14 @@ async def test_a_conversation(rest: RestClient) -> None:
     assert refusal(await rest.problem("GET", path)) == (404, "NOT_FOUND", None)
 
 
-async def test_one_without_a_name(rest: RestClient) -> None:
+async def test_conversation_without_a_title_gets_the_default(rest: RestClient) -> None:
     given_id = new_id()
     made = await rest.ok("POST", "/conversations", {"id": given_id})
     assert (made["id"], made["title"]) == (given_id, "New conversation")
     assert refusal(await rest.problem("POST", "/conversations", {"id": given_id})) == (409, "CONFLICT", "#/id")
 
 
-async def test_the_latest_active_comes_first(rest: RestClient, database: Database, user: SignedIn) -> None:
+async def test_list_begins_with_the_latest_active(rest: RestClient, database: Database, user: SignedIn) -> None:
     ids = [(await make_conversation(database, user.caller, title)).id for title in ("a", "b", "c")]
     await make_message(database, user.caller, ids[0])
     page = await rest.ok("GET", "/conversations", include_total="true")
@@ -44,7 +44,7 @@ async def test_the_latest_active_comes_first(rest: RestClient, database: Databas
     assert ([talk["title"] for talk in page["items"]], page["next_cursor"]) == (["c"], None)
 
 
-async def test_what_was_said(rest: RestClient, database: Database, user: SignedIn) -> None:
+async def test_messages_are_listed_in_order_and_pages(rest: RestClient, database: Database, user: SignedIn) -> None:
     talk, other = [(await make_conversation(database, user.caller)).id for _ in range(2)]
     for content in ("one", "two", "three"):
         await make_message(database, user.caller, talk, content)
@@ -66,11 +66,3 @@ async def test_what_was_said(rest: RestClient, database: Database, user: SignedI
     assert ([message["content"] for message in page["items"]], page["next_cursor"]) == (["three"], None)
     page = await rest.ok("GET", path, order="-created_at")
     assert [message["content"] for message in page["items"]] == ["three", "two", "one"]
-
-
-async def test_what_was_said_goes_with_it(rest: RestClient, database: Database, user: SignedIn) -> None:
-    talk = (await make_conversation(database, user.caller)).id
-    message = await make_message(database, user.caller, talk)
-    assert await rest.ok("DELETE", f"/conversations/{talk}") == {"deleted_ids": [talk, message.id]}
-    problem = await rest.problem("GET", f"/conversations/{talk}/messages")
-    assert refusal(problem) == (404, "NOT_FOUND", None)

@@ -23,7 +23,7 @@ def dist(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def test_the_built_page_loads_from_its_own_host_only(dist: Path) -> None:
+async def test_built_page_loads_from_its_own_host_only(dist: Path) -> None:
     async with client_of(dist) as client:
         page = await client.get("/docs")
         script = await client.get("/docs/assets/index-B1x.js")
@@ -37,7 +37,7 @@ async def test_the_built_page_loads_from_its_own_host_only(dist: Path) -> None:
     assert outside.status_code == 404
 
 
-async def test_without_a_build_the_page_comes_from_a_cdn(tmp_path: Path) -> None:
+async def test_page_without_a_build_loads_from_a_cdn(tmp_path: Path) -> None:
     async with client_of(tmp_path / "never-built") as client:
         page, another = await client.get("/docs"), await client.get("/docs")
     assert page.text != another.text
@@ -48,7 +48,7 @@ async def test_without_a_build_the_page_comes_from_a_cdn(tmp_path: Path) -> None
     assert all("integrity=" in tag and "crossorigin" in tag for tag in loaded)
 
 
-async def test_it_is_there_in_production(production_api: httpx2.AsyncClient) -> None:
+async def test_page_and_description_are_served_in_production(production_api: httpx2.AsyncClient) -> None:
     page = await production_api.get("/docs")
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert (await production_api.get("/openapi.json")).json()["info"]["title"] == "Tasktalk"

@@ -129,23 +129,23 @@ def asking(server: RunningServer, database: Database, user: SignedIn, admin: Res
 
 
 @pytest.mark.parametrize(("method", "path"), operations())
-async def test_what_fits_the_description_is_taken(asking: Asking, method: str, path: str) -> None:
+async def test_request_that_fits_the_description_is_accepted(asking: Asking, method: str, path: str) -> None:
     await asking(method, path, GenerationMode.POSITIVE)
 
 
 @only_sqlite
 @pytest.mark.parametrize(("method", "path"), operations(negatable=True))
-async def test_what_does_not_is_refused(asking: Asking, method: str, path: str) -> None:
+async def test_request_that_does_not_fit_is_refused(asking: Asking, method: str, path: str) -> None:
     await asking(method, path, GenerationMode.NEGATIVE)
 
 
-async def test_the_description_is_public(http: httpx2.AsyncClient) -> None:
+async def test_description_is_public(http: httpx2.AsyncClient) -> None:
     response = await http.get("/openapi.json")
     assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
     assert response.json() == description()
 
 
-def test_every_part_is_described() -> None:
+def test_every_operation_schema_and_field_is_described() -> None:
     operations = [each for path in description()["paths"].values() for each in path.values()]
     schemas = description()["components"]["schemas"]
     assert [each for each in operations if not (each["summary"] and each["description"] and each["tags"])] == []
@@ -162,7 +162,7 @@ def test_every_part_is_described() -> None:
     assert [name for name in schemas if not name.isidentifier()] == []
 
 
-def test_who_must_sign_in() -> None:
+def test_all_but_three_routes_require_a_caller() -> None:
     open_to_all = {
         path
         for path, operations in description()["paths"].items()

@@ -1,8 +1,8 @@
-"""Hostile requests and failures at the REST door: always a problem, never a 500 that is not ours to mask."""
+"""Malformed requests and failures over REST are problem details."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 import pytest
@@ -19,7 +19,7 @@ JSON = "application/json"
 BODY = b'{"title": "x"}'
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def small(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
     """Give a client of a server that takes small bodies from pages of one other origin."""
     overrides = {"graphql_max_body_bytes": 100_000, "allowed_origins": ("https://app.example.com",)}
@@ -30,45 +30,43 @@ async def small(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
-@pytest.mark.parametrize(
-    ("body", "headers", "status"),
-    [
-        (BODY, {"Content-Type": "Application/JSON; charset=UTF-8"}, 201),
-        (BODY, {}, 415),
-        (BODY, {"Content-Type": "text/plain"}, 415),
-        (BODY, {"Content-Type": "application/x-www-form-urlencoded"}, 415),
-        (BODY, {"Content-Type": "multipart/form-data; boundary=x"}, 415),
-        (BODY, {"Content-Type": "application/merge-patch+json"}, 415),
-        (BODY, {"Content-Type": f"{JSON}; charset=iso-8859-1"}, 415),
-        (BODY, {"Content-Type": JSON, "Content-Encoding": "gzip"}, 415),
-        (b"", {"Content-Type": JSON}, 400),
-        (b"{", {"Content-Type": JSON}, 400),
-        (b"null", {"Content-Type": JSON}, 400),
-        (b"[]", {"Content-Type": JSON}, 400),
-        (b'"x"', {"Content-Type": JSON}, 400),
-        (b'{"title": "\xff"}', {"Content-Type": JSON}, 400),
-        (b'{"title": "\\ud800"}', {"Content-Type": JSON}, 400),
-        (b'{"title": "x", "due_at": NaN}', {"Content-Type": JSON}, 400),
-        (b'{"title": "\\u0000"}', {"Content-Type": JSON}, 422),
-        (b'{"title": 1e400}', {"Content-Type": JSON}, 400),
-        (b'{"title": ' + b"9" * 5_000 + b"}", {"Content-Type": JSON}, 400),
-        (b"[" * 90_000, {"Content-Type": JSON}, 400),
-        (b'{"title":' * 9_000 + b"1" + b"}" * 9_000, {"Content-Type": JSON}, 400),
-        (b'{"title":' * 500 + b"1" + b"}" * 500, {"Content-Type": JSON}, 422),
-        (b'{"title": "x", "tags": [' + b"1," * 20_000 + b"1]}", {"Content-Type": JSON}, 400),
-        (b'{"title": "' + b"x" * 100_000 + b'"}', {"Content-Type": JSON}, 413),
-    ],
-)
-async def test_bodies(
-    small: httpx2.AsyncClient, user: SignedIn, body: bytes, headers: dict[str, str], status: int
-) -> None:
-    response = await small.post("/api/tasks", content=body, headers=headers | user.headers)
-    assert response.status_code == status, response.text
-    if status != 201:
-        assert problem_of(response)["code"] == "BAD_USER_INPUT"
+BODIES: Final[list[tuple[bytes, dict[str, str], int]]] = [
+    (BODY, {"Content-Type": "Application/JSON; charset=UTF-8"}, 201),
+    (BODY, {}, 415),
+    (BODY, {"Content-Type": "text/plain"}, 415),
+    (BODY, {"Content-Type": "application/x-www-form-urlencoded"}, 415),
+    (BODY, {"Content-Type": "multipart/form-data; boundary=x"}, 415),
+    (BODY, {"Content-Type": "application/merge-patch+json"}, 415),
+    (BODY, {"Content-Type": f"{JSON}; charset=iso-8859-1"}, 415),
+    (BODY, {"Content-Type": JSON, "Content-Encoding": "gzip"}, 415),
+    (b"", {"Content-Type": JSON}, 400),
+    (b"{", {"Content-Type": JSON}, 400),
+    (b"null", {"Content-Type": JSON}, 400),
+    (b"[]", {"Content-Type": JSON}, 400),
+    (b'"x"', {"Content-Type": JSON}, 400),
+    (b'{"title": "\xff"}', {"Content-Type": JSON}, 400),
+    (b'{"title": "\\ud800"}', {"Content-Type": JSON}, 400),
+    (b'{"title": "x", "due_at": NaN}', {"Content-Type": JSON}, 400),
+    (b'{"title": "\\u0000"}', {"Content-Type": JSON}, 422),
+    (b'{"title": 1e400}', {"Content-Type": JSON}, 400),
+    (b'{"title": ' + b"9" * 5_000 + b"}", {"Content-Type": JSON}, 400),
+    (b"[" * 90_000, {"Content-Type": JSON}, 400),
+    (b'{"title":' * 9_000 + b"1" + b"}" * 9_000, {"Content-Type": JSON}, 400),
+    (b'{"title":' * 500 + b"1" + b"}" * 500, {"Content-Type": JSON}, 422),
+    (b'{"title": "x", "tags": [' + b"1," * 20_000 + b"1]}", {"Content-Type": JSON}, 400),
+    (b'{"title": "' + b"x" * 100_000 + b'"}', {"Content-Type": JSON}, 413),
+]
 
 
-async def test_a_large_body_is_refused_before_it_is_sent(small: httpx2.AsyncClient, user: SignedIn) -> None:
+async def test_malformed_bodies_are_refused(small: httpx2.AsyncClient, user: SignedIn) -> None:
+    for body, headers, status in BODIES:
+        response = await small.post("/api/tasks", content=body, headers=headers | user.headers)
+        assert response.status_code == status, (body[:80], headers, response.text)
+        if status != 201:
+            assert problem_of(response)["code"] == "BAD_USER_INPUT"
+
+
+async def test_large_body_is_refused_before_it_is_sent(small: httpx2.AsyncClient, user: SignedIn) -> None:
     reader, writer = await asyncio.open_connection(small.base_url.host, small.base_url.port)
     head = f"POST /api/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nAuthorization: Bearer {user.token}\r\n"
     writer.write(f"{head}Content-Length: 20000000\r\n\r\n".encode())
@@ -78,29 +76,27 @@ async def test_a_large_body_is_refused_before_it_is_sent(small: httpx2.AsyncClie
     await writer.wait_closed()
 
 
-async def test_who_asks_is_known_before_the_body_is_read(small: httpx2.AsyncClient) -> None:
+async def test_caller_is_authenticated_before_the_body_is_read(small: httpx2.AsyncClient) -> None:
     for headers in ({}, {"Authorization": "Bearer nonsense"}):
         response = await small.post("/api/tasks", content=b"[" * 1_000, headers=headers)
         assert problem_of(response)["code"] == "UNAUTHENTICATED"
 
 
-@pytest.mark.parametrize("credentials", ["", "Bearer", "Bearer nonsense", "Basic YTpi", "Bearer a.b.c"])
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
+async def test_invalid_credentials_are_refused_by_every_route(anyone: RestClient) -> None:
+    for method, path, body in (
         ("GET", "/me", None),
         ("GET", "/tasks", None),
         ("POST", "/auth/register", {}),
         ("POST", "/auth/refresh", {"refresh_token": "x"}),
         ("POST", "/chat/stream", {"message": "x"}),
-    ],
-)
-async def test_a_bad_token_everywhere(anyone: RestClient, method: str, path: str, body: Any, credentials: str) -> None:
-    response = await anyone.send(method, path, body, headers={"Authorization": credentials})
-    assert (response.status_code, response.headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
+    ):
+        for credentials in ("", "Bearer", "Bearer nonsense", "Basic YTpi", "Bearer a.b.c"):
+            response = await anyone.send(method, path, body, headers={"Authorization": credentials})
+            challenge = response.headers["www-authenticate"]
+            assert (response.status_code, challenge) == (401, 'Bearer error="invalid_token"')
 
 
-async def test_paths_and_methods_that_there_are_not(http: httpx2.AsyncClient, rest: RestClient) -> None:
+async def test_unknown_paths_and_methods_are_problems(http: httpx2.AsyncClient, rest: RestClient) -> None:
     for path in ("/api/", "/api/nothing", "/api/tasks/", "/api/tasks/x/toggle/", "/api/me/x", "/api/tasks/..%2f.."):
         assert refusal(problem_of(await http.get(path))) == (404, "NOT_FOUND", None)
     for method, path, allowed in (
@@ -117,13 +113,13 @@ async def test_paths_and_methods_that_there_are_not(http: httpx2.AsyncClient, re
         assert refusal(await rest.problem("GET", f"/tasks/{task_id}")) == (404, "NOT_FOUND", None)
 
 
-@pytest.mark.parametrize("query", ["&".join(["order=title"] * 60), "&" * 10_000])
-async def test_a_long_query_string(http: httpx2.AsyncClient, user: SignedIn, query: str) -> None:
-    response = await http.get(f"/api/tasks?{query}", headers=user.headers)
-    assert refusal(problem_of(response)) == (400, "BAD_USER_INPUT", None)
+async def test_query_string_of_many_parameters_is_refused(http: httpx2.AsyncClient, user: SignedIn) -> None:
+    for query in ("&".join(["order=title"] * 60), "&" * 10_000):
+        response = await http.get(f"/api/tasks?{query}", headers=user.headers)
+        assert refusal(problem_of(response)) == (400, "BAD_USER_INPUT", None)
 
 
-async def test_a_failure_of_ours_is_masked(
+async def test_unexpected_failure_is_masked_and_logged(
     rest: RestClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: Any) -> None:
@@ -137,7 +133,9 @@ async def test_a_failure_of_ours_is_masked(
     assert "hunter2" in capsys.readouterr().out
 
 
-async def test_a_database_that_is_away(rest: RestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unavailable_database_is_answered_with_retry_after(
+    rest: RestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: Any) -> None:
         raise UnavailableError("The database cannot answer now. Try again shortly.")
 
@@ -146,7 +144,7 @@ async def test_a_database_that_is_away(rest: RestClient, monkeypatch: pytest.Mon
     assert (problem_of(response)["code"], response.headers["retry-after"]) == ("SERVICE_UNAVAILABLE", "1")
 
 
-async def test_pages_of_other_origins(small: httpx2.AsyncClient, user: SignedIn) -> None:
+async def test_allowed_origin_may_send_and_read_the_headers(small: httpx2.AsyncClient, user: SignedIn) -> None:
     ours = {"Origin": "https://app.example.com"}
     for method in ("PATCH", "PUT", "DELETE"):
         wanted = "authorization, content-type, if-match, idempotency-key, last-event-id"
@@ -158,7 +156,7 @@ async def test_pages_of_other_origins(small: httpx2.AsyncClient, user: SignedIn)
     assert {part.strip() for part in response.headers["vary"].split(",")} >= {"Authorization", "Origin"}
 
 
-async def test_the_metrics_name_the_routes(rest: RestClient, http: httpx2.AsyncClient) -> None:
+async def test_metrics_name_routes_and_no_ids(rest: RestClient, http: httpx2.AsyncClient) -> None:
     await rest.send("GET", "/tasks/one")
     await rest.send("GET", "/tasks/another")
     await http.get("/api/nothing/at/all")

@@ -2,14 +2,12 @@
 
 from typing import Any
 
-import pytest
-
 from core.database import Database
 from tests.factories import SignedIn, make_user
 from tests.server.rest.client import RestClient, refusal
 
 
-async def test_the_profile(rest: RestClient, user: SignedIn) -> None:
+async def test_profile_is_read_and_changed(rest: RestClient, user: SignedIn) -> None:
     me = await rest.ok("GET", "/me")
     assert (me["id"], me["email"], me["is_admin"]) == (user.user.id, user.user.email, False)
     assert "password_hash" not in me
@@ -20,18 +18,16 @@ async def test_the_profile(rest: RestClient, user: SignedIn) -> None:
     assert (await rest.ok("PATCH", "/me", {}))["name"] == "Ada L."
 
 
-@pytest.mark.parametrize(
-    ("body", "place"),
-    [
+async def test_invalid_profile_is_refused(rest: RestClient) -> None:
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"name": ""}, "#/name"),
         ({"name": None}, "#/name"),
         ({"image": "javascript:alert(1)"}, "#/image"),
         ({"image": ""}, "#/image"),
         ({"email": "other@example.com"}, "#/email"),
-    ],
-)
-async def test_what_cannot_be_a_profile(rest: RestClient, body: dict[str, Any], place: str) -> None:
-    assert refusal(await rest.problem("PATCH", "/me", body)) == (422, "BAD_USER_INPUT", place)
+    ]
+    for body, place in refused:
+        assert refusal(await rest.problem("PATCH", "/me", body)) == (422, "BAD_USER_INPUT", place)
 
 
 async def test_admins_manage_users(admin: RestClient, anyone: RestClient, user: SignedIn) -> None:
@@ -49,7 +45,7 @@ async def test_admins_manage_users(admin: RestClient, anyone: RestClient, user: 
         assert (own["status"], own["code"]) == (422, "BAD_USER_INPUT")
 
 
-async def test_nobody_else_does(rest: RestClient, database: Database) -> None:
+async def test_other_users_cannot_manage_users(rest: RestClient, database: Database) -> None:
     other = (await make_user(database)).id
     for method, path, body in (
         ("GET", "/users", None),
