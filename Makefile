@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 WEB_TRIED := $(VENV)/.web-tried
 BENCH_PEERS := bench/peers/node_modules/.installed
 PYTEST := $(PYTHON) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
-SLOW := tests/engine tests/live tests/examples tests/web tests/bench tests/server/test_cli.py
+SLOW := tests/engine tests/live tests/examples tests/web tests/bench tests/server/cli
 ARGS :=
 NAME :=
 

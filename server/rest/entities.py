@@ -19,6 +19,7 @@ from server.rest.fields import (
     IfMatch,
     Moment,
     Row,
+    WholeNumber,
     expected_revision,
     show_rows_as,
     stamp,
@@ -196,7 +197,7 @@ def _input_type(column: Column) -> Any:
         return Moment
     if column.kind is Kind.TEXTS:
         return list[Annotated[str, text("A text of the list.", max_length=column.max_element_length or 0)]]
-    return column.type
+    return WholeNumber if column.kind is Kind.INTEGER else column.type
 
 
 def _output_type(column: Column) -> Any:
