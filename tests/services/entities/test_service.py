@@ -1,4 +1,4 @@
-"""The rules that all entities share, on two that are there for these tests alone: labels, and notes that have one."""
+"""The rules that all entities share, on two that are there for these tests alone: folders, and notes that have one."""
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -30,24 +30,24 @@ from tests.state import state_of
 METADATA = MetaData()
 
 
-class Label(Editable, table=True):
+class Folder(Editable, table=True):
     """Something that notes can have."""
 
-    __tablename__ = "labels"
+    __tablename__ = "folders"
     metadata = METADATA
 
     name: Annotated[str, Writable()] = Field(min_length=1, max_length=50, description="What it says.")
 
 
 class Note(Editable, table=True):
-    """Something that has a label, and may be a part of another."""
+    """Something that has a folder, and may be a part of another."""
 
     __tablename__ = "notes"
     metadata = METADATA
 
     text: Annotated[str, Writable()] = Field(default="", max_length=50, description="What it says.")
-    label_id: Annotated[str | None, Writable(), References("labels")] = Field(
-        default=None, sa_type=Id, description="Its label."
+    folder_id: Annotated[str | None, Writable(), References("folders")] = Field(
+        default=None, sa_type=Id, description="Its folder."
     )
     parent_id: Annotated[str | None, Writable(), References("notes", cascades=True)] = Field(
         default=None, sa_type=Id, description="What it is a part of."
@@ -57,20 +57,20 @@ class Note(Editable, table=True):
 
 
 table_of(User).to_metadata(METADATA)
-for model in (Label, Note):
+for model in (Folder, Note):
     complete_table(model)
-labels, notes = EntityService(Label), EntityService(Note)
+folders, notes = EntityService(Folder), EntityService(Note)
 
 
 @pytest.fixture
 async def shelf(fresh_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
-    """Give a database that has labels and notes too."""
+    """Give a database that has folders and notes too."""
     for module in (service, tombstones):
-        monkeypatch.setattr(module, "ENTITIES", (*ENTITIES, Label, Note))
-    for model in (Label, Note):
+        monkeypatch.setattr(module, "ENTITIES", (*ENTITIES, Folder, Note))
+    for model in (Folder, Note):
         monkeypatch.setitem(service._ENTITIES_BY_TABLE, table_of(model).name, model)  # noqa: SLF001 - no other way
     async with opened(fresh_settings) as database:
-        tables = [table_of(Label), table_of(Note)]
+        tables = [table_of(Folder), table_of(Note)]
 
         async def create(session: AsyncSession) -> None:
             await (await session.connection()).run_sync(partial(METADATA.create_all, tables=tables))
@@ -99,20 +99,20 @@ async def test_deleting_a_row_clears_the_references_to_it_and_records_that(
     shelf: Database, owner: SignedIn, fresh_settings: Settings
 ) -> None:
     caller, other = owner.caller, (await sign_in(shelf, fresh_settings)).caller
-    label = await create(shelf, caller, labels, name="home")
-    await create(shelf, other, labels, name="home", id=label.id)
-    noted = await create(shelf, caller, notes, label_id=label.id)
+    folder = await create(shelf, caller, folders, name="home")
+    await create(shelf, other, folders, name="home", id=folder.id)
+    noted = await create(shelf, caller, notes, folder_id=folder.id)
     bare = await create(shelf, caller, notes)
-    theirs = await create(shelf, other, notes, label_id=label.id)
-    assert await shelf.write(partial(labels.delete, caller=caller, row_id=label.id)) == [label.id]
+    theirs = await create(shelf, other, notes, folder_id=folder.id)
+    assert await shelf.write(partial(folders.delete, caller=caller, row_id=folder.id)) == [folder.id]
     rows = await rows_of(shelf, Note, caller.user_id)
-    assert (rows[noted.id].label_id, rows[noted.id].revision) == (None, 4)
-    assert (rows[bare.id].revision, (await rows_of(shelf, Note, other.user_id))[theirs.id].label_id) == (3, label.id)
-    deletion = (await state_of(shelf, caller.user_id)).deletions[label.id]
+    assert (rows[noted.id].folder_id, rows[noted.id].revision) == (None, 4)
+    assert (rows[bare.id].revision, (await rows_of(shelf, Note, other.user_id))[theirs.id].folder_id) == (3, folder.id)
+    deletion = (await state_of(shelf, caller.user_id)).deletions[folder.id]
     assert (deletion.kind, deletion.revision) == ("LABEL", 4)
     (entry,) = [row for row in (await rows_of(shelf, HistoryEntry, caller.user_id)).values() if row.revision == 4]
     assert (entry.entity, entry.row_id, entry.kind) == ("NOTE", noted.id, HistoryAction.UPDATED)
-    assert (entry.before, entry.after) == ({"label_id": label.id}, {"label_id": None})
+    assert (entry.before, entry.after) == ({"folder_id": folder.id}, {"folder_id": None})
 
 
 async def test_deleting_a_row_takes_along_what_refers_to_it_and_cascades(shelf: Database, owner: SignedIn) -> None:
@@ -128,25 +128,25 @@ async def test_deleting_a_row_takes_along_what_refers_to_it_and_cascades(shelf: 
     assert {row.row_id for row in history if row.kind is HistoryAction.DELETED} == set(deleted)
 
 
-async def test_label_that_goes_with_its_note_keeps_it_in_the_history(shelf: Database, owner: SignedIn) -> None:
-    label = await create(shelf, owner.caller, labels, name="home")
-    note = await create(shelf, owner.caller, notes, label_id=label.id)
+async def test_folder_that_goes_with_its_note_keeps_it_in_the_history(shelf: Database, owner: SignedIn) -> None:
+    folder = await create(shelf, owner.caller, folders, name="home")
+    note = await create(shelf, owner.caller, notes, folder_id=folder.id)
     await shelf.write(partial(notes.delete, caller=owner.caller, row_id=note.id))
     (deletion,) = [
         row for row in (await rows_of(shelf, HistoryEntry, owner.user.id)).values() if row.kind is HistoryAction.DELETED
     ]
-    assert deletion.before["label_id"] == label.id
+    assert deletion.before["folder_id"] == folder.id
 
 
-@pytest.mark.parametrize("column", ["label_id", "parent_id"])
+@pytest.mark.parametrize("column", ["folder_id", "parent_id"])
 async def test_reference_to_what_is_not_the_callers_is_refused(
     shelf: Database, owner: SignedIn, fresh_settings: Settings, column: str
 ) -> None:
     other = (await sign_in(shelf, fresh_settings)).caller
-    of = labels if column == "label_id" else notes
-    theirs = await create(shelf, other, of, **({"name": "x"} if of is labels else {}))
+    of = folders if column == "folder_id" else notes
+    theirs = await create(shelf, other, of, **({"name": "x"} if of is folders else {}))
     note = await create(shelf, owner.caller, notes)
-    path = "labelId" if column == "label_id" else "parentId"
+    path = "folderId" if column == "folder_id" else "parentId"
     for tried in (theirs.id, new_id(), "nothing", "\0"):
         update = partial(notes.update, caller=owner.caller, row_id=note.id, changes={column: tried})
         update_all = partial(notes.update_many, caller=owner.caller, row_ids=[note.id], changes={column: tried})
@@ -185,8 +185,8 @@ async def test_bulk_operations_are_bounded_and_take_no_keys_of_single_rows(shelf
     assert (await state_of(shelf, caller.user_id)).revision == 0
 
 
-class LaterLabel(SQLModel):
-    """Labels as of a later version, with columns more."""
+class LaterFolder(SQLModel):
+    """Folders as of a later version, with columns more."""
 
     name: Annotated[str, Writable()] = Field(min_length=1, max_length=50, description="What it says.")
     is_pinned: Annotated[bool, Writable()] = Field(default=False, description="Whether it stays on top.")
@@ -196,9 +196,9 @@ class LaterLabel(SQLModel):
 
 def test_column_that_is_added_later_changes_nothing_of_what_was_sent() -> None:
     sent = {"name": "home"}
-    assert sent_values(Label, sent) == sent_values(LaterLabel, sent) == sent
-    assert sent_values(LaterLabel, sent | {"is_pinned": False, "colour": None, "order": 0}) == sent
-    assert sent_values(LaterLabel, sent | {"is_pinned": True}) == sent | {"is_pinned": True}
+    assert sent_values(Folder, sent) == sent_values(LaterFolder, sent) == sent
+    assert sent_values(LaterFolder, sent | {"is_pinned": False, "colour": None, "order": 0}) == sent
+    assert sent_values(LaterFolder, sent | {"is_pinned": True}) == sent | {"is_pinned": True}
 
 
 async def test_request_that_differs_only_in_defaults_is_the_same(database: Database, user: SignedIn) -> None:
