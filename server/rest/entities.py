@@ -5,7 +5,7 @@ from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, BeforeValidator, Field, create_model
 from sqlmodel import SQLModel
 from starlette.responses import Response
 
@@ -19,11 +19,11 @@ from server.rest.fields import (
     IfMatch,
     Moment,
     Row,
-    WholeNumber,
     expected_revision,
     show_rows_as,
     stamp,
     text,
+    without_fraction,
 )
 from server.rest.problem import Responses, problems, stamped
 from server.rest.route import SignedIn
@@ -182,8 +182,6 @@ def _body_field(column: Column, *, default: dict[str, Any]) -> tuple[Any, Any]:
         return _nullable(column, str), text(
             description, min_length=minimum, max_length=column.maximum or 0, default=default
         )
-    if column.kind is Kind.INTEGER:
-        bounds = {"ge": column.minimum, "le": column.maximum}
     if column.kind is Kind.TEXTS:
         bounds = {"json_schema_extra": {"maxItems": column.maximum}}
     if column.kind is Kind.ENUM:
@@ -197,7 +195,10 @@ def _input_type(column: Column) -> Any:
         return Moment
     if column.kind is Kind.TEXTS:
         return list[Annotated[str, text("A text of the list.", max_length=column.max_element_length or 0)]]
-    return WholeNumber if column.kind is Kind.INTEGER else column.type
+    if column.kind is Kind.INTEGER:
+        # Within the type, or the description of a nullable one would not have the bounds.
+        return Annotated[int, Field(ge=column.minimum, le=column.maximum), BeforeValidator(without_fraction)]
+    return column.type
 
 
 def _output_type(column: Column) -> Any:

@@ -60,12 +60,9 @@ GivenId = Annotated[
 Moment = Annotated[datetime, BeforeValidator(read_moment)]
 
 
-def _without_fraction(value: Any) -> Any:
+def without_fraction(value: Any) -> Any:
     """Return a number such as 1.0 as the integer that it is by JSON Schema, which the description is written in."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-WholeNumber = Annotated[int, BeforeValidator(_without_fraction)]
 
 
 class Body(BaseModel):

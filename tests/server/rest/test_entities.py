@@ -32,3 +32,8 @@ def test_integer_is_taken_as_json_schema_describes_it(sent: Any) -> None:
 def test_what_is_no_integer_within_the_bounds_is_refused(sent: Any) -> None:
     with pytest.raises(ValidationError):
         PlanToMake.model_validate({"minutes": sent})
+
+
+def test_bounds_of_a_nullable_integer_are_described() -> None:
+    integer, null = PlanToMake.model_json_schema()["properties"]["minutes"]["anyOf"]
+    assert (integer, null) == ({"type": "integer", "minimum": 1, "maximum": 60}, {"type": "null"})
