@@ -26,8 +26,7 @@ from graph.payload import UserError
 from graph.relations import owner
 from graph.selection import selected_columns
 from services.conversations.conversations import ConversationOrder
-from services.conversations.message import MessageOrder, message_listing
-from services.conversations.new_messages import MessageCursor
+from services.conversations.messages import MessageCursor, MessageOrder, message_listing
 from services.query.pagination import PageArguments, fetch_pages, read_window
 
 order_input(ConversationOrder)

@@ -21,10 +21,8 @@ from graph.relations import LazyConversation, LazyRun, reference
 from graph.selection import selected_columns
 from live.follow import follow_reply
 from models import MessageRole, MessageStatus
-from services.conversations.message import MessageOrder, NewMessage
-from services.conversations.new_messages import MessageCursor
-from services.conversations.reply import Reply, read_reply
-from services.runs.run_list import runs_by_reply
+from services.conversations.messages import MessageCursor, MessageOrder, NewMessage, Reply, read_reply
+from services.runs.run import runs_by_reply
 
 order_input(MessageOrder)
 

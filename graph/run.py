@@ -19,7 +19,7 @@ from graph.payload import UserError, as_data
 from graph.relations import LazyRun, reference
 from graph.selection import selected_columns
 from services.runs.run import StartedRun, UserMessage
-from services.runs.run_list import tool_calls_by_run
+from services.runs.tool_call import tool_calls_by_run
 
 _WAIT: Final = "Whether to answer once the reply is complete, or waits for approval, or at once."
 _CONVERSATION_GONE: Final = "The conversation was deleted while its runs were read; read them again."

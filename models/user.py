@@ -1,6 +1,7 @@
 """The table of users."""
 
 from datetime import datetime
+from typing import Annotated
 
 from sqlalchemy import Index, false, text, true
 from sqlmodel import Field, SQLModel
@@ -8,6 +9,7 @@ from sqlmodel import Field, SQLModel
 from core.clock import utc_now
 from core.ids import new_id
 from models.base import length_check
+from models.columns import Writable
 from models.types import UserId, UtcDateTime
 
 
@@ -30,8 +32,10 @@ class User(SQLModel, table=True):
 
     id: str = Field(primary_key=True, sa_type=UserId, default_factory=new_id)
     email: str = Field(max_length=320, description="The address they sign in with, in lower case.")
-    name: str = Field(max_length=200, description="What they are called.")
-    image: str | None = Field(default=None, max_length=2_000, description="Address of a picture of them.")
+    name: Annotated[str, Writable()] = Field(min_length=1, max_length=200, description="What they are called.")
+    image: Annotated[str | None, Writable(create=False)] = Field(
+        default=None, min_length=1, max_length=2_000, description="Address of a picture of them."
+    )
     email_verified: bool = Field(
         default=False,
         sa_column_kwargs={"server_default": false()},

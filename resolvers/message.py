@@ -15,16 +15,16 @@ from graph.payload import mutate
 from graph.run import RegenerateReplyInput, SendMessageInput, SendMessagePayload, answer_started_run
 from graph.selection import columns_below
 from live.follow import follow_changes
-from services.conversations import message as messages
-from services.conversations.new_messages import (
-    MAX_AT_ONCE,
+from services.conversations import messages
+from services.conversations.messages import (
+    MAX_COMPLETED,
     MessageCursor,
+    check_offset,
     completed_since,
     current_revision,
     read_message_cursor,
     resume,
 )
-from services.conversations.reply import check_offset
 
 
 @strawberry.type
@@ -81,7 +81,7 @@ class MessageSubscription:
                 found = await completed_since(session, caller, conversation_id, place, columns)
             if found:
                 place = MessageCursor(found[-1].revision, found[-1].id)
-            return found or None, len(found) == MAX_AT_ONCE
+            return found or None, len(found) == MAX_COMPLETED
 
         async for found in follow_changes(info.context.runtime.live, caller.user_id, revision, read):
             for row in found:

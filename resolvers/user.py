@@ -57,7 +57,7 @@ class UserMutation:
     @strawberry.mutation(description="Change the caller's profile: what is left out stays, null clears.")
     async def update_profile(self, info: Info, input: UpdateProfileInput) -> UserPayload:
         """Change the profile."""
-        return await mutate(info, UserPayload, "user", partial(users.update_profile, **input.to_changes()))
+        return await mutate(info, UserPayload, "user", partial(users.update_profile, changes=input.to_changes()))
 
     @strawberry.mutation(description="Change the caller's password; every other session of theirs ends.")
     async def change_password(self, info: Info, input: ChangePasswordInput) -> UserPayload:

@@ -28,7 +28,7 @@ from models import (
 from models.base import Entity
 from services.accounts.caller import Caller
 from services.conversations.conversations import conversations
-from services.conversations.message import NewMessage, add_message
+from services.conversations.messages import NewMessage, add_message
 from services.entities.revision import next_revision
 from services.entities.service import NewRow
 from services.tasks.tasks import tasks as task_service

@@ -14,13 +14,13 @@ from core.settings import Settings
 from models import Conversation, Task
 from server.cli.demo_content import CONVERSATIONS, TASKS, DemoConversation, DemoTask
 from server.cli.errors import CommandError
-from services.accounts.accounts import Accounts, find_credentials
+from services.accounts.accounts import Accounts, find_by_email
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
 from services.accounts.rate_limit import SignInRateLimit
 from services.accounts.users import normalize_email
 from services.conversations.conversations import conversations
-from services.conversations.message import NewMessage, add_message
+from services.conversations.messages import NewMessage, add_message
 from services.entities.service import NewRow
 from services.query.lookup import require
 from services.query.pagination import count_rows
@@ -37,8 +37,8 @@ async def fill_account(database: Database, settings: Settings, email: str) -> st
     if address is None:
         raise CommandError(f"{email!r} is no email address; write it like ann@example.com")
     async with database.read() as session:
-        known = await find_credentials(session, address)
-    user_id, password = (known.user_id, None) if known else await _sign_up(database, settings, address)
+        known = await find_by_email(session, address)
+    user_id, password = (known.id, None) if known else await _sign_up(database, settings, address)
     caller = Caller(user_id, session_id=None, is_admin=False, expires_at=utc_now() + timedelta(hours=1))
     await database.write(lambda session: _fill(session, caller, utc_now()))
     count = f"{len(list(_with_subtasks(TASKS)))} tasks and {len(CONVERSATIONS)} conversations"

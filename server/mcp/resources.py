@@ -31,7 +31,7 @@ from models import AccessScope, Conversation
 from services.accounts.access_tokens import Grant
 from services.accounts.caller import Caller
 from services.conversations.conversations import conversation_listing
-from services.conversations.message import message_listing
+from services.conversations.messages import message_listing
 from services.entities.lists import DateTimeFilter
 from services.query.lookup import rows_by_id
 from services.query.pagination import MAX_PAGE_SIZE, PageArguments, fetch_page, fetch_pages, read_window

@@ -70,7 +70,7 @@ async def read_me(context: SignedIn) -> User:
 @users_router.patch("/me", tags=["me"], responses=problems(401, 403, body=True))
 async def update_me(context: SignedIn, body: Profile) -> User:
     """Change the caller's profile: what is left out stays, null clears."""
-    work = partial(users.update_profile, **body.model_dump(exclude_unset=True))
+    work = partial(users.update_profile, changes=body.model_dump(exclude_unset=True))
     return User.model_validate(await context.write(work))
 
 

@@ -23,10 +23,10 @@ from server.http.errors import FormattedError, masked_message, refuse, retry_aft
 from server.http.event_stream import EventStream
 from server.rest.entities import row_of
 from server.rest.fields import Row
-from services.conversations.reply import Reply, read_reply
+from services.conversations.messages import Reply, read_reply
 from services.query.lookup import not_found, rows_by_id
 from services.runs.run import ACTIVE
-from services.runs.run_list import tool_calls_by_run
+from services.runs.tool_call import tool_calls_by_run
 
 _DONE: Final = "done"
 _POSITION: Final = re.compile(r"([0-9a-fA-F-]{36}):(?:(done)|([0-9]{1,6}):([0-9]{1,10}):([0-9]{1,9}))")

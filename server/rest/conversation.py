@@ -11,7 +11,7 @@ from server.rest.fields import Body, Items, OrderedBy, PageQuery, Row, read_orde
 from server.rest.problem import problems
 from server.rest.route import RestRoute, SignedIn
 from services.conversations.conversations import ConversationOrder, conversation_listing, conversations
-from services.conversations.message import MessageOrder, message_listing
+from services.conversations.messages import MessageOrder, message_listing
 from services.query.lookup import not_found, rows_by_id
 from services.query.pagination import count_rows_of, fetch_pages
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 from sqlmodel import select as select_model
@@ -23,6 +23,7 @@ from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
 from services.accounts.rate_limit import SignInRateLimit
 from services.entities.revision import next_revision
+from services.entities.values import check_values
 from services.query.sql import execute, table_of
 
 _USERS: Final = table_of(User)
@@ -40,16 +41,6 @@ class SessionTokens:
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
     expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """The stored password hash of an account, and whose it is."""
-
-    user_id: str
-    email: str
-    password_hash: str = field(repr=False)
-    is_active: bool
 
 
 class Accounts:
@@ -78,15 +69,15 @@ class Accounts:
     async def sign_up(self, *, email: str, password: str, name: str) -> SessionTokens:
         """Create an account and sign its user in."""
         address = _require_email(email)
-        valid_name = users.require_name(name, ("input", "name"))
+        profile = check_values(User, {"name": name})
         _require_new_password(password, _PASSWORD_PATH)
         async with self._database.read() as session:
-            if await find_credentials(session, address) is not None:
+            if await find_by_email(session, address) is not None:
                 raise _email_taken()
         password_hash = await self._passwords.hash(password)
 
         async def work(session: AsyncSession) -> SessionTokens:
-            user = User(email=address, name=valid_name, password_hash=password_hash)
+            user = User(email=address, password_hash=password_hash, **profile)
             session.add(user)
             await session.flush()
             return await self._start_session(session, user)
@@ -103,7 +94,7 @@ class Accounts:
         known = None
         if address is not None:
             async with self._database.read() as session:
-                known = await find_credentials(session, address)
+                known = await find_by_email(session, address)
         check = await self._check_password(address or email, client_address, password, known)
         if known is None or not check.matches:
             raise _wrong_credentials()
@@ -111,9 +102,7 @@ class Accounts:
             raise ForbiddenError("This account is deactivated; ask an administrator to activate it.")
         return await self._database.write(lambda session: self._start_checked_session(session, known, check))
 
-    async def _start_checked_session(
-        self, session: AsyncSession, checked: Credentials, check: PasswordCheck
-    ) -> SessionTokens:
+    async def _start_checked_session(self, session: AsyncSession, checked: User, check: PasswordCheck) -> SessionTokens:
         user = await _lock_if_unchanged(session, checked)
         if user is None:
             raise _wrong_credentials()
@@ -124,18 +113,21 @@ class Accounts:
     async def refresh(self, refresh_token: str) -> SessionTokens:
         """Exchange a refresh token for new tokens; a token that was used before ends its session."""
         used = self._refresh_tokens.read(refresh_token)
-        outcome = await self._database.write(lambda session: self._rotate(session, used))
+        fresh = self._refresh_tokens.issue(used.session_id, used.generation + 1)
+
+        async def work(session: AsyncSession) -> SessionTokens | str | None:
+            user_id = await sessions.rotate(session, used, fresh, expires_at=self._session_expiry())
+            if user_id is not None:
+                return self._session_tokens(await users.find(session, user_id), fresh)
+            # Returned, not raised, so that the transaction which revokes is committed.
+            return await sessions.revoke_reused(session, used)
+
+        outcome = await self._database.write(work)
         if isinstance(outcome, SessionTokens):
             return outcome
-        if outcome.revoked_user_id is not None:
-            self._authenticator.invalidate(outcome.revoked_user_id)
+        if outcome is not None:
+            self._authenticator.invalidate(outcome)
         raise invalid_refresh_token()
-
-    async def _rotate(self, session: AsyncSession, used: RefreshToken) -> SessionTokens | sessions.RefusedRotation:
-        outcome = await sessions.rotate(session, self._refresh_tokens, used, expires_at=self._session_expiry())
-        if isinstance(outcome, sessions.RefusedRotation):
-            return outcome
-        return self._session_tokens(await users.find(session, outcome.user_id), outcome.token)
 
     async def sign_out(self, caller: Caller) -> None:
         """End the caller's session."""
@@ -191,10 +183,10 @@ class Accounts:
 
     async def _check_own_password(
         self, caller: Caller, password: str, path: tuple[str, ...], client_address: str
-    ) -> Credentials:
+    ) -> User:
         require_length(password, path, least=0, most=MAX_PASSWORD_LENGTH)
         async with self._database.read() as session:
-            own = await _read_credentials(session, _USERS.c.id == caller.user_id)
+            own = await _find_by(session, _USERS.c.id == caller.user_id)
         if own is None:
             raise ForbiddenError("Your account and its password are kept where you sign in; change them there.")
         check = await self._check_password(own.email, client_address, password, own)
@@ -203,7 +195,7 @@ class Accounts:
         return own
 
     async def _check_password(
-        self, account: str, client_address: str, password: str, known: Credentials | None
+        self, account: str, client_address: str, password: str, known: User | None
     ) -> PasswordCheck:
         async with self._sign_in_limit.attempt(account, client_address) as attempt:
             check = await self._passwords.verify(password, known.password_hash if known is not None else None)
@@ -222,22 +214,20 @@ class Accounts:
         return utc_now() + self._session_lifetime
 
 
-async def find_credentials(session: AsyncSession, email: str) -> Credentials | None:
-    """Return the credentials of the account with that address; accounts of Better Auth have none."""
-    return await _read_credentials(session, _USERS.c.email == email)
+async def find_by_email(session: AsyncSession, email: str) -> User | None:
+    """Return the user who signs in with that address; those of Better Auth sign in with none."""
+    return await _find_by(session, _USERS.c.email == email)
 
 
-async def _read_credentials(session: AsyncSession, condition: ColumnElement[bool]) -> Credentials | None:
-    columns = (_USERS.c.id, _USERS.c.email, _USERS.c.password_hash, _USERS.c.is_active)
-    statement = select(*columns).where(condition, _USERS.c.password_hash.is_not(None))
-    row = (await execute(session, statement)).one_or_none()
-    return None if row is None else Credentials(row.id, row.email, row.password_hash, row.is_active)
+async def _find_by(session: AsyncSession, condition: ColumnElement[bool]) -> User | None:
+    statement = select_model(User).where(condition, _USERS.c.password_hash.is_not(None))
+    return (await session.exec(statement)).one_or_none()
 
 
-async def _lock_if_unchanged(session: AsyncSession, checked: Credentials) -> User | None:
+async def _lock_if_unchanged(session: AsyncSession, checked: User) -> User | None:
     """Lock and return the user's row; None if the password changed since it was checked, or the user is inactive."""
     statement = select_model(User).where(
-        col(User.id) == checked.user_id, col(User.password_hash) == checked.password_hash, col(User.is_active)
+        col(User.id) == checked.id, col(User.password_hash) == checked.password_hash, col(User.is_active)
     )
     return (await session.exec(statement.with_for_update(key_share=True))).one_or_none()
 

@@ -1,11 +1,10 @@
 """Sessions: started by signing in, continued by rotating refresh tokens, ended by revocation."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, delete, or_, select, true, update
+from sqlalchemy import ColumnElement, and_, delete, null, or_, select, true, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.batch_loader import BatchLoader, KeyedStatement
@@ -38,21 +37,6 @@ def _status_statement() -> KeyedStatement:
 _STATUS: Final = _status_statement()
 
 
-@dataclass(frozen=True, slots=True)
-class RotatedSession:
-    """A session that continues with a new refresh token."""
-
-    user_id: str
-    token: RefreshToken
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedRotation:
-    """A refresh token that cannot be used; `revoked_user_id` is set if it was used before, which ends its session."""
-
-    revoked_user_id: str | None
-
-
 async def start(session: AsyncSession, tokens: RefreshTokens, user_id: str, *, expires_at: datetime) -> RefreshToken:
     """Create a session and return its first refresh token; delete the user's sessions that are over."""
     await execute(session, delete(_SESSIONS).where(_SESSIONS.c.user_id == user_id, _is_over()))
@@ -62,14 +46,8 @@ async def start(session: AsyncSession, tokens: RefreshTokens, user_id: str, *, e
     return token
 
 
-async def rotate(
-    session: AsyncSession, tokens: RefreshTokens, used: RefreshToken, *, expires_at: datetime
-) -> RotatedSession | RefusedRotation:
-    """Replace a refresh token by the next one; revoke its session if it was replaced before.
-
-    The refusal is returned, not raised, so that the transaction that revokes is committed.
-    """
-    fresh = tokens.issue(used.session_id, used.generation + 1)
+async def rotate(session: AsyncSession, used: RefreshToken, fresh: RefreshToken, *, expires_at: datetime) -> str | None:
+    """Replace a session's refresh token by the next one and return its user's id; None if it cannot be used."""
     statement = (
         update(_SESSIONS)
         .where(
@@ -77,16 +55,18 @@ async def rotate(
             _SESSIONS.c.generation == used.generation,
             _SESSIONS.c.token_hash == used.hash,
             ~_is_over(),
-            _belongs_to_active_user(),
+            select(_USERS.c.id).where(_USERS.c.id == _SESSIONS.c.user_id, _USERS.c.is_active).exists(),
         )
         .values(generation=fresh.generation, token_hash=fresh.hash, expires_at=expires_at)
         .returning(_SESSIONS.c.user_id)
     )
     user_id: str | None = (await execute(session, statement)).scalar()
-    if user_id is not None:
-        return RotatedSession(user_id, fresh)
-    reused = (_SESSIONS.c.id == used.session_id, _SESSIONS.c.generation > used.generation)
-    return RefusedRotation(await _revoke_one(session, *reused))
+    return user_id
+
+
+async def revoke_reused(session: AsyncSession, used: RefreshToken) -> str | None:
+    """Revoke the session of a refresh token that was replaced before; return its user's id, or None if it was not."""
+    return await _revoke_one(session, _SESSIONS.c.id == used.session_id, _SESSIONS.c.generation > used.generation)
 
 
 async def revoke(session: AsyncSession, user_id: str, session_id: str) -> None:
@@ -113,26 +93,17 @@ async def find_valid_callers(session: AsyncSession, callers: Iterable[Caller]) -
     A session that Better Auth keeps is active while its user is.
     """
     everyone = list(callers)
-    local = [caller.session_id for caller in everyone if caller.session_id is not None]
-    sessions = _active_sessions(_SESSIONS.c.id, _USERS.c.is_admin).where(IsAnyOf(_SESSIONS.c.id, id_list(local)))
-    active_sessions = {tuple(row) for row in await fetch_all(session, sessions)} if local else set()
-    remote = [caller.user_id for caller in everyone if caller.session_id is None]
-    users = select(_USERS.c.id, _USERS.c.is_admin).where(IsAnyOf(_USERS.c.id, text_list(remote)), _USERS.c.is_active)
-    active_users = {tuple(row) for row in await fetch_all(session, users)} if remote else set()
-    return {
-        caller
-        for caller in everyone
-        if (
-            (caller.user_id, caller.is_admin) in active_users
-            if caller.session_id is None
-            else (caller.session_id, caller.is_admin) in active_sessions
-        )
-    }
-
-
-def _active_sessions(*columns: ColumnElement[Any]) -> Select[Any]:
-    joined = select(*columns).join_from(_SESSIONS, _USERS, _USERS.c.id == _SESSIONS.c.user_id)
-    return joined.where(~_is_over(), _USERS.c.is_active)
+    active: set[tuple[Any, ...]] = set()
+    if ids := [caller.session_id for caller in everyone if caller.session_id is not None]:
+        columns = _SESSIONS.c.user_id, _SESSIONS.c.id, _USERS.c.is_admin
+        sessions = select(*columns).join_from(_SESSIONS, _USERS, _USERS.c.id == _SESSIONS.c.user_id)
+        sessions = sessions.where(IsAnyOf(_SESSIONS.c.id, id_list(ids)), ~_is_over(), _USERS.c.is_active)
+        active.update(map(tuple, await fetch_all(session, sessions)))
+    if ids := [caller.user_id for caller in everyone if caller.session_id is None]:
+        users = select(_USERS.c.id, null(), _USERS.c.is_admin)
+        users = users.where(IsAnyOf(_USERS.c.id, text_list(ids)), _USERS.c.is_active)
+        active.update(map(tuple, await fetch_all(session, users)))
+    return {caller for caller in everyone if (caller.user_id, caller.session_id, caller.is_admin) in active}
 
 
 async def _revoke_one(session: AsyncSession, *conditions: ColumnElement[bool]) -> str | None:
@@ -145,7 +116,3 @@ async def _revoke_one(session: AsyncSession, *conditions: ColumnElement[bool]) -
 
 def _is_over() -> ColumnElement[bool]:
     return or_(_SESSIONS.c.revoked_at.is_not(None), _SESSIONS.c.expires_at <= utc_now())
-
-
-def _belongs_to_active_user() -> ColumnElement[bool]:
-    return select(_USERS.c.id).where(_USERS.c.id == _SESSIONS.c.user_id, _USERS.c.is_active).exists()

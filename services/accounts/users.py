@@ -1,7 +1,7 @@
 """Users: addresses, profiles, lists of users, and what admins may change of them."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -16,21 +16,23 @@ from core.clock import utc_now
 from core.database import REVISIONS
 from core.errors import AccountGoneError, BadUserInputError, ConflictError, ForbiddenError, NotFoundError
 from core.prepared_statement import PreparedStatement
-from core.text import is_storable, require_length, require_line
+from core.text import is_storable
 from core.transaction import leave_unchanged
 from models import User
-from services.absent import ABSENT, Absent
+from models.columns import columns_of
 from services.accounts.caller import Caller
 from services.accounts.sessions import revoke_all
 from services.entities.revision import next_revision
+from services.entities.values import INPUT, check_values
 from services.query.filters import IsAnyOf, text_list_param
 from services.query.ordering import Key, OrderDirection, moment_key, order_by, read_text
 from services.query.pagination import Listing
-from services.query.sql import Source, columns_of, execute, read, table_of
+from services.query.sql import Source, execute, read, table_of
+from services.query.sql import columns_of as table_columns
 
 MAX_EMAIL_LENGTH: Final = 254
-MAX_NAME_LENGTH: Final = 200
-MAX_IMAGE_LENGTH: Final = 2_000
+MAX_NAME_LENGTH: Final = columns_of(User)["name"].maximum or 0
+MAX_IMAGE_LENGTH: Final = columns_of(User)["image"].maximum or 0
 
 _USERS: Final = table_of(User)
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -58,44 +60,24 @@ async def find(session: AsyncSession, user_id: str) -> User:
     return user
 
 
-async def update_profile(
-    session: AsyncSession, caller: Caller, *, name: str | Absent | None = ABSENT, image: str | Absent | None = ABSENT
-) -> User:
-    """Change what is given and return the user; an image of None is removed."""
-    if name is ABSENT and image is ABSENT:
-        return await find(session, caller.user_id)
-    valid_name = name if isinstance(name, Absent) else require_name(name, ("input", "name"))
-    valid_image = image if isinstance(image, Absent) else _require_image(image, ("input", "image"))
+async def update_profile(session: AsyncSession, caller: Caller, changes: Mapping[str, Any]) -> User:
+    """Change what is given of the caller's profile, and return the user; an image of None is removed."""
+    values = check_values(User, changes)
+    if values.get("image") is not None and not is_image_url(changes["image"]):
+        message = "image must be an address that begins with https:// or http://."
+        raise BadUserInputError(message, path=(*INPUT, "image"))
     revision = await next_revision(session, caller.user_id)
     user = await find(session, caller.user_id)
-    if user.issuer is not None:
+    if values and user.issuer is not None:
         raise ForbiddenError("Your profile is kept where you sign in; change it there.")
-    sent = {"name": valid_name, "image": valid_image}
-    changes = {key: value for key, value in sent.items() if value is not ABSENT and value != getattr(user, key)}
-    if not changes:
+    if all(getattr(user, name) == value for name, value in values.items()):
         leave_unchanged(session)
         return user
-    for key, value in changes.items():
-        setattr(user, key, value)
+    for name, value in values.items():
+        setattr(user, name, value)
     user.profile_revision, user.updated_at = revision, utc_now()
     await session.flush()
     return user
-
-
-def require_name(name: str | None, path: tuple[str, ...]) -> str:
-    """Return the name trimmed, or raise BadUserInputError."""
-    if name is None:
-        raise BadUserInputError("name cannot be null; leave it out to keep it.", path=path)
-    return require_line(name, path, most=MAX_NAME_LENGTH)
-
-
-def _require_image(image: str | None, path: tuple[str, ...]) -> str | None:
-    if image is None:
-        return None
-    require_length(image, path, least=1, most=MAX_IMAGE_LENGTH)
-    if not is_image_url(image):
-        raise BadUserInputError("image must be an address that begins with https:// or http://.", path=path)
-    return image
 
 
 def is_image_url(text: str) -> bool:
@@ -125,7 +107,7 @@ async def own_row(loader: BatchLoader, caller: Caller, columns: frozenset[str]) 
 
 @lru_cache(maxsize=64)
 def _users_by_id(columns: frozenset[str]) -> KeyedStatement:
-    selected = columns_of(_USERS, columns - {"id"})
+    selected = table_columns(_USERS, columns - {"id"})
     return KeyedStatement(
         PreparedStatement(select(_USERS.c.id, *selected).where(IsAnyOf(_USERS.c.id, text_list_param(_IDS)))), _IDS
     )

@@ -7,13 +7,14 @@ from typing import Any, Final
 from sqlalchemy import Row, and_, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from models import Message, MessageRole, Run
+from models import Message, MessageRole, Run, ToolCall
 from services.accounts.caller import Caller
 from services.query.sql import fetch_all, table_of
-from services.runs.tool_call import calls_of_replies
+from services.runs.tool_call import ENDED_CALLS
 
 _MESSAGES: Final = table_of(Message)
 _RUNS: Final = table_of(Run)
+_TOOL_CALLS: Final = table_of(ToolCall)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ async def read_history(session: AsyncSession, caller: Caller, run: Run, maximum:
             answered.add(row.answers)
         kept.append(row)
     replies = [row.id for row in kept if row.answers is not None]
-    calls = await calls_of_replies(session, caller, replies) if replies else {}
+    calls = await _calls_by_reply(session, caller, replies) if replies else {}
     return [HistoryMessage(row.role, row.content, calls.get(row.id, ())) for row in reversed(kept)]
 
 
@@ -60,3 +61,18 @@ async def _messages(session: AsyncSession, caller: Caller, run: Run, maximum: in
         .limit(maximum)
     )
     return await fetch_all(session, statement)
+
+
+async def _calls_by_reply(session: AsyncSession, caller: Caller, reply_ids: list[str]) -> dict[str, list[Any]]:
+    """Return the ended calls of the run that wrote each reply, in their order."""
+    calls, is_of_run = _TOOL_CALLS.c, and_(_RUNS.c.user_id == _TOOL_CALLS.c.user_id, _RUNS.c.id == _TOOL_CALLS.c.run_id)
+    statement = (
+        select(_RUNS.c.reply_id, calls.call_id, calls.name, calls.arguments, calls.result, calls.status)
+        .join_from(_TOOL_CALLS, _RUNS, is_of_run)
+        .where(caller.owns(_TOOL_CALLS), _RUNS.c.reply_id.in_(reply_ids), calls.status.in_(ENDED_CALLS))
+        .order_by(calls.position)
+    )
+    by_reply: dict[str, list[Any]] = {reply_id: [] for reply_id in reply_ids}
+    for row in await fetch_all(session, statement):
+        by_reply[row.reply_id].append(row)
+    return by_reply

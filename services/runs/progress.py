@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Row, exists, insert, select, tuple_, update
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -34,7 +34,8 @@ MAX_CALLS: Final = 100
 # What the column holds.
 MAX_TOKENS: Final = 2**31 - 1
 
-RunKey = tuple[str, str]
+# The owner and the id.
+RunKey: TypeAlias = tuple[str, str]
 
 
 class RunEndedError(Exception):
@@ -127,7 +128,7 @@ async def count_tokens(session: AsyncSession, caller: Caller, run_id: str, token
     revision = await next_revision(session, caller.user_id)
     run = await session.get(Run, (caller.user_id, run_id))
     if run is None:
-        await add_tokens(session, caller, tokens.read, tokens.written)
+        await _add_to_day(session, caller, tokens)
         return
     await _count(session, caller, run, tokens)
     run.revision = revision
@@ -152,9 +153,7 @@ async def next_position(session: AsyncSession, caller: Caller, run_id: str, *, c
     return position
 
 
-async def renew_leases(
-    session: AsyncSession, runs: Sequence[tuple[str, str]], lease: timedelta
-) -> set[tuple[str, str]]:
+async def renew_leases(session: AsyncSession, runs: Sequence[RunKey], lease: timedelta) -> set[RunKey]:
     """Renew the leases of runs, by owner and id; return those that have not ended or lost their owner."""
     is_active = exists().where(_USERS.c.id == _RUNS.c.user_id, _USERS.c.is_active)
     statement = (
@@ -190,7 +189,7 @@ async def _count(session: AsyncSession, caller: Caller, run: Run, tokens: Tokens
     run.input_tokens = min(run.input_tokens + tokens.read, MAX_TOKENS)
     run.output_tokens = min(run.output_tokens + tokens.written, MAX_TOKENS)
     if tokens.read or tokens.written:
-        await add_tokens(session, caller, tokens.read, tokens.written)
+        await _add_to_day(session, caller, tokens)
 
 
 async def end_run(session: AsyncSession, caller: Caller, run: Run, outcome: Outcome, revision: int) -> None:
@@ -220,16 +219,10 @@ async def require_tokens(session: AsyncSession, caller: Caller, limit: int) -> N
         raise RateLimitedError(text, retry_at=resets_at)
 
 
-async def add_tokens(session: AsyncSession, caller: Caller, input_tokens: int, output_tokens: int) -> None:
-    """Count tokens as used today; the owner's counter is locked, so that nobody else counts meanwhile."""
-    day = utc_now().date()
-    more = update(_USAGE).where(caller.owns(_USAGE), _USAGE.c.day == day)
-    counted = await execute(
-        session,
-        more.values(
-            input_tokens=_USAGE.c.input_tokens + input_tokens, output_tokens=_USAGE.c.output_tokens + output_tokens
-        ),
-    )
-    if not counted.rowcount:
-        first = {"user_id": caller.user_id, "day": day, "input_tokens": input_tokens, "output_tokens": output_tokens}
-        await execute(session, insert(_USAGE), first)
+async def _add_to_day(session: AsyncSession, caller: Caller, tokens: Tokens) -> None:
+    """Count tokens as used today; the lock on the owner's counter serialises concurrent runs."""
+    day, used = utc_now().date(), {"input_tokens": tokens.read, "output_tokens": tokens.written}
+    is_today = caller.owns(_USAGE), _USAGE.c.day == day
+    more = update(_USAGE).where(*is_today).values({name: _USAGE.c[name] + count for name, count in used.items()})
+    if not (await execute(session, more)).rowcount:
+        await execute(session, insert(_USAGE), {"user_id": caller.user_id, "day": day} | used)

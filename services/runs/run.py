@@ -1,26 +1,30 @@
-"""Runs as people start, repeat, cancel and approve them."""
+"""Runs: started, repeated, cancelled and approved by users, and read with the replies that they wrote."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import Select, exists, func, select
+from sqlmodel import select as select_model
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.errors import BadUserInputError, ConflictError
-from core.ids import new_ids
+from core.ids import new_id
+from core.prepared_statement import cached_statement
 from models import Conversation, Message, MessageRole, MessageStatus, Run, RunStatus, ToolCall, ToolCallStatus
 from models.columns import columns_of
-from services.accounts.caller import Caller
-from services.conversations.message import check_content
+from services.accounts.caller import OWNER, Caller, owned
+from services.conversations.messages import check_content
 from services.entities.idempotency import IdempotentRequest, run_idempotent
 from services.entities.revision import next_revision
+from services.query.filters import IsAnyOf, id_list_param
 from services.query.lookup import require
-from services.query.sql import execute, fetch_all, table_of
+from services.query.sql import Source, execute, read, table_of
+from services.query.sql import columns_of as table_columns
 from services.runs.progress import Outcome, end_run, require_tokens
 
 OFFLINE_MODEL: Final = "offline"
@@ -69,7 +73,7 @@ async def start_run(session: AsyncSession, caller: Caller, new: UserMessage, lim
     revision = await next_revision(session, caller.user_id)
     started: list[StartedRun] = []
 
-    async def make() -> Sequence[Run]:
+    async def insert() -> Sequence[Run]:
         await require_tokens(session, caller, limits.daily_tokens)
         content, time_zone = check_content(new.content), _check_time_zone(new.time_zone)
         conversation = await _conversation(session, caller, new, revision)
@@ -78,14 +82,9 @@ async def start_run(session: AsyncSession, caller: Caller, new: UserMessage, lim
         started.append(await _start(session, conversation, message, time_zone, limits))
         return [started[0].run]
 
-    fields = {
-        "conversation": new.conversation_id,
-        "content": new.content,
-        "time_zone": new.time_zone,
-    }
-    (run,) = await run_idempotent(
-        session, caller, IdempotentRequest(new.idempotency_key, "sendMessage", fields), Run, make
-    )
+    fields = {"conversation": new.conversation_id, "content": new.content, "time_zone": new.time_zone}
+    request = IdempotentRequest(new.idempotency_key, "sendMessage", fields)
+    (run,) = await run_idempotent(session, caller, request, Run, insert)
     return started[0] if started else await _started_before(session, caller, run)
 
 
@@ -132,8 +131,8 @@ async def resolve_tool_call(
     call.status = ToolCallStatus.RUNNING if approve else ToolCallStatus.REJECTED
     call.revision = revision
     await session.flush()
-    waits = _TOOL_CALLS.c.status == ToolCallStatus.AWAITING_APPROVAL
-    waiting = select(_TOOL_CALLS.c.id).where(caller.owns(_TOOL_CALLS), _TOOL_CALLS.c.run_id == run.id, waits)
+    is_waiting = _TOOL_CALLS.c.status == ToolCallStatus.AWAITING_APPROVAL
+    waiting = select(_TOOL_CALLS.c.id).where(caller.owns(_TOOL_CALLS), _TOOL_CALLS.c.run_id == run.id, is_waiting)
     run.revision = revision
     if (await execute(session, waiting)).first() is None:
         await _require_free_slot(session, caller, limits.max_runs)
@@ -145,9 +144,8 @@ async def _conversation(session: AsyncSession, caller: Caller, new: UserMessage,
     """Return the conversation, as changed by a new message; one without a name is called after its first message."""
     moment, title = utc_now(), _title_from(new.content)
     if new.conversation_id is None:
-        (row_id,) = new_ids(1)
         conversation = Conversation(
-            user_id=caller.user_id, id=row_id, title=title, revision=revision, created_at=moment, updated_at=moment
+            user_id=caller.user_id, id=new_id(), title=title, revision=revision, created_at=moment, updated_at=moment
         )
         session.add(conversation)
         await session.flush()
@@ -183,8 +181,8 @@ async def _require_free_slot(session: AsyncSession, caller: Caller, limit: int) 
 
 
 async def _is_empty(session: AsyncSession, caller: Caller, conversation: Conversation) -> bool:
-    said = exists().where(caller.owns(_MESSAGES), _MESSAGES.c.conversation_id == conversation.id)
-    return not (await execute(session, select(said))).scalar()
+    messages = exists().where(caller.owns(_MESSAGES), _MESSAGES.c.conversation_id == conversation.id)
+    return not (await execute(session, select(messages))).scalar()
 
 
 async def _start(
@@ -227,9 +225,8 @@ async def _started_before(session: AsyncSession, caller: Caller, run: Run) -> St
 async def _latest_run(session: AsyncSession, caller: Caller, message: Message) -> Run | None:
     """Return the run that wrote the message or, of a person's message, the last one that answered it."""
     column = _RUNS.c.reply_id if message.role is MessageRole.ASSISTANT else _RUNS.c.message_id
-    statement = select(_RUNS.c.id).where(caller.owns(_RUNS), column == message.id)
-    rows = await fetch_all(session, statement.order_by(_RUNS.c.created_at.desc(), _RUNS.c.id.desc()).limit(1))
-    return await require(session, caller, Run, rows[0].id, ("input", "messageId")) if rows else None
+    statement = select_model(Run).where(caller.owns(_RUNS), column == message.id)
+    return (await session.exec(statement.order_by(_RUNS.c.created_at.desc(), _RUNS.c.id.desc()).limit(1))).first()
 
 
 def _message(conversation: Conversation, role: MessageRole, content: str, revision: int) -> Message:
@@ -255,3 +252,16 @@ def _check_time_zone(name: str) -> str:
         message = f"{name[:60]!r} is no time zone; write a name such as Europe/Berlin or UTC."
         raise BadUserInputError(message, path=("input", "timeZone")) from None
     return name
+
+
+async def runs_by_reply(source: Source, caller: Caller, ids: Sequence[str], columns: Iterable[str]) -> list[Any]:
+    """Return the run that wrote each of the messages, in their order; None where none did."""
+    values = {OWNER: caller.user_id, "ids": ids}
+    found = {row.reply_id: row for row in await read(source, _runs_by_reply(frozenset(columns)), values)}
+    return [found.get(reply_id) for reply_id in ids]
+
+
+@cached_statement
+def _runs_by_reply(columns: frozenset[str]) -> Select[Any]:
+    selected = table_columns(_RUNS, columns | {"reply_id"})
+    return select(*selected).where(owned(_RUNS), IsAnyOf(_RUNS.c.reply_id, id_list_param("ids")))

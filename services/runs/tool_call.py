@@ -1,21 +1,25 @@
 """Records of tool calls: each call is executed once, in one transaction with what it changes."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
+from sqlmodel import select as select_model
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import BadUserInputError
+from core.prepared_statement import cached_statement
 from core.transaction import keep_changes
-from models import Run, ToolCall, ToolCallStatus
-from services.accounts.caller import Caller
+from models import ToolCall, ToolCallStatus
+from services.accounts.caller import OWNER, Caller, owned
 from services.entities.revision import next_revision
-from services.query.sql import fetch_all, table_of
+from services.query.filters import IsAnyOf, id_list_param
+from services.query.sql import Source, columns_of, fetch_all, read, table_of
 from services.runs.progress import next_position, require_executed
 
 _TOOL_CALLS: Final = table_of(ToolCall)
-_ENDED: Final = (ToolCallStatus.COMPLETED, ToolCallStatus.FAILED, ToolCallStatus.REJECTED)
+ENDED_CALLS: Final = (ToolCallStatus.COMPLETED, ToolCallStatus.FAILED, ToolCallStatus.REJECTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def _require_approved(row: ToolCall | None, call: ToolRequest) -> None:
 
 def has_ended(row: ToolCall) -> bool:
     """Return whether a call was executed before, or never will be."""
-    return row.status in _ENDED
+    return row.status in ENDED_CALLS
 
 
 async def close_call(
@@ -86,31 +90,24 @@ async def decisions_of(session: AsyncSession, caller: Caller, run_id: str) -> di
     return {row.call_id: row.status is not ToolCallStatus.REJECTED for row in rows}
 
 
-async def calls_of_replies(session: AsyncSession, caller: Caller, reply_ids: list[str]) -> dict[str, list[Any]]:
-    """Return the calls that were executed while each of the replies was written, in their order."""
-    runs = table_of(Run)
-    statement = (
-        select(
-            runs.c.reply_id,
-            _TOOL_CALLS.c.call_id,
-            _TOOL_CALLS.c.name,
-            _TOOL_CALLS.c.arguments,
-            _TOOL_CALLS.c.result,
-            _TOOL_CALLS.c.status,
-        )
-        .join_from(_TOOL_CALLS, runs, (runs.c.user_id == _TOOL_CALLS.c.user_id) & (runs.c.id == _TOOL_CALLS.c.run_id))
-        .where(caller.owns(_TOOL_CALLS), runs.c.reply_id.in_(reply_ids), _TOOL_CALLS.c.status.in_(_ENDED))
-        .order_by(_TOOL_CALLS.c.position)
-    )
-    calls: dict[str, list[Any]] = {reply_id: [] for reply_id in reply_ids}
-    for row in await fetch_all(session, statement):
-        calls[row.reply_id].append(row)
-    return calls
+async def tool_calls_by_run(
+    source: Source, caller: Caller, ids: Sequence[str], columns: Iterable[str]
+) -> list[list[Any]]:
+    """Return the tool calls of each of the runs, as they came."""
+    values = {OWNER: caller.user_id, "ids": ids}
+    calls: dict[str, list[Any]] = {run_id: [] for run_id in ids}
+    for row in await read(source, _tool_calls_by_run(frozenset(columns)), values):
+        calls[row.run_id].append(row)
+    return [calls[run_id] for run_id in ids]
+
+
+@cached_statement
+def _tool_calls_by_run(columns: frozenset[str]) -> Select[Any]:
+    selected = columns_of(_TOOL_CALLS, columns | {"run_id"})
+    statement = select(*selected).where(owned(_TOOL_CALLS), IsAnyOf(_TOOL_CALLS.c.run_id, id_list_param("ids")))
+    return statement.order_by(_TOOL_CALLS.c.run_id, _TOOL_CALLS.c.position)
 
 
 async def _find(session: AsyncSession, caller: Caller, call: ToolRequest) -> ToolCall | None:
-    known = select(_TOOL_CALLS.c.id).where(
-        caller.owns(_TOOL_CALLS), _TOOL_CALLS.c.run_id == call.run_id, _TOOL_CALLS.c.call_id == call.call_id
-    )
-    rows = await fetch_all(session, known)
-    return await session.get(ToolCall, (caller.user_id, rows[0].id)) if rows else None
+    is_call = _TOOL_CALLS.c.run_id == call.run_id, _TOOL_CALLS.c.call_id == call.call_id
+    return (await session.exec(select_model(ToolCall).where(caller.owns(_TOOL_CALLS), *is_call))).one_or_none()

@@ -11,7 +11,8 @@ from core.settings import Settings
 from graph.context import Batch
 from models import Conversation, Run, ToolCall
 from services.query.lookup import rows_by_id
-from services.runs.run_list import runs_by_reply, tool_calls_by_run
+from services.runs.run import runs_by_reply
+from services.runs.tool_call import tool_calls_by_run
 from tests.factories import Answered, SignedIn, answered_rows, sign_in, store, store_answered
 from tests.graph.operations import run
 from tests.servers import RunningServer

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from core.database import Database
 from core.settings import Settings
 from models import Message
-from services.conversations.new_messages import MessageCursor
+from services.conversations.messages import MessageCursor
 from services.query.sql import fetch_all, table_of
 from services.sync.changes import Cursor
 from tests.factories import SignedIn, make_conversation, make_message, sign_in

@@ -8,7 +8,7 @@ import pytest
 
 from core.database import Database
 from core.settings import Settings
-from services.conversations.new_messages import MessageCursor
+from services.conversations.messages import MessageCursor
 from services.sync.changes import Cursor
 from services.tasks.tasks import tasks as task_service
 from tests.factories import SignedIn, make_conversation, make_message, make_task, new_task

@@ -8,8 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
 from services.conversations.conversations import conversations as conversation_service
-from services.conversations.message import NewMessage, add_message
-from services.conversations.new_messages import MessageCursor
+from services.conversations.messages import MessageCursor, NewMessage, add_message
 from services.sync.changes import Cursor
 from tests.factories import SignedIn, make_conversation, make_message
 from tests.servers import RunningServer

@@ -11,7 +11,7 @@ from core.clock import utc_now
 from core.database import Database
 from core.ids import new_id
 from models import Deletion
-from services.conversations.new_messages import MessageCursor
+from services.conversations.messages import MessageCursor
 from services.sync.changes import Cursor
 from services.sync.housekeeping import forget_deletions
 from services.tasks.tasks import tasks as task_service

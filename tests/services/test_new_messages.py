@@ -8,6 +8,7 @@ from core.ids import new_id, new_ids
 from core.settings import Settings
 from models import MessageStatus
 from services.conversations.new_messages import MAX_AT_ONCE, MessageCursor, completed_since, current_revision, resume
+from services.conversations.messages import MAX_COMPLETED, MessageCursor, completed_since, current_revision, resume
 from tests.factories import SignedIn, make_conversation, make_message, message_row, sign_in, store
 
 COLUMNS = frozenset({"content"})
@@ -28,7 +29,7 @@ async def test_completed_messages_are_paged_in_order_of_completion(database: Dat
     cursor, found = MessageCursor(0), []
     async with database.read() as session:
         while page := await completed_since(session, user.caller, conversation.id, cursor, COLUMNS):
-            assert len(page) <= MAX_AT_ONCE
+            assert len(page) <= MAX_COMPLETED
             found += [(row.revision, row.id) for row in page]
             cursor = MessageCursor(*found[-1])
     assert found == expected

@@ -7,7 +7,7 @@ from core.errors import BadUserInputError, NotFoundError
 from core.ids import new_id
 from core.settings import Settings
 from models import Message, MessageStatus, RunStatus
-from services.conversations.reply import Reply, check_offset, read_reply
+from services.conversations.messages import Reply, check_offset, read_reply
 from tests.factories import (
     SignedIn,
     answered_rows,

@@ -9,7 +9,7 @@ import pytest
 import graph.relations
 import graph.sync
 from core.errors import UnavailableError
-from services.conversations.new_messages import MessageCursor
+from services.conversations.messages import MessageCursor
 from services.query.lookup import rows_by_id
 from services.sync.changes import Cursor
 from tests.factories import SignedIn, make_conversation, make_message

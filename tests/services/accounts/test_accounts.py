@@ -288,7 +288,7 @@ async def test_user_of_better_auth_changes_nothing_that_is_kept_there(services: 
         accounts.delete_account(caller, password=PASSWORD, client_address=HERE),
         accounts.change_password(caller, current_password="", new_password=PASSWORD, client_address=HERE),
         accounts.sign_out(caller),
-        services.database.write(lambda session: users.update_profile(session, caller, name="Grace")),
+        services.database.write(lambda session: users.update_profile(session, caller, {"name": "Grace"})),
     )
     for refusal in refused:
         with pytest.raises(ForbiddenError, match="where you sign"):

@@ -10,7 +10,6 @@ from core.database import Database
 from core.errors import BadUserInputError, ConflictError, ForbiddenError, NotFoundError, UnauthenticatedError
 from core.ids import new_id
 from core.settings import Settings
-from services.absent import ABSENT
 from services.accounts import users
 from services.accounts.caller import Caller
 from tests.factories import make_user, sign_in
@@ -47,12 +46,12 @@ async def test_profile_update_changes_what_is_given_and_counts_only_changes(serv
         ({"name": " Ada ", "image": None}, ("Ada", None, 0)),
         ({"image": image}, ("Ada", image, 1)),
         ({"name": " Grace "}, ("Grace", image, 2)),
-        ({"image": ABSENT, "name": ABSENT}, ("Grace", image, 2)),
+        ({}, ("Grace", image, 2)),
         ({"image": None}, ("Grace", None, 3)),
     ]
     for sent, expected in cases:
         before = await services.row(caller.user_id)
-        await services.database.write(lambda session, sent=sent: users.update_profile(session, caller, **sent))  # type: ignore[misc]
+        await services.database.write(lambda session, sent=sent: users.update_profile(session, caller, sent))  # type: ignore[misc]
         row = await services.row(caller.user_id)
         assert (row.name, row.image, row.revision) == expected
         assert row == before or row.updated_at > before.updated_at
@@ -63,7 +62,7 @@ async def test_invalid_profile_is_refused_and_changes_nothing(services: AccountS
     before = await services.row(caller.user_id)
     scheme = "image must be an address that begins with https:// or http://."
     cases: list[tuple[dict[str, Any], str]] = [
-        ({"name": None}, "name cannot be null; leave it out to keep it."),
+        ({"name": None}, "name cannot be cleared; leave it out to keep it as it is."),
         ({"name": " "}, "name must be 1 to 200 characters long; it has 0."),
         ({"name": "x" * 201}, "name must be 1 to 200 characters long; it has 201."),
         ({"name": "nul\0"}, "name contains a NUL character or a lone surrogate"),
@@ -75,7 +74,7 @@ async def test_invalid_profile_is_refused_and_changes_nothing(services: AccountS
     for sent, message in cases:
         given = {"name": "Grace"} | sent
         with pytest.raises(BadUserInputError) as refusal:
-            await services.database.write(lambda session, given=given: users.update_profile(session, caller, **given))  # type: ignore[misc]
+            await services.database.write(lambda session, given=given: users.update_profile(session, caller, given))  # type: ignore[misc]
         assert refusal.value.message.startswith(message)
         assert refusal.value.path == ("input", *sent)
     assert await services.row(caller.user_id) == before

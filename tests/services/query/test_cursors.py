@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import BadUserInputError
-from services.conversations.new_messages import MessageCursor, read_message_cursor
+from services.conversations.messages import MessageCursor, read_message_cursor
 from services.query.cursors import decode_cursor, encode_cursor, is_revision
 from services.sync.changes import Cursor, read_cursor
 

@@ -16,7 +16,7 @@ from models import Conversation, HistoryAction, HistoryEntry, Message, MessageRo
 from services.accounts.caller import Caller
 from services.accounts.users import user_listing
 from services.conversations.conversations import ConversationOrder, conversation_listing
-from services.conversations.message import MessageOrder, message_listing
+from services.conversations.messages import MessageOrder, message_listing
 from services.entities.history import history_listing
 from services.query.ordering import OrderDirection
 from services.query.pagination import (

@@ -17,7 +17,7 @@ from core.text import is_storable
 from models import TaskPriority
 from services.accounts.users import user_listing
 from services.conversations.conversations import conversation_listing
-from services.conversations.message import message_listing
+from services.conversations.messages import message_listing
 from services.query.ordering import Order, OrderDirection
 from services.tasks.task_lists import TaskOrder, task_listing
 from tests.factories import task_row

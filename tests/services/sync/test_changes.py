@@ -136,7 +136,7 @@ async def test_only_what_is_theirs(database: Database, settings: Settings, user:
 
 async def test_the_profile(database: Database, user: SignedIn) -> None:
     task = await make_task(database, user.caller)
-    await database.write(lambda session: update_profile(session, user.caller, name="Grace"))
+    await database.write(lambda session: update_profile(session, user.caller, {"name": "Grace"}))
     found = await everything(database, user.caller, Cursor(0), 10)
     assert [(each.kind, each.id) for each in found] == [("Task", task.id), ("User", user.user.id)]
 

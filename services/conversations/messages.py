@@ -1,0 +1,216 @@
+"""Messages: their rules and lists, those completed after a cursor, and the text of a reply while it is written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Integer, Row, Select, and_, bindparam, func, or_, select, true
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.clock import utc_now
+from core.errors import BadUserInputError, CursorExpiredError
+from core.ids import new_id, parse_id
+from core.prepared_statement import PreparedStatement, cached_statement
+from core.text import require_length
+from models import Conversation, Message, MessageRole, MessageStatus, Run, RunStatus, User
+from models.columns import columns_of
+from services.accounts.caller import OWNER, Caller, owned
+from services.entities.idempotency import IdempotentRequest, run_idempotent
+from services.entities.lists import EntityOrder, entity_listing, order_of
+from services.entities.revision import next_revision
+from services.query.cursors import decode_cursor, encode_cursor, is_revision
+from services.query.lookup import not_found, require
+from services.query.pagination import Listing
+from services.query.sql import columns_of as table_columns
+from services.query.sql import execute, read, table_of
+
+MAX_COMPLETED: Final = 100
+_CURSOR_KIND: Final = "messages"
+# Sorts behind every id: a cursor without one is behind its whole revision.
+_LAST_ID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+_MAX_LENGTH: Final = columns_of(Message)["content"].maximum or 0
+_USERS: Final = table_of(User)
+_CONVERSATIONS: Final = table_of(Conversation)
+_MESSAGES: Final = table_of(Message)
+_RUNS: Final = table_of(Run)
+
+
+@order_of(Message)
+class MessageOrder(EntityOrder):
+    """One thing to order messages by."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """What a message is made from."""
+
+    conversation_id: str
+    content: str
+    role: MessageRole = MessageRole.USER
+
+
+_DEFAULT: Final = MessageOrder.by("created_at")
+
+
+def message_listing(
+    caller: Caller, columns: frozenset[str] = frozenset(), order: Sequence[MessageOrder] | None = None
+) -> Listing:
+    """Return the list of the caller's messages, as they were said where no order is asked for."""
+    return entity_listing(caller, list(order or ()), _DEFAULT, columns)
+
+
+async def add_message(session: AsyncSession, caller: Caller, new: NewMessage, key: str | None = None) -> Any:
+    """Store a message; its conversation becomes the latest active."""
+    revision = await next_revision(session, caller.user_id)
+
+    async def insert() -> Sequence[Message]:
+        conversation = await require(session, caller, Conversation, new.conversation_id, ("input", "conversationId"))
+        moment = utc_now()
+        message = Message(
+            user_id=caller.user_id,
+            id=new_id(),
+            conversation_id=conversation.id,
+            role=new.role,
+            content=check_content(new.content),
+            revision=revision,
+            created_at=moment,
+        )
+        conversation.updated_at, conversation.revision = moment, revision
+        session.add(message)
+        await session.flush()
+        return [message]
+
+    content = {"conversation": new.conversation_id, "content": new.content, "role": new.role}
+    return (await run_idempotent(session, caller, IdempotentRequest(key, "addMessage", content), Message, insert))[0]
+
+
+def check_content(text: str) -> str:
+    """Return the content of a message; raise BadUserInputError where it is empty or too long."""
+    path = ("input", "content")
+    if not text.strip():
+        raise BadUserInputError("content is empty; write something.", path=path)
+    return require_length(text, path, least=1, most=_MAX_LENGTH)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageCursor:
+    """A position among a conversation's messages in the order of their completion; without an id, a whole revision."""
+
+    revision: int
+    message_id: str | None = None
+
+    def write(self) -> str:
+        """Return the cursor as clients keep it."""
+        return encode_cursor([_CURSOR_KIND, self.revision, self.message_id])
+
+
+def read_message_cursor(text: str, name: str) -> MessageCursor:
+    """Return the cursor of a text; raise BadUserInputError where it is none."""
+    match decode_cursor(text):
+        case [str() as kind, revision, str() | None as message_id] if kind == _CURSOR_KIND:
+            if is_revision(revision) and (message_id is None or parse_id(message_id) == message_id):
+                return MessageCursor(revision, message_id)
+    raise BadUserInputError(f"{name} is not a cursor of messages; pass one that messageAdded gave.", path=(name,))
+
+
+async def current_revision(session: AsyncSession, caller: Caller, conversation_id: str) -> int:
+    """Return the caller's revision; raise NotFoundError where the conversation is not theirs."""
+    statement = (
+        select(_USERS.c.revision)
+        .join_from(_USERS, _CONVERSATIONS, _CONVERSATIONS.c.user_id == _USERS.c.id)
+        .where(caller.owns(_CONVERSATIONS), _CONVERSATIONS.c.id == parse_id(conversation_id))
+    )
+    revision: int | None = (await execute(session, statement)).scalar()
+    if revision is None:
+        raise not_found(Conversation, ("conversationId",))
+    return revision
+
+
+def resume(after: MessageCursor | None, revision: int) -> MessageCursor:
+    """Return the cursor to read on from: the one given, or that of the present revision."""
+    if after is None:
+        return MessageCursor(revision)
+    if after.revision > revision:
+        raise CursorExpiredError("This cursor is ahead of what the account holds; begin anew, without a cursor.")
+    return after
+
+
+async def completed_since(
+    session: AsyncSession, caller: Caller, conversation_id: str, after: MessageCursor, columns: frozenset[str]
+) -> Sequence[Row[Any]]:
+    """Return the first messages completed after the cursor; raise NotFoundError where the conversation is gone."""
+    position = {"revision": after.revision, "message_id": after.message_id or _LAST_ID}
+    owner = {OWNER: caller.user_id, "conversation_id": parse_id(conversation_id)}
+    rows = await read(session, _completed_since(columns), position | owner)
+    if not rows:
+        raise not_found(Conversation, ("conversationId",))
+    # The outer join gives a conversation without such messages one row of nulls.
+    return rows if rows[0].id is not None else ()
+
+
+@cached_statement
+def _completed_since(columns: frozenset[str]) -> Select[Any]:
+    messages, revision = _MESSAGES.c, bindparam("revision", type_=Integer)
+    same_revision = and_(messages.revision == revision, messages.id > bindparam("message_id", type_=messages.id.type))
+    found = (
+        select(*table_columns(_MESSAGES, columns | {"id", "revision", "created_at"}))
+        .where(owned(_MESSAGES), messages.conversation_id == bindparam("conversation_id"))
+        .where(messages.status == MessageStatus.COMPLETE, or_(messages.revision > revision, same_revision))
+        .order_by(messages.revision, messages.id)
+        .limit(MAX_COMPLETED)
+        .subquery("found")
+    )
+    conversation = _CONVERSATIONS.c.id == bindparam("conversation_id")
+    return (
+        select(*found.c)
+        .select_from(_CONVERSATIONS.outerjoin(found, true()))
+        .where(owned(_CONVERSATIONS), conversation)
+        .order_by(found.c.revision, found.c.id)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The text of a message from an offset on, or from its end where that comes first; code points are counted."""
+
+    text: str
+    offset: int
+    length: int
+    status: MessageStatus
+    # The run waits for a decision on a tool call.
+    is_paused: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether the reply is complete, cancelled or failed."""
+        return self.status is not MessageStatus.STREAMING
+
+
+def check_offset(offset: int, name: str) -> int:
+    """Return an offset in a text; raise BadUserInputError where it is negative."""
+    if offset < 0:
+        raise BadUserInputError(f"{name} counts from 0; it is {offset}.", path=(name,))
+    return offset
+
+
+_REPLY: Final = PreparedStatement(
+    select(
+        func.substr(_MESSAGES.c.content, bindparam("start", type_=Integer)).label("text"),
+        func.length(_MESSAGES.c.content).label("length"),
+        _MESSAGES.c.status,
+        _RUNS.c.status.label("run_status"),
+    )
+    .outerjoin_from(_MESSAGES, _RUNS, and_(_RUNS.c.user_id == _MESSAGES.c.user_id, _RUNS.c.reply_id == _MESSAGES.c.id))
+    .where(owned(_MESSAGES), _MESSAGES.c.id == bindparam("message_id", type_=_MESSAGES.c.id.type))
+)
+
+
+async def read_reply(session: AsyncSession, caller: Caller, message_id: str, offset: int) -> Reply:
+    """Return the text of the caller's message from the offset on."""
+    # PostgreSQL takes no offset beyond 32 bits.
+    position = {"start": min(offset, _MAX_LENGTH) + 1, OWNER: caller.user_id, "message_id": parse_id(message_id)}
+    rows = await read(session, _REPLY, position)
+    if not rows:
+        raise not_found(Message, ("messageId",))
+    is_paused = rows[0].run_status is RunStatus.AWAITING_APPROVAL
+    return Reply(rows[0].text, min(offset, rows[0].length), rows[0].length, rows[0].status, is_paused)
