@@ -13,9 +13,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from core.database_url import parse_database_url
 
 DATA_FOLDER = Path("data")
-_LEAST_KEY_BYTES = 32
-_MOST_DAYS = 3_650
-_MOST_MINUTES = 24 * 60 * _MOST_DAYS
+_MIN_KEY_BYTES = 32
+_MAX_DAYS = 3_650
+_MAX_MINUTES = 24 * 60 * _MAX_DAYS
 _ADDRESS = re.compile(r"https?://[^/?#\s]", re.IGNORECASE)
 _ORIGIN = re.compile(r"https?://[^/?#\s@]+", re.IGNORECASE)
 
@@ -58,8 +58,8 @@ class Settings(BaseSettings):
         description="origins of pages that may call, separated by commas; `*`: all; "
         "in development at first all of this machine",
     )
-    access_token_expire_minutes: Count = Field(30, le=_MOST_MINUTES, description="life of an access token")
-    refresh_token_expire_days: Count = Field(30, le=_MOST_DAYS, description="life of a session that is not refreshed")
+    access_token_expire_minutes: Count = Field(30, le=_MAX_MINUTES, description="life of an access token")
+    refresh_token_expire_days: Count = Field(30, le=_MAX_DAYS, description="life of a session that is not refreshed")
     api_host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     api_port: int = Field(8000, ge=0, le=65535, description="port to listen on")
     better_auth_url: str | None = Field(None, description="base URL of a Better Auth server whose tokens to accept")
@@ -197,9 +197,9 @@ class Settings(BaseSettings):
     @field_validator("secret_key")
     @classmethod
     def _check_secret_key(cls, value: str) -> str:
-        if len(value.encode()) < _LEAST_KEY_BYTES:
+        if len(value.encode()) < _MIN_KEY_BYTES:
             raise ValueError(
-                f"it must have at least {_LEAST_KEY_BYTES} bytes; make one with: "
+                f"it must have at least {_MIN_KEY_BYTES} bytes; make one with: "
                 'python -c "import secrets; print(secrets.token_urlsafe(48))"'
             )
         return value

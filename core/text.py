@@ -14,7 +14,7 @@ def is_storable(text: str) -> bool:
 
 
 def require_storable(text: str, path: tuple[str, ...]) -> str:
-    """Return the text, or refuse characters that cannot be stored."""
+    """Return the text; raise BadUserInputError where it cannot be stored."""
     if is_storable(text):
         return text
     raise BadUserInputError(
@@ -23,20 +23,20 @@ def require_storable(text: str, path: tuple[str, ...]) -> str:
     )
 
 
-def require_length(text: str, path: tuple[str, ...], *, least: int, most: int) -> str:
-    """Return the text, or refuse it where its length is out of bounds."""
-    if least <= len(text) <= most and is_storable(text):
+def require_length(text: str, path: tuple[str, ...], *, min_length: int, max_length: int) -> str:
+    """Return the text; raise BadUserInputError where its length is out of bounds."""
+    if min_length <= len(text) <= max_length and is_storable(text):
         return text
     require_storable(text, path)
-    bounds = f"{least} to {most}" if least else f"at most {most}"
+    bounds = f"{min_length} to {max_length}" if min_length else f"at most {max_length}"
     raise BadUserInputError(f"{_name(path)} must be {bounds} characters long; it has {len(text)}.", path=path)
 
 
-def require_line(text: str, path: tuple[str, ...], *, most: int) -> str:
-    """Return the text without surrounding white space, or refuse it where nothing or too much is left."""
-    return require_length(text.strip(), path, least=1, most=most)
+def require_line(text: str, path: tuple[str, ...], *, max_length: int) -> str:
+    """Return the text without surrounding white space; raise BadUserInputError where nothing or too much is left."""
+    return require_length(text.strip(), path, min_length=1, max_length=max_length)
 
 
 def _name(path: tuple[str, ...]) -> str:
-    """Return what the input is called; the element of a list by its place."""
+    """Return the name of the input; that of a list's element has its index."""
     return f"{path[-2]}[{path[-1]}]" if path[-1].isdecimal() else path[-1]

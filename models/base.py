@@ -53,9 +53,9 @@ class Editable(Entity):
     )
 
 
-def length_check(column: str, least: int, most: int) -> CheckConstraint:
+def length_check(column: str, min_length: int, max_length: int) -> CheckConstraint:
     """Bound the characters of a text column."""
-    return CheckConstraint(f"length({column}) BETWEEN {least} AND {most}", name=f"{column}_length")
+    return CheckConstraint(f"length({column}) BETWEEN {min_length} AND {max_length}", name=f"{column}_length")
 
 
 def complete_table(model: type[Entity]) -> None:

@@ -1,6 +1,6 @@
 """Column types that mean the same on SQLite and PostgreSQL."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -40,46 +40,42 @@ def ranks_of(members: type[StrEnum]) -> dict[StrEnum, int]:
     return {member: rank for rank, member in enumerate(members, start=1)}
 
 
-class Ranked(TypeDecorator[StrEnum]):
+class _StoredEnum(TypeDecorator[StrEnum]):
+    """An enum kept by another value of each member."""
+
+    impl: Any = String
+    cache_ok = True
+
+    def __init__(self, members: type[StrEnum], stored: Mapping[StrEnum, Any]) -> None:
+        super().__init__()
+        self.members = members
+        self._stored: dict[StrEnum | None, Any] = {None: None} | dict(stored.items())
+
+    def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> Any:
+        return self._stored[value]
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[StrEnum | None], Any]:
+        return self._stored.__getitem__
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], StrEnum | None]:
+        return {value: member for member, value in self._stored.items()}.__getitem__
+
+
+class Ranked(_StoredEnum):
     """An enum kept as its rank, from 1, so that it sorts by meaning and not by name."""
 
     impl = SmallInteger
     cache_ok = True
 
     def __init__(self, members: type[StrEnum]) -> None:
-        super().__init__()
-        self.members = members
-        self._rank_of: dict[StrEnum | None, int | None] = {None: None}
-        self._rank_of.update(ranks_of(members).items())
-
-    def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> int | None:
-        return self._rank_of[value]
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[StrEnum | None], int | None]:
-        return self._rank_of.__getitem__
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], StrEnum | None]:
-        return {rank: member for member, rank in self._rank_of.items()}.__getitem__
+        super().__init__(members, ranks_of(members))
 
 
-class Named(TypeDecorator[StrEnum]):
+class Named(_StoredEnum):
     """An enum kept by its name."""
 
     impl = String(20)
     cache_ok = True
 
     def __init__(self, members: type[StrEnum]) -> None:
-        super().__init__()
-        self.members = members
-
-        self._name_of: dict[StrEnum | None, str | None] = {None: None}
-        self._name_of.update((member, member.value) for member in members)
-
-    def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:
-        return self._name_of[value]
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[StrEnum | None], str | None]:
-        return self._name_of.__getitem__
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], StrEnum | None]:
-        return {name: member for member, name in self._name_of.items()}.__getitem__
+        super().__init__(members, {member: member.value for member in members})

@@ -61,7 +61,7 @@ class Grant:
 
 async def create_access_token(session: AsyncSession, caller: Caller, new: NewAccessToken) -> CreatedAccessToken:
     """Create a token for the caller."""
-    name = require_line(new.name, ("input", "name"), most=100)
+    name = require_line(new.name, ("input", "name"), max_length=100)
     scopes = [scope.value for scope in AccessScope if scope in new.scopes]
     if not scopes:
         raise BadUserInputError("scopes is empty; name at least one.", path=("input", "scopes"))

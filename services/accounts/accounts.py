@@ -89,7 +89,7 @@ class Accounts:
 
     async def sign_in(self, *, email: str, password: str, client_address: str) -> SessionTokens:
         """Start a session; neither the error nor the time it takes tells whether the account exists."""
-        require_length(password, _PASSWORD_PATH, least=0, most=MAX_PASSWORD_LENGTH)
+        require_length(password, _PASSWORD_PATH, min_length=0, max_length=MAX_PASSWORD_LENGTH)
         address = users.normalize_email(email)
         known = None
         if address is not None:
@@ -184,7 +184,7 @@ class Accounts:
     async def _check_own_password(
         self, caller: Caller, password: str, path: tuple[str, ...], client_address: str
     ) -> User:
-        require_length(password, path, least=0, most=MAX_PASSWORD_LENGTH)
+        require_length(password, path, min_length=0, max_length=MAX_PASSWORD_LENGTH)
         async with self._database.read() as session:
             own = await _find_by(session, _USERS.c.id == caller.user_id)
         if own is None:
@@ -248,7 +248,7 @@ def _require_email(text: str) -> str:
 
 
 def _require_new_password(password: str, path: tuple[str, ...]) -> None:
-    require_length(password, path, least=MIN_PASSWORD_LENGTH, most=MAX_PASSWORD_LENGTH)
+    require_length(password, path, min_length=MIN_PASSWORD_LENGTH, max_length=MAX_PASSWORD_LENGTH)
 
 
 def _email_taken() -> ConflictError:

@@ -89,7 +89,7 @@ def check_content(text: str) -> str:
     path = ("input", "content")
     if not text.strip():
         raise BadUserInputError("content is empty; write something.", path=path)
-    return require_length(text, path, least=1, most=_MAX_LENGTH)
+    return require_length(text, path, min_length=1, max_length=_MAX_LENGTH)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,8 @@
 """The history of rows: what each change has changed, and who made it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from core.ids import new_ids
 from models import HistoryAction, HistoryEntry
@@ -19,9 +18,8 @@ _HISTORY: Final = table_of(HistoryEntry)
 _ORDER: Final = order_by(_HISTORY, ((moment_key("created_at"), OrderDirection.ASC),))
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedChange:
-    """One change of a row: how the columns were that it changed, and how they are, as JSON."""
+class RecordedChange(NamedTuple):
+    """One change of a row: the columns that it changed, before and after, as JSON."""
 
     entity: str
     row_id: str
@@ -67,31 +65,19 @@ def read_values(model: type[Entity], values: Mapping[str, Any]) -> Values:
 async def record(
     writer: Writer, caller: Caller, changes: Iterable[RecordedChange], revision: int, moment: datetime
 ) -> None:
-    """Keep what a transaction has changed, by one statement."""
+    """Insert history entries by one statement."""
     kept = list(changes)
     same = {"user_id": caller.user_id, "revision": revision, "created_at": moment, **actor_of(caller)}
-    rows = [
-        {
-            **same,
-            "id": row_id,
-            "entity": change.entity,
-            "row_id": change.row_id,
-            "kind": change.kind,
-            "before": change.before,
-            "after": change.after,
-        }
-        for change, row_id in zip(kept, new_ids(len(kept)), strict=True)
-    ]
+    ids = new_ids(len(kept))
+    rows = [same | {"id": row_id} | change._asdict() for change, row_id in zip(kept, ids, strict=True)]
     await insert_rows(writer, HistoryEntry, rows)
 
 
 def actor_of(caller: Caller) -> Values:
     """Return the columns that say who acts for the user."""
     actor = caller.actor
-    return {
-        "run_id": None if actor is None else actor.run_id,
-        "tool_call_id": None if actor is None else actor.tool_call_id,
-    }
+    run_id, tool_call_id = (None, None) if actor is None else (actor.run_id, actor.tool_call_id)
+    return {"run_id": run_id, "tool_call_id": tool_call_id}
 
 
 def history_listing(caller: Caller, columns: frozenset[str] = frozenset()) -> Listing:

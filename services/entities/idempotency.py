@@ -46,7 +46,7 @@ async def run_idempotent(
     """Return what `create` creates, or what it created when the same request came first; the counter's lock is held."""
     if request.key is None:
         return await create()
-    key = require_line(request.key, _PATH, most=200)
+    key = require_line(request.key, _PATH, max_length=200)
     request_hash = hashlib.sha256(orjson.dumps(request.content, option=orjson.OPT_SORT_KEYS)).hexdigest()
     found = await read(writer, _FIND, {OWNER: caller.user_id, "key": key})
     if not found:

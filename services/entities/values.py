@@ -57,8 +57,8 @@ def _check(column: Column, value: Any, path: Path) -> Any:
 def _check_text(column: Column, value: str, path: Path) -> str:
     """Return a text; one that may not be empty is a line, without white space around it."""
     if column.minimum:
-        return require_line(value, path, most=column.maximum or 0)
-    return require_length(value, path, least=0, most=column.maximum or 0)
+        return require_line(value, path, max_length=column.maximum or 0)
+    return require_length(value, path, min_length=0, max_length=column.maximum or 0)
 
 
 def _check_integer(column: Column, value: int, path: Path) -> int:
@@ -74,7 +74,7 @@ def _check_texts(column: Column, values: list[str], path: Path) -> list[str]:
     if len(values) > maximum:
         message = f"A {column.model.__name__.lower()} has at most {maximum} {column.name}; these are {len(values)}."
         raise BadUserInputError(message, path=path)
-    checked = (require_line(value, (*path, str(index)), most=length) for index, value in enumerate(values))
+    checked = (require_line(value, (*path, str(index)), max_length=length) for index, value in enumerate(values))
     return list(dict.fromkeys(checked))
 
 

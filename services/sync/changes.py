@@ -1,4 +1,4 @@
-"""What changed for a user after a cursor, each row once with its latest state."""
+"""Log of a user's changes: the rows changed and deleted after a cursor, each once with its latest state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from services.query.cursors import decode_cursor, encode_cursor, is_revision
 from services.query.pagination import MAX_PAGE_SIZE
 from services.query.sql import execute, fetch_all, table_of
 
-_MARK: Final = "changes"
+_CURSOR_KIND: Final = "changes"
 # A new user's own row stands at 0.
 _BEFORE_ALL: Final = -1
 _USERS: Final = table_of(User)
@@ -30,7 +30,7 @@ MODELS: Final[dict[str, type[SQLModel]]] = {model.__name__: model for model in E
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A place in a user's changes: everything up to it is known, and deletions up to `base` do not matter.
+    """A position in a user's changes: everything up to it is known, and deletions up to `base` do not matter.
 
     Within one revision rows stand in the order of their ids; without an id, the whole revision is known.
     """
@@ -46,7 +46,7 @@ class Cursor:
 
     def write(self) -> str:
         """Return the cursor as clients keep it."""
-        return encode_cursor([_MARK, self.revision, self.row_id, self.base])
+        return encode_cursor([_CURSOR_KIND, self.revision, self.row_id, self.base])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +69,23 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """Where a user's counter stands, and up to where tombstones have been cleared away."""
+    """A user's revision, and that up to which tombstones have been deleted."""
 
     revision: int
     forgotten: int
 
 
 def read_cursor(text: str, name: str) -> Cursor:
-    """Read a cursor, or refuse it."""
+    """Return the cursor of a text; raise BadUserInputError where it is none."""
     match decode_cursor(text):
-        case [str() as mark, revision, str() | None as row_id, base] if mark == _MARK:
+        case [str() as kind, revision, str() | None as row_id, base] if kind == _CURSOR_KIND:
             if is_revision(revision) and is_revision(base) and (row_id is None or is_storable(row_id)):
                 return Cursor(revision, row_id, base)
     raise BadUserInputError(f"{name} is not a cursor of changes; pass one that changes returned.", path=(name,))
 
 
 async def read_counter(session: AsyncSession, caller: Caller) -> Counter:
-    """Return where the caller's counter stands."""
+    """Return the caller's counter."""
     statement = select(_USERS.c.revision, _USERS.c.forgotten_revision).where(_USERS.c.id == caller.user_id)
     row = (await execute(session, statement)).one_or_none()
     if row is None:
@@ -94,7 +94,7 @@ async def read_counter(session: AsyncSession, caller: Caller) -> Counter:
 
 
 def resume(since: Cursor | None, counter: Counter) -> Cursor:
-    """Return where to read on; without a cursor from the start, for which what is deleted by now never was."""
+    """Return the cursor to read on from; without one from the start, which needs no earlier deletions."""
     if since is None:
         return Cursor(_BEFORE_ALL, None, counter.revision)
     if since.known_up_to < counter.forgotten:
@@ -117,7 +117,7 @@ async def read_changes(session: AsyncSession, caller: Caller, after: Cursor, fir
 
 
 def check_size(first: int | None) -> int:
-    """Return how many changes a page has, or refuse it."""
+    """Return the size of a page; raise BadUserInputError where it is out of bounds."""
     if first is None:
         return MAX_PAGE_SIZE
     if not 1 <= first <= MAX_PAGE_SIZE:
@@ -125,35 +125,26 @@ def check_size(first: int | None) -> int:
     return first
 
 
-@dataclass(frozen=True, slots=True)
-class _Log:
-    """Where changes of one kind are found."""
-
-    kind: str
-    revision: ColumnElement[int]
-    row_id: ColumnElement[str]
-    scope: ColumnElement[bool]
-
-    def beyond(self, after: Cursor, limit: int) -> Select[int, str, str]:
-        """Return the statement that names its first changes after the cursor."""
-        row_id = cast(self.row_id, String)
-        is_beyond: ColumnElement[bool] = self.revision > after.revision
-        if after.row_id is not None:
-            is_beyond = and_(self.revision >= after.revision, or_(is_beyond, row_id > after.row_id))
-        columns = (self.revision.label("revision"), row_id.label("id"), literal(self.kind).label("kind"))
-        return select(*columns).where(self.scope, is_beyond).order_by(self.revision, row_id).limit(limit)
-
-
 def _statement(caller: Caller, after: Cursor, limit: int) -> Executable:
-    buried, users = _DELETIONS.c, _USERS.c
     logs = []
     for entity in ENTITIES:
         table = table_of(entity)
-        logs.append(_Log(entity.__name__, table.c.revision, table.c.id, caller.owns(table)))
-    logs.append(_Log(User.__name__, users.profile_revision, users.id, users.id == caller.user_id))
-    is_news = and_(caller.owns(_DELETIONS), buried.revision > after.base)
-    logs.append(_Log(DELETION, buried.revision, buried.id, is_news))
+        logs.append(_log(entity.__name__, table.c.revision, table.c.id, caller.owns(table), after))
+    logs.append(_log(User.__name__, _USERS.c.profile_revision, _USERS.c.id, _USERS.c.id == caller.user_id, after))
+    is_relevant = and_(caller.owns(_DELETIONS), _DELETIONS.c.revision > after.base)
+    logs.append(_log(DELETION, _DELETIONS.c.revision, _DELETIONS.c.id, is_relevant, after))
     # Each is limited by itself, so that an index serves it; a subquery, for SQLite takes no limit within a union.
-    parts = [select(*log.beyond(after, limit).subquery().c) for log in logs]
-    merged = union_all(*parts).subquery("merged")
+    merged = union_all(*(select(*log.limit(limit).subquery().c) for log in logs)).subquery("merged")
     return select(*merged.c).order_by(merged.c.revision, merged.c.id).limit(limit)
+
+
+def _log(
+    kind: str, revision: ColumnElement[int], row_id: ColumnElement[str], scope: ColumnElement[bool], after: Cursor
+) -> Select[int, str, str]:
+    """Return the statement of the changes of one kind after the cursor."""
+    text_id = cast(row_id, String)
+    is_after: ColumnElement[bool] = revision > after.revision
+    if after.row_id is not None:
+        is_after = and_(revision >= after.revision, or_(is_after, text_id > after.row_id))
+    columns = (revision.label("revision"), text_id.label("id"), literal(kind).label("kind"))
+    return select(*columns).where(scope, is_after).order_by(revision, text_id)

@@ -39,7 +39,7 @@ class TaskFilter(EntityFilter):
         if self.is_subtask is not None:
             yield "", "is_subtask", self.is_subtask
         if self.search is not None:
-            text = require_length(self.search, ("filter", "search"), least=0, most=_MAX_SEARCH_LENGTH)
+            text = require_length(self.search, ("filter", "search"), min_length=0, max_length=_MAX_SEARCH_LENGTH)
             if words := words_of(text):
                 yield "", "search", add_parameter(words)
 

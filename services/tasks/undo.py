@@ -1,4 +1,4 @@
-"""Takes back what a run has changed, as far as nothing else has changed it since."""
+"""Undo of what a run has changed of tasks, as far as nothing else has changed it since."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from services.query.lookup import kinds_by_id, require, rows_by_id
 from services.query.sql import fetch_all, table_of
 from services.runs.run import ACTIVE
 from services.tasks.tasks import tasks as task_service
-from services.tasks.undo_plan import Plan, settle, take_back
+from services.tasks.undo_plan import UndoPlan, plan_undo, resolve_conflicts
 
 _PATH: Final = ("input", "id")
 _TASKS: Final = table_of(Task)
@@ -33,7 +33,7 @@ Tasks = dict[str, Task]
 
 @dataclass(frozen=True, slots=True)
 class KeptChange:
-    """What was not taken back of a task, and why; without a field, the whole task."""
+    """A field of a task that was not undone, and why; without a field, the whole task."""
 
     task_id: str
     field: str | None
@@ -42,7 +42,7 @@ class KeptChange:
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What became of the tasks that a run had changed: those that are back or as before, those that are gone again."""
+    """The result of undoing a run: the tasks restored or changed, the ids of those deleted, and what was not undone."""
 
     run: Run
     tasks: Sequence[Task]
@@ -51,20 +51,20 @@ class Undone:
 
 
 async def undo_run(session: AsyncSession, caller: Caller, run_id: str) -> Undone:
-    """Take back what a run has changed; what cannot be taken back is named."""
+    """Undo what a run has changed, and name what could not be undone."""
     revision = await next_revision(session, caller.user_id)
     run = await require(session, caller, Run, run_id, _PATH)
     _require_undoable(run)
     changes = await _changes_since(session, caller, run)
     tasks = await _tasks(session, caller, {change.row_id for change in changes})
     plans = _plans(run, changes, tasks)
-    await _settle(session, caller, plans)
+    await _resolve_conflicts(session, caller, plans)
     moment = utc_now()
-    deleted_ids = await _carry_out(session, caller, plans, tasks, moment)
+    deleted_ids = await _execute(session, caller, plans, tasks, moment)
     run.undone_at, run.revision = moment, revision
     return Undone(
         run=run,
-        tasks=[tasks[plan.task_id] for plan in plans if plan.is_restored or plan.changed],
+        tasks=[tasks[plan.task_id] for plan in plans if plan.is_restoration or plan.changes],
         deleted_ids=deleted_ids,
         kept=[KeptChange(plan.task_id, *reason) for plan in plans for reason in plan.kept.items()],
     )
@@ -107,43 +107,42 @@ async def _tasks(session: AsyncSession, caller: Caller, ids: Iterable[str]) -> T
     return {task.id: task for task in await session.exec(known)}
 
 
-def _plans(run: Run, changes: Sequence[Row[Any]], tasks: Tasks) -> list[Plan]:
-    """Return what is planned for each task that the run has changed, the one that it changed last first."""
+def _plans(run: Run, changes: Sequence[Row[Any]], tasks: Tasks) -> list[UndoPlan]:
+    """Return the plans of the tasks that the run has changed, the one that it changed last first."""
     by_task: dict[str, list[Row[Any]]] = {change.row_id: [] for change in reversed(changes) if change.run_id == run.id}
     for change in changes:
         by_task[change.row_id].append(change)
     return [
-        take_back(task_id, of_task, run.id, snapshot(Task, tasks[task_id]) if task_id in tasks else None)
+        plan_undo(task_id, of_task, run.id, snapshot(Task, tasks[task_id]) if task_id in tasks else None)
         for task_id, of_task in by_task.items()
     ]
 
 
-async def _settle(session: AsyncSession, caller: Caller, plans: Sequence[Plan]) -> None:
-    restored = [plan.task_id for plan in plans if plan.is_restored]
-    taken = await kinds_by_id(session, caller, restored) if restored else {}
-    around = await fetch_all(session, _around(caller, plans))
-    settle(plans, taken, {row.id: row.parent_id for row in around})
+async def _resolve_conflicts(session: AsyncSession, caller: Caller, plans: Sequence[UndoPlan]) -> None:
+    restored = [plan.task_id for plan in plans if plan.is_restoration]
+    used_ids = await kinds_by_id(session, caller, restored) if restored else {}
+    related = await fetch_all(session, _related(caller, plans))
+    resolve_conflicts(plans, used_ids, {row.id: row.parent_id for row in related})
 
 
-def _around(caller: Caller, plans: Sequence[Plan]) -> CompoundSelect[tuple[str, str | None]]:
-    """Return the statement that names the parents of the tasks, all above those, and what is below the doomed."""
-    parents = {plan.parent_id for plan in plans if plan.parent_id is not None}
-    wanted = sorted(parents.union(plan.task_id for plan in plans))
+def _related(caller: Caller, plans: Sequence[UndoPlan]) -> CompoundSelect[tuple[str, str | None]]:
+    """Return the statement of the tasks and target parents, all tasks above them, and those below deleted ones."""
     columns = _TASKS.c.id, _TASKS.c.parent_id
-    way = select(*columns).where(caller.owns(_TASKS), IsAnyOf(_TASKS.c.id, id_list(wanted))).cte("way", recursive=True)
-    way = way.union(select(*columns).where(caller.owns(_TASKS), _TASKS.c.id == way.c.parent_id))
-    doomed = id_list([plan.task_id for plan in plans if plan.is_doomed])
-    below = select(*columns).where(caller.owns(_TASKS), IsAnyOf(_TASKS.c.parent_id, doomed))
-    return union(select(way.c.id, way.c.parent_id), below)
+    tasks = select(*columns).where(caller.owns(_TASKS))
+    ids = {task_id for plan in plans for task_id in (plan.task_id, plan.parent_id) if task_id is not None}
+    above = tasks.where(IsAnyOf(_TASKS.c.id, id_list(sorted(ids)))).cte("above", recursive=True)
+    above = above.union(tasks.where(_TASKS.c.id == above.c.parent_id))
+    deleted = id_list([plan.task_id for plan in plans if plan.is_deletion])
+    return union(select(above.c.id, above.c.parent_id), tasks.where(IsAnyOf(_TASKS.c.parent_id, deleted)))
 
 
-async def _carry_out(
-    session: AsyncSession, caller: Caller, plans: Sequence[Plan], tasks: Tasks, moment: datetime
+async def _execute(
+    session: AsyncSession, caller: Caller, plans: Sequence[UndoPlan], tasks: Tasks, moment: datetime
 ) -> list[str]:
-    """Restore tasks, change tasks, then delete tasks, for what is to stay moves away first; return the deleted."""
+    """Restore, change and then delete tasks, so that subtasks which stay have moved; return the deleted ids."""
     revision = await next_revision(session, caller.user_id)
-    restored = [(plan.task_id, read_values(Task, plan.then or {})) for plan in _parents_first(plans)]
-    changed = [(tasks[plan.task_id], read_values(Task, plan.changed)) for plan in plans if plan.changed]
+    restored = [(plan.task_id, read_values(Task, plan.target or {})) for plan in _parents_first(plans)]
+    changed = [(tasks[plan.task_id], read_values(Task, plan.changes)) for plan in plans if plan.changes]
     await task_service.clear_missing_references(session, caller, [values for _, values in (*restored, *changed)])
     if restored:
         await delete_tombstones(session, caller, [task_id for task_id, _ in restored])
@@ -153,16 +152,16 @@ async def _carry_out(
     if changed:
         differing = [(task, _derived(values, task)) for task, values in changed]
         await task_service.apply(session, caller, differing, revision, moment)
-    doomed = [plan.task_id for plan in plans if plan.is_doomed]
-    return await task_service.remove(session, caller, doomed, revision, moment) if doomed else []
+    deleted = [plan.task_id for plan in plans if plan.is_deletion]
+    return await task_service.remove(session, caller, deleted, revision, moment) if deleted else []
 
 
-def _parents_first(plans: Iterable[Plan]) -> list[Plan]:
-    restored = {plan.task_id: plan for plan in plans if plan.is_restored}
+def _parents_first(plans: Iterable[UndoPlan]) -> list[UndoPlan]:
+    restored = {plan.task_id: plan for plan in plans if plan.is_restoration}
     needs = {task_id: {str(plan.parent_id)} & restored.keys() for task_id, plan in restored.items()}
     return [restored[task_id] for task_id in TopologicalSorter(needs).static_order()]
 
 
 def _derived(values: dict[str, Any], task: Task | None) -> dict[str, Any]:
-    """Return values of the history with what is derived from them; of both, what the history has kept counts."""
+    """Return values of the history with those derived from them; the history takes precedence."""
     return task_service.derive(dict(values), task) | values

@@ -36,7 +36,11 @@ async def test_update_profile_changes_what_is_given(client: GraphClient, user: S
     assert (payload["user"]["image"], cleared["user"]["image"]) == (image, None)
     assert (payload["user"]["name"], cleared["user"]["name"]) == ("Ada Lovelace",) * 2
     refused = await client.mutate("updateProfile", {"name": None}, as_=user)
-    assert refusal(refused) == ("BAD_USER_INPUT", "input.name", "name cannot be null; leave it out to keep it.")
+    assert refusal(refused) == (
+        "BAD_USER_INPUT",
+        "input.name",
+        "name cannot be cleared; leave it out to keep it as it is.",
+    )
 
 
 async def test_admin_pages_through_all_users(client: GraphClient, database: Database, admin: SignedIn) -> None:
