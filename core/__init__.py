@@ -1,1 +1,1 @@
-"""What everything stands on: settings, database, errors, tokens, ids."""
+"""Settings, database, errors, tokens and ids, on which all other packages build."""

@@ -8,7 +8,7 @@ from core.query_runner import QueryRunner
 
 Key: TypeAlias = tuple[str, ...]
 
-# A caller that asks for one row does not wait for the ten thousand of another; 1 turns batching off.
+# A caller of one row does not wait for the ten thousand of another; 1 turns batching off.
 MAX_KEYS: Final = 1_000
 
 

@@ -1,4 +1,4 @@
-"""Connection pool: a bound in the order of asking, and idle connections at hand, in front of SQLAlchemy's pool."""
+"""Connection pool in front of SQLAlchemy's: a bound that is first come, first served, and idle connections."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +18,7 @@ _EXHAUSTED: Final = "The server is busy: no database connection came free. Try a
 
 
 class ConnectionPool:
-    """A pool of at most `max_size` connections, which callers get in the order of asking, or an error in time.
+    """A pool of at most `max_size` connections, first come, first served, or an error after the timeout.
 
     SQLAlchemy's pool opens, pings and recycles them. To check one out of it takes as long as a small read, so a
     released connection stays checked out for the next caller; those that are idle are checked in once a second.
@@ -51,7 +51,7 @@ class ConnectionPool:
             raise
 
     def release(self, connection: PoolProxiedConnection) -> None:
-        """Take a connection back, with no transaction open on it."""
+        """Return a connection, with no transaction open on it, to the idle ones."""
         if self._is_closed:
             self.discard(connection)
         else:

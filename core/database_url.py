@@ -25,11 +25,11 @@ _WITHOUT_KEPT_STATEMENTS = {
 
 @dataclass(frozen=True, slots=True)
 class DatabaseTarget:
-    """A URL that SQLAlchemy takes, and what the driver is told beside it."""
+    """A URL for SQLAlchemy, and the arguments for the driver."""
 
     url: URL
     connect_args: dict[str, Any] = field(default_factory=dict)
-    # Each transaction may meet another connection of the server's.
+    # Each transaction may run on another connection of the server's.
     is_pooled: bool = False
 
     @property

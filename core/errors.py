@@ -1,4 +1,4 @@
-"""The failures a caller can be told about, each with a stable code; every door maps them once."""
+"""Errors that callers see, each with a stable code; every API maps them once."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -47,7 +47,7 @@ class NotFoundError(TasktalkError):
 
 
 class ConflictError(TasktalkError):
-    """What was sent contradicts the present state; `current` is the row as it stands, where there is one."""
+    """What was sent contradicts the present state; `current` is the row as it is, where there is one."""
 
     code = "CONFLICT"
 
@@ -57,7 +57,7 @@ class ConflictError(TasktalkError):
 
 
 class RateLimitedError(TasktalkError):
-    """Too many attempts; `retry_at` says when the next one will be heard."""
+    """Too many attempts; the next one is possible at `retry_at`."""
 
     code = "RATE_LIMITED"
 

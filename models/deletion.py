@@ -10,7 +10,7 @@ from models.types import Id, UserId, UtcDateTime
 
 
 class Deletion(SQLModel, table=True):
-    """A row that is gone, and the owner's change counter when it went."""
+    """A deleted row, and the owner's revision of its deletion."""
 
     __tablename__ = "deletions"
     __table_args__ = (

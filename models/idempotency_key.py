@@ -10,7 +10,7 @@ from models.types import UserId, UtcDateTime
 
 
 class IdempotencyKey(SQLModel, table=True):
-    """What a mutation sent with a key asked for, and the ids of what it made."""
+    """A mutation that was sent with a key: the hash of its request, and the ids of the rows it created."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)

@@ -1,4 +1,4 @@
-"""The table of tool calls: what the assistant did, or asks to do."""
+"""The table of tool calls."""
 
 from typing import Annotated, Any
 

@@ -18,7 +18,7 @@ class User(SQLModel, table=True):
 
     __tablename__ = "users"
     __table_args__ = (
-        # Addresses of Better Auth's users are that server's matter: only those who sign in here must be told apart.
+        # Only of those who sign in here: Better Auth decides about the addresses of its users.
         Index(
             "uq_users_email",
             "email",

@@ -54,7 +54,7 @@ class Authenticator:
         return await self._better_auth.authenticate(token, key_id)
 
     def get_cached(self, token: str) -> Caller | None:
-        """Return the caller of a token that the caches know to be valid; None says nothing about the token."""
+        """Return the caller of a token whose claims and session are cached; None does not mean that it is invalid."""
         claims = self._verified.get(token)
         if claims is None or claims.expires_at <= utc_now():
             return None

@@ -18,7 +18,7 @@ _ENTRY_BYTES: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class SessionStatus:
-    """What the database says of an active session."""
+    """The status of an active session."""
 
     is_admin: bool
 

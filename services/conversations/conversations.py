@@ -1,4 +1,4 @@
-"""Conversations: their rules are those of all entities, deleting one takes along what was said and done in it."""
+"""Conversations: created, updated and deleted, with their messages and runs, by the rules of all entities."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -24,5 +24,5 @@ _DEFAULT: Final = ConversationOrder.by("updated_at", OrderDirection.DESC)
 def conversation_listing(
     caller: Caller, columns: frozenset[str] = frozenset(), order: Sequence[ConversationOrder] | None = None
 ) -> Listing:
-    """Return the list of the caller's conversations, the latest active first where no order is asked for."""
+    """Return the list of the caller's conversations, by default the latest active first."""
     return entity_listing(caller, list(order or ()), _DEFAULT, columns)

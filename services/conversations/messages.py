@@ -55,7 +55,7 @@ _DEFAULT: Final = MessageOrder.by("created_at")
 def message_listing(
     caller: Caller, columns: frozenset[str] = frozenset(), order: Sequence[MessageOrder] | None = None
 ) -> Listing:
-    """Return the list of the caller's messages, as they were said where no order is asked for."""
+    """Return the list of the caller's messages, by default in the order of their creation."""
     return entity_listing(caller, list(order or ()), _DEFAULT, columns)
 
 

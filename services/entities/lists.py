@@ -177,7 +177,7 @@ def _parts(wanted: Any) -> list[Any]:
 
 
 def _read(wanted: Any, add_parameter: AddParameter) -> Iterator[Condition]:
-    """Return what a filter asks for without its values, which are added as parameters."""
+    """Return the conditions of a filter without their values, which are added as parameters."""
     for column in columns_of(wanted.model).values():
         if column.is_filterable and (value := getattr(wanted, column.name)) is not None:
             yield from _read_column(column, value, add_parameter)

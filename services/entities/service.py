@@ -141,7 +141,7 @@ class EntityService(Generic[Row]):
         changes_of: Callable[[Row], Mapping[str, Any]],
         expected_revision: int | None = None,
     ) -> Row:
-        """Change a row by what it is."""
+        """Change a row by what `changes_of` returns for it."""
         revision = await next_revision(session, caller.user_id)
         row = await require(session, caller, self.model, row_id, (*INPUT, "id"))
         check_revision(row, expected_revision)
@@ -205,7 +205,7 @@ class EntityService(Generic[Row]):
         columns: Sequence[Column],
         new_ids: Sequence[str] = (),
     ) -> None:
-        """Refuse references to rows that are not the caller's; a new row may refer to one that stands before it."""
+        """Raise NotFoundError for a reference to no row of the caller's; a new row may refer to an earlier new one."""
         places = {row_id: index for index, row_id in enumerate(new_ids)}
         for column in columns:
             target = _ENTITIES_BY_TABLE[column.references.table if column.references else ""]
@@ -220,7 +220,7 @@ class EntityService(Generic[Row]):
                     raise not_found(target, (*path, column.api_name))
 
     async def clear_missing_references(self, session: AsyncSession, caller: Caller, given: Sequence[Values]) -> None:
-        """Clear references to rows that are gone by now, in values that the history has kept."""
+        """Clear references to rows that do not exist any more, in values of the history."""
         for column in self._references:
             if column.references is None or column.references.cascades:
                 continue
@@ -235,7 +235,7 @@ class EntityService(Generic[Row]):
     async def insert(
         self, writer: Writer, caller: Caller, created: Sequence[Values], revision: int, moment: datetime
     ) -> list[Any]:
-        """Store new rows and return them; one that others refer to stands before them."""
+        """Insert new rows and return them; a row comes before those that refer to it."""
         keep_changes(writer)
         stamps: Values = {"user_id": caller.user_id, "revision": revision, "updated_at": moment}
         values = [self._defaults | each | stamps for each in created]
@@ -297,7 +297,7 @@ class EntityService(Generic[Row]):
                 rows = await fetch_all(session, select(table).where(*is_gone))
                 latest = moment_after(rows, latest)
                 await record(session, caller, [deletion_of(entity, row) for row in rows], revision, latest)
-        # What belongs to them goes with them, by the foreign keys.
+        # The foreign keys delete what belongs to them.
         named = IsAnyOf(self._table.c.id, id_list(ids))
         await execute(session, delete(self._table).where(caller.owns(self._table), named))
         return [*dict.fromkeys(ids), *sorted({row_id for each in deleted.values() for row_id in each} - set(ids))]
@@ -306,7 +306,7 @@ class EntityService(Generic[Row]):
 async def _clear_references(
     session: AsyncSession, caller: Caller, model: type[Entity], ids: Sequence[str], revision: int
 ) -> None:
-    """Clear the columns that refer to rows which are deleted, and do not go with them."""
+    """Clear the columns that refer to deleted rows and do not cascade."""
     for entity, columns in references_to(model, cascades=False).items():
         if not issubclass(entity, Editable):
             continue
@@ -327,6 +327,6 @@ def moment_after(rows: Sequence[Any], moment: datetime | None) -> datetime:
 
 
 def _require_bulk(count: int, name: str) -> None:
-    """Refuse more at once than one transaction should carry."""
+    """Raise BadUserInputError for more rows than one transaction should have."""
     if count > MAX_BULK:
         raise BadUserInputError(f"{name} takes at most {MAX_BULK} at once; it has {count}.", path=(*INPUT, name))

@@ -46,7 +46,7 @@ async def allocate_ids(writer: Writer, caller: Caller, given: Sequence[tuple[str
 
 
 async def _require_free(writer: Writer, caller: Caller, claimed: dict[str, Path]) -> None:
-    # A user's own row is a node of theirs too.
+    # The user's own id is taken too.
     own = [caller.user_id] if caller.user_id in claimed else []
     for taken in (*own, *await kinds_by_id(writer, caller, list(claimed))):
         raise ConflictError("This id is already in use; make a new one.", path=claimed[taken])
@@ -54,15 +54,15 @@ async def _require_free(writer: Writer, caller: Caller, claimed: dict[str, Path]
 
 
 async def delete_tombstones(writer: Writer, caller: Caller, ids: Sequence[str]) -> None:
-    """Delete the tombstones of rows that come back."""
+    """Delete the tombstones of rows that are created again."""
     await read(writer, _DELETE, {OWNER: caller.user_id, "ids": ids})
 
 
 async def insert_tombstones(
     session: AsyncSession, caller: Caller, model: type[Entity], ids: Sequence[str], revision: int
 ) -> dict[str, list[str]]:
-    """Leave tombstones for rows and all that is deleted with them; return the ids by kind."""
-    rows = _with_descendants(caller, model, ids).subquery("doomed")
+    """Insert tombstones for rows and all that is deleted with them; return the ids by kind."""
+    rows = _with_descendants(caller, model, ids).subquery("deleted")
     columns = [literal(caller.user_id), rows.c.id, rows.c.kind, literal(revision), literal(utc_now(), UtcDateTime())]
     statement = insert(_DELETIONS).from_select(["user_id", "id", "kind", "revision", "deleted_at"], select(*columns))
     by_kind: dict[str, list[str]] = {}

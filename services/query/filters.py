@@ -160,7 +160,7 @@ class _Condition(FunctionElement[bool]):
 
     type = Boolean()
     inherit_cache = True
-    # Without it SQLite is asked whether the condition equals 1, for which it uses no index.
+    # Without it the condition is compared with 1 on SQLite, for which it uses no index.
     _is_implicitly_boolean = True
     postgresql: ClassVar[str]
     sqlite: ClassVar[str]
@@ -222,14 +222,14 @@ class _Pairs(FunctionElement[Any]):
 
 @compiles(_Pairs, "postgresql")
 def _pairs(element: _Pairs, compiler: SQLCompiler, **options: Any) -> str:
-    # Subqueries, or the planner would count the elements and plan anew for each number of them.
+    # Subqueries, or the planner would count the elements and plan again for each number of them.
     lists = ", ".join(f"(SELECT {compiler.process(clause, **options)})" for clause in element.clauses)
     return f"(SELECT * FROM unnest({lists}) AS pair (user_id, id))"
 
 
 @compiles(_Pairs, "sqlite")
 def _pairs_on_sqlite(element: _Pairs, compiler: SQLCompiler, **options: Any) -> str:
-    # Materialized, or one list would be read anew for each element of the other.
+    # Materialized, or one list would be read again for each element of the other.
     owners, ids = (
         f"AS MATERIALIZED (SELECT * FROM json_each({compiler.process(clause, **options)}))"
         for clause in element.clauses

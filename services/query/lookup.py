@@ -104,7 +104,7 @@ async def find(session: AsyncSession, caller: Caller, model: type[Row], given_id
 
 
 async def require(session: AsyncSession, caller: Caller, model: type[Row], given_id: str, path: tuple[str, ...]) -> Row:
-    """Return the caller's row, to be changed, or say that there is none."""
+    """Return the caller's row, to be changed; raise NotFoundError where there is none."""
     if (row := await find(session, caller, model, given_id)) is None:
         raise not_found(model, path)
     return row
@@ -113,7 +113,7 @@ async def require(session: AsyncSession, caller: Caller, model: type[Row], given
 async def require_all(
     session: AsyncSession, caller: Caller, model: type[Row], given_ids: Sequence[str], path: tuple[str, ...]
 ) -> list[Row]:
-    """Return the caller's rows in the order of the ids, or say which is missing."""
+    """Return the caller's rows in the order of the ids; raise NotFoundError for the first that is missing."""
     ids = [parse_id(given_id) for given_id in given_ids]
     table, known = table_of(model), id_list([row_id for row_id in ids if row_id])
     statement = select_model(model).where(caller.owns(table), IsAnyOf(table.c.id, known))
@@ -125,5 +125,5 @@ async def require_all(
 
 
 def not_found(model: type[SQLModel], path: tuple[str, ...]) -> NotFoundError:
-    """Say that there is no such row, in the same words whether it is another's or never was."""
+    """Return the error for a row that does not exist, or is another user's, which is the same to the caller."""
     return NotFoundError(f"There is no such {_WORD.sub(' ', model.__name__).lower()}.", path=path)

@@ -1,4 +1,4 @@
-"""Runs as they are executed: progress, pauses, ends, leases and tokens; refused once a run has ended otherwise."""
+"""Execution state of runs: progress, pauses, ends, leases and tokens; RunEndedError once a run has ended."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ class Outcome:
 
 
 async def require_executed(session: AsyncSession, caller: Caller, run_id: str) -> Run:
-    """Return the run, or refuse to go on with one that has ended; the owner's counter is locked."""
+    """Return the run; raise RunEndedError where it has ended. The owner's counter must be locked."""
     run = await session.get(Run, (caller.user_id, run_id))
     if run is None or run.status not in _EXECUTED:
         raise RunEndedError
@@ -105,7 +105,7 @@ async def pause_run(session: AsyncSession, caller: Caller, run_id: str, progress
     """Pause a run until people have decided on tool calls."""
     revision = await next_revision(session, caller.user_id)
     run = await require_executed(session, caller, run_id)
-    await _count(session, caller, run, progress.tokens)
+    await _add_tokens(session, caller, run, progress.tokens)
     await write_reply(session, caller, run.reply_id, progress.text)
     run.status, run.state, run.lease_until, run.revision = RunStatus.AWAITING_APPROVAL, pause.state, None, revision
     first = await next_position(session, caller, run_id, count=len(pause.calls))
@@ -118,7 +118,7 @@ async def finish_run(session: AsyncSession, caller: Caller, run_id: str, progres
     """End a run, and its reply with it."""
     revision = await next_revision(session, caller.user_id)
     run = await require_executed(session, caller, run_id)
-    await _count(session, caller, run, progress.tokens)
+    await _add_tokens(session, caller, run, progress.tokens)
     await write_reply(session, caller, run.reply_id, progress.text)
     await end_run(session, caller, run, outcome, revision)
 
@@ -130,7 +130,7 @@ async def count_tokens(session: AsyncSession, caller: Caller, run_id: str, token
     if run is None:
         await _add_to_day(session, caller, tokens)
         return
-    await _count(session, caller, run, tokens)
+    await _add_tokens(session, caller, run, tokens)
     run.revision = revision
 
 
@@ -145,7 +145,7 @@ async def _end_open_calls(session: AsyncSession, caller: Caller, run: Run, revis
 
 
 async def next_position(session: AsyncSession, caller: Caller, run_id: str, *, count: int = 1) -> int:
-    """Return the position of a run's next tool call, or refuse that many more."""
+    """Return the position of a run's next tool call; raise BadUserInputError for too many."""
     calls = select(_TOOL_CALLS.c.id).where(caller.owns(_TOOL_CALLS), _TOOL_CALLS.c.run_id == run_id)
     position = len(await fetch_all(session, calls))
     if position + count > MAX_CALLS:
@@ -185,7 +185,7 @@ async def fail_expired(session: AsyncSession, caller: Caller, run_id: str, error
     await end_run(session, caller, run, Outcome(RunStatus.FAILED, error), revision or run.revision)
 
 
-async def _count(session: AsyncSession, caller: Caller, run: Run, tokens: Tokens) -> None:
+async def _add_tokens(session: AsyncSession, caller: Caller, run: Run, tokens: Tokens) -> None:
     run.input_tokens = min(run.input_tokens + tokens.read, MAX_TOKENS)
     run.output_tokens = min(run.output_tokens + tokens.written, MAX_TOKENS)
     if tokens.read or tokens.written:
@@ -206,7 +206,7 @@ async def end_run(session: AsyncSession, caller: Caller, run: Run, outcome: Outc
 
 
 async def require_tokens(session: AsyncSession, caller: Caller, limit: int) -> None:
-    """Refuse a new run where the user has used up the tokens of the day; 0 is no limit."""
+    """Raise RateLimitedError where the user has used up the tokens of the day; 0 is no limit."""
     if not limit:
         return
     now = utc_now()

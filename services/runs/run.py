@@ -89,7 +89,7 @@ async def start_run(session: AsyncSession, caller: Caller, new: UserMessage, lim
 
 
 async def regenerate_reply(session: AsyncSession, caller: Caller, message_id: str, limits: RunLimits) -> StartedRun:
-    """Answer a message anew; it is named by its own id or by that of a reply to it."""
+    """Start another run for a message, which is named by its own id or by that of a reply to it."""
     await next_revision(session, caller.user_id)
     path = ("input", "messageId")
     message = await require(session, caller, Message, message_id, path)
@@ -141,7 +141,7 @@ async def resolve_tool_call(
 
 
 async def _conversation(session: AsyncSession, caller: Caller, new: UserMessage, revision: int) -> Conversation:
-    """Return the conversation, as changed by a new message; one without a name is called after its first message."""
+    """Return the conversation of a new message; one without a title gets it from its first message."""
     moment, title = utc_now(), _title_from(new.content)
     if new.conversation_id is None:
         conversation = Conversation(
@@ -172,7 +172,7 @@ async def _require_idle(session: AsyncSession, caller: Caller, conversation: Con
 
 
 async def _require_free_slot(session: AsyncSession, caller: Caller, limit: int) -> None:
-    """Refuse one run too many of the caller: all users share the slots of a process."""
+    """Raise ConflictError for one run too many of the caller, since all users share the slots of a process."""
     executed = _RUNS.c.status.in_((RunStatus.QUEUED, RunStatus.RUNNING))
     count = select(func.count()).select_from(_RUNS).where(caller.owns(_RUNS), executed)
     if (await execute(session, count)).scalar_one() >= limit:
@@ -236,7 +236,7 @@ def _message(conversation: Conversation, role: MessageRole, content: str, revisi
 
 
 def _title_from(content: str) -> str:
-    """Return what a conversation is called that begins with these words."""
+    """Return the title of a conversation that begins with this message."""
     words = " ".join(content[:1_000].split())
     title = textwrap.shorten(words, _MAX_TITLE_LENGTH, placeholder=" …")
     if len(words) > _MAX_TITLE_LENGTH > 2 * len(title):

@@ -35,7 +35,7 @@ class ToolRequest:
 async def open_call(
     session: AsyncSession, caller: Caller, call: ToolRequest, *, needs_approval: bool = False
 ) -> ToolCall:
-    """Return the record of a call, a new one if there is none; refuse it once the run has ended.
+    """Return the record of a call, a new one if there is none; raise RunEndedError once the run has ended.
 
     A call that needs approval is allowed only as the person has seen and approved it.
     """
@@ -68,7 +68,7 @@ def _require_approved(row: ToolCall | None, call: ToolRequest) -> None:
 
 
 def has_ended(row: ToolCall) -> bool:
-    """Return whether a call was executed before, or never will be."""
+    """Return whether a call was executed or rejected."""
     return row.status in ENDED_CALLS
 
 
@@ -93,7 +93,7 @@ async def decisions_of(session: AsyncSession, caller: Caller, run_id: str) -> di
 async def tool_calls_by_run(
     source: Source, caller: Caller, ids: Sequence[str], columns: Iterable[str]
 ) -> list[list[Any]]:
-    """Return the tool calls of each of the runs, as they came."""
+    """Return the tool calls of each of the runs, in their order."""
     values = {OWNER: caller.user_id, "ids": ids}
     calls: dict[str, list[Any]] = {run_id: [] for run_id in ids}
     for row in await read(source, _tool_calls_by_run(frozenset(columns)), values):

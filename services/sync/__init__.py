@@ -1,1 +1,1 @@
-"""What changed for a user after a cursor, and how long that can be asked for."""
+"""Sync: the log of a user's changes after a cursor, and the housekeeping that bounds it."""

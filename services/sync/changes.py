@@ -17,7 +17,7 @@ from services.query.pagination import MAX_PAGE_SIZE
 from services.query.sql import execute, fetch_all, table_of
 
 _CURSOR_KIND: Final = "changes"
-# A new user's own row stands at 0.
+# A new user's own row has the revision 0.
 _BEFORE_ALL: Final = -1
 _USERS: Final = table_of(User)
 _DELETIONS: Final = table_of(Deletion)

@@ -1,4 +1,4 @@
-"""Lists of tasks: which, in which order."""
+"""Filter and order of the lists of tasks."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -23,7 +23,7 @@ from services.query.sql import table_of
 from services.tasks.words import words_of
 
 _TASKS: Final = table_of(Task).c
-# PostgreSQL takes no query of words beyond a megabyte, and nobody types one.
+# PostgreSQL takes no query of words longer than a megabyte.
 _MAX_SEARCH_LENGTH: Final = 1_000
 
 
@@ -35,7 +35,7 @@ class TaskFilter(EntityFilter):
     is_subtask: bool | None
 
     def own_conditions(self, add_parameter: AddParameter) -> Iterator[Condition]:
-        """Search by words, and tell subtasks from tasks that stand by themselves."""
+        """Return the conditions of the search by words and of being a subtask."""
         if self.is_subtask is not None:
             yield "", "is_subtask", self.is_subtask
         if self.search is not None:
@@ -65,5 +65,5 @@ def task_listing(
     task_filter: TaskFilter | None = None,
     order: Sequence[TaskOrder] | None = None,
 ) -> Listing:
-    """Return the list of the caller's tasks, in the order of their making where none is asked for."""
+    """Return the list of the caller's tasks, by default in the order of their creation."""
     return entity_listing(caller, list(order or ()), _DEFAULT, columns, task_filter)
