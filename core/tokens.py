@@ -30,8 +30,6 @@ _MAX_TOKEN_BYTES: Final = 8 * 1024
 # Exactly three parts, so never a JWE, and none of the stray characters that the base64 decoder would skip.
 _COMPACT_FORM: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _CLOCK_LEEWAY: Final = timedelta(seconds=60)
-_NOT_VALID: Final = "The access token is not valid; sign in again."
-_EXPIRED: Final = "The access token has expired; refresh the session or sign in again."
 
 _ID_BYTES: Final = 16
 _GENERATION_BYTES: Final = 4
@@ -79,12 +77,12 @@ class AccessClaims:
 
 def invalid_token() -> UnauthenticatedError:
     """Return the error for every token that cannot be trusted; it does not say what is wrong with it."""
-    return UnauthenticatedError(_NOT_VALID)
+    return UnauthenticatedError("The access token is not valid; sign in again.")
 
 
 def expired_token() -> UnauthenticatedError:
     """Return the error for a valid token that has expired."""
-    return UnauthenticatedError(_EXPIRED)
+    return UnauthenticatedError("The access token has expired; refresh the session or sign in again.")
 
 
 def read_key_id(token: str) -> str:

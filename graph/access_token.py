@@ -12,7 +12,7 @@ from graph.mapping import enum_type, reads_columns, table_type
 from graph.payload import UserError
 from graph.selection import selected_columns
 from models import AccessScope
-from services.accounts.access_tokens import NewAccessToken, own_access_tokens
+from services.accounts.access_tokens import own_access_tokens
 
 enum_type(AccessScope)
 
@@ -60,10 +60,6 @@ class CreateAccessTokenInput:
     expires_at: datetime | None = strawberry.field(
         default=None, description="Until when it is good; for ever where it is left out."
     )
-
-    def to_new(self) -> NewAccessToken:
-        """Return the input of the service."""
-        return NewAccessToken(**vars(self))
 
 
 @strawberry.input(description="An access token to revoke.")

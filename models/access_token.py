@@ -26,7 +26,7 @@ class AccessToken(SQLModel, table=True):
 
     user_id: str = Field(primary_key=True, sa_type=UserId, foreign_key="users.id", ondelete="CASCADE")
     id: str = Field(primary_key=True, sa_type=Id, default_factory=new_id)
-    name: str = Field(max_length=100, description="What it is for.")
+    name: str = Field(min_length=1, max_length=100, description="What it is for.")
     token_hash: str = Field(max_length=64, repr=False)
     scopes: list[str] = Field(sa_type=JSON)
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime, description="Until when it is good.")

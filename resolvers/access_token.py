@@ -18,7 +18,7 @@ class AccessTokenMutation:
     @strawberry.mutation(description="Make a token for a program of the caller's, which lets it use /mcp.")
     async def create_access_token(self, info: Info, input: CreateAccessTokenInput) -> CreateAccessTokenPayload:
         """Create a token."""
-        work = partial(create_access_token, new=input.to_new())
+        work = partial(create_access_token, **vars(input))
         return await mutate(info, CreateAccessTokenPayload, "access_token", work, _fields)
 
     @strawberry.mutation(description="Revoke a token; it is refused from now on.")

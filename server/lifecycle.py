@@ -21,7 +21,7 @@ from server.http.connections import ConnectionRegistry
 from server.mcp.endpoint import McpEndpoint
 from server.observability.health import warn_where_not_ready
 from server.observability.metrics import Metrics
-from services.sync.housekeeping import forget_deletions, forget_history, forget_keys, forget_sessions
+from services.sync.housekeeping import delete_old_history, delete_old_keys, delete_old_sessions, delete_old_tombstones
 
 # Workers that start together should not do the same work at the same moment.
 _AFTER_START_S: Final = (30.0, 300.0)
@@ -47,10 +47,10 @@ async def run_housekeeping(database: Database, settings: Settings) -> None:
 
 async def delete_expired(database: Database, settings: Settings) -> None:
     """Delete all expired rows, each kind in its own transaction."""
-    await database.write(lambda session: forget_deletions(session, settings.tombstones_kept_days))
-    await database.write(lambda session: forget_history(session, settings.tombstones_kept_days))
-    await database.write(forget_keys)
-    await database.write(forget_sessions)
+    await database.write(lambda session: delete_old_tombstones(session, settings.tombstones_kept_days))
+    await database.write(lambda session: delete_old_history(session, settings.tombstones_kept_days))
+    await database.write(delete_old_keys)
+    await database.write(delete_old_sessions)
 
 
 @contextmanager

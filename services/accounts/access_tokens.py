@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -15,9 +15,9 @@ from core.clock import utc_now
 from core.errors import AccountGoneError, BadUserInputError, ConflictError, NotFoundError
 from core.ids import parse_id
 from core.prepared_statement import Rows, cached_statement
-from core.text import require_line
 from models import AccessScope, AccessToken, User
 from services.accounts.caller import OWNER, Caller, owned
+from services.entities.values import check_values
 from services.query.sql import Source, columns_of, execute, read, table_of
 
 MAX_TOKENS: Final = 50
@@ -30,15 +30,6 @@ _FORM: Final = re.compile(r"tt_[A-Za-z0-9_-]{43}", re.ASCII)
 # `last_used_at` is written at most this often.
 _USE_RESOLUTION: Final = timedelta(minutes=1)
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class NewAccessToken:
-    """The input of a new token."""
-
-    name: str
-    scopes: Sequence[AccessScope]
-    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +50,24 @@ class Grant:
     is_last_use_outdated: bool
 
 
-async def create_access_token(session: AsyncSession, caller: Caller, new: NewAccessToken) -> CreatedAccessToken:
+async def create_access_token(
+    session: AsyncSession,
+    caller: Caller,
+    name: str,
+    scopes: Collection[AccessScope],
+    expires_at: datetime | None = None,
+) -> CreatedAccessToken:
     """Create a token for the caller."""
-    name = require_line(new.name, ("input", "name"), max_length=100)
-    scopes = [scope.value for scope in AccessScope if scope in new.scopes]
+    name = check_values(AccessToken, {"name": name})["name"]
     if not scopes:
         raise BadUserInputError("scopes is empty; name at least one.", path=("input", "scopes"))
-    if new.expires_at is not None and new.expires_at <= utc_now():
+    if expires_at is not None and expires_at <= utc_now():
         message = "expiresAt has passed; name a moment to come, or leave it out."
         raise BadUserInputError(message, path=("input", "expiresAt"))
     await _require_below_limit(session, caller)
     text = _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
-    token = AccessToken(
-        user_id=caller.user_id, name=name, scopes=scopes, expires_at=new.expires_at, token_hash=_hash(text)
-    )
+    values = [scope.value for scope in AccessScope if scope in scopes]
+    token = AccessToken(user_id=caller.user_id, name=name, scopes=values, expires_at=expires_at, token_hash=_hash(text))
     session.add(token)
     await session.flush()
     return CreatedAccessToken(token, text)

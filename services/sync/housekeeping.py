@@ -19,7 +19,7 @@ _KEYS: Final = table_of(IdempotencyKey)
 _SESSIONS: Final = table_of(Session)
 
 
-async def forget_deletions(session: AsyncSession, kept_days: int) -> None:
+async def delete_old_tombstones(session: AsyncSession, kept_days: int) -> None:
     """Delete old tombstones, and let each user's row say up to where, so that older cursors can be refused."""
     old = _DELETIONS.c.deleted_at < utc_now() - timedelta(days=kept_days)
     users = select(_DELETIONS.c.user_id).where(old)
@@ -28,7 +28,7 @@ async def forget_deletions(session: AsyncSession, kept_days: int) -> None:
     await execute(session, delete(_DELETIONS).where(old))
 
 
-async def forget_history(session: AsyncSession, kept_days: int) -> None:
+async def delete_old_history(session: AsyncSession, kept_days: int) -> None:
     """Delete the history of rows that have been gone for a while; that of living rows stays."""
     latest, later = utc_now() - timedelta(days=kept_days), _HISTORY.alias("later")
     living = [
@@ -41,12 +41,12 @@ async def forget_history(session: AsyncSession, kept_days: int) -> None:
     await execute(session, delete(_HISTORY).where(_HISTORY.c.created_at < latest, is_gone))
 
 
-async def forget_keys(session: AsyncSession) -> None:
+async def delete_old_keys(session: AsyncSession) -> None:
     """Delete idempotency keys that no client will send again."""
     await execute(session, delete(_KEYS).where(_KEYS.c.created_at < utc_now() - _KEYS_KEPT))
 
 
-async def forget_sessions(session: AsyncSession) -> None:
+async def delete_old_sessions(session: AsyncSession) -> None:
     """Delete sessions that have been over for a while."""
     latest = utc_now() - _SESSIONS_KEPT
     await execute(

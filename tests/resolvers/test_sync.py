@@ -13,7 +13,7 @@ from core.ids import new_id
 from models import Deletion
 from services.conversations.messages import MessageCursor
 from services.sync.changes import Cursor
-from services.sync.housekeeping import forget_deletions
+from services.sync.housekeeping import delete_old_tombstones
 from services.tasks.tasks import tasks as task_service
 from tests.factories import SignedIn, make_conversation, make_message, make_task, new_task, store
 from tests.graph.operations import run
@@ -167,7 +167,7 @@ async def test_cursor_before_forgotten_deletions_is_expired(
     moment = utc_now().replace(year=2020)
     row = Deletion(user_id=user.user.id, id=new_id(), kind="TASK", revision=3, deleted_at=moment)
     await store(database, row)
-    await database.write(lambda session: forget_deletions(session, 90))
+    await database.write(lambda session: delete_old_tombstones(session, 90))
     answer = await client.execute(QUERY, {"since": old}, as_=user)
     assert answer.codes == ["CURSOR_EXPIRED"]
     assert answer.errors[0]["message"].endswith("begin anew, without a cursor.")

@@ -13,7 +13,7 @@ from core.ids import new_id
 from models import Deletion, HistoryAction, HistoryEntry, IdempotencyKey, Session, Task, User
 from services.query.sql import execute, fetch_all, table_of
 from services.sync.changes import Counter, Cursor, resume
-from services.sync.housekeeping import forget_deletions, forget_history, forget_keys, forget_sessions
+from services.sync.housekeeping import delete_old_history, delete_old_keys, delete_old_sessions, delete_old_tombstones
 from tests.factories import make_user, store, task_row
 
 DELETIONS, KEYS, SESSIONS, USERS = (table_of(model) for model in (Deletion, IdempotencyKey, Session, User))
@@ -37,7 +37,7 @@ async def test_old_tombstones_go_and_the_user_says_up_to_where(database: Databas
 
     async def work(session: AsyncSession) -> None:
         await execute(session, insert(DELETIONS).values(rows))
-        await forget_deletions(session, 90)
+        await delete_old_tombstones(session, 90)
 
     await database.write(work)
 
@@ -95,7 +95,7 @@ async def test_the_history_of_tasks_goes_long_after_the_tasks(database: Database
         *history(just_gone, {made: 200, changed: 100, deleted: 89}),
     )
 
-    await database.write(lambda session: forget_history(session, 90))
+    await database.write(lambda session: delete_old_history(session, 90))
 
     async with database.read() as session:
         whose = CHANGES.c.user_id.in_([user.id, other.user_id])
@@ -118,7 +118,7 @@ async def test_old_keys_go(database: Database) -> None:
                 )
             )
         await session.flush()
-        await forget_keys(session)
+        await delete_old_keys(session)
 
     await database.write(work)
 
@@ -141,7 +141,7 @@ async def test_sessions_that_are_long_over_go(database: Database) -> None:
         for name, (expires_at, revoked_at) in ends.items():
             session.add(Session(user_id=user.id, token_hash=name, expires_at=expires_at, revoked_at=revoked_at))
         await session.flush()
-        await forget_sessions(session)
+        await delete_old_sessions(session)
 
     await database.write(work)
 
