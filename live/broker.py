@@ -1,14 +1,24 @@
 """What processes send each other through a broker: up to which revision users' rows have changed."""
 
+import asyncio
+import logging
+import random
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import orjson
+
+from live.hub import Hub
 
 CHANNEL: Final = "tasktalk_changes"
 # PostgreSQL's limit of a NOTIFY payload: some hundred users, or a few with the longest ids.
 _MAX_BYTES: Final = 7_999
+_MIN_RETRY_S: Final = 0.25
+_MAX_RETRY_S: Final = 30.0
+
+_log = logging.getLogger(__name__)
 
 
 class Signals:
@@ -37,21 +47,45 @@ class Signals:
             return {}
 
 
-class Broker(Protocol):
+class Broker(ABC):
     """Sends signals to the other processes, and wakes the hub by theirs."""
 
-    @property
-    def is_reliable(self) -> bool:
-        """Return whether signals are known to arrive at present."""
+    def __init__(self, hub: Hub, signals: Signals) -> None:
+        self.hub = hub
+        self.signals = signals
+        # Whether signals are known to arrive at present.
+        self.is_reliable = False
 
     async def run(self) -> None:
-        """Receive signals until cancelled; reconnect after failures."""
+        """Receive signals until cancelled; when the connection is lost, make another, and poll for what was missed."""
+        retry_s = _MIN_RETRY_S
+        while True:
+            try:
+                await self.receive()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the poll goes on and another attempt is made
+                _log.warning("Signals of other processes do not arrive: %s", str(error) or type(error).__name__)
+            if self.is_reliable:
+                retry_s = _MIN_RETRY_S
+                self.set_reliable(is_reliable=False)
+            # Not all processes at once.
+            await asyncio.sleep(retry_s * random.uniform(0.5, 1))  # noqa: S311 - jitter is no secret
+            retry_s = min(2 * retry_s, _MAX_RETRY_S)
 
+    def set_reliable(self, *, is_reliable: bool) -> None:
+        """Note that signals arrive from now on, or no longer; some may have been missed, so the poll runs at once."""
+        self.is_reliable = is_reliable
+        self.hub.request_poll()
+
+    @abstractmethod
+    async def receive(self) -> None:
+        """Connect and receive signals until the connection is lost."""
+
+    @abstractmethod
     async def send(self, signals: Sequence[str]) -> None:
         """Send signals to the other processes; one that is lost is made up for by their poll."""
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027 - optional
         """Check whether signals still arrive: the poll has found a change without one."""
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027 - optional
         """Close what is still open once `run` is cancelled."""

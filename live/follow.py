@@ -22,15 +22,12 @@ _log = logging.getLogger(__name__)
 
 
 class ReplyState(Protocol):
-    """How far a reply is."""
+    """How far a reply is; one that is paused waits for the person to decide on a tool call."""
 
     @property
-    def has_ended(self) -> bool:
-        """Return whether nothing more will come."""
-
+    def has_ended(self) -> bool: ...  # noqa: D102
     @property
-    def is_paused(self) -> bool:
-        """Return whether nothing more comes until the person has decided on a tool call."""
+    def is_paused(self) -> bool: ...  # noqa: D102
 
 
 State = TypeVar("State", bound=ReplyState)

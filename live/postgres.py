@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -15,14 +14,12 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from core.database import Database
 from core.database_url import DatabaseTarget
 from core.prepared_statement import PreparedStatement
-from live.broker import CHANNEL, Signals
+from live.broker import CHANNEL, Broker, Signals
 from live.hub import Hub, WakeUp
 from services.query.filters import text_list_param
 
 _PROBE_TIMEOUT_S: Final = 2.0
 _PROBES: Final = 4
-_MIN_RETRY_S: Final = 0.25
-_MAX_RETRY_S: Final = 30.0
 _CONNECT_TIMEOUT_S: Final = 15.0
 _PROBE: Final = "proof:"
 _SIGNALS: Final = "signals"
@@ -32,51 +29,33 @@ _NOTIFY: Final = PreparedStatement(select(func.pg_notify(CHANNEL, _PAYLOADS).lab
 _log = logging.getLogger(__name__)
 
 
-class PostgresBroker:
+class PostgresBroker(Broker):
     """Listens on a connection of its own, which must not go through a pooler in transaction mode."""
 
     def __init__(self, database: Database, target: DatabaseTarget, hub: Hub, signals: Signals) -> None:
+        super().__init__(hub, signals)
         self._database = database
         self._target = target
-        self._hub = hub
-        self._signals = signals
         self._probes: dict[str, asyncio.Event] = {}
         # Set when the connection is lost, or has to be checked.
         self._interrupted = asyncio.Event()
         self._has_warned = False
-        self.is_reliable = False
 
-    async def run(self) -> None:
-        """Listen; when the connection is lost, make another, and poll for what was missed."""
-        retry_s = _MIN_RETRY_S
-        while True:
-            try:
-                async with self._listening() as connection:
-                    if await self._probe():
-                        retry_s = _MIN_RETRY_S
-                        await self._receive_until_lost(connection)
-                        _log.warning("LISTEN is lost; the poll stands in until it is back")
-                    elif not self._has_warned:
-                        self._has_warned = True
-                        _log.warning("NOTIFY does not arrive; set DATABASE_DIRECT_URL to an address without a pooler")
-            except Exception as error:  # noqa: BLE001 - whatever it is, the poll goes on and another attempt is made
-                _log.warning("LISTEN cannot be had: %s", str(error) or type(error).__name__)
-            finally:
-                self.is_reliable = False
-            # Not all processes at once.
-            await asyncio.sleep(retry_s * random.uniform(0.5, 1))  # noqa: S311 - jitter is no secret
-            retry_s = min(2 * retry_s, _MAX_RETRY_S)
-
-    async def _receive_until_lost(self, connection: asyncpg.Connection) -> None:
-        self.is_reliable = True
-        self._hub.request_poll()
-        while not connection.is_closed():
-            self._interrupted.clear()
-            await self._interrupted.wait()
-            if not connection.is_closed() and not await self._probe():
-                break
-        self.is_reliable = False
-        self._hub.request_poll()
+    async def receive(self) -> None:
+        """Listen until the connection is lost, or signals do not arrive over it."""
+        async with self._listening() as connection:
+            if not await self._probe():
+                if not self._has_warned:
+                    self._has_warned = True
+                    _log.warning("NOTIFY does not arrive; set DATABASE_DIRECT_URL to an address without a pooler")
+                return
+            self.set_reliable(is_reliable=True)
+            while not connection.is_closed():
+                self._interrupted.clear()
+                await self._interrupted.wait()
+                if not connection.is_closed() and not await self._probe():
+                    break
+            _log.warning("LISTEN is lost; the poll stands in until it is back")
 
     async def _probe(self) -> bool:
         """Send a signal over the pool and return whether it arrives here; a late one is no proof of a pooler."""
@@ -106,7 +85,7 @@ class PostgresBroker:
     def _receive(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
         if (probe := self._probes.get(payload)) is not None:
             probe.set()
-        self._hub.wake(self._signals.read(payload), WakeUp.NOTIFY)
+        self.hub.wake(self.signals.read(payload), WakeUp.NOTIFY)
 
     async def send(self, signals: Sequence[str]) -> None:
         """Notify the other processes over the pool, which works through a pooler too."""
@@ -115,9 +94,6 @@ class PostgresBroker:
     def check(self) -> None:
         """Probe the connection again."""
         self._interrupted.set()
-
-    async def close(self) -> None:
-        """Do nothing: `run` closes its connection, and the pool belongs to the database."""
 
 
 def _connect_arguments(target: DatabaseTarget) -> dict[str, Any]:
