@@ -11,9 +11,8 @@ import openai
 import orjson
 from agents.result import RunResultStreaming
 
-from assistant.history import MAX_MESSAGES, history
-from assistant.instructions import instructions
 from assistant.model import Models, RunAgent, TokenMeter
+from assistant.prompt import MAX_MESSAGES, history, instructions
 from assistant.reply_writer import ReplyTooLongError, ReplyWriter
 from assistant.toolbox import Toolbox, awaited_calls, remote_tools
 from assistant.tools import TOOLS_BY_NAME

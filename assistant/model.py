@@ -11,7 +11,7 @@ from agents.result import RunResultStreaming
 from agents.run_config import ToolExecutionConfig
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-from assistant.history import CHARACTERS_PER_TOKEN, Item, rejection
+from assistant.prompt import CHARACTERS_PER_TOKEN, Item, rejection
 from assistant.reply_writer import ReplyTooLongError
 from assistant.toolbox import storable_call_id
 from core.clock import utc_now

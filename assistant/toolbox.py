@@ -14,9 +14,8 @@ from agents import FunctionTool, RunContextWrapper
 from agents.tool_context import ToolContext
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from assistant.arguments import read_object
-from assistant.instructions import fence
-from assistant.tools import TOOLS, Tool, read_arguments
+from assistant.prompt import fence
+from assistant.tools import TOOLS, Tool, read_arguments, read_object
 from core.database import Database
 from core.errors import BadUserInputError, TasktalkError, UnavailableError
 from core.text import is_storable

@@ -16,11 +16,11 @@ from agents.models.interface import Model
 from agents.tool import Tool
 from agents.usage import Usage
 
-from assistant.instructions import unfence
 from assistant.offline.commands import Call, Context, Outcome, carry_out
 from assistant.offline.dates import Calendar
 from assistant.offline.parser import NotUnderstoodError, parse
 from assistant.offline.replies import names, not_understood
+from assistant.prompt import unfence
 
 Item = dict[str, Any]
 

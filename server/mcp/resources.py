@@ -22,7 +22,7 @@ from mcp.types import (
 )
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from assistant.instructions import fence
+from assistant.prompt import fence
 from assistant.tools import find_tasks
 from core.clock import utc_now
 from core.errors import BadUserInputError, NotFoundError

@@ -6,7 +6,7 @@ import orjson
 import pytest
 from agents.tool_context import ToolContext
 
-from assistant.instructions import unfence
+from assistant.prompt import unfence
 from assistant.toolbox import Toolbox
 from core.database import Database
 from models import RunStatus, Task, ToolCallStatus

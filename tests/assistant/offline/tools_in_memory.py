@@ -8,7 +8,7 @@ import orjson
 from agents import FunctionTool
 from agents.tool_context import ToolContext
 
-from assistant.instructions import fence
+from assistant.prompt import fence
 
 Task = dict[str, Any]
 
