@@ -50,6 +50,8 @@ def _assistant(settings: Settings) -> str:
 
 
 _STARTUP_FAILED: Final = 3
+# A worker on a busy machine may take some seconds to answer the supervisor, which would kill it.
+_WORKER_HEALTHCHECK_S: Final = 30
 _NEW_OBJECTS_LOOKED_THROUGH: Final = 20_000
 
 
@@ -69,6 +71,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
             factory=True,
             workers=workers,
             lifespan="on",
+            timeout_worker_healthcheck=_WORKER_HEALTHCHECK_S,
             access_log=False,
             server_header=False,
             log_config=log_config(settings),

@@ -1,4 +1,4 @@
-"""What tests of live updates are given: a conversation, and a server process beside the tests' own server."""
+"""Fixtures of live updates: a conversation, and a second server beside the tests' own."""
 
 from collections.abc import AsyncIterator
 
@@ -6,8 +6,8 @@ import pytest
 
 from core.database import Database
 from core.settings import Settings
-from tests.live.processes import ServerProcess, serving
 from tests.live.talk import Talk
+from tests.servers import RunningServer, serve_with
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ async def talk(database: Database, settings: Settings) -> Talk:
 
 
 @pytest.fixture(scope="package")
-async def neighbour(settings: Settings) -> AsyncIterator[ServerProcess]:
-    """Give a process of its own that serves the shared database."""
-    async with serving(settings) as process:
-        yield process
+async def neighbour(settings: Settings) -> AsyncIterator[RunningServer]:
+    """Give a second server of the shared database, with connections and a broker of its own."""
+    async with serve_with(settings) as running:
+        yield running

@@ -103,7 +103,6 @@ async def start(settings: Settings, *, workers: int = 1, **variables: str) -> Se
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
         "PYTHONWARNINGS": "error",
-        "ENVIRONMENT": "production",
         "DATABASE_URL": settings.database_url,
         "SECRET_KEY": settings.secret_key,
         **{name.upper(): str(seconds) for name, seconds in PATIENT.items()},
@@ -145,7 +144,7 @@ async def _read_lines(server: ServerProcess, greeted: asyncio.Event) -> None:
     assert server.process.stdout is not None
     async for line in server.process.stdout:
         server.lines.append(line.decode())
-        if line.startswith(b"GraphQL at "):
+        if line.startswith(b"GraphiQL at "):
             server.url = server.lines[-1].split()[-1].removesuffix("/graphql")
             greeted.set()
     greeted.set()

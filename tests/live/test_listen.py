@@ -9,13 +9,11 @@ import httpx2
 import pytest
 
 from core.settings import Settings
-from live.hub import WakeUp
 from server.app import create_app
 from tests.databases import PostgresDatabases, make_settings, only_postgresql, opened, postgres_server
 from tests.graph_client import GraphClient
-from tests.live.processes import ServerProcess
 from tests.live.talk import Talk
-from tests.live.wake_ups import until_told, wake_ups
+from tests.live.wake_ups import assert_notify_wakes, until_told
 from tests.servers import RunningServer, serve, serve_with
 from tests.waiting import PATIENCE_S, START_PATIENCE_S
 
@@ -33,25 +31,13 @@ async def attentive(settings: Settings) -> AsyncIterator[RunningServer]:
 
 
 @only_postgresql
-async def test_notify_wakes_the_other_process(attentive: RunningServer, neighbour: ServerProcess, talk: Talk) -> None:
+async def test_notify_wakes_the_other_process(attentive: RunningServer, neighbour: RunningServer, talk: Talk) -> None:
     await assert_notify_wakes(attentive, neighbour, talk)
-
-
-async def assert_notify_wakes(server: RunningServer, neighbour: ServerProcess, talk: Talk) -> None:
-    await until_told(server)
-    async with talk.messages(server.url) as messages:
-        await talk.write(neighbour.url, ["the first look may find it"])
-        await messages.until_count(1)
-        before = await wake_ups(server)
-        await talk.write(neighbour.url, ["of this one NOTIFY does"])
-        await messages.until_count(2)
-        after = await wake_ups(server)
-        assert (after[WakeUp.NOTIFY], after[WakeUp.POLL]) == (before[WakeUp.NOTIFY] + 1, before[WakeUp.POLL])
 
 
 @only_postgresql
 async def test_terminated_listener_reconnects_and_misses_nothing(
-    settings: Settings, attentive: RunningServer, neighbour: ServerProcess, talk: Talk
+    settings: Settings, attentive: RunningServer, neighbour: RunningServer, talk: Talk
 ) -> None:
     server = attentive
     connection = await asyncpg.connect(settings.database_url)

@@ -18,7 +18,7 @@ from tests.factories import sign_in
 from tests.graph_client import GraphClient
 from tests.live.programs import needs_pgbouncer, pgbouncer
 from tests.live.talk import Talk
-from tests.live.wake_ups import until_told, wake_ups
+from tests.live.wake_ups import assert_notify_wakes, until_told, wake_ups
 from tests.servers import serve
 from tests.waiting import PATIENCE_S, until
 
@@ -113,12 +113,5 @@ async def test_listen_on_the_direct_address(pooled: Settings, direct_url: str, p
     # No poll may come before NOTIFY, however late it is.
     settings = pooled.model_copy(update={"database_direct_url": direct_url, "poll_when_told_s": 3_600})
     async with serve(create_app(settings)) as server, serve(create_app(settings)) as other:
-        await asyncio.gather(until_told(server), until_told(other))
-        async with pooled_talk.messages(server.url) as messages:
-            await pooled_talk.write(other.url, ["the first look may find it"])
-            await messages.until_count(1)
-            before = await wake_ups(server)
-            await pooled_talk.write(other.url, ["NOTIFY tells of it"])
-            await messages.until_count(2)
-            after = await wake_ups(server)
-            assert (after[WakeUp.NOTIFY], after[WakeUp.POLL]) == (before[WakeUp.NOTIFY] + 1, before[WakeUp.POLL])
+        await until_told(other)
+        await assert_notify_wakes(server, other, pooled_talk)

@@ -5,7 +5,6 @@ import asyncio
 from core.settings import Settings
 from live.hub import Hub, WakeUp
 from server.app import create_app
-from tests.live.processes import ServerProcess
 from tests.live.talk import Talk
 from tests.live.wake_ups import until_told, wake_ups
 from tests.servers import RunningServer, serve
@@ -13,7 +12,7 @@ from tests.services.rows import all_statements
 from tests.waiting import until
 
 
-async def test_poll_alone_wakes_subscribers(settings: Settings, neighbour: ServerProcess, talk: Talk) -> None:
+async def test_poll_alone_wakes_subscribers(settings: Settings, neighbour: RunningServer, talk: Talk) -> None:
     async with serve(create_app(settings.model_copy(update={"database_listen": False}))) as server:
         assert not server.runtime.live.is_told
         async with talk.messages(server.url) as messages, talk.changes(server.url) as changes:

@@ -9,11 +9,10 @@ from core.settings import Settings
 from live.hub import WakeUp
 from server.app import create_app
 from tests.databases import only_sqlite
-from tests.live.processes import serving
 from tests.live.programs import Redis, needs_redis, redis
 from tests.live.talk import Talk
 from tests.live.wake_ups import until_told, wake_ups
-from tests.servers import serve
+from tests.servers import serve, serve_with
 
 # Redis stands in for LISTEN, whichever the database is.
 pytestmark = [needs_redis, only_sqlite]
@@ -31,7 +30,7 @@ async def test_redis_wakes_the_other_process_and_comes_back(settings: Settings, 
     through_redis = settings.model_copy(update={"broker_url": own_redis.url, "poll_when_told_s": 3_600})
     async with (
         serve(create_app(through_redis)) as server,
-        serving(settings, BROKER_URL=own_redis.url) as other,
+        serve_with(settings, broker_url=own_redis.url) as other,
         talk.messages(server.url) as messages,
         talk.changes(server.url) as changes,
     ):

@@ -1,13 +1,12 @@
-"""Thirty writers of one user at once, in two processes: every subscriber receives all of it once, in order."""
+"""Thirty concurrent writers of one user at two servers: every subscriber receives each write once, in order."""
 
 import asyncio
 
-from tests.live.processes import ServerProcess
 from tests.live.talk import Talk
 from tests.servers import RunningServer
 
 
-async def test_subscribers_receive_each_write_once(server: RunningServer, neighbour: ServerProcess, talk: Talk) -> None:
+async def test_subscribers_receive_each_write_once(server: RunningServer, neighbour: RunningServer, talk: Talk) -> None:
     halves = [[f"{name} {number}" for number in range(45)] for name in ("here", "there")]
     async with (
         talk.messages(server.url) as here,

@@ -6,8 +6,9 @@ import re
 import httpx2
 
 from live.hub import WakeUp
+from tests.live.talk import Talk
 from tests.servers import RunningServer
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until, until_so
 
 
 async def wake_ups(server: RunningServer) -> dict[WakeUp, int]:
@@ -23,3 +24,21 @@ async def until_told(server: RunningServer) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not server.runtime.live.is_told:  # noqa: ASYNC110 - nothing tells when
             await asyncio.sleep(0.01)
+
+
+async def assert_notify_wakes(server: RunningServer, other: RunningServer, talk: Talk) -> None:
+    """Check that each write at another server wakes a subscriber once, by NOTIFY, and no poll does."""
+    await until_told(server)
+    async with talk.messages(server.url) as messages:
+        await until(lambda: talk.user.user.id in server.runtime.live.hub.users)
+        before = await wake_ups(server)
+        for count in (1, 2):
+            await talk.write(other.url, [f"{count}"])
+            await messages.until_count(count)
+
+            # A message may be found by the first read, before its wake-up.
+            async def is_notified(notified: int = before[WakeUp.NOTIFY] + count) -> bool:
+                return (await wake_ups(server))[WakeUp.NOTIFY] >= notified
+
+            await until_so(is_notified)
+        assert await wake_ups(server) == before | {WakeUp.NOTIFY: before[WakeUp.NOTIFY] + 2}

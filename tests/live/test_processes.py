@@ -1,22 +1,86 @@
-"""Processes that are asked to end: what runs is finished, sockets go elsewhere, and none stays behind."""
+"""Processes that are killed or stopped: requests are completed, and subscribers go on at another by their cursors."""
 
 import asyncio
 import json
+import os
 import signal
+import socket
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from pathlib import Path
 
 import asyncpg
 import httpx2
+import pytest
 
 from core.settings import Settings
-from tests.databases import Backend, only_sqlite
-from tests.live.processes import ServerProcess, start
+from tests.databases import Backend, only_postgresql, only_sqlite
+from tests.live.following import execute, opened_socket
+from tests.live.processes import LONGEST_S, ServerProcess, needs_proc, serving, start
 from tests.live.talk import Talk
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until
 
 GOING_AWAY = 1012
+
+
+@pytest.fixture(scope="module")
+async def server(settings: Settings, backend: Backend) -> AsyncIterator[ServerProcess]:
+    """Give a process on SQLite and two workers on PostgreSQL; the last test stops it."""
+    async with serving(settings, workers=1 if backend == "sqlite" else 2) as server:
+        yield server
+
+
+def is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+async def connection_to(server: ServerProcess, worker: int) -> socket.socket:
+    """Connect to a worker: the others are stopped until it has accepted, for all of them listen on one socket."""
+    others = server.workers() - {worker}
+    try:
+        for other in others:
+            os.kill(other, signal.SIGSTOP)
+        await until(lambda: all(map(is_stopped, others)))
+        connection = socket.create_connection(("127.0.0.1", server.port))
+        await until(lambda: server.worker_of(connection.getsockname()[1]) == worker)
+    finally:
+        for other in others:
+            os.kill(other, signal.SIGCONT)
+    connection.setblocking(False)
+    return connection
+
+
+async def until_replaced(server: ServerProcess, killed: int, count: int) -> None:
+    async with asyncio.timeout(LONGEST_S):
+        while killed in (workers := server.workers()) or len(workers) < count:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.05)
+
+
+@needs_proc
+@only_postgresql
+async def test_subscribers_of_a_killed_worker_miss_nothing_at_another(server: ServerProcess, talk: Talk) -> None:
+    survivor, killed = workers = sorted(server.workers())
+    async with AsyncExitStack() as stack:
+        followers = []
+        for worker in workers:
+            connection = await connection_to(server, worker)
+            followers.append(await stack.enter_async_context(talk.messages(server.url, connection=connection)))
+        connection = await connection_to(server, survivor)
+        opened = await stack.enter_async_context(opened_socket(server.url, talk.user, connection))
+        await execute(opened, *talk.addition([f"{number}" for number in range(30)]))
+        await asyncio.gather(*(follower.until_count(30) for follower in followers))
+
+        writing = asyncio.create_task(execute(opened, *talk.addition([f"{number}" for number in range(60)])))
+        await followers[0].until_count(40)
+        os.kill(killed, signal.SIGKILL)
+        await writing
+        await until_replaced(server, killed, len(workers))
+        await execute(opened, *talk.addition(["the last"]))
+        await asyncio.gather(*(follower.until_count(91) for follower in followers))
+        expected = await talk.contents()
+        assert [follower.contents for follower in followers] == [expected] * 2
+        assert [follower.cuts for follower in followers] == [[], [None]]
 
 
 @asynccontextmanager
@@ -68,9 +132,9 @@ async def asking(server: ServerProcess, talk: Talk, content: str) -> AsyncIterat
     writer.close()
 
 
-async def test_sigterm_lets_requests_finish(settings: Settings, backend: Backend, talk: Talk) -> None:
-    workers = 1 if backend == "sqlite" else 2
-    server = await start(settings, workers=workers)
+async def test_sigterm_lets_requests_finish(
+    settings: Settings, backend: Backend, server: ServerProcess, talk: Talk
+) -> None:
     async with talk.messages(server.url) as messages, AsyncExitStack() as stack:
         await talk.write(server.url, ["before"])
         await messages.until_count(1)
@@ -85,13 +149,13 @@ async def test_sigterm_lets_requests_finish(settings: Settings, backend: Backend
         status, answer = await running
         assert (status, json.loads(answer)) == (b"HTTP/1.1 200 OK", {"data": {"m0": {"errors": []}}})
         # One alone ends by the signal itself, once it has done all that it had to.
-        assert await server.stop() == (-signal.SIGTERM if workers == 1 else 0)
+        assert await server.stop() == (-signal.SIGTERM if backend == "sqlite" else 0)
     assert await talk.contents() == ["before", "meanwhile"]
     assert not [line for line in server.lines if "Traceback" in line or "Cancel " in line]
 
 
 @only_sqlite
-async def test_sigint_ends_at_once(settings: Settings, talk: Talk) -> None:
+async def test_sigint_closes_subscriptions_and_ends_with_success(settings: Settings, talk: Talk) -> None:
     server = await start(settings)
     async with talk.messages(server.url) as messages:
         await talk.write(server.url, ["before"])
