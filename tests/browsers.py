@@ -28,6 +28,9 @@ needs_browser = pytest.mark.skipif(
     _CHROMIUM is None, reason=f"needs a browser: none of {', '.join(_NAMES)} is on the path"
 )
 
+# What a page does depends on no database.
+one_database = pytest.mark.parametrize("backend", ["sqlite"], indirect=True, scope="session")
+
 
 @asynccontextmanager
 async def run_browser() -> AsyncIterator[Browser]:

