@@ -122,6 +122,7 @@ CALLS: Final[list[tuple[str, dict[str, Any]]]] = [
 ]
 
 
+@only_sqlite
 @pytest.mark.parametrize(("name", "given"), CALLS, ids=[name for name, _ in CALLS])
 async def test_tools_do_not_find_another_users_task(
     chat: Chat, provider: Provider, database: Database, settings: Settings, *, name: str, given: dict[str, Any]

@@ -10,6 +10,7 @@ import pytest
 from core.settings import Settings
 from tests.assistant.chat import Chat
 from tests.assistant.provider import Provider, Stall, Text
+from tests.databases import only_sqlite
 from tests.event_client import open_events
 from tests.servers import RunningServer, serve_with
 from tests.socket_client import signed_in_socket
@@ -49,6 +50,7 @@ async def over_an_event_stream(server: RunningServer, chat: Chat) -> AsyncIterat
         yield
 
 
+@only_sqlite
 @pytest.mark.parametrize("waiting", [over_http, over_a_socket, over_a_socket_that_stays, over_an_event_stream])
 async def test_waiting_ends_with_the_client_but_the_run_goes_on(
     server: RunningServer, chat: Chat, provider: Provider, waiting: Any
@@ -67,6 +69,7 @@ async def test_waiting_ends_with_the_client_but_the_run_goes_on(
     assert len(provider.requests) == 1
 
 
+@only_sqlite
 async def test_server_stops_after_a_waiting_client_has_left(
     settings: Settings, chat: Chat, provider: Provider, provider_settings: dict[str, Any]
 ) -> None:

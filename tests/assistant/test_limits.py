@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, Final
 
 import httpx2
+import pytest
 from sqlalchemy import insert, select, update
 
 from core.clock import utc_now
@@ -85,6 +87,7 @@ async def test_daily_tokens_limit_new_runs(
     assert len(provider.requests) == 3
 
 
+@only_sqlite
 async def test_daily_tokens_limit_new_runs_over_rest(settings: Settings, user: SignedIn, database: Database) -> None:
     async with (
         serve_with(settings, assistant_daily_tokens=1) as server,
@@ -104,6 +107,7 @@ async def test_daily_tokens_limit_new_runs_over_rest(settings: Settings, user: S
         assert await rest.ok("POST", "/chat", {"message": "hello"}, headers=key) == first
 
 
+@only_sqlite
 async def test_tokens_of_another_day_do_not_count(
     settings: Settings, user: SignedIn, database: Database, provider: Provider, provider_settings: dict[str, Any]
 ) -> None:
@@ -163,6 +167,7 @@ async def test_one_of_two_concurrent_messages_in_a_conversation_is_refused(
     assert len(provider.requests) == 3
 
 
+@only_sqlite
 async def test_runs_beyond_the_slots_are_queued(
     settings: Settings, user: SignedIn, provider: Provider, provider_settings: dict[str, Any]
 ) -> None:
@@ -187,6 +192,7 @@ async def test_runs_beyond_the_slots_are_queued(
         assert len(provider.requests) == 2
 
 
+@only_sqlite
 async def test_runs_of_one_user_are_limited(
     settings: Settings, database: Database, user: SignedIn, provider: Provider, provider_settings: dict[str, Any]
 ) -> None:
@@ -232,21 +238,24 @@ async def test_run_of_a_deactivated_user_stops(
 
 
 @only_sqlite
-async def test_run_beyond_its_timeout_fails(
-    settings: Settings, user: SignedIn, provider: Provider, provider_settings: dict[str, Any]
-) -> None:
-    slow = provider_settings | {"assistant_stall_s": 60.0, "assistant_timeout_s": 2.0}
+async def test_run_beyond_its_timeout_fails(chat: Chat, provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    timeouts: list[asyncio.Timeout] = []
+
+    def recorded(delay: float | None) -> asyncio.Timeout:
+        timeouts.append(asyncio.timeout(delay))
+        return timeouts[-1]
+
+    monkeypatch.setattr("assistant.execution.asyncio", SimpleNamespace(**vars(asyncio) | {"timeout": recorded}))
     provider.script([UseTool("add_task", {"title": "Buy milk"}, "call_1")], [Text(["Half a"]), Stall()])
-    async with chatting(settings, user, **slow) as chat:
-        answer = await chat.send("add milk")
-        assert (answer["run"]["status"], answer["run"]["error"]) == (
-            "FAILED",
-            "The assistant took too long to answer. Ask again.",
-        )
-        assert (answer["reply"]["status"], answer["message"]["content"]) == ("FAILED", "add milk")
-        await until(lambda: provider.open_streams == 0)
-        # What was done by then stays; what people decide on may take as long as it takes.
-        assert await chat.titles() == ["Buy milk"]
-        provider.script([Text(["Here."])])
-        again = await chat.ask_again(answer["message"]["id"])
-        assert again["reply"]["content"] == "Here."
+    begun = await chat.send("add milk", wait=False)
+    await until(lambda: len(provider.requests) == 2)
+    timeouts[0].reschedule(asyncio.get_running_loop().time())
+    run = await chat.until(begun["run"]["id"], "FAILED", "COMPLETED")
+    assert (run["status"], run["error"]) == ("FAILED", "The assistant took too long to answer. Ask again.")
+    assert run["reply"]["status"] == "FAILED"
+    await until(lambda: provider.open_streams == 0)
+    # What was done by then stays; what people decide on may take as long as it takes.
+    assert await chat.titles() == ["Buy milk"]
+    provider.script([Text(["Here."])])
+    again = await chat.ask_again(begun["message"]["id"])
+    assert again["reply"]["content"] == "Here."

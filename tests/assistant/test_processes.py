@@ -19,6 +19,7 @@ from models import Run
 from services.query.sql import execute, table_of
 from tests.assistant.chat import Chat
 from tests.assistant.provider import Provider, Stall, Text, UseTool
+from tests.databases import only_postgresql
 from tests.factories import SignedIn, make_task
 from tests.graph_client import GraphClient
 from tests.live.processes import start
@@ -83,6 +84,7 @@ async def assert_approved_once(chats: tuple[Chat, Chat], provider: Provider, pau
     assert [error["code"] for error in late["errors"]] == ["CONFLICT"]
 
 
+@only_postgresql
 async def test_runs_survive_cancellation_and_kill_of_their_process(
     settings: Settings, database: Database, user: SignedIn, provider: Provider, provider_settings: dict[str, Any]
 ) -> None:

@@ -180,11 +180,13 @@ async def test_demo_refuses_what_is_no_address() -> None:
     assert "'ann' is no email address" in ended.errors
 
 
-async def test_serve_in_an_empty_folder_migrates_and_prints_the_address(folder: Path) -> None:
-    async with serving("--port", "0") as (process, greeting):
+async def test_serve_in_an_empty_folder_migrates_prints_the_address_and_trusts_no_proxy(folder: Path) -> None:
+    async with serving("--port", "0", SIGN_IN_ATTEMPTS="1") as (process, greeting):
         found = re.fullmatch(r"GraphiQL at (http://127\.0\.0\.1:\d+)/graphql\n", greeting)
         assert found is not None
         assert (await until_ready(found[1])).status_code == 200
+        # No proxy is named, so nobody may say where a client is.
+        assert await codes_of_guesses(found[1]) == ["UNAUTHENTICATED", "RATE_LIMITED"]
         process.send_signal(signal.SIGINT)
         await asyncio.wait_for(process.communicate(), START_PATIENCE_S)
         assert process.returncode == 0
@@ -202,8 +204,9 @@ async def test_serve_in_production_leaves_the_migrations_to_their_command(folder
 
 
 @only_sqlite
-async def test_workers_share_settings_and_metrics(settings: Settings) -> None:
-    async with serving("--port", "0", "--workers", "2", **variables(settings)) as (_, greeting):
+async def test_workers_share_metrics_and_trust_the_named_proxy(settings: Settings) -> None:
+    proxy = {"SIGN_IN_ATTEMPTS": "1", "FORWARDED_ALLOW_IPS": "127.0.0.1"}
+    async with serving("--port", "0", "--workers", "2", **variables(settings), **proxy) as (_, greeting):
         url = greeting.removeprefix("GraphiQL at ").removesuffix("/graphql\n")
         assert (await until_ready(url)).status_code == 200
         for _ in range(20):
@@ -212,6 +215,18 @@ async def test_workers_share_settings_and_metrics(settings: Settings) -> None:
         # The last of them may have been answered by a worker that has not counted it yet.
         await until_so(partial(has_counted, url, 20))
         assert not await has_counted(url, 21)
+        assert await codes_of_guesses(url) == ["UNAUTHENTICATED", "UNAUTHENTICATED"]
+
+
+async def codes_of_guesses(url: str) -> list[str]:
+    """Sign in wrongly over one connection as if from two addresses, and return what is answered."""
+    guess = 'mutation { signIn(input: {email: "ann@example.com", password: "a guess"}) { errors { code } } }'
+    codes: list[str] = []
+    async with httpx2.AsyncClient(base_url=url, timeout=PATIENCE_S) as client:
+        for address in ("192.0.2.1", "192.0.2.2"):
+            response = await client.post("/graphql", json={"query": guess}, headers={"x-forwarded-for": address})
+            codes += [error["code"] for error in response.json()["data"]["signIn"]["errors"]]
+    return codes
 
 
 async def has_counted(url: str, least: int) -> bool:
@@ -220,24 +235,6 @@ async def has_counted(url: str, least: int) -> bool:
     counted = re.search(r'tasktalk_http_requests_total\{method="GET",path="/health",status="200"\} (\d+)', metrics)
     assert counted is not None
     return int(counted[1]) >= least
-
-
-@only_sqlite
-@pytest.mark.parametrize(
-    ("proxies", "code"), [({}, "RATE_LIMITED"), ({"FORWARDED_ALLOW_IPS": "127.0.0.1"}, "UNAUTHENTICATED")]
-)
-async def test_forwarded_addresses_are_trusted_of_named_proxies_only(
-    settings: Settings, proxies: dict[str, str], code: str
-) -> None:
-    guess = 'mutation { signIn(input: {email: "ann@example.com", password: "a guess"}) { errors { code } } }'
-    async with serving("--port", "0", **variables(settings, SIGN_IN_ATTEMPTS="1", **proxies)) as (_, greeting):
-        url = greeting.removeprefix("GraphiQL at ").removesuffix("/graphql\n")
-        assert (await until_ready(url)).status_code == 200
-        async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
-            for address, expected in (("192.0.2.1", "UNAUTHENTICATED"), ("192.0.2.2", code)):
-                headers = {"x-forwarded-for": address}
-                response = await client.post(f"{url}/graphql", json={"query": guess}, headers=headers)
-                assert response.json()["data"]["signIn"]["errors"] == [{"code": expected}]
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
