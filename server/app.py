@@ -23,14 +23,13 @@ from live.live import Live
 from server.graphql.endpoint import GraphQLEndpoint
 from server.graphql.event_streams import GraphQLEventStreamEndpoint, wants_events
 from server.graphql.execution import Operations
-from server.graphql.graphiql import GraphiQL
 from server.graphql.schema import schema as product_schema
 from server.graphql.sockets import GraphQLWebSocketEndpoint
 from server.graphql.streaming import Streaming
 from server.http.compression import Compression
 from server.http.connections import ConnectionRegistry
 from server.http.origins import LOCAL, allows_local_origins
-from server.http.pages import index_route
+from server.http.pages import graphiql_page, index_route
 from server.lifecycle import make_lifespan
 from server.mcp.endpoint import McpEndpoint
 from server.observability.health import health, ready
@@ -69,10 +68,12 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     operations = Operations(schema, settings)
     metrics.watch_cache(operations.document_cache)
     metrics.watch_cache(STATEMENTS)
+    for cache in runtime.authenticator.caches:
+        metrics.watch_cache(cache)
     streaming = Streaming(operations, connections, settings, metrics.streams)
     event_streams = GraphQLEventStreamEndpoint(streaming)
     mcp = McpEndpoint(runtime)
-    graphiql = None if settings.is_production else GraphiQL(_PAGES)
+    graphiql = None if settings.is_production else graphiql_page(_PAGES)
     endpoint = GraphQLEndpoint(operations, runtime, graphiql, event_streams)
     app = _Application(
         title="Tasktalk",
@@ -88,11 +89,11 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
         Route("/ready", ready),
         Route("/metrics", metrics.serve),
         *mcp.routes,
-        *(graphiql.routes if graphiql else ()),
+        *(graphiql.assets if graphiql else ()),
     ]
-    rest.add_rest(app, _PAGES / "docs")
+    rest.add_rest(app, _PAGES)
     wrap = partial(_wrap, settings=settings, log=RequestLog(metrics.observe, request_lines(settings)))
-    app.graphql = wrap(_GraphQL(endpoint, event_streams, GraphQLWebSocketEndpoint(streaming)))
+    app.graphql = wrap(_dispatch(endpoint, event_streams, GraphQLWebSocketEndpoint(streaming)))
     app.add_middleware(wrap)
     return app
 
@@ -110,21 +111,15 @@ class _Application(FastAPI):
             await super().__call__(scope, receive, send)
 
 
-class _GraphQL:
-    """Serves /graphql by WebSocket, as an event stream or as a plain response."""
+def _dispatch(endpoint: ASGIApp, event_streams: ASGIApp, sockets: ASGIApp) -> ASGIApp:
+    """Return the application that serves /graphql by WebSocket, as an event stream or as a plain response."""
 
-    def __init__(self, endpoint: ASGIApp, event_streams: ASGIApp, sockets: ASGIApp) -> None:
-        self._endpoint = endpoint
-        self._event_streams = event_streams
-        self._sockets = sockets
+    async def graphql(scope: Scope, receive: Receive, send: Send) -> None:
+        is_socket = scope["type"] == "websocket"
+        handler = sockets if is_socket else event_streams if wants_events(scope) else endpoint
+        await handler(scope, receive, send)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await self._sockets(scope, receive, send)
-        elif wants_events(scope):
-            await self._event_streams(scope, receive, send)
-        else:
-            await self._endpoint(scope, receive, send)
+    return graphql
 
 
 def _wrap(app: ASGIApp, settings: Settings, log: RequestLog) -> ASGIApp:

@@ -1,18 +1,19 @@
-"""Fills an account with a believable month, by the same services that clients reach."""
+"""The demo account: the tasks and conversations of demo.json, created by the services that clients use."""
 
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
+from pydantic import BaseModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.database import Database
 from core.passwords import Passwords
 from core.settings import Settings
-from models import Conversation, Task
-from server.cli.demo_content import CONVERSATIONS, TASKS, DemoConversation, DemoTask
+from models import Conversation, MessageRole, Task, TaskPriority
 from server.cli.errors import CommandError
 from services.accounts.accounts import Accounts, find_by_email
 from services.accounts.authentication import Authenticator
@@ -31,6 +32,32 @@ _NAME: Final = "Demo"
 _BETWEEN_MESSAGES: Final = timedelta(minutes=1)
 
 
+class _DemoTask(BaseModel):
+    """A task; days count from today, those before it are negative."""
+
+    title: str
+    made: float
+    due: float | None = None
+    done: float | None = None
+    priority: TaskPriority = TaskPriority.MEDIUM
+    tags: list[str] = []
+    description: str | None = None
+    subtasks: "list[_DemoTask]" = []
+
+
+class _DemoConversation(BaseModel):
+    """A conversation of messages that are a minute apart."""
+
+    title: str
+    begun: float
+    messages: list[tuple[MessageRole, str]]
+
+
+class _Demo(BaseModel):
+    tasks: list[_DemoTask]
+    conversations: list[_DemoConversation]
+
+
 async def fill_account(database: Database, settings: Settings, email: str) -> str:
     """Fill the account, which is made where there is none; return the text to print."""
     address = normalize_email(email)
@@ -40,8 +67,9 @@ async def fill_account(database: Database, settings: Settings, email: str) -> st
         known = await find_by_email(session, address)
     user_id, password = (known.id, None) if known else await _sign_up(database, settings, address)
     caller = Caller(user_id, session_id=None, is_admin=False, expires_at=utc_now() + timedelta(hours=1))
-    await database.write(lambda session: _fill(session, caller, utc_now()))
-    count = f"{len(list(_with_subtasks(TASKS)))} tasks and {len(CONVERSATIONS)} conversations"
+    demo = _Demo.model_validate_json((Path(__file__).parent / "demo.json").read_bytes())
+    await database.write(lambda session: _fill(session, caller, demo, utc_now()))
+    count = f"{len(list(_with_subtasks(demo.tasks)))} tasks and {len(demo.conversations)} conversations"
     text = f"{address} has a month of {count} now."
     return f"{text} Its password is {password}" if password else text
 
@@ -57,24 +85,24 @@ async def _sign_up(database: Database, settings: Settings, address: str) -> tupl
     return signed_in.user.id, password
 
 
-async def _fill(session: AsyncSession, caller: Caller, today: datetime) -> None:
+async def _fill(session: AsyncSession, caller: Caller, demo: _Demo, today: datetime) -> None:
     if await count_rows(session, task_listing(caller)):
         raise CommandError("this account has tasks already; a demo fills only an empty one: name another address")
-    for task in TASKS:
+    for task in demo.tasks:
         await _add_task(session, caller, task, today, parent_id=None)
-    for conversation in CONVERSATIONS:
+    for conversation in demo.conversations:
         await _add_conversation(session, caller, conversation, today)
 
 
 async def _add_task(
-    session: AsyncSession, caller: Caller, task: DemoTask, today: datetime, parent_id: str | None
+    session: AsyncSession, caller: Caller, task: _DemoTask, today: datetime, parent_id: str | None
 ) -> None:
     values = {
         "title": task.title,
         "description": task.description,
         "priority": task.priority,
         "due_at": None if task.due is None else _evening(_day(today, task.due)),
-        "tags": list(task.tags),
+        "tags": task.tags,
         "parent_id": parent_id,
     }
     created = await tasks.create(session, caller, NewRow(values))
@@ -88,7 +116,7 @@ async def _add_task(
 
 
 async def _add_conversation(
-    session: AsyncSession, caller: Caller, conversation: DemoConversation, today: datetime
+    session: AsyncSession, caller: Caller, conversation: _DemoConversation, today: datetime
 ) -> None:
     created = await conversations.create(session, caller, NewRow({"title": conversation.title}))
     row = await require(session, caller, Conversation, created.id, ())
@@ -100,7 +128,7 @@ async def _add_conversation(
     row.updated_at = moment - _BETWEEN_MESSAGES
 
 
-def _with_subtasks(demo_tasks: Iterable[DemoTask]) -> Iterable[DemoTask]:
+def _with_subtasks(demo_tasks: Iterable[_DemoTask]) -> Iterable[_DemoTask]:
     for task in demo_tasks:
         yield task
         yield from _with_subtasks(task.subtasks)

@@ -12,10 +12,10 @@ from graph.context import Context, Runtime
 from server.graphql.documents import PreparedOperation
 from server.graphql.event_streams import GraphQLEventStream, GraphQLEventStreamEndpoint
 from server.graphql.execution import Operations, require_post_for_mutations
-from server.graphql.graphiql import GraphiQL
 from server.http.authentication import authenticate
 from server.http.errors import Header, RefusedError, format_field_error, refuse, refuse_for, retry_after
 from server.http.headers import MediaType, RequestHeaders, get_request_headers, preferred_media_type
+from server.http.pages import Page
 from server.http.request_body import GraphQLRequest, read_json_request, read_query_string
 from server.observability.request_log import OperationOutcome, RequestRecord, get_request_record
 
@@ -58,7 +58,7 @@ class GraphQLEndpoint:
         self,
         operations: Operations,
         runtime: Runtime,
-        graphiql: GraphiQL | None,
+        graphiql: Page | None,
         event_streams: GraphQLEventStreamEndpoint,
     ) -> None:
         self._operations = operations
@@ -74,7 +74,7 @@ class GraphQLEndpoint:
         if scope["method"] == "GET":
             media_type = preferred_media_type(headers.values.get(b"accept", b"*/*"), html_offered=True)
         if media_type is MediaType.HTML and self._graphiql:
-            await self._graphiql.page()(scope, receive, send)
+            await self._graphiql.response()(scope, receive, send)
             return
         try:
             response = await self._execute(headers, media_type, scope, receive, record)

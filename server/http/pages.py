@@ -1,18 +1,17 @@
-"""Pages for browsers: the built ones and their files under a content security policy, and what is at /."""
+"""Pages for browsers, with their files and content security policies, and the index of endpoints at /."""
 
 import os
 import secrets
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
-# Named here because the system's own table, which Starlette asks, may lack them or be wrong.
+# Named here because the system's own table, which Starlette reads, may lack them or be wrong.
 _MEDIA_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -33,24 +32,34 @@ _CDN_POLICY: Final = (
 
 
 class Page:
-    """The page that was built in a folder or, where there is none, one that loads the same from a CDN."""
+    """A page for browsers: the one built in `dist` or, where there is none, one that loads the same from a CDN.
 
-    def __init__(self, dist: Path, cdn_page: str) -> None:
+    `assets` are the routes of the files that the built page loads, below `path`.
+    """
+
+    def __init__(self, path: str, dist: Path, cdn_file: str) -> None:
         index = dist / "index.html"
-        self._cdn_page = cdn_page
         self._built_page = index.read_text(encoding="utf-8") if index.is_file() else None
+        self._cdn_page = (Path(__file__).parent / cdn_file).read_text(encoding="utf-8")
+        files = HashedFiles(directory=dist / "assets", check_dir=False)
+        self.assets = [Mount(f"{path}/assets", files)] if self._built_page else []
 
-    @property
-    def is_built(self) -> bool:
-        """Return whether the page was built."""
-        return self._built_page is not None
-
-    def answer(self) -> Response:
-        """Return the page, under its policy."""
+    def response(self) -> Response:
+        """Return the page with its content security policy."""
         if self._built_page is not None:
             return _html(self._built_page, _BUILT_POLICY)
         nonce = secrets.token_urlsafe(16)
         return _html(self._cdn_page.replace("{nonce}", nonce), _CDN_POLICY.replace("{nonce}", nonce))
+
+
+def graphiql_page(dist: Path) -> Page:
+    """Return GraphiQL, which answers a browser's GET /graphql in development."""
+    return Page("/graphiql", dist, "graphiql_cdn.html")
+
+
+def docs_page(dist: Path) -> Page:
+    """Return Swagger UI, the page of the REST API."""
+    return Page("/docs", dist / "docs", "docs_cdn.html")
 
 
 def _html(page: str, policy: str) -> Response:
@@ -66,17 +75,11 @@ def _html(page: str, policy: str) -> Response:
 
 
 class HashedFiles(StaticFiles):
-    """Files whose names change with their content, so that a browser never needs to ask for one again."""
+    """Files whose names change with their content, cached by browsers for good."""
 
-    def file_response(
-        self,
-        full_path: str | os.PathLike[str],
-        stat_result: os.stat_result,
-        scope: Scope,
-        status_code: int = 200,
-    ) -> Response:
+    def file_response(self, full_path: str | os.PathLike[str], *arguments: Any) -> Response:
         """Return the file."""
-        response = super().file_response(full_path, stat_result, scope, status_code)
+        response = super().file_response(full_path, *arguments)
         response.headers["cache-control"] = "public, max-age=31536000, immutable"
         response.headers["x-content-type-options"] = "nosniff"
         # A worker lives under the policy of its own file, not under that of the page.
@@ -87,7 +90,7 @@ class HashedFiles(StaticFiles):
         return response
 
 
-_DOORS: Final = {
+_ENDPOINTS: Final = {
     "graphql": "/graphql",
     "rest": "/openapi.json",
     "docs": "/docs",
@@ -104,6 +107,6 @@ def index_route(*, has_graphiql: bool) -> Route:
         headers = {"cache-control": "no-cache", "vary": "Accept"}
         if has_graphiql and "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/graphql", headers=headers)
-        return JSONResponse({"name": "tasktalk", "version": version("tasktalk"), **_DOORS}, headers=headers)
+        return JSONResponse({"name": "tasktalk", "version": version("tasktalk"), **_ENDPOINTS}, headers=headers)
 
     return Route("/", index)

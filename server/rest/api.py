@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
+from server.http.pages import docs_page
 from server.rest import account, chat, conversation, task
-from server.rest.docs import Docs
 from server.rest.problem import MEDIA_TYPE, problem
 
 PREFIX: Final = "/api/"
@@ -48,7 +48,12 @@ def add_rest(app: FastAPI, pages: Path) -> None:
     async def description(_request: Request) -> Response:
         return Response(document(), media_type="application/json", headers={"cache-control": "no-cache"})
 
-    app.router.routes += [Route("/openapi.json", description), *Docs(pages).routes]
+    page = docs_page(pages)
+
+    async def docs(_request: Request) -> Response:
+        return page.response()
+
+    app.router.routes += [Route("/openapi.json", description), Route("/docs", docs), *page.assets]
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import httpx2
 import pytest
@@ -16,10 +18,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from core.database import Database
 from core.settings import Settings
 from tests.factories import sign_in
+from tests.server.processes import ROOT
 from tests.server.sample import open_api, sample_settings
 from tests.servers import RunningServer, serve_with
 from tests.waiting import PATIENCE_S, START_PATIENCE_S, until_so
 
+PACKAGES: Final = ("core", "models", "services", "live", "assistant", "engine", "graph", "resolvers", "server")
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -80,7 +84,7 @@ async def test_operation_names_are_bounded(fresh_api: httpx2.AsyncClient) -> Non
     assert value(samples, "graphql_operations_total", name="N0", outcome="ok") == 2
 
 
-async def test_caches_are_counted(fresh_api: httpx2.AsyncClient) -> None:
+async def test_every_cache_is_measured(fresh_api: httpx2.AsyncClient) -> None:
     for _ in range(3):
         await fresh_api.post("/graphql", json={"query": "{ hello }"})
     samples = await read(fresh_api)
@@ -88,6 +92,9 @@ async def test_caches_are_counted(fresh_api: httpx2.AsyncClient) -> None:
     assert value(samples, "cache_lookups_total", cache="documents", result="miss") == 1
     assert value(samples, "cache_evictions_total", cache="documents") == 0
     assert value(samples, "cache_bytes", cache="documents") == 3 * 1_000 + 4 * 9
+    measured = {dict(labels)["cache"] for metric, labels in samples if metric == "tasktalk_cache_bytes"}
+    sources = [path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py")]
+    assert measured == {name for path in sources for name in re.findall(r'\bLRUCache\(\s*"(\w+)"', path.read_text())}
 
 
 @pytest.fixture
@@ -129,6 +136,7 @@ WORKER = """
 import asyncio, sys, time
 from pathlib import Path
 import httpx2
+from tests.server.processes import ROOT
 from tests.server.sample import open_api, sample_settings
 from tests.server.observability.test_metrics import read, value
 
