@@ -1,4 +1,4 @@
-"""Runs the processes of the server."""
+"""The server's processes: the listening socket, uvicorn's configuration, the workers."""
 
 import asyncio
 import errno
@@ -29,7 +29,7 @@ _EVERY_ADDRESS = {"", "0.0.0.0", "::"}  # noqa: S104 - recognised here, not boun
 
 
 def greeting(settings: Settings, host: str, port: int) -> str:
-    """Return the lines that the server begins with; the first names the address of GraphQL."""
+    """Return the lines printed at the start; the first has the address of GraphQL."""
     name = "127.0.0.1" if host in _EVERY_ADDRESS else f"[{host}]" if ":" in host else host
     address = f"http://{name}:{port}"
     return "\n".join(
@@ -50,9 +50,8 @@ def _assistant(settings: Settings) -> str:
 
 
 _STARTUP_FAILED: Final = 3
-# A worker on a busy machine may take some seconds to answer the supervisor, which would kill it.
-_WORKER_HEALTHCHECK_S: Final = 30
-_NEW_OBJECTS_LOOKED_THROUGH: Final = 20_000
+_WORKER_START_TIMEOUT_S: Final = 60
+_GC_THRESHOLD: Final = 20_000
 
 
 def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
@@ -63,7 +62,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
         if not settings.is_production:
             asyncio.run(migrate(settings))
         if workers > 1:
-            # The workers' metrics meet in files, which must not be those of an earlier run.
+            # The workers share their metrics in files, which must not be those of an earlier run.
             folder = stack.enter_context(TemporaryDirectory(prefix="tasktalk-metrics-"))
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         config = uvicorn.Config(
@@ -71,14 +70,15 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
             factory=True,
             workers=workers,
             lifespan="on",
-            timeout_worker_healthcheck=_WORKER_HEALTHCHECK_S,
             access_log=False,
             server_header=False,
             log_config=log_config(settings),
             # The notice of graceful_shutdown has taken a second of it.
             timeout_graceful_shutdown=max(1, math.floor(settings.shutdown_grace_s) - 1),
-            # Where no proxy is named, uvicorn would believe any process of this machine about where clients are.
+            # Without a named proxy, uvicorn would trust X-Forwarded-For of any process of this machine.
             proxy_headers=bool(os.environ.get("FORWARDED_ALLOW_IPS")),
+            # On a busy machine a worker's imports take longer than uvicorn's five seconds, after which it is killed.
+            timeout_worker_healthcheck=_WORKER_START_TIMEOUT_S,
             http=BoundedHttpProtocol,
             ws="websockets-sansio",
             ws_max_size=settings.graphql_max_body_bytes,
@@ -91,17 +91,17 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
 
 def make_app() -> FastAPI:
     """Return the application of a process that serves nothing else."""
-    from server.app import create_app  # noqa: PLC0415 - a process that only watches over workers needs none of it
+    from server.app import create_app  # noqa: PLC0415 - the parent process of workers needs none of it
 
     app = create_app()
     if app.state.runtime.settings.is_production:
-        # Loaded beside the first requests, it would hold them up for seconds.
+        # Loaded with the first requests, it would delay them by seconds.
         app.state.runtime.assistant.load()
-    # Modules and the schema stay for good: looking through them again and again would hold requests up.
+    # Modules and the schema stay for good: collecting them again and again would delay requests.
     gc.collect()
     gc.freeze()
-    # An answer of some hundred rows would be looked through while it is made, and none of it is ever in a cycle.
-    gc.set_threshold(_NEW_OBJECTS_LOOKED_THROUGH)
+    # A response of some hundred rows would trigger collections, and none of it is ever in a cycle.
+    gc.set_threshold(_GC_THRESHOLD)
     return app
 
 
@@ -142,6 +142,6 @@ def _run(config: uvicorn.Config, listener: socket.socket) -> None:
     try:
         server.run(sockets=[listener])
     except KeyboardInterrupt:
-        return  # asked to stop, it has stopped
+        return
     if not server.started:
         sys.exit(_STARTUP_FAILED)
