@@ -1,11 +1,8 @@
 """Structured logs: a line of JSON for each event in production, readable lines in development."""
 
-import asyncio
-import atexit
 import logging
 import select
 import sys
-from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import RLock
@@ -46,7 +43,7 @@ def configure_logs(settings: Settings) -> None:
 
 def request_lines(settings: Settings) -> WriteLine:
     """Return what writes the line of a request."""
-    # The way of other lines costs more than many a request.
+    # structlog's processors would cost more than many a request.
     if settings.is_production:
         return _write_request
     log = structlog.stdlib.get_logger("request")
@@ -57,7 +54,7 @@ def _write_request(fields: dict[str, Any]) -> None:
     fields["event"] = "request"
     fields["level"] = "info"
     fields["timestamp"] = datetime.now(UTC)
-    _output.msg_soon(orjson.dumps(fields, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
+    _output.write(orjson.dumps(fields, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
 
 
 def log_config(settings: Settings) -> dict[str, Any]:
@@ -79,7 +76,7 @@ def log_config(settings: Settings) -> dict[str, Any]:
         # uvicorn's own line for a request would repeat ours, with the query string; it is off where uvicorn starts.
         "root": {"handlers": ["output"], "level": _LEVEL},
         "loggers": {
-            # The SDK would report of each request that it ends the session which it never had.
+            # The SDK logs for each request that it ends a session, which there was none of.
             "mcp": {"level": logging.WARNING},
             # Seven lines about its plugins, at the first probe of /ready.
             "alembic.runtime.plugins": {"level": logging.WARNING},
@@ -104,48 +101,39 @@ def make_formatter(*, is_production: bool) -> logging.Formatter:
 
 
 class Output:
-    """Writer of log lines to standard output, whatever that is at the time."""
+    """Writer of log lines to the current standard output, for structlog."""
 
     def __init__(self) -> None:
-        self._waiting: deque[bytes] = deque()
-        self._writing = RLock()
+        self._lock = RLock()
 
     def msg(self, line: str) -> None:
-        """Write a line of any level, behind those that wait."""
-        self.flush(f"{line}\n".encode(errors="backslashreplace"))
+        """Write a line of any level."""
+        self.write(f"{line}\n".encode(errors="backslashreplace"))
 
-    def msg_soon(self, line: bytes) -> None:
-        """Write a line behind those before it, at the latest in the loop's next turn: one write for all of this one."""
-        if not self._waiting:
-            asyncio.get_running_loop().call_soon(self.flush)
-        self._waiting.append(line)
-
-    def flush(self, last_line: bytes = b"") -> None:
-        """Write what waits, from whichever thread."""
-        with self._writing:
-            waiting = b"".join(self._waiting.popleft() for _ in range(len(self._waiting)))
-            lines = memoryview(waiting + last_line)
-            while lines:
-                lines = lines[_write(lines) :]
+    def write(self, line: bytes) -> None:
+        """Write a line whole, from whichever thread."""
+        rest = memoryview(line)
+        with self._lock:
+            while rest:
+                rest = rest[_write(rest) :]
 
     debug = info = warning = error = critical = exception = msg
 
 
-def _write(lines: memoryview) -> int:
-    """Write past the buffer, which would lose some where a pipe is full; return how much was taken."""
+def _write(line: memoryview) -> int:
+    """Write past the buffer, which would lose bytes where a pipe is full; return the number of bytes written."""
     try:
         sys.stdout.flush()
-        taken: int | None = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer).write(lines)
+        written: int | None = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer).write(line)
     except BlockingIOError:
-        taken = None
-    if taken is None:
+        written = None
+    if written is None:
         # A non-blocking pipe that is full; wait until there is room.
         select.select([], [sys.stdout], [])
-    return taken or 0
+    return written or 0
 
 
 _output: Final = Output()
-atexit.register(_output.flush)
 
 
 def _rendering(*, is_production: bool) -> list[Processor]:

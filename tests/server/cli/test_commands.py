@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import re
 import signal
 import socket
@@ -82,9 +83,13 @@ async def test_each_command_has_help(command: str, folder: Path) -> None:
     assert names_in(folder) == set()
 
 
-async def test_version() -> None:
+async def test_version_and_schema_need_no_setting(folder: Path) -> None:
     ended = await tasktalk("--version")
     assert (ended.status, ended.output) == (0, f"tasktalk {version('tasktalk')}\n")
+    ended = await tasktalk("schema", ENVIRONMENT="production")
+    assert (ended.status, ended.errors) == (0, "")
+    assert "type Query {" in ended.output
+    assert names_in(folder) == set()
 
 
 @pytest.mark.parametrize(
@@ -104,6 +109,7 @@ async def test_version() -> None:
         (("serve",), {"DATABASE_URL": "postgres://a:pw@127.0.0.1:1/n", "API_PORT": "0"}, "cannot be used"),
         (("admin", "a@example.com"), {"DATABASE_URL": "postgres://a:pw@127.0.0.1:1/n"}, "cannot be used"),
         (("admin", "a@example.com"), {}, "a@example.com. The database is sqlite:////"),
+        (("demo", "ann"), {}, "'ann' is no email address"),
         (("serve", "--host", "999.1.1.1"), {}, "; choose another with --host or API_HOST"),
     ],
 )
@@ -130,13 +136,6 @@ async def test_migrate_makes_the_default_database(folder: Path) -> None:
         assert ended.output == f"The database is at revision {migrations.head_revision()}, the newest.\n"
     async with opened(make_settings(f"sqlite:///{folder}/data/tasktalk.db")) as database:
         await make_user(database)
-
-
-async def test_schema_is_printed_without_any_setting(folder: Path) -> None:
-    ended = await tasktalk("schema", ENVIRONMENT="production")
-    assert (ended.status, ended.errors) == (0, "")
-    assert "type Query {" in ended.output
-    assert names_in(folder) == set()
 
 
 async def test_admin_makes_an_account_an_admin(database: Database, settings: Settings) -> None:
@@ -204,18 +203,24 @@ async def test_serve_in_production_leaves_the_migrations_to_their_command(folder
 
 
 @only_sqlite
-async def test_workers_share_metrics_and_trust_the_named_proxy(settings: Settings) -> None:
+async def test_workers_share_metrics_lose_no_log_line_and_trust_the_named_proxy(settings: Settings) -> None:
     proxy = {"SIGN_IN_ATTEMPTS": "1", "FORWARDED_ALLOW_IPS": "127.0.0.1"}
-    async with serving("--port", "0", "--workers", "2", **variables(settings), **proxy) as (_, greeting):
-        url = greeting.removeprefix("GraphiQL at ").removesuffix("/graphql\n")
+    environment = variables(settings, ENVIRONMENT="production", PYTHONUNBUFFERED="1") | proxy
+    async with serving("--port", "0", "--workers", "2", **environment) as (process, greeting):
+        url = greeting.removeprefix("GraphQL at ").removesuffix("/graphql\n")
         assert (await until_ready(url)).status_code == 200
         for _ in range(20):
             async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
-                assert (await client.get(f"{url}/health")).status_code == 200
+                response = await client.post(f"{url}/graphql", json={"query": "query Shared { __typename }"})
+                assert response.json() == {"data": {"__typename": "Query"}}
         # The last of them may have been answered by a worker that has not counted it yet.
         await until_so(partial(has_counted, url, 20))
         assert not await has_counted(url, 21)
         assert await codes_of_guesses(url) == ["UNAUTHENTICATED", "UNAUTHENTICATED"]
+        process.send_signal(signal.SIGTERM)
+        output, _ = await asyncio.wait_for(process.communicate(), START_PATIENCE_S)
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith(b"{")]
+    assert sum(line.get("operation") == "Shared" for line in lines) == 20
 
 
 async def codes_of_guesses(url: str) -> list[str]:
@@ -232,7 +237,7 @@ async def codes_of_guesses(url: str) -> list[str]:
 async def has_counted(url: str, least: int) -> bool:
     async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
         metrics = (await client.get(f"{url}/metrics")).text
-    counted = re.search(r'tasktalk_http_requests_total\{method="GET",path="/health",status="200"\} (\d+)', metrics)
+    counted = re.search(r'tasktalk_graphql_operations_total\{name="Shared",outcome="ok"\} (\d+)', metrics)
     assert counted is not None
     return int(counted[1]) >= least
 
