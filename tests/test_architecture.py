@@ -152,3 +152,9 @@ def test_every_package_is_installed() -> None:
     assert {name.removesuffix("*") for name in found} == PACKAGES.keys()
     folders = {path.parent for package in PACKAGES for path in modules(package)}
     assert {str(folder.relative_to(ROOT)) for folder in folders if not (folder / "__init__.py").is_file()} == set()
+
+
+def test_paths_that_make_quick_leaves_out_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    (slow,) = re.findall(r"^SLOW := (.*)$", makefile, re.MULTILINE)
+    assert [path for path in slow.split() if not (ROOT / path).exists()] == []
