@@ -26,7 +26,7 @@ from services.sync.housekeeping import delete_old_history, delete_old_keys, dele
 # Workers that start together should not do the same work at the same moment.
 _AFTER_START_S: Final = (30.0, 300.0)
 _EVERY_S: Final = 6 * 3600.0
-# A load balancer sees within this time that the process is not ready; then it stops listening.
+# The time for a load balancer to see that the process is not ready, before it stops listening.
 _NOTICE_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
@@ -39,9 +39,9 @@ async def run_housekeeping(database: Database, settings: Settings) -> None:
         try:
             await delete_expired(database, settings)
         except UnavailableError as error:
-            _log.warning("The housekeeping found no database: %s", error)
+            _log.warning("Housekeeping found no database: %s", error)
         except Exception:  # noqa: BLE001 - the next round may do better
-            _log.exception("The housekeeping failed")
+            _log.exception("Housekeeping failed")
         await asyncio.sleep(_EVERY_S)
 
 
@@ -83,7 +83,7 @@ def graceful_shutdown(connections: ConnectionRegistry) -> Iterator[None]:
 def make_lifespan(
     runtime: Runtime, streaming: Streaming, mcp: McpEndpoint, metrics: Metrics
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Return what starts and stops with the application."""
+    """Return the lifespan: what starts and stops with the application."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

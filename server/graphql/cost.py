@@ -1,4 +1,4 @@
-"""What an operation may return at most: the number of objects, with the page sizes multiplied along the depth."""
+"""Cost of an operation: the most objects it may return, with page sizes multiplied along the depth."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ def compile_cost(schema: GraphQLSchema, operation: OperationDefinitionNode, frag
 
 @dataclass(slots=True)
 class _Sum:
-    """What is known beforehand, and the parts whose number depends on the variables."""
+    """A constant sum, and the parts whose number depends on the variables."""
 
     known: int = 0
     parts: "list[tuple[Callable[[Variables], int], _Sum]]" = field(default_factory=list)
@@ -100,7 +100,7 @@ class _Compiler:
     def _merged(
         self, parent: GraphQLNamedType, selection_sets: Iterable[SelectionSetNode]
     ) -> Iterable[tuple[GraphQLNamedType, list[FieldNode]]]:
-        """Group the fields that execution merges: one name in the answer, of one type."""
+        """Group the fields that execution merges: those of one response name and type."""
         groups: dict[tuple[str, str], tuple[GraphQLNamedType, list[FieldNode]]] = {}
         waiting, seen = [(parent, selection_set) for selection_set in selection_sets], set[str]()
         while waiting:

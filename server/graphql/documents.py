@@ -26,7 +26,7 @@ from core.cache import LRUCache
 from core.settings import Settings, SettingsError
 from engine import Plan
 from server.graphql.cost import Cost, compile_cost
-from server.graphql.limits import check_limits, scan
+from server.graphql.limits import check_limits, count_tokens
 from server.http.errors import RefusedError, refuse, refuse_document
 from server.http.request_body import PersistedQuery
 
@@ -47,7 +47,7 @@ class PreparedOperation:
     document: DocumentNode
     cost: Cost
     plan: Plan = field(repr=False)
-    # What the log calls it.
+    # Its name in the log.
     label: str
 
 
@@ -59,7 +59,7 @@ class PreparedDocument:
     size_bytes: int
 
     def select(self, name: str | None) -> PreparedOperation:
-        """Return the operation that is meant; raise the refusal where none, or more than one, can be."""
+        """Return the operation of that name, or the only one; raise the refusal where there is none."""
         if name is None:
             if len(self.operations) == 1:
                 return next(iter(self.operations.values()))
@@ -84,22 +84,22 @@ class Documents:
         self._texts_by_hash: dict[str, str] = {}
 
     def get(self, text: str) -> PreparedDocument:
-        """Return the document made ready; raise the refusal of one that cannot be."""
+        """Return the prepared document; raise the refusal of an invalid one."""
         return self._trusted.get(text) or self.cache.get(text) or self._admit(text)
 
     def trust(self, text: str) -> PreparedDocument:
-        """Return the document made ready, which is kept for good; raise the refusal of one that cannot be."""
+        """Prepare a document and keep it for good; raise the refusal of an invalid one."""
         if text not in self._trusted:
             self._trusted[text] = self._prepare(text)
         return self._trusted[text]
 
     def register(self, text_hash: str, text: str) -> None:
-        """Let a document that was just asked for be found by the hash of its text, for as long as it is kept."""
+        """Make a document of the cache findable by the hash of its text, until it is evicted."""
         if text in self.cache:
             self._texts_by_hash[text_hash] = text
 
     def registered(self, text_hash: str) -> PreparedDocument | None:
-        """Return the document that was registered and has this hash, if it is still kept."""
+        """Return the registered document with this hash, or None if it was evicted."""
         text = self._texts_by_hash.get(text_hash)
         return None if text is None else self.get(text)
 
@@ -112,7 +112,7 @@ class Documents:
         return document
 
     def _prepare(self, text: str) -> PreparedDocument:
-        found = scan(text, self._settings.graphql_max_tokens)
+        tokens = count_tokens(text, self._settings.graphql_max_tokens)
         document = _parse(text)
         check_limits(document, self._settings)
         self._validate(document)
@@ -125,7 +125,7 @@ class Documents:
                 plan = Plan(self._schema, document, name)
                 label = (name or "anonymous")[:_MAX_LABEL_LENGTH]
                 operations[name] = PreparedOperation(name, node.operation, document, cost, plan, label)
-        return PreparedDocument(operations, found.tokens * _TOKEN_BYTES + len(text) * _CHARACTER_BYTES)
+        return PreparedDocument(operations, tokens * _TOKEN_BYTES + len(text) * _CHARACTER_BYTES)
 
     def _validate(self, document: DocumentNode) -> None:
         errors = validate(
@@ -145,7 +145,7 @@ def hash_of(text: str) -> str:
 
 
 def untrusted() -> RefusedError:
-    """Return the refusal of a document that is not one of those that the server executes."""
+    """Return the refusal of a document that is not trusted."""
     message = "Only trusted documents are executed, and this is none; add it to those that TRUSTED_DOCUMENTS names."
     return refuse_document([GraphQLError(message)], "DOCUMENT_NOT_TRUSTED")
 
@@ -169,7 +169,7 @@ _APOLLO_FORMAT: Final = "apollo-persisted-query-manifest"
 
 
 class _Found(NamedTuple):
-    """A document as it was found; `place` says where, for who has to mend it."""
+    """A document of a manifest or folder; `place` names it in error messages."""
 
     id: str
     text: str
@@ -274,7 +274,7 @@ _NOT_SUPPORTED: Final = ("PersistedQueryNotSupported", "PERSISTED_QUERY_NOT_SUPP
 
 
 class NamedDocuments:
-    """Finds documents by their names; the trusted ones are made ready first."""
+    """Documents by id or hash; the trusted ones are prepared at the start."""
 
     def __init__(self, documents: Documents, settings: Settings) -> None:
         self._documents = documents
@@ -282,7 +282,7 @@ class NamedDocuments:
         self._trusted_only = settings.trusted_documents_only
 
     def get(self, reference: str | PersistedQuery, text: str) -> PreparedDocument:
-        """Return the document that is named; a text beside the name is what counts, and is kept for its hash."""
+        """Return the named document; a text sent with the name is prepared and registered under its hash."""
         if isinstance(reference, PersistedQuery):
             return self._by_persisted_query(reference, text)
         text_hash = reference.removeprefix(SHA256_PREFIX)

@@ -52,19 +52,19 @@ def _event(result: dict[str, Any]) -> bytes:
 
 
 def wants_events(scope: Scope) -> bool:
-    """Return whether the client accepts events only; one that accepts JSON too gets that, except for subscriptions."""
+    """Return whether the client accepts only events; one that accepts JSON too gets events for subscriptions alone."""
     headers = get_request_headers(scope)
     return headers.accepts_events and headers.media_type is None
 
 
 class GraphQLEventStreamEndpoint:
-    """Serves every request of the endpoint that asks for events."""
+    """ASGI application for the requests that accept only text/event-stream."""
 
     def __init__(self, streaming: Streaming) -> None:
         self._streaming = streaming
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, unless its client has gone."""
+        """Answer one request, unless its client has disconnected."""
         record = get_request_record(scope)
         try:
             stream = await self._open(scope, receive)
@@ -119,8 +119,8 @@ class GraphQLEventStreamEndpoint:
 
     async def _read(self, scope: Scope, receive: Receive) -> GraphQLRequest:
         if scope["method"] == "POST":
-            most_bytes = self._streaming.settings.graphql_max_body_bytes
-            return await read_json_request(get_request_headers(scope).values, receive, most_bytes)
+            max_bytes = self._streaming.settings.graphql_max_body_bytes
+            return await read_json_request(get_request_headers(scope).values, receive, max_bytes)
         if scope["method"] == "GET":
             return read_query_string(scope["query_string"])
         raise refuse(405, "Use POST or GET.", headers=((b"allow", b"GET, POST"),))

@@ -24,8 +24,8 @@ MAX_DOCUMENT_CHARACTERS: Final = 256 * 1024
 # Deeper than any document within the depth limit needs, and shallow enough to parse and walk by recursion.
 MAX_BRACKET_DEPTH: Final = 100
 
-# Every lexical token of GraphQL, comments included. Possessive and without a needed end, so that it never backtracks.
-# In a block string a backslash escapes three quotes and nothing else: read otherwise, whole documents could hide there.
+# Every lexical token of GraphQL, comments included. Possessive and with optional ends, so that it never backtracks.
+# In a block string a backslash escapes three quotes and nothing else; otherwise a document could hide tokens there.
 _TOKEN: Final = re.compile(
     r'#[^\n\r]*+|"""(?:[^"\\]|\\(?:""")?+|"(?!""))*+(?:""")?|"(?:[^"\\\n\r]|\\.)*+"?'
     r"|[_A-Za-z][_0-9A-Za-z]*+|-?[0-9]++(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|\.\.\.|[!$&()\[\]{}:=@|]",
@@ -35,15 +35,8 @@ _OPENING: Final = frozenset("{[(")
 _CLOSING: Final = frozenset("}])")
 
 
-class TextSize(NamedTuple):
-    """The size of a text."""
-
-    tokens: int
-    bracket_depth: int
-
-
-def scan(text: str, max_tokens: int) -> TextSize:
-    """Measure the text, stopping at the first bound that it breaks; raise the refusal for it."""
+def count_tokens(text: str, max_tokens: int) -> int:
+    """Return the number of tokens; raise the refusal of a text that breaks a bound."""
     if len(text) > MAX_DOCUMENT_CHARACTERS:
         raise refuse_for_limit(
             "QUERY_TOO_LONG",
@@ -51,7 +44,7 @@ def scan(text: str, max_tokens: int) -> TextSize:
             "Send values as variables.",
             limit=MAX_DOCUMENT_CHARACTERS,
         )
-    tokens = depth = deepest = 0
+    tokens = depth = 0
     for tokens, match in enumerate(_TOKEN.finditer(text), start=1):
         if tokens > max_tokens:
             raise refuse_for_limit(
@@ -60,7 +53,6 @@ def scan(text: str, max_tokens: int) -> TextSize:
         first = text[match.start()]
         if first in _OPENING:
             depth += 1
-            deepest = max(deepest, depth)
             if depth > MAX_BRACKET_DEPTH:
                 raise refuse_for_limit(
                     "QUERY_TOO_DEEP",
@@ -69,7 +61,7 @@ def scan(text: str, max_tokens: int) -> TextSize:
                 )
         elif first in _CLOSING:
             depth -= 1
-    return TextSize(tokens, deepest)
+    return tokens
 
 
 # Deep enough for the query that tools send: seven wrappers around a type, below __schema.

@@ -45,11 +45,11 @@ Mutation: Final = merge_types(
 
 
 class _Names(NameConverter):
-    """Camel case; a name that Python keeps for itself is written with an underscore that GraphQL never sees."""
+    """Camel case, without the trailing underscore of names that are Python keywords."""
 
     def __init__(self) -> None:
         super().__init__()
-        # Asked for each field of each input that is sent.
+        # Strawberry converts the name of each field of each input that is sent.
         self._known: dict[str, str] = {}
 
     def apply_naming_config(self, name: str) -> str:

@@ -46,7 +46,7 @@ class CloseCode(IntEnum):
 
 
 class CloseSocketError(Exception):
-    """Something that ends the socket."""
+    """Raised to close the socket with a code and a reason."""
 
     def __init__(self, code: CloseCode, reason: str) -> None:
         super().__init__(reason)
@@ -54,7 +54,7 @@ class CloseSocketError(Exception):
 
 
 def read_message(message: Any) -> tuple[str, dict[str, Any]]:
-    """Return the type of a client's message and the message; raise the end of a socket that sends no such thing."""
+    """Return the type of a client's message and its content; raise CloseSocketError for a malformed one."""
     try:
         content = orjson.loads(message.get("text") or message.get("bytes") or b"")
     except orjson.JSONDecodeError:
@@ -67,7 +67,7 @@ def read_message(message: Any) -> tuple[str, dict[str, Any]]:
 
 
 def credentials_in(content: dict[str, Any]) -> bytes | None:
-    """Return what a message's payload has under Authorization."""
+    """Return the Authorization in a message's payload."""
     for name, value in (content.get("payload") or {}).items():
         if name.lower() == "authorization":
             if not isinstance(value, str):
@@ -99,12 +99,12 @@ def close_message(code: CloseCode, reason: str) -> dict[str, Any]:
 
 
 def text_message(content: dict[str, Any]) -> dict[str, Any]:
-    """Return ASGI's message that sends one of the protocol's."""
+    """Return ASGI's message that sends a message of the protocol."""
     return {"type": "websocket.send", "text": orjson.dumps(content).decode()}
 
 
 def error_message(operation_id: str, errors: list[FormattedError]) -> dict[str, Any]:
-    """Return the message that an operation ends with when it fails."""
+    """Return the message that ends an operation with errors."""
     return {"type": "error", "id": operation_id, "payload": errors}
 
 
@@ -119,7 +119,7 @@ _log = structlog.stdlib.get_logger("socket")
 
 
 class GraphQLWebSocket:
-    """Serves one client until either side goes."""
+    """One WebSocket: its messages, operations, token expiry and closing."""
 
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, streaming: Streaming, cut: Callable[[], None]
@@ -197,7 +197,7 @@ class GraphQLWebSocket:
             raise CloseSocketError(CloseCode.FORBIDDEN, error.message) from None
 
     async def _ping(self, content: dict[str, Any]) -> None:
-        """Answer a ping; a fresh token in it keeps the socket open beyond the old one's end."""
+        """Answer a ping; a fresh token in it replaces the one that is about to expire."""
         if (credentials := credentials_in(content)) is not None:
             caller = await self._authenticate(credentials)
             if self.caller is None or caller is None or caller.user_id != self.caller.user_id:
@@ -231,7 +231,7 @@ class GraphQLWebSocket:
             task.cancel()
 
     async def _run(self, operation_id: str, request: GraphQLRequest) -> None:
-        """Send what an operation gives, one result after another: the next is made when the last is sent."""
+        """Send the results of an operation one by one; the next is computed when the last is sent."""
         context = Context(self._runtime, self.caller, self._id, self._address)
         try:
             async with aclosing(self._streaming.results(request, context)) as results:
@@ -298,7 +298,7 @@ class GraphQLWebSocket:
         except TimeoutError:
             self._cut()
         except (OSError, RuntimeError):
-            # The client was faster.
+            # The client has closed it first.
             return
 
     _handlers: Final[dict[str, Callable[["GraphQLWebSocket", dict[str, Any]], Awaitable[None]]]] = {
@@ -315,7 +315,7 @@ _LINGERING_S: Final = 12.0
 
 
 class GraphQLWebSocketEndpoint:
-    """Serves every socket of the endpoint."""
+    """ASGI application that accepts WebSockets of allowed origins and sub-protocols."""
 
     def __init__(self, streaming: Streaming) -> None:
         self._streaming = streaming
@@ -337,5 +337,5 @@ class GraphQLWebSocketEndpoint:
         try:
             await GraphQLWebSocket(scope, receive, send, self._streaming, cut).serve()
         finally:
-            # A client that does not read would keep unsent bytes in memory.
+            # The unsent bytes of a client that does not read would stay in memory.
             asyncio.get_running_loop().call_later(_LINGERING_S, cut)

@@ -1,4 +1,4 @@
-"""Operations with a stream of results, as WebSockets and event streams run them."""
+"""Runs the operations of WebSockets and event streams, and formats their results."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -33,10 +33,10 @@ class Streaming:
     metrics: StreamMetrics
 
     async def results(self, request: GraphQLRequest, context: Context) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield each result as the client sees it; raise RefusedError where nothing, or nothing more, can be given."""
+        """Yield each result as the client sees it; raise RefusedError for one that cannot begin or go on."""
         try:
             operation = self.operations.prepare(request)
-            # Looked at before by what was known then: a document named by its hash may have come in the meantime.
+            # Checked again: a document named by its hash may have been registered since the first check.
             require_post_for_mutations(operation, request.method)
             if operation.type is not OperationType.SUBSCRIPTION:
                 yield _shown(await self.operations.execution.run(operation, request, context), context)
@@ -57,7 +57,7 @@ class Streaming:
             raise masked(context.request_id) from error
 
     def _count(self, happened_at: datetime | None, began_at: datetime) -> None:
-        # What was missed while the client was away has waited for the client, not for us.
+        # The lag of an event that was missed during a disconnect is not the server's.
         is_live = happened_at is not None and happened_at >= began_at
         self.metrics.count_event(happened_at if is_live else None)
 

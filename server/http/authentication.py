@@ -7,7 +7,7 @@ from core.errors import UnauthenticatedError
 from graph.context import Runtime
 from services.accounts.caller import Caller
 
-# Only the scheme is matched case-insensitively: for the whole pattern that would take five times as long.
+# Only the scheme is case-insensitive; matching all of it so would take five times as long.
 _BEARER: Final = re.compile(rb"(?i:bearer) +([!-~]+) *")
 
 

@@ -1,4 +1,4 @@
-"""Compresses answers from a size on, for clients that can read them so."""
+"""Gzip middleware for responses from a size on."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ _LEVEL: Final = 5
 
 
 class Compression(GZipMiddleware):
-    """Starlette's, but without its cost for a client that does not ask for it."""
+    """Starlette's GZipMiddleware, bypassed for clients that do not accept gzip."""
 
     def __init__(self, app: ASGIApp, minimum_size: int) -> None:
         super().__init__(app, minimum_size=minimum_size, compresslevel=_LEVEL)

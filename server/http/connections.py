@@ -67,7 +67,7 @@ class ConnectionRegistry:
             del self._of_user[user_id]
 
     def check_user(self, user_id: str) -> None:
-        """Check a user's connections at once: something about their sessions has changed."""
+        """Check a user's connections at once, after a change of their sessions."""
         if user_id in self._of_user:
             task = asyncio.get_running_loop().create_task(self._check(self._of_user[user_id]))
             self._checks.add(task)

@@ -61,13 +61,13 @@ class EventStream(ABC):
         self._ended.set()
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the events until they, the client, the session or the server come to an end."""
+        """Send events until the last one, a disconnect, the end of the session or a shutdown."""
         self._asgi_send, self._cut = send, get_abort(scope)
-        # Made anew for each: the layers around the application add headers of their own to it.
+        # A new list for each: middleware appends to it.
         await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
-        # A proxy may hold the answer back until there is something of it.
+        # A proxy may hold the response back until it has a first byte.
         await send({"type": "http.response.body", "body": _KEEP_ALIVE, "more_body": True})
-        # A stream's statements have no end, and need not be counted for its line in the log.
+        # The statements of a stream are unbounded and are not counted for its log line.
         current_statements.set(None)
         ends = [self.send_events(), self._keep_alive(), wait_for_disconnect(receive), self._until_ended()]
         tasks = [asyncio.create_task(end) for end in ends]
@@ -103,6 +103,6 @@ class EventStream(ABC):
             async with asyncio.timeout(self._settings.socket_send_timeout_s):
                 await self._asgi_send({"type": "http.response.body", "body": body, "more_body": more})
         except TimeoutError:
-            # It does not read; it may come back and go on by its last cursor.
+            # The client may resume by its last cursor.
             self._cut()
             raise

@@ -32,14 +32,14 @@ async def ready(request: Request) -> Response:
 
 
 async def warn_where_not_ready(database: Database) -> None:
-    """Log at the start what /ready would say: a missing migration should not show first in failing requests."""
+    """Log the reason why /ready would fail, at the start."""
     if (problem := await _problem(database)) is not None:
         _log.warning("not ready", reason=problem)
 
 
 @cache
 def _expected_revision() -> str:
-    # Alembic reads every migration's file for it, and a probe asks every few seconds.
+    # Alembic reads every migration's file for it, and probes come every few seconds.
     return migrations.head_revision()
 
 
@@ -47,7 +47,7 @@ async def _problem(database: Database) -> str | None:
     try:
         async with asyncio.timeout(_TIMEOUT_S), database.pool.permit():
             current = await migrations.current_revision(database.engine)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the database does not answer
+    except Exception as error:  # noqa: BLE001 - any failure means that the database does not answer
         _log.warning("database does not answer", error=type(error).__name__)
         return "The database does not answer."
     expected = _expected_revision()
