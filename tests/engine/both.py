@@ -15,35 +15,17 @@ async def depth_first(
     schema: GraphQLSchema, query: str, root: Any = None, context: Any = None, **how: Any
 ) -> ExecutionResult:
     """Execute by graphql-core."""
-    result = _begin(schema, query, root, context, **how)
+    result = execute_depth_first(schema, parse(query), root, context, how.get("variables"), how.get("name"))
     return await result if isinstance(result, Awaitable) else result
 
 
-def _begin(
-    schema: GraphQLSchema,
-    query: str,
-    root: Any = None,
-    context: Any = None,
-    *,
-    variables: dict[str, Any] | None = None,
-    name: str | None = None,
-) -> Awaitable[ExecutionResult] | ExecutionResult:
-    return execute_depth_first(schema, parse(query), root, context, variables, name)
-
-
 async def breadth_first(
-    schema: GraphQLSchema,
-    query: str,
-    root: Any = None,
-    context: Any = None,
-    *,
-    variables: dict[str, Any] | None = None,
-    name: str | None = None,
+    schema: GraphQLSchema, query: str, root: Any = None, context: Any = None, **how: Any
 ) -> ExecutionResult:
     """Execute by the engine, which must not leave it to graphql-core."""
-    plan = engine.Plan(schema, parse(query), name)
+    plan = engine.Plan(schema, parse(query), how.get("name"))
     assert plan.is_planned
-    return await plan.execute(root, context, variables)
+    return await plan.execute(root, context, how.get("variables"))
 
 
 async def same(
@@ -53,7 +35,7 @@ async def same(
 
     Where errors race, each may be in the response or not, but what they make null is the same.
     """
-    expected = _begin(schema, query, root, context, **how)
+    expected = execute_depth_first(schema, parse(query), root, context, how.get("variables"), how.get("name"))
     is_awaited = isinstance(expected, Awaitable)
     if isinstance(expected, Awaitable):
         expected = await expected

@@ -19,10 +19,11 @@ from tests.servers import serve
 from tests.waiting import PATIENCE_S
 
 SECRET = "the password of the database is hunter2"
+RETRY_AT = utc_now()
 FAILURES = {
     "bad": BadUserInputError("Send less.", path=("input", "title")),
     "gone": NotFoundError("There is no such thing."),
-    "limited": RateLimitedError("Too many attempts.", retry_at=utc_now()),
+    "limited": RateLimitedError("Too many attempts.", retry_at=RETRY_AT),
     "unavailable": UnavailableError("The database cannot answer now."),
     "unforeseen": RuntimeError(SECRET),
 }

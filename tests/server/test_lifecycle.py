@@ -1,4 +1,4 @@
-"""Leaving: sockets and streams are told to go elsewhere, and what a client has begun comes to its end."""
+"""Graceful shutdown: sockets and streams are closed, and running mutations complete."""
 
 import signal
 import threading
@@ -39,7 +39,7 @@ async def test_shutdown_closes_sockets_and_streams(settings: Settings, user: Sig
         await until(lambda: not server.runtime.live.hub.users)
         answer = await http.get("/ready")
         assert (answer.status_code, answer.json()["reason"]) == (503, "The server is shutting down.")
-        # Who comes yet is served what is over at once, and sent away from what would stay.
+        # New requests are answered; new sockets and streams are closed.
         assert (await http.post("/graphql", json={"query": "{ viewer { id } }"})).status_code == 200
         async with open_socket(server) as late:
             await late.send({"type": "connection_init"})

@@ -84,7 +84,7 @@ def cost_of(text: str, variables: dict[str, Any] | None = None) -> int:
         ("mutation { a: createTasks { tasks { id } } b: createTasks { tasks { id } } }", 2 * (1 + 100)),
     ],
 )
-def test_what_is_known_beforehand(text: str, cost: int) -> None:
+def test_cost_of_literals(text: str, cost: int) -> None:
     assert cost_of(text) == cost
 
 
@@ -114,7 +114,7 @@ MANY: Final = "query ($ids: [ID!]!, $n: Int) { nodes(ids: $ids) { ... on User { 
         ('query ($id: ID!) { nodes(ids: [$id, "2"]) { id } }', {"id": "1"}, 2),
     ],
 )
-def test_what_depends_on_the_variables(text: str, variables: dict[str, Any], cost: int) -> None:
+def test_cost_of_variables(text: str, variables: dict[str, Any], cost: int) -> None:
     assert cost_of(text, variables) == cost
 
 
@@ -136,12 +136,12 @@ def test_what_depends_on_the_variables(text: str, variables: dict[str, Any], cos
         ('{ node(id: "1") { ... on Task { owner { id } } ... on User { tasks(first: 2) { nodes { id } } } } }', 5),
     ],
 )
-def test_fragments(text: str, cost: int) -> None:
+def test_cost_of_merged_fields_and_fragments(text: str, cost: int) -> None:
     assert cost_of(text) == cost
 
 
 @pytest.mark.parametrize("accept", ["application/graphql-response+json", "application/json", "*/*"])
-async def test_over_the_limit(http: httpx2.AsyncClient, accept: str) -> None:
+async def test_operation_over_the_cost_limit_is_refused(http: httpx2.AsyncClient, accept: str) -> None:
     query = "query ($n: Int!) { conversations(first: $n) { nodes { messages(first: $n) { nodes { id } } } } }"
     body = {"query": query, "variables": {"n": 100}}
     response = await http.post("/graphql", json=body, headers={"Accept": accept})
@@ -158,7 +158,7 @@ async def test_over_the_limit(http: httpx2.AsyncClient, accept: str) -> None:
     assert within.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
 
 
-async def test_nothing_is_executed(tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_too_costly_operation_is_not_executed(tmp_path_factory: pytest.TempPathFactory) -> None:
     settings = sample_settings(tmp_path_factory.mktemp("cost"), graphql_max_cost=1)
     async with open_api(settings) as api:
         response = await api.post("/graphql", json={"query": "{ thing { inner { name } } }"})

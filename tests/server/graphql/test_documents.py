@@ -1,4 +1,4 @@
-"""From a text to operations: validated once, kept within bounds, silent about the schema in production."""
+"""Documents: prepared once, cached within bounds, without hints at the schema in production."""
 
 from pathlib import Path
 from typing import Any
@@ -40,19 +40,19 @@ def errors_of(prepared: Documents, text: str) -> Any:
     return refusal.value.errors
 
 
-def test_a_document_is_prepared_once(settings: Settings, parsed: list[str]) -> None:
+def test_document_is_prepared_once(settings: Settings, parsed: list[str]) -> None:
     prepared = Documents(SCHEMA, settings)
     assert prepared.get("{ name }") is prepared.get("{ name }")
     assert parsed == ["{ name }"]
 
 
-def test_a_refused_document_is_not_kept(settings: Settings, parsed: list[str]) -> None:
+def test_invalid_document_is_not_cached(settings: Settings, parsed: list[str]) -> None:
     prepared = Documents(SCHEMA, settings)
     assert errors_of(prepared, "{ nope }") == errors_of(prepared, "{ nope }")
     assert parsed == ["{ nope }"] * 2
 
 
-def test_what_was_not_asked_for_longest_is_forgotten(
+def test_least_recently_used_document_is_evicted(
     settings: Settings, parsed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(documents, "MAX_CACHE_BYTES", 3 * (3 * 1_000 + 4 * 9))
@@ -66,7 +66,7 @@ def test_what_was_not_asked_for_longest_is_forgotten(
     assert parsed == [second]
 
 
-def test_operations(settings: Settings) -> None:
+def test_operation_is_selected_by_name(settings: Settings) -> None:
     document = Documents(SCHEMA, settings).get("query A { name } mutation B { rename }")
     assert (document.select("A").name, document.select("A").type.value) == ("A", "query")
     assert document.select("B").type.value == "mutation"
@@ -76,19 +76,19 @@ def test_operations(settings: Settings) -> None:
         assert (refusal.value.status, refusal.value.json_status) == (400, 200)
 
 
-def test_a_lone_operation_needs_no_name(settings: Settings) -> None:
+def test_only_operation_needs_no_name(settings: Settings) -> None:
     prepared = Documents(SCHEMA, settings)
     assert prepared.get("{ name }").select(None).name is None
     assert prepared.get("query A { name }").select(None).name == "A"
 
 
-def test_the_number_of_errors_is_bounded(settings: Settings) -> None:
+def test_number_of_validation_errors_is_bounded(settings: Settings) -> None:
     errors = errors_of(Documents(SCHEMA, settings), "{" + " ".join(f"nope{n}" for n in range(1_000)) + "}")
     assert len(errors) == 21
     assert {error["extensions"]["code"] for error in errors} == {"GRAPHQL_VALIDATION_FAILED"}
 
 
-def test_an_error_says_where(settings: Settings) -> None:
+def test_validation_error_has_its_location(settings: Settings) -> None:
     (error,) = errors_of(Documents(SCHEMA, settings), "{\n  nmae\n}")
     assert error == {
         "message": "Cannot query field 'nmae' on type 'Query'. Did you mean 'name'?",
@@ -127,6 +127,6 @@ async def test_introspection_is_refused_in_production(
     assert {error["extensions"]["code"] for error in refusal.json()["errors"]} == {"GRAPHQL_VALIDATION_FAILED"}
 
 
-async def test_the_type_s_name_is_no_secret(production_api: httpx2.AsyncClient) -> None:
+async def test_typename_is_allowed_in_production(production_api: httpx2.AsyncClient) -> None:
     response = await production_api.post("/graphql", json={"query": "{ __typename }"})
     assert response.json() == {"data": {"__typename": "Query"}}

@@ -1,24 +1,24 @@
-"""GraphQL over HTTP: methods, media types, credentials, and with which status it answers."""
+"""GraphQL over HTTP: methods, media types, credentials, status codes."""
 
-import time
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 import pytest
 
-from core.database import Database
+from core.clock import utc_now
 from core.ids import new_id
-from core.settings import Settings
 from core.tokens import AccessTokens
-from tests.better_auth import compact, hmac_sign
-from tests.factories import sign_in
+from tests.clock import MovableClock
+from tests.factories import SignedIn
+from tests.graph_client import GraphClient
 from tests.server.asking import GRAPHQL_RESPONSE, JSON, only_code, post
 from tests.server.sample import Happenings
+from tests.server.wire import connected
+from tests.server.wire import post as wire_post
+from tests.servers import RunningServer
 
-SECRET_KEY = "a key that signs only the tokens of tests"
-SIGN = hmac_sign(SECRET_KEY.encode())
+VIEWER = b'{"query": "{ viewer { id } }"}'
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
@@ -36,27 +36,29 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
         ({"query": 'mutation { note(text: "é\\u00e9") }'}, {"note": "éé"}),
     ],
 )
-async def test_answers(api: httpx2.AsyncClient, parameters: dict[str, Any], data: dict[str, Any]) -> None:
+async def test_operation_is_answered_with_its_data(
+    api: httpx2.AsyncClient, parameters: dict[str, Any], data: dict[str, Any]
+) -> None:
     response = await api.post("/graphql", json=parameters)
     assert (response.status_code, response.json()) == (200, {"data": data})
     assert response.headers["content-type"] == "application/json; charset=utf-8"
     assert response.headers["cache-control"] == "no-store"
 
 
-async def test_get_changes_nothing(api: httpx2.AsyncClient, happenings: Happenings) -> None:
+async def test_mutation_by_get_is_refused(api: httpx2.AsyncClient, happenings: Happenings) -> None:
     response = await api.get("/graphql", params={"query": 'mutation { note(text: "sneaked in") }'})
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
     assert happenings.ended == []
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE", "QUERY"])
-async def test_other_methods(api: httpx2.AsyncClient, method: str) -> None:
+async def test_other_method_is_not_allowed(api: httpx2.AsyncClient, method: str) -> None:
     response = await api.request(method, "/graphql")
     assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
 
 
 @pytest.mark.parametrize("path", ["/graphql/", "/graphql/x", "/docs/", "/redoc"])
-async def test_nothing_elsewhere(api: httpx2.AsyncClient, path: str) -> None:
+async def test_unknown_path_is_not_found(api: httpx2.AsyncClient, path: str) -> None:
     response = await api.get(path)
     assert (response.status_code, only_code(response)) == (404, "NOT_FOUND")
     assert "GET / lists what there is" in response.text
@@ -85,7 +87,7 @@ async def test_subscription_over_plain_http_is_refused(api: httpx2.AsyncClient) 
         ("text/html, */*;q=0.1", JSON),
     ],
 )
-async def test_the_type_is_the_client_s_choice(api: httpx2.AsyncClient, accept: str | None, answered: str) -> None:
+async def test_accept_header_chooses_the_media_type(api: httpx2.AsyncClient, accept: str | None, answered: str) -> None:
     headers = {"Accept": accept} if accept else {}
     request = api.build_request("POST", "/graphql", json={"query": "{ userId }"}, headers=headers)
     if accept is None:
@@ -96,7 +98,7 @@ async def test_the_type_is_the_client_s_choice(api: httpx2.AsyncClient, accept: 
 
 
 @pytest.mark.parametrize("accept", ["text/plain", "text/html", "image/*", f"{JSON};q=0", "nonsense", f"{JSON};q=x"])
-async def test_a_type_that_we_do_not_have(api: httpx2.AsyncClient, accept: str) -> None:
+async def test_unknown_media_type_is_not_acceptable(api: httpx2.AsyncClient, accept: str) -> None:
     response = await post(api, "{ userId }", accept)
     assert (response.status_code, only_code(response)) == (406, "BAD_USER_INPUT")
 
@@ -111,17 +113,7 @@ async def test_graphiql_is_for_browsers_in_development(
     assert (no_page.status_code, only_code(no_page)) == (404, "NOT_FOUND")
 
 
-def token(
-    header: dict[str, Any] | None = None,
-    claims: dict[str, Any] | None = None,
-    sign: Callable[[bytes], bytes] = SIGN,
-) -> str:
-    """Return a token as ours would be but for what is given; None leaves a claim out."""
-    key_id = AccessTokens(SECRET_KEY, timedelta(minutes=1)).key_id
-    now = int(time.time())
-    ours = {"iss": "tasktalk", "aud": "tasktalk", "sub": new_id(), "sid": new_id(), "iat": now, "exp": now + 3600}
-    payload = {name: value for name, value in (ours | (claims or {})).items() if value is not None}
-    return compact({"alg": "HS256", "kid": key_id} | (header or {}), payload, sign)
+OTHERS: Final = AccessTokens("a key that signs the tokens of another server", timedelta(minutes=1))
 
 
 @pytest.mark.parametrize(
@@ -135,29 +127,36 @@ def token(
         "Bearer é",
         "Basic YTpi",
         "Bearer " + "a" * 1_000_000,
-        "Bearer " + token(header={"alg": "none"}),
-        "Bearer " + token(header={"alg": "none"}, sign=lambda _message: b""),
-        "Bearer " + token(header={"kid": "unknown"}),
-        "Bearer " + token(header={"crit": ["exp"]}),
-        "Bearer " + compact(b'{"kid":' + b"[" * 3_000, {}, SIGN),
-        "Bearer " + token(claims={"exp": None}),
-        "Bearer " + token(claims={"exp": 1}),
-        "Bearer " + token(claims={"aud": None}),
-        "Bearer " + token(claims={"aud": "others"}),
-        "Bearer " + token(sign=hmac_sign(b"another key that is long enough")),
+        "Bearer " + OTHERS.issue(new_id(), new_id()).text,
     ],
 )
-@pytest.mark.parametrize("query", ["{ hello }", "{ nope }", "{ __typename }"])
-async def test_a_bad_token_is_refused_whatever_is_asked(api: httpx2.AsyncClient, credentials: str, query: str) -> None:
-    headers = {"Authorization": credentials.encode()}
-    response = await api.post("/graphql", json={"query": query}, headers=headers)  # type: ignore[arg-type]
-    assert (response.status_code, only_code(response)) == (401, "UNAUTHENTICATED")
-    assert response.headers["www-authenticate"].startswith("Bearer")
+async def test_invalid_token_is_refused_before_the_document(api: httpx2.AsyncClient, credentials: str) -> None:
+    for query in ("{ hello }", "{ nope }", "{ __typename }"):
+        headers = [(b"Authorization", credentials.encode())]
+        response = await api.post("/graphql", json={"query": query}, headers=headers)
+        assert (response.status_code, only_code(response)) == (401, "UNAUTHENTICATED")
+        assert response.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_a_good_token_tells_who_asks(database: Database, settings: Settings, http: httpx2.AsyncClient) -> None:
-    signed_in = await sign_in(database, settings)
+async def test_valid_token_authenticates_the_caller(server: RunningServer, user: SignedIn) -> None:
     for scheme in ("Bearer", "bearer", "BEARER "):
-        headers = {"Authorization": f"{scheme} {signed_in.token}"}
-        response = await http.post("/graphql", json={"query": "{ viewer { id } }"}, headers=headers)
-        assert response.json() == {"data": {"viewer": {"id": signed_in.user.id}}}
+        async with connected(server.url) as wire:
+            answer = await wire.ask(wire_post(VIEWER, f"Authorization: {scheme} {user.token}"))
+        assert answer.endswith(f'{{"data":{{"viewer":{{"id":"{user.user.id}"}}}}}}'.encode())
+
+
+@pytest.mark.parametrize("how", ["revoked", "expired"])
+async def test_token_that_ends_between_two_requests_of_a_connection_is_refused(
+    server: RunningServer, client: GraphClient, user: SignedIn, clock: MovableClock, how: str
+) -> None:
+    request = wire_post(VIEWER, f"Authorization: Bearer {user.token}")
+    async with connected(server.url) as wire:
+        for _ in range(2):
+            assert user.user.id.encode() in await wire.ask(request)
+        if how == "revoked":
+            await client.query("mutation { signOut { errors { code } } }", as_=user)
+        else:
+            clock.move_on(user.caller.expires_at - utc_now())
+        refusal = await wire.ask(request)
+        assert refusal.startswith(b"HTTP/1.1 401 ")
+        assert b'"UNAUTHENTICATED"' in refusal

@@ -24,7 +24,7 @@ async def followed(server: RunningServer, user: SignedIn) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
-async def test_a_subscription(server: RunningServer, user: SignedIn, method: str) -> None:
+async def test_subscription_gives_an_event_for_each_change(server: RunningServer, user: SignedIn, method: str) -> None:
     conversation = await make_conversation(server.runtime.database, user.caller)
     query = "subscription ($id: ID!) { messageAdded(conversationId: $id) { message { content } } }"
     async with open_events(server, query, {"id": conversation.id}, token=user.token, method=method) as events:
@@ -46,27 +46,20 @@ async def test_a_subscription(server: RunningServer, user: SignedIn, method: str
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
-async def test_a_query(server: RunningServer, user: SignedIn, method: str) -> None:
+async def test_query_and_mutation_give_one_event(server: RunningServer, user: SignedIn, method: str) -> None:
     async with open_events(server, "{ viewer { id } }", token=user.token, method=method) as events:
         assert await events.data() == {"viewer": {"id": user.user.id}}
         await events.complete()
-
-
-async def test_a_mutation_by_post(server: RunningServer, user: SignedIn) -> None:
     mutation = 'mutation { createTask(input: {title: "Sweep"}) { task { title } } }'
-    async with open_events(server, mutation, token=user.token) as events:
-        assert await events.data() == {"createTask": {"task": {"title": "Sweep"}}}
-        await events.complete()
-
-
-async def test_a_mutation_by_get(server: RunningServer, user: SignedIn) -> None:
-    mutation = 'mutation { createTask(input: {title: "Sweep"}) { task { title } } }'
-    async with open_events(server, mutation, token=user.token, method="GET") as events:
-        answer = await refusal(events.response)
-    assert answer == (405, "BAD_USER_INPUT")
-    assert events.response.headers["allow"] == "POST"
+    async with open_events(server, mutation, token=user.token, method=method) as events:
+        if method == "POST":
+            assert await events.data() == {"createTask": {"task": {"title": "Sweep"}}}
+            await events.complete()
+        else:
+            assert await refusal(events.response) == (405, "BAD_USER_INPUT")
+            assert events.response.headers["allow"] == "POST"
     async with open_events(server, "{ tasks { totalCount } }", token=user.token) as events:
-        assert await events.data() == {"tasks": {"totalCount": 0}}
+        assert await events.data() == {"tasks": {"totalCount": int(method == "POST")}}
 
 
 async def refusal(response: httpx2.Response) -> tuple[int, str]:
@@ -82,14 +75,13 @@ async def refusal(response: httpx2.Response) -> tuple[int, str]:
     [
         ("{", "GRAPHQL_PARSE_FAILED"),
         ("{ nope }", "GRAPHQL_VALIDATION_FAILED"),
-        ("subscription { changes(since: 7) { cursor } }", "GRAPHQL_VALIDATION_FAILED"),
         ("query A { __typename } query B { __typename }", "OPERATION_RESOLUTION_FAILURE"),
         ("query ($id: ID!) { task(id: $id) { id } }", "BAD_USER_INPUT"),
         ('subscription { changes(since: "x") { cursor } }', "BAD_USER_INPUT"),
         ('subscription { messageAdded(conversationId: "x") { cursor } }', "NOT_FOUND"),
     ],
 )
-async def test_errors_are_told_on_the_stream(
+async def test_invalid_operation_gives_its_error_as_an_event(
     server: RunningServer, user: SignedIn, query: str, code: str, method: str
 ) -> None:
     async with open_events(server, query, token=user.token, method=method) as events:
@@ -98,17 +90,13 @@ async def test_errors_are_told_on_the_stream(
         await events.complete()
 
 
-async def test_errors_of_fields(server: RunningServer) -> None:
-    async with open_events(server, "{ viewer { id } tasks { totalCount } }") as events:
-        result = await events.next()
-        assert result["data"] is None
-        assert result["errors"][0]["extensions"] == {"code": "UNAUTHENTICATED"}
-        await events.complete()
-
-
-async def test_an_anonymous_subscription(server: RunningServer) -> None:
+async def test_anonymous_caller_is_unauthenticated(server: RunningServer) -> None:
     async with open_events(server, CHANGES) as events:
         assert await events.codes() == ["UNAUTHENTICATED"]
+        await events.complete()
+    async with open_events(server, "{ viewer { id } tasks { totalCount } }") as events:
+        result = await events.next()
+        assert (result["data"], result["errors"][0]["extensions"]) == (None, {"code": "UNAUTHENTICATED"})
         await events.complete()
 
 
@@ -117,20 +105,15 @@ async def test_an_anonymous_subscription(server: RunningServer) -> None:
     ("sent", "status"),
     [
         ({"method": "POST", "json": {"query": CHANGES}, "headers": {"Authorization": "Bearer x"}}, 401),
-        ({"method": "POST", "json": {"query": "{ viewer { id } }"}, "headers": {"Authorization": ""}}, 401),
         ({"method": "PUT", "json": {"query": CHANGES}}, 405),
-        ({"method": "DELETE"}, 405),
-        ({"method": "POST", "content": "{", "headers": {"Content-Type": "application/json"}}, 400),
-        ({"method": "POST", "json": []}, 400),
         ({"method": "POST", "json": {}}, 400),
-        ({"method": "POST", "content": "query=x", "headers": {"Content-Type": "text/plain"}}, 415),
         ({"method": "POST", "data": {"query": CHANGES}}, 415),
         ({"method": "POST", "json": {"query": "x" * 5_000_000}}, 413),
         ({"method": "GET", "params": {"variables": "{"}}, 400),
         ({"method": "GET"}, 400),
     ],
 )
-async def test_what_is_refused_before_the_stream(
+async def test_invalid_request_is_refused_before_the_stream(
     server: RunningServer, http: httpx2.AsyncClient, sent: dict[str, Any], status: int
 ) -> None:
     headers = EVENTS | sent.get("headers", {})
@@ -149,14 +132,14 @@ ANYTHING: Final = (
 )
 
 
-async def test_events_where_nothing_else_is_taken(http: httpx2.AsyncClient) -> None:
+async def test_client_that_accepts_only_events_gets_events(http: httpx2.AsyncClient) -> None:
     for accept in ("text/event-stream", "TEXT/Event-Stream;q=0.5"):
         response = await http.post("/graphql", json={"query": "{ __typename }"}, headers={"Accept": accept})
         assert response.text == ':\n\nevent: next\ndata: {"data":{"__typename":"Query"}}\n\nevent: complete\ndata:\n\n'
 
 
 @pytest.mark.parametrize("accept", [ANYTHING, "application/json, text/event-stream", "text/event-stream, */*"])
-async def test_json_where_it_is_taken_too(http: httpx2.AsyncClient, accept: str) -> None:
+async def test_client_that_accepts_json_too_gets_json(http: httpx2.AsyncClient, accept: str) -> None:
     response = await http.post("/graphql", json={"query": "{ __typename }"}, headers={"Accept": accept})
     assert response.headers["content-type"].partition(";")[0] in ANYTHING.partition(", text")[0]
     assert response.json() == {"data": {"__typename": "Query"}}
@@ -164,7 +147,7 @@ async def test_json_where_it_is_taken_too(http: httpx2.AsyncClient, accept: str)
     assert refused.json()["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
 
 
-async def test_events_for_subscriptions_whatever_else_is_taken(
+async def test_subscription_gives_events_to_a_client_that_accepts_json_too(
     server: RunningServer, http: httpx2.AsyncClient, user: SignedIn
 ) -> None:
     headers = {"Accept": ANYTHING, **user.headers}
@@ -182,7 +165,7 @@ async def test_events_for_subscriptions_whatever_else_is_taken(
     assert text == f':\n\nevent: next\ndata: {{"data":{{"changes":{{"changed":[{changed}]}}}}}}\n\n'
 
 
-async def test_nothing_is_compressed(server: RunningServer, user: SignedIn) -> None:
+async def test_event_stream_is_not_compressed(server: RunningServer, user: SignedIn) -> None:
     for _ in range(50):
         await make_task(server.runtime.database, user.caller, "x" * 100)
     query = "{ tasks(first: 50) { nodes { title } } }"
@@ -191,14 +174,16 @@ async def test_nothing_is_compressed(server: RunningServer, user: SignedIn) -> N
         assert len((await events.data())["tasks"]["nodes"]) == 50
 
 
-async def test_signs_of_life(settings: Settings, user: SignedIn, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_idle_stream_sends_keep_alives(
+    settings: Settings, user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(event_stream, "KEEP_ALIVE_EVERY_S", 0.02)
     async with serve_with(settings) as server, open_events(server, CHANGES, token=user.token) as events:
         for _ in range(3):
             assert await events.block() == [":"]
 
 
-async def test_a_user_may_have_so_many_streams(settings: Settings, database: Database, user: SignedIn) -> None:
+async def test_number_of_streams_of_a_user_is_bounded(settings: Settings, database: Database, user: SignedIn) -> None:
     other = await sign_in(database, settings)
     async with serve_with(settings, max_sockets_per_user=1) as server:
         async with open_events(server, CHANGES, token=user.token) as events:
@@ -212,7 +197,7 @@ async def test_a_user_may_have_so_many_streams(settings: Settings, database: Dat
             assert events.response.status_code == 200
 
 
-async def test_the_server_leaves(settings: Settings, user: SignedIn) -> None:
+async def test_shutdown_ends_the_stream(settings: Settings, user: SignedIn) -> None:
     async with serve_with(settings) as server, open_events(server, CHANGES, token=user.token) as events:
         await followed(server, user)
         server.app.state.connections.close_all()
@@ -220,7 +205,7 @@ async def test_the_server_leaves(settings: Settings, user: SignedIn) -> None:
         await until(lambda: user.user.id not in server.runtime.live.hub.users)
 
 
-async def test_a_failure_of_ours(api: httpx2.AsyncClient) -> None:
+async def test_unexpected_error_is_masked(api: httpx2.AsyncClient) -> None:
     body = {"query": 'subscription { broken(how: "unforeseen") }'}
     response = await api.post("/graphql", json=body, headers=EVENTS)
     _, first, second, last = response.text.removesuffix("\n\n").split("\n\n")

@@ -120,30 +120,30 @@ def refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize(
     ("code", "text"), [pytest.param(code, text, id=code) for code, texts in TOO_MUCH.items() for text in texts]
 )
-def test_too_much(refused: Any, code: str, text: str) -> None:
+def test_document_over_a_bound_is_refused(refused: Any, code: str, text: str) -> None:
     error = refused(text)
     assert error["extensions"]["code"] == code
     assert str(error["extensions"]["limit"]) in error["message"]
 
 
 @pytest.mark.parametrize("text", CYCLES)
-def test_a_fragment_that_spreads_itself(refused: Any, text: str) -> None:
+def test_fragment_that_spreads_itself_is_refused(refused: Any, text: str) -> None:
     error = refused(text)
     assert error["extensions"] == {"code": "GRAPHQL_VALIDATION_FAILED"}
     assert "must not spread itself" in error["message"]
 
 
 @pytest.mark.parametrize("text", ["{a" * 50 + "}" * 49, "{ name " + "@a " * 1_000 + "(", '{ name(a: "' + "a" * 100_000])
-def test_broken_documents(refused: Any, text: str) -> None:
+def test_syntax_error_is_a_parse_failure(refused: Any, text: str) -> None:
     assert refused(text)["extensions"]["code"] == "GRAPHQL_PARSE_FAILED"
 
 
 @pytest.mark.parametrize("text", WITHIN)
-def test_within_the_limits(settings: Settings, text: str) -> None:
+def test_document_within_the_bounds_is_prepared(settings: Settings, text: str) -> None:
     assert Documents(SCHEMA, settings).get(text).operations
 
 
-def test_parsing_is_not_reached_by_what_would_recurse(refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deep_brackets_are_refused_before_parsing(refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def parse(_text: str) -> DocumentNode:
         pytest.fail("the document was parsed")
 
@@ -152,7 +152,7 @@ def test_parsing_is_not_reached_by_what_would_recurse(refused: Any, monkeypatch:
 
 
 @pytest.mark.parametrize("accept", ["application/graphql-response+json", "application/json"])
-async def test_over_the_wire(api: httpx2.AsyncClient, accept: str) -> None:
+async def test_limit_is_in_the_response(api: httpx2.AsyncClient, accept: str) -> None:
     query = "{ thing " + "{ inner " * 20 + "{ name }" + "}" * 21
     response = await api.post("/graphql", json={"query": query}, headers={"Accept": accept})
     assert response.status_code == 400

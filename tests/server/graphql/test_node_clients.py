@@ -1,4 +1,4 @@
-"""The npm clients graphql-ws and graphql-sse: they follow, and after each cut go on by their cursor."""
+"""The npm clients graphql-ws and graphql-sse: subscriptions resume by their cursor after each disconnect."""
 
 import asyncio
 import json
@@ -80,7 +80,9 @@ async def followed(server: RunningServer, user: SignedIn) -> None:
     await until(lambda: user.user.id in server.runtime.live.hub.users)
 
 
-async def test_messages_over_cuts(server: RunningServer, user: SignedIn, transport: str) -> None:
+async def test_messages_continue_after_a_broken_connection(
+    server: RunningServer, user: SignedIn, transport: str
+) -> None:
     database = server.runtime.database
     conversation = await make_conversation(database, user.caller)
     said: list[str] = []
@@ -110,7 +112,7 @@ async def test_messages_over_cuts(server: RunningServer, user: SignedIn, transpo
     await way.cut()
 
 
-async def test_changes_over_a_server_that_leaves(
+async def test_changes_continue_after_a_shutdown(
     settings: Settings, database: Database, user: SignedIn, transport: str
 ) -> None:
     async with serve_with(settings) as first, serve_with(settings) as second:
@@ -129,7 +131,7 @@ async def test_changes_over_a_server_that_leaves(
         await way.cut()
 
 
-async def test_errors(server: RunningServer, user: SignedIn, transport: str) -> None:
+async def test_validation_error_reaches_the_client(server: RunningServer, user: SignedIn, transport: str) -> None:
     async with node_client(transport, server.url, user, "subscription { nope }", "nope") as client:
         line = await client.line()
     errors = line["failed"] if transport == "graphql-ws" else line["errors"]

@@ -72,12 +72,6 @@ async def test_empty_query_counts_as_missing(api: httpx2.AsyncClient, nothing: d
     assert (await ask(api, **nothing, extensions=extensions)).json() == {"data": {"hello": "Hello, world!"}}
 
 
-async def test_other_extensions_are_ignored(api: httpx2.AsyncClient) -> None:
-    extensions = persisted("{ hello }", miss=True) | {"clientLibrary": {"name": "x"}}
-    assert (await ask(api, query="{ hello }", extensions=extensions)).json() == {"data": {"hello": "Hello, world!"}}
-    assert (await ask(api, extensions=persisted("{ hello }"))).json() == {"data": {"hello": "Hello, world!"}}
-
-
 @pytest.mark.parametrize("query", ["{ hello }", "{", "{ nope }"])
 async def test_hash_of_another_query_is_refused(api: httpx2.AsyncClient, query: str) -> None:
     extensions = persisted("{ userId }")
@@ -145,10 +139,14 @@ async def test_persisted_query_must_be_an_object(api: httpx2.AsyncClient, send: 
 
 
 @pytest.mark.parametrize("extensions", [None, {}, {"persistedQuery": None}, {"other": 1}])
-async def test_request_without_persisted_query_is_executed(api: httpx2.AsyncClient, extensions: object) -> None:
-    assert (await ask(api, query="{ hello }", extensions=extensions)).status_code == 200
+async def test_other_extensions_are_ignored(api: httpx2.AsyncClient, extensions: Any) -> None:
+    hello = {"data": {"hello": "Hello, world!"}}
+    assert (await ask(api, query="{ hello }", extensions=extensions)).json() == hello
     refusal = await ask(api, extensions=extensions)
     assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT")
+    beside = (extensions or {}) | persisted("{ hello }", miss=True)
+    assert (await ask(api, query="{ hello }", extensions=beside)).json() == hello
+    assert (await ask(api, extensions=persisted("{ hello }"))).json() == hello
 
 
 async def test_document_id_may_be_the_hash(api: httpx2.AsyncClient) -> None:
@@ -177,7 +175,7 @@ async def test_persisted_mutation_needs_post(api: httpx2.AsyncClient, happenings
     assert happenings.ended == ["x"]
 
 
-async def test_a_mutation_that_becomes_known_while_it_is_asked_for_by_get(
+async def test_mutation_registered_during_a_get_request_is_refused(
     api: httpx2.AsyncClient, happenings: sample.Happenings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mutation = 'mutation { note(text: "late") }'
@@ -232,16 +230,6 @@ async def test_socket_takes_a_persisted_query(running: RunningServer) -> None:
             assert await socket.codes() == [code]
         await subscribe(documentId=[])
         assert (await socket.closing())[0] == 4400
-
-
-async def test_each_process_registers_queries_itself(settings: Settings) -> None:
-    async with sample.open_api(settings) as one, sample.open_api(settings) as other:
-        extensions = persisted("{ hello }")
-        assert (await ask(one, query="{ hello }", extensions=extensions)).status_code == 200
-        assert (await ask(other, extensions=extensions)).json() == NOT_FOUND
-        assert (await ask(one, extensions=extensions)).json() == {"data": {"hello": "Hello, world!"}}
-        assert (await ask(other, query="{ hello }", extensions=extensions)).status_code == 200
-        assert (await ask(other, extensions=extensions)).json() == {"data": {"hello": "Hello, world!"}}
 
 
 def test_registered_hashes_are_evicted_with_their_documents(

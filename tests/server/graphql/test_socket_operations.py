@@ -1,8 +1,7 @@
-"""Operations over a socket: queries, mutations and subscriptions, their errors, and their ends."""
+"""Operations over a socket: queries, mutations and subscriptions, their errors and their ends."""
 
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from core.database import Database
 from core.settings import Settings
 from server.app import create_app
-from tests.databases import make_settings, only_sqlite
+from tests.databases import only_sqlite
 from tests.factories import SignedIn, make_task
 from tests.server import sample
 from tests.servers import RunningServer, serve, serve_with
@@ -27,7 +26,7 @@ async def sample_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
         yield running
 
 
-async def test_queries_and_mutations(server: RunningServer, user: SignedIn) -> None:
+async def test_query_and_mutation_give_one_result(server: RunningServer, user: SignedIn) -> None:
     async with signed_in_socket(server, user.token) as socket:
         mutation = (
             "mutation ($title: String!) { createTask(input: {title: $title}) { task { id title } errors { code } } }"
@@ -38,10 +37,6 @@ async def test_queries_and_mutations(server: RunningServer, user: SignedIn) -> N
         assert await socket.result(query, {"id": made["task"]["id"]}) == {"data": {"task": {"title": "Sweep"}}}
         refused = (await socket.result(mutation, {"title": ""}))["data"]["createTask"]
         assert (refused["task"], refused["errors"]) == (None, [{"code": "BAD_USER_INPUT"}])
-
-
-async def test_the_operation_that_is_named(server: RunningServer) -> None:
-    async with signed_in_socket(server, None) as socket:
         payload = {"query": "query A { a: __typename } query B { b: __typename }", "operationName": "B"}
         await socket.send({"type": "subscribe", "id": "1", "payload": payload})
         assert await socket.data() == {"b": "Query"}
@@ -50,25 +45,19 @@ async def test_the_operation_that_is_named(server: RunningServer) -> None:
 @pytest.mark.parametrize(
     ("query", "code"),
     [
-        ("", "GRAPHQL_PARSE_FAILED"),
         ("{", "GRAPHQL_PARSE_FAILED"),
         ("{ nope }", "GRAPHQL_VALIDATION_FAILED"),
-        ("subscription { changes }", "GRAPHQL_VALIDATION_FAILED"),
         ("subscription { changes { cursor } messageAdded(conversationId: 1) { cursor } }", "GRAPHQL_VALIDATION_FAILED"),
-        ("subscription { changes(since: 7) { cursor } }", "GRAPHQL_VALIDATION_FAILED"),
-        ("subscription ($since: Int) { changes(since: $since) { cursor } }", "GRAPHQL_VALIDATION_FAILED"),
         ("subscription { __typename }", "GRAPHQL_VALIDATION_FAILED"),
         ("subscription { changes @skip(if: true) { cursor } }", "GRAPHQL_VALIDATION_FAILED"),
-        ("fragment F on Query { __typename }", "GRAPHQL_VALIDATION_FAILED"),
         ("query A { __typename } query B { __typename }", "OPERATION_RESOLUTION_FAILURE"),
-        ("{ " + "a { " * 100 + "}" * 101, "QUERY_TOO_DEEP"),
         ("{ " + "__typename " * 6_000 + "}", "TOO_MANY_TOKENS"),
         ("query ($id: ID!) { task(id: $id) { id } }", "BAD_USER_INPUT"),
         ("subscription ($id: ID!) { messageAdded(conversationId: $id) { cursor } }", "BAD_USER_INPUT"),
         ("{ tasks(first: -1) { nodes { id } } }", None),
     ],
 )
-async def test_an_operations_errors_are_its_own(
+async def test_error_of_an_operation_leaves_the_others_running(
     server: RunningServer, user: SignedIn, query: str, code: str | None
 ) -> None:
     async with signed_in_socket(server, user.token) as socket:
@@ -89,7 +78,7 @@ async def test_an_operations_errors_are_its_own(
 
 
 @only_sqlite
-async def test_what_costs_too_much(settings: Settings, user: SignedIn) -> None:
+async def test_too_costly_operation_is_refused(settings: Settings, user: SignedIn) -> None:
     async with serve_with(settings, graphql_max_cost=50) as server, signed_in_socket(server, user.token) as socket:
         await socket.subscribe("{ tasks(first: 100) { nodes { id } } }")
         assert await socket.codes() == ["QUERY_TOO_COMPLEX"]
@@ -99,7 +88,7 @@ async def test_what_costs_too_much(settings: Settings, user: SignedIn) -> None:
         assert await socket.codes() == ["QUERY_TOO_COMPLEX"]
 
 
-async def test_errors_of_fields_and_failures_of_ours(sample_server: RunningServer) -> None:
+async def test_errors_are_shown_or_masked_as_over_http(sample_server: RunningServer) -> None:
     async with signed_in_socket(sample_server, None) as socket:
         payload = await socket.result('{ hello fail(how: "gone") }')
         assert payload["data"] == {"hello": "Hello, world!", "fail": None}
@@ -116,16 +105,12 @@ async def test_errors_of_fields_and_failures_of_ours(sample_server: RunningServe
         await socket.subscribe('subscription { broken(how: "gone") }')
         assert await socket.data() == {"broken": 1}
         assert await socket.codes() == ["NOT_FOUND"]
-
-
-async def test_a_subscription_that_ends_by_itself(sample_server: RunningServer) -> None:
-    async with signed_in_socket(sample_server, None) as socket:
         await socket.subscribe("subscription { ticks }")
         assert await socket.data() == {"ticks": 1}
         assert await socket.receive() == {"type": "complete", "id": "1"}
 
 
-async def test_a_mutation_ends_though_its_client_has_left(
+async def test_mutation_completes_after_a_disconnect(
     sample_server: RunningServer, happenings: sample.Happenings
 ) -> None:
     async with signed_in_socket(sample_server, None) as socket:
@@ -136,27 +121,25 @@ async def test_a_mutation_ends_though_its_client_has_left(
     assert happenings.ended == ["done"]
 
 
-async def test_a_query_ends_where_nobody_wants_it(sample_server: RunningServer, happenings: sample.Happenings) -> None:
+@pytest.mark.parametrize("how", ["completed", "timed out"])
+async def test_query_is_cancelled_when_it_is_completed_or_times_out(
+    sample_server: RunningServer, happenings: sample.Happenings, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    if how == "timed out":
+        monkeypatch.setattr("server.graphql.execution.QUERY_TIMEOUT_S", 0.05)
     async with signed_in_socket(sample_server, None) as socket:
         await socket.subscribe("{ wait }")
         await happenings.began.wait()
-        await socket.complete()
+        if how == "timed out":
+            assert await socket.codes() == ["SERVICE_UNAVAILABLE"]
+        else:
+            await socket.complete()
         await happenings.over.wait()
         assert happenings.ended == ["cancelled"]
         await socket.round_trip()
 
 
-async def test_a_query_has_its_time(
-    sample_server: RunningServer, happenings: sample.Happenings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("server.graphql.execution.QUERY_TIMEOUT_S", 0.05)
-    async with signed_in_socket(sample_server, None) as socket:
-        await socket.subscribe("{ wait }")
-        assert await socket.codes() == ["SERVICE_UNAVAILABLE"]
-    assert happenings.ended == ["cancelled"]
-
-
-async def test_completing_ends_an_operation_and_frees_its_id(server: RunningServer, user: SignedIn) -> None:
+async def test_complete_ends_an_operation_and_frees_its_id(server: RunningServer, user: SignedIn) -> None:
     hub = server.runtime.live.hub
     async with signed_in_socket(server, user.token) as socket:
         for _ in range(3):
@@ -167,15 +150,11 @@ async def test_completing_ends_an_operation_and_frees_its_id(server: RunningServ
         await socket.complete("never was")
         await make_task(server.runtime.database, user.caller)
         await socket.round_trip()
-
-
-async def test_completing_and_subscribing_in_one_breath(server: RunningServer, user: SignedIn) -> None:
-    async with signed_in_socket(server, user.token) as socket:
         for _ in range(50):
             await socket.subscribe(CHANGES)
             await socket.complete()
         await socket.subscribe(CHANGES)
-        await until(lambda: user.user.id in server.runtime.live.hub.users)
+        await until(lambda: user.user.id in hub.users)
         await socket.round_trip()
         task = await make_task(server.runtime.database, user.caller)
         assert await socket.data() == {"changes": {"changed": [{"id": task.id}]}}
@@ -183,7 +162,7 @@ async def test_completing_and_subscribing_in_one_breath(server: RunningServer, u
 
 
 @pytest.mark.parametrize("how", ["closed", "cut"])
-async def test_leaving_ends_every_operation(server: RunningServer, user: SignedIn, how: str) -> None:
+async def test_disconnect_ends_every_operation(server: RunningServer, user: SignedIn, how: str) -> None:
     hub = server.runtime.live.hub
     async with open_socket(server) as socket:
         await socket.init(user.token)
@@ -198,7 +177,9 @@ async def test_leaving_ends_every_operation(server: RunningServer, user: SignedI
         await until(lambda: user.user.id not in hub.users)
 
 
-async def test_one_operation_too_many(server: RunningServer, user: SignedIn, database: Database) -> None:
+async def test_number_of_operations_of_a_socket_is_bounded(
+    server: RunningServer, user: SignedIn, database: Database
+) -> None:
     async with signed_in_socket(server, user.token) as socket:
         for number in range(100):
             await socket.subscribe(CHANGES, operation_id=str(number))
@@ -216,9 +197,3 @@ async def test_one_operation_too_many(server: RunningServer, user: SignedIn, dat
         await socket.complete("7")
         await socket.subscribe("{ viewer { id } }", operation_id="7")
         assert await socket.data("7") == {"viewer": {"id": user.user.id}}
-
-
-async def test_a_failure_of_the_database_closes_no_socket(tmp_path: Path) -> None:
-    settings = make_settings(f"sqlite:///{tmp_path}/none.db")
-    async with serve(create_app(settings)) as server, signed_in_socket(server, None) as socket:
-        assert await socket.result("{ __typename }") == {"data": {"__typename": "Query"}}

@@ -17,11 +17,8 @@ from tests.socket_client import open_socket, signed_in_socket
 HELLO: Final = {"query": "{ viewer { id } }"}
 MALFORMED: Final[list[object]] = [
     "",
-    " ",
     "{",
     "null",
-    "7",
-    '"ping"',
     "[]",
     "{}",
     "NaN",
@@ -33,12 +30,10 @@ MALFORMED: Final[list[object]] = [
     {"type": ["ping"]},
     {"type": ""},
     {"type": "start"},
-    {"type": "connection_terminate"},
     {"type": "\N{ROCKET}" * 1_000},
     {"type": "next", "id": "1", "payload": {}},
     {"type": "connection_ack"},
     {"type": "ping", "payload": "x"},
-    {"type": "ping", "payload": []},
     {"type": "connection_init", "payload": "x"},
     {"type": "subscribe", "id": "1", "payload": []},
     {"type": "subscribe", "id": "1", "payload": "{ viewer { id } }"},
@@ -50,12 +45,7 @@ MALFORMED: Final[list[object]] = [
     {"type": "subscribe", "id": 1, "payload": HELLO},
     {"type": "subscribe", "id": "x" * 201, "payload": HELLO},
     {"type": "subscribe", "id": "1", "payload": {}},
-    {"type": "subscribe", "id": "1", "payload": {"query": None}},
-    {"type": "subscribe", "id": "1", "payload": {"query": 7}},
     {"type": "subscribe", "id": "1", "payload": {**HELLO, "variables": []}},
-    {"type": "subscribe", "id": "1", "payload": {**HELLO, "variables": "x"}},
-    {"type": "subscribe", "id": "1", "payload": {**HELLO, "operationName": 7}},
-    {"type": "subscribe", "id": "1", "payload": {**HELLO, "extensions": []}},
     {"type": "subscribe", "id": "1", "payload": {**HELLO, "variables": {"x": [0] * 10_001}}},
     {"type": "complete"},
     {"type": "complete", "id": 1},
@@ -64,18 +54,19 @@ MALFORMED: Final[list[object]] = [
 
 
 @only_sqlite
-@pytest.mark.parametrize("message", MALFORMED, ids=lambda message: json.dumps(message)[:60])
-async def test_malformed_messages(server: RunningServer, message: object) -> None:
-    async with signed_in_socket(server, None) as socket:
-        await socket.send(message)
-        code, reason = await socket.closing()
-    assert code == 4400
-    assert reason
+async def test_malformed_message_closes_the_socket(server: RunningServer) -> None:
+    for message in MALFORMED:
+        async with signed_in_socket(server, None) as socket:
+            await socket.send(message)
+            code, reason = await socket.closing()
+        assert (code, bool(reason)) == (4400, True), json.dumps(message)[:60]
 
 
 @only_sqlite
 @pytest.mark.parametrize("message", ["{", {"type": "start"}, {"type": "ping", "payload": 7}])
-async def test_malformed_messages_before_the_first(server: RunningServer, message: object) -> None:
+async def test_malformed_message_before_initialisation_closes_the_socket(
+    server: RunningServer, message: object
+) -> None:
     async with open_socket(server) as socket:
         await socket.send(message)
         assert (await socket.closing())[0] == 4400
@@ -83,7 +74,7 @@ async def test_malformed_messages_before_the_first(server: RunningServer, messag
 
 @only_sqlite
 @pytest.mark.parametrize("id_length", [1, 200])
-async def test_ids_of_any_text(server: RunningServer, id_length: int) -> None:
+async def test_operation_id_may_be_any_text(server: RunningServer, id_length: int) -> None:
     operation_id = "\N{ROCKET}" * id_length
     async with signed_in_socket(server, None) as socket:
         await socket.subscribe("{ viewer { id } }", operation_id=operation_id)
@@ -92,24 +83,17 @@ async def test_ids_of_any_text(server: RunningServer, id_length: int) -> None:
 
 
 @only_sqlite
-async def test_bytes_are_read_as_text_is(server: RunningServer) -> None:
+async def test_message_may_be_binary_or_fragmented(server: RunningServer) -> None:
     async with open_socket(server) as socket:
         await socket.send(b'{"type": "connection_init"}')
         assert await socket.receive() == {"type": "connection_ack"}
-        await socket.send(b'{"type": "ping", "payload": {"any": "thing"}}')
+        await socket.connection.send(['{"type": "pi', 'ng", "payl', 'oad": {"any": "thing"}}'])
         assert await socket.receive() == {"type": "pong"}
         await socket.send(b"\xff")
         assert (await socket.closing())[0] == 4400
 
 
-@only_sqlite
-async def test_messages_in_fragments(server: RunningServer) -> None:
-    async with open_socket(server) as socket:
-        await socket.connection.send(['{"type": "conn', "ection", '_init"}'])
-        assert await socket.receive() == {"type": "connection_ack"}
-
-
-async def test_a_message_over_the_limit(server: RunningServer) -> None:
+async def test_message_over_the_limit_closes_the_socket(server: RunningServer) -> None:
     limit = server.runtime.settings.graphql_max_body_bytes
     async with signed_in_socket(server, None) as socket:
         filling = "x" * (limit - 100)
@@ -119,7 +103,7 @@ async def test_a_message_over_the_limit(server: RunningServer) -> None:
         assert (await socket.closing())[0] == 1009
 
 
-async def test_pings_are_answered_even_before_the_first_message(server: RunningServer) -> None:
+async def test_ping_before_initialisation_is_answered(server: RunningServer) -> None:
     async with open_socket(server) as socket:
         await socket.round_trip()
         await socket.send({"type": "pong"})
@@ -129,18 +113,22 @@ async def test_pings_are_answered_even_before_the_first_message(server: RunningS
 
 
 @pytest.mark.parametrize("payload", [HELLO, {"query": "subscription { changes { cursor } }"}, {"query": "{"}])
-async def test_subscribing_before_the_first_message(server: RunningServer, payload: dict[str, Any]) -> None:
+async def test_subscribe_before_initialisation_closes_the_socket(
+    server: RunningServer, payload: dict[str, Any]
+) -> None:
     async with open_socket(server) as socket:
         await socket.send({"type": "subscribe", "id": "1", "payload": payload})
         assert await socket.closing() == (4401, "Unauthorized: send connection_init first.")
 
 
-async def test_a_first_message_that_does_not_come(settings: Settings) -> None:
+async def test_missing_initialisation_closes_the_socket(settings: Settings) -> None:
     async with serve_with(settings, connection_init_timeout_s=0.1) as server, open_socket(server) as socket:
         assert await socket.closing() == (4408, "Connection initialisation timeout.")
 
 
-async def test_who_has_sent_the_first_message_in_time_stays(server: RunningServer, clock: MovableClock) -> None:
+async def test_initialised_socket_outlives_the_initialisation_timeout(
+    server: RunningServer, clock: MovableClock
+) -> None:
     async with open_socket(server) as late, signed_in_socket(server, None) as socket:
         await late.round_trip()
         clock.move_on(timedelta(seconds=server.runtime.settings.connection_init_timeout_s))
@@ -148,21 +136,15 @@ async def test_who_has_sent_the_first_message_in_time_stays(server: RunningServe
         await socket.round_trip()
 
 
-async def test_a_second_first_message(server: RunningServer, user: SignedIn) -> None:
-    async with signed_in_socket(server, user.token) as socket:
-        await socket.send({"type": "connection_init"})
-        assert await socket.closing() == (4429, "Too many initialisation requests.")
-
-
-async def test_a_second_first_message_while_the_first_is_being_answered(server: RunningServer, user: SignedIn) -> None:
+async def test_second_initialisation_closes_the_socket(server: RunningServer, user: SignedIn) -> None:
     first = {"type": "connection_init", "payload": user.headers}
     async with open_socket(server) as socket:
         await asyncio.gather(socket.send(first), socket.send({"type": "connection_init"}))
         assert await socket.receive() == {"type": "connection_ack"}
-        assert (await socket.closing())[0] == 4429
+        assert await socket.closing() == (4429, "Too many initialisation requests.")
 
 
-async def test_an_id_that_is_in_use(server: RunningServer, user: SignedIn) -> None:
+async def test_operation_id_in_use_closes_the_socket(server: RunningServer, user: SignedIn) -> None:
     operation_id = "\N{ROCKET}" * 100
     async with signed_in_socket(server, user.token) as socket:
         await socket.subscribe("subscription { changes { cursor } }", operation_id=operation_id)
@@ -171,7 +153,7 @@ async def test_an_id_that_is_in_use(server: RunningServer, user: SignedIn) -> No
     assert (code, reason[:14]) == (4409, "Subscriber for")
 
 
-async def test_nothing_is_answered_after_the_closing(server: RunningServer, user: SignedIn) -> None:
+async def test_messages_after_the_closing_are_ignored(server: RunningServer, user: SignedIn) -> None:
     async with signed_in_socket(server, user.token) as socket:
         mutation = 'mutation { createTask(input: {title: "Late"}) { task { id } } }'
         await asyncio.gather(

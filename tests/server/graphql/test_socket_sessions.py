@@ -10,7 +10,6 @@ from core.database import Database
 from core.ids import new_id
 from core.settings import Settings
 from core.tokens import AccessTokens
-from server.http.connections import ConnectionRegistry
 from services.accounts import sessions
 from tests.clock import MovableClock
 from tests.event_client import open_events
@@ -25,8 +24,6 @@ CHANGES: Final = "subscription { changes { changed { id } } }"
 PASSWORD: Final = "correct horse battery staple"
 OVER: Final = "The session is over; sign in again."
 EXPIRED: Final = "The access token has expired; refresh the session or sign in again."
-
-
 LIFE: Final = timedelta(minutes=30)
 
 
@@ -34,11 +31,6 @@ def token_of(settings: Settings, user: SignedIn, life: timedelta) -> str:
     """Return another token of the user's session."""
     assert user.caller.session_id is not None
     return AccessTokens(settings.secret_key, life).issue(user.user.id, user.caller.session_id).text
-
-
-def null_mask(server: RunningServer) -> ConnectionRegistry:
-    presence: ConnectionRegistry = server.app.state.connections
-    return presence
 
 
 async def follow(server: RunningServer, socket: SocketClient, user: SignedIn, count: int = 2) -> None:
@@ -61,7 +53,7 @@ async def assert_over(server: RunningServer, socket: SocketClient, user: SignedI
     await until(lambda: user.user.id not in server.runtime.live.hub.users)
 
 
-async def test_a_token_that_expires_in_mid_stream(
+async def test_expired_token_ends_sockets_and_streams(
     server: RunningServer, settings: Settings, user: SignedIn, clock: MovableClock
 ) -> None:
     token = token_of(settings, user, LIFE)
@@ -75,7 +67,7 @@ async def test_a_token_that_expires_in_mid_stream(
         await assert_over(server, socket, user, EXPIRED)
 
 
-async def test_a_fresh_token_keeps_the_socket_open(
+async def test_fresh_token_in_a_ping_keeps_the_socket_open(
     server: RunningServer, settings: Settings, user: SignedIn, clock: MovableClock
 ) -> None:
     old, fresh = token_of(settings, user, LIFE), token_of(settings, user, 2 * LIFE)
@@ -91,21 +83,16 @@ async def test_a_fresh_token_keeps_the_socket_open(
         assert payloads == [{"data": {"changes": {"changed": [{"id": task.id}]}}}] * 2
 
 
-async def test_another_users_token_is_no_fresh_one(server: RunningServer, user: SignedIn, stranger: SignedIn) -> None:
+async def test_fresh_token_of_another_user_closes_the_socket(
+    server: RunningServer, user: SignedIn, stranger: SignedIn
+) -> None:
     for token in (user.token, None):
         async with signed_in_socket(server, token) as socket:
             await socket.send({"type": "ping", "payload": stranger.headers})
             assert await socket.closing() == (4403, "The fresh token is another user's.")
 
 
-@pytest.mark.parametrize("value", ["", "Bearer x", 7, None])
-async def test_a_fresh_token_that_is_none(server: RunningServer, user: SignedIn, value: object) -> None:
-    async with signed_in_socket(server, user.token) as socket:
-        await socket.send({"type": "ping", "payload": {"Authorization": value}})
-        assert (await socket.closing())[0] == 4403
-
-
-async def test_signing_out(server: RunningServer, client: GraphClient, user: SignedIn) -> None:
+async def test_sign_out_ends_sockets_and_streams(server: RunningServer, client: GraphClient, user: SignedIn) -> None:
     async with signed_in_socket(server, user.token) as socket, open_events(server, CHANGES, token=user.token) as events:
         await follow(server, socket, user, count=3)
         await client.query("mutation { signOut { errors { code } } }", as_=user)
@@ -117,15 +104,13 @@ async def test_signing_out(server: RunningServer, client: GraphClient, user: Sig
         assert (await socket.closing())[0] == 4403
 
 
-async def test_signing_out_over_the_socket_itself(server: RunningServer, user: SignedIn) -> None:
+async def test_sign_out_over_a_socket_is_answered_before_it_closes(server: RunningServer, user: SignedIn) -> None:
     async with signed_in_socket(server, user.token) as socket:
-        await socket.subscribe("mutation { signOut { errors { code } } }")
-        assert await socket.data() == {"signOut": {"errors": []}}
-        assert await socket.receive() == {"type": "complete", "id": "1"}
+        assert await socket.result("mutation { signOut { errors { code } } }") == {"data": {"signOut": {"errors": []}}}
         assert await socket.closing() == (4403, OVER)
 
 
-async def test_a_changed_password_ends_the_other_sessions(server: RunningServer, client: GraphClient) -> None:
+async def test_changed_password_ends_the_other_sessions(server: RunningServer, client: GraphClient) -> None:
     answer = await client.mutate("signUp", {"email": f"{new_id()}@example.com", "password": PASSWORD, "name": "Ada"})
     assert answer["errors"] == []
     own = answer["accessToken"]
@@ -140,7 +125,7 @@ async def test_a_changed_password_ends_the_other_sessions(server: RunningServer,
 
 
 @pytest.mark.parametrize("mutation", ["setUserActive", "deleteUser"])
-async def test_an_admin_shuts_a_user_out(
+async def test_socket_ends_when_an_admin_deactivates_or_deletes_its_user(
     server: RunningServer, database: Database, user: SignedIn, client: GraphClient, mutation: str
 ) -> None:
     admin = await sign_in(database, server.runtime.settings, await make_user(database, is_admin=True))
@@ -152,7 +137,7 @@ async def test_an_admin_shuts_a_user_out(
 
 
 @pytest.mark.parametrize("what", ["revoked", "deactivated", "deleted", "made admin"])
-async def test_what_another_process_does(
+async def test_check_ends_connections_that_another_process_revoked(
     server: RunningServer, database: Database, user: SignedIn, stranger: SignedIn, what: str
 ) -> None:
     async with (
@@ -171,13 +156,13 @@ async def test_what_another_process_does(
         else:
             await database.write(lambda session: session.delete(user.user))
         # What the server does every few seconds by itself.
-        await null_mask(server).check()
+        await server.app.state.connections.check()
         assert await events.codes() == ["UNAUTHENTICATED"]
         await assert_over(server, socket, user)
         await asyncio.gather(other.round_trip(), anonymous.round_trip())
 
 
-async def test_the_server_looks_by_itself(
+async def test_server_checks_sessions_periodically(
     settings: Settings, database: Database, user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from server.http import connections as presence

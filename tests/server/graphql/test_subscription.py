@@ -1,4 +1,4 @@
-"""An event is not lost because something of it cannot be read just now."""
+"""Events of a subscription are retried while the database is unavailable."""
 
 from collections import Counter
 from types import ModuleType
@@ -43,7 +43,7 @@ def let_fail(monkeypatch: pytest.MonkeyPatch, module: ModuleType, times: int) ->
     return count
 
 
-async def test_a_message_whose_relations_cannot_be_read(
+async def test_message_whose_relations_cannot_be_read_is_retried(
     server: RunningServer, user: SignedIn, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     conversation = await make_conversation(server.runtime.database, user.caller)
@@ -58,7 +58,7 @@ async def test_a_message_whose_relations_cannot_be_read(
     assert count["reads"] == times + 2
 
 
-async def test_changes_whose_rows_cannot_be_read(
+async def test_changes_whose_rows_cannot_be_read_are_retried(
     server: RunningServer, user: SignedIn, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     conversation = await make_conversation(server.runtime.database, user.caller)

@@ -1,4 +1,4 @@
-"""Who is connected, and whose session still stands."""
+"""Connection registry: bounds per user, session checks, shutdown."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from tests.waiting import until
 
 @dataclass(eq=False)
 class Connection:
-    """A connection that only notes what it is told."""
+    """A connection that records its calls."""
 
     caller: Caller | None
     is_signed_out: bool = False

@@ -1,14 +1,11 @@
-"""Bodies and query strings: what is a GraphQL request, and what is refused, and when."""
-
-import asyncio
+"""Bodies and query strings: which are GraphQL requests, and which are refused, and when."""
 
 import httpx2
 import pytest
 
 from server.http import request_body
 from tests.server.asking import GRAPHQL_RESPONSE, JSON, only_code
-from tests.server.wire import connected, post
-from tests.waiting import PATIENCE_S
+from tests.server.wire import Wire, post
 
 BODY = b'{"query": "{ userId }"}'
 
@@ -47,7 +44,9 @@ BODY = b'{"query": "{ userId }"}'
     ],
 )
 @pytest.mark.parametrize("accept", [GRAPHQL_RESPONSE, JSON])
-async def test_bodies(api: httpx2.AsyncClient, body: bytes, headers: dict[str, str], status: int, accept: str) -> None:
+async def test_body_is_read_or_refused(
+    api: httpx2.AsyncClient, body: bytes, headers: dict[str, str], status: int, accept: str
+) -> None:
     response = await api.post("/graphql", content=body, headers={**headers, "Accept": accept})
     assert response.status_code == status
     assert response.headers["content-type"] == f"{accept}; charset=utf-8"
@@ -58,20 +57,15 @@ async def test_bodies(api: httpx2.AsyncClient, body: bytes, headers: dict[str, s
 @pytest.mark.parametrize(
     "length", [b"Content-Length: 20000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n30D40\r\n" + b" " * 200_000]
 )
-async def test_refuses_a_large_body_before_it_is_sent(api: httpx2.AsyncClient, length: bytes) -> None:
-    reader, writer = await asyncio.open_connection(api.base_url.host, api.base_url.port)
-    writer.write(b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + length)
-    async with asyncio.timeout(PATIENCE_S):
-        assert await reader.readline() == b"HTTP/1.1 413 Request Entity Too Large\r\n"
-    writer.close()
-    await writer.wait_closed()
+async def test_too_large_body_is_refused_before_it_is_sent(wire: Wire, length: bytes) -> None:
+    await wire.send(b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + length)
+    assert await wire.reader.readline() == b"HTTP/1.1 413 Request Entity Too Large\r\n"
 
 
-async def test_a_length_with_very_many_zeros(api: httpx2.AsyncClient) -> None:
-    async with connected(str(api.base_url)) as wire:
-        head = post(BODY).removesuffix(BODY).replace(b"Content-Length: ", b"Content-Length: " + b"0" * 5_000)
-        # In two pieces, or its length would not be asked for.
-        assert (await wire.ask(head, BODY)).startswith(b"HTTP/1.1 200 ")
+async def test_content_length_may_have_very_many_zeros(wire: Wire) -> None:
+    head = post(BODY).removesuffix(BODY).replace(b"Content-Length: ", b"Content-Length: " + b"0" * 5_000)
+    # In two pieces, or its length would not be asked for.
+    assert (await wire.ask(head, BODY)).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize(
@@ -85,48 +79,35 @@ async def test_a_length_with_very_many_zeros(api: httpx2.AsyncClient) -> None:
         ({"n": [",,"] * 9_000}, 200),
     ],
 )
-async def test_the_number_of_values_is_bounded(api: httpx2.AsyncClient, variables: object, status: int) -> None:
+async def test_number_of_variables_values_is_bounded(api: httpx2.AsyncClient, variables: object, status: int) -> None:
     response = await api.post("/graphql", json={"query": "{ userId }", "variables": variables})
     assert response.status_code == status, response.text
 
 
-async def start_body(
-    api: httpx2.AsyncClient, beginning: bytes = b'b\r\n{"query":  \r\n'
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_connection(api.base_url.host, api.base_url.port)
-    writer.write(f"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\n".encode())
-    writer.write(b"Transfer-Encoding: chunked\r\n\r\n" + beginning)
-    await writer.drain()
-    return reader, writer
+HEAD = f"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+BEGINNING = b'b\r\n{"query":  \r\n'
 
 
-async def test_a_body_may_come_in_pieces(api: httpx2.AsyncClient) -> None:
-    reader, writer = await start_body(api)
-    for piece in (b'c\r\n"{ userId }"\r\n', b"1\r\n}\r\n", b"0\r\n\r\n"):
-        await asyncio.sleep(0.05)
-        writer.write(piece)
-    async with asyncio.timeout(PATIENCE_S):
-        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
-    writer.close()
-    await writer.wait_closed()
+async def test_body_may_arrive_in_pieces(wire: Wire) -> None:
+    assert (await wire.ask(HEAD, BEGINNING, b'c\r\n"{ userId }"\r\n', b"1\r\n}\r\n", b"0\r\n\r\n")).startswith(
+        b"HTTP/1.1 200 OK\r\n"
+    )
 
 
-@pytest.mark.parametrize("beginning", [b"", b'b\r\n{"query":  \r\n'])
-async def test_a_body_must_come(api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes) -> None:
-    monkeypatch.setattr(request_body, "BODY_TIMEOUT_S", 0.2)
-    reader, writer = await start_body(api, beginning)
-    async with asyncio.timeout(PATIENCE_S):
-        assert await reader.readline() == b"HTTP/1.1 408 Request Timeout\r\n"
-    writer.close()
-    await writer.wait_closed()
-
-
-async def test_a_client_that_leaves_within_its_body(
-    api: httpx2.AsyncClient, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("beginning", [b"", BEGINNING])
+async def test_body_that_does_not_arrive_is_answered_after_the_timeout(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, beginning: bytes
 ) -> None:
-    _, writer = await start_body(api)
-    writer.close()
-    await writer.wait_closed()
+    monkeypatch.setattr(request_body, "BODY_TIMEOUT_S", 0.2)
+    await wire.send(HEAD + beginning)
+    assert await wire.reader.readline() == b"HTTP/1.1 408 Request Timeout\r\n"
+
+
+async def test_disconnect_within_the_body_is_no_failure(
+    api: httpx2.AsyncClient, wire: Wire, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await wire.send(HEAD + BEGINNING)
+    wire.writer.transport.abort()
     assert (await api.get("/nothing")).status_code == 404
     assert "Traceback" not in capsys.readouterr().out
 
@@ -147,6 +128,6 @@ async def test_a_client_that_leaves_within_its_body(
         ("&".join(["query={hello}"] * 50), 400),
     ],
 )
-async def test_get(api: httpx2.AsyncClient, query_string: str, status: int) -> None:
+async def test_query_string_is_read_or_refused(api: httpx2.AsyncClient, query_string: str, status: int) -> None:
     response = await api.get(f"/graphql?{query_string}", headers={"Accept": GRAPHQL_RESPONSE})
     assert response.status_code == status, response.text

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can serve."""
+"""/health and /ready: whether the process runs, and whether it can serve."""
 
 from pathlib import Path
 
@@ -13,24 +13,21 @@ from tests.databases import make_settings
 from tests.server.sample import open_api
 
 
-async def test_alive_and_ready(http: httpx2.AsyncClient) -> None:
+async def test_health_and_ready_answer_ok(http: httpx2.AsyncClient) -> None:
+    for path in ("/health", "/ready", "/metrics"):
+        response = await http.post(path)
+        assert response.status_code == 405
+        assert response.json()["errors"][0]["extensions"] == {"code": "METHOD_NOT_ALLOWED"}
     for path in ("/health", "/ready"):
         response = await http.get(path)
         assert (response.status_code, response.json()) == (200, {"status": "ok"})
-
-
-@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
-async def test_nothing_is_posted_there(http: httpx2.AsyncClient, path: str) -> None:
-    response = await http.post(path)
-    assert response.status_code == 405
-    assert response.json()["errors"][0]["extensions"] == {"code": "METHOD_NOT_ALLOWED"}
 
 
 @pytest.mark.parametrize(
     ("change", "found"),
     [("UPDATE alembic_version SET version_num = 'older'", "older"), ("DROP TABLE alembic_version", "none")],
 )
-async def test_not_ready_before_the_migrations(fresh_settings: Settings, change: str, found: str) -> None:
+async def test_ready_fails_before_the_migrations(fresh_settings: Settings, change: str, found: str) -> None:
     database = Database(fresh_settings)
     async with database.engine.begin() as connection:
         await connection.exec_driver_sql(change)
@@ -43,7 +40,7 @@ async def test_not_ready_before_the_migrations(fresh_settings: Settings, change:
     assert response.json()["reason"].startswith(f"The database is at migration {found}, the code expects ")
 
 
-async def test_unmigrated_production_says_so_at_the_start(
+async def test_missing_migration_is_logged_at_the_start(
     fresh_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = CapturingLogger()
@@ -61,7 +58,7 @@ async def test_unmigrated_production_says_so_at_the_start(
 
 
 @pytest.mark.parametrize("url", ["postgresql://nobody@127.0.0.1:1/none", "sqlite:///{folder}/missing/none.db"])
-async def test_not_ready_without_a_database(url: str, tmp_path: Path) -> None:
+async def test_ready_fails_without_a_database(url: str, tmp_path: Path) -> None:
     settings = make_settings(url.format(folder=tmp_path))
     async with open_api(settings) as api:
         assert (await api.get("/health")).status_code == 200

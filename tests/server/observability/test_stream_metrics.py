@@ -1,4 +1,4 @@
-"""What Prometheus reads of what stays open."""
+"""Metrics of sockets, subscriptions, events and wake-ups."""
 
 import httpx2
 import pytest
@@ -20,9 +20,9 @@ MESSAGES = """subscription ($id: ID!, $after: String) {
 
 
 @only_sqlite
-async def test_sockets_subscriptions_and_events(settings: Settings, user: SignedIn) -> None:
+async def test_sockets_subscriptions_and_events_are_counted(settings: Settings, user: SignedIn) -> None:
     async with (
-        # By the poll a change may be seen before this process tells of it.
+        # By the poll a change may be seen before this process notifies of it.
         serve_with(settings, poll_s=3_600) as server,
         httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
     ):
@@ -49,10 +49,10 @@ async def test_sockets_subscriptions_and_events(settings: Settings, user: Signed
         assert value(samples, "events_delivered_total") >= 4
         assert value(samples, "event_lag_seconds_count") == 3
         assert 0 < value(samples, "event_lag_seconds_sum") < 3 * took_s
-        # The first was one of two waiters each, and who looks already need not be told again.
+        # Each change wakes one or both of two waiters; one that already reads is not woken.
         assert value(samples, "wake_ups_total", kind="local") >= 4
         assert value(samples, "wake_ups_total", kind="poll") == 0
-        # What a client has missed while it was away is no lag of ours.
+        # An event that was missed during a disconnect has no lag.
         await make_message(database, user.caller, conversation.id)
         async with signed_in_socket(server, user.token) as socket:
             await socket.subscribe(MESSAGES, {**variables, "after": cursor})
@@ -61,7 +61,7 @@ async def test_sockets_subscriptions_and_events(settings: Settings, user: Signed
         assert value(samples, "event_lag_seconds_count") == 3
 
 
-async def test_wake_ups_by_the_poll(settings: Settings, user: SignedIn) -> None:
+async def test_wake_ups_by_the_poll_are_counted(settings: Settings, user: SignedIn) -> None:
     async with (
         serve_with(settings, poll_s=0.02, database_listen=False) as server,
         serve_with(settings, database_listen=False) as elsewhere,
