@@ -1,5 +1,7 @@
-"""Helpers that post operations and read refusals."""
+"""Helpers that send operations, by their text or their hash, and read refusals."""
 
+import json
+from hashlib import sha256
 from typing import Any, Final
 
 import httpx2
@@ -8,10 +10,28 @@ GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
 JSON: Final = "application/json"
 
 
+async def ask(api: httpx2.AsyncClient, accept: str = GRAPHQL_RESPONSE, **parameters: Any) -> httpx2.Response:
+    return await api.post("/graphql", json=parameters, headers={"Accept": accept})
+
+
+async def ask_by_get(api: httpx2.AsyncClient, accept: str = GRAPHQL_RESPONSE, **parameters: Any) -> httpx2.Response:
+    sent = {name: value if isinstance(value, str) else json.dumps(value) for name, value in parameters.items()}
+    return await api.get("/graphql", params=sent, headers={"Accept": accept})
+
+
 async def post(
     api: httpx2.AsyncClient, query: str, accept: str = GRAPHQL_RESPONSE, **parameters: Any
 ) -> httpx2.Response:
-    return await api.post("/graphql", json={"query": query, **parameters}, headers={"Accept": accept})
+    return await ask(api, accept, query=query, **parameters)
+
+
+def hash_of(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def persisted(text: str, **changes: Any) -> dict[str, Any]:
+    """Return the extensions that name a document by its hash, with what a test sends otherwise."""
+    return {"persistedQuery": {"version": 1, "sha256Hash": hash_of(text)} | changes}
 
 
 def only_error(response: httpx2.Response) -> dict[str, Any]:

@@ -16,8 +16,7 @@ from server.graphql.documents import Documents, NamedDocuments
 from server.http.request_body import PersistedQuery
 from tests.npm import NPM
 from tests.server import sample
-from tests.server.asking import GRAPHQL_RESPONSE, JSON, only_code, only_error
-from tests.server.graphql.persisted import ask, ask_by_get, hash_of, persisted
+from tests.server.asking import GRAPHQL_RESPONSE, JSON, ask, ask_by_get, hash_of, only_code, only_error, persisted
 from tests.server.graphql.test_http_audit import NODE, node_clients, run
 from tests.servers import RunningServer, serve
 from tests.socket_client import signed_in_socket

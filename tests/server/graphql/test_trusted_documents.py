@@ -15,8 +15,7 @@ from server.app import create_app
 from server.graphql.execution import Operations
 from server.serving import check
 from tests.server import sample
-from tests.server.asking import GRAPHQL_RESPONSE, JSON, only_code, only_error
-from tests.server.graphql.persisted import ask, ask_by_get, hash_of, persisted
+from tests.server.asking import GRAPHQL_RESPONSE, JSON, ask, ask_by_get, hash_of, only_code, only_error, persisted
 from tests.servers import serve
 from tests.socket_client import signed_in_socket
 
@@ -140,7 +139,8 @@ async def test_other_documents_are_refused_in_trusted_only_mode(tmp_path: Path, 
 
 async def test_malformed_document_id_is_refused(tmp_path: Path) -> None:
     async with open_trusting(write_map(tmp_path, {"greet": GREET})) as api:
-        for document_id in (1, True, [], ["greet"], {}):
+        malformed_ids: tuple[Any, ...] = (1, True, [], ["greet"], {})
+        for document_id in malformed_ids:
             for query in (None, GREET):
                 refusal = await ask(api, documentId=document_id, query=query)
                 assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT"), document_id
