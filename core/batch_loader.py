@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any, Final, TypeAlias
 
+from core.errors import UnavailableError
 from core.prepared_statement import PreparedStatement, Rows, Values
 from core.query_runner import QueryRunner
 
@@ -87,17 +88,26 @@ class _Batch:
 
     async def _query(self, reader: QueryRunner) -> None:
         try:
-            rows = await reader.fetch(self.statement.statement, self.statement.values({key for key, _ in self.futures}))
-        except Exception as error:  # noqa: BLE001 - it is raised in every waiter
-            for _, future in self.futures:
-                if not future.done():
-                    future.set_exception(error)
+            await self._resolve(reader, self.futures)
         except BaseException:
             for _, future in self.futures:
                 future.cancel()
             raise
+
+    async def _resolve(self, reader: QueryRunner, futures: "list[tuple[Key, asyncio.Future[Any]]]") -> None:
+        """Set the results; where a statement fails, query each key by itself, for one row alone may be unreadable."""
+        try:
+            rows = await reader.fetch(self.statement.statement, self.statement.values({key for key, _ in futures}))
+        except Exception as error:  # noqa: BLE001 - it is raised in the waiters
+            if len(futures) > 1 and not isinstance(error, UnavailableError):
+                for pair in futures:
+                    await self._resolve(reader, [pair])
+                return
+            for _, future in futures:
+                if not future.done():
+                    future.set_exception(error)
         else:
             by_key = self.statement.by_key(rows)
-            for key, future in self.futures:
+            for key, future in futures:
                 if not future.done():
                     future.set_result(by_key.get(key))

@@ -1,16 +1,18 @@
 """Rows found by their ids for many at once: each is given its own, whatever becomes of the others."""
 
 import asyncio
+from enum import StrEnum
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import Label, Select, literal_column, select
+from sqlalchemy import Label, Select, literal_column, select, type_coerce
 
 from core.batch_loader import KeyedStatement
 from core.database import Database
 from core.prepared_statement import PreparedStatement
 from core.query_runner import current_statements
 from models import User
+from models.types import Named
 from services.query.filters import IsAnyOf, text_list_param
 from services.query.sql import table_of
 from tests.factories import NOBODYS_ID, make_user
@@ -113,3 +115,16 @@ async def test_error_is_raised_in_each_waiter(database: Database) -> None:
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert all(isinstance(outcome, Exception) for outcome in outcomes)
     assert (await database.batch_loader.load(NAMES, (users[0].id,))).id == users[0].id
+
+
+async def test_unreadable_row_fails_its_own_waiter_alone(database: Database) -> None:
+    class Name(StrEnum):
+        ADA = "ADA"
+
+    users = [await make_user(database, name=name) for name in ("ADA", "unknown", "ADA")]
+    column = type_coerce(USERS.c.name, Named(Name)).label("name")
+    statement = keyed(select(USERS.c.id, column).where(IsAnyOf(USERS.c.id, text_list_param("ids"))))
+    asked = (database.batch_loader.load(statement, (user.id,)) for user in users)
+    outcomes: list[Any] = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(outcomes.pop(1), KeyError)
+    assert [row.id for row in outcomes] == [users[0].id, users[2].id]
