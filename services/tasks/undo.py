@@ -59,7 +59,8 @@ async def undo_run(session: AsyncSession, caller: Caller, run_id: str) -> Undone
     tasks = await _tasks(session, caller, {change.row_id for change in changes})
     plans = _plans(run, changes, tasks)
     await _resolve_conflicts(session, caller, plans)
-    moment = utc_now()
+    # The database may have stamped what it takes back by a clock that is ahead.
+    moment = max([utc_now(), *(change.created_at for change in changes)])
     deleted_ids = await _execute(session, caller, plans, tasks, moment)
     run.undone_at, run.revision = moment, revision
     return Undone(
@@ -92,13 +93,14 @@ async def _changes_since(session: AsyncSession, caller: Caller, run: Run) -> lis
     of_tasks = select(_HISTORY).where(caller.owns(_HISTORY), _HISTORY.c.row_id.in_(touched))
     changes = await fetch_all(session, of_tasks.order_by(_HISTORY.c.revision, _HISTORY.c.id))
     others = sorted({change.run_id for change in changes if change.run_id is not None} - {run.id})
-    rows = await rows_by_id(session, caller, Run, others, ("undone_at",)) if others else []
-    undone = {row.id: row.undone_at for row in rows if row is not None and row.undone_at is not None}
-    moments = set(undone.values())
+    rows = await rows_by_id(session, caller, Run, others, ("undone_at", "revision")) if others else []
+    # A run does not change once it is undone, so its revision is that of the undoing.
+    undone = {row.id: row.revision for row in rows if row is not None and row.undone_at is not None}
+    revisions = set(undone.values())
     return [
         change
         for change in changes
-        if change.run_id not in undone and not (change.run_id is None and change.created_at in moments)
+        if change.run_id not in undone and not (change.run_id is None and change.revision in revisions)
     ]
 
 

@@ -1,10 +1,12 @@
 """What is not taken back of a run, since something else has changed it or needs it, stays and is named."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import pytest
 from sqlalchemy import delete
 
+from core.clock import utc_now
 from core.database import Database
 from services.conversations.conversations import conversations
 from services.entities.service import NewRow
@@ -52,6 +54,34 @@ async def test_back_to_what_somebody_wrote_in_between(database: Database, person
     undone = await run.undo()
     assert undone.kept == [KeptChange(task.id, "title", CHANGED)]
     assert (await tasks_of(database, person.caller))[task.id]["title"] == "third"
+
+
+@pytest.mark.parametrize("is_changed_since", [False, True])
+async def test_undoing_of_another_run_is_no_change_whatever_the_clock_says(
+    database: Database,
+    person: Hand,
+    run: Assisted,
+    user: SignedIn,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_changed_since: bool,
+) -> None:
+    task = await person.make("first")
+    await run.change(task, title="second")
+    other = await assisted(database, user)
+    await other.change(task, title="third")
+    # The moments above are then those of another clock, such as the database's.
+    for module in ("services.entities.service", "services.tasks.undo"):
+        monkeypatch.setattr(f"{module}.utc_now", lambda: utc_now() - timedelta(hours=1))
+    assert (await other.undo()).kept == []
+    if is_changed_since:
+        await person.change(task, title="fourth")
+    kept = [KeptChange(task.id, "title", CHANGED)] if is_changed_since else []
+    assert (await run.undo()).kept == kept
+    title = (await tasks_of(database, person.caller))[task.id]["title"]
+    assert title == ("fourth" if is_changed_since else "first")
+    moments = [entry.created_at for entry in await history_of(database, person.caller, task.id)]
+    assert moments == sorted(moments)
 
 
 async def test_a_task_that_somebody_deleted(database: Database, person: Hand, run: Assisted) -> None:
