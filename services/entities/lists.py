@@ -44,6 +44,8 @@ AddParameter: TypeAlias = Callable[[Any], str]
 _MAX_PARTS: Final = 100
 # SQLite's parser has room for a hundred open brackets and operators, of which each level takes up to seven.
 _MAX_DEPTH: Final = 10
+# Of the 32 bits that a column has: neither database takes a larger one as a parameter.
+_MIN_INTEGER: Final = -(1 << 31)
 _LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _COMPARISONS: Final[dict[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
     "eq": operator.eq,
@@ -316,7 +318,7 @@ def _sort_key(model: type[SQLModel], name: str) -> Key:
     if column.kind is Kind.MOMENT:
         return moment_key(name, nullable=column.is_nullable)
     if column.kind is Kind.ENUM:
-        return enum_key(name, column.type)
+        return enum_key(name, column.type, nullable=column.is_nullable)
     if column.kind is Kind.INTEGER:
         return Key(name, _read_integer, nullable=column.is_nullable)
     if column.kind is Kind.TEXT:
@@ -326,7 +328,7 @@ def _sort_key(model: type[SQLModel], name: str) -> Key:
 
 
 def _read_integer(value: Any) -> int:
-    if type(value) is not int:
+    if type(value) is not int or not _MIN_INTEGER <= value <= -_MIN_INTEGER - 1:
         raise ValueError("no integer")
     return value
 

@@ -184,9 +184,11 @@ def moment_key(column: str, *, nullable: bool = False) -> Key:
     return Key(column, _read_moment, lambda moment: moment and moment.isoformat(), nullable=nullable)
 
 
-def enum_key(column: str, members: type[StrEnum]) -> Key:
+def enum_key(column: str, members: type[StrEnum], *, nullable: bool = False) -> Key:
     """Return the key of an enum that is ordered by rank."""
-    return Key(column, lambda value: members(read_text(value)), lambda member: member.value)
+    return Key(
+        column, lambda value: members(read_text(value)), lambda member: member and member.value, nullable=nullable
+    )
 
 
 ID_KEY: Final = Key("id", read_id)

@@ -1,6 +1,7 @@
 """What a field of a model says of its column, and the errors at import time that name a column described wrongly."""
 
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
@@ -8,7 +9,9 @@ from pydantic import StringConstraints
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, MetaData
 from sqlmodel import Field, SQLModel
 
+from core.clock import utc_now
 from core.errors import BadUserInputError
+from core.ids import new_id
 from models import ENTITIES, Task, TaskPriority
 from models.base import Editable, complete_table
 from models.columns import (
@@ -26,7 +29,9 @@ from models.columns import (
     recorded_columns,
     updatable_columns,
 )
-from services.entities.lists import EntityFilter, EntityOrder, filter_of, order_of
+from models.types import Ranked
+from services.accounts.caller import Caller
+from services.entities.lists import EntityFilter, EntityOrder, entity_listing, filter_of, order_of
 from services.entities.values import check_new_values, check_values
 
 
@@ -115,6 +120,30 @@ def test_column_without_filter_or_order_of_its_kind_raises_error_that_names_it()
         filter_of(Filtered)(type("Filter", (EntityFilter,), {"__annotations__": {}}))
     with pytest.raises(TypeError, match=r"^Sorted\.labels is Sortable, but there is no order for list of texts$"):
         order_of(Sorted)(type("Order", (EntityOrder,), {}))
+
+
+def test_cursor_reads_what_its_column_can_hold_and_nothing_else() -> None:
+    class Rating(Editable, table=True):
+        __tablename__ = "ratings"
+        metadata = MetaData()
+
+        stars: Annotated[int, Sortable()]
+        mood: Annotated[TaskPriority | None, Sortable()] = Field(default=None, sa_type=Ranked(TaskPriority))
+
+    by: type[EntityOrder] = order_of(Rating)(type("RatingOrder", (EntityOrder,), {}))
+    caller = Caller(new_id(), None, is_admin=False, expires_at=utc_now())
+    order = entity_listing(caller, None, by.by("stars")).order
+    for stars in (-(2**31), 2**31 - 1):
+        position = (stars, new_id())
+        cursor = order.cursor(SimpleNamespace(stars=position[0], id=position[1]))
+        assert order.read_cursor(cursor, "after") == position
+    for stars in (-(2**31) - 1, 2**31, 2**63, True):
+        with pytest.raises(BadUserInputError, match=r"^after is not a cursor of this list"):
+            order.read_cursor(order.cursor(SimpleNamespace(stars=stars, id=new_id())), "after")
+    order = entity_listing(caller, None, by.by("mood")).order
+    for mood in (None, TaskPriority.LOW):
+        row = SimpleNamespace(mood=mood, id=new_id())
+        assert order.read_cursor(order.cursor(row), "after") == (mood, row.id)
 
 
 def test_markers_choose_who_sets_and_records_a_column() -> None:
