@@ -1,6 +1,5 @@
 """Reads a GraphQL request: its body within a bound, or its query string, as typed parameters."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
@@ -9,6 +8,7 @@ import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from server.http.disconnect import TimeLimit
 from server.http.errors import RefusedError, refuse
 from server.http.headers import JSON, content_type_problem
 
@@ -98,7 +98,7 @@ def _check_headers(headers: _Headers, max_bytes: int, media_type: str) -> None:
 async def _read_chunks(receive: Receive, max_bytes: int) -> bytes:
     chunks, size, has_more = list[bytes](), 0, True
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
+        with TimeLimit(BODY_TIMEOUT_S):
             while has_more and size <= max_bytes:
                 chunk, has_more = await _read_chunk(receive)
                 chunks.append(chunk)
