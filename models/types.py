@@ -31,8 +31,16 @@ class UtcDateTime(TypeDecorator[datetime]):
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        # SQLite keeps no offset, and PostgreSQL's driver drops it from the first and the last moment there are.
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+        return _with_offset(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
+        # SQLite's driver gives texts, which have to be read first.
+        return super().result_processor(dialect, coltype) if dialect.name == "sqlite" else _with_offset
+
+
+def _with_offset(value: datetime | None) -> datetime | None:
+    # SQLite keeps no offset, and PostgreSQL's driver drops it from the first and the last moment there are.
+    return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
 def ranks_of(members: type[StrEnum]) -> dict[StrEnum, int]:
