@@ -17,6 +17,7 @@ from strawberry.schema.name_converter import NameConverter
 from strawberry.tools import merge_types
 
 from graph.descriptions import describe
+from graph.inputs import build_inputs_by_type
 from graph.scalars import DATE_TIME, JSON, Json
 from resolvers.access_token import AccessTokenMutation
 from resolvers.conversation import ConversationMutation, ConversationQuery
@@ -64,6 +65,7 @@ def make_schema() -> strawberry.Schema:
     schema = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, config=config)
     _tidy(core_schema(schema))
     describe(core_schema(schema))
+    build_inputs_by_type(core_schema(schema), schema.schema_converter)
     return schema
 
 
