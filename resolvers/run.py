@@ -35,5 +35,4 @@ class RunMutation:
     )
     async def undo_run(self, info: Info, input: RunRefInput) -> UndoRunPayload:
         """Undo the changes of a run."""
-        work = partial(undo.undo_run, run_id=input.id)
-        return await mutate(info, UndoRunPayload, "run", work, undo_fields)
+        return await mutate(info, UndoRunPayload, "run", partial(undo.undo_run, run_id=input.id), undo_fields)
