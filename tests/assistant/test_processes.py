@@ -95,7 +95,8 @@ async def test_runs_survive_cancellation_and_kill_of_their_process(
         chatting(second.url, user) as elsewhere,
         chatting(third.url, user) as another,
     ):
-        doomed = await start(settings, **variables)
+        # In production a server loads the SDK before it is ready.
+        doomed = await start(settings, ENVIRONMENT="production", **variables)
         try:
             async with chatting(doomed.url, user) as chat:
                 await assert_cancelled_from_elsewhere(chat, elsewhere, provider)

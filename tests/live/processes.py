@@ -144,7 +144,7 @@ async def _read_lines(server: ServerProcess, greeted: asyncio.Event) -> None:
     assert server.process.stdout is not None
     async for line in server.process.stdout:
         server.lines.append(line.decode())
-        if line.startswith(b"GraphiQL at "):
+        if line.startswith((b"GraphiQL at ", b"GraphQL at ")):
             server.url = server.lines[-1].split()[-1].removesuffix("/graphql")
             greeted.set()
     greeted.set()
