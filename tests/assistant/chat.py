@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tests.factories import SignedIn
 from tests.graph_client import GraphClient
-from tests.waiting import PATIENCE_S, until_so
+from tests.waiting import START_PATIENCE_S, until_so
 
 RUN: Final = """
     id status error model inputTokens outputTokens finishedAt
@@ -63,7 +63,7 @@ class Chat:
 
     async def until(self, run_id: str, *statuses: str) -> Any:
         """Return a run once it has come so far."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(START_PATIENCE_S):
             while (run := await self.run(run_id))["status"] not in statuses:  # noqa: ASYNC110 - nothing tells when
                 await asyncio.sleep(0.02)
         return run
@@ -75,7 +75,7 @@ class Chat:
             run = await self.run(run_id)
             return bool(run["reply"]["content"] == content)
 
-        await until_so(is_written)
+        await until_so(is_written, START_PATIENCE_S)
 
     async def tasks(self) -> list[dict[str, Any]]:
         """Return the user's tasks."""
