@@ -46,7 +46,8 @@ def request_lines(settings: Settings) -> WriteLine:
     # structlog's processors would cost more than many a request.
     if settings.is_production:
         return _write_request
-    log = structlog.stdlib.get_logger("request")
+    # Bound now, to the configuration of this application.
+    log = structlog.stdlib.get_logger("request").bind()
     return lambda fields: log.info("request", **fields)
 
 

@@ -109,7 +109,7 @@ async def test_deleting_a_row_clears_the_references_to_it_and_records_that(
     assert (rows[noted.id].folder_id, rows[noted.id].revision) == (None, 4)
     assert (rows[bare.id].revision, (await rows_of(shelf, Note, other.user_id))[theirs.id].folder_id) == (3, folder.id)
     deletion = (await state_of(shelf, caller.user_id)).deletions[folder.id]
-    assert (deletion.kind, deletion.revision) == ("LABEL", 4)
+    assert (deletion.kind, deletion.revision) == ("FOLDER", 4)
     (entry,) = [row for row in (await rows_of(shelf, HistoryEntry, caller.user_id)).values() if row.revision == 4]
     assert (entry.entity, entry.row_id, entry.kind) == ("NOTE", noted.id, HistoryAction.UPDATED)
     assert (entry.before, entry.after) == ({"folder_id": folder.id}, {"folder_id": None})
