@@ -70,7 +70,9 @@ class Databases:
             await self._run("postgres", f"CREATE DATABASE bench_{digest}")
             await asyncio.to_thread(migrate, root, url)
             await load_rows(url, _POPULATION, with_messages=self._with_messages)
-            await self._run(f"bench_{digest}", _MAKE_TASK.read_text(encoding="utf-8"))
+            if root == ROOT:
+                # What PostGraphile calls; the peers use the tables of this checkout.
+                await self._run(f"bench_{digest}", _MAKE_TASK.read_text(encoding="utf-8"))
             self._urls[digest] = url
         return self._urls[digest]
 
