@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
+from functools import cached_property, partial
 from typing import Annotated, Any, Final, TypeVar
 
 import orjson
@@ -129,11 +129,7 @@ def _with_columns(
         for column in columns(model):
             if column.writable is None or not column.writable.tools:
                 continue
-            default: dict[str, Any] = {"default": None if is_update else column.default}
-            if column.default_factory and not is_update:
-                default = {"default_factory": column.default_factory}
-            elif column.is_required and not is_update:
-                default = {}
+            default = {"default": None} if is_update else column.default_argument
             hint = "; null takes it away" if is_update and column.is_nullable else ""
             fields[column.name] = _argument(column, default, hint)
         return create_model(cls.__name__, __base__=cls, __doc__=cls.__doc__, __module__=cls.__module__, **fields)
@@ -208,7 +204,7 @@ def _is_deep(value: Any) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tool:
     """Something that a language model may do for a caller; `run` is given a transaction where it `writes`."""
 
@@ -219,7 +215,7 @@ class Tool:
     writes: bool
     needs_approval: bool = False
 
-    @property
+    @cached_property
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of the arguments, without titles, which repeat the names, and empty defaults."""
         schema = self.arguments.model_json_schema()

@@ -81,8 +81,7 @@ class Database:
         rows = await self._retry(lambda _: self.reader.run(statement, values), None)
         if not rows:
             return None
-        for listener in self.after_commit:
-            listener({user_id: rows[0].revision})
+        self._notify({user_id: rows[0].revision})
         return rows[0]
 
     async def close(self) -> None:
@@ -124,8 +123,11 @@ class Database:
 
     def _notify_committed(self, session: AsyncSession | Transaction) -> None:
         if commits(session) and (revisions := session.info.get(REVISIONS)):
-            for listener in self.after_commit:
-                listener(revisions)
+            self._notify(revisions)
+
+    def _notify(self, revisions: Mapping[str, int]) -> None:
+        for listener in self.after_commit:
+            listener(revisions)
 
     @asynccontextmanager
     async def _locked_for_writing(self) -> AsyncIterator[None]:

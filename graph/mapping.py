@@ -12,7 +12,7 @@ from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.utils.str_converters import to_camel_case
 
 from graph.scalars import Json
-from models.base import Editable
+from models.base import Editable, noun_of
 from models.columns import Column, Kind, columns_of, creatable_columns, public_columns, updatable_columns
 from services.entities.lists import EntityFilter, EntityOrder
 from services.entities.service import NewRow
@@ -86,7 +86,7 @@ class RefInput:
 
 def ref_input(model: type[Editable]) -> Callable[[Class], Class]:
     """Make an input that names one row of a table, and the revision of it that the client has seen."""
-    return strawberry.input(description=f"A {_noun(model)}, by its id.")
+    return strawberry.input(description=f"A {noun_of(model)}, by its id.")
 
 
 def create_input(model: type[Editable]) -> Callable[[Class], Class]:
@@ -100,7 +100,7 @@ def create_input(model: type[Editable]) -> Callable[[Class], Class]:
         _add_fields(cls, [column for column in columns if not column.is_required])
         description = f"{IDEMPOTENCY_KEY.removesuffix('.')}; not in a list."
         _add_field(cls, "idempotency_key", str | None, description, default=None)
-        return _input(cls, model, f"A {_noun(model)} to make.")
+        return _input(cls, model, f"A {noun_of(model)} to make.")
 
     return decorate
 
@@ -110,14 +110,14 @@ def update_input(model: type[Editable]) -> Callable[[Class], Class]:
 
     def decorate(cls: Class) -> Class:
         own = dict(inspect.get_annotations(cls))
-        _add_field(cls, "id", strawberry.ID, f"The {_noun(model)} to change.")
+        _add_field(cls, "id", strawberry.ID, f"The {noun_of(model)} to change.")
         for column in updatable_columns(model):
             if column.name not in own:
                 null = "" if column.is_nullable or column.kind is Kind.TEXTS else "; not null"
                 description = f"{column.input_description.removesuffix('.')}{null}."
                 _add_field(cls, column.name, _input_type(column) | None, description, default=UNSET)
         _add_field(cls, "expected_revision", int | None, _EXPECTED_REVISION, default=None)
-        return _input(cls, model, f"What is to change of a {_noun(model)}: what is left out stays, null clears.")
+        return _input(cls, model, f"What is to change of a {noun_of(model)}: what is left out stays, null clears.")
 
     return decorate
 
@@ -182,21 +182,13 @@ def _input(cls: Class, model: type[SQLModel], description: str) -> Class:
 def _add_fields(cls: type, columns: Iterable[Column]) -> None:
     for column in columns:
         annotation = _input_type(column) | None if column.is_nullable else _input_type(column)
-        _add_field(cls, column.name, annotation, column.input_description, **_default_of(column))
+        _add_field(cls, column.name, annotation, column.input_description, **column.default_argument)
 
 
 def _add_field(cls: type, name: str, annotation: Any, description: str, **default: Any) -> None:
     cls.__annotations__ = {key: value for key, value in inspect.get_annotations(cls).items() if key != name}
     cls.__annotations__[name] = annotation
     setattr(cls, name, strawberry.field(description=description, **default))
-
-
-def _default_of(column: Column) -> dict[str, Any]:
-    if column.is_required:
-        return {}
-    if column.default_factory is not None:
-        return {"default_factory": column.default_factory}
-    return {"default": column.default}
 
 
 def _output_type(column: Column) -> Any:
@@ -216,10 +208,6 @@ def _input_type(column: Column) -> Any:
     if column.kind is Kind.TEXTS:
         return list[str]
     return strawberry.ID if column.kind is Kind.REFERENCE else column.type
-
-
-def _noun(model: type[SQLModel]) -> str:
-    return model.__name__.lower()
 
 
 def _columns_by_field(cls: Any, model: type[SQLModel]) -> dict[str, frozenset[str]]:

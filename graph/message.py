@@ -112,8 +112,7 @@ async def reply_chunks(context: Context, message_id: str, offset: int) -> AsyncG
     caller, reply_id = context.require_caller(), parse_id(message_id) or message_id
 
     async def read() -> Reply:
-        async with context.database.read() as session:
-            return await read_reply(session, caller, reply_id, offset)
+        return await read_reply(context.database.reader, caller, reply_id, offset)
 
     async with aclosing(follow_reply(context.runtime.live, caller.user_id, reply_id, read)) as replies:
         async for reply in replies:

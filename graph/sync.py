@@ -44,11 +44,11 @@ async def _load_kind(info: Info, kind: str, entries: Sequence[Change]) -> dict[C
     stamp = "profile_revision" if model is models.User else "revision"
     columns = columns_below(info, "changed", model) | {stamp}
     ids = [entry.id for entry in entries]
-    async with info.context.database.read() as session:
-        if model is models.User:
-            rows = await users_by_id(session, caller, ids, columns)
-        else:
-            rows = await rows_by_id(session, caller, model, ids, columns)
+    reader = info.context.database.reader
+    if model is models.User:
+        rows = await users_by_id(reader, caller, ids, columns)
+    else:
+        rows = await rows_by_id(reader, caller, model, ids, columns)
     return {
         entry: TypedRow(kind, row)
         for entry, row in zip(entries, rows, strict=True)

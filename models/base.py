@@ -1,6 +1,7 @@
 """What the tables have in common, and what they get from the descriptions of their columns."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from pydantic.alias_generators import to_snake
@@ -9,7 +10,7 @@ from sqlmodel import Field, SQLModel
 
 from core.clock import utc_now
 from core.ids import new_id
-from models.columns import Column, Filterable, Kind, Sortable, columns_of
+from models.columns import Column, Filterable, Kind, References, Sortable, columns_of
 from models.types import Id, UserId, UtcDateTime
 
 SQLModel.metadata.naming_convention = {
@@ -53,9 +54,20 @@ class Editable(Entity):
     )
 
 
+def noun_of(model: type[SQLModel]) -> str:
+    """Return what people call a row of a model, such as tool call."""
+    return to_snake(model.__name__).replace("_", " ")
+
+
 def length_check(column: str, min_length: int, max_length: int) -> CheckConstraint:
     """Bound the characters of a text column."""
     return CheckConstraint(f"length({column}) BETWEEN {min_length} AND {max_length}", name=f"{column}_length")
+
+
+def known_check(column: str, members: type[StrEnum]) -> CheckConstraint:
+    """Let a column hold the names of an enum's members alone."""
+    names = ", ".join(f"'{member}'" for member in members)
+    return CheckConstraint(f"{column} IN ({names})", name=f"{column}_known")
 
 
 def complete_table(model: type[Entity]) -> None:
@@ -66,7 +78,7 @@ def complete_table(model: type[Entity]) -> None:
         if column.writable and (check := _check(column)) is not None:
             table.append_constraint(check)
         if column.references is not None:
-            table.append_constraint(_owned_reference(table, column))
+            table.append_constraint(_owned_reference(table, column.name, column.references))
         if column.sortable is not None and column.sortable.has_index:
             _add_sort_indexes(table, column)
 
@@ -80,14 +92,13 @@ def _check(column: Column) -> CheckConstraint | None:
     return None
 
 
-def _owned_reference(table: Table, column: Column) -> ForeignKeyConstraint:
+def _owned_reference(table: Table, column: str, target: References) -> ForeignKeyConstraint:
     """Refer to a row of the same owner; a reference that does not cascade is cleared by the service that deletes."""
-    target, cascades = (column.references.table, column.references.cascades) if column.references else ("", False)
     return ForeignKeyConstraint(
-        ["user_id", column.name],
-        [f"{target}.user_id", f"{target}.id"],
-        ondelete="CASCADE" if cascades else None,
-        name=f"fk_{table.name}_of_{column.name}",
+        ["user_id", column],
+        [f"{target.table}.user_id", f"{target.table}.id"],
+        ondelete="CASCADE" if target.cascades else None,
+        name=f"fk_{table.name}_of_{column}",
     )
 
 

@@ -87,6 +87,8 @@ class Column:
 
     model: type[SQLModel]
     name: str
+    # The name in GraphQL.
+    api_name: str
     kind: Kind
     # The Python type without None; of a list, that of its elements.
     type: type
@@ -106,11 +108,6 @@ class Column:
     is_recorded: bool
 
     @property
-    def api_name(self) -> str:
-        """Return the name in GraphQL."""
-        return to_camel(self.name)
-
-    @property
     def is_public(self) -> bool:
         """Tell whether the APIs show the column: what is described is public."""
         return bool(self.description)
@@ -119,6 +116,13 @@ class Column:
     def is_required(self) -> bool:
         """Tell whether there is no default."""
         return self.default is PydanticUndefined and self.default_factory is None
+
+    @property
+    def default_argument(self) -> dict[str, Any]:
+        """Return the default as the argument that fields of Pydantic and Strawberry take; empty without one."""
+        if self.is_required:
+            return {}
+        return {"default_factory": self.default_factory} if self.default_factory else {"default": self.default}
 
     def make_default(self) -> Any:
         """Return the default value."""
@@ -153,25 +157,29 @@ def columns_of(model: type[SQLModel]) -> Mapping[str, Column]:
     return MappingProxyType({name: _describe(model, name) for name in names})
 
 
-def public_columns(model: type[SQLModel]) -> list[Column]:
+@cache
+def public_columns(model: type[SQLModel]) -> tuple[Column, ...]:
     """Return the columns that the APIs show."""
-    return [column for column in columns_of(model).values() if column.is_public]
+    return tuple(column for column in columns_of(model).values() if column.is_public)
 
 
-def creatable_columns(model: type[SQLModel]) -> list[Column]:
+@cache
+def creatable_columns(model: type[SQLModel]) -> tuple[Column, ...]:
     """Return the columns that clients may set when they create a row; required ones first."""
     columns = [column for column in columns_of(model).values() if column.writable and column.writable.create]
-    return sorted(columns, key=lambda column: not column.is_required)
+    return tuple(sorted(columns, key=lambda column: not column.is_required))
 
 
-def updatable_columns(model: type[SQLModel]) -> list[Column]:
+@cache
+def updatable_columns(model: type[SQLModel]) -> tuple[Column, ...]:
     """Return the columns that clients may set when they update a row."""
-    return [column for column in columns_of(model).values() if column.writable and column.writable.update]
+    return tuple(column for column in columns_of(model).values() if column.writable and column.writable.update)
 
 
-def recorded_columns(model: type[SQLModel]) -> list[Column]:
+@cache
+def recorded_columns(model: type[SQLModel]) -> tuple[Column, ...]:
     """Return the columns that the history keeps."""
-    return [column for column in columns_of(model).values() if column.is_recorded]
+    return tuple(column for column in columns_of(model).values() if column.is_recorded)
 
 
 _KINDS: Final = {str: Kind.TEXT, int: Kind.INTEGER, bool: Kind.BOOLEAN, datetime: Kind.MOMENT}
@@ -185,6 +193,7 @@ def _describe(model: type[SQLModel], name: str) -> Column:
     column = Column(
         model=model,
         name=name,
+        api_name=to_camel(name),
         kind=kind,
         type=element,
         is_nullable=is_nullable,

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, Index
+from sqlalchemy import JSON, Index
 from sqlmodel import Field
 
-from models.base import Owned
+from models.base import Owned, known_check
 from models.columns import DescribedEnum
 from models.types import Id, Named
 
@@ -32,7 +32,7 @@ class HistoryEntry(Owned, table=True):
     after: dict[str, Any] = Field(sa_type=JSON)
 
     __table_args__ = (
-        CheckConstraint("kind IN ('CREATED', 'UPDATED', 'DELETED')", name="kind_known"),
+        known_check("kind", HistoryAction),
         Index("ix_history_row", "user_id", "row_id", "created_at", "id"),
         Index("ix_history_run", "user_id", "run_id"),
         Index("ix_history_created_at", "created_at"),

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Annotated
 
-from sqlalchemy import CheckConstraint, Index
+from sqlalchemy import Index
 from sqlmodel import Field
 
 from core.clock import utc_now
-from models.base import Entity, length_check
+from models.base import Entity, known_check, length_check
 from models.columns import DescribedEnum, References, Sortable
 from models.types import Id, Named, UtcDateTime
 
@@ -48,7 +48,7 @@ class Message(Entity, table=True):
 
     __table_args__ = (
         length_check("content", 0, 100_000),
-        CheckConstraint("role IN ('USER', 'ASSISTANT')", name="role_known"),
-        CheckConstraint("status IN ('STREAMING', 'COMPLETE', 'CANCELLED', 'FAILED')", name="status_known"),
+        known_check("role", MessageRole),
+        known_check("status", MessageStatus),
         Index("ix_messages_conversation", "user_id", "conversation_id", "created_at", "id"),
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 from sqlalchemy import CheckConstraint, Index, Text, text
 from sqlmodel import Field
 
-from models.base import Entity
+from models.base import Entity, known_check
 from models.columns import DescribedEnum, References
 from models.types import Id, Named, UtcDateTime
 
@@ -45,10 +45,7 @@ class Run(Entity, table=True):
     undone_at: datetime | None = Field(default=None, sa_type=UtcDateTime, description="When it was taken back.")
 
     __table_args__ = (
-        CheckConstraint(
-            "status IN ('QUEUED', 'RUNNING', 'AWAITING_APPROVAL', 'COMPLETED', 'CANCELLED', 'FAILED')",
-            name="status_known",
-        ),
+        known_check("status", RunStatus),
         CheckConstraint("input_tokens >= 0 AND output_tokens >= 0", name="tokens_counted"),
         Index("ix_runs_message", "user_id", "message_id"),
         Index("uq_runs_reply", "user_id", "reply_id", unique=True),

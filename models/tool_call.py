@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any
 
-from sqlalchemy import JSON, CheckConstraint, Index
+from sqlalchemy import JSON, Index
 from sqlmodel import Field
 
-from models.base import Entity
+from models.base import Entity, known_check
 from models.columns import DescribedEnum, References
 from models.types import Id, Named
 
@@ -37,9 +37,7 @@ class ToolCall(Entity, table=True):
     status: ToolCallStatus = Field(sa_type=Named(ToolCallStatus), description="How far it is.")
 
     __table_args__ = (
-        CheckConstraint(
-            "status IN ('AWAITING_APPROVAL', 'RUNNING', 'COMPLETED', 'REJECTED', 'FAILED')", name="status_known"
-        ),
+        known_check("status", ToolCallStatus),
         Index("ix_tool_calls_run", "user_id", "run_id", "position"),
         Index("uq_tool_calls_call", "user_id", "run_id", "call_id", unique=True),
     )

@@ -77,8 +77,7 @@ class MessageSubscription:
 
         async def read() -> tuple[Sequence[Row[Any]] | None, bool]:
             nonlocal place
-            async with info.context.database.read() as session:
-                found = await completed_since(session, caller, conversation_id, place, columns)
+            found = await completed_since(info.context.database.reader, caller, conversation_id, place, columns)
             if found:
                 place = MessageCursor(found[-1].revision, found[-1].id)
             return found or None, len(found) == MAX_COMPLETED

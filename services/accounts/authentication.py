@@ -46,12 +46,11 @@ class Authenticator:
         cached = self.get_cached(token)
         if cached is not None:
             return cached
-        key_id = read_key_id(token)
-        if key_id == self.tokens.key_id:
-            return await self._authenticate_local(token)
-        if self._better_auth is None:
-            raise invalid_token()
-        return await self._better_auth.authenticate(token, key_id)
+        if token not in self._verified and (key_id := read_key_id(token)) != self.tokens.key_id:
+            if self._better_auth is None:
+                raise invalid_token()
+            return await self._better_auth.authenticate(token, key_id)
+        return await self._authenticate_local(token)
 
     def get_cached(self, token: str) -> Caller | None:
         """Return the caller of a token whose claims and session are cached; None does not mean that it is invalid."""

@@ -19,13 +19,14 @@ from core.text import is_storable
 from core.tokens import Claims, invalid_token, verify_token
 from core.transaction import leave_unchanged
 from models import User
+from models.columns import columns_of
 from services.accounts.caller import Caller
 from services.accounts.session_cache import SessionCache, SessionStatus
 from services.accounts.users import MAX_NAME_LENGTH, is_image_url
 from services.entities.revision import next_revision
 from services.query.sql import execute, table_of
 
-_MAX_EMAIL_LENGTH: Final = 320
+_MAX_EMAIL_LENGTH: Final = columns_of(User)["email"].maximum or 0
 _KEY_SET_PATH: Final = "/api/auth/jwks"
 _USERS: Final = table_of(User)
 

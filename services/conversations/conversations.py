@@ -25,4 +25,4 @@ def conversation_listing(
     caller: Caller, columns: frozenset[str] = frozenset(), order: Sequence[ConversationOrder] | None = None
 ) -> Listing:
     """Return the list of the caller's conversations, by default the latest active first."""
-    return entity_listing(caller, list(order or ()), _DEFAULT, columns)
+    return entity_listing(caller, order, _DEFAULT, columns)

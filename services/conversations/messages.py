@@ -21,8 +21,8 @@ from services.entities.revision import next_revision
 from services.query.cursors import decode_cursor, encode_cursor, is_revision
 from services.query.lookup import not_found, require
 from services.query.pagination import Listing
+from services.query.sql import Source, execute, read, table_of
 from services.query.sql import columns_of as table_columns
-from services.query.sql import execute, read, table_of
 
 MAX_COMPLETED: Final = 100
 _CURSOR_KIND: Final = "messages"
@@ -56,7 +56,7 @@ def message_listing(
     caller: Caller, columns: frozenset[str] = frozenset(), order: Sequence[MessageOrder] | None = None
 ) -> Listing:
     """Return the list of the caller's messages, by default in the order of their creation."""
-    return entity_listing(caller, list(order or ()), _DEFAULT, columns)
+    return entity_listing(caller, order, _DEFAULT, columns)
 
 
 async def add_message(session: AsyncSession, caller: Caller, new: NewMessage, key: str | None = None) -> Any:
@@ -136,12 +136,12 @@ def resume(after: MessageCursor | None, revision: int) -> MessageCursor:
 
 
 async def completed_since(
-    session: AsyncSession, caller: Caller, conversation_id: str, after: MessageCursor, columns: frozenset[str]
+    source: Source, caller: Caller, conversation_id: str, after: MessageCursor, columns: frozenset[str]
 ) -> Sequence[Row[Any]]:
     """Return the first messages completed after the cursor; raise NotFoundError where the conversation is gone."""
     position = {"revision": after.revision, "message_id": after.message_id or _LAST_ID}
     owner = {OWNER: caller.user_id, "conversation_id": parse_id(conversation_id)}
-    rows = await read(session, _completed_since(columns), position | owner)
+    rows = await read(source, _completed_since(columns), position | owner)
     if not rows:
         raise not_found(Conversation, ("conversationId",))
     # The outer join gives a conversation without such messages one row of nulls.
@@ -205,11 +205,11 @@ _REPLY: Final = PreparedStatement(
 )
 
 
-async def read_reply(session: AsyncSession, caller: Caller, message_id: str, offset: int) -> Reply:
+async def read_reply(source: Source, caller: Caller, message_id: str, offset: int) -> Reply:
     """Return the text of the caller's message from the offset on."""
     # PostgreSQL takes no offset beyond 32 bits.
     position = {"start": min(offset, _MAX_LENGTH) + 1, OWNER: caller.user_id, "message_id": parse_id(message_id)}
-    rows = await read(session, _REPLY, position)
+    rows = await read(source, _REPLY, position)
     if not rows:
         raise not_found(Message, ("messageId",))
     is_paused = rows[0].run_status is RunStatus.AWAITING_APPROVAL

@@ -5,7 +5,7 @@ A filter is taken apart into its shape, by which statements are cached, and the 
 
 import operator
 import string
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -299,7 +299,7 @@ def order_of(model: type[SQLModel]) -> Callable[[type[Order]], type[Order]]:
 
 def entity_listing(
     caller: Caller,
-    order: list[Any] | None,
+    order: Sequence[EntityOrder] | None,
     default: EntityOrder,
     columns: frozenset[str] = frozenset(),
     wanted: EntityFilter | None = None,

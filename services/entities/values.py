@@ -8,6 +8,7 @@ from sqlmodel import SQLModel
 
 from core.errors import BadUserInputError
 from core.text import require_length, require_line
+from models.base import noun_of
 from models.columns import Column, Kind, columns_of, creatable_columns
 
 Path: TypeAlias = tuple[str, ...]
@@ -72,7 +73,7 @@ def _check_texts(column: Column, values: list[str], path: Path) -> list[str]:
     """Return the texts of a list, each once."""
     maximum, length = column.maximum or 0, column.max_element_length or 0
     if len(values) > maximum:
-        message = f"A {column.model.__name__.lower()} has at most {maximum} {column.name}; these are {len(values)}."
+        message = f"A {noun_of(column.model)} has at most {maximum} {column.name}; these are {len(values)}."
         raise BadUserInputError(message, path=path)
     checked = (require_line(value, (*path, str(index)), max_length=length) for index, value in enumerate(values))
     return list(dict.fromkeys(checked))

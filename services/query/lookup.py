@@ -1,6 +1,5 @@
 """Lookup of a user's rows by id."""
 
-import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from types import SimpleNamespace
@@ -16,7 +15,7 @@ from core.errors import NotFoundError
 from core.ids import parse_id
 from core.prepared_statement import PreparedStatement, cached_statement
 from models import ENTITIES
-from models.base import Entity
+from models.base import Entity, noun_of
 from services.accounts.caller import OWNER, Caller, owned
 from services.query.filters import IsAnyOf, id_list, id_list_param, owned_ids
 from services.query.sql import Source, columns_of, read, table_of
@@ -28,7 +27,6 @@ _IDS: Final = "ids"
 
 # The models to look in, and the columns to read of each.
 ColumnsByModel: TypeAlias = tuple[tuple[type[SQLModel], frozenset[str]], ...]
-_WORD: Final = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 async def rows_by_id(
@@ -126,4 +124,4 @@ async def require_all(
 
 def not_found(model: type[SQLModel], path: tuple[str, ...]) -> NotFoundError:
     """Return the error for a row that does not exist, or is another user's, which is the same to the caller."""
-    return NotFoundError(f"There is no such {_WORD.sub(' ', model.__name__).lower()}.", path=path)
+    return NotFoundError(f"There is no such {noun_of(model)}.", path=path)

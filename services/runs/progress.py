@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Row, exists, insert, select, tuple_, update
+from sqlalchemy import Row, exists, func, insert, select, tuple_, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
@@ -22,7 +22,7 @@ _CONVERSATIONS: Final = table_of(Conversation)
 _TOOL_CALLS: Final = table_of(ToolCall)
 _USERS: Final = table_of(User)
 _USAGE: Final = table_of(TokenUsage)
-_EXECUTED: Final = (RunStatus.QUEUED, RunStatus.RUNNING)
+EXECUTED: Final = (RunStatus.QUEUED, RunStatus.RUNNING)
 _REPLY_STATUS: Final = {
     RunStatus.COMPLETED: MessageStatus.COMPLETE,
     RunStatus.CANCELLED: MessageStatus.CANCELLED,
@@ -77,7 +77,7 @@ class Outcome:
 async def require_executed(session: AsyncSession, caller: Caller, run_id: str) -> Run:
     """Return the run; raise RunEndedError where it has ended. The owner's counter must be locked."""
     run = await session.get(Run, (caller.user_id, run_id))
-    if run is None or run.status not in _EXECUTED:
+    if run is None or run.status not in EXECUTED:
         raise RunEndedError
     return run
 
@@ -146,8 +146,9 @@ async def _end_open_calls(session: AsyncSession, caller: Caller, run: Run, revis
 
 async def next_position(session: AsyncSession, caller: Caller, run_id: str, *, count: int = 1) -> int:
     """Return the position of a run's next tool call; raise BadUserInputError for too many."""
-    calls = select(_TOOL_CALLS.c.id).where(caller.owns(_TOOL_CALLS), _TOOL_CALLS.c.run_id == run_id)
-    position = len(await fetch_all(session, calls))
+    is_of_run = caller.owns(_TOOL_CALLS), _TOOL_CALLS.c.run_id == run_id
+    count_calls = select(func.count()).select_from(_TOOL_CALLS).where(*is_of_run)
+    position: int = (await execute(session, count_calls)).scalar_one()
     if position + count > MAX_CALLS:
         raise BadUserInputError("The assistant wanted to do too much at once. Ask for less.")
     return position
@@ -158,7 +159,7 @@ async def renew_leases(session: AsyncSession, runs: Sequence[RunKey], lease: tim
     is_active = exists().where(_USERS.c.id == _RUNS.c.user_id, _USERS.c.is_active)
     statement = (
         update(_RUNS)
-        .where(tuple_(_RUNS.c.user_id, _RUNS.c.id).in_(runs), _RUNS.c.status.in_(_EXECUTED), is_active)
+        .where(tuple_(_RUNS.c.user_id, _RUNS.c.id).in_(runs), _RUNS.c.status.in_(EXECUTED), is_active)
         .values(lease_until=utc_now() + lease)
         .returning(_RUNS.c.user_id, _RUNS.c.id)
     )

@@ -25,10 +25,10 @@ from services.query.filters import IsAnyOf, id_list_param
 from services.query.lookup import require
 from services.query.sql import Source, execute, read, table_of
 from services.query.sql import columns_of as table_columns
-from services.runs.progress import Outcome, end_run, require_tokens
+from services.runs.progress import EXECUTED, Outcome, end_run, require_tokens
 
 OFFLINE_MODEL: Final = "offline"
-ACTIVE: Final = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.AWAITING_APPROVAL)
+ACTIVE: Final = (*EXECUTED, RunStatus.AWAITING_APPROVAL)
 _MAX_TITLE_LENGTH: Final = 60
 _UNTITLED: Final = columns_of(Conversation)["title"].default
 _RUNS: Final = table_of(Run)
@@ -173,8 +173,7 @@ async def _require_idle(session: AsyncSession, caller: Caller, conversation: Con
 
 async def _require_free_slot(session: AsyncSession, caller: Caller, limit: int) -> None:
     """Raise ConflictError for one run too many of the caller, since all users share the slots of a process."""
-    executed = _RUNS.c.status.in_((RunStatus.QUEUED, RunStatus.RUNNING))
-    count = select(func.count()).select_from(_RUNS).where(caller.owns(_RUNS), executed)
+    count = select(func.count()).select_from(_RUNS).where(caller.owns(_RUNS), _RUNS.c.status.in_(EXECUTED))
     if (await execute(session, count)).scalar_one() >= limit:
         message = f"The assistant is writing {limit} replies to you already; wait for one of them, or cancel it, first."
         raise ConflictError(message)

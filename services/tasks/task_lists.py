@@ -66,4 +66,4 @@ def task_listing(
     order: Sequence[TaskOrder] | None = None,
 ) -> Listing:
     """Return the list of the caller's tasks, by default in the order of their creation."""
-    return entity_listing(caller, list(order or ()), _DEFAULT, columns, task_filter)
+    return entity_listing(caller, order, _DEFAULT, columns, task_filter)

@@ -1,5 +1,6 @@
 """What a field of a model says of its column, and the errors at import time that name a column described wrongly."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Annotated, Any
@@ -147,7 +148,7 @@ def test_cursor_reads_what_its_column_can_hold_and_nothing_else() -> None:
 
 
 def test_markers_choose_who_sets_and_records_a_column() -> None:
-    def names(columns: list[Column]) -> set[str]:
+    def names(columns: Iterable[Column]) -> set[str]:
         return {column.name for column in columns}
 
     assert names(creatable_columns(Task)) == {"title", "description", "priority", "due_at", "tags", "parent_id"}
