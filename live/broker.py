@@ -50,9 +50,9 @@ class Signals:
 class Broker(ABC):
     """Sends signals to the other processes, and wakes the hub by theirs."""
 
-    def __init__(self, hub: Hub, signals: Signals) -> None:
+    def __init__(self, hub: Hub) -> None:
         self.hub = hub
-        self.signals = signals
+        self.signals = Signals()
         # Whether signals are known to arrive at present.
         self.is_reliable = False
 

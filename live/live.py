@@ -12,7 +12,7 @@ from core.database_url import parse_database_url
 from core.errors import UnavailableError
 from core.prepared_statement import PreparedStatement
 from core.settings import Settings
-from live.broker import Broker, Signals
+from live.broker import Broker
 from live.hub import Hub, WakeUp
 from models import User
 from services.query.filters import IsAnyOf, text_list_param
@@ -36,7 +36,6 @@ class Live:
         self.replies = Hub(observe)
         self._database = database
         self._settings = settings
-        self._signals = Signals()
         self._broker = self._make_broker()
         self._unsent: dict[str, int] = {}
         self._has_unsent = asyncio.Event()
@@ -47,13 +46,13 @@ class Live:
         if self._settings.broker_url is not None:
             from live.redis import RedisBroker  # noqa: PLC0415 - loaded only where it is set up
 
-            return RedisBroker(self._settings.broker_url, self.hub, self._signals)
+            return RedisBroker(self._settings.broker_url, self.hub)
         if self._database.is_sqlite or not self._settings.database_listen:
             return None
         from live.postgres import PostgresBroker  # noqa: PLC0415 - as above
 
         url = self._settings.database_direct_url or self._settings.database_url
-        return PostgresBroker(self._database, parse_database_url(url), self.hub, self._signals)
+        return PostgresBroker(self._database, parse_database_url(url), self.hub)
 
     def start(self) -> None:
         """Start polling, receiving and sending."""
@@ -88,7 +87,7 @@ class Live:
             self._has_unsent.clear()
             revisions, self._unsent = self._unsent, {}
             try:
-                await broker.send(self._signals.write(revisions))
+                await broker.send(broker.signals.write(revisions))
             except Exception as error:  # noqa: BLE001 - a hint that is lost does no harm
                 _log.warning("Other processes were not told: %s", str(error) or type(error).__name__)
             # The first change is sent at once; of many that follow each other, each would cost as much as itself.

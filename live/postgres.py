@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from core.database import Database
 from core.database_url import DatabaseTarget
 from core.prepared_statement import PreparedStatement
-from live.broker import CHANNEL, Broker, Signals
+from live.broker import CHANNEL, Broker
 from live.hub import Hub, WakeUp
 from services.query.filters import text_list_param
 
@@ -32,8 +32,8 @@ _log = logging.getLogger(__name__)
 class PostgresBroker(Broker):
     """Listens on a connection of its own, which must not go through a pooler in transaction mode."""
 
-    def __init__(self, database: Database, target: DatabaseTarget, hub: Hub, signals: Signals) -> None:
-        super().__init__(hub, signals)
+    def __init__(self, database: Database, target: DatabaseTarget, hub: Hub) -> None:
+        super().__init__(hub)
         self._database = database
         self._target = target
         self._probes: dict[str, asyncio.Event] = {}

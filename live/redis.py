@@ -8,7 +8,7 @@ from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from live.broker import CHANNEL, Broker, Signals
+from live.broker import CHANNEL, Broker
 from live.hub import Hub, WakeUp
 
 _CONNECT_TIMEOUT_S: Final = 5
@@ -20,8 +20,8 @@ _MAX_SILENCES: Final = 2
 class RedisBroker(Broker):
     """Publishes and receives signals on one channel."""
 
-    def __init__(self, url: str, hub: Hub, signals: Signals) -> None:
-        super().__init__(hub, signals)
+    def __init__(self, url: str, hub: Hub) -> None:
+        super().__init__(hub)
         self._publisher = Redis.from_url(url, socket_connect_timeout=_CONNECT_TIMEOUT_S)
         # No reconnection of its own: what was missed meanwhile has to be polled for.
         no_retry = Retry(NoBackoff(), 0)

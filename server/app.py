@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import strawberry
 from fastapi import FastAPI
@@ -152,12 +152,11 @@ def _make_runtime(settings: Settings, metrics: Metrics) -> Runtime:
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     """Answer HTTP errors of the router in the format of all other errors."""
-    if isinstance(error, HTTPException) and request.url.path.startswith(rest.PREFIX):
+    error = cast("HTTPException", error)
+    if request.url.path.startswith(rest.PREFIX):
         return rest.answer_http_error(request, error)
-    status = error.status_code if isinstance(error, HTTPException) else 500
+    status, message = error.status_code, error.detail
     code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(status, "BAD_USER_INPUT")
-    message = str(getattr(error, "detail", error))
     if status == 404:  # noqa: PLR2004
         message = "There is nothing at this path; GET / lists what there is."
-    headers = getattr(error, "headers", None)
-    return JSONResponse({"errors": [{"message": message, "extensions": {"code": code}}]}, status, headers)
+    return JSONResponse({"errors": [{"message": message, "extensions": {"code": code}}]}, status, error.headers)

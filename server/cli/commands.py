@@ -171,7 +171,3 @@ def _demo(options: argparse.Namespace) -> None:
             return await fill_account(database, settings, options.email)
 
     print(asyncio.run(fill()))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -271,6 +271,8 @@ _VERSION: Final = 1
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 _NOT_FOUND: Final = ("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND")
 _NOT_SUPPORTED: Final = ("PersistedQueryNotSupported", "PERSISTED_QUERY_NOT_SUPPORTED")
+# The status for every media type, as Apollo Server answers: some of its clients give up at any other.
+_AS_APOLLO: Final = 200
 
 
 class NamedDocuments:
@@ -296,7 +298,8 @@ class NamedDocuments:
 
     def _by_persisted_query(self, reference: PersistedQuery, text: str) -> PreparedDocument:
         if reference.version != _VERSION or reference.version is True:
-            raise _as_apollo(*_NOT_SUPPORTED)
+            message, code = _NOT_SUPPORTED
+            raise refuse(_AS_APOLLO, message, code=code)
         name = reference.sha256_hash
         if not isinstance(name, str):
             raise refuse(400, "`sha256Hash` must be a string.")
@@ -304,7 +307,8 @@ class NamedDocuments:
             _check_hash(name)
         document = self._find(name, name, text)
         if document is None:
-            raise _as_apollo(*_NOT_FOUND)
+            message, code = _NOT_FOUND
+            raise refuse(_AS_APOLLO, message, code=code)
         return document
 
     def _find(self, name: str, text_hash: str, text: str) -> PreparedDocument | None:
@@ -326,8 +330,3 @@ class NamedDocuments:
 def _check_hash(text_hash: str) -> None:
     if not _SHA256.fullmatch(text_hash):
         raise refuse(400, "The hash must be the SHA-256 of the query in 64 hexadecimal digits, in lower case.")
-
-
-def _as_apollo(message: str, code: str) -> RefusedError:
-    # 200 for every media type, as Apollo Server answers: some of its clients give up at any other status.
-    return RefusedError(200, [{"message": message, "extensions": {"code": code}}])

@@ -14,6 +14,7 @@ from strawberry.execution.is_awaitable import optimized_is_awaitable
 
 from core.errors import QueryTooComplexError, UnavailableError
 from core.settings import GraphQLEngine, Settings
+from core.tasks import run_to_completion
 from graph.context import Context
 from server.graphql.documents import Documents, NamedDocuments, PreparedDocument, PreparedOperation
 from server.graphql.schema import core_schema
@@ -48,7 +49,7 @@ class OperationExecutor:
         With `receive` given, a query ends where its client has gone.
         """
         self.check_cost(operation, request)
-        work = self._execute(operation, request, context, None)
+        work = self.execute(operation, request, context)
         try:
             result = await self._supervise(operation, work, context, receive)
         except TimeoutError:
@@ -79,11 +80,8 @@ class OperationExecutor:
         self, mutation: Coroutine[Any, Any, ExecutionResult], context: Context
     ) -> ExecutionResult:
         """Run a mutation of a stream to completion, even if the stream ends and cancels its operations."""
-        task = asyncio.create_task(mutation)
-        self._mutations.add(task)
-        task.add_done_callback(self._mutations.discard)
         try:
-            return await asyncio.shield(task)
+            return await run_to_completion(mutation, self._mutations)
         except asyncio.CancelledError:
             context.mark_disconnected()
             raise
@@ -92,15 +90,10 @@ class OperationExecutor:
         """Wait for the mutations whose streams have ended."""
         await asyncio.gather(*self._mutations, return_exceptions=True)
 
-    async def run_event(
-        self, operation: PreparedOperation, request: GraphQLRequest, context: Context, payload: Any
-    ) -> ExecutionResult:
-        """Return what a subscription gives for an event."""
-        return await self._execute(operation, request, context, payload)
-
-    def _execute(
-        self, operation: PreparedOperation, request: GraphQLRequest, context: Context, root: Any
+    def execute(
+        self, operation: PreparedOperation, request: GraphQLRequest, context: Context, root: Any = None
     ) -> Coroutine[Any, Any, ExecutionResult]:
+        """Return what the operation gives; of a subscription, for an event, which is its root."""
         if self._is_breadth_first:
             return operation.plan.execute(root, context, request.variables, hide_suggestions=self._hide_suggestions)
         return self._execute_depth_first(operation, request, context, root)
@@ -162,7 +155,7 @@ class Subscriptions:
         while True:
             # Loaders remember, and what they remember of the last event may have changed since.
             context.loaders.clear()
-            result = await self._execution.run_event(operation, request, context, payload)
+            result = await self._execution.execute(operation, request, context, payload)
             if not any(isinstance(error.original_error, UnavailableError) for error in result.errors or ()):
                 return result
             await asyncio.sleep(_RETRY_S)

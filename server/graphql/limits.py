@@ -17,7 +17,7 @@ from graphql import (
 )
 
 from core.settings import Settings
-from server.http.errors import refuse_document, refuse_for_limit
+from server.http.errors import refuse, refuse_document
 
 # Larger than any honest document: values belong into variables.
 MAX_DOCUMENT_CHARACTERS: Final = 256 * 1024
@@ -38,27 +38,22 @@ _CLOSING: Final = frozenset("}])")
 def count_tokens(text: str, max_tokens: int) -> int:
     """Return the number of tokens; raise the refusal of a text that breaks a bound."""
     if len(text) > MAX_DOCUMENT_CHARACTERS:
-        raise refuse_for_limit(
-            "QUERY_TOO_LONG",
+        message = (
             f"The document has {len(text)} characters; the limit is {MAX_DOCUMENT_CHARACTERS}. "
-            "Send values as variables.",
-            limit=MAX_DOCUMENT_CHARACTERS,
+            "Send values as variables."
         )
+        raise refuse(400, message, code="QUERY_TOO_LONG", limit=MAX_DOCUMENT_CHARACTERS)
     tokens = depth = 0
     for tokens, match in enumerate(_TOKEN.finditer(text), start=1):
         if tokens > max_tokens:
-            raise refuse_for_limit(
-                "TOO_MANY_TOKENS", f"The document has more than {max_tokens} tokens.", limit=max_tokens
-            )
+            message = f"The document has more than {max_tokens} tokens."
+            raise refuse(400, message, code="TOO_MANY_TOKENS", limit=max_tokens)
         first = text[match.start()]
         if first in _OPENING:
             depth += 1
             if depth > MAX_BRACKET_DEPTH:
-                raise refuse_for_limit(
-                    "QUERY_TOO_DEEP",
-                    f"The document nests brackets more than {MAX_BRACKET_DEPTH} deep.",
-                    limit=MAX_BRACKET_DEPTH,
-                )
+                message = f"The document nests brackets more than {MAX_BRACKET_DEPTH} deep."
+                raise refuse(400, message, code="QUERY_TOO_DEEP", limit=MAX_BRACKET_DEPTH)
         elif first in _CLOSING:
             depth -= 1
     return tokens
@@ -166,7 +161,7 @@ def _check(size: Size, settings: Settings) -> None:
         if value > limit:
             found = str(value) if value < _COUNTLESS else "countless"
             message = f"The operation {text.format(found)}, counted with its fragments; the limit is {limit}."
-            raise refuse_for_limit(code, message, limit=limit)
+            raise refuse(400, message, code=code, limit=limit)
 
 
 def _check_repeats(selection_sets: list[SelectionSetNode], fragments: _Fragments) -> None:
@@ -176,11 +171,8 @@ def _check_repeats(selection_sets: list[SelectionSetNode], fragments: _Fragments
         groups.setdefault((field.alias or field.name).value, []).append(field)
     for key, group in groups.items():
         if len(group) > MAX_REPEATS:
-            raise refuse_for_limit(
-                "TOO_MANY_FIELDS",
-                f"'{key}' is selected {len(group)} times in one place; the limit is {MAX_REPEATS}.",
-                limit=MAX_REPEATS,
-            )
+            message = f"'{key}' is selected {len(group)} times in one place; the limit is {MAX_REPEATS}."
+            raise refuse(400, message, code="TOO_MANY_FIELDS", limit=MAX_REPEATS)
         _check_repeats([field.selection_set for field in group if field.selection_set], fragments)
 
 

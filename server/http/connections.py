@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from core.database import Database
 from core.errors import UnavailableError
+from core.tasks import start_task
 from services.accounts.caller import Caller
 from services.accounts.sessions import find_valid_callers
 
@@ -69,9 +70,7 @@ class ConnectionRegistry:
     def check_user(self, user_id: str) -> None:
         """Check a user's connections at once, after a change of their sessions."""
         if user_id in self._of_user:
-            task = asyncio.get_running_loop().create_task(self._check(self._of_user[user_id]))
-            self._checks.add(task)
-            task.add_done_callback(self._checks.discard)
+            start_task(self._check(self._of_user[user_id]), self._checks)
 
     async def run(self) -> None:
         """Check every connection periodically, until cancelled."""

@@ -40,21 +40,16 @@ class RefusedError(Exception):
 
 
 def refuse(
-    status: int, message: str, *, code: str = "BAD_USER_INPUT", headers: tuple[Header, ...] = ()
+    status: int, message: str, *, code: str = "BAD_USER_INPUT", headers: tuple[Header, ...] = (), **extensions: Any
 ) -> RefusedError:
-    """Return the refusal of a request that is no proper GraphQL request."""
-    return RefusedError(status, [{"message": message, "extensions": {"code": code}}], headers=headers)
+    """Return the refusal of a request, with what the client may know besides the code."""
+    return RefusedError(status, [{"message": message, "extensions": {"code": code, **extensions}}], headers=headers)
 
 
 def refuse_document(errors: Iterable[GraphQLError], code: str) -> RefusedError:
     """Return the refusal of a document, or of its variables, that does not fit the schema."""
     formatted = [_with_extensions(error, {"code": code}) for error in errors]
     return RefusedError(400, formatted, json_status=200)
-
-
-def refuse_for_limit(code: str, message: str, **extensions: Any) -> RefusedError:
-    """Return the refusal of a document that asks for too much."""
-    return RefusedError(400, [{"message": message, "extensions": {"code": code, **extensions}}])
 
 
 def refuse_for(error: TasktalkError) -> RefusedError:
@@ -81,8 +76,7 @@ def token_expired() -> FormattedError:
 
 def masked(request_id: str) -> RefusedError:
     """Return the refusal that stands for a failure of ours."""
-    extensions = {"code": _INTERNAL, "requestId": request_id}
-    return RefusedError(500, [{"message": masked_message(request_id), "extensions": extensions}])
+    return refuse(500, masked_message(request_id), code=_INTERNAL, requestId=request_id)
 
 
 def retry_after() -> Header:

@@ -28,16 +28,11 @@ class EventStream(ABC):
     """One response that stays open; subclasses produce its events."""
 
     def __init__(self, caller: Caller | None, settings: Settings) -> None:
-        self._caller = caller
+        self.caller = caller
         self._settings = settings
         self._is_shutting_down = False
         self._ended = asyncio.Event()
         self.final_bytes = b""
-
-    @property
-    def caller(self) -> Caller | None:
-        """Return the authenticated caller."""
-        return self._caller
 
     @abstractmethod
     async def send_events(self) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 from starlette.types import Scope
 
 from core.settings import Settings
+from server.http.headers import get_request_headers
 
 LOCAL: Final = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?"
 _LOCAL: Final = re.compile(LOCAL, re.IGNORECASE)
@@ -18,7 +19,7 @@ def allows_local_origins(settings: Settings) -> bool:
 
 def is_allowed_origin(scope: Scope, settings: Settings) -> bool:
     """Return whether the origin may call: our own, one of the settings, or none at all."""
-    headers = dict(scope["headers"])
+    headers = get_request_headers(scope).values
     origin = headers.get(b"origin")
     if origin is None:
         return True

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from server.http.disconnect import TimeLimit
 from server.http.errors import RefusedError, refuse
@@ -41,11 +41,7 @@ class GraphQLRequest(NamedTuple):
 
 async def read_json_request(headers: _Headers, receive: Receive, max_bytes: int) -> GraphQLRequest:
     """Read the parameters from a JSON body; raise the refusal of one that is too large or not well formed."""
-    return parse_request(await read_body(headers, receive, max_bytes))
-
-
-def parse_request(body: bytes) -> GraphQLRequest:
-    """Return the parameters that a JSON body gives; raise the refusal of one that is not well formed."""
+    body = await read_body(headers, receive, max_bytes)
     if not body:
         raise refuse(400, "The body is empty; send a JSON object with a `query`.")
     parameters = parse_json(body)
@@ -75,6 +71,16 @@ async def read_body(headers: _Headers, receive: Receive, max_bytes: int, media_t
     """Return the body; refuse one of another type, and one that is larger than the bound before it is read whole."""
     _check_headers(headers, max_bytes, media_type)
     return await _read_chunks(receive, max_bytes)
+
+
+def replaying(body: bytes, receive: Receive) -> Receive:
+    """Return a receive function that gives a body that was read once more."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay
 
 
 def parse_json(body: bytes) -> Any:

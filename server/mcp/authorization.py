@@ -16,6 +16,7 @@ from core.database import Database
 from core.errors import UnauthenticatedError, UnavailableError
 from models import AccessScope
 from server.http.authentication import read_token
+from server.http.headers import get_request_headers
 from services.accounts.access_tokens import Grant, find_grant, record_use
 
 PATH: Final = "/mcp"
@@ -54,7 +55,7 @@ def required_scope(method: str, params: Any) -> AccessScope | None:
 
 def _base_url(scope: Scope) -> str:
     """Return the address that the client used, up to its path."""
-    host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+    host = get_request_headers(scope).values.get(b"host", b"").decode("latin-1")
     if not _HOST.fullmatch(host):
         name, port = scope.get("server") or ("localhost", None)
         host = name if port is None else f"{name}:{port}"

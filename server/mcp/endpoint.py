@@ -1,20 +1,21 @@
 """The MCP endpoint: streamable HTTP without sessions, for programs that show a personal access token."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from core.errors import TasktalkError, UnauthenticatedError
 from graph.context import Runtime
 from server.http.errors import RefusedError, refuse, refuse_for
+from server.http.headers import get_request_headers
 from server.http.origins import is_allowed_origin
-from server.http.request_body import parse_json, read_body
+from server.http.request_body import parse_json, read_body, replaying
 from server.mcp.authorization import GRANT, METADATA_ROUTES, PATH, authenticate, challenge, required_scope
 from server.observability.request_log import get_request_record
 from services.accounts.access_tokens import Grant
@@ -106,7 +107,7 @@ class McpEndpoint:
             return
         else:
             manager = await self._get_manager()
-            await manager.handle_request(scope, _replaying(body, receive), send)
+            await manager.handle_request(scope, replaying(body, receive), send)
 
     async def _admit(self, scope: Scope, receive: Receive) -> bytes:
         """Return the body of an authorized request."""
@@ -114,7 +115,7 @@ class McpEndpoint:
             raise refuse(403, "Pages of this origin may not call; name it in ALLOWED_ORIGINS.", code="FORBIDDEN")
         if scope["method"] != "POST":
             raise refuse(405, "Send messages by POST; there is no stream to GET.", headers=((b"allow", b"POST"),))
-        headers = dict(scope["headers"])
+        headers = get_request_headers(scope).values
         try:
             grant = await authenticate(headers.get(b"authorization"), self._runtime.database)
         except TasktalkError as error:
@@ -150,7 +151,7 @@ def _check_scope(scope: Scope, grant: Grant, message: dict[str, Any]) -> None:
         raise refuse(403, f"The access token lacks the scope {required}.", code="FORBIDDEN", headers=(header,))
 
 
-def _refuse_unauthenticated(scope: Scope, error: TasktalkError, headers: dict[bytes, bytes]) -> RefusedError:
+def _refuse_unauthenticated(scope: Scope, error: TasktalkError, headers: Mapping[bytes, bytes]) -> RefusedError:
     if not isinstance(error, UnauthenticatedError):
         return refuse_for(error)
     # A request without a token has no invalid one.
@@ -172,13 +173,3 @@ async def _refuse(send: Send, refusal: RefusedError) -> None:
     ]
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _replaying(body: bytes, receive: Receive) -> Receive:
-    """Return a receive function that gives the body once more."""
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replay() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return replay

@@ -12,7 +12,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.query_runner import current_statements
-from server.http.errors import masked_message
+from server.http.errors import masked
 from server.http.headers import RequestHeaders, get_request_headers
 
 _KEY: Final = "tasktalk.record"
@@ -163,8 +163,7 @@ def _with_headers(record: RequestRecord, send: Send) -> Send:
 
 
 async def _send_failure(send: Send, request_id: str) -> None:
-    extensions = {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id}
-    body = orjson.dumps({"errors": [{"message": masked_message(request_id), "extensions": extensions}]})
+    body = orjson.dumps({"errors": masked(request_id).errors})
     headers = [(b"content-type", b"application/json; charset=utf-8"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 500, "headers": headers})
     await send({"type": "http.response.body", "body": body})

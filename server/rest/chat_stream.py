@@ -25,7 +25,6 @@ from server.rest.entities import row_of
 from server.rest.fields import Row
 from services.conversations.messages import Reply, read_reply
 from services.query.lookup import not_found, rows_by_id
-from services.runs.run import ACTIVE
 from services.runs.tool_call import tool_calls_by_run
 
 _DONE: Final = "done"
@@ -71,16 +70,12 @@ _TOOL_CALL_COLUMNS: Final = frozenset(ToolCall.model_fields) | {"revision", "pos
 
 async def read_answer(context: Context, run_id: str, path: tuple[str, ...] = ("input", "id")) -> Answer:
     """Return a run as it stands."""
-    caller = context.require_caller()
-    async with context.database.read() as session:
-        (run,) = await rows_by_id(session, caller, models.Run, [run_id], _RUN_COLUMNS)
-        if run is None:
-            raise not_found(models.Run, path)
-        (calls,) = await tool_calls_by_run(session, caller, [run.id], _TOOL_CALL_COLUMNS)
-        try:
-            reply = await read_reply(session, caller, run.reply_id, 0)
-        except NotFoundError:
-            raise not_found(models.Run, path) from None
+    caller, reader = context.require_caller(), context.database.reader
+    (run,) = await rows_by_id(reader, caller, models.Run, [run_id], _RUN_COLUMNS)
+    if run is None:
+        raise not_found(models.Run, path)
+    (calls,) = await tool_calls_by_run(reader, caller, [run.id], _TOOL_CALL_COLUMNS)
+    reply = await _read_reply(context, run.reply_id, 0, path)
     return Answer(
         conversation_id=run.conversation_id,
         message_id=run.message_id,
@@ -91,6 +86,14 @@ async def read_answer(context: Context, run_id: str, path: tuple[str, ...] = ("i
         tool_calls=[ToolCall.model_validate(call) for call in calls],
         error=run.error,
     )
+
+
+async def _read_reply(context: Context, reply_id: str, offset: int, path: tuple[str, ...]) -> Reply:
+    """Return what a run has said; the run is gone where that is."""
+    try:
+        return await read_reply(context.database.reader, context.require_caller(), reply_id, offset)
+    except NotFoundError:
+        raise not_found(models.Run, path) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +126,18 @@ def read_position(event_id: str, run_id: str | None = None) -> Position:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """A run as it stands, its reply from the present position on."""
+    """A run's reply from the present position on, which ends and is paused as the run is, and its tool calls."""
 
-    status: RunStatus
     reply: Reply
     calls: list[Any]
 
     @property
     def has_ended(self) -> bool:
-        return self.status not in ACTIVE
+        return self.reply.has_ended
 
     @property
     def is_paused(self) -> bool:
-        return self.status is RunStatus.AWAITING_APPROVAL
+        return self.reply.is_paused
 
 
 class ChatStream(EventStream):
@@ -180,14 +182,11 @@ class ChatStream(EventStream):
 
     async def _read(self) -> _State:
         caller, answer = self._context.require_caller(), self._answer
-        async with self._context.database.read() as session:
-            # The status is read first: what is read after the end is complete.
-            (run,) = await rows_by_id(session, caller, models.Run, [answer.run_id], _RUN_COLUMNS)
-            if run is None:
-                raise not_found(models.Run, ("input", "id"))
-            reply = await read_reply(session, caller, answer.reply_id, self._position.offset)
-            (calls,) = await tool_calls_by_run(session, caller, [answer.run_id], _TOOL_CALL_COLUMNS)
-        return _State(run.status, reply, calls)
+        # The reply, which tells of the end, is read first: what is read after the end is complete.
+        reply = await _read_reply(self._context, answer.reply_id, self._position.offset, ("input", "id"))
+        reader = self._context.database.reader
+        (calls,) = await tool_calls_by_run(reader, caller, [answer.run_id], _TOOL_CALL_COLUMNS)
+        return _State(reply, calls)
 
     def _new_events(self, state: _State) -> Iterator[bytes]:
         """Yield what is new since the position, and move it; a request for approval follows the text before it."""

@@ -52,7 +52,7 @@ def row_of(model: type[SQLModel], *, without: Container[str] = ()) -> Callable[[
 
 def create_body_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
     """Add to a request body the columns that clients set when they create a row."""
-    return _body_of(creatable_columns(model), _default_of)
+    return _body_of(creatable_columns(model), lambda column: column.default_argument)
 
 
 def update_body_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
@@ -66,7 +66,7 @@ def update_body_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]
 
 def replace_body_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
     """Add to a request body the columns that clients may update: what is left out is as in a new row."""
-    return _body_of(updatable_columns(model), _default_of)
+    return _body_of(updatable_columns(model), lambda column: column.default_argument)
 
 
 def _body_of(
@@ -109,8 +109,7 @@ def add_entity_routes(
         return stamp(response, row, created)
 
     async def read(context: SignedIn, row_id: str, response: Response) -> Any:
-        async with context.database.read() as session:
-            (found,) = await rows_by_id(session, context.require_caller(), model, [row_id], columns)
+        (found,) = await rows_by_id(context.database.reader, context.require_caller(), model, [row_id], columns)
         if found is None:
             raise not_found(model, ("input", "id"))
         return stamp(response, row, found)
@@ -126,41 +125,24 @@ def add_entity_routes(
     create.__annotations__["body"], update.__annotations__["body"] = create_body, update_body
     for endpoint in (read, update, delete):
         endpoint.__annotations__["row_id"] = Annotated[str, Path(alias=f"{name}_id")]
-    endpoints: list[Callable[..., Any]] = [create, read, update, delete]
-    for endpoint in endpoints:
-        path = "" if endpoint is create else f"/{{{name}_id}}"
-        options: dict[str, Any] = {"response_model": row, "name": f"{endpoint.__name__}_{name}"} | _options(
-            endpoint.__name__, name
-        )
-        router.add_api_route(path, endpoint, **options)
+    _add_routes(router, row, name, (create, read, update, delete))
 
 
-def _options(verb: str, name: str) -> dict[str, Any]:
-    """Return the options of a route that differ by what it does."""
-    by_verb: dict[str, tuple[str, str, Responses, dict[str, Any]]] = {
-        "create": (
-            "POST",
-            f"Make a {name}.",
-            problems(401, 404, 409, body=True) | stamped(201, location=True),
-            {"status_code": 201},
-        ),
-        "read": ("GET", f"Read one {name}.", problems(401, 404) | stamped(200), {}),
-        "update": (
-            "PATCH",
-            f"Change what is given of a {name}: what is left out stays, null clears.",
-            problems(401, 404, 412, body=True) | stamped(200),
-            {},
-        ),
-        "delete": (
-            "DELETE",
-            f"Delete a {name} and all that belongs to it.",
-            problems(401, 404, 412),
-            {"response_model": Deleted},
-        ),
-    }
-    method, description, responses, more = by_verb[verb]
-    route: dict[str, Any] = {"methods": [method], "description": description, "responses": responses}
-    return route | more
+def _add_routes(router: APIRouter, row: type[Row], name: str, endpoints: tuple[Any, Any, Any, Any]) -> None:
+    create, read, update, delete = endpoints
+    one = f"/{{{name}_id}}"
+
+    def add(method: str, path: str, endpoint: Any, description: str, responses: Responses, **options: Any) -> None:
+        shared: dict[str, Any] = {"response_model": row, "name": f"{endpoint.__name__}_{name}", "methods": [method]}
+        router.add_api_route(path, endpoint, description=description, responses=responses, **(shared | options))
+
+    made = problems(401, 404, 409, body=True) | stamped(201, location=True)
+    add("POST", "", create, f"Make a {name}.", made, status_code=201)
+    add("GET", one, read, f"Read one {name}.", problems(401, 404) | stamped(200))
+    changed = f"Change what is given of a {name}: what is left out stays, null clears."
+    add("PATCH", one, update, changed, problems(401, 404, 412, body=True) | stamped(200))
+    deleted = f"Delete a {name} and all that belongs to it."
+    add("DELETE", one, delete, deleted, problems(401, 404, 412), response_model=Deleted)
 
 
 async def update_row(
@@ -210,9 +192,3 @@ def _output_type(column: Column) -> Any:
 
 def _nullable(column: Column, shown: Any) -> Any:
     return shown | None if column.is_nullable else shown
-
-
-def _default_of(column: Column) -> dict[str, Any]:
-    if column.is_required:
-        return {}
-    return {"default_factory": column.default_factory} if column.default_factory else {"default": column.default}

@@ -12,13 +12,13 @@ from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Message
 
 from core.errors import TasktalkError
 from graph.context import Context, Runtime
 from server.http.authentication import authenticate
 from server.http.errors import RefusedError, refuse
-from server.http.request_body import MAX_VALUES, are_many, parse_json, read_body
+from server.http.headers import get_request_headers
+from server.http.request_body import MAX_VALUES, are_many, parse_json, read_body, replaying
 from server.observability.request_log import get_request_record
 from server.rest import problem
 from services.accounts.caller import Caller
@@ -100,7 +100,7 @@ class RestRoute(APIRoute):
         if self.body_field is None:
             return request
         runtime: Runtime = request.app.state.runtime
-        headers, max_bytes = dict(request.scope["headers"]), runtime.settings.graphql_max_body_bytes
+        headers, max_bytes = get_request_headers(request.scope).values, runtime.settings.graphql_max_body_bytes
         if isinstance(self.body_field.field_info, params.Form):
             body = await read_body(headers, request.receive, min(max_bytes, _MAX_FORM_BYTES), _FORM)
             return _ReadRequest(request, _checked_form(body), None)
@@ -117,13 +117,8 @@ class _ReadRequest(Request):
     """A request whose body has been read: FastAPI reads it once more."""
 
     def __init__(self, request: Request, body: bytes, values: Any) -> None:
-        self._waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-        self._rest = request.receive
         self._values = values
-        super().__init__(request.scope, self._receive_again)
-
-    async def _receive_again(self) -> Message:
-        return self._waiting.pop() if self._waiting else await self._rest()
+        super().__init__(request.scope, replaying(body, request.receive))
 
     async def json(self) -> Any:
         """Return the parsed body."""
@@ -143,7 +138,7 @@ async def _make_context(request: Request, *, needs_caller: bool) -> None:
 
 async def _authenticate(request: Request, runtime: Runtime) -> Caller | None:
     """Return the caller, or None without credentials; raise UnauthenticatedError for anything but a valid token."""
-    credentials = dict(request.scope["headers"]).get(b"authorization")
+    credentials = get_request_headers(request.scope).credentials
     # OAuth 2 clients authenticate themselves like this at the token endpoint; ours needs no client credentials.
     if credentials is not None and request.scope["path"] == _LOGIN and credentials[:6].lower() == b"basic ":
         credentials = None
