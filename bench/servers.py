@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import httpx2
 
 from bench.load import BenchError
 from bench.processes import memory_mib
+from tests.ports import free_port
 
 POOL_SIZE: Final = 8
 SECRET_KEY: Final = "a key that signs only the tokens of the benchmark"  # noqa: S105
@@ -113,7 +113,7 @@ class Server:
 @asynccontextmanager
 async def running(kind: Kind, database_url: str, cores: Sequence[int]) -> AsyncIterator[Server]:
     """Run a server on some cores until the block ends."""
-    port = _free_port()
+    port = free_port()
     places = {"DATABASE_URL": database_url, "PORT": str(port), "API_PORT": str(port)}
     environment = {**os.environ, **_ENVIRONMENT, **kind.environment, **places}
     command = [part.format(port=port) for part in kind.command]
@@ -145,10 +145,3 @@ async def _is_up(process: subprocess.Popen[bytes], client: httpx2.AsyncClient, p
         else:
             return True
     return False
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

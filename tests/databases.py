@@ -18,6 +18,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 import migrations
 from core.database import Database
 from core.ids import new_id
+from core.query_runner import current_statements
 from core.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -65,6 +66,17 @@ async def opened(settings: Settings, **overrides: Any) -> AsyncIterator[Database
         yield database
     finally:
         await database.close()
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """Give the statements that run within the block."""
+    statements: list[str] = []
+    token = current_statements.set(statements)
+    try:
+        yield statements
+    finally:
+        current_statements.reset(token)
 
 
 async def run_sql(session: AsyncSession, statement: str, **values: Any) -> Any:

@@ -7,11 +7,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from core.database import Database
 from core.settings import Settings
 from tests.assistant.chat import Chat
 from tests.assistant.provider import Provider, serve_provider
-from tests.factories import SignedIn, sign_in
+from tests.factories import SignedIn
 from tests.graph_client import GraphClient
 from tests.servers import RunningServer, serve_with
 from tests.waiting import until
@@ -64,12 +63,6 @@ async def server(
     yield running
     provider.end()
     await until(lambda: not running.runtime.assistant._executions)  # noqa: SLF001 - only tests ask for it
-
-
-@pytest.fixture
-async def user(database: Database, settings: Settings) -> SignedIn:
-    """Give a user who is signed in."""
-    return await sign_in(database, settings)
 
 
 @pytest.fixture

@@ -18,11 +18,6 @@ HOW_TO_WRITE_A_MOMENT: Final = "write it as RFC 3339 with an offset, such as 202
 ITS_ARGUMENTS: Final = "its arguments are title, description, priority, due_at, tags, parent_id."
 
 
-@pytest.fixture
-async def user(database: Database, settings: Settings) -> SignedIn:
-    return await sign_in(database, settings)
-
-
 async def call(database: Database, user: SignedIn, name: str, **given: Any) -> dict[str, Any]:
     """Run a tool as a model asks for it."""
     tool = TOOLS_BY_NAME[name]

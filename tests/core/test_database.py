@@ -8,10 +8,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
-from core.query_runner import current_statements
 from core.transaction import leave_unchanged
 from models import User
-from tests.databases import run_sql
+from tests.databases import counted, run_sql
 from tests.factories import make_user
 
 RENAME: Final = "UPDATE users SET name = :name WHERE id = :id"
@@ -73,11 +72,9 @@ async def test_foreign_keys_are_enforced(database: Database) -> None:
 
 async def test_transaction_control_is_not_counted_as_statements(database: Database) -> None:
     user = await make_user(database)
-    count: list[str] = []
-    token = current_statements.set(count)
-    await database.write(lambda session: run_sql(session, RENAME, name="Grace", id=user.id))
-    await name_of(database, user)
-    current_statements.reset(token)
+    with counted() as count:
+        await database.write(lambda session: run_sql(session, RENAME, name="Grace", id=user.id))
+        await name_of(database, user)
     assert [statement.split()[0] for statement in count] == ["UPDATE", "SELECT"]
 
 

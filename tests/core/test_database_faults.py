@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
@@ -21,7 +21,6 @@ from tests.databases import (
     only_postgresql,
     only_sqlite,
     opened,
-    postgres_server,
     run_sql,
 )
 from tests.factories import make_user
@@ -172,13 +171,6 @@ async def test_endless_serialisation_failure_is_called_unavailable_after_four_at
     with pytest.raises(UnavailableError):
         await database.write(work)
     assert attempts == 4
-
-
-@pytest.fixture
-def own_postgres() -> Iterator[PostgresDatabases]:
-    """Give a server that a test may stop."""
-    with postgres_server() as server:
-        yield PostgresDatabases(server)
 
 
 async def test_recovers_when_postgresql_was_away(own_postgres: PostgresDatabases) -> None:

@@ -16,17 +16,16 @@ from sqlalchemy.exc import DBAPIError
 from core.database import Database
 from core.errors import UnavailableError
 from core.prepared_statement import PreparedStatement
-from core.query_runner import current_statements
 from core.settings import Settings
 from models import User
 from services.query.sql import table_of
 from tests.databases import (
     PostgresDatabases,
+    counted,
     make_settings,
     only_postgresql,
     only_sqlite,
     opened,
-    postgres_server,
     run_sql,
 )
 from tests.factories import make_user
@@ -62,10 +61,8 @@ async def end_all_others(database: Database) -> None:
 
 
 async def test_query_counts_among_the_statements_of_the_request(database: Database) -> None:
-    count: list[str] = []
-    token = current_statements.set(count)
-    await value_of(database, ONE)
-    current_statements.reset(token)
+    with counted() as count:
+        await value_of(database, ONE)
     assert len(count) == 1
 
 
@@ -185,13 +182,6 @@ async def test_table_altered_after_preparing_is_still_read(fresh_settings: Setti
         for change in ("ADD COLUMN colour text", "ALTER COLUMN image TYPE text", "DROP COLUMN colour"):
             await database.write(partial(run_sql, statement=f"ALTER TABLE users {change}"))
             assert await database.reader.fetch(whole, {"id": user.id}) == [before]
-
-
-@pytest.fixture
-def own_postgres() -> Iterator[PostgresDatabases]:
-    """Give a server that a test may stop."""
-    with postgres_server() as server:
-        yield PostgresDatabases(server)
 
 
 async def test_restart_of_postgresql_is_called_unavailable_and_recovered_from(

@@ -10,12 +10,11 @@ from core.database import REVISIONS, Database
 from core.errors import UnavailableError
 from core.ids import new_ids
 from core.prepared_statement import PreparedStatement
-from core.query_runner import current_statements
 from core.settings import Settings
 from core.transaction import Transaction, leave_unchanged
 from models import User
 from services.query.sql import read, table_of
-from tests.databases import only_postgresql, opened
+from tests.databases import counted, only_postgresql, opened
 from tests.factories import make_user
 from tests.waiting import PATIENCE_S, until, until_so
 
@@ -46,16 +45,14 @@ async def rename(transaction: Transaction, user: User, name: str) -> Any:
 
 async def test_transaction_keeps_what_was_written_and_counts_its_statements(database: Database) -> None:
     user = await make_user(database)
-    count: list[str] = []
-    token = current_statements.set(count)
 
     async def work(transaction: Transaction) -> Any:
         row = await rename(transaction, user, "Grace")
         assert await read(transaction, NAME, {"user_id": user.id}) == [("Grace",)]
         return row
 
-    assert await database.transaction(work) == ("Grace", user.updated_at)
-    current_statements.reset(token)
+    with counted() as count:
+        assert await database.transaction(work) == ("Grace", user.updated_at)
     assert [statement.split()[0] for statement in count] == ["UPDATE", "SELECT"]
     assert await name_of(database, user) == "Grace"
 

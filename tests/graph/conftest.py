@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import httpx2
 import pytest
 
 from core.database import Database
@@ -11,7 +10,6 @@ from core.ids import new_ids
 from core.settings import Settings
 from models import Conversation, Message, MessageRole, Task
 from tests.factories import SignedIn, make_user, sign_in, store, task_row
-from tests.graph_client import GraphClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +58,3 @@ async def one_of_each(database: Database, settings: Settings) -> House:
 async def fifty_of_each(database: Database, settings: Settings) -> House:
     """Give a user with fifty."""
     return await _furnish(database, settings, 50)
-
-
-@pytest.fixture(scope="session")
-def client(http: httpx2.AsyncClient) -> GraphClient:
-    """Give a client of the GraphQL API."""
-    return GraphClient(http)
-
-
-@pytest.fixture
-async def user(database: Database, settings: Settings) -> SignedIn:
-    """Give a user who has nothing yet."""
-    return await sign_in(database, settings)

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from graphql import parse, validate
 
-from core.query_runner import current_statements
 from engine import Plan
 from graph.context import Context
 from server.graphql.schema import core_schema, schema
+from tests.databases import counted
 from tests.factories import SignedIn
 from tests.servers import RunningServer
 
@@ -34,12 +34,8 @@ async def run(server: RunningServer, user: SignedIn | None, query: str, variable
     """Execute an operation that must have no errors."""
     document = parse(query)
     assert not validate(_SCHEMA, document)
-    count: list[str] = []
-    counting = current_statements.set(count)
-    try:
+    with counted() as count:
         context = Context(server.runtime, user.caller if user else None, "test", "127.0.0.1")
         result = await Plan(_SCHEMA, document).execute(None, context, variables)
-    finally:
-        current_statements.reset(counting)
     assert not result.errors, result.errors
     return Run(result.data, count)

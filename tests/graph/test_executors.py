@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from graphql import ExecutionResult, GraphQLSchema
 
-from core.query_runner import current_statements
 from graph.context import Context
 from server.graphql.schema import core_schema, schema
+from tests.databases import counted
 from tests.engine.both import breadth_first, depth_first, described
 from tests.factories import SignedIn
 from tests.graph.conftest import House
@@ -22,13 +22,9 @@ async def executed(
     execute: Execute, server: RunningServer, user: SignedIn | None, query: str, variables: dict[str, Any] | None = None
 ) -> tuple[ExecutionResult, int]:
     """Return the result, and how many statements it took."""
-    count: list[str] = []
-    counting = current_statements.set(count)
-    try:
+    with counted() as count:
         context = Context(server.runtime, user.caller if user else None, "test", "127.0.0.1")
         return await execute(SCHEMA, query, None, context, variables=variables), len(count)
-    finally:
-        current_statements.reset(counting)
 
 
 async def same(

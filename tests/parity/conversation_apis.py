@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from tests.factories import SignedIn
 from tests.graph_client import GraphClient
-from tests.parity.task_apis import RefusedError, camel_case
+from tests.parity.task_apis import RefusedError, camel_case, execute, mutate, send
 from tests.server.rest.client import RestClient
 
 Said = tuple[str, str, str]
@@ -36,7 +36,7 @@ class GraphQLConversations:
         return found
 
     async def titles(self) -> list[str]:
-        found = await self._execute("{ conversations { nodes { title } } }", {})
+        found = await execute(self.client, self.user, "{ conversations { nodes { title } } }", {})
         return [node["title"] for node in found["conversations"]["nodes"]]
 
     async def messages(self, conversation_id: str) -> list[Said]:
@@ -58,7 +58,7 @@ class GraphQLConversations:
 
     async def run(self, run_id: str) -> dict[str, Any]:
         query = f"query ($id: ID!) {{ node(id: $id) {{ ... on Run {{ {_RUN} }} }} }}"
-        node = (await self._execute(query, {"id": run_id}))["node"]
+        node = (await execute(self.client, self.user, query, {"id": run_id}))["node"]
         if not node:
             raise RefusedError("NOT_FOUND", "There is no such run.")
         return _shown(node)
@@ -82,23 +82,14 @@ class GraphQLConversations:
 
     async def _find(self, conversation_id: str, fields: str) -> Any:
         query = f"query ($id: ID!) {{ conversation(id: $id) {{ {fields} }} }}"
-        found = (await self._execute(query, {"id": conversation_id}))["conversation"]
+        found = (await execute(self.client, self.user, query, {"id": conversation_id}))["conversation"]
         if found is None:
             raise RefusedError("NOT_FOUND", "There is no such conversation.")
         return found
 
     async def _mutate(self, name: str, of: str, given: Mapping[str, Any], fields: str) -> dict[str, Any]:
         document = f"mutation ($input: {of}!) {{ {name}(input: $input) {{ {fields} {_ERRORS} }} }}"
-        payload: dict[str, Any] = (await self._execute(document, {"input": given}))[name]
-        for error in payload["errors"]:
-            raise RefusedError(error["code"], error["message"])
-        return payload
-
-    async def _execute(self, document: str, variables: dict[str, Any]) -> Any:
-        answer = await self.client.execute(document, variables, as_=self.user)
-        for error in answer.errors:
-            raise RefusedError(error["extensions"]["code"], error["message"])
-        return answer.data
+        return await mutate(self.client, self.user, name, document, given)
 
 
 def _shown(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,49 +108,44 @@ class RestConversations:
     client: RestClient
 
     async def make(self, **given: Any) -> dict[str, Any]:
-        return _named(await self._send("POST", "/conversations", given))
+        return _named(await send(self.client, "POST", "/conversations", given))
 
     async def rename(self, conversation_id: str, title: str) -> dict[str, Any]:
-        return _named(await self._send("PATCH", f"/conversations/{conversation_id}", {"title": title}))
+        return _named(await send(self.client, "PATCH", f"/conversations/{conversation_id}", {"title": title}))
 
     async def read(self, conversation_id: str) -> dict[str, Any]:
-        return _named(await self._send("GET", f"/conversations/{conversation_id}"))
+        return _named(await send(self.client, "GET", f"/conversations/{conversation_id}"))
 
     async def titles(self) -> list[str]:
-        return [item["title"] for item in (await self._send("GET", "/conversations"))["items"]]
+        return [item["title"] for item in (await send(self.client, "GET", "/conversations"))["items"]]
 
     async def messages(self, conversation_id: str) -> list[Said]:
-        items = (await self._send("GET", f"/conversations/{conversation_id}/messages", limit=100))["items"]
+        items = (await send(self.client, "GET", f"/conversations/{conversation_id}/messages", limit=100))["items"]
         return [(item["role"], item["content"], item["status"]) for item in items]
 
     async def delete(self, conversation_id: str) -> list[str]:
-        gone: list[str] = (await self._send("DELETE", f"/conversations/{conversation_id}"))["deleted_ids"]
+        gone: list[str] = (await send(self.client, "DELETE", f"/conversations/{conversation_id}"))["deleted_ids"]
         return gone
 
     async def ask(self, message: str, key: str | None = None, **given: Any) -> dict[str, Any]:
         headers = {} if key is None else {"Idempotency-Key": key}
-        answer: dict[str, Any] = await self._send("POST", "/chat", {"message": message, **given}, headers=headers)
+        answer: dict[str, Any] = await send(
+            self.client, "POST", "/chat", {"message": message, **given}, headers=headers
+        )
         return answer
 
     async def run(self, run_id: str) -> dict[str, Any]:
-        answer = await self._send("GET", f"/runs/{run_id}")
+        answer = await send(self.client, "GET", f"/runs/{run_id}")
         return {name: answer[name] for name in ("status", "error", "response", "tool_calls")}
 
     async def resolve(self, tool_call_id: str, *, approve: bool) -> str:
-        run = await self._send("POST", f"/tool-calls/{tool_call_id}/resolve", {"approve": approve})
+        run = await send(self.client, "POST", f"/tool-calls/{tool_call_id}/resolve", {"approve": approve})
         status: str = run["status"]
         return status
 
     async def cancel(self, run_id: str) -> str:
-        status: str = (await self._send("POST", f"/runs/{run_id}/cancel"))["status"]
+        status: str = (await send(self.client, "POST", f"/runs/{run_id}/cancel"))["status"]
         return status
-
-    async def _send(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
-        response = await self.client.send(method, path, body, **more)
-        told = response.json()
-        if not response.is_success:
-            raise RefusedError(told["code"], told["detail"])
-        return told
 
 
 def _named(conversation: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,6 +93,33 @@ _LIST: Final = f"""query ($first: Int, $filter: TaskFilter, $orderBy: [TaskOrder
 _BEST_FIRST: Final = {"priority"}
 
 
+async def execute(client: GraphClient, user: SignedIn, document: str, variables: Mapping[str, Any]) -> Any:
+    """Return the data of a GraphQL operation."""
+    answer = await client.execute(document, dict(variables), as_=user)
+    for error in answer.errors:
+        raise RefusedError(error["extensions"]["code"], error["message"])
+    return answer.data
+
+
+async def mutate(
+    client: GraphClient, user: SignedIn, name: str, document: str, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the payload of a GraphQL mutation of an input."""
+    payload: dict[str, Any] = (await execute(client, user, document, {"input": given}))[name]
+    for error in payload["errors"]:
+        raise RefusedError(error["code"], error["message"])
+    return payload
+
+
+async def send(client: RestClient, method: str, path: str, body: Any = None, **more: Any) -> Any:
+    """Return what REST answers."""
+    response = await client.send(method, path, body, **more)
+    told = response.json()
+    if not response.is_success:
+        raise RefusedError(told["code"], told["detail"])
+    return told
+
+
 @dataclass(frozen=True, slots=True)
 class GraphQLTasks(TaskAPI):
     """The tasks over GraphQL."""
@@ -109,11 +136,12 @@ class GraphQLTasks(TaskAPI):
             wanted["priority"] = [wanted["priority"]]
         due = {"gte": wanted.pop("due_after", None), "lt": wanted.pop("due_before", None)}
         variables["filter"] = wanted | ({"dueAt": due} if any(due.values()) else {})
-        found = await self._execute(_LIST, variables)
+        found = await execute(self.client, self.user, _LIST, variables)
         return [normal(task) for task in found["tasks"]["nodes"]]
 
     async def get(self, task_id: str) -> Task:
-        found = await self._execute(f"query ($id: ID!) {{ task(id: $id) {{ {_TASK} }} }}", {"id": task_id})
+        query = f"query ($id: ID!) {{ task(id: $id) {{ {_TASK} }} }}"
+        found = await execute(self.client, self.user, query, {"id": task_id})
         if found["task"] is None:
             raise RefusedError("NOT_FOUND", "There is no such task.")
         return normal(found["task"])
@@ -138,16 +166,7 @@ class GraphQLTasks(TaskAPI):
         return normal((await self._payload(name, document, camel_case(given)))["task"])
 
     async def _payload(self, name: str, document: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        payload: dict[str, Any] = (await self._execute(document, {"input": given}))[name]
-        for error in payload["errors"]:
-            raise RefusedError(error["code"], error["message"])
-        return payload
-
-    async def _execute(self, document: str, variables: dict[str, Any]) -> Any:
-        answer = await self.client.execute(document, variables, as_=self.user)
-        for error in answer.errors:
-            raise RefusedError(error["extensions"]["code"], error["message"])
-        return answer.data
+        return await mutate(self.client, self.user, name, document, given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,30 +180,23 @@ class RestTasks(TaskAPI):
             wanted["order"] = f"-{order}"
         if isinstance(done := wanted.get("completed"), bool):
             wanted["completed"] = str(done).lower()
-        return [normal(task) for task in (await self._send("GET", "/tasks", **wanted))["items"]]
+        return [normal(task) for task in (await send(self.client, "GET", "/tasks", **wanted))["items"]]
 
     async def get(self, task_id: str) -> Task:
-        return normal(await self._send("GET", f"/tasks/{quote(task_id)}"))
+        return normal(await send(self.client, "GET", f"/tasks/{quote(task_id)}"))
 
     async def add(self, **given: Any) -> Task:
-        return normal(await self._send("POST", "/tasks", given))
+        return normal(await send(self.client, "POST", "/tasks", given))
 
     async def update(self, task_id: str, **changes: Any) -> Task:
-        return normal(await self._send("PATCH", f"/tasks/{quote(task_id)}", changes))
+        return normal(await send(self.client, "PATCH", f"/tasks/{quote(task_id)}", changes))
 
     async def toggle(self, task_id: str) -> Task:
-        return normal(await self._send("POST", f"/tasks/{quote(task_id)}/toggle"))
+        return normal(await send(self.client, "POST", f"/tasks/{quote(task_id)}/toggle"))
 
     async def delete(self, task_id: str) -> list[str]:
-        gone: list[str] = (await self._send("DELETE", f"/tasks/{quote(task_id)}"))["deleted_ids"]
+        gone: list[str] = (await send(self.client, "DELETE", f"/tasks/{quote(task_id)}"))["deleted_ids"]
         return gone
-
-    async def _send(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
-        response = await self.client.send(method, path, body, **query)
-        told = response.json()
-        if not response.is_success:
-            raise RefusedError(told["code"], told["detail"])
-        return told
 
 
 @dataclass(frozen=True, slots=True)

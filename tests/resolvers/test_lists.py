@@ -12,9 +12,6 @@ from tests.resolvers.lists import FIELDS, Lists, empty_lists, fill_lists
 Expected = dict[str, list[str]]
 
 EMPTY_PAGE: Final = {"hasNextPage": False, "hasPreviousPage": False, "startCursor": None, "endCursor": None}
-every_list = pytest.mark.parametrize("field", FIELDS)
-# A user's own lists check their arguments as the same lists at the top do.
-every_kind = pytest.mark.parametrize("field", [field for field in FIELDS if "viewer" not in field])
 
 
 @pytest.fixture(scope="module")

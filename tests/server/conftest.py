@@ -5,10 +5,6 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from core.database import Database
-from core.settings import Settings
-from tests.factories import SignedIn, sign_in
-from tests.graph_client import GraphClient
 from tests.server import sample
 from tests.server.wire import Wire, connected
 
@@ -32,24 +28,6 @@ def happenings() -> sample.Happenings:
     """Give what resolvers do, with nothing done yet."""
     sample.happenings = sample.Happenings()
     return sample.happenings
-
-
-@pytest.fixture
-async def user(database: Database, settings: Settings) -> SignedIn:
-    """Give a user who is signed in."""
-    return await sign_in(database, settings)
-
-
-@pytest.fixture
-async def stranger(database: Database, settings: Settings) -> SignedIn:
-    """Give another user who is signed in."""
-    return await sign_in(database, settings)
-
-
-@pytest.fixture(scope="session")
-def client(http: httpx2.AsyncClient) -> GraphClient:
-    """Give a client of the GraphQL API."""
-    return GraphClient(http)
 
 
 @pytest.fixture

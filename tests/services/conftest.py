@@ -6,7 +6,7 @@ import pytest
 
 from core.database import Database
 from core.settings import Settings
-from tests.factories import SignedIn, sign_in
+from tests.factories import SignedIn
 from tests.histories import Assisted, Hand, assisted
 from tests.services.account_services import AccountServices, open_account_services
 
@@ -16,12 +16,6 @@ async def services(database: Database, settings: Settings) -> AsyncIterator[Acco
     """Give the services of accounts on the shared database."""
     async with open_account_services(database, settings) as opened:
         yield opened
-
-
-@pytest.fixture
-async def user(database: Database, settings: Settings) -> SignedIn:
-    """Give a user who is signed in."""
-    return await sign_in(database, settings)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from models import Task, TaskPriority
+from models.columns import columns_of
 from services.entities.lists import DateTimeFilter, StringFilter
 from services.tasks.task_lists import TaskFilter
 from services.tasks.words import words_of
@@ -37,20 +38,20 @@ _moment_filters: Final = st.none() | st.builds(DateTimeFilter, _moments, _moment
 _text_filters: Final = st.none() | st.builds(StringFilter, _texts, _texts, _texts)
 
 # Most parts are left out, so that filters of some size still let something through.
-_leaves: Final = st.fixed_dictionaries(
-    {},
-    optional={
-        "completed": _flags,
-        "priority": st.none() | st.lists(st.sampled_from(TaskPriority), max_size=3),
-        "tags": st.none() | st.lists(st.sampled_from([*_TAGS, "never"]), max_size=2),
-        "title": _text_filters,
-        "search": st.none() | st.sampled_from(_SEARCHES),
-        "due_at": _moment_filters,
-        "created_at": _moment_filters,
-        "updated_at": _moment_filters,
-        "is_subtask": _flags,
-    },
-)
+_LEAVES: Final[dict[str, st.SearchStrategy[Any]]] = {
+    "completed": _flags,
+    "priority": st.none() | st.lists(st.sampled_from(TaskPriority), max_size=3),
+    "tags": st.none() | st.lists(st.sampled_from([*_TAGS, "never"]), max_size=2),
+    "title": _text_filters,
+    "search": st.none() | st.sampled_from(_SEARCHES),
+    "due_at": _moment_filters,
+    "created_at": _moment_filters,
+    "updated_at": _moment_filters,
+    "is_subtask": _flags,
+}
+# A column that becomes filterable is to be tried too.
+assert {column.name for column in columns_of(Task).values() if column.is_filterable} <= _LEAVES.keys()
+_leaves: Final = st.fixed_dictionaries({}, optional=_LEAVES)
 
 
 def _filter(values: dict[str, Any]) -> TaskFilter:

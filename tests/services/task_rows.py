@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from itertools import cycle
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Final
@@ -57,13 +58,13 @@ orders: Final = st.lists(
 steps: Final = st.builds(Steps, st.lists(st.integers(1, 5), min_size=1, max_size=4), st.booleans())
 
 _LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
-_VALUES: Final[dict[StrEnum, Callable[[Task], Any]]] = {
-    TaskOrder.fields("CREATED_AT"): lambda task: task.created_at,
-    TaskOrder.fields("UPDATED_AT"): lambda task: task.updated_at,
-    TaskOrder.fields("DUE_AT"): lambda task: task.due_at,
-    TaskOrder.fields("PRIORITY"): lambda task: list(TaskPriority).index(task.priority),
-    TaskOrder.fields("TITLE"): lambda task: task.title.translate(_LOWER),
-}
+
+
+def _sort_value(task: Task, field: StrEnum) -> Any:
+    value = getattr(task, field.value.lower())
+    if isinstance(value, TaskPriority):
+        return list(TaskPriority).index(value)
+    return value.translate(_LOWER) if isinstance(value, str) else value
 
 
 def in_order(tasks: Sequence[Task], order: Sequence[TaskOrder]) -> list[str]:
@@ -73,7 +74,7 @@ def in_order(tasks: Sequence[Task], order: Sequence[TaskOrder]) -> list[str]:
     parts.sort(key=given.index)
     ordered = sorted(tasks, key=lambda task: task.id, reverse=_is_descending(parts[-1]))
     for part in reversed(parts):
-        value = _VALUES[part.field]
+        value = partial(_sort_value, field=part.field)
         present = [task for task in ordered if value(task) is not None]
         missing = [task for task in ordered if value(task) is None]
         ordered = sorted(present, key=value, reverse=_is_descending(part)) + missing

@@ -1,8 +1,8 @@
 """Creating a row in a transaction of its own: by one statement on PostgreSQL, or by several, wholly or not at all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -13,7 +13,6 @@ from sqlalchemy import select
 from core.database import Database
 from core.errors import BadUserInputError, UnauthenticatedError, UnavailableError
 from core.ids import new_id
-from core.query_runner import current_statements
 from core.settings import Settings
 from models import HistoryEntry, Task, TaskPriority, User
 from services.accounts.caller import Actor, Caller
@@ -21,7 +20,7 @@ from services.entities import single_statement
 from services.entities.service import NewRow
 from services.query.sql import fetch_all, table_of
 from services.tasks.tasks import tasks
-from tests.databases import only_postgresql, opened, run_sql
+from tests.databases import counted, only_postgresql, opened, run_sql
 from tests.factories import make_user, sign_in
 from tests.services.rows import change_user, read_user
 from tests.waiting import PATIENCE_S, until_so
@@ -58,14 +57,6 @@ def is_single(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 async def caller(database: Database, settings: Settings) -> Caller:
     return (await sign_in(database, settings)).caller
-
-
-@contextmanager
-def counted() -> Iterator[list[str]]:
-    count: list[str] = []
-    token = current_statements.set(count)
-    yield count
-    current_statements.reset(token)
 
 
 async def stored(database: Database, model: Any, caller: Caller) -> list[Any]:

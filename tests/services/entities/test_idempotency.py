@@ -8,18 +8,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
 from core.errors import ConflictError
-from core.settings import Settings
 from models import IdempotencyKey, Task
 from services.accounts.caller import Caller
 from services.entities.idempotency import IdempotentRequest, run_idempotent
 from services.entities.revision import next_revision
-from tests.factories import SignedIn, sign_in
+from tests.factories import SignedIn
 from tests.state import state_of
-
-
-@pytest.fixture
-async def user(database: Database, settings: Settings) -> SignedIn:
-    return await sign_in(database, settings)
 
 
 class Making:

@@ -8,11 +8,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
 from core.ids import new_id
-from core.query_runner import current_statements
 from core.settings import Settings
 from models import Conversation, Message, Task
 from services.accounts.caller import Caller
 from services.query.lookup import ColumnsByModel, find_node
+from tests.databases import counted
 from tests.factories import SignedIn, make_conversation, make_message, make_task, sign_in
 
 WANTED: Final[ColumnsByModel] = (
@@ -39,9 +39,9 @@ async def test_each_caller_finds_their_own_node_by_one_statement(database: Datab
     own = {user.user.id: await made_by(database, user.caller) for user in users}
     every_id = [row_id for rows in own.values() for row_id in rows]
     asked = [(user, row_id) for user in users for row_id in every_id]
-    count: list[str] = []
-    current_statements.set(count)
-    found = await asyncio.gather(*(find_node(database.batch_loader, user.caller, WANTED, key) for user, key in asked))
+    with counted() as count:
+        finding = (find_node(database.batch_loader, user.caller, WANTED, key) for user, key in asked)
+        found = await asyncio.gather(*finding)
     for (user, row_id), row in zip(asked, found, strict=True):
         assert row == own[user.user.id].get(row_id)
     assert len(count) == 1

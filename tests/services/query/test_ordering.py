@@ -77,8 +77,9 @@ def _is_of_its_type(column: str, value: Any) -> bool:
 @given(values=task_values, order=orders)
 def test_cursor_marks_the_position_of_its_row(values: dict[str, Any], order: list[TaskOrder]) -> None:
     keys = order_of(*order)
-    expected = [values[part.key.column] for part in keys.keys]
-    found = read_or_refuse(keys, keys.cursor(task_row(ID, **values)))
+    row = task_row(ID, **values)
+    expected = [getattr(row, part.key.column) for part in keys.keys]
+    found = read_or_refuse(keys, keys.cursor(row))
     assert found is not None
     assert [each.lower() if isinstance(each, str) else each for each in found] == [
         each.lower() if isinstance(each, str) else each for each in expected

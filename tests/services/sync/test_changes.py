@@ -28,11 +28,6 @@ from tests.factories import SignedIn, make_conversation, make_message, make_task
 from tests.services.rows import all_statements
 
 
-@pytest.fixture
-async def user(database: Database, settings: Settings) -> SignedIn:
-    return await sign_in(database, settings)
-
-
 async def read(database: Database, caller: Caller, after: Cursor, first: int = 100) -> Changes:
     async with database.read() as session:
         return await read_changes(session, caller, after, first)

@@ -12,7 +12,6 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.clock import utc_now
 from core.database import Database
 from core.errors import ConflictError
-from core.query_runner import current_statements
 from core.settings import Settings
 from models import HistoryAction, HistoryEntry, Message, Run, Task, TaskPriority, ToolCall
 from models.columns import recorded_columns
@@ -22,6 +21,7 @@ from services.entities.history import history_listing, read_values, snapshot
 from services.query.pagination import PageArguments, fetch_page, read_window
 from services.query.sql import fetch_all, table_of
 from services.tasks.tasks import tasks as task_service
+from tests.databases import counted
 from tests.factories import SignedIn, make_task, new_task, sign_in, store, task_row
 from tests.histories import Hand, assisted, history_of
 from tests.services.account_services import AccountServices
@@ -187,12 +187,8 @@ async def test_as_many_statements_for_one_task_as_for_a_hundred(database: Databa
         below = [task_row(user.user.id, parent_id=tops[0].id) for _ in range(count)]
         await store(database, *tops)
         await store(database, *below)
-        counting: list[str] = []
-        token = current_statements.set(counting)
-        try:
+        with counted() as counting:
             await database.write(lambda session: work(session, user.caller, [task.id for task in tops]))  # noqa: B023
-        finally:
-            current_statements.reset(token)
         assert len(counting) == statements, counting
         assert sum("INTO history" in text for text in counting) == 1
 

@@ -10,13 +10,13 @@ import pytest
 from core.database import Database
 from core.errors import ConflictError, NotFoundError
 from core.ids import new_id
-from core.query_runner import current_statements
 from core.settings import Settings
 from models import HistoryAction, Run, RunStatus, Task, TaskPriority
 from services.sync.changes import DELETION, Change, Cursor, read_changes
 from services.tasks.tasks import tasks as task_service
 from services.tasks.undo import KeptChange, Undone, undo_run
 from services.tasks.undo_plan import CHANGED_SINCE_MADE
+from tests.databases import counted
 from tests.factories import NOBODYS_ID, SignedIn, new_task, sign_in, store, task_row
 from tests.histories import Assisted, Hand, assisted, history_of, task_ids, tasks_of
 from tests.state import state_of
@@ -217,12 +217,8 @@ async def test_a_hundred_tasks_take_as_many_statements_as_one(database: Database
         complete = partial(task_service.update_many, row_ids=done, changes={"completed": True})
         await database.write(partial(complete, caller=run.caller))
         await database.write(partial(task_service.delete_many, caller=run.caller, row_ids=gone))
-        counting: list[str] = []
-        token = current_statements.set(counting)
-        try:
+        with counted() as counting:
             undone = await run.undo()
-        finally:
-            current_statements.reset(token)
         assert (len(undone.tasks), len(undone.deleted_ids), undone.kept) == (2 * count, count, [])
         assert await tasks_of(database, person) == before
         taken.append(len(counting))
