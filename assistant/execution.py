@@ -20,6 +20,7 @@ from core.clock import utc_now
 from core.database import Database
 from core.errors import TasktalkError, UnauthenticatedError, UnavailableError
 from core.settings import Settings
+from core.workload import start_workload
 from live.hub import Hub, WakeUp
 from models import Message, Run, RunStatus
 from services.accounts.caller import Caller
@@ -97,6 +98,7 @@ class RunExecution:
     async def run(self, slots: asyncio.Semaphore) -> None:
         """Execute the run; whatever happens, its end is recorded, unless it was elsewhere."""
         self._task = asyncio.current_task()
+        start_workload(user_id=self._caller.user_id)
         try:
             async with slots:
                 if not self._has_ended:

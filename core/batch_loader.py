@@ -6,6 +6,7 @@ from typing import Any, Final, TypeAlias
 from core.errors import UnavailableError
 from core.prepared_statement import PreparedStatement, Rows, Values
 from core.query_runner import QueryRunner
+from core.workload import current_workload
 
 Key: TypeAlias = tuple[str, ...]
 
@@ -87,6 +88,8 @@ class _Batch:
             self._task = asyncio.get_running_loop().create_task(self._query(reader))
 
     async def _query(self, reader: QueryRunner) -> None:
+        # The task has a copy of the context of whoever came first, but it works for all.
+        current_workload.set(None)
         try:
             await self._resolve(reader, self.futures)
         except BaseException:

@@ -1,53 +1,164 @@
-"""Connection pool in front of SQLAlchemy's: a bound that is first come, first served, and idle connections."""
+"""Connection pool in front of SQLAlchemy's: a bound that users share fairly, and idle connections."""
 
 import asyncio
+import time
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from contextvars import Context
+from typing import Any, Final, NamedTuple
 
 import asyncpg
-from sqlalchemy import PoolProxiedConnection
+from sqlalchemy import PoolProxiedConnection, event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from core.errors import UnavailableError
+from core.settings import Settings
 from core.tasks import start_task
+from core.workload import Workload, current_workload
 
 _CHECK_IN_EVERY_S: Final = 1.0
+_PING_AFTER_IDLE_S: Final = 5.0
+_PING_TIMEOUT_S: Final = 2.0
 _EXHAUSTED: Final = "The server is busy: no database connection came free. Try again shortly."
+# A pool of this size or more keeps one connection for the server's own work.
+_LEAST_SIZE_WITH_RESERVE: Final = 4
+
+
+class PermitQueue:
+    """Permits to use a connection: at most `max_size`, and of these a bounded number for one user and one request.
+
+    Who has to wait waits in a queue of their user's, and the queues take turns. The server's own work goes first.
+    """
+
+    def __init__(self, max_size: int, *, per_user: int, per_request: int) -> None:
+        self.in_use = 0
+        self._max_size = max_size
+        self._max_for_users = max_size - 1 if max_size >= _LEAST_SIZE_WITH_RESERVE else max_size
+        self._per_user = per_user
+        self._per_request = per_request
+        self._in_use_by: Counter[str] = Counter()
+        self._waiting: OrderedDict[str | None, deque[_Waiter]] = OrderedDict()
+
+    def take(self, workload: Workload | None) -> bool:
+        """Take a permit if there is one for this workload; nobody who waits could have used it."""
+        if not self._is_free(workload):
+            return False
+        self.in_use += 1
+        if workload is not None:
+            self._in_use_by[workload.key] += 1
+            workload.connections += 1
+        return True
+
+    async def wait(self, workload: Workload | None) -> None:
+        """Wait for a permit and take it."""
+        key = None if workload is None else workload.key
+        waiter = _Waiter(workload, asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(key, deque()).append(waiter)
+        try:
+            await waiter.taken
+        except BaseException:
+            if waiter.taken.cancelled():
+                self._remove(key, waiter)
+            else:
+                self.give_back(workload)
+            raise
+
+    def give_back(self, workload: Workload | None) -> None:
+        """Give a permit back, and to those who wait what they may have now."""
+        self.in_use -= 1
+        if workload is not None:
+            workload.connections -= 1
+            self._in_use_by[workload.key] -= 1
+            if not self._in_use_by[workload.key]:
+                del self._in_use_by[workload.key]
+        while self._waiting and (found := self._next()) is not None:
+            key, waiter = found
+            self._remove(key, waiter)
+            if key in self._waiting:
+                self._waiting.move_to_end(key)
+            self.take(waiter.workload)
+            waiter.taken.set_result(None)
+
+    def _is_free(self, workload: Workload | None) -> bool:
+        if workload is None:
+            return self.in_use < self._max_size
+        return (
+            self.in_use < self._max_for_users
+            and workload.connections < self._per_request
+            and self._in_use_by[workload.key] < self._per_user
+        )
+
+    def _next(self) -> "tuple[str | None, _Waiter] | None":
+        """Return who is next of those who may have a permit now."""
+        if self.in_use >= self._max_size:
+            return None
+        if own := self._waiting.get(None):
+            return None, own[0]
+        for key, queue in self._waiting.items():
+            for waiter in queue:
+                if self._is_free(waiter.workload):
+                    return key, waiter
+        return None
+
+    def _remove(self, key: str | None, waiter: "_Waiter") -> None:
+        queue = self._waiting[key]
+        queue.remove(waiter)
+        if not queue:
+            del self._waiting[key]
+
+
+class _Waiter(NamedTuple):
+    workload: Workload | None
+    taken: asyncio.Future[None]
 
 
 class ConnectionPool:
-    """A pool of at most `max_size` connections, first come, first served, or an error after the timeout.
+    """A pool of connections that users share fairly; who waits longer than the timeout gets an error.
 
     SQLAlchemy's pool opens, pings and recycles them. To check one out of it takes as long as a small read, so a
     released connection stays checked out for the next caller; those that are idle are checked in once a second.
     """
 
-    def __init__(self, engine: AsyncEngine, *, max_size: int, timeout_s: float) -> None:
-        self.in_use = 0
+    def __init__(self, engine: AsyncEngine, settings: Settings) -> None:
         # Called once a second with the number of connections in use, until none is.
         self.on_sample: Callable[[int], None] = lambda _in_use: None
         self._engine = engine
-        self._timeout_s = timeout_s
-        self._permits = asyncio.Semaphore(max_size)
+        self._timeout_s = settings.database_pool_timeout_s
+        self._permits = PermitQueue(
+            settings.database_pool_size + settings.database_max_overflow,
+            per_user=settings.database_connections_per_user,
+            per_request=settings.database_connections_per_request,
+        )
+        self._workloads: dict[PoolProxiedConnection, Workload | None] = {}
         self._idle: list[PoolProxiedConnection] = []
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._distrusted_s = float("-inf")
+        if engine.dialect.name == "postgresql":
+            self._ping_before_use()
+
+    @property
+    def in_use(self) -> int:
+        """Return how many connections are in use."""
+        return self._permits.in_use
 
     async def acquire(self) -> PoolProxiedConnection:
         """Return a connection, to be released or discarded."""
-        await self._acquire_permit()
+        workload = await self._acquire_permit()
         try:
             while True:
                 connection = self._idle.pop() if self._idle else await self._engine.raw_connection()
                 if not _is_closed(connection):
+                    self._workloads[connection] = workload
                     return connection
                 # As all are after a restart of PostgreSQL.
                 await _close(connection)
         except BaseException:
-            self._release_permit()
+            self._permits.give_back(workload)
             raise
 
     def release(self, connection: PoolProxiedConnection) -> None:
@@ -56,7 +167,7 @@ class ConnectionPool:
             self.discard(connection)
         else:
             self._idle.append(connection)
-            self._release_permit()
+            self._permits.give_back(self._workloads.pop(connection))
 
     def discard(self, connection: PoolProxiedConnection) -> None:
         """Close a connection in an unknown state; it counts as in use until it is closed."""
@@ -65,13 +176,20 @@ class ConnectionPool:
     @asynccontextmanager
     async def permit(self) -> AsyncIterator[None]:
         """Permit the use of one connection of SQLAlchemy's pool, as by a session."""
-        await self._acquire_permit()
+        workload = await self._acquire_permit()
         try:
             if self._idle:
                 await _check_in(self._idle.pop())
             yield
         finally:
-            self._release_permit()
+            self._permits.give_back(workload)
+
+    def distrust(self) -> None:
+        """Ping every connection before its next use: their server may be gone, or no longer the primary."""
+        self._distrusted_s = time.monotonic()
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            start_task(_check_in(connection), self._tasks)
 
     async def close(self) -> None:
         """Check in what is idle; what is released from now on is closed."""
@@ -82,32 +200,52 @@ class ConnectionPool:
             await _check_in(self._idle.pop())
         await asyncio.gather(*self._tasks)
 
-    async def _acquire_permit(self) -> None:
+    def _ping_before_use(self) -> None:
+        """Ping a connection that was idle, which Neon may have dropped; a busy one needs no round trip for that."""
+        pool = self._engine.sync_engine.pool
+
+        @event.listens_for(pool, "connect")
+        def note_new(_connection: Any, record: Any) -> None:
+            record.info["trusted_since"] = time.monotonic()
+
+        @event.listens_for(pool, "checkin")
+        def note_idle(_connection: Any, record: Any) -> None:
+            record.info["idle_since"] = time.monotonic()
+
+        @event.listens_for(pool, "checkout")
+        def ping(connection: Any, record: Any, _proxy: Any) -> None:
+            now_s = time.monotonic()
+            is_trusted = record.info["trusted_since"] > self._distrusted_s
+            if not is_trusted or now_s - record.info.get("idle_since", now_s) >= _PING_AFTER_IDLE_S:
+                connection.run_async(lambda driver: _ping(driver, must_be_writable=not is_trusted))
+                record.info["trusted_since"] = now_s
+
+    async def _acquire_permit(self) -> Workload | None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_CHECK_IN_EVERY_S, self._sample)
-        if self._permits.locked():
+            self._start_timer()
+        workload = current_workload.get()
+        if not self._permits.take(workload):
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    await self._permits.acquire()
+                    await self._permits.wait(workload)
             except TimeoutError:
                 raise UnavailableError(_EXHAUSTED) from None
-        else:
-            await self._permits.acquire()
-        self.in_use += 1
+        return workload
 
-    def _release_permit(self) -> None:
-        self.in_use -= 1
-        self._permits.release()
+    def _start_timer(self) -> None:
+        # In a context of its own: it is nobody's work.
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_CHECK_IN_EVERY_S, self._sample, context=Context())
 
     def _sample(self) -> None:
         self._timer = None
         self.on_sample(self.in_use)
         if self._idle:
-            start_task(self._check_in_idle(len(self._idle)), self._tasks)
+            start_task(self._check_in_some(len(self._idle)), self._tasks)
         if self.in_use or self._idle:
-            self._timer = asyncio.get_running_loop().call_later(_CHECK_IN_EVERY_S, self._sample)
+            self._start_timer()
 
-    async def _check_in_idle(self, count: int) -> None:
+    async def _check_in_some(self, count: int) -> None:
         with suppress(UnavailableError):
             for _ in range(count):
                 async with self.permit():
@@ -117,7 +255,17 @@ class ConnectionPool:
         try:
             await _close(connection)
         finally:
-            self._release_permit()
+            self._permits.give_back(self._workloads.pop(connection))
+
+
+async def _ping(driver: asyncpg.Connection, *, must_be_writable: bool) -> None:
+    """Raise what makes SQLAlchemy replace the connection, unless it is good."""
+    try:
+        is_read_only = await driver.fetchval("SHOW transaction_read_only", timeout=_PING_TIMEOUT_S) == "on"
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        raise DisconnectionError("the connection was closed while it was idle") from error
+    if is_read_only and must_be_writable:
+        raise DisconnectionError("the connection is read-only")
 
 
 def _is_closed(connection: PoolProxiedConnection) -> bool:

@@ -1,26 +1,30 @@
 """The database: one engine and pool, reads by statement, and write transactions that are retried."""
 
 import asyncio
+import logging
+import os
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.batch_loader import BatchLoader
 from core.connection_pool import ConnectionPool
 from core.database_url import DatabaseTarget, parse_database_url
+from core.errors import UnavailableError
+from core.locks import KeyedLocks
 from core.prepared_statement import PreparedStatement, Values
 from core.query_runner import QueryRunner, note_statement
 from core.settings import Settings
 from core.transaction import Transaction, begin_transaction, commits
-from core.transient_errors import sqlstate, transient_error, translated_errors
+from core.transient_errors import is_lost, sqlstate, transient_error, translated_errors, write_problem
+from core.workload import current_workload
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
@@ -28,10 +32,19 @@ Result = TypeVar("Result")
 _MAX_ATTEMPTS: Final = 4
 _SERIALIZATION_FAILURES: Final = {"40001", "40P01"}
 _TRANSACTION_CONTROL: Final = ("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA")
-_PING_AFTER_IDLE_S: Final = 5.0
-_SQLITE_PRAGMAS: Final = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
+_WAL_KEPT_BYTES: Final = 16 << 20
+# The driver's own timeout comes first.
+_SERVER_TIMEOUT_LATER_MS: Final = 1_000
+_LOCK_TIMEOUT_MS: Final = 10_000
+_SQLITE_PRAGMAS: Final = ("journal_mode=WAL", f"journal_size_limit={_WAL_KEPT_BYTES}", "foreign_keys=ON")
+# How long a write that failed says that others would; told in the log once a second.
+_PROBLEM_KEPT_S: Final = 10.0
+_PROBLEM_LOGGED_EVERY_S: Final = 1.0
+_FILE_REPLACED: Final = "The database's file was removed or replaced while it was open; restart the server."
 # The key in `info` of the revisions that a transaction has taken, by user.
 REVISIONS: Final = "revisions"
+
+_log = logging.getLogger(__name__)
 
 
 class Database:
@@ -44,8 +57,7 @@ class Database:
         # Called with the revisions of each transaction that has committed.
         self.after_commit: list[Callable[[Mapping[str, int]], None]] = []
         _count_statements(self.engine)
-        max_size = settings.database_pool_size + settings.database_max_overflow
-        self.pool = ConnectionPool(self.engine, max_size=max_size, timeout_s=settings.database_pool_timeout_s)
+        self.pool = ConnectionPool(self.engine, settings)
         self.reader = QueryRunner(self.pool, self.engine.dialect, is_pooled=target.is_pooled)
         self.batch_loader = BatchLoader(self.reader)
         # One statement needs no transaction on PostgreSQL; on SQLite a lone SELECT has none anyway.
@@ -54,16 +66,33 @@ class Database:
         autocommit = {"isolation_level": "AUTOCOMMIT"} if self.has_autocommit else {}
         self._readers = self.engine.execution_options(**autocommit)
         self._writers = self.engine.execution_options(begin_immediate=True)
+        # Writers of one user would wait for that user's row with a connection each; they wait here, without one.
+        self._user_locks = KeyedLocks(settings.database_statement_timeout_s)
         # SQLite has one writer: ours wait here, in order, instead of polling its lock.
-        self._write_lock = asyncio.Lock() if self.is_sqlite else None
-        self._write_lock_timeout_s = settings.database_statement_timeout_s
+        self._file_lock = KeyedLocks(settings.database_statement_timeout_s) if self.is_sqlite else None
+        self._file = _SqliteFile(self.engine) if self.is_sqlite else None
+        self._problem: tuple[str, float] | None = None
+        self._problem_logged_s = float("-inf")
+
+    @property
+    def write_problem(self) -> str | None:
+        """Return why the last write failed, if that was a moment ago and others would fail too."""
+        if self._file is not None and self._file.is_replaced():
+            return _FILE_REPLACED
+        if self._problem is None or time.monotonic() - self._problem[1] > _PROBLEM_KEPT_S:
+            return None
+        return self._problem[0]
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """Give a session for reading, each statement on its own."""
         with translated_errors():
-            async with self.pool.permit(), AsyncSession(self._readers) as session:
-                yield session
+            try:
+                async with self.pool.permit(), AsyncSession(self._readers) as session:
+                    yield session
+            except Exception as error:
+                self._note_problem(error)
+                raise
 
     async def write(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
         """Run `work` in one transaction and commit it; run it again after a deadlock or serialisation failure."""
@@ -78,7 +107,12 @@ class Database:
 
         Only with `has_autocommit`.
         """
-        rows = await self._retry(lambda _: self.reader.run(statement, values), None)
+
+        async def run(_: None) -> Any:
+            async with self._turn_to_write():
+                return await self.reader.run(statement, values)
+
+        rows = await self._retry(run, None)
         if not rows:
             return None
         self._notify({user_id: rows[0].revision})
@@ -93,8 +127,9 @@ class Database:
         number = 1
         while True:
             try:
-                return await attempt(work)
+                result = await attempt(work)
             except Exception as error:
+                self._note_problem(error)
                 if number < _MAX_ATTEMPTS and sqlstate(error) in _SERIALIZATION_FAILURES:
                     await asyncio.sleep(random.uniform(0, 0.02 * 2**number))  # noqa: S311 - jitter is no secret
                     number += 1
@@ -102,10 +137,25 @@ class Database:
                     raise transient from error
                 else:
                     raise
+            else:
+                self._problem = None
+                return result
+
+    def _note_problem(self, error: Exception) -> None:
+        """Note why no write would succeed now; look at every connection where the server may be another one."""
+        if is_lost(error):
+            self.pool.distrust()
+        if (problem := write_problem(error)) is None:
+            return
+        now_s = time.monotonic()
+        self._problem = problem, now_s
+        if now_s - self._problem_logged_s >= _PROBLEM_LOGGED_EVERY_S:
+            self._problem_logged_s = now_s
+            _log.error("No writes: %s", problem)
 
     async def _write_once(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
         async with (
-            self._locked_for_writing(),
+            self._turn_to_write(),
             self.pool.permit(),
             AsyncSession(self._writers, expire_on_commit=False) as session,
         ):
@@ -116,13 +166,18 @@ class Database:
         return result
 
     async def _run_transaction(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
-        async with self._locked_for_writing(), begin_transaction(self.pool, self.engine.dialect) as transaction:
+        async with self._turn_to_write(), begin_transaction(self.pool, self.engine.dialect) as transaction:
             result = await work(transaction)
         self._notify_committed(transaction)
         return result
 
     def _notify_committed(self, session: AsyncSession | Transaction) -> None:
-        if commits(session) and (revisions := session.info.get(REVISIONS)):
+        if not commits(session):
+            return
+        if self._file is not None and self._file.is_replaced():
+            # What was committed is in a file that nobody will find again.
+            raise UnavailableError(_FILE_REPLACED)
+        if revisions := session.info.get(REVISIONS):
             self._notify(revisions)
 
     def _notify(self, revisions: Mapping[str, int]) -> None:
@@ -130,16 +185,43 @@ class Database:
             listener(revisions)
 
     @asynccontextmanager
-    async def _locked_for_writing(self) -> AsyncIterator[None]:
-        if self._write_lock is None:
+    async def _turn_to_write(self) -> AsyncIterator[None]:
+        workload = current_workload.get()
+        async with AsyncExitStack() as turns:
+            if workload is not None and workload.user_id is not None:
+                await turns.enter_async_context(self._user_locks.hold(workload.user_id))
+            if self._file_lock is not None:
+                await turns.enter_async_context(self._file_lock.hold(""))
             yield
-            return
-        async with asyncio.timeout(self._write_lock_timeout_s):
-            await self._write_lock.acquire()
+
+
+class _SqliteFile:
+    """The file of an SQLite database, as it was when it was first opened."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._path = str(engine.url.database)
+        self._opened: tuple[int, int] | None = None
+
+        @event.listens_for(engine.sync_engine, "do_connect")
+        def look(*_: Any) -> None:
+            # To open it again would make a new, empty one.
+            if self.is_replaced():
+                raise UnavailableError(_FILE_REPLACED)
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def note(*_: Any) -> None:
+            self._opened = self._opened or self._look()
+
+    def is_replaced(self) -> bool:
+        """Tell whether another file, or none, has taken its place."""
+        return self._opened is not None and self._look() != self._opened
+
+    def _look(self) -> tuple[int, int] | None:
         try:
-            yield
-        finally:
-            self._write_lock.release()
+            found = os.stat(self._path)  # noqa: PTH116 - a Path would cost each write ten times as much
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
 
 def make_engine(target: DatabaseTarget, settings: Settings) -> AsyncEngine:
@@ -157,9 +239,22 @@ def make_engine(target: DatabaseTarget, settings: Settings) -> AsyncEngine:
         "command_timeout": settings.database_statement_timeout_s,
         **target.connect_args,
     }
-    engine = create_async_engine(target.url, connect_args=connect_args, hide_parameters=True, **pool)
-    _ping_after_idling(engine)
-    return engine
+    if not target.is_pooled:
+        connect_args["server_settings"] = _timeouts(settings) | target.connect_args.get("server_settings", {})
+    return create_async_engine(target.url, connect_args=connect_args, hide_parameters=True, **pool)
+
+
+def _timeouts(settings: Settings) -> dict[str, str]:
+    """Return what the server ends by itself, should this process be frozen or gone; a pooler would refuse it."""
+    statement_ms = round(settings.database_statement_timeout_s * 1000)
+    return {
+        "statement_timeout": str(statement_ms + _SERVER_TIMEOUT_LATER_MS),
+        "lock_timeout": str(max(1, min(statement_ms, _LOCK_TIMEOUT_MS))),
+        "idle_in_transaction_session_timeout": str(statement_ms + _SERVER_TIMEOUT_LATER_MS),
+        "tcp_keepalives_idle": "30",
+        "tcp_keepalives_interval": "10",
+        "tcp_keepalives_count": "3",
+    }
 
 
 def _sqlite_engine(target: DatabaseTarget, settings: Settings, pool: dict[str, Any]) -> AsyncEngine:
@@ -171,7 +266,7 @@ def _sqlite_engine(target: DatabaseTarget, settings: Settings, pool: dict[str, A
     @event.listens_for(engine.sync_engine, "connect")
     def set_up(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        for pragma in _SQLITE_PRAGMAS:
+        for pragma in (*_SQLITE_PRAGMAS, f"synchronous={'FULL' if settings.is_production else 'NORMAL'}"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -182,25 +277,6 @@ def _sqlite_engine(target: DatabaseTarget, settings: Settings, pool: dict[str, A
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
-
-
-def _ping_after_idling(engine: AsyncEngine) -> None:
-    """Ping a connection that was idle, which Neon may have dropped; a busy one needs no round trip for that."""
-    pool, dialect = engine.sync_engine.pool, engine.sync_engine.dialect
-
-    @event.listens_for(pool, "checkin")
-    def note_idle(_connection: Any, record: Any) -> None:
-        record.info["idle_since"] = time.monotonic()
-
-    @event.listens_for(pool, "checkout")
-    def ping(connection: Any, record: Any, _proxy: Any) -> None:
-        idle_since = record.info.get("idle_since")
-        if idle_since is None or time.monotonic() - idle_since < _PING_AFTER_IDLE_S:
-            return
-        try:
-            dialect.do_ping(connection)
-        except dialect.loaded_dbapi.Error as error:
-            raise DisconnectionError("the connection was closed while it was idle") from error
 
 
 def _count_statements(engine: AsyncEngine) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Dialect
 
 from core.connection_pool import ConnectionPool
 from core.prepared_statement import PreparedStatement, Rows, Values
-from core.transient_errors import translated_errors
+from core.transient_errors import is_lost, translated_errors
 
 _Fetch: TypeAlias = Callable[[Any, str, Sequence[Any]], Awaitable[Any]]
 
@@ -63,6 +63,8 @@ class QueryRunner:
             self._pool.release(connection)
         else:
             self._pool.discard(connection)
+            if is_lost(error):
+                self._pool.distrust()
 
 
 async def _fetch(driver: Any, sql: str, arguments: Sequence[Any]) -> Any:

@@ -69,6 +69,8 @@ class Settings(BaseSettings):
 
     database_pool_size: Count = Field(5, description="connections kept open by each worker")
     database_max_overflow: int = Field(10, ge=0, description="connections opened beyond those when busy")
+    database_connections_per_user: Count = Field(5, description="connections that one user may use at once in a worker")
+    database_connections_per_request: Count = Field(3, description="the same, for one request of theirs")
     database_pool_timeout_s: Seconds = Field(5, description="wait for a free connection, then 503")
     database_pool_recycle_s: Seconds = Field(300, description="age at which a connection is replaced")
     database_connect_timeout_s: Seconds = Field(15, description="wait for a connection, a suspended database included")

@@ -16,6 +16,7 @@ from core.database import Database
 from core.errors import UnauthenticatedError
 from core.passwords import Passwords
 from core.settings import Settings
+from core.workload import start_workload
 from live.live import Live
 from services.accounts.accounts import Accounts
 from services.accounts.authentication import Authenticator
@@ -64,6 +65,10 @@ class Context:
     loaders: dict[Batch, DataLoader[str, Any]] = field(default_factory=dict)
     # Done when the client has disconnected; made when it is needed: few operations wait for more than the database.
     _disconnected: asyncio.Future[None] | None = None
+
+    def __post_init__(self) -> None:
+        """Let what the operation does count as its caller's."""
+        start_workload(user_id=self.user_id, address=self.client_address)
 
     @property
     def user_id(self) -> str | None:

@@ -1,5 +1,6 @@
 """Brings a database to the newest revision, once however many ask for it at a time."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache
@@ -7,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from core.database import make_engine
 from core.database_url import DatabaseTarget, parse_database_url
 from core.settings import Settings
+from core.transient_errors import LOCK_NOT_AVAILABLE, sqlstate
 
 # Alembic is imported inside the functions: a server that only serves does without it.
 if TYPE_CHECKING:
@@ -20,6 +23,13 @@ if TYPE_CHECKING:
 _FOLDER: Final = Path(__file__).parent
 _LOCK_KEY: Final = 0x7461736B74616C6B
 _LONGEST_STATEMENT_S: Final = 3600
+_LOCK_TIMEOUT_S: Final = 2
+_RETRY_AFTER_S: Final = 1.0
+_ATTEMPTS: Final = 60
+
+
+class NewerSchemaError(Exception):
+    """A newer release has migrated the database."""
 
 
 async def upgrade(settings: Settings) -> None:
@@ -31,8 +41,17 @@ async def upgrade(settings: Settings) -> None:
 
 async def run(settings: Settings, command: Callable[["Config"], None]) -> None:
     """Run an Alembic command in one transaction that no other migration overlaps."""
-    async with locked_connection(settings) as connection:
-        await connection.run_sync(lambda sync: command(_config(sync)))
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            async with locked_connection(settings) as connection:
+                await _refuse_newer(connection)
+                await connection.run_sync(lambda sync: command(_config(sync)))
+        except DBAPIError as error:
+            if sqlstate(error) != LOCK_NOT_AVAILABLE or attempt == _ATTEMPTS:
+                raise
+            await asyncio.sleep(_RETRY_AFTER_S)
+        else:
+            return
 
 
 @cache
@@ -49,10 +68,20 @@ def head_revision() -> str:
 async def current_revision(engine: AsyncEngine) -> str | None:
     """Return the revision that the database is at, or None before its first migration."""
     async with engine.connect() as connection:
-        if not await connection.run_sync(lambda sync: engine.dialect.has_table(sync, "alembic_version")):
-            return None
-        revision: str | None = await connection.scalar(text("SELECT version_num FROM alembic_version"))
-        return revision
+        return await _revision(connection)
+
+
+async def _revision(connection: AsyncConnection) -> str | None:
+    if not await connection.run_sync(lambda sync: sync.dialect.has_table(sync, "alembic_version")):
+        return None
+    revision: str | None = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
+
+
+async def _refuse_newer(connection: AsyncConnection) -> None:
+    revision, head = await _revision(connection), head_revision()
+    if revision is not None and revision > head:
+        raise NewerSchemaError(f"it is at migration {revision}, which is newer than this release's {head}; deploy that")
 
 
 def _config(connection: Connection | None = None) -> "Config":
@@ -77,8 +106,11 @@ async def locked_connection(settings: Settings) -> AsyncIterator[AsyncConnection
 async def _locked_postgres(target: DatabaseTarget, settings: Settings) -> AsyncIterator[AsyncConnection]:
     patient = settings.model_copy(update={"database_statement_timeout_s": _LONGEST_STATEMENT_S})
     async with _passing_engine(make_engine(target, patient)) as engine, engine.begin() as connection:
-        # Held until the commit, and so safe behind a pooler too.
+        # Held until the commit, and so safe behind a pooler too. It is waited for however long that takes.
+        await connection.execute(text("SET LOCAL lock_timeout = 0"))
         await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+        # What waits for a table stops all that come after it: better to try again.
+        await connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT_S}s'"))
         yield connection
 
 

@@ -32,7 +32,7 @@ from server.http.origins import LOCAL, allows_local_origins
 from server.http.pages import graphiql_page, index_route
 from server.lifecycle import make_lifespan
 from server.mcp.endpoint import McpEndpoint
-from server.observability.health import health, ready
+from server.observability.health import Readiness, health, ready
 from server.observability.logs import configure_logs, request_lines
 from server.observability.metrics import Metrics
 from server.observability.request_log import RequestLog, RequestLogMiddleware
@@ -73,16 +73,17 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     streaming = Streaming(operations, connections, settings, metrics.streams)
     event_streams = GraphQLEventStreamEndpoint(streaming)
     mcp = McpEndpoint(runtime)
+    readiness = Readiness(runtime.database)
     graphiql = None if settings.is_production else graphiql_page(_PAGES)
     endpoint = GraphQLEndpoint(operations, runtime, graphiql, event_streams)
     app = _Application(
         title="Tasktalk",
-        lifespan=make_lifespan(runtime, streaming, mcp, metrics),
+        lifespan=make_lifespan(runtime, streaming, mcp, metrics, readiness),
         openapi_url=None,
         redirect_slashes=False,
         exception_handlers={HTTPException: _answer_http_error},
     )
-    app.state.runtime, app.state.connections = runtime, connections
+    app.state.runtime, app.state.connections, app.state.readiness = runtime, connections, readiness
     app.router.routes += [
         index_route(has_graphiql=graphiql is not None),
         Route("/health", health),

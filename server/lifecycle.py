@@ -19,7 +19,7 @@ from graph.context import Runtime
 from server.graphql.streaming import Streaming
 from server.http.connections import ConnectionRegistry
 from server.mcp.endpoint import McpEndpoint
-from server.observability.health import warn_where_not_ready
+from server.observability.health import Readiness
 from server.observability.metrics import Metrics
 from services.sync.housekeeping import delete_old_history, delete_old_keys, delete_old_sessions, delete_old_tombstones
 
@@ -81,7 +81,7 @@ def graceful_shutdown(connections: ConnectionRegistry) -> Iterator[None]:
 
 
 def make_lifespan(
-    runtime: Runtime, streaming: Streaming, mcp: McpEndpoint, metrics: Metrics
+    runtime: Runtime, streaming: Streaming, mcp: McpEndpoint, metrics: Metrics, readiness: Readiness
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     """Return the lifespan: what starts and stops with the application."""
 
@@ -95,7 +95,7 @@ def make_lifespan(
             asyncio.create_task(run_housekeeping(runtime.database, runtime.settings)),
         ]
         if runtime.settings.is_production:
-            tasks.append(asyncio.create_task(warn_where_not_ready(runtime.database)))
+            tasks.append(asyncio.create_task(readiness.warn()))
         try:
             async with mcp.run():
                 with graceful_shutdown(streaming.connections):

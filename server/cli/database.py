@@ -49,7 +49,7 @@ def database_address(settings: Settings) -> str:
 def _one_line_errors(settings: Settings) -> Iterator[None]:
     try:
         yield
-    except (DBAPIError, OSError, UnavailableError) as error:
+    except (DBAPIError, OSError, UnavailableError, migrations.NewerSchemaError) as error:
         raise CommandError(f"the database {database_address(settings)} cannot be used: {_reason(error)}") from error
 
 

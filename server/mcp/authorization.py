@@ -14,6 +14,7 @@ from starlette.types import Scope
 from assistant.tools import TOOLS_BY_NAME
 from core.database import Database
 from core.errors import UnauthenticatedError, UnavailableError
+from core.workload import start_workload
 from models import AccessScope
 from server.http.authentication import read_token
 from server.http.headers import get_request_headers
@@ -36,6 +37,7 @@ async def authenticate(credentials: bytes | None, database: Database) -> Grant:
         grant = await find_grant(session, token)
     if grant is None:
         raise UnauthenticatedError("The access token is not valid, or no longer; make another by createAccessToken.")
+    start_workload(user_id=grant.caller.user_id)
     if grant.is_last_use_outdated:
         # The next request records it.
         with suppress(UnavailableError):

@@ -1,6 +1,7 @@
 """Health endpoints: whether the process is alive, and whether it can serve."""
 
 import asyncio
+import time
 from functools import cache
 from typing import Final
 
@@ -10,8 +11,10 @@ from starlette.responses import JSONResponse, Response
 
 import migrations
 from core.database import Database
+from core.workload import current_workload
 
 _TIMEOUT_S: Final = 3.0
+_KEPT_S: Final = 1.0
 _SHUTTING_DOWN: Final = "The server is shutting down."
 
 _log = structlog.stdlib.get_logger("health")
@@ -23,34 +26,54 @@ async def health(_request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """Answer /ready: the database answers and its migrations are current."""
+    """Answer /ready: the database answers, takes writes, and its migrations are current."""
     state = request.app.state
-    problem = _SHUTTING_DOWN if state.connections.is_shutting_down else await _problem(state.runtime.database)
+    problem = _SHUTTING_DOWN if state.connections.is_shutting_down else await state.readiness.problem()
     if problem is None:
         return JSONResponse({"status": "ok"})
     return JSONResponse({"status": "not ready", "reason": problem}, status_code=503)
 
 
-async def warn_where_not_ready(database: Database) -> None:
-    """Log the reason why /ready would fail, at the start."""
-    if (problem := await _problem(database)) is not None:
-        _log.warning("not ready", reason=problem)
+class Readiness:
+    """Whether the database can serve; looked up at most once a second, however many ask."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = asyncio.Lock()
+        self._looked_s = float("-inf")
+        self._problem: str | None = None
+
+    async def problem(self) -> str | None:
+        """Return why it cannot, or None."""
+        async with self._lock:
+            if time.monotonic() - self._looked_s >= _KEPT_S:
+                self._problem = await self._look()
+                self._looked_s = time.monotonic()
+            return self._problem
+
+    async def warn(self) -> None:
+        """Log the reason why /ready would fail, if there is one."""
+        if (problem := await self.problem()) is not None:
+            _log.warning("not ready", reason=problem)
+
+    async def _look(self) -> str | None:
+        # It waits behind no user's work.
+        current_workload.set(None)
+        try:
+            async with asyncio.timeout(_TIMEOUT_S), self._database.pool.permit():
+                current = await migrations.current_revision(self._database.engine)
+        except Exception as error:  # noqa: BLE001 - any failure means that the database does not answer
+            _log.warning("database does not answer", error=type(error).__name__)
+            return "The database does not answer."
+        expected = _expected_revision()
+        # A newer database is one that the next release, which is being deployed, has migrated: this one runs on it.
+        if current is None or current < expected:
+            found = current or "none"
+            return f"The database is at migration {found}, the code expects {expected}; run `tasktalk migrate`."
+        return self._database.write_problem
 
 
 @cache
 def _expected_revision() -> str:
     # Alembic reads every migration's file for it, and probes come every few seconds.
     return migrations.head_revision()
-
-
-async def _problem(database: Database) -> str | None:
-    try:
-        async with asyncio.timeout(_TIMEOUT_S), database.pool.permit():
-            current = await migrations.current_revision(database.engine)
-    except Exception as error:  # noqa: BLE001 - any failure means that the database does not answer
-        _log.warning("database does not answer", error=type(error).__name__)
-        return "The database does not answer."
-    expected = _expected_revision()
-    if current == expected:
-        return None
-    return f"The database is at migration {current or 'none'}, the code expects {expected}; run `tasktalk migrate`."

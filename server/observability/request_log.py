@@ -12,6 +12,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.query_runner import current_statements
+from core.workload import start_workload
 from server.http.errors import masked
 from server.http.headers import RequestHeaders, get_request_headers
 
@@ -51,6 +52,8 @@ def start_request_record(scope: Scope, headers: RequestHeaders) -> RequestRecord
     record = scope[_KEY] = RequestRecord(headers.sent_id or next(_random_ids))
     current_request_id.set(record.request_id)
     current_statements.set(record.statements)
+    # Until it is known who sent it.
+    start_workload(address=(scope.get("client") or ("",))[0])
     return record
 
 

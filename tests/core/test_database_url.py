@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
 from core.database_url import parse_database_url
 
@@ -20,6 +21,12 @@ POSTGRES = [
     ("postgresql://ada@host/name?sslmode=require&channel_binding=require", {"ssl": "require"}),
     ("postgresql://ada@host/name?connect_timeout=10", {"timeout": 10.0}),
     ("postgresql://ada@host/name?application_name=jobs", {"server_settings": {"application_name": "jobs"}}),
+    (
+        "postgresql://ada@host/name?options=-c%20work_mem%3D8MB%20-cjit%3Doff",
+        {"server_settings": {"work_mem": "8MB", "jit": "off"}},
+    ),
+    ("postgresql://ada@host/name?keepalives=1&keepalives_idle=30&tcp_user_timeout=5000", {}),
+    ("postgresql://ada@host/name?target_session_attrs=primary", {"target_session_attrs": "primary"}),
 ]
 
 REFUSED = [
@@ -38,6 +45,9 @@ REFUSED = [
     ("postgresql://host/name?colour=blue", "the parameter colour is not supported; remove it"),
     ("postgresql://host:port/name", "it is no URL"),
     ("postgresql://host:65536/name", "the port 65536 does not exist"),
+    ("postgresql://one,two:0/name", "the port 0 does not exist"),
+    ("postgresql://host/name?target_session_attrs=fastest", "target_session_attrs=fastest is unknown; use one of"),
+    ("postgresql://host/name?options=-c%20jit", "the option 'jit' is not supported; write options=-c name=value"),
 ]
 
 
@@ -83,6 +93,15 @@ def test_pooler_gets_no_named_statements(text: str, is_pooled: bool) -> None:
 def test_statements_behind_a_pooler_have_no_names() -> None:
     make_name = parse_database_url(NEON).connect_args["prepared_statement_name_func"]
     assert make_name() == ""
+
+
+def test_several_hosts_lead_to_the_one_that_takes_writes() -> None:
+    target = parse_database_url("postgresql://ada:pa%40ss@one:5433,two/name?sslmode=require")
+    assert target.url.query == {"host": ("one:5433", "two:5432")}
+    assert (target.url.password, target.url.database) == ("pa@ss", "name")
+    assert target.connect_args == {"ssl": "require", "target_session_attrs": "read-write"}
+    _, arguments = PGDialect_asyncpg().create_connect_args(target.url)  # type: ignore[no-untyped-call]
+    assert (arguments["host"], arguments["port"]) == (["one", "two"], [5433, 5432])
 
 
 def test_socket_folder_stays_in_the_url() -> None:

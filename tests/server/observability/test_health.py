@@ -6,10 +6,11 @@ import httpx2
 import pytest
 from structlog.testing import CapturingLogger
 
+import migrations
 from core.database import Database
 from core.settings import Settings
-from server.observability.health import warn_where_not_ready
-from tests.databases import make_settings
+from server.observability.health import Readiness
+from tests.databases import make_settings, only_sqlite, opened
 from tests.server.sample import open_api
 
 
@@ -25,7 +26,7 @@ async def test_health_and_ready_answer_ok(http: httpx2.AsyncClient) -> None:
 
 @pytest.mark.parametrize(
     ("change", "found"),
-    [("UPDATE alembic_version SET version_num = 'older'", "older"), ("DROP TABLE alembic_version", "none")],
+    [("UPDATE alembic_version SET version_num = '0001'", "0001"), ("DROP TABLE alembic_version", "none")],
 )
 async def test_ready_fails_before_the_migrations(fresh_settings: Settings, change: str, found: str) -> None:
     database = Database(fresh_settings)
@@ -40,17 +41,43 @@ async def test_ready_fails_before_the_migrations(fresh_settings: Settings, chang
     assert response.json()["reason"].startswith(f"The database is at migration {found}, the code expects ")
 
 
+async def test_ready_on_a_database_that_a_newer_release_has_migrated(fresh_settings: Settings) -> None:
+    async with opened(fresh_settings) as database, database.engine.begin() as connection:
+        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    async with open_api(fresh_settings) as api:
+        assert (await api.get("/ready")).status_code == 200
+    with pytest.raises(migrations.NewerSchemaError, match="at migration 9999, which is newer than this release's"):
+        await migrations.upgrade(fresh_settings)
+
+
+@only_sqlite
+async def test_ready_says_that_the_databases_file_is_gone(
+    fresh_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.observability.health._KEPT_S", 0)
+    path = Path(fresh_settings.database_url.removeprefix("sqlite:///"))
+    async with open_api(fresh_settings) as api:
+        assert (await api.get("/ready")).status_code == 200
+        move_away(path)
+        response = await api.get("/ready")
+    assert response.json()["reason"].startswith("The database's file was removed or replaced")
+
+
+def move_away(path: Path) -> None:
+    path.rename(path.with_suffix(".moved"))
+
+
 async def test_missing_migration_is_logged_at_the_start(
     fresh_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = CapturingLogger()
     monkeypatch.setattr("server.observability.health._log", log)
     database = Database(fresh_settings)
-    await warn_where_not_ready(database)
+    await Readiness(database).warn()
     assert log.calls == []
     async with database.engine.begin() as connection:
         await connection.exec_driver_sql("DELETE FROM alembic_version")
-    await warn_where_not_ready(database)
+    await Readiness(database).warn()
     await database.close()
     (call,) = log.calls
     assert (call.method_name, call.args) == ("warning", ("not ready",))

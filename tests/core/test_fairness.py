@@ -1,0 +1,166 @@
+"""Connections are shared fairly: bounds for each user and request, queues that take turns, the server's work first."""
+
+import asyncio
+from contextvars import Context
+from typing import Any, Final
+
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.connection_pool import PermitQueue
+from core.database import Database
+from core.settings import Settings
+from core.workload import Workload, start_workload
+from services.accounts.sessions import load_session_status
+from tests.databases import only_postgresql, opened, run_sql
+from tests.factories import make_user
+from tests.waiting import until
+
+SIZE, PER_USER, PER_REQUEST = 6, 3, 2
+USERS: Final = ["ada", "grace", "joan"]
+
+
+def queue() -> PermitQueue:
+    return PermitQueue(SIZE, per_user=PER_USER, per_request=PER_REQUEST)
+
+
+async def settle() -> None:
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def test_bounds_for_a_request_and_a_user() -> None:
+    permits, first, second = queue(), Workload(user_id="ada"), Workload(user_id="ada")
+    assert [permits.take(first) for _ in range(3)] == [True, True, False]
+    assert [permits.take(second) for _ in range(2)] == [True, False]
+
+
+def test_one_connection_is_kept_for_the_servers_own_work() -> None:
+    permits = queue()
+    assert [permits.take(Workload(user_id=str(number))) for number in range(SIZE)] == [True] * (SIZE - 1) + [False]
+    assert [permits.take(None), permits.take(None)] == [True, False]
+
+
+async def test_queues_of_users_take_turns_and_the_servers_own_work_goes_first() -> None:
+    permits, served = queue(), []
+
+    async def wait(workload: Workload | None, name: str) -> None:
+        await permits.wait(workload)
+        served.append(name)
+
+    for _ in range(SIZE):
+        assert permits.take(None)
+    waiting = [asyncio.create_task(wait(Workload(user_id="ada"), "ada")) for _ in range(20)]
+    waiting += [asyncio.create_task(wait(Workload(user_id=name), name)) for name in ("grace", "joan", "grace")]
+    waiting.append(asyncio.create_task(wait(None, "own")))
+    await settle()
+    # Two each time, since one connection is kept back.
+    for _ in range(SIZE):
+        permits.give_back(None)
+    await settle()
+    assert served[:5] == ["own", "ada", "grace", "joan", "ada"]
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+class Model:
+    """Requests of three users and of the server itself that come, wait, leave and give up."""
+
+    def __init__(self) -> None:
+        self.permits = queue()
+        self.requests = [Workload(user_id=name) for name in (*USERS, *USERS, "ada")] + [None]
+        self.holding: list[Workload | None] = []
+        self.waiting: dict[asyncio.Task[None], Workload | None] = {}
+
+    def come(self, which: int) -> None:
+        workload = self.requests[which]
+        if self.permits.take(workload):
+            self.holding.append(workload)
+        else:
+            self.waiting[asyncio.create_task(self._wait(workload))] = workload
+
+    async def _wait(self, workload: Workload | None) -> None:
+        await self.permits.wait(workload)
+        self.holding.append(workload)
+
+    def leave(self, which: int) -> None:
+        if self.holding:
+            self.permits.give_back(self.holding.pop(which % len(self.holding)))
+
+    def cancel(self, which: int) -> None:
+        if self.waiting:
+            [*self.waiting][which % len(self.waiting)].cancel()
+
+    async def check(self) -> None:
+        await settle()
+        self.waiting = {task: workload for task, workload in self.waiting.items() if not task.done()}
+        assert self.permits.in_use == len(self.holding) <= SIZE
+        users = [each.key for each in self.holding if each is not None]
+        assert len(users) < SIZE
+        assert all(users.count(name) <= PER_USER for name in USERS)
+        assert all(each is None or each.connections == self.holding.count(each) for each in self.holding)
+        assert all(each is None or each.connections <= PER_REQUEST for each in self.holding)
+        # Nobody waits who could be served.
+        assert not any(self.permits.take(workload) for workload in self.waiting.values())
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from(["come", "leave", "cancel"]), st.integers(0, 7)), max_size=60))
+async def test_no_permit_is_lost_and_nobody_waits_who_could_be_served(steps: list[tuple[str, int]]) -> None:
+    model = Model()
+    for name, which in steps:
+        getattr(model, name)(which)
+        await model.check()
+    for task in model.waiting:
+        task.cancel()
+    await model.check()
+    while model.holding:
+        model.leave(0)
+    assert model.permits.in_use == 0
+
+
+async def rename(database: Database, user_id: str, name: str) -> None:
+    start_workload(user_id=user_id)
+    await database.write(lambda session: run_sql(session, RENAME, name=name, id=user_id))
+
+
+RENAME: Final = "UPDATE users SET name = :name WHERE id = :id"
+
+
+@only_postgresql
+async def test_writers_of_one_user_wait_with_one_connection(fresh_settings: Settings) -> None:
+    async with opened(fresh_settings, database_pool_size=3, database_max_overflow=0) as database:
+        ada, grace = await make_user(database), await make_user(database)
+        locked, go_on = asyncio.Event(), asyncio.Event()
+
+        async def lock(session: AsyncSession) -> None:
+            await run_sql(session, RENAME, name="locked", id=ada.id)
+            locked.set()
+            await go_on.wait()
+
+        async with opened(fresh_settings) as other:
+            locking = asyncio.create_task(other.write(lock))
+            await locked.wait()
+            writing = [in_new_context(rename(database, ada.id, f"Ada {number}")) for number in range(20)]
+            await until(lambda: database.pool.in_use == 1)
+            await in_new_context(rename(database, grace.id, "Grace"))
+            assert database.pool.in_use == 1
+            assert not any(task.done() for task in writing)
+            go_on.set()
+            await asyncio.gather(locking, *writing)
+
+
+def in_new_context(work: Any) -> "asyncio.Task[None]":
+    return asyncio.get_running_loop().create_task(work, context=Context())
+
+
+async def test_batched_lookups_are_the_servers_own_work(fresh_settings: Settings) -> None:
+    """Those of many users share a statement, which must not wait behind the queue of one of them."""
+    async with opened(fresh_settings, database_pool_size=4, database_max_overflow=0) as database:
+        user = await make_user(database)
+        start_workload(user_id=user.id)
+        held = [await database.pool.acquire() for _ in range(3)]
+        assert await load_session_status(database.batch_loader, user.id, "none") is None
+        for connection in held:
+            database.pool.release(connection)
