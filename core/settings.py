@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     poll_s: Seconds = Field(0.25, description="how often to look for changes that nothing tells of")
     poll_when_told_s: Seconds = Field(2, description="the same, while LISTEN or Redis tells of them")
     tombstones_kept_days: Count = Field(90, description="how long a client may be away and still learn of deletions")
+    max_connections: Count = Field(8_192, description="most connections of clients to one worker; further ones get 503")
+    max_connections_per_address: Count = Field(4_096, description="the same, from one address that is no trusted proxy")
     max_sockets_per_user: Count = Field(20, description="most sockets and event streams of a user in one process")
     max_operations_per_socket: Count = Field(100, description="most operations at once on one socket")
     socket_send_timeout_s: Seconds = Field(10, description="how long a client may not read before it is cut off")
@@ -111,7 +113,7 @@ class Settings(BaseSettings):
     graphql_engine: GraphQLEngine = Field(
         GraphQLEngine.BREADTH_FIRST, description="what executes operations: `breadth_first`, or `graphql_core`, slower"
     )
-    graphql_max_body_bytes: Count = Field(4 * 1024 * 1024, description="largest request body")
+    graphql_max_body_bytes: Count = Field(1024 * 1024, description="largest request body")
     graphql_max_depth: Count = Field(15, description="deepest nesting of an operation")
     graphql_max_aliases: Count = Field(100, description="most aliases in an operation")
     graphql_max_tokens: Count = Field(5_000, description="most tokens in a document")

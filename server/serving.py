@@ -20,7 +20,7 @@ from core.settings import Settings
 from core.tokens import AccessTokens
 from server.cli.database import database_address, migrate
 from server.cli.errors import CommandError
-from server.http.protocol import BoundedHttpProtocol
+from server.http.protocol import ConnectionLimits, bounded_protocols
 from server.observability.logs import log_config
 from services.accounts.better_auth import origin_of
 from services.accounts.rate_limit import SignInRateLimit
@@ -79,14 +79,18 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
             proxy_headers=bool(os.environ.get("FORWARDED_ALLOW_IPS")),
             # On a busy machine a worker's imports take longer than uvicorn's five seconds, after which it is killed.
             timeout_worker_healthcheck=_WORKER_START_TIMEOUT_S,
-            http=BoundedHttpProtocol,
-            ws="websockets-sansio",
+            **bounded_protocols(_connection_limits(settings)),
             ws_max_size=settings.graphql_max_body_bytes,
             # Each socket would keep a third of a megabyte for compressing a few bytes.
             ws_per_message_deflate=False,
         )
         print(greeting(settings, host, listener.getsockname()[1]), flush=True)
         _run(config, listener)
+
+
+def _connection_limits(settings: Settings) -> ConnectionLimits:
+    proxies = frozenset(filter(None, map(str.strip, os.environ.get("FORWARDED_ALLOW_IPS", "").split(","))))
+    return ConnectionLimits(settings.max_connections, settings.max_connections_per_address, proxies)
 
 
 def make_app() -> FastAPI:

@@ -5,13 +5,13 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 from fastapi import FastAPI
 
 from core.settings import Settings
-from server.http.protocol import BoundedHttpProtocol
+from server.http.protocol import ConnectionLimits, bounded_protocols
 from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -39,9 +39,16 @@ class _Server(uvicorn.Server):
         yield
 
 
+MANY_CONNECTIONS: Final = ConnectionLimits(10_000, 10_000)
+
+
 @asynccontextmanager
 async def serve(
-    app: FastAPI, *, ws_max_size: int = 4 * 1024 * 1024, keep_alive_s: int = 4 * PATIENCE_S
+    app: FastAPI,
+    *,
+    ws_max_size: int = 1024 * 1024,
+    keep_alive_s: int = 4 * PATIENCE_S,
+    limits: ConnectionLimits = MANY_CONNECTIONS,
 ) -> AsyncIterator[RunningServer]:
     """Serve an application, ours or another, on a free port; let running requests end before it stops."""
     # Named a TCP socket, or asyncio would leave Nagle's delay of 40 ms a request on.
@@ -55,8 +62,7 @@ async def serve(
             timeout_graceful_shutdown=PATIENCE_S,
             # Longer than clients keep a connection: else it may be closed just as the next request is sent.
             timeout_keep_alive=keep_alive_s,
-            http=BoundedHttpProtocol,
-            ws="websockets-sansio",
+            **bounded_protocols(limits),
             ws_per_message_deflate=False,
             ws_max_size=ws_max_size,
         )

@@ -1,42 +1,125 @@
-"""uvicorn's HTTP protocol with bounded request heads, on connections that the application can end."""
+"""uvicorn's protocols with bounds: on connections, request heads, and answers that are not read."""
 
 from asyncio import TimerHandle
 from asyncio.transports import Transport
+from collections import Counter
 from collections.abc import Callable
-from typing import Final, cast
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, cast
 
+import orjson
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 HEAD_TIMEOUT_S: Final = 30.0
-# So large that a token of a megabyte is still answered with 401.
-MAX_HEAD_BYTES: Final = 4 * 1024 * 1024
-_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+# How long a client may take to read some more of an answer, and a refused one to read its refusal.
+WRITE_TIMEOUT_S: Final = 20.0
+_LEAST_PROGRESS_BYTES: Final = 16 * 1024
+LINGER_S: Final = 2.0
+MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_HEADERS: Final = 100
+_MAX_TRAILER_BYTES: Final = 8 * 1024
+_AUTHORIZATION: Final = b"authorization:"
 _ABORT: Final = "tasktalk.abort"
 _CLOSE: Final = "tasktalk.close"
+
+
+class _Refusal(Exception):  # noqa: N818 - it is raised out of the parser's callbacks and never seen
+    """What the answer to a head that is refused says."""
+
+    def __init__(self, status: str, message: str, code: str = "BAD_USER_INPUT", *more: str) -> None:
+        super().__init__(message)
+        body = orjson.dumps({"errors": [{"message": message, "extensions": {"code": code}}]}).decode()
+        lines = (f"HTTP/1.1 {status}", "content-type: application/json; charset=utf-8", *more)
+        self.response = "\r\n".join((*lines, f"content-length: {len(body)}", "connection: close", "", body)).encode()
+
+
+_TOO_LARGE: Final = _Refusal("431 Request Header Fields Too Large", "The request line and the headers are too large.")
+_TOKEN_TOO_LARGE: Final = _Refusal(
+    "401 Unauthorized",
+    "The access token is not valid.",
+    "UNAUTHENTICATED",
+    'www-authenticate: Bearer error="invalid_token"',
+)
+_HOST: Final = _Refusal("400 Bad Request", "The request must have one Host header.")
+_TWO_TOKENS: Final = _Refusal("400 Bad Request", "The request has more than one Authorization header.")
+_MALFORMED: Final = _Refusal("400 Bad Request", "The request is no valid HTTP.")
+_TOO_MANY: Final = _Refusal(
+    "503 Service Unavailable", "Too many connections are open.", "SERVICE_UNAVAILABLE", "retry-after: 5"
+)
+
+
+@dataclass(slots=True)
+class ConnectionLimits:
+    """The connections of a process, counted in all and by address; those of a trusted proxy are many clients'."""
+
+    total: int
+    per_address: int
+    proxies: frozenset[str] = frozenset()
+    open: int = 0
+    _by_address: Counter[str] = field(default_factory=Counter)
+
+    def admit(self, address: str) -> bool:
+        """Count a connection, unless there are too many."""
+        is_within = self._by_address[address] < self.per_address or not self.proxies.isdisjoint({address, "*"})
+        if self.open >= self.total or not is_within:
+            return False
+        self.open += 1
+        self._by_address[address] += 1
+        return True
+
+    def release(self, address: str) -> None:
+        """Count a connection that is closed."""
+        self.open -= 1
+        self._by_address[address] -= 1
+        if not self._by_address[address]:
+            del self._by_address[address]
+
+
+def _address(transport: Any) -> str:
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) else ""
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
     """HTTP protocol for uvicorn's `http` setting.
 
     By itself uvicorn waits for ever for a client that does not read, or that never ends its request line and headers,
-    and keeps as much of them as is sent.
+    keeps as much of them as is sent, and takes the trailers of a chunked body for headers.
     """
 
     _head_bytes = 0
     _head_timer: TimerHandle | None = None
+    _write_timer: TimerHandle | None = None
+    _is_in_head = False
+    _line_bytes = 0
+    _line_start = b""
+    _refusal: _Refusal | None = None
+    _is_admitted = False
     _cycles: tuple[RequestResponseCycle, ...] = ()
 
+    def __init__(self, *, limits: ConnectionLimits, **state: Any) -> None:
+        super().__init__(**state)
+        self._limits = limits
+
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        """Put what ends the connection into the state of each request."""
+        """Refuse a connection too many; put what ends the connection into the state of each request."""
         self.app_state = {**self.app_state, _ABORT: transport.abort, _CLOSE: transport.close}
         super().connection_made(transport)
-        self._bound_head(0)
+        self._is_admitted = self._limits.admit(_address(transport))
+        if self._is_admitted:
+            self._bound_head(0)
+        else:
+            self._refuse(_TOO_MANY)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Mark each request as disconnected; uvicorn marks the last one, which may wait behind the one that runs."""
         self._stop_head_timer()
+        self._stop_write_timer()
+        if self._is_admitted:
+            self._limits.release(_address(self.transport))
         super().connection_lost(exc)
         for cycle in self._cycles:
             if not cycle.response_complete:
@@ -45,23 +128,58 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse the data; refuse a head that is too large, and disconnect a client that leaves it unfinished."""
+        if self._refusal is not None:
+            # Read and dropped until the client has read why; bounded by the time that it has for that.
+            return
         super().data_received(data)
         cycle = cast("RequestResponseCycle | None", self.cycle)
         is_within_head = cycle is None or cycle.scope is not self.scope
         if cycle is not None and not is_within_head and not cycle.response_complete:
             self._stop_head_timer()
-        elif self.transport.get_protocol() is self:
+        elif self.transport.get_protocol() is self and self._refusal is None:
             # What comes after a response may be the rest of a body that was refused.
             self._bound_head(len(data) if is_within_head else 0)
+            self._line_start = (self._line_start + data).rpartition(b"\n")[2][: len(_AUTHORIZATION)]
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(_TOKEN_TOO_LARGE if self._line_start.lower() == _AUTHORIZATION else _TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """Begin to count the head."""
+        super().on_message_begin()
+        self._is_in_head, self._line_bytes = True, 0
+
+    def on_url(self, url: bytes) -> None:
+        """Bound the request line."""
+        self._count_line(len(url), _TOO_LARGE)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Bound the headers; drop trailers, which nothing here asks for."""
+        is_token = name.lower() == b"authorization"
+        self._count_line(len(name) + len(value), _TOKEN_TOO_LARGE if is_token else _TOO_LARGE)
+        if self._is_in_head:
+            super().on_header(name, value)
+            if len(self.headers) > MAX_HEADERS:
+                raise self._note(_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
-        """Close the connection after an upgrade that is not made: its body would be parsed as another request."""
+        """Check the head; close the connection after an upgrade that is not made: its body would be parsed as one."""
+        self._is_in_head, self._line_bytes = False, 0
+        names = [name for name, _ in self.headers]
+        if names.count(b"host") != 1 and (b"host" in names or self.parser.get_http_version() != "1.0"):
+            raise self._note(_HOST)
+        if names.count(b"authorization") > 1:
+            raise self._note(_TWO_TOKENS)
         previous = self.cycle
         super().on_headers_complete()
         if self.cycle is not previous:
             self._cycles = (*(cycle for cycle in self._cycles if not cycle.response_complete), self.cycle)
             if self.parser.should_upgrade():
                 self.cycle.keep_alive = False
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text is replaced
+        """Refuse what cannot be parsed, or what a callback has refused."""
+        self._refuse(self._refusal or _MALFORMED)
 
     def handle_websocket_upgrade(self) -> None:
         """Make the connection a WebSocket, and refuse a handshake that is too large for one."""
@@ -70,21 +188,92 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         protocol = self.transport.get_protocol()
         if isinstance(protocol, WebSocketsSansIOProtocol) and not protocol.handshake_initiated:
             # uvicorn does not send the refusal, and leaves the client waiting for it.
-            self.transport.write(b"".join(protocol.conn.data_to_send()) or _TOO_LARGE)
+            self.transport.write(b"".join(protocol.conn.data_to_send()) or _TOO_LARGE.response)
             self.transport.close()
+
+    def pause_writing(self) -> None:
+        """Disconnect a client that reads nothing for too long."""
+        super().pause_writing()
+        self._watch_writing(self._unsent_bytes())
+
+    def resume_writing(self) -> None:
+        """Go on, since the client reads."""
+        self._stop_write_timer()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection, even if its last answer is not read."""
+        super().timeout_keep_alive_handler()
+        self.loop.call_later(WRITE_TIMEOUT_S, self.transport.abort)
+
+    def _note(self, refusal: _Refusal) -> _Refusal:
+        """Keep the refusal that a callback raises, for the parser raises an error of its own."""
+        self._refusal = refusal
+        return refusal
+
+    def _count_line(self, length: int, refusal: _Refusal) -> None:
+        self._line_bytes += length
+        if self._line_bytes > (MAX_HEAD_BYTES if self._is_in_head else _MAX_TRAILER_BYTES):
+            raise self._note(refusal)
+
+    def _refuse(self, refusal: _Refusal) -> None:
+        """Answer, and go on reading for a moment: closed with bytes unread, the client would not get the answer."""
+        self._refusal = refusal
+        self._stop_head_timer()
+        self.transport.write(refusal.response)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self.transport.abort)
+
+    def _watch_writing(self, before_bytes: int) -> None:
+        def check() -> None:
+            now_bytes = self._unsent_bytes()
+            if now_bytes > before_bytes - _LEAST_PROGRESS_BYTES:
+                self.transport.abort()
+            else:
+                self._watch_writing(now_bytes)
+
+        self._write_timer = self.loop.call_later(WRITE_TIMEOUT_S, check)
+
+    def _unsent_bytes(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
     def _bound_head(self, received_bytes: int) -> None:
         if self._head_timer is None:
             self._head_bytes = 0
             self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.abort)
         self._head_bytes += received_bytes
-        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self.send_400_response("The request line and the headers are too large.")
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+class CountedWebSocketProtocol(WebSocketsSansIOProtocol):
+    """WebSocket protocol for uvicorn's `ws` setting, whose connection was counted when it was HTTP."""
+
+    def __init__(self, *, limits: ConnectionLimits, **state: Any) -> None:
+        super().__init__(**state)
+        self._limits = limits
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count the connection as closed."""
+        self._limits.release(_address(self.transport))
+        super().connection_lost(exc)
+
+
+def bounded_protocols(limits: ConnectionLimits) -> dict[str, Any]:
+    """Return uvicorn's settings `http` and `ws`."""
+    return {
+        "http": partial(BoundedHttpProtocol, limits=limits),
+        "ws": partial(CountedWebSocketProtocol, limits=limits),
+    }
 
 
 def get_close(scope: Scope) -> Callable[[], None]:

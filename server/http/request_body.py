@@ -8,6 +8,7 @@ import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
+from core.errors import UnavailableError
 from server.http.disconnect import TimeLimit
 from server.http.errors import RefusedError, refuse
 from server.http.headers import JSON, content_type_problem
@@ -15,6 +16,8 @@ from server.http.headers import JSON, content_type_problem
 BODY_TIMEOUT_S: Final = 30.0
 # Each value is coerced in Python, before authorization.
 MAX_VALUES: Final = 10_000
+MAX_JSON_VALUES: Final = 50_000
+MAX_OPEN_BYTES: Final = 64 * 1024 * 1024
 _MAX_PARAMETERS: Final = 32
 _Headers = Mapping[bytes, bytes]
 
@@ -84,7 +87,10 @@ def replaying(body: bytes, receive: Receive) -> Receive:
 
 
 def parse_json(body: bytes) -> Any:
-    """Return what a body says; raise the refusal of one that is no JSON."""
+    """Return what a body says; raise the refusal of one that is no JSON, or of very many values."""
+    # Counted before they are built, with those within texts; a short body cannot have as many.
+    if len(body) > MAX_JSON_VALUES and sum(body.count(sign) for sign in (b",", b"[", b"{")) > MAX_JSON_VALUES:
+        raise refuse(400, f"The body has more than {MAX_JSON_VALUES} values.")
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -101,6 +107,12 @@ def _check_headers(headers: _Headers, max_bytes: int, media_type: str) -> None:
         raise _too_large(max_bytes)
 
 
+class OpenBodies:
+    """How many bytes of bodies that have not arrived whole this process holds."""
+
+    held_bytes = 0
+
+
 async def _read_chunks(receive: Receive, max_bytes: int) -> bytes:
     chunks, size, has_more = list[bytes](), 0, True
     try:
@@ -109,8 +121,13 @@ async def _read_chunks(receive: Receive, max_bytes: int) -> bytes:
                 chunk, has_more = await _read_chunk(receive)
                 chunks.append(chunk)
                 size += len(chunk)
+                OpenBodies.held_bytes += len(chunk)
+                if OpenBodies.held_bytes > MAX_OPEN_BYTES:
+                    raise UnavailableError("The server receives too much at once. Try again shortly.")
     except TimeoutError:
         raise refuse(408, f"The body did not arrive within {BODY_TIMEOUT_S:.0f} seconds.") from None
+    finally:
+        OpenBodies.held_bytes -= size
     if size > max_bytes:
         raise _too_large(max_bytes)
     return b"".join(chunks)

@@ -49,7 +49,7 @@ async def test_head_larger_than_the_bound_is_refused(
     monkeypatch.setattr(connection, "MAX_HEAD_BYTES", 3 * len(LONG))
     async with connected(str(api.base_url), beginning) as wire:
         await wire.send(*[LONG] * 4)
-        assert await wire.reader.readline() == b"HTTP/1.1 400 Bad Request\r\n"
+        assert await wire.reader.readline() == b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
 
 
 async def test_body_behind_an_unsupported_upgrade_is_not_parsed_as_a_request(wire: Wire) -> None:

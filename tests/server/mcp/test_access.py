@@ -63,7 +63,7 @@ async def test_metadata_repeats_no_malformed_host(http: httpx2.AsyncClient, serv
 
 
 async def test_unknown_token_is_refused_with_a_challenge(http: httpx2.AsyncClient, server: RunningServer) -> None:
-    for token in ("x", "tt_", "tt_" + "a" * 43, "tt_" + "a" * 42 + "=", "tt_" + "a" * 100_000, "a.b.c"):
+    for token in ("x", "tt_", "tt_" + "a" * 43, "tt_" + "a" * 42 + "=", "tt_" + "a" * 50_000, "a.b.c"):
         response = await post(http, token, LIST)
         assert refusal(response) == NOT_VALID
         assert response.headers["www-authenticate"] == (

@@ -1,0 +1,186 @@
+"""Connections, heads and bodies: what costs memory is refused before it is kept."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pytest
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
+
+from server.app import create_app
+from server.http import protocol, request_body
+from server.http.protocol import ConnectionLimits
+from tests.factories import SignedIn
+from tests.server.wire import Wire, connected, post
+from tests.servers import RunningServer, serve
+from tests.waiting import until, until_so
+
+QUERY = b'{"query": "{ __typename }"}'
+VIEWER = b'{"query": "{ viewer { id } }"}'
+CHUNKED = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.fixture
+async def wire(server: RunningServer) -> AsyncIterator[Wire]:
+    async with connected(server.url) as wire:
+        yield wire
+
+
+def head(*lines: str) -> bytes:
+    return "".join(f"{line}\r\n" for line in ("GET /health HTTP/1.1", *lines, "")).encode()
+
+
+async def status(server: RunningServer, request: bytes) -> int:
+    """Return the status of the answer to a request of which nothing more is read."""
+    async with connected(server.url) as wire:
+        await wire.send(request)
+        answer = await wire.reader.readline()
+    return int(answer.split()[1])
+
+
+MANY = [f"X-Header-{number}: 1" for number in range(99)]
+
+
+@pytest.mark.parametrize(
+    ("request_head", "expected"),
+    [
+        (head("Host: x", *MANY), 200),
+        (head("Host: x", *MANY, "X-More: 1"), 431),
+        (head("Host: x", "X-Long: " + "a" * 60_000), 200),
+        (head("Host: x", "X-Long: " + "a" * 70_000), 431),
+        (head("Host: x", *[f"X-Header-{number}: {'a' * 10_000}" for number in range(8)]), 431),
+        (head("Host: x", "Authorization: Bearer " + "a" * 300_000), 401),
+        (b"GET /health?" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431),
+        (head(), 400),
+        (b"GET /health HTTP/1.0\r\n\r\n", 200),
+        (head("Host: x", "Host: x"), 400),
+        (head("Host: x", "Authorization: Bearer a", "authorization: Bearer b"), 400),
+        (b"GET /health\r\nnonsense\r\n\r\n", 400),
+    ],
+    ids=[
+        "100 headers", "101 headers", "60 KB", "70 KB", "80 KB in all", "long token", "long address", "no host",
+        "no host in HTTP/1.0", "two hosts", "two tokens", "no HTTP",
+    ],
+)  # fmt: skip
+async def test_head_is_bounded_and_checked(server: RunningServer, request_head: bytes, expected: int) -> None:
+    assert await status(server, request_head) == expected
+    assert await status(server, head("Host: x")) == 200
+
+
+async def send_for_ever(wire: Wire, piece: bytes) -> None:
+    while True:
+        wire.writer.write(piece)
+        await wire.writer.drain()
+
+
+async def test_refused_head_of_many_megabytes_is_not_kept(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LINGER_S", 0.1)
+    await wire.send(b"GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ")
+    with pytest.raises(ConnectionError):
+        await send_for_ever(wire, b"a" * 100_000)
+
+
+async def test_trailers_are_dropped(server: RunningServer, user: SignedIn) -> None:
+    body = b"%x\r\n%b\r\n" % (len(VIEWER), VIEWER)
+    async with connected(server.url) as wire:
+        trailers = f"0\r\nAuthorization: Bearer {user.token}\r\nX-Forwarded-For: 10.0.0.1\r\n\r\n".encode()
+        # In one piece, so that the request is complete before it is read.
+        assert (await wire.ask(CHUNKED + body + trailers)).endswith(b'{"data":{"viewer":null}}')
+        assert user.user.id.encode() in await wire.ask(post(VIEWER, f"Authorization: Bearer {user.token}"))
+
+
+async def test_trailers_are_bounded(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LINGER_S", 0.1)
+    async with connected(server.url) as wire:
+        wire.writer.write(CHUNKED + b"%x\r\n%b\r\n0\r\n" % (len(QUERY), QUERY))
+        with pytest.raises(ConnectionError):
+            await send_for_ever(wire, b"X-More: " + b"a" * 1_000 + b"\r\n")
+
+
+async def test_connections_are_bounded_for_an_address_and_in_all(server: RunningServer) -> None:
+    for limits in (ConnectionLimits(100, 3), ConnectionLimits(3, 100)):
+        async with serve(create_app(server.runtime.settings), limits=limits) as limited:
+            wires = [connected(limited.url) for _ in range(3)]
+            opened = [await each.__aenter__() for each in wires]
+            for wire in opened:
+                assert b"200 OK" in await wire.ask(post(QUERY))
+            assert await status(limited, post(QUERY)) == 503
+            for each in wires:
+                await each.__aexit__(None, None, None)
+            await until_so(partial(answers, limited))
+
+
+async def answers(server: RunningServer) -> bool:
+    return await status(server, post(QUERY)) == 200
+
+
+async def test_proxy_may_open_as_many_as_it_needs(server: RunningServer) -> None:
+    limits = ConnectionLimits(100, 1, frozenset({"127.0.0.1"}))
+    async with serve(create_app(server.runtime.settings), limits=limits) as limited, connected(limited.url) as first:
+        assert b"200 OK" in await first.ask(post(QUERY))
+        assert await status(limited, post(QUERY)) == 200
+
+
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+
+
+async def test_closed_socket_is_counted_as_closed(server: RunningServer) -> None:
+    lines = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {KEY}")
+    upgrade = head("Host: x", *lines, "Sec-WebSocket-Protocol: graphql-transport-ws").replace(b"/health", b"/graphql")
+    limits = ConnectionLimits(1, 1)
+    async with serve(create_app(server.runtime.settings), limits=limits) as limited:
+        for _ in range(3):
+            await until(lambda: limits.open == 0)
+            async with connected(limited.url) as wire:
+                await wire.send(upgrade)
+                assert b"101 Switching Protocols" in await wire.reader.readline()
+                assert await status(limited, post(QUERY)) == 503
+
+
+async def test_client_that_reads_nothing_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "WRITE_TIMEOUT_S", 0.2)
+    app, limits = FastAPI(), ConnectionLimits(10, 10)
+    app.add_route("/large", lambda _request: PlainTextResponse("a" * 20_000_000))
+    request = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with serve(app, limits=limits) as large, connected(large.url) as wire:
+        wire.reader._transport.pause_reading()  # type: ignore[attr-defined] # noqa: SLF001 - there is no other way
+        await wire.send(request)
+        await until(lambda: limits.open == 1)
+        await until(lambda: limits.open == 0)
+        # Who reads slowly is left alone.
+        async with connected(large.url, request) as slow:
+            for _ in range(10):
+                await asyncio.sleep(0.1)
+                assert await slow.reader.readexactly(1_000_000)
+            assert limits.open == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" + b"{}," * 60_000 + b"{}]", b'{"query": "{ a }", "variables": {"a": [' + b"0," * 60_000 + b"0]}}"],
+    ids=["objects", "numbers"],
+)
+async def test_body_of_very_many_values_is_refused_before_it_is_built(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    monkeypatch.setattr("server.http.request_body.orjson.loads", None)
+    async with connected(server.url) as wire:
+        answer = await wire.ask(post(body))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"more than 50000 values" in answer
+
+
+async def test_unfinished_bodies_are_bounded_in_all(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_body, "MAX_OPEN_BYTES", 200_000)
+    unfinished = post(b"").replace(b"Content-Length: 0", b"Content-Length: 100000")
+    async with connected(server.url) as first, connected(server.url) as second, connected(server.url) as third:
+        await first.send(unfinished, b" " * 90_000)
+        await second.send(unfinished, b" " * 90_000)
+        await until(lambda: request_body.OpenBodies.held_bytes == 180_000)
+        answer = await third.ask(unfinished, b" " * 90_000)
+        assert re.match(rb"HTTP/1.1 503 .*retry-after: ", answer, re.DOTALL)
+        first.writer.transport.abort()
+        await until(lambda: request_body.OpenBodies.held_bytes == 90_000)
+        assert b"200 OK" in await second.ask(b" " * (10_000 - len(QUERY)) + QUERY)
