@@ -21,10 +21,9 @@ from core.settings import Settings, load_settings
 from graph.context import Runtime
 from live.live import Live
 from server.graphql.endpoint import GraphQLEndpoint
-from server.graphql.event_streams import GraphQLEventStreamEndpoint, wants_events
 from server.graphql.execution import Operations
 from server.graphql.schema import schema as product_schema
-from server.graphql.sockets import GraphQLWebSocketEndpoint
+from server.graphql.sockets import serve_socket
 from server.graphql.streaming import Streaming
 from server.http.compression import Compression
 from server.http.connections import ConnectionRegistry
@@ -71,10 +70,8 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     for cache in runtime.authenticator.caches:
         metrics.watch_cache(cache)
     streaming = Streaming(operations, connections, settings, metrics.streams)
-    event_streams = GraphQLEventStreamEndpoint(streaming)
     mcp = McpEndpoint(runtime)
     graphiql = None if settings.is_production else graphiql_page(_PAGES)
-    endpoint = GraphQLEndpoint(operations, runtime, graphiql, event_streams)
     app = _Application(
         title="Tasktalk",
         lifespan=make_lifespan(runtime, streaming, mcp, metrics),
@@ -93,7 +90,8 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     ]
     rest.add_rest(app, _PAGES)
     wrap = partial(_wrap, settings=settings, log=RequestLog(metrics.observe, request_lines(settings)))
-    app.graphql = wrap(_dispatch(endpoint, event_streams, GraphQLWebSocketEndpoint(streaming)))
+    app.graphql = wrap(GraphQLEndpoint(streaming, runtime, graphiql))
+    app.socket = partial(serve_socket, streaming)
     app.add_middleware(wrap)
     return app
 
@@ -102,24 +100,14 @@ class _Application(FastAPI):
     """FastAPI, with GraphQL served beside its middleware and router, which would cost more than some operations."""
 
     graphql: ASGIApp
+    socket: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("path") == _PATH:
             scope["app"] = self
-            await self.graphql(scope, receive, send)
+            await (self.socket if scope["type"] == "websocket" else self.graphql)(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
-
-
-def _dispatch(endpoint: ASGIApp, event_streams: ASGIApp, sockets: ASGIApp) -> ASGIApp:
-    """Return the application that serves /graphql by WebSocket, as an event stream or as a plain response."""
-
-    async def graphql(scope: Scope, receive: Receive, send: Send) -> None:
-        is_socket = scope["type"] == "websocket"
-        handler = sockets if is_socket else event_streams if wants_events(scope) else endpoint
-        await handler(scope, receive, send)
-
-    return graphql
 
 
 def _wrap(app: ASGIApp, settings: Settings, log: RequestLog) -> ASGIApp:

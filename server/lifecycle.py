@@ -104,7 +104,7 @@ def make_lifespan(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await streaming.finish()
+            await streaming.operations.finish()
             await runtime.assistant.close()
             await runtime.live.close()
             await runtime.accounts.close()

@@ -9,8 +9,6 @@ from typing import Any, Final
 import orjson
 import structlog
 from pydantic import Field
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 import models
 from core.errors import BadUserInputError, NotFoundError, TasktalkError
@@ -18,8 +16,8 @@ from core.ids import parse_id
 from graph.context import Context
 from live.follow import follow_reply, retry_while_unavailable
 from models import RunStatus, ToolCallStatus
-from server.http.connections import ConnectionRegistry, TooManyConnectionsError
-from server.http.errors import FormattedError, masked_message, refuse, retry_after
+from server.http.connections import ConnectionRegistry
+from server.http.errors import FormattedError, masked_message
 from server.http.event_stream import EventStream
 from server.rest.entities import row_of
 from server.rest.fields import Row
@@ -143,8 +141,8 @@ class _State:
 class ChatStream(EventStream):
     """The events of one answer, from a position in it on."""
 
-    def __init__(self, context: Context, answer: Answer, position: Position) -> None:
-        super().__init__(context.caller, context.runtime.settings)
+    def __init__(self, context: Context, answer: Answer, position: Position, connections: ConnectionRegistry) -> None:
+        super().__init__(context.caller, context.runtime.settings, connections)
         self._context = context
         self._answer = answer
         self._position = replace(position, run_id=answer.run_id)
@@ -206,26 +204,6 @@ class ChatStream(EventStream):
         if reply.text:
             self._position = replace(self._position, offset=reply.offset + len(reply.text))
             yield _event("text", {"offset": reply.offset, "delta": reply.text}, self._position)
-
-
-class StreamedChat(Response):
-    """The response whose body is a stream."""
-
-    def __init__(self, stream: ChatStream, registry: ConnectionRegistry) -> None:
-        super().__init__()
-        self._stream = stream
-        self._registry = registry
-        try:
-            registry.add(stream)
-        except TooManyConnectionsError as error:
-            raise refuse(429, str(error), code="RATE_LIMITED", headers=(retry_after(),)) from None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the stream to its end."""
-        try:
-            await self._stream.serve(scope, receive, send)
-        finally:
-            self._registry.remove(self._stream)
 
 
 def _stamp(call: Any) -> tuple[int, int]:

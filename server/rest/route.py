@@ -15,13 +15,12 @@ from starlette.responses import Response
 
 from core.errors import TasktalkError
 from graph.context import Context, Runtime
-from server.http.authentication import authenticate
+from server.http.authentication import open_context
 from server.http.errors import RefusedError, refuse
 from server.http.headers import get_request_headers
 from server.http.request_body import MAX_VALUES, are_many, parse_json, read_body, replaying
 from server.observability.request_log import get_request_record
 from server.rest import problem
-from services.accounts.caller import Caller
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _MAX_FORM_BYTES: Final = 64 * 1024
@@ -126,23 +125,15 @@ class _ReadRequest(Request):
 
 
 async def _make_context(request: Request, *, needs_caller: bool) -> None:
-    runtime: Runtime = request.app.state.runtime
-    record = get_request_record(request.scope)
-    caller = await _authenticate(request, runtime)
-    record.user_id = caller.user_id if caller else None
-    address = (request.scope.get("client") or ("",))[0]
-    context = request.scope[_CONTEXT] = Context(runtime, caller, record.request_id, address)
-    if needs_caller:
-        context.require_caller()
-
-
-async def _authenticate(request: Request, runtime: Runtime) -> Caller | None:
-    """Return the caller, or None without credentials; raise UnauthenticatedError for anything but a valid token."""
-    credentials = get_request_headers(request.scope).credentials
+    credentials, record = get_request_headers(request.scope).credentials, get_request_record(request.scope)
     # OAuth 2 clients authenticate themselves like this at the token endpoint; ours needs no client credentials.
     if credentials is not None and request.scope["path"] == _LOGIN and credentials[:6].lower() == b"basic ":
         credentials = None
-    return await authenticate(credentials, runtime)
+    context = await open_context(request.scope, request.app.state.runtime, credentials, record.request_id)
+    request.scope[_CONTEXT] = context
+    record.user_id = context.user_id
+    if needs_caller:
+        context.require_caller()
 
 
 def _checked_form(body: bytes) -> bytes:
