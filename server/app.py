@@ -34,7 +34,7 @@ from server.mcp.endpoint import McpEndpoint
 from server.observability.health import health, ready
 from server.observability.logs import configure_logs, request_lines
 from server.observability.metrics import Metrics
-from server.observability.request_log import RequestLog, RequestLogMiddleware
+from server.observability.request_log import Observe, RequestLogMiddleware, WriteLine
 from server.rest import api as rest
 from services.accounts.accounts import Accounts
 from services.accounts.authentication import Authenticator
@@ -89,7 +89,7 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
         *(graphiql.assets if graphiql else ()),
     ]
     rest.add_rest(app, _PAGES)
-    wrap = partial(_wrap, settings=settings, log=RequestLog(metrics.observe, request_lines(settings)))
+    wrap = partial(_wrap, settings=settings, observe=metrics.observe, write_line=request_lines(settings))
     app.graphql = wrap(GraphQLEndpoint(streaming, runtime, graphiql))
     app.socket = partial(serve_socket, streaming)
     app.add_middleware(wrap)
@@ -110,7 +110,7 @@ class _Application(FastAPI):
             await super().__call__(scope, receive, send)
 
 
-def _wrap(app: ASGIApp, settings: Settings, log: RequestLog) -> ASGIApp:
+def _wrap(app: ASGIApp, settings: Settings, observe: Observe, write_line: WriteLine) -> ASGIApp:
     """Wrap an application into the middleware that all requests pass: log, security headers, CORS, compression."""
     if settings.gzip_least_bytes:
         app = Compression(app, minimum_size=settings.gzip_least_bytes)
@@ -124,7 +124,7 @@ def _wrap(app: ASGIApp, settings: Settings, log: RequestLog) -> ASGIApp:
             expose_headers=("ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"),
             max_age=_PREFLIGHT_KEPT_S,
         )
-    return RequestLogMiddleware(app, log)
+    return RequestLogMiddleware(app, observe, write_line)
 
 
 def _make_runtime(settings: Settings, metrics: Metrics) -> Runtime:

@@ -1,7 +1,7 @@
 """Server-sent events: a response that stays open, with keep-alives, expiry and a send timeout."""
 
 import asyncio
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import Final
 
@@ -26,7 +26,7 @@ _HEADERS: Final = (
 )
 
 
-class EventStream(Response):
+class EventStream(Response, ABC):
     """A response that stays open, registered from the start; subclasses produce its events."""
 
     def __init__(self, caller: Caller | None, settings: Settings, connections: ConnectionRegistry) -> None:

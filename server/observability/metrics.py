@@ -80,31 +80,22 @@ class Metrics:
         self._folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         self._registry = CollectorRegistry()
         registry = None if self._folder else self._registry
-        self._requests = Counter(
-            "tasktalk_http_requests", "HTTP requests.", ("method", "path", "status"), registry=registry
-        )
-        self._durations = Histogram(
-            "tasktalk_http_request_duration_seconds", "Time to answer.", ("path",), registry=registry
-        )
-        self._operations = Counter(
-            "tasktalk_graphql_operations", "GraphQL operations.", ("name", "outcome"), registry=registry
-        )
-        self._operation_durations = Histogram(
-            "tasktalk_graphql_operation_duration_seconds", "Time to answer.", ("name",), registry=registry
-        )
-        self._statements = Counter("tasktalk_sql_statements", "SQL statements.", registry=registry)
+        counter, histogram = partial(Counter, registry=registry), partial(Histogram, registry=registry)
         gauge = partial(Gauge, multiprocess_mode="livesum", registry=registry)
+        self._requests = counter("tasktalk_http_requests", "HTTP requests.", ("method", "path", "status"))
+        self._durations = histogram("tasktalk_http_request_duration_seconds", "Time to answer.", ("path",))
+        self._operations = counter("tasktalk_graphql_operations", "GraphQL operations.", ("name", "outcome"))
+        self._operation_durations = histogram(
+            "tasktalk_graphql_operation_duration_seconds", "Time to answer.", ("name",)
+        )
+        self._statements = counter("tasktalk_sql_statements", "SQL statements.")
         self._connections_in_use = gauge("tasktalk_pool_connections_in_use", "Database connections in use.")
         self._connections_allowed = gauge(
             "tasktalk_pool_connections_allowed", "Most database connections that may be open."
         )
         self._cache_bytes = gauge("tasktalk_cache_bytes", "Bytes in a cache.", ("cache",))
-        self._cache_lookups = Counter(
-            "tasktalk_cache_lookups", "Lookups in a cache.", ("cache", "result"), registry=registry
-        )
-        self._cache_evictions = Counter(
-            "tasktalk_cache_evictions", "Entries evicted from a full cache.", ("cache",), registry=registry
-        )
+        self._cache_lookups = counter("tasktalk_cache_lookups", "Lookups in a cache.", ("cache", "result"))
+        self._cache_evictions = counter("tasktalk_cache_evictions", "Entries evicted from a full cache.", ("cache",))
         self._caches: dict[str, tuple[LRUCache[Any, Any], _CacheCounts]] = {}
         self.streams = StreamMetrics(registry)
         self._operation_names: set[str] = set()
