@@ -55,13 +55,15 @@ def create_body_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]
     return _body_of(creatable_columns(model), lambda column: column.default_argument)
 
 
-def update_body_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
-    """Add to a request body the columns that clients may update: what is left out stays, null clears."""
+def _update_body(model: type[SQLModel], name: str) -> type[Body]:
+    """Return the request body of the columns that clients may update: what is left out stays, null clears."""
+    columns = updatable_columns(model)
+    clearing = ", null clears" if any(column.is_nullable for column in columns) else ""
+    doc = f"What is to change of a {name}: what is left out stays{clearing}."
+    base = create_model(f"{model.__name__}Patch", __base__=Body, __doc__=doc)
     # What is not sent is not read, so any default does; only null is shown as one.
-    return _body_of(
-        updatable_columns(model),
-        lambda column: {"default": None} if column.is_nullable else {"default_factory": lambda: None},
-    )
+    defaults: dict[bool, dict[str, Any]] = {True: {"default": None}, False: {"default_factory": lambda: None}}
+    return _body_of(columns, lambda column: defaults[column.is_nullable])(base)
 
 
 def replace_body_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
@@ -94,14 +96,15 @@ class CreateBody(Body):
 
 
 def add_entity_routes(
-    router: APIRouter,
-    service: EntityService[Any],
-    row: type[Row],
-    create_body: type[CreateBody],
-    update_body: type[Body],
+    router: APIRouter, service: EntityService[Any], row: type[Row], create_body: type[CreateBody] | None = None
 ) -> None:
-    """Add the routes that create, read, update and delete one row to a router."""
-    model, name, columns = service.model, service.model.__name__.lower(), frozenset(row.model_fields)
+    """Add the routes that create, read, update and delete one row to a router, with the bodies that they take."""
+    model: type[SQLModel] = service.model
+    name, columns = model.__name__.lower(), frozenset(row.model_fields)
+    if create_body is None:
+        base = create_model(f"{model.__name__}ToMake", __base__=CreateBody, __doc__=f"A {name} to make.")
+        create_body = create_body_of(model)(base)
+    update_body = _update_body(model, name)
 
     async def create(context: SignedIn, body: Any, response: Response, key: IdempotencyKey = None) -> Any:
         created = await context.create(partial(service.create_alone, new=body.to_new(key)))

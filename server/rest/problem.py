@@ -1,12 +1,12 @@
 """Failures over REST: problem details (RFC 9457) with GraphQL's codes, and their description in OpenAPI."""
 
-import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
+from pydantic.alias_generators import to_snake
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -31,8 +31,6 @@ _HEADERS: Final = {"idempotency_key": "Idempotency-Key", "expected_revision": "I
 # Arguments of the services by their names in REST.
 _NAMES: Final = {"content": "message"}
 _STALE: Final = ("input", "expectedRevision")
-
-
 _MEANINGS: Final = {
     400: "The request is not well formed.",
     401: "The caller is not signed in, or no longer.",
@@ -130,7 +128,7 @@ def of_validation(error: RequestValidationError) -> JSONResponse:
     """Return the problem of values that do not fit the description of the API."""
     found = error.errors()
     errors = [_of_value(each) for each in found[:_MAX_ERRORS]]
-    where = next(iter(_named(errors[0]).values()), "the body")
+    _, where = errors[0].values()
     detail = f"{where}: {errors[0]['detail']}" if len(found) == 1 else f"{len(found)} values are not right; see errors."
     return problem(422, "BAD_USER_INPUT", detail, errors=errors)
 
@@ -144,7 +142,7 @@ def _places(error: TasktalkError, request: Request) -> list[dict[str, str]]:
     """Return the place of the mistake by its name in REST; a parameter of the path needs no naming."""
     if not error.path:
         return []
-    names = [_NAMES.get(name, name) for name in map(_snake_case, error.path) if name not in {"input", "filter"}]
+    names = [_NAMES.get(name, name) for name in map(to_snake, error.path) if name not in {"input", "filter"}]
     if not names or (names[0] == "id" and request.path_params):
         return []
     if names[0] == "header":
@@ -167,14 +165,6 @@ def _of_value(error: Mapping[str, Any]) -> dict[str, str]:
     return {"detail": detail, ("header" if where == "header" else "parameter"): str(names[0]) if names else ""}
 
 
-def _named(error: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in error.items() if name != "detail"}
-
-
 def _pointer(names: Iterable[str]) -> str:
     escaped = (name.encode("utf-8", "replace").decode().replace("~", "~0").replace("/", "~1") for name in names)
     return "".join(["#", *(f"/{name}" for name in escaped)])
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()

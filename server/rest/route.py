@@ -7,14 +7,14 @@ from urllib.parse import parse_qsl
 import structlog
 from fastapi import Depends, Security, params
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.models import OAuth2, OAuthFlowPassword, OAuthFlows
 from fastapi.routing import APIRoute
-from fastapi.security.base import SecurityBase
+from fastapi.security import OAuth2PasswordBearer
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from core.errors import TasktalkError
-from graph.context import Context, Runtime
+from core.settings import Settings
+from graph.context import Context
 from server.http.authentication import open_context
 from server.http.errors import RefusedError, refuse
 from server.http.headers import get_request_headers
@@ -35,30 +35,21 @@ _CONTEXT: Final = "tasktalk.context"
 _LOGIN: Final = "/api/auth/login"
 
 
-class _SignedIn(SecurityBase):
+class _SignedIn(OAuth2PasswordBearer):
     """Security scheme of routes that need a caller; anonymous requests are refused before they get here."""
 
-    def __init__(self) -> None:
-        flow = OAuthFlowPassword(tokenUrl=_LOGIN, scopes={})
-        self.model = OAuth2(flows=OAuthFlows(password=flow), description="Sign in with your email address.")
-        self.scheme_name = "Account"
-
-    async def __call__(self, request: Request) -> Context:
-        return _context(request)
+    async def __call__(self, request: Request) -> Context:  # type: ignore[override]
+        return await _context(request)
 
 
-def _context(request: Request) -> Context:
+async def _context(request: Request) -> Context:
     context: Context = request.scope[_CONTEXT]
     return context
 
 
-async def _anyone(request: Request) -> Context:
-    return _context(request)
-
-
-_SIGNED_IN: Final[Any] = _SignedIn()
+_SIGNED_IN: Final = _SignedIn(tokenUrl=_LOGIN, scheme_name="Account", description="Sign in with your email address.")
 SignedIn = Annotated[Context, Security(_SIGNED_IN)]
-Anyone = Annotated[Context, Depends(_anyone)]
+Anyone = Annotated[Context, Depends(_context)]
 
 
 class RestRoute(APIRoute):
@@ -98,11 +89,16 @@ class RestRoute(APIRoute):
             raise refuse(400, f"The query string has more than {_MAX_PARAMETERS} parameters.")
         if self.body_field is None:
             return request
-        runtime: Runtime = request.app.state.runtime
-        headers, max_bytes = get_request_headers(request.scope).values, runtime.settings.graphql_max_body_bytes
+        settings: Settings = request.app.state.runtime.settings
+        headers, max_bytes = get_request_headers(request.scope).values, settings.graphql_max_body_bytes
         if isinstance(self.body_field.field_info, params.Form):
             body = await read_body(headers, request.receive, min(max_bytes, _MAX_FORM_BYTES), _FORM)
-            return _ReadRequest(request, _checked_form(body), None)
+            try:
+                parse_qsl(body.decode("ascii"), errors="strict", max_num_fields=_MAX_PARAMETERS, keep_blank_values=True)
+            except ValueError:
+                message = "The form is not valid UTF-8, percent-encoded, or has too many fields."
+                raise refuse(400, message) from None
+            return _ReadRequest(request, body, None)
         body = await read_body(headers, request.receive, max_bytes)
         values = parse_json(body) if body else None
         if not isinstance(values, dict):
@@ -134,11 +130,3 @@ async def _make_context(request: Request, *, needs_caller: bool) -> None:
     record.user_id = context.user_id
     if needs_caller:
         context.require_caller()
-
-
-def _checked_form(body: bytes) -> bytes:
-    try:
-        parse_qsl(body.decode("ascii"), errors="strict", max_num_fields=_MAX_PARAMETERS, keep_blank_values=True)
-    except ValueError:
-        raise refuse(400, "The form is not valid UTF-8, percent-encoded, or has too many fields.") from None
-    return body
