@@ -67,20 +67,11 @@ My open tasks, the soonest due first:
 
 What I have done in the last seven days:
 {done}"""
-# By name: how it is listed, and its text.
-_PROMPTS: Final = {
-    prompt.name: (prompt, text)
-    for prompt, text in (
-        (
-            Prompt(name="plan_my_day", title="Plan my day", description="Choose from the open tasks what to do today."),
-            _PLAN_MY_DAY,
-        ),
-        (
-            Prompt(name="weekly_review", title="Weekly review", description="Look back on the week, and ahead."),
-            _WEEKLY_REVIEW,
-        ),
-    )
-}
+_PROMPTS: Final = (
+    Prompt(name="plan_my_day", title="Plan my day", description="Choose from the open tasks what to do today."),
+    Prompt(name="weekly_review", title="Weekly review", description="Look back on the week, and ahead."),
+)
+_TEXTS: Final = {"plan_my_day": _PLAN_MY_DAY, "weekly_review": _WEEKLY_REVIEW}
 
 
 async def list_resources(runtime: Runtime, grant: Grant, _given: PaginatedRequestParams | None) -> ListResourcesResult:
@@ -158,14 +149,14 @@ async def _conversation(session: AsyncSession, caller: Caller, conversation_id: 
 async def list_prompts(_runtime: Runtime, grant: Grant, _given: PaginatedRequestParams | None) -> ListPromptsResult:
     """Return the prompts, which all read tasks."""
     may_read = AccessScope.TASKS_READ in grant.scopes
-    return ListPromptsResult(prompts=[prompt for prompt, _ in _PROMPTS.values()] if may_read else [])
+    return ListPromptsResult(prompts=list(_PROMPTS) if may_read else [])
 
 
 async def get_prompt(runtime: Runtime, grant: Grant, given: GetPromptRequestParams) -> GetPromptResult:
     """Return a prompt with the tasks as they are now."""
-    if given.name not in _PROMPTS:
-        raise BadUserInputError(f"There is no prompt {given.name[:60]!r}; there are {', '.join(_PROMPTS)}.")
-    (prompt, text), now, done = _PROMPTS[given.name], utc_now(), dict[str, Any]()
+    if given.name not in _TEXTS:
+        raise BadUserInputError(f"There is no prompt {given.name[:60]!r}; there are {', '.join(_TEXTS)}.")
+    text, now, done = _TEXTS[given.name], utc_now(), dict[str, Any]()
     async with runtime.database.read() as session:
         still_open = await _open_tasks(session, grant.caller)
         if "{done}" in text:
@@ -174,7 +165,8 @@ async def get_prompt(runtime: Runtime, grant: Grant, given: GetPromptRequestPara
     moment = f"{now:%A}, {now.isoformat(timespec='minutes')}"
     written = text.format(now=moment, fenced=_FENCED, open=_fence(still_open), done=_fence(done))
     message = PromptMessage(role="user", content=TextContent(text=written))
-    return GetPromptResult(description=prompt.description, messages=[message])
+    description = next(prompt.description for prompt in _PROMPTS if prompt.name == given.name)
+    return GetPromptResult(description=description, messages=[message])
 
 
 def _fence(tasks: dict[str, Any]) -> str:
