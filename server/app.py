@@ -8,6 +8,7 @@ import strawberry
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -25,11 +26,11 @@ from server.graphql.execution import Operations
 from server.graphql.schema import schema as product_schema
 from server.graphql.sockets import serve_socket
 from server.graphql.streaming import Streaming
-from server.http.compression import Compression
 from server.http.connections import ConnectionRegistry
+from server.http.headers import get_request_headers
 from server.http.origins import LOCAL, allows_local_origins
 from server.http.pages import graphiql_page, index_route
-from server.lifecycle import make_lifespan
+from server.lifecycle import lifespan
 from server.mcp.endpoint import McpEndpoint
 from server.observability.health import health, ready
 from server.observability.logs import configure_logs, request_lines
@@ -42,6 +43,7 @@ from services.accounts.rate_limit import SignInRateLimit
 
 _PAGES: Final = Path(__file__).parent.parent / "web" / "dist"
 _PATH: Final = "/graphql"
+_GZIP_LEVEL: Final = 5
 _PREFLIGHT_KEPT_S: Final = 3600
 _REQUEST_HEADERS: Final = (
     "Authorization",
@@ -65,16 +67,13 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     connections = ConnectionRegistry(runtime.database, settings.max_sockets_per_user)
     runtime.authenticator.on_invalidate.append(connections.check_user)
     operations = Operations(schema, settings)
-    metrics.watch_cache(operations.document_cache)
-    metrics.watch_cache(STATEMENTS)
-    for cache in runtime.authenticator.caches:
-        metrics.watch_cache(cache)
+    metrics.watch_caches(operations.document_cache, STATEMENTS, *runtime.authenticator.caches)
     streaming = Streaming(operations, connections, settings, metrics.streams)
     mcp = McpEndpoint(runtime)
     graphiql = None if settings.is_production else graphiql_page(_PAGES)
     app = _Application(
         title="Tasktalk",
-        lifespan=make_lifespan(runtime, streaming, mcp, metrics),
+        lifespan=partial(lifespan, runtime, streaming, mcp, metrics),
         openapi_url=None,
         redirect_slashes=False,
         exception_handlers={HTTPException: _answer_http_error},
@@ -110,10 +109,18 @@ class _Application(FastAPI):
             await super().__call__(scope, receive, send)
 
 
+class _Compression(GZipMiddleware):
+    """Starlette's GZipMiddleware, bypassed for clients that do not accept gzip."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = scope["type"] == "http" and get_request_headers(scope).accepts_gzip
+        await (super().__call__ if asked else self.app)(scope, receive, send)
+
+
 def _wrap(app: ASGIApp, settings: Settings, observe: Observe, write_line: WriteLine) -> ASGIApp:
     """Wrap an application into the middleware that all requests pass: log, security headers, CORS, compression."""
     if settings.gzip_least_bytes:
-        app = Compression(app, minimum_size=settings.gzip_least_bytes)
+        app = _Compression(app, minimum_size=settings.gzip_least_bytes, compresslevel=_GZIP_LEVEL)
     if settings.allowed_origins or allows_local_origins(settings):
         app = CORSMiddleware(
             app,

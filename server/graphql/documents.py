@@ -39,6 +39,8 @@ _CHARACTER_BYTES: Final = 4
 _MAX_LABEL_LENGTH: Final = 100
 _SHA256_PREFIX: Final = "sha256:"
 _SHA256: Final = re.compile("[0-9a-f]{64}")
+# The status of Apollo Server for every media type: some of its clients give up at any other.
+_APOLLO_STATUS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +200,6 @@ def _hash_of(text: str) -> str:
 def _hashes(text: str) -> tuple[str, str]:
     text_hash = _hash_of(text)
     return text_hash, _SHA256_PREFIX + text_hash
-
-
-# The status of Apollo Server for every media type: some of its clients give up at any other.
-_APOLLO_STATUS: Final = 200
 
 
 def _hash_in(reference: PersistedQuery) -> str:

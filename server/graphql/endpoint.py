@@ -1,5 +1,6 @@
-"""The GraphQL endpoint: GraphQL over HTTP, by plain answers and by event streams, as a plain ASGI application."""
+"""The GraphQL endpoint: GraphQL over HTTP and over server-sent events, as a plain ASGI application."""
 
+from contextlib import aclosing
 from typing import Any, Final
 
 import orjson
@@ -10,11 +11,19 @@ from starlette.types import Receive, Scope, Send
 from core.errors import TasktalkError
 from graph.context import Context, Runtime
 from server.graphql.documents import PreparedOperation
-from server.graphql.event_streams import GraphQLEventStream
 from server.graphql.execution import require_post_for_mutations
 from server.graphql.streaming import Streaming
 from server.http.authentication import open_context
-from server.http.errors import Header, RefusedError, format_field_error, refuse, refuse_for, retry_after
+from server.http.errors import (
+    RETRY_AFTER,
+    FormattedError,
+    Header,
+    RefusedError,
+    format_field_error,
+    refuse,
+    refuse_for,
+)
+from server.http.event_stream import EventStream
 from server.http.headers import MediaType, RequestHeaders, get_request_headers, preferred_media_type
 from server.http.pages import Page
 from server.http.request_body import GraphQLRequest, read_json_request, read_query_string
@@ -27,6 +36,7 @@ _JSON, _GRAPHQL_RESPONSE = (
     ((b"content-type", f"{media_type.value}; charset=utf-8".encode()), _NO_STORE, _VARY)
     for media_type in (MediaType.JSON, MediaType.GRAPHQL_RESPONSE)
 )
+_COMPLETE: Final = b"event: complete\ndata:\n\n"
 # Of a stream that is refused.
 _PLAIN_JSON: Final = ((b"content-type", b"application/json"),)
 
@@ -46,6 +56,34 @@ class GraphQLResponse:
         headers = [*self.headers, (b"content-length", b"%d" % len(self.body))]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
+
+
+class GraphQLEventStream(EventStream):
+    """The results of an operation as events (graphql-sse, distinct connections mode)."""
+
+    def __init__(
+        self, context: Context, request: GraphQLRequest, operation: PreparedOperation | None, streaming: Streaming
+    ) -> None:
+        super().__init__(context.caller, streaming.settings, streaming.connections)
+        self._results = streaming.results(request, context, operation)
+
+    def format_final_error(self, error: FormattedError) -> bytes:
+        """Return the event that ends the stream with an error."""
+        return _event({"errors": [error]}) + _COMPLETE
+
+    async def send_events(self) -> None:
+        """Send the results."""
+        try:
+            async with aclosing(self._results) as results:
+                async for result in results:
+                    await self.send(_event(result))
+        except RefusedError as refusal:
+            await self.send(_event({"errors": refusal.errors}))
+        self.final_bytes = _COMPLETE
+
+
+def _event(result: dict[str, Any]) -> bytes:
+    return b"event: next\ndata: " + orjson.dumps(result) + b"\n\n"
 
 
 class GraphQLEndpoint:
@@ -71,8 +109,10 @@ class GraphQLEndpoint:
             return
         response: GraphQLResponse | GraphQLEventStream
         try:
-            if not only_events and (media_type is None or media_type is MediaType.HTML):
-                raise _unacceptable(media_type)
+            if media_type is MediaType.HTML:
+                raise refuse(404, "There is no page here; send GraphQL operations by POST.", code="NOT_FOUND")
+            if media_type is None and not only_events:
+                raise refuse(406, "Accept application/graphql-response+json or application/json.")
             response = await self._execute(headers, media_type, scope, receive, record)
         except RefusedError as refusal:
             response = _refused(refusal, media_type, record, only_events=only_events)
@@ -97,15 +137,17 @@ class GraphQLEndpoint:
         try:
             operation = self._operations.prepare(request)
         except RefusedError:
-            if media_type is None:
-                # The stream sends the error, as a WebSocket would.
-                return self._stream(context, request, None, record)
-            raise
+            if media_type is not None:
+                raise
+            # The stream sends the error, as a WebSocket would.
+            record.outcome = OperationOutcome.OK
+            return GraphQLEventStream(context, request, None, self._streaming)
         record.operation = operation.label
         require_post_for_mutations(operation, scope["method"])
         is_subscription = operation.type is OperationType.SUBSCRIPTION
         if media_type is None or (is_subscription and headers.accepts_events):
-            return self._stream(context, request, operation, record)
+            record.outcome = OperationOutcome.OK
+            return GraphQLEventStream(context, request, operation, self._streaming)
         if is_subscription:
             raise refuse(400, "Subscribe over a socket, or with Accept: text/event-stream.")
         result = await self._operations.run(operation, request, context, receive)
@@ -117,19 +159,6 @@ class GraphQLEndpoint:
         if scope["method"] == "GET":
             return read_query_string(scope["query_string"])
         raise refuse(405, "Use POST, or GET for queries.", headers=((b"allow", b"GET, POST"),))
-
-    def _stream(
-        self, context: Context, request: GraphQLRequest, operation: PreparedOperation | None, record: RequestRecord
-    ) -> GraphQLEventStream:
-        stream = GraphQLEventStream(context, request, operation, self._streaming)
-        record.outcome = OperationOutcome.OK
-        return stream
-
-
-def _unacceptable(media_type: MediaType | None) -> RefusedError:
-    if media_type is None:
-        return refuse(406, "Accept application/graphql-response+json or application/json.")
-    return refuse(404, "There is no page here; send GraphQL operations by POST.", code="NOT_FOUND")
 
 
 def _headers(media_type: MediaType | None) -> tuple[Header, ...]:
@@ -157,5 +186,5 @@ def _format(
     is_unavailable = any(error["extensions"]["code"] == "SERVICE_UNAVAILABLE" for error in errors)
     # What a mutation has done must be returned, so it fails as a whole only if nothing was done.
     if is_unavailable and (operation.type is OperationType.QUERY or not any((result.data or {}).values())):
-        return GraphQLResponse(503, {"data": None, "errors": errors}, (*headers, retry_after()))
+        return GraphQLResponse(503, {"data": None, "errors": errors}, (*headers, RETRY_AFTER))
     return GraphQLResponse(200, {"data": result.data, "errors": errors}, headers)

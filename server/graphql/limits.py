@@ -25,6 +25,15 @@ from server.http.errors import refuse, refuse_document
 MAX_DOCUMENT_CHARACTERS: Final = 256 * 1024
 # Deeper than any document within the depth limit needs, and shallow enough to parse and walk by recursion.
 MAX_BRACKET_DEPTH: Final = 100
+# Deep enough for the query that tools send: seven wrappers around a type, below __schema.
+MAX_INTROSPECTION_DEPTH: Final = 20
+# Comparing the selections of one field with each other takes the square of their number.
+MAX_REPEATS: Final = 50
+
+# Fragments that spread fragments can make numbers of hundreds of digits.
+_COUNTLESS: Final = 10**9
+_INTROSPECTION_FIELDS: Final = frozenset({"__schema", "__type"})
+_Fragments = Mapping[str, FragmentDefinitionNode]
 
 # Every lexical token of GraphQL, comments included. Possessive and with optional ends, so that it never backtracks.
 # In a block string a backslash escapes three quotes and nothing else; otherwise a document could hide tokens there.
@@ -59,17 +68,6 @@ def count_tokens(text: str, max_tokens: int) -> int:
         elif first in _CLOSING:
             depth -= 1
     return tokens
-
-
-# Deep enough for the query that tools send: seven wrappers around a type, below __schema.
-MAX_INTROSPECTION_DEPTH: Final = 20
-# Comparing the selections of one field with each other takes the square of their number.
-MAX_REPEATS: Final = 50
-
-# Fragments that spread fragments can make numbers of hundreds of digits.
-_COUNTLESS: Final = 10**9
-_INTROSPECTION_FIELDS: Final = frozenset({"__schema", "__type"})
-_Fragments = Mapping[str, FragmentDefinitionNode]
 
 
 class Size(NamedTuple):

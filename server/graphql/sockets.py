@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from enum import IntEnum
@@ -27,6 +27,12 @@ PROTOCOL: Final = "graphql-transport-ws"
 _MAX_ID_LENGTH: Final = 200
 # A close frame has room for 125 bytes, two of which are the code.
 _MAX_REASON_LENGTH: Final = 123
+# A client that does not read the close message within this time is disconnected.
+CLOSE_TIMEOUT_S: Final = 2.0
+# Longer than the server waits for the other half of a closing.
+_LINGERING_S: Final = 12.0
+
+_log = structlog.stdlib.get_logger("socket")
 
 
 class CloseCode(IntEnum):
@@ -52,8 +58,7 @@ class CloseSocketError(Exception):
         self.code = code
 
 
-def _read_message(message: Any) -> tuple[str, dict[str, Any]]:
-    """Return the type of a client's message, and all of it."""
+def _read_message(message: Any) -> dict[str, Any]:
     try:
         content = orjson.loads(message.get("text") or message.get("bytes") or b"")
     except orjson.JSONDecodeError:
@@ -62,7 +67,7 @@ def _read_message(message: Any) -> tuple[str, dict[str, Any]]:
         raise _malformed("it is no object with a type")
     if not isinstance(content.get("payload"), dict | None):
         raise _malformed("its payload is no object")
-    return content["type"], content
+    return content
 
 
 def _credentials_in(content: dict[str, Any]) -> bytes | None:
@@ -105,12 +110,6 @@ def _malformed(reason: str) -> CloseSocketError:
     return CloseSocketError(CloseCode.BAD_REQUEST, f"Invalid message received: {reason}.")
 
 
-# A client that does not read the close message within this time is disconnected.
-CLOSE_TIMEOUT_S: Final = 2.0
-
-_log = structlog.stdlib.get_logger("socket")
-
-
 class GraphQLWebSocket:
     """One WebSocket: its messages, operations, token expiry and closing."""
 
@@ -138,9 +137,11 @@ class GraphQLWebSocket:
     async def serve(self) -> None:
         """Accept the socket and answer its messages until it is closed."""
         await self._asgi_send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-        self._await_initialisation()
+        latest = utc_now() + timedelta(seconds=self._settings.connection_init_timeout_s)
+        code, reason = CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout."
+        self._timer = call_at(latest, lambda: self._close_soon(code, reason))
         try:
-            with self._streaming.metrics.socket():
+            with self._streaming.metrics.sockets.track_inprogress():
                 while (message := await self._receive())["type"] == "websocket.receive":
                     if self._closing is None:
                         await self._answer(message)
@@ -158,11 +159,21 @@ class GraphQLWebSocket:
                 self._streaming.connections.remove(self)
 
     async def _answer(self, message: Any) -> None:
-        kind, content = _read_message(message)
-        handle = self._handlers.get(kind)
-        if handle is None:
-            raise CloseSocketError(CloseCode.BAD_REQUEST, f"There is no message type {kind[:50]!r}.")
-        await handle(self, content)
+        content = _read_message(message)
+        match content["type"]:
+            case "connection_init":
+                await self._initialise(content)
+            case "ping":
+                await self._ping(content)
+            case "pong":
+                pass
+            case "subscribe":
+                await self._subscribe(content)
+            case "complete":
+                if (task := self._operations.pop(_id_in(content), None)) is not None:
+                    task.cancel()
+            case kind:
+                raise CloseSocketError(CloseCode.BAD_REQUEST, f"There is no message type {kind[:50]!r}.")
 
     async def _initialise(self, content: dict[str, Any]) -> None:
         if self._is_initialised:
@@ -196,9 +207,6 @@ class GraphQLWebSocket:
             self._watch_expiry()
         await self._send({"type": "pong"})
 
-    async def _pong(self, _content: dict[str, Any]) -> None:
-        pass
-
     async def _subscribe(self, content: dict[str, Any]) -> None:
         if not self._is_present:
             raise CloseSocketError(CloseCode.UNAUTHORIZED, "Unauthorized: send connection_init first.")
@@ -214,27 +222,22 @@ class GraphQLWebSocket:
         refusal = refuse(429, message, code="TOO_MANY_OPERATIONS", limit=limit)
         await self._send(_error_message(operation_id, refusal.errors))
 
-    async def _complete(self, content: dict[str, Any]) -> None:
-        if (task := self._operations.pop(_id_in(content), None)) is not None:
-            task.cancel()
-
     async def _run(self, operation_id: str, request: GraphQLRequest) -> None:
         """Send the results of an operation one by one; the next is computed when the last is sent."""
         context = Context(self._runtime, self.caller, self._id, self._address)
+        end: dict[str, Any] = {"type": "complete", "id": operation_id}
         try:
-            async with aclosing(self._streaming.results(request, context)) as results:
-                async for result in results:
-                    await self._send({"type": "next", "id": operation_id, "payload": result})
-            await self._finish(operation_id, {"type": "complete", "id": operation_id})
-        except RefusedError as refusal:
-            await self._finish(operation_id, _error_message(operation_id, refusal.errors))
+            try:
+                async with aclosing(self._streaming.results(request, context)) as results:
+                    async for result in results:
+                        await self._send({"type": "next", "id": operation_id, "payload": result})
+            except RefusedError as refusal:
+                end = _error_message(operation_id, refusal.errors)
+            # The client may use the id again once it receives the end.
+            self._operations.pop(operation_id, None)
+            await self._send(end)
         except CloseSocketError as error:
             self._close_soon(error.code, str(error))
-
-    async def _finish(self, operation_id: str, message: dict[str, Any]) -> None:
-        # The client may use the id again once it receives the end.
-        self._operations.pop(operation_id, None)
-        await self._send(message)
 
     async def _send(self, message: dict[str, Any]) -> None:
         try:
@@ -252,11 +255,6 @@ class GraphQLWebSocket:
             self._timer = None
         if self.caller is not None:
             self._timer = call_at(self.caller.expires_at, lambda: self._end_operations(token_expired()))
-
-    def _await_initialisation(self) -> None:
-        latest = utc_now() + timedelta(seconds=self._settings.connection_init_timeout_s)
-        code, reason = CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout."
-        self._timer = call_at(latest, lambda: self._close_soon(code, reason))
 
     def end_session(self) -> None:
         """End the operations and the socket: the session is over."""
@@ -288,18 +286,6 @@ class GraphQLWebSocket:
         except (OSError, RuntimeError):
             # The client has closed it first.
             return
-
-    _handlers: Final[dict[str, Callable[["GraphQLWebSocket", dict[str, Any]], Awaitable[None]]]] = {
-        "connection_init": _initialise,
-        "ping": _ping,
-        "pong": _pong,
-        "subscribe": _subscribe,
-        "complete": _complete,
-    }
-
-
-# Longer than the server waits for the other half of a closing.
-_LINGERING_S: Final = 12.0
 
 
 async def serve_socket(streaming: Streaming, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from core.database import Database
 from core.errors import UnavailableError
 from core.tasks import start_task
-from server.http.errors import refuse, retry_after
+from server.http.errors import RETRY_AFTER, refuse
 from services.accounts.caller import Caller
 from services.accounts.sessions import find_valid_callers
 
@@ -21,9 +21,7 @@ _log = logging.getLogger(__name__)
 class OpenConnection(Protocol):
     """A socket or an event stream that stays open."""
 
-    @property
-    def caller(self) -> Caller | None:
-        """Return the authenticated caller."""
+    caller: Caller | None
 
     def end_session(self) -> None:
         """End it, as its caller's session has ended."""
@@ -53,7 +51,7 @@ class ConnectionRegistry:
         others = self._of_user[user_id]
         if user_id is not None and len(others) >= self._max_per_user:
             message = f"A user may have {self._max_per_user} connections; close another one first."
-            raise refuse(429, message, code="RATE_LIMITED", headers=(retry_after(),))
+            raise refuse(429, message, code="RATE_LIMITED", headers=(RETRY_AFTER,))
         others.add(connection)
         if self.is_shutting_down:
             connection.close_for_shutdown()

@@ -10,6 +10,8 @@ from python_multipart.multipart import parse_options_header
 from starlette.types import Scope
 
 _MAX_ACCEPT_BYTES: Final = 1_000
+_KEY: Final = "tasktalk.headers"
+_SANE_ID: Final = re.compile(rb"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 
 
 class MediaType(Enum):
@@ -43,23 +45,18 @@ def preferred_media_type(accept: bytes, *, html_offered: bool = False) -> MediaT
 @lru_cache(maxsize=128)
 def _preferred(accept: bytes, html_offered: bool) -> MediaType | None:  # noqa: FBT001 - part of a cache's key
     qualities = _read_ranges(accept.decode("latin-1"))
-    offered = [MediaType.GRAPHQL_RESPONSE, MediaType.JSON]
-    if html_offered:
-        offered.append(MediaType.HTML)
-    best, best_rank = None, (0.0, 0, False)
-    for media_type in offered:
-        exact, any_subtype = media_type.value, f"{media_type.value.partition('/')[0]}/*"
-        ranges = (("*/*", 1), (any_subtype, 2), (exact, 3))
-        specificity, quality = max(
-            ((rank, qualities[media_range]) for media_range, rank in ranges if media_range in qualities),
-            default=(0, 0.0),
-        )
+
+    def rank(media_type: MediaType) -> tuple[float, int, bool]:
+        kind = media_type.value.partition("/")[0]
+        ranges = {3: media_type.value, 2: f"{kind}/*", 1: "*/*"}
+        specificity = next((number for number, media_range in ranges.items() if media_range in qualities), 0)
         # Clients that take anything know plain JSON at least; those that name both want the newer type.
-        is_default = media_type is (MediaType.GRAPHQL_RESPONSE if specificity == 3 else MediaType.JSON)  # noqa: PLR2004
-        rank = (quality, specificity, is_default)
-        if quality > 0 and rank > best_rank:
-            best, best_rank = media_type, rank
-    return best
+        default = MediaType.GRAPHQL_RESPONSE if specificity == max(ranges) else MediaType.JSON
+        return qualities.get(ranges.get(specificity, ""), 0.0), specificity, media_type is default
+
+    offered = [MediaType.GRAPHQL_RESPONSE, MediaType.JSON, *([MediaType.HTML] if html_offered else ())]
+    best = max(offered, key=rank)
+    return best if rank(best)[0] > 0 else None
 
 
 @lru_cache(maxsize=128)
@@ -68,10 +65,6 @@ def is_of_type(content_type: bytes, wanted: str) -> bool:
     media_type, *parameters = (part.strip() for part in content_type.decode("latin-1").lower().split(";"))
     charsets = [part.partition("=")[2].strip(' "') for part in parameters if part.startswith("charset")]
     return media_type == wanted and all(charset in {"utf-8", "utf8"} for charset in charsets)
-
-
-_KEY: Final = "tasktalk.headers"
-_SANE_ID: Final = re.compile(rb"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 
 
 class RequestHeaders:

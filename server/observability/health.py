@@ -12,7 +12,9 @@ import migrations
 from core.database import Database
 
 _TIMEOUT_S: Final = 3.0
-_SHUTTING_DOWN: Final = "The server is shutting down."
+
+# Alembic reads every migration's file for it, and probes come every few seconds.
+_expected_revision: Final = cache(migrations.head_revision)
 
 _log = structlog.stdlib.get_logger("health")
 
@@ -25,7 +27,8 @@ async def health(_request: Request) -> Response:
 async def ready(request: Request) -> Response:
     """Answer /ready: the database answers and its migrations are current."""
     state = request.app.state
-    problem = _SHUTTING_DOWN if state.connections.is_shutting_down else await _problem(state.runtime.database)
+    is_stopping = state.connections.is_shutting_down
+    problem = "The server is shutting down." if is_stopping else await _problem(state.runtime.database)
     if problem is None:
         return JSONResponse({"status": "ok"})
     return JSONResponse({"status": "not ready", "reason": problem}, status_code=503)
@@ -35,12 +38,6 @@ async def warn_where_not_ready(database: Database) -> None:
     """Log the reason why /ready would fail, at the start."""
     if (problem := await _problem(database)) is not None:
         _log.warning("not ready", reason=problem)
-
-
-@cache
-def _expected_revision() -> str:
-    # Alembic reads every migration's file for it, and probes come every few seconds.
-    return migrations.head_revision()
 
 
 async def _problem(database: Database) -> str | None:

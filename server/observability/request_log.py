@@ -21,6 +21,13 @@ _KEY: Final = "tasktalk.record"
 _PROBES: Final = frozenset({"/health", "/ready", "/metrics"})
 _CLIENT_CLOSED_REQUEST: Final = 499
 _MAX_PATH_LENGTH: Final = 200
+# They keep browsers from guessing types, from framing and from telling others where a person comes from.
+SECURITY_HEADERS: Final = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+)
 
 
 class OperationOutcome(StrEnum):
@@ -54,14 +61,6 @@ def get_request_record(scope: Scope) -> RequestRecord:
     record: RequestRecord = scope[_KEY]
     return record
 
-
-# They keep browsers from guessing types, from framing and from telling others where a person comes from.
-SECURITY_HEADERS: Final = (
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-)
 
 Observe = Callable[[Scope, RequestRecord, int, float], None]
 WriteLine = Callable[[dict[str, Any]], None]

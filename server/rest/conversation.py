@@ -87,9 +87,7 @@ async def list_messages(
         if conversation is None:
             raise not_found(models.Conversation, ("input", "id"))
         (page,) = await fetch_pages(session, listing, window, "conversation_id", [conversation.id])
-        counted = (
-            await count_rows_of(session, listing, "conversation_id", [conversation.id])
-            if query.include_total
-            else [None]
-        )
-    return shown_page(page, counted[0], MessagePage)
+        total = None
+        if query.include_total:
+            (total,) = await count_rows_of(session, listing, "conversation_id", [conversation.id])
+    return shown_page(page, total, MessagePage)

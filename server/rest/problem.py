@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 
 from core.clock import utc_now
 from core.errors import ConflictError, RateLimitedError, TasktalkError
-from server.http.errors import RETRY_AFTER_S, RefusedError, masked_message
+from server.http.errors import RETRY_AFTER, RefusedError
 from server.rest.fields import shown
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -113,15 +113,16 @@ def of_error(error: TasktalkError, request: Request) -> JSONResponse:
         is_sent = "authorization" in request.headers
         headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if is_sent else "Bearer"
     elif error.code == "SERVICE_UNAVAILABLE":
-        headers["Retry-After"] = str(RETRY_AFTER_S)
+        headers["Retry-After"] = RETRY_AFTER[1].decode()
     return problem(status, error.code, error.message, headers=headers, **more)
 
 
 def of_refusal(refusal: RefusedError) -> JSONResponse:
-    """Return the problem of a request that is not well formed."""
-    error = refusal.errors[0]
+    """Return the problem of a request that is not well formed, or that failed on our side."""
+    error, extensions = refusal.errors[0], refusal.errors[0]["extensions"]
     headers = {name.decode(): value.decode() for name, value in refusal.headers}
-    return problem(refusal.status, error["extensions"]["code"], error["message"], headers=headers)
+    request_id = extensions.get("requestId")
+    return problem(refusal.status, extensions["code"], error["message"], headers=headers, request_id=request_id)
 
 
 def of_validation(error: RequestValidationError) -> JSONResponse:
@@ -131,11 +132,6 @@ def of_validation(error: RequestValidationError) -> JSONResponse:
     _, where = errors[0].values()
     detail = f"{where}: {errors[0]['detail']}" if len(found) == 1 else f"{len(found)} values are not right; see errors."
     return problem(422, "BAD_USER_INPUT", detail, errors=errors)
-
-
-def of_failure(request_id: str) -> JSONResponse:
-    """Return the problem that stands for a failure of ours."""
-    return problem(500, "INTERNAL_SERVER_ERROR", masked_message(request_id), request_id=request_id)
 
 
 def _places(error: TasktalkError, request: Request) -> list[dict[str, str]]:

@@ -16,7 +16,7 @@ from core.errors import TasktalkError
 from core.settings import Settings
 from graph.context import Context
 from server.http.authentication import open_context
-from server.http.errors import RefusedError, refuse
+from server.http.errors import RefusedError, masked, refuse
 from server.http.headers import get_request_headers
 from server.http.request_body import MAX_VALUES, are_many, parse_json, read_body, replaying
 from server.observability.request_log import get_request_record
@@ -27,12 +27,11 @@ _MAX_FORM_BYTES: Final = 64 * 1024
 _MAX_PARAMETERS: Final = 50
 _CLIENT_CLOSED_REQUEST: Final = 499
 
-_log = structlog.stdlib.get_logger("rest")
-
-
 # The key of the context in the ASGI scope.
 _CONTEXT: Final = "tasktalk.context"
 _LOGIN: Final = "/api/auth/login"
+
+_log = structlog.stdlib.get_logger("rest")
 
 
 class _SignedIn(OAuth2PasswordBearer):
@@ -76,7 +75,7 @@ class RestRoute(APIRoute):
                 response = Response(status_code=_CLIENT_CLOSED_REQUEST)
             except Exception:  # noqa: BLE001 - it is logged, and masked as a problem
                 _log.exception("request failed", route=self.name)
-                response = problem.of_failure(record.request_id)
+                response = problem.of_refusal(masked(record.request_id))
             response.headers.setdefault("cache-control", "no-store")
             response.headers.setdefault("vary", "Authorization")
             return response
