@@ -178,8 +178,7 @@ class Assistant:
 
 def model_name(settings: Settings) -> str:
     """Return which model answers: a provider's, or the offline model where none is set up."""
-    has_provider = settings.openai_api_key or settings.openai_base_url
-    return settings.assistant_model if has_provider else OFFLINE_MODEL
+    return settings.assistant_model if settings.has_provider else OFFLINE_MODEL
 
 
 def _owner(user_id: str) -> Caller:

@@ -130,6 +130,11 @@ class Settings(BaseSettings):
         """Tell whether strangers can reach this server."""
         return self.environment is Environment.PRODUCTION
 
+    @property
+    def has_provider(self) -> bool:
+        """Tell whether a provider's model answers, and not the offline one."""
+        return bool(self.openai_api_key or self.openai_base_url)
+
     @field_validator("database_url")
     @classmethod
     def _check_database_url(cls, value: str) -> str:

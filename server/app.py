@@ -1,5 +1,6 @@
 """The application factory: endpoints, middleware, and what lives as long as the process."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final, cast
@@ -8,6 +9,7 @@ import strawberry
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -21,21 +23,21 @@ from core.settings import Settings, load_settings
 from graph.context import Runtime
 from live.live import Live
 from server.graphql.endpoint import GraphQLEndpoint
-from server.graphql.event_streams import GraphQLEventStreamEndpoint, wants_events
 from server.graphql.execution import Operations
 from server.graphql.schema import schema as product_schema
-from server.graphql.sockets import GraphQLWebSocketEndpoint
+from server.graphql.sockets import serve_socket
 from server.graphql.streaming import Streaming
-from server.http.compression import Compression
 from server.http.connections import ConnectionRegistry
+from server.http.headers import get_request_headers
 from server.http.origins import LOCAL, allows_local_origins
+from server.http.overload import Overload
 from server.http.pages import graphiql_page, index_route
-from server.lifecycle import make_lifespan
+from server.lifecycle import lifespan
 from server.mcp.endpoint import McpEndpoint
 from server.observability.health import Readiness, health, ready
 from server.observability.logs import configure_logs, request_lines
 from server.observability.metrics import Metrics
-from server.observability.request_log import RequestLog, RequestLogMiddleware
+from server.observability.request_log import RequestLogMiddleware
 from server.rest import api as rest
 from services.accounts.accounts import Accounts
 from services.accounts.authentication import Authenticator
@@ -43,6 +45,7 @@ from services.accounts.rate_limit import SignInRateLimit
 
 _PAGES: Final = Path(__file__).parent.parent / "web" / "dist"
 _PATH: Final = "/graphql"
+_GZIP_LEVEL: Final = 5
 _PREFLIGHT_KEPT_S: Final = 3600
 _REQUEST_HEADERS: Final = (
     "Authorization",
@@ -66,24 +69,20 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     connections = ConnectionRegistry(runtime.database, settings.max_sockets_per_user)
     runtime.authenticator.on_invalidate.append(connections.check_user)
     operations = Operations(schema, settings)
-    metrics.watch_cache(operations.document_cache)
-    metrics.watch_cache(STATEMENTS)
-    for cache in runtime.authenticator.caches:
-        metrics.watch_cache(cache)
+    metrics.watch_caches(operations.document_cache, STATEMENTS, *runtime.authenticator.caches)
     streaming = Streaming(operations, connections, settings, metrics.streams)
-    event_streams = GraphQLEventStreamEndpoint(streaming)
     mcp = McpEndpoint(runtime)
-    readiness = Readiness(runtime.database)
+    overload = Overload()
     graphiql = None if settings.is_production else graphiql_page(_PAGES)
-    endpoint = GraphQLEndpoint(operations, runtime, graphiql, event_streams)
     app = _Application(
         title="Tasktalk",
-        lifespan=make_lifespan(runtime, streaming, mcp, metrics, readiness),
+        lifespan=partial(lifespan, runtime, streaming, mcp, metrics),
         openapi_url=None,
         redirect_slashes=False,
         exception_handlers={HTTPException: _answer_http_error},
     )
-    app.state.runtime, app.state.connections, app.state.readiness = runtime, connections, readiness
+    app.state.runtime, app.state.connections = runtime, connections
+    app.state.readiness, app.state.overload = Readiness(runtime.database), overload
     app.router.routes += [
         index_route(has_graphiql=graphiql is not None),
         Route("/health", health),
@@ -93,8 +92,10 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
         *(graphiql.assets if graphiql else ()),
     ]
     rest.add_rest(app, _PAGES)
-    wrap = partial(_wrap, settings=settings, log=RequestLog(metrics.observe, request_lines(settings)))
-    app.graphql = wrap(_dispatch(endpoint, event_streams, GraphQLWebSocketEndpoint(streaming)))
+    log = partial(RequestLogMiddleware, observe=metrics.observe, write_line=request_lines(settings), overload=overload)
+    wrap = partial(_wrap, settings=settings, log=log)
+    app.graphql = wrap(GraphQLEndpoint(streaming, runtime, graphiql))
+    app.socket = partial(serve_socket, streaming)
     app.add_middleware(wrap)
     return app
 
@@ -103,30 +104,28 @@ class _Application(FastAPI):
     """FastAPI, with GraphQL served beside its middleware and router, which would cost more than some operations."""
 
     graphql: ASGIApp
+    socket: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("path") == _PATH:
             scope["app"] = self
-            await self.graphql(scope, receive, send)
+            await (self.socket if scope["type"] == "websocket" else self.graphql)(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
 
-def _dispatch(endpoint: ASGIApp, event_streams: ASGIApp, sockets: ASGIApp) -> ASGIApp:
-    """Return the application that serves /graphql by WebSocket, as an event stream or as a plain response."""
+class _Compression(GZipMiddleware):
+    """Starlette's GZipMiddleware, bypassed for clients that do not accept gzip."""
 
-    async def graphql(scope: Scope, receive: Receive, send: Send) -> None:
-        is_socket = scope["type"] == "websocket"
-        handler = sockets if is_socket else event_streams if wants_events(scope) else endpoint
-        await handler(scope, receive, send)
-
-    return graphql
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = scope["type"] == "http" and get_request_headers(scope).accepts_gzip
+        await (super().__call__ if asked else self.app)(scope, receive, send)
 
 
-def _wrap(app: ASGIApp, settings: Settings, log: RequestLog) -> ASGIApp:
+def _wrap(app: ASGIApp, settings: Settings, log: Callable[[ASGIApp], ASGIApp]) -> ASGIApp:
     """Wrap an application into the middleware that all requests pass: log, security headers, CORS, compression."""
     if settings.gzip_least_bytes:
-        app = Compression(app, minimum_size=settings.gzip_least_bytes)
+        app = _Compression(app, minimum_size=settings.gzip_least_bytes, compresslevel=_GZIP_LEVEL)
     if settings.allowed_origins or allows_local_origins(settings):
         app = CORSMiddleware(
             app,
@@ -137,7 +136,7 @@ def _wrap(app: ASGIApp, settings: Settings, log: RequestLog) -> ASGIApp:
             expose_headers=("ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"),
             max_age=_PREFLIGHT_KEPT_S,
         )
-    return RequestLogMiddleware(app, log)
+    return log(app)
 
 
 def _make_runtime(settings: Settings, metrics: Metrics) -> Runtime:

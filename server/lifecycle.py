@@ -5,8 +5,8 @@ import logging
 import random
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 from typing import Any, Final
 
@@ -19,7 +19,6 @@ from graph.context import Runtime
 from server.graphql.streaming import Streaming
 from server.http.connections import ConnectionRegistry
 from server.mcp.endpoint import McpEndpoint
-from server.observability.health import Readiness
 from server.observability.metrics import Metrics
 from services.sync.housekeeping import delete_old_history, delete_old_keys, delete_old_sessions, delete_old_tombstones
 
@@ -32,25 +31,21 @@ _NOTICE_S: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
-async def run_housekeeping(database: Database, settings: Settings) -> None:
-    """Delete expired rows periodically, until cancelled."""
+async def _run_housekeeping(database: Database, settings: Settings) -> None:
+    """Delete expired rows periodically, each kind in its own transaction, until cancelled."""
+    kept_days = settings.tombstones_kept_days
     await asyncio.sleep(random.uniform(*_AFTER_START_S))  # noqa: S311 - no secret
     while True:
         try:
-            await delete_expired(database, settings)
+            await database.write(lambda session: delete_old_tombstones(session, kept_days))
+            await database.write(lambda session: delete_old_history(session, kept_days))
+            await database.write(delete_old_keys)
+            await database.write(delete_old_sessions)
         except UnavailableError as error:
             _log.warning("Housekeeping found no database: %s", error)
         except Exception:  # noqa: BLE001 - the next round may do better
             _log.exception("Housekeeping failed")
         await asyncio.sleep(_EVERY_S)
-
-
-async def delete_expired(database: Database, settings: Settings) -> None:
-    """Delete all expired rows, each kind in its own transaction."""
-    await database.write(lambda session: delete_old_tombstones(session, settings.tombstones_kept_days))
-    await database.write(lambda session: delete_old_history(session, settings.tombstones_kept_days))
-    await database.write(delete_old_keys)
-    await database.write(delete_old_sessions)
 
 
 @contextmanager
@@ -80,37 +75,34 @@ def graceful_shutdown(connections: ConnectionRegistry) -> Iterator[None]:
             signal.signal(number, kept[number])
 
 
-def make_lifespan(
-    runtime: Runtime, streaming: Streaming, mcp: McpEndpoint, metrics: Metrics, readiness: Readiness
-) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Return the lifespan: what starts and stops with the application."""
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        runtime.live.start()
-        runtime.assistant.start()
-        tasks = [
-            asyncio.create_task(streaming.connections.run()),
-            asyncio.create_task(metrics.run()),
-            asyncio.create_task(run_housekeeping(runtime.database, runtime.settings)),
-        ]
-        if runtime.settings.is_production:
-            tasks.append(asyncio.create_task(readiness.warn()))
-        try:
-            async with mcp.run():
-                with graceful_shutdown(streaming.connections):
-                    yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await streaming.finish()
-            await runtime.assistant.close()
-            await runtime.live.close()
-            await runtime.accounts.close()
-            await runtime.authenticator.close()
-            await runtime.database.close()
-            runtime.passwords.close()
-            metrics.close()
-
-    return lifespan
+@asynccontextmanager
+async def lifespan(
+    runtime: Runtime, streaming: Streaming, mcp: McpEndpoint, metrics: Metrics, app: FastAPI
+) -> AsyncIterator[None]:
+    """Start and stop what lives as long as the application."""
+    runtime.live.start()
+    runtime.assistant.start()
+    tasks = [
+        asyncio.create_task(streaming.connections.run()),
+        asyncio.create_task(metrics.run()),
+        asyncio.create_task(app.state.overload.run()),
+        asyncio.create_task(_run_housekeeping(runtime.database, runtime.settings)),
+    ]
+    if runtime.settings.is_production:
+        tasks.append(asyncio.create_task(app.state.readiness.warn()))
+    try:
+        async with mcp.run():
+            with graceful_shutdown(streaming.connections):
+                yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await streaming.operations.finish()
+        await runtime.assistant.close()
+        await runtime.live.close()
+        await runtime.accounts.close()
+        await runtime.authenticator.close()
+        await runtime.database.close()
+        runtime.passwords.close()
+        metrics.close()

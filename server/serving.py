@@ -25,33 +25,26 @@ from server.observability.logs import log_config
 from services.accounts.better_auth import origin_of
 from services.accounts.rate_limit import SignInRateLimit
 
-_EVERY_ADDRESS = {"", "0.0.0.0", "::"}  # noqa: S104 - recognised here, not bound to
+_STARTUP_FAILED: Final = 3
+_WORKER_START_TIMEOUT_S: Final = 60
+_GC_THRESHOLD: Final = 20_000
+_EVERY_ADDRESS: Final = {"", "0.0.0.0", "::"}  # noqa: S104 - recognised here, not bound to
 
 
 def greeting(settings: Settings, host: str, port: int) -> str:
     """Return the lines printed at the start; the first has the address of GraphQL."""
     name = "127.0.0.1" if host in _EVERY_ADDRESS else f"[{host}]" if ":" in host else host
     address = f"http://{name}:{port}"
+    offline = "the offline model; set OPENAI_API_KEY for another"
     return "\n".join(
         (
             f"{'GraphQL' if settings.is_production else 'GraphiQL'} at {address}/graphql",
             f"REST at {address}/docs",
             f"MCP at {address}/mcp",
             f"Database: {database_address(settings)}",
-            f"Assistant: {_assistant(settings)}",
+            f"Assistant: {settings.assistant_model if settings.has_provider else offline}",
         )
     )
-
-
-def _assistant(settings: Settings) -> str:
-    if settings.openai_api_key or settings.openai_base_url:
-        return settings.assistant_model
-    return "the offline model; set OPENAI_API_KEY for another"
-
-
-_STARTUP_FAILED: Final = 3
-_WORKER_START_TIMEOUT_S: Final = 60
-_GC_THRESHOLD: Final = 20_000
 
 
 def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:

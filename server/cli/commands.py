@@ -3,14 +3,17 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import Final
 
 from server.cli.errors import CommandError
 
 # What a command needs is imported when it runs, so that help comes at once.
 _DESCRIPTION: Final = "The backend of an AI to-do app: GraphQL, REST and MCP over SQLModel."
 _EPILOG: Final = "Settings come from the environment and from .env; docs/settings.md lists them."
+# Its docstring is the description that --help shows.
+Command = Callable[[argparse.Namespace], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,68 +42,27 @@ def _fail(message: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tasktalk", description=_DESCRIPTION, epilog=_EPILOG)
-    parser.add_argument("--version", action=_Version, help="print the version and exit")
+    text = f"tasktalk {version('tasktalk')}"
+    parser.add_argument("--version", action="version", version=text, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_serving(commands)
-    _add_accounts(commands)
-    return parser
 
+    def add(command: Command, summary: str) -> argparse.ArgumentParser:
+        name = command.__name__.removeprefix("_")
+        added: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=command.__doc__)
+        added.set_defaults(command=command)
+        return added
 
-def _add_serving(commands: Any) -> None:
-    serve = commands.add_parser(
-        "serve",
-        help="serve the API; in development the database is migrated first",
-        description="Serve the API. In development the database is migrated first; in production run "
-        "`tasktalk migrate` before. SIGTERM or Ctrl-C lets running requests finish.",
-    )
+    serve = add(_serve, "serve the API; in development the database is migrated first")
     serve.add_argument("--host", help="address to listen on (default: API_HOST, 127.0.0.1)")
     serve.add_argument("--port", type=_port, help="port to listen on; 0 takes a free one (default: API_PORT, 8000)")
     serve.add_argument("--workers", type=_count, default=1, help="processes that serve (default: 1)")
-    serve.set_defaults(command=_serve)
-
-    migrate = commands.add_parser(
-        "migrate",
-        help="bring the database to the newest revision",
-        description="Bring the database that DATABASE_URL names to the newest revision. Safe to run again.",
-    )
-    migrate.set_defaults(command=_migrate)
-
-    schema = commands.add_parser(
-        "schema",
-        help="print the GraphQL schema as SDL",
-        description="Print the GraphQL schema as SDL. Needs neither a database nor any setting.",
-    )
-    schema.set_defaults(command=_schema)
-
-
-def _add_accounts(commands: Any) -> None:
-    admin = commands.add_parser(
-        "admin",
-        help="make an account an admin",
-        description="Make an account an admin, who may list, change and delete all accounts.",
-    )
+    add(_migrate, "bring the database to the newest revision")
+    add(_schema, "print the GraphQL schema as SDL")
+    admin = add(_admin, "make an account an admin")
     admin.add_argument("email", metavar="EMAIL", help="the account's address, or its id")
-    admin.set_defaults(command=_admin)
-
-    demo = commands.add_parser(
-        "demo",
-        help="fill an account with a believable month of tasks and conversations",
-        description="Fill an account with a believable month of tasks and conversations. "
-        "An account that does not exist is made, and its password printed.",
-    )
+    demo = add(_demo, "fill an account with a believable month of tasks and conversations")
     demo.add_argument("email", metavar="EMAIL", nargs="?", default="demo@example.com", help="(default: %(default)s)")
-    demo.set_defaults(command=_demo)
-
-
-class _Version(argparse.Action):
-    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:  # noqa: A002 - argparse's name
-        super().__init__(option_strings, dest, nargs=0, help=help)
-
-    def __call__(self, parser: argparse.ArgumentParser, *_arguments: object) -> None:
-        from importlib.metadata import version
-
-        print(f"tasktalk {version('tasktalk')}")
-        parser.exit()
+    return parser
 
 
 def _port(text: str) -> int:
@@ -116,6 +78,11 @@ def _count(text: str) -> int:
 
 
 def _serve(options: argparse.Namespace) -> None:
+    """Serve the API.
+
+    In development the database is migrated first; in production run `tasktalk migrate` before. SIGTERM or Ctrl-C lets
+    running requests finish.
+    """
     from core.settings import load_settings
     from server.serving import serve
 
@@ -126,6 +93,7 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _migrate(_options: argparse.Namespace) -> None:
+    """Bring the database that DATABASE_URL names to the newest revision. Safe to run again."""
     import migrations
     from core.settings import load_settings
     from server.cli.database import migrate
@@ -135,12 +103,14 @@ def _migrate(_options: argparse.Namespace) -> None:
 
 
 def _schema(_options: argparse.Namespace) -> None:
+    """Print the GraphQL schema as SDL. Needs neither a database nor any setting."""
     from server.graphql.schema import schema
 
     print(schema.as_str())
 
 
 def _admin(options: argparse.Namespace) -> None:
+    """Make an account an admin, who may list, change and delete all accounts."""
     from core.errors import NotFoundError
     from core.settings import load_settings
     from server.cli.database import database_address, open_database
@@ -161,6 +131,10 @@ def _admin(options: argparse.Namespace) -> None:
 
 
 def _demo(options: argparse.Namespace) -> None:
+    """Fill an account with a believable month of tasks and conversations.
+
+    An account that does not exist is made, and its password printed.
+    """
     from core.settings import load_settings
     from server.cli.database import open_database
     from server.cli.demo import fill_account

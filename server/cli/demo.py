@@ -1,7 +1,6 @@
 """The demo account: the tasks and conversations of demo.json, created by the services that clients use."""
 
 import secrets
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -68,9 +67,8 @@ async def fill_account(database: Database, settings: Settings, email: str) -> st
     user_id, password = (known.id, None) if known else await _sign_up(database, settings, address)
     caller = Caller(user_id, session_id=None, is_admin=False, expires_at=utc_now() + timedelta(hours=1))
     demo = _Demo.model_validate_json((Path(__file__).parent / "demo.json").read_bytes())
-    await database.write(lambda session: _fill(session, caller, demo, utc_now()))
-    count = f"{len(list(_with_subtasks(demo.tasks)))} tasks and {len(demo.conversations)} conversations"
-    text = f"{address} has a month of {count} now."
+    count = await database.write(lambda session: _fill(session, caller, demo, utc_now()))
+    text = f"{address} has a month of {count} tasks and {len(demo.conversations)} conversations now."
     return f"{text} Its password is {password}" if password else text
 
 
@@ -85,23 +83,25 @@ async def _sign_up(database: Database, settings: Settings, address: str) -> tupl
     return signed_in.user.id, password
 
 
-async def _fill(session: AsyncSession, caller: Caller, demo: _Demo, today: datetime) -> None:
+async def _fill(session: AsyncSession, caller: Caller, demo: _Demo, today: datetime) -> int:
+    """Create everything; return the number of tasks."""
     if await count_rows(session, task_listing(caller)):
         raise CommandError("this account has tasks already; a demo fills only an empty one: name another address")
-    for task in demo.tasks:
-        await _add_task(session, caller, task, today, parent_id=None)
+    count = sum([await _add_task(session, caller, task, today, parent_id=None) for task in demo.tasks])
     for conversation in demo.conversations:
         await _add_conversation(session, caller, conversation, today)
+    return count
 
 
 async def _add_task(
     session: AsyncSession, caller: Caller, task: _DemoTask, today: datetime, parent_id: str | None
-) -> None:
+) -> int:
+    evening = today.replace(hour=18, minute=0, second=0, microsecond=0)
     values = {
         "title": task.title,
         "description": task.description,
         "priority": task.priority,
-        "due_at": None if task.due is None else _evening(_day(today, task.due)),
+        "due_at": None if task.due is None else _day(evening, task.due),
         "tags": task.tags,
         "parent_id": parent_id,
     }
@@ -111,8 +111,7 @@ async def _add_task(
     if task.done is not None:
         await tasks.update(session, caller, row.id, {"completed": True})
         row.completed_at = row.updated_at = _day(today, task.done)
-    for subtask in task.subtasks:
-        await _add_task(session, caller, subtask, today, row.id)
+    return 1 + sum([await _add_task(session, caller, subtask, today, row.id) for subtask in task.subtasks])
 
 
 async def _add_conversation(
@@ -128,15 +127,5 @@ async def _add_conversation(
     row.updated_at = moment - _BETWEEN_MESSAGES
 
 
-def _with_subtasks(demo_tasks: Iterable[_DemoTask]) -> Iterable[_DemoTask]:
-    for task in demo_tasks:
-        yield task
-        yield from _with_subtasks(task.subtasks)
-
-
 def _day(today: datetime, days: float) -> datetime:
     return today + timedelta(days=days)
-
-
-def _evening(moment: datetime) -> datetime:
-    return moment.replace(hour=18, minute=0, second=0, microsecond=0)

@@ -86,8 +86,8 @@ class _Compiler:
         """Add up the fields selected of a type; `page` is how many rows a list among them holds."""
         total = _Sum()
         for owner, nodes in self._merged(parent, selection_sets):
-            definition = _field(owner, nodes[0].name.value)
-            if definition is None:
+            fields = owner.fields if isinstance(owner, GraphQLObjectType | GraphQLInterfaceType) else {}
+            if (definition := fields.get(nodes[0].name.value)) is None:
                 continue
             field_type = get_named_type(definition.type)
             inner_sets = [node.selection_set for node in nodes if node.selection_set]
@@ -143,13 +143,6 @@ class _Compiler:
             default = self._defaults.get(value.name.value)
             return _Argument(value_from_ast_untyped(default) if default else None, value.name.value)
         return _Argument(value_from_ast_untyped(value) if value else None)
-
-
-def _field(owner: GraphQLNamedType, name: str) -> GraphQLField | None:
-    if isinstance(owner, GraphQLObjectType | GraphQLInterfaceType):
-        definition: GraphQLField | None = owner.fields.get(name)
-        return definition
-    return None
 
 
 def _own_cost(owner: GraphQLNamedType, field_type: GraphQLCompositeType) -> int:

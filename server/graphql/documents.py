@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import orjson
 from graphql import (
@@ -20,6 +20,7 @@ from graphql import (
     specified_rules,
     validate,
 )
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
 from core.cache import LRUCache
@@ -36,6 +37,10 @@ MAX_CACHE_BYTES: Final = 100_000_000
 _TOKEN_BYTES: Final = 1_000
 _CHARACTER_BYTES: Final = 4
 _MAX_LABEL_LENGTH: Final = 100
+_SHA256_PREFIX: Final = "sha256:"
+_SHA256: Final = re.compile("[0-9a-f]{64}")
+# The status of Apollo Server for every media type: some of its clients give up at any other.
+_APOLLO_STATUS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ class PreparedDocument:
 
 
 class Documents:
-    """Prepares documents, and keeps the trusted ones and, in an LRU cache, the others by their text."""
+    """Prepared documents by text, hash or trusted id: the trusted ones for good, the others in an LRU cache."""
 
     def __init__(self, schema: GraphQLSchema, settings: Settings) -> None:
         self._schema = schema
@@ -79,43 +84,93 @@ class Documents:
         self._rules = [*specified_rules, MaybeNullValidationRule]
         if settings.is_production:
             self._rules.append(NoSchemaIntrospectionCustomRule)
-        self._trusted: dict[str, PreparedDocument] = {}
         self.cache: LRUCache[str, PreparedDocument] = LRUCache("documents", max_bytes=MAX_CACHE_BYTES)
         self._texts_by_hash: dict[str, str] = {}
+        self._trusted: dict[str, PreparedDocument] = {}
+        self._trusted_by_name: dict[str, PreparedDocument] = {}
+        if settings.trusted_documents is not None:
+            self._load_trusted(settings.trusted_documents)
 
     def get(self, text: str) -> PreparedDocument:
-        """Return the prepared document; raise the refusal of an invalid one."""
+        """Return the document of this text; raise the refusal of an invalid one."""
         return self._trusted.get(text) or self.cache.get(text) or self._admit(text)
 
-    def trust(self, text: str) -> PreparedDocument:
-        """Prepare a document and keep it for good; raise the refusal of an invalid one."""
-        if text not in self._trusted:
-            self._trusted[text] = self._prepare(text)
-        return self._trusted[text]
-
-    def register(self, text_hash: str, text: str) -> None:
-        """Make a document of the cache findable by the hash of its text, until it is evicted."""
-        if text in self.cache:
-            self._texts_by_hash[text_hash] = text
+    def get_named(self, reference: str | PersistedQuery, text: str) -> PreparedDocument:
+        """Return the document of this id or hash; a text sent with a hash is registered under it."""
+        if isinstance(reference, PersistedQuery):
+            name = text_hash = _hash_in(reference)
+            is_hash = name not in self._trusted_by_name
+        else:
+            name, text_hash = reference, reference.removeprefix(_SHA256_PREFIX)
+            is_hash = text_hash != name
+        if is_hash and not _SHA256.fullmatch(text_hash):
+            raise refuse(400, "The hash must be the SHA-256 of the query in 64 hexadecimal digits, in lower case.")
+        if text:
+            return self._register(text_hash, text) if _SHA256.fullmatch(text_hash) else self.get(text)
+        document = self._trusted_by_name.get(name) or self.registered(text_hash)
+        if document is None:
+            raise _untrusted() if self._settings.trusted_documents_only else _not_found(reference)
+        return document
 
     def registered(self, text_hash: str) -> PreparedDocument | None:
-        """Return the registered document with this hash, or None if it was evicted."""
+        """Return the document registered under this hash, or None if it was evicted."""
         text = self._texts_by_hash.get(text_hash)
         return None if text is None else self.get(text)
 
+    def _register(self, text_hash: str, text: str) -> PreparedDocument:
+        if text_hash != _hash_of(text):
+            raise refuse(400, "provided sha does not match query", code="PERSISTED_QUERY_HASH_MISMATCH")
+        document = self.get(text)
+        if text in self.cache:
+            self._texts_by_hash[text_hash] = text
+        return document
+
     def _admit(self, text: str) -> PreparedDocument:
         if self._settings.trusted_documents_only:
-            raise untrusted()
+            raise _untrusted()
         document = self._prepare(text)
         for evicted, _ in self.cache.put(text, document, document.size_bytes):
-            self._texts_by_hash.pop(hash_of(evicted), None)
+            self._texts_by_hash.pop(_hash_of(evicted), None)
         return document
+
+    def _load_trusted(self, path: Path) -> None:
+        """Prepare the trusted documents, each named by its id and by its hash, with and without the prefix."""
+        for found in _read(path):
+            document = self._trust(found)
+            for name in (found.id, *_hashes(found.text)):
+                if self._trusted_by_name.setdefault(name, document) is not document:
+                    raise _wrong(f"{found.place}: another document has the id {name!r} too")
+            # Editors end a file with a line break, which those who print documents do not.
+            bare = found._replace(id="", text=found.text.strip())
+            self._trusted_by_name |= dict.fromkeys(_hashes(bare.text), self._trust(bare))
+        if not self._trusted_by_name:
+            raise _wrong(f"{path} has no documents")
+
+    def _trust(self, found: "_Found") -> PreparedDocument:
+        if found.id.startswith(_SHA256_PREFIX) and found.id not in _hashes(found.text):
+            raise _wrong(f"{found.place}: the id is not the hash of the text, which is {_hash_of(found.text)}")
+        try:
+            if found.text not in self._trusted:
+                self._trusted[found.text] = self._prepare(found.text)
+        except RefusedError as refusal:
+            error = refusal.errors[0]
+            places = [" (line {line}, column {column})".format(**each) for each in error.get("locations", ())[:1]]
+            raise _wrong("".join([f"{found.place}: {error['message']}", *places])) from None
+        return self._trusted[found.text]
 
     def _prepare(self, text: str) -> PreparedDocument:
         tokens = count_tokens(text, self._settings.graphql_max_tokens)
         document = _parse(text)
         check_limits(document, self._settings)
-        self._validate(document)
+        errors = validate(
+            self._schema,
+            document,
+            self._rules,
+            max_errors=_MAX_VALIDATION_ERRORS,
+            hide_suggestions=self._settings.is_production,
+        )
+        if errors:
+            raise refuse_document(errors, "GRAPHQL_VALIDATION_FAILED")
         fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
         operations = {}
         for node in document.definitions:
@@ -126,28 +181,6 @@ class Documents:
                 label = (name or "anonymous")[:_MAX_LABEL_LENGTH]
                 operations[name] = PreparedOperation(name, node.operation, document, cost, plan, label)
         return PreparedDocument(operations, tokens * _TOKEN_BYTES + len(text) * _CHARACTER_BYTES)
-
-    def _validate(self, document: DocumentNode) -> None:
-        errors = validate(
-            self._schema,
-            document,
-            self._rules,
-            max_errors=_MAX_VALIDATION_ERRORS,
-            hide_suggestions=self._settings.is_production,
-        )
-        if errors:
-            raise refuse_document(errors, "GRAPHQL_VALIDATION_FAILED")
-
-
-def hash_of(text: str) -> str:
-    """Return the SHA-256 by which clients name a document."""
-    return sha256(text.encode()).hexdigest()
-
-
-def untrusted() -> RefusedError:
-    """Return the refusal of a document that is not trusted."""
-    message = "Only trusted documents are executed, and this is none; add it to those that TRUSTED_DOCUMENTS names."
-    return refuse_document([GraphQLError(message)], "DOCUMENT_NOT_TRUSTED")
 
 
 def _parse(text: str) -> DocumentNode:
@@ -160,12 +193,51 @@ def _parse(text: str) -> DocumentNode:
     return document
 
 
+def _hash_of(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def _hashes(text: str) -> tuple[str, str]:
+    text_hash = _hash_of(text)
+    return text_hash, _SHA256_PREFIX + text_hash
+
+
+def _hash_in(reference: PersistedQuery) -> str:
+    if reference.version != 1 or reference.version is True:
+        raise refuse(_APOLLO_STATUS, "PersistedQueryNotSupported", code="PERSISTED_QUERY_NOT_SUPPORTED")
+    if not isinstance(reference.sha256_hash, str):
+        raise refuse(400, "`sha256Hash` must be a string.")
+    return reference.sha256_hash
+
+
+def _not_found(reference: str | PersistedQuery) -> RefusedError:
+    message, code = "PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND"
+    if isinstance(reference, PersistedQuery):
+        return refuse(_APOLLO_STATUS, message, code=code)
+    return refuse_document([GraphQLError(message)], code)
+
+
+def _untrusted() -> RefusedError:
+    message = "Only trusted documents are executed, and this is none; add it to those that TRUSTED_DOCUMENTS names."
+    return refuse_document([GraphQLError(message)], "DOCUMENT_NOT_TRUSTED")
+
+
 def _unresolved(message: str) -> RefusedError:
     return refuse_document([GraphQLError(message)], "OPERATION_RESOLUTION_FAILURE")
 
 
-SHA256_PREFIX: Final = "sha256:"
-_APOLLO_FORMAT: Final = "apollo-persisted-query-manifest"
+class _ApolloOperation(BaseModel):
+    id: str
+    body: str
+
+
+class _ApolloManifest(BaseModel):
+    format: Literal["apollo-persisted-query-manifest"]
+    version: Literal[1]
+    operations: list[_ApolloOperation]
+
+
+_MANIFEST: Final[TypeAdapter[_ApolloManifest | dict[str, str]]] = TypeAdapter(_ApolloManifest | dict[str, str])
 
 
 class _Found(NamedTuple):
@@ -176,75 +248,26 @@ class _Found(NamedTuple):
     place: str
 
 
-def trusted_documents(documents: Documents, settings: Settings) -> dict[str, PreparedDocument]:
-    """Return all documents that the settings trust by each of their names; raise SettingsError for one that is wrong.
-
-    A document's names are its id and the hash of its text, with and without a prefix that says so.
-    """
-    named: dict[str, PreparedDocument] = {}
-    for found in _read(settings.trusted_documents) if settings.trusted_documents else ():
-        document = _trust(documents, found)
-        for name in (found.id, *_hashes(found.text)):
-            if named.setdefault(name, document) is not document:
-                raise _wrong(f"{found.place}: another document has the id {name!r} too")
-        # Editors end a file with a line break, which those who print documents do not.
-        bare = found.text.strip()
-        if bare != found.text:
-            named |= dict.fromkeys(_hashes(bare), documents.trust(bare))
-    if settings.trusted_documents and not named:
-        raise _wrong(f"{settings.trusted_documents} has no documents")
-    return named
-
-
-def _trust(documents: Documents, found: _Found) -> PreparedDocument:
-    if found.id.startswith(SHA256_PREFIX) and found.id not in _hashes(found.text):
-        raise _wrong(f"{found.place}: the id is not the hash of the text, which is {hash_of(found.text)}")
-    try:
-        return documents.trust(found.text)
-    except RefusedError as refusal:
-        raise _wrong(f"{found.place}: {_error_text(refusal)}") from None
-
-
-def _hashes(text: str) -> tuple[str, str]:
-    text_hash = hash_of(text)
-    return text_hash, SHA256_PREFIX + text_hash
-
-
 def _read(path: Path) -> Iterator[_Found]:
     if path.is_dir():
         for file in sorted(path.rglob("*.graphql")):
             yield _Found(file.stem, _text_of(file), str(file))
-    else:
-        yield from _read_manifest(path)
-
-
-def _read_manifest(path: Path) -> Iterator[_Found]:
+        return
     try:
-        manifest = orjson.loads(_text_of(path))
+        manifest = _MANIFEST.validate_python(orjson.loads(_text_of(path)))
     except orjson.JSONDecodeError as error:
         raise _wrong(f"{path} is not valid JSON: {error.msg}") from None
-    is_apollos = isinstance(manifest, dict) and manifest.get("format") == _APOLLO_FORMAT
-    pairs = list(_apollo_pairs(manifest) if is_apollos else _pairs(manifest))
-    for document_id, text in pairs:
-        if not isinstance(document_id, str) or not isinstance(text, str):
-            raise _wrong(
-                f"{path} is neither a map from ids to documents nor a manifest of the format {_APOLLO_FORMAT!r}, "
-                "version 1"
-            )
-        yield _Found(document_id, text, f"{path}: {document_id}")
-
-
-def _apollo_pairs(manifest: dict[str, Any]) -> Iterator[tuple[object, object]]:
-    operations = manifest.get("operations")
-    if manifest.get("version") != 1 or not isinstance(operations, list):
-        yield None, None
-        return
-    for operation in operations:
-        yield (operation.get("id"), operation.get("body")) if isinstance(operation, dict) else (None, None)
-
-
-def _pairs(manifest: object) -> Iterator[tuple[object, object]]:
-    yield from manifest.items() if isinstance(manifest, dict) else [(None, None)]
+    except ValidationError:
+        raise _wrong(
+            f"{path} is neither a map from ids to documents nor a manifest of the format "
+            "'apollo-persisted-query-manifest', version 1"
+        ) from None
+    if isinstance(manifest, dict):
+        texts = list(manifest.items())
+    else:
+        texts = [(each.id, each.body) for each in manifest.operations]
+    for name, text in texts:
+        yield _Found(name, text, f"{path}: {name}")
 
 
 def _text_of(file: Path) -> str:
@@ -255,78 +278,5 @@ def _text_of(file: Path) -> str:
         raise _wrong(f"{file} cannot be read: {reason}") from None
 
 
-def _error_text(refusal: RefusedError) -> str:
-    error = refusal.errors[0]
-    message: str = error["message"]
-    for location in error.get("locations", ())[:1]:
-        message += " (line {line}, column {column})".format(**location)
-    return message
-
-
 def _wrong(reason: str) -> SettingsError:
     return SettingsError(f"TRUSTED_DOCUMENTS is wrong: {reason}")
-
-
-_VERSION: Final = 1
-_SHA256: Final = re.compile("[0-9a-f]{64}")
-_NOT_FOUND: Final = ("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND")
-_NOT_SUPPORTED: Final = ("PersistedQueryNotSupported", "PERSISTED_QUERY_NOT_SUPPORTED")
-# The status for every media type, as Apollo Server answers: some of its clients give up at any other.
-_AS_APOLLO: Final = 200
-
-
-class NamedDocuments:
-    """Documents by id or hash; the trusted ones are prepared at the start."""
-
-    def __init__(self, documents: Documents, settings: Settings) -> None:
-        self._documents = documents
-        self._trusted = trusted_documents(documents, settings)
-        self._trusted_only = settings.trusted_documents_only
-
-    def get(self, reference: str | PersistedQuery, text: str) -> PreparedDocument:
-        """Return the named document; a text sent with the name is prepared and registered under its hash."""
-        if isinstance(reference, PersistedQuery):
-            return self._by_persisted_query(reference, text)
-        text_hash = reference.removeprefix(SHA256_PREFIX)
-        if text_hash != reference:
-            _check_hash(text_hash)
-        document = self._find(reference, text_hash, text)
-        if document is None:
-            message, code = _NOT_FOUND
-            raise refuse_document([GraphQLError(message)], code)
-        return document
-
-    def _by_persisted_query(self, reference: PersistedQuery, text: str) -> PreparedDocument:
-        if reference.version != _VERSION or reference.version is True:
-            message, code = _NOT_SUPPORTED
-            raise refuse(_AS_APOLLO, message, code=code)
-        name = reference.sha256_hash
-        if not isinstance(name, str):
-            raise refuse(400, "`sha256Hash` must be a string.")
-        if name not in self._trusted:
-            _check_hash(name)
-        document = self._find(name, name, text)
-        if document is None:
-            message, code = _NOT_FOUND
-            raise refuse(_AS_APOLLO, message, code=code)
-        return document
-
-    def _find(self, name: str, text_hash: str, text: str) -> PreparedDocument | None:
-        if text:
-            return self._keep(text_hash, text) if _SHA256.fullmatch(text_hash) else self._documents.get(text)
-        found = self._trusted.get(name) or self._documents.registered(text_hash)
-        if found is None and self._trusted_only:
-            raise untrusted()
-        return found
-
-    def _keep(self, text_hash: str, text: str) -> PreparedDocument:
-        if text_hash != hash_of(text):
-            raise refuse(400, "provided sha does not match query", code="PERSISTED_QUERY_HASH_MISMATCH")
-        document = self._documents.get(text)
-        self._documents.register(text_hash, text)
-        return document
-
-
-def _check_hash(text_hash: str) -> None:
-    if not _SHA256.fullmatch(text_hash):
-        raise refuse(400, "The hash must be the SHA-256 of the query in 64 hexadecimal digits, in lower case.")

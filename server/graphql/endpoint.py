@@ -1,5 +1,6 @@
-"""The GraphQL endpoint: GraphQL over HTTP as a plain ASGI application."""
+"""The GraphQL endpoint: GraphQL over HTTP and over server-sent events, as a plain ASGI application."""
 
+from contextlib import aclosing
 from typing import Any, Final
 
 import orjson
@@ -10,16 +11,24 @@ from starlette.types import Receive, Scope, Send
 from core.errors import TasktalkError
 from graph.context import Context, Runtime
 from server.graphql.documents import PreparedOperation
-from server.graphql.event_streams import GraphQLEventStream, GraphQLEventStreamEndpoint
-from server.graphql.execution import Operations, require_post_for_mutations
-from server.http.authentication import authenticate
-from server.http.errors import Header, RefusedError, format_field_error, refuse, refuse_for, retry_after
+from server.graphql.execution import require_post_for_mutations
+from server.graphql.streaming import Streaming
+from server.http.authentication import open_context
+from server.http.errors import (
+    RETRY_AFTER,
+    FormattedError,
+    Header,
+    RefusedError,
+    format_field_error,
+    refuse,
+    refuse_for,
+)
+from server.http.event_stream import EventStream
 from server.http.headers import MediaType, RequestHeaders, get_request_headers, preferred_media_type
 from server.http.pages import Page
 from server.http.request_body import GraphQLRequest, read_json_request, read_query_string
 from server.observability.request_log import OperationOutcome, RequestRecord, get_request_record
 
-_TYPED: Final = MediaType.GRAPHQL_RESPONSE
 _NO_STORE: Final = (b"cache-control", b"no-store")
 # The answer depends on it, and a cache between us and the client must know.
 _VARY: Final = (b"vary", b"Accept, Authorization")
@@ -27,6 +36,9 @@ _JSON, _GRAPHQL_RESPONSE = (
     ((b"content-type", f"{media_type.value}; charset=utf-8".encode()), _NO_STORE, _VARY)
     for media_type in (MediaType.JSON, MediaType.GRAPHQL_RESPONSE)
 )
+_COMPLETE: Final = b"event: complete\ndata:\n\n"
+# Of a stream that is refused.
+_PLAIN_JSON: Final = ((b"content-type", b"application/json"),)
 
 
 class GraphQLResponse:
@@ -34,11 +46,9 @@ class GraphQLResponse:
 
     __slots__ = ("body", "headers", "status")
 
-    def __init__(
-        self, status: int, content: dict[str, Any], media_type: MediaType | None, headers: tuple[Header, ...] = ()
-    ) -> None:
+    def __init__(self, status: int, content: dict[str, Any], headers: tuple[Header, ...]) -> None:
         self.status = status
-        self.headers = (_GRAPHQL_RESPONSE if media_type is _TYPED else _JSON) + headers
+        self.headers = headers
         self.body = orjson.dumps(content)
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
@@ -48,22 +58,41 @@ class GraphQLResponse:
         await send({"type": "http.response.body", "body": self.body})
 
 
-_METHODS: Final = (b"allow", b"GET, POST")
+class GraphQLEventStream(EventStream):
+    """The results of an operation as events (graphql-sse, distinct connections mode)."""
+
+    def __init__(
+        self, context: Context, request: GraphQLRequest, operation: PreparedOperation | None, streaming: Streaming
+    ) -> None:
+        super().__init__(context.caller, streaming.settings, streaming.connections)
+        self._results = streaming.results(request, context, operation)
+
+    def format_final_error(self, error: FormattedError) -> bytes:
+        """Return the event that ends the stream with an error."""
+        return _event({"errors": [error]}) + _COMPLETE
+
+    async def send_events(self) -> None:
+        """Send the results."""
+        try:
+            async with aclosing(self._results) as results:
+                async for result in results:
+                    await self.send(_event(result))
+        except RefusedError as refusal:
+            await self.send(_event({"errors": refusal.errors}))
+        self.final_bytes = _COMPLETE
+
+
+def _event(result: dict[str, Any]) -> bytes:
+    return b"event: next\ndata: " + orjson.dumps(result) + b"\n\n"
 
 
 class GraphQLEndpoint:
     """Answers POST and GET on its path; `graphiql` is the page for browsers, or None where it is off."""
 
-    def __init__(
-        self,
-        operations: Operations,
-        runtime: Runtime,
-        graphiql: Page | None,
-        event_streams: GraphQLEventStreamEndpoint,
-    ) -> None:
-        self._operations = operations
+    def __init__(self, streaming: Streaming, runtime: Runtime, graphiql: Page | None) -> None:
+        self._streaming = streaming
+        self._operations = streaming.operations
         self._runtime = runtime
-        self._event_streams = event_streams
         self._max_body_bytes = runtime.settings.graphql_max_body_bytes
         self._graphiql = graphiql
 
@@ -71,23 +100,27 @@ class GraphQLEndpoint:
         """Answer one request in the media type that its client prefers, unless the client has disconnected."""
         headers, record = get_request_headers(scope), get_request_record(scope)
         media_type = headers.media_type
-        if scope["method"] == "GET":
+        # A client that accepts JSON too gets events for subscriptions alone.
+        only_events = media_type is None and headers.accepts_events
+        if scope["method"] == "GET" and not only_events:
             media_type = preferred_media_type(headers.values.get(b"accept", b"*/*"), html_offered=True)
         if media_type is MediaType.HTML and self._graphiql:
             await self._graphiql.response()(scope, receive, send)
             return
+        response: GraphQLResponse | GraphQLEventStream
         try:
+            if media_type is MediaType.HTML:
+                raise refuse(404, "There is no page here; send GraphQL operations by POST.", code="NOT_FOUND")
+            if media_type is None and not only_events:
+                raise refuse(406, "Accept application/graphql-response+json or application/json.")
             response = await self._execute(headers, media_type, scope, receive, record)
         except RefusedError as refusal:
-            response = _refused(refusal, media_type, record)
+            response = _refused(refusal, media_type, record, only_events=only_events)
         except TasktalkError as error:
-            response = _refused(refuse_for(error), media_type, record)
+            response = _refused(refuse_for(error), media_type, record, only_events=only_events)
         except ClientDisconnect:
             return
-        if isinstance(response, GraphQLEventStream):
-            await self._event_streams.serve(response, scope, receive, send)
-        else:
-            await response(scope, receive, send)
+        await response(scope, receive, send)
 
     async def _execute(
         self,
@@ -97,21 +130,27 @@ class GraphQLEndpoint:
         receive: Receive,
         record: RequestRecord,
     ) -> GraphQLResponse | GraphQLEventStream:
-        if media_type is None or media_type is MediaType.HTML:
-            raise _unacceptable(media_type)
-        caller = await authenticate(headers.credentials, self._runtime)
-        if caller is not None:
-            record.user_id = caller.user_id
+        """Return the response; `media_type` is None where the client accepts only events."""
+        context = await open_context(scope, self._runtime, headers.credentials, record.request_id)
+        record.user_id = context.user_id
         request = await self._read(headers, scope, receive)
-        operation = self._operations.prepare(request)
+        try:
+            operation = self._operations.prepare(request)
+        except RefusedError:
+            if media_type is not None:
+                raise
+            # The stream sends the error, as a WebSocket would.
+            record.outcome = OperationOutcome.OK
+            return GraphQLEventStream(context, request, None, self._streaming)
         record.operation = operation.label
-        address = (scope.get("client") or ("",))[0]
-        context = Context(self._runtime, caller, record.request_id, address)
-        if operation.type is not OperationType.QUERY:
-            if operation.type is OperationType.SUBSCRIPTION and headers.accepts_events:
-                return self._event_streams.open(context, request)
-            _check_method(operation, scope["method"])
-        result = await self._operations.execution.run(operation, request, context, receive)
+        require_post_for_mutations(operation, scope["method"])
+        is_subscription = operation.type is OperationType.SUBSCRIPTION
+        if media_type is None or (is_subscription and headers.accepts_events):
+            record.outcome = OperationOutcome.OK
+            return GraphQLEventStream(context, request, operation, self._streaming)
+        if is_subscription:
+            raise refuse(400, "Subscribe over a socket, or with Accept: text/event-stream.")
+        result = await self._operations.run(operation, request, context, receive)
         return _format(result, operation, media_type, record)
 
     async def _read(self, headers: RequestHeaders, scope: Scope, receive: Receive) -> GraphQLRequest:
@@ -119,37 +158,33 @@ class GraphQLEndpoint:
             return await read_json_request(headers.values, receive, self._max_body_bytes)
         if scope["method"] == "GET":
             return read_query_string(scope["query_string"])
-        raise refuse(405, "Use POST, or GET for queries.", headers=(_METHODS,))
+        raise refuse(405, "Use POST, or GET for queries.", headers=((b"allow", b"GET, POST"),))
 
 
-def _unacceptable(media_type: MediaType | None) -> RefusedError:
-    if media_type is None:
-        return refuse(406, "Accept application/graphql-response+json or application/json.")
-    return refuse(404, "There is no page here; send GraphQL operations by POST.", code="NOT_FOUND")
+def _headers(media_type: MediaType | None) -> tuple[Header, ...]:
+    return _GRAPHQL_RESPONSE if media_type is MediaType.GRAPHQL_RESPONSE else _JSON
 
 
-def _check_method(operation: PreparedOperation, method: str) -> None:
-    require_post_for_mutations(operation, method)
-    if operation.type is OperationType.SUBSCRIPTION:
-        raise refuse(400, "Subscribe over a socket, or with Accept: text/event-stream.")
-
-
-def _refused(refusal: RefusedError, media_type: MediaType | None, record: RequestRecord) -> GraphQLResponse:
+def _refused(
+    refusal: RefusedError, media_type: MediaType | None, record: RequestRecord, *, only_events: bool
+) -> GraphQLResponse:
     record.outcome = OperationOutcome.REFUSED
     status = refusal.status if media_type is MediaType.GRAPHQL_RESPONSE else refusal.json_status
-    return GraphQLResponse(status, {"errors": refusal.errors}, media_type, refusal.headers)
+    headers = _PLAIN_JSON if only_events else _headers(media_type)
+    return GraphQLResponse(status, {"errors": refusal.errors}, headers + refusal.headers)
 
 
 def _format(
-    result: ExecutionResult, operation: PreparedOperation, media_type: MediaType | None, record: RequestRecord
+    result: ExecutionResult, operation: PreparedOperation, media_type: MediaType, record: RequestRecord
 ) -> GraphQLResponse:
+    headers = _headers(media_type)
     if not result.errors:
         record.outcome = OperationOutcome.OK
-        return GraphQLResponse(200, {"data": result.data}, media_type)
+        return GraphQLResponse(200, {"data": result.data}, headers)
     record.outcome = OperationOutcome.ERRORS
     errors = [format_field_error(error, record.request_id) for error in result.errors]
     is_unavailable = any(error["extensions"]["code"] == "SERVICE_UNAVAILABLE" for error in errors)
     # What a mutation has done must be returned, so it fails as a whole only if nothing was done.
     if is_unavailable and (operation.type is OperationType.QUERY or not any((result.data or {}).values())):
-        return GraphQLResponse(503, {"data": None, "errors": errors}, media_type, (retry_after(),))
-    return GraphQLResponse(200, {"data": result.data, "errors": errors}, media_type)
+        return GraphQLResponse(503, {"data": None, "errors": errors}, (*headers, RETRY_AFTER))
+    return GraphQLResponse(200, {"data": result.data, "errors": errors}, headers)

@@ -7,12 +7,14 @@ from typing import Final, NamedTuple
 
 from graphql import (
     DocumentNode,
+    ExecutableDefinitionNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
     InlineFragmentNode,
     OperationDefinitionNode,
+    SelectionNode,
     SelectionSetNode,
 )
 
@@ -23,6 +25,15 @@ from server.http.errors import refuse, refuse_document
 MAX_DOCUMENT_CHARACTERS: Final = 256 * 1024
 # Deeper than any document within the depth limit needs, and shallow enough to parse and walk by recursion.
 MAX_BRACKET_DEPTH: Final = 100
+# Deep enough for the query that tools send: seven wrappers around a type, below __schema.
+MAX_INTROSPECTION_DEPTH: Final = 20
+# Comparing the selections of one field with each other takes the square of their number.
+MAX_REPEATS: Final = 50
+
+# Fragments that spread fragments can make numbers of hundreds of digits.
+_COUNTLESS: Final = 10**9
+_INTROSPECTION_FIELDS: Final = frozenset({"__schema", "__type"})
+_Fragments = Mapping[str, FragmentDefinitionNode]
 
 # Every lexical token of GraphQL, comments included. Possessive and with optional ends, so that it never backtracks.
 # In a block string a backslash escapes three quotes and nothing else; otherwise a document could hide tokens there.
@@ -57,17 +68,6 @@ def count_tokens(text: str, max_tokens: int) -> int:
         elif first in _CLOSING:
             depth -= 1
     return tokens
-
-
-# Deep enough for the query that tools send: seven wrappers around a type, below __schema.
-MAX_INTROSPECTION_DEPTH: Final = 20
-# Comparing the selections of one field with each other takes the square of their number.
-MAX_REPEATS: Final = 50
-
-# Fragments that spread fragments can make numbers of hundreds of digits.
-_COUNTLESS: Final = 10**9
-_INTROSPECTION_FIELDS: Final = frozenset({"__schema", "__type"})
-_Fragments = Mapping[str, FragmentDefinitionNode]
 
 
 class Size(NamedTuple):
@@ -111,42 +111,29 @@ def _spreads(selection_set: SelectionSetNode) -> Iterator[str]:
             yield from _spreads(selection.selection_set)
 
 
-def _measure(definition: FragmentDefinitionNode | OperationDefinitionNode, fragments: Mapping[str, Size]) -> Size:
-    inner = _measure_selections(definition.selection_set, fragments)
-    directives = len(definition.directives or ())
-    directives += sum(len(variable.directives or ()) for variable in definition.variable_definitions or ())
-    return inner._replace(directives=inner.directives + directives)
-
-
-def _measure_selections(selection_set: SelectionSetNode, fragments: Mapping[str, Size]) -> Size:
-    depth = introspection_depth = aliases = directives = selections = 0
-    for selection in selection_set.selections:
-        inner = _measure_inner(selection, fragments)
+def _measure(node: SelectionNode | ExecutableDefinitionNode, fragments: Mapping[str, Size]) -> Size:
+    depth = introspection_depth = aliases = selections = 0
+    directives = len(node.directives or ())
+    if isinstance(node, FragmentSpreadNode):
+        spread = fragments.get(node.name.value, Size())
+        return spread._replace(directives=spread.directives + directives)
+    if isinstance(node, ExecutableDefinitionNode):
+        directives += sum(len(variable.directives or ()) for variable in node.variable_definitions or ())
+    selection_set: SelectionSetNode | None = getattr(node, "selection_set", None)
+    for selection in selection_set.selections if selection_set else ():
+        inner = _measure(selection, fragments)
         depth = max(depth, inner.depth)
         introspection_depth = max(introspection_depth, inner.introspection_depth)
         aliases += inner.aliases
-        directives += inner.directives + len(selection.directives or ())
+        directives += inner.directives
         selections += inner.selections + 1
+    if isinstance(node, FieldNode):
+        aliases += node.alias is not None
+        if node.name.value in _INTROSPECTION_FIELDS:
+            depth, introspection_depth = 1, max(depth, introspection_depth) + 1
+        else:
+            depth += 1
     return Size(depth, introspection_depth, aliases, directives, selections)
-
-
-def _measure_inner(selection: object, fragments: Mapping[str, Size]) -> Size:
-    if isinstance(selection, FragmentSpreadNode):
-        return fragments.get(selection.name.value, Size())
-    if isinstance(selection, InlineFragmentNode):
-        return _measure_selections(selection.selection_set, fragments)
-    if not isinstance(selection, FieldNode):
-        return Size()
-    inner = _measure_selections(selection.selection_set, fragments) if selection.selection_set else Size()
-    deepest = max(inner.depth, inner.introspection_depth)
-    is_introspection = selection.name.value in _INTROSPECTION_FIELDS
-    return Size(
-        depth=1 if is_introspection else inner.depth + 1,
-        introspection_depth=deepest + 1 if is_introspection else inner.introspection_depth,
-        aliases=inner.aliases + (selection.alias is not None),
-        directives=inner.directives,
-        selections=inner.selections,
-    )
 
 
 def _check(size: Size, settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from enum import IntEnum
@@ -16,9 +16,8 @@ from core.clock import call_at, utc_now
 from core.errors import UnauthenticatedError, UnavailableError
 from graph.context import Context, Runtime
 from server.graphql.streaming import Streaming
-from server.http.authentication import authenticate
-from server.http.connections import TooManyConnectionsError
-from server.http.errors import FormattedError, RefusedError, session_over, token_expired
+from server.http.authentication import authenticate, client_address
+from server.http.errors import FormattedError, RefusedError, refuse, session_over, token_expired
 from server.http.origins import is_allowed_origin
 from server.http.protocol import get_abort
 from server.http.request_body import GraphQLRequest, read_parameters
@@ -28,6 +27,12 @@ PROTOCOL: Final = "graphql-transport-ws"
 _MAX_ID_LENGTH: Final = 200
 # A close frame has room for 125 bytes, two of which are the code.
 _MAX_REASON_LENGTH: Final = 123
+# A client that does not read the close message within this time is disconnected.
+CLOSE_TIMEOUT_S: Final = 2.0
+# Longer than the server waits for the other half of a closing.
+_LINGERING_S: Final = 12.0
+
+_log = structlog.stdlib.get_logger("socket")
 
 
 class CloseCode(IntEnum):
@@ -53,8 +58,7 @@ class CloseSocketError(Exception):
         self.code = code
 
 
-def read_message(message: Any) -> tuple[str, dict[str, Any]]:
-    """Return the type of a client's message and its content; raise CloseSocketError for a malformed one."""
+def _read_message(message: Any) -> dict[str, Any]:
     try:
         content = orjson.loads(message.get("text") or message.get("bytes") or b"")
     except orjson.JSONDecodeError:
@@ -63,11 +67,10 @@ def read_message(message: Any) -> tuple[str, dict[str, Any]]:
         raise _malformed("it is no object with a type")
     if not isinstance(content.get("payload"), dict | None):
         raise _malformed("its payload is no object")
-    return content["type"], content
+    return content
 
 
-def credentials_in(content: dict[str, Any]) -> bytes | None:
-    """Return the Authorization in a message's payload."""
+def _credentials_in(content: dict[str, Any]) -> bytes | None:
     for name, value in (content.get("payload") or {}).items():
         if name.lower() == "authorization":
             if not isinstance(value, str):
@@ -76,46 +79,35 @@ def credentials_in(content: dict[str, Any]) -> bytes | None:
     return None
 
 
-def id_in(content: dict[str, Any]) -> str:
-    """Return the id of a message's operation."""
+def _id_in(content: dict[str, Any]) -> str:
     operation_id = content.get("id")
     if not isinstance(operation_id, str) or not 1 <= len(operation_id) <= _MAX_ID_LENGTH:
         raise _malformed(f"its id must be a text of 1 to {_MAX_ID_LENGTH} characters")
     return operation_id
 
 
-def request_in(content: dict[str, Any]) -> GraphQLRequest:
-    """Return the request that a message subscribes with."""
+def _request_in(content: dict[str, Any]) -> GraphQLRequest:
     try:
         return read_parameters(content.get("payload") or {})
     except RefusedError as refusal:
         raise _malformed(str(refusal)) from None
 
 
-def close_message(code: CloseCode, reason: str) -> dict[str, Any]:
-    """Return ASGI's message that closes a socket."""
+def _close_message(code: CloseCode, reason: str) -> dict[str, Any]:
     fitting = reason.encode()[:_MAX_REASON_LENGTH].decode(errors="ignore")
     return {"type": "websocket.close", "code": code.value, "reason": fitting}
 
 
-def text_message(content: dict[str, Any]) -> dict[str, Any]:
-    """Return ASGI's message that sends a message of the protocol."""
+def _text_message(content: dict[str, Any]) -> dict[str, Any]:
     return {"type": "websocket.send", "text": orjson.dumps(content).decode()}
 
 
-def error_message(operation_id: str, errors: list[FormattedError]) -> dict[str, Any]:
-    """Return the message that ends an operation with errors."""
+def _error_message(operation_id: str, errors: Sequence[FormattedError]) -> dict[str, Any]:
     return {"type": "error", "id": operation_id, "payload": errors}
 
 
 def _malformed(reason: str) -> CloseSocketError:
     return CloseSocketError(CloseCode.BAD_REQUEST, f"Invalid message received: {reason}.")
-
-
-# A client that does not read the close message within this time is disconnected.
-CLOSE_TIMEOUT_S: Final = 2.0
-
-_log = structlog.stdlib.get_logger("socket")
 
 
 class GraphQLWebSocket:
@@ -127,7 +119,7 @@ class GraphQLWebSocket:
         self.caller: Caller | None = None
         self._runtime: Runtime = scope["app"].state.runtime
         self._credentials: bytes | None = dict(scope["headers"]).get(b"authorization")
-        self._address: str = (scope.get("client") or ("",))[0]
+        self._address = client_address(scope)
         self._receive = receive
         self._asgi_send = send
         self._cut = cut
@@ -145,9 +137,11 @@ class GraphQLWebSocket:
     async def serve(self) -> None:
         """Accept the socket and answer its messages until it is closed."""
         await self._asgi_send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-        self._await_initialisation()
+        latest = utc_now() + timedelta(seconds=self._settings.connection_init_timeout_s)
+        code, reason = CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout."
+        self._timer = call_at(latest, lambda: self._close_soon(code, reason))
         try:
-            with self._streaming.metrics.socket():
+            with self._streaming.metrics.sockets.track_inprogress():
                 while (message := await self._receive())["type"] == "websocket.receive":
                     if self._closing is None:
                         await self._answer(message)
@@ -157,33 +151,40 @@ class GraphQLWebSocket:
             _log.exception("socket failed", request_id=self._id)
             await self._close(CloseCode.INTERNAL_ERROR, "Something went wrong on our side.")
         finally:
-            self._clean_up()
-
-    def _clean_up(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        for task in self._operations.values():
-            task.cancel()
-        if self._is_present:
-            self._streaming.connections.remove(self)
+            if self._timer is not None:
+                self._timer.cancel()
+            for task in self._operations.values():
+                task.cancel()
+            if self._is_present:
+                self._streaming.connections.remove(self)
 
     async def _answer(self, message: Any) -> None:
-        kind, content = read_message(message)
-        handle = self._handlers.get(kind)
-        if handle is None:
-            raise CloseSocketError(CloseCode.BAD_REQUEST, f"There is no message type {kind[:50]!r}.")
-        await handle(self, content)
+        content = _read_message(message)
+        match content["type"]:
+            case "connection_init":
+                await self._initialise(content)
+            case "ping":
+                await self._ping(content)
+            case "pong":
+                pass
+            case "subscribe":
+                await self._subscribe(content)
+            case "complete":
+                if (task := self._operations.pop(_id_in(content), None)) is not None:
+                    task.cancel()
+            case kind:
+                raise CloseSocketError(CloseCode.BAD_REQUEST, f"There is no message type {kind[:50]!r}.")
 
     async def _initialise(self, content: dict[str, Any]) -> None:
         if self._is_initialised:
             raise CloseSocketError(CloseCode.TOO_MANY, "Too many initialisation requests.")
         self._is_initialised = True
-        credentials = credentials_in(content)
+        credentials = _credentials_in(content)
         self.caller = await self._authenticate(self._credentials if credentials is None else credentials)
         try:
             self._streaming.connections.add(self)
-        except TooManyConnectionsError as error:
-            raise CloseSocketError(CloseCode.TOO_MANY, str(error)) from None
+        except RefusedError as refusal:
+            raise CloseSocketError(CloseCode.TOO_MANY, str(refusal)) from None
         self._is_present = True
         self._watch_expiry()
         await self._send({"type": "connection_ack"})
@@ -198,7 +199,7 @@ class GraphQLWebSocket:
 
     async def _ping(self, content: dict[str, Any]) -> None:
         """Answer a ping; a fresh token in it replaces the one that is about to expire."""
-        if (credentials := credentials_in(content)) is not None:
+        if (credentials := _credentials_in(content)) is not None:
             caller = await self._authenticate(credentials)
             if self.caller is None or caller is None or caller.user_id != self.caller.user_id:
                 raise CloseSocketError(CloseCode.FORBIDDEN, "The fresh token is another user's.")
@@ -206,52 +207,42 @@ class GraphQLWebSocket:
             self._watch_expiry()
         await self._send({"type": "pong"})
 
-    async def _pong(self, _content: dict[str, Any]) -> None:
-        pass
-
     async def _subscribe(self, content: dict[str, Any]) -> None:
         if not self._is_present:
             raise CloseSocketError(CloseCode.UNAUTHORIZED, "Unauthorized: send connection_init first.")
-        operation_id = id_in(content)
+        operation_id = _id_in(content)
         if operation_id in self._operations:
             raise CloseSocketError(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {operation_id[:50]} already exists.")
-        request = request_in(content)
-        if len(self._operations) >= self._settings.max_operations_per_socket:
-            await self._refuse(operation_id, self._settings.max_operations_per_socket)
+        request = _request_in(content)
+        limit = self._settings.max_operations_per_socket
+        if len(self._operations) < limit:
+            self._operations[operation_id] = asyncio.create_task(self._run(operation_id, request))
             return
-        self._operations[operation_id] = asyncio.create_task(self._run(operation_id, request))
-
-    async def _refuse(self, operation_id: str, limit: int) -> None:
         message = f"A socket runs at most {limit} operations at once; complete another one first."
-        error = {"message": message, "extensions": {"code": "TOO_MANY_OPERATIONS", "limit": limit}}
-        await self._send(error_message(operation_id, [error]))
-
-    async def _complete(self, content: dict[str, Any]) -> None:
-        if (task := self._operations.pop(id_in(content), None)) is not None:
-            task.cancel()
+        refusal = refuse(429, message, code="TOO_MANY_OPERATIONS", limit=limit)
+        await self._send(_error_message(operation_id, refusal.errors))
 
     async def _run(self, operation_id: str, request: GraphQLRequest) -> None:
         """Send the results of an operation one by one; the next is computed when the last is sent."""
         context = Context(self._runtime, self.caller, self._id, self._address)
+        end: dict[str, Any] = {"type": "complete", "id": operation_id}
         try:
-            async with aclosing(self._streaming.results(request, context)) as results:
-                async for result in results:
-                    await self._send({"type": "next", "id": operation_id, "payload": result})
-            await self._finish(operation_id, {"type": "complete", "id": operation_id})
-        except RefusedError as refusal:
-            await self._finish(operation_id, error_message(operation_id, list(refusal.errors)))
+            try:
+                async with aclosing(self._streaming.results(request, context)) as results:
+                    async for result in results:
+                        await self._send({"type": "next", "id": operation_id, "payload": result})
+            except RefusedError as refusal:
+                end = _error_message(operation_id, refusal.errors)
+            # The client may use the id again once it receives the end.
+            self._operations.pop(operation_id, None)
+            await self._send(end)
         except CloseSocketError as error:
             self._close_soon(error.code, str(error))
-
-    async def _finish(self, operation_id: str, message: dict[str, Any]) -> None:
-        # The client may use the id again once it receives the end.
-        self._operations.pop(operation_id, None)
-        await self._send(message)
 
     async def _send(self, message: dict[str, Any]) -> None:
         try:
             async with self._send_lock, asyncio.timeout(self._settings.socket_send_timeout_s):
-                await self._asgi_send(text_message(message))
+                await self._asgi_send(_text_message(message))
         except TimeoutError:
             raise CloseSocketError(CloseCode.TRY_AGAIN_LATER, "Read faster; resume by the last cursor.") from None
         except (OSError, RuntimeError):
@@ -264,11 +255,6 @@ class GraphQLWebSocket:
             self._timer = None
         if self.caller is not None:
             self._timer = call_at(self.caller.expires_at, lambda: self._end_operations(token_expired()))
-
-    def _await_initialisation(self) -> None:
-        latest = utc_now() + timedelta(seconds=self._settings.connection_init_timeout_s)
-        code, reason = CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout."
-        self._timer = call_at(latest, lambda: self._close_soon(code, reason))
 
     def end_session(self) -> None:
         """End the operations and the socket: the session is over."""
@@ -293,49 +279,29 @@ class GraphQLWebSocket:
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 for operation_id in running if errors else ():
-                    await self._asgi_send(text_message(error_message(operation_id, errors or [])))
-                await self._asgi_send(close_message(code, reason))
+                    await self._asgi_send(_text_message(_error_message(operation_id, errors or [])))
+                await self._asgi_send(_close_message(code, reason))
         except TimeoutError:
             self._cut()
         except (OSError, RuntimeError):
             # The client has closed it first.
             return
 
-    _handlers: Final[dict[str, Callable[["GraphQLWebSocket", dict[str, Any]], Awaitable[None]]]] = {
-        "connection_init": _initialise,
-        "ping": _ping,
-        "pong": _pong,
-        "subscribe": _subscribe,
-        "complete": _complete,
-    }
 
-
-# Longer than the server waits for the other half of a closing.
-_LINGERING_S: Final = 12.0
-
-
-class GraphQLWebSocketEndpoint:
-    """ASGI application that accepts WebSockets of allowed origins and sub-protocols."""
-
-    def __init__(self, streaming: Streaming) -> None:
-        self._streaming = streaming
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one socket."""
-        await receive()
-        if not is_allowed_origin(scope, self._streaming.settings):
-            # Closed before it is accepted, its handshake is answered with 403.
-            await send({"type": "websocket.close"})
-        elif PROTOCOL not in scope["subprotocols"]:
-            await send({"type": "websocket.accept"})
-            await send(close_message(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, f"Speak {PROTOCOL}."))
-        else:
-            await self._serve(scope, receive, send)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        cut = get_abort(scope)
-        try:
-            await GraphQLWebSocket(scope, receive, send, self._streaming, cut).serve()
-        finally:
-            # The unsent bytes of a client that does not read would stay in memory.
-            asyncio.get_running_loop().call_later(_LINGERING_S, cut)
+async def serve_socket(streaming: Streaming, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve one WebSocket, if its origin and its sub-protocol are allowed."""
+    await receive()
+    if not is_allowed_origin(scope, streaming.settings):
+        # Closed before it is accepted, its handshake is answered with 403.
+        await send({"type": "websocket.close"})
+        return
+    if PROTOCOL not in scope["subprotocols"]:
+        await send({"type": "websocket.accept"})
+        await send(_close_message(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, f"Speak {PROTOCOL}."))
+        return
+    cut = get_abort(scope)
+    try:
+        await GraphQLWebSocket(scope, receive, send, streaming, cut).serve()
+    finally:
+        # The unsent bytes of a client that does not read would stay in memory.
+        asyncio.get_running_loop().call_later(_LINGERING_S, cut)

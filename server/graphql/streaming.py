@@ -1,19 +1,18 @@
 """Runs the operations of WebSockets and event streams, and formats their results."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import structlog
-from graphql import OperationType
+from graphql import ExecutionResult, OperationType
 
 from core.clock import utc_now
 from core.errors import TasktalkError
 from core.settings import Settings
 from graph.context import Context
+from server.graphql.documents import PreparedOperation
 from server.graphql.execution import Operations, require_post_for_mutations
 from server.http.connections import ConnectionRegistry
 from server.http.errors import RefusedError, format_field_error, masked, refuse_for
@@ -32,41 +31,35 @@ class Streaming:
     settings: Settings
     metrics: StreamMetrics
 
-    async def results(self, request: GraphQLRequest, context: Context) -> AsyncGenerator[dict[str, Any], None]:
+    async def results(
+        self, request: GraphQLRequest, context: Context, operation: PreparedOperation | None = None
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """Yield each result as the client sees it; raise RefusedError for one that cannot begin or go on."""
         try:
-            operation = self.operations.prepare(request)
-            # Checked again: a document named by its hash may have been registered since the first check.
-            require_post_for_mutations(operation, request.method)
+            if operation is None:
+                operation = self.operations.prepare(request)
+                require_post_for_mutations(operation, request.method)
             if operation.type is not OperationType.SUBSCRIPTION:
-                yield _shown(await self.operations.execution.run(operation, request, context), context)
+                yield _shown(await self.operations.run(operation, request, context), context)
                 return
             began_at = utc_now()
-            events = self.operations.subscriptions.events(operation, request, context)
-            async with aclosing(events) as following:
-                with self.metrics.subscription():
-                    async for event in following:
-                        yield _shown(event.result, context)
-                        self._count(event.happened_at, began_at)
+            async with aclosing(self.operations.events(operation, request, context)) as events:
+                with self.metrics.subscriptions.track_inprogress():
+                    async for result, happened_at in events:
+                        yield _shown(result, context)
+                        # The lag of an event that was missed during a disconnect is not the server's.
+                        is_live = happened_at is not None and happened_at >= began_at
+                        self.metrics.count_event(happened_at if is_live else None)
         except TasktalkError as error:
             raise refuse_for(error) from None
-        except (RefusedError, asyncio.CancelledError, GeneratorExit):
+        except RefusedError:
             raise
         except Exception as error:
             _log.exception("stream failed", request_id=context.request_id)
             raise masked(context.request_id) from error
 
-    def _count(self, happened_at: datetime | None, began_at: datetime) -> None:
-        # The lag of an event that was missed during a disconnect is not the server's.
-        is_live = happened_at is not None and happened_at >= began_at
-        self.metrics.count_event(happened_at if is_live else None)
 
-    async def finish(self) -> None:
-        """Wait for the mutations whose streams have ended."""
-        await self.operations.execution.finish()
-
-
-def _shown(result: Any, context: Context) -> dict[str, Any]:
+def _shown(result: ExecutionResult, context: Context) -> dict[str, Any]:
     shown: dict[str, Any] = {"data": result.data}
     if result.errors:
         shown["errors"] = [format_field_error(error, context.request_id) for error in result.errors]

@@ -1,10 +1,12 @@
-"""Bearer authentication: the caller of an Authorization header."""
+"""Bearer authentication: the caller of an Authorization header, and the context of a request."""
 
 import re
 from typing import Final
 
+from starlette.types import Scope
+
 from core.errors import UnauthenticatedError
-from graph.context import Runtime
+from graph.context import Context, Runtime
 from services.accounts.caller import Caller
 
 # Only the scheme is case-insensitive; matching all of it so would take five times as long.
@@ -16,6 +18,17 @@ async def authenticate(credentials: bytes | None, runtime: Runtime) -> Caller | 
     if credentials is None:
         return None
     return await runtime.authenticator.authenticate(read_token(credentials))
+
+
+async def open_context(scope: Scope, runtime: Runtime, credentials: bytes | None, request_id: str) -> Context:
+    """Return the context of a request; raise UnauthenticatedError as `authenticate`."""
+    caller = await authenticate(credentials, runtime)
+    return Context(runtime, caller, request_id, client_address(scope))
+
+
+def client_address(scope: Scope) -> str:
+    """Return the address of the client, empty where the server does not know it."""
+    return (scope.get("client") or ("",))[0]
 
 
 def read_token(credentials: bytes) -> str:

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from core.database import Database
 from core.errors import UnavailableError
 from core.tasks import start_task
+from server.http.errors import RETRY_AFTER, refuse
 from services.accounts.caller import Caller
 from services.accounts.sessions import find_valid_callers
 
@@ -20,19 +21,13 @@ _log = logging.getLogger(__name__)
 class OpenConnection(Protocol):
     """A socket or an event stream that stays open."""
 
-    @property
-    def caller(self) -> Caller | None:
-        """Return the authenticated caller."""
+    caller: Caller | None
 
     def end_session(self) -> None:
         """End it, as its caller's session has ended."""
 
     def close_for_shutdown(self) -> None:
         """End it, as the server shuts down."""
-
-
-class TooManyConnectionsError(Exception):
-    """The user has as many connections as one may have."""
 
 
 class ConnectionRegistry:
@@ -51,11 +46,12 @@ class ConnectionRegistry:
         return [connection for connections in self._of_user.values() for connection in connections]
 
     def add(self, connection: OpenConnection) -> None:
-        """Register a connection; raise TooManyConnectionsError if its user has too many."""
+        """Register a connection; raise the refusal if its user has too many."""
         user_id = _user_of(connection)
         others = self._of_user[user_id]
         if user_id is not None and len(others) >= self._max_per_user:
-            raise TooManyConnectionsError(f"A user may have {self._max_per_user} connections; close another one first.")
+            message = f"A user may have {self._max_per_user} connections; close another one first."
+            raise refuse(429, message, code="RATE_LIMITED", headers=(RETRY_AFTER,))
         others.add(connection)
         if self.is_shutting_down:
             connection.close_for_shutdown()

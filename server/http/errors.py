@@ -12,7 +12,7 @@ from core.tokens import expired_token
 FormattedError = dict[str, Any]
 Header = tuple[bytes, bytes]
 
-RETRY_AFTER_S: Final = 1
+RETRY_AFTER: Final[Header] = (b"retry-after", b"1")
 _INTERNAL: Final = "INTERNAL_SERVER_ERROR"
 
 _log = structlog.stdlib.get_logger("graphql")
@@ -58,7 +58,7 @@ def refuse_for(error: TasktalkError) -> RefusedError:
     if error.code == "UNAUTHENTICATED":
         status, headers = 401, ((b"www-authenticate", b'Bearer error="invalid_token"'),)
     elif isinstance(error, UnavailableError):
-        status, headers = 503, (retry_after(),)
+        status, headers = 503, (RETRY_AFTER,)
     else:
         status = 400
     return RefusedError(status, [{"message": error.message, "extensions": _extensions(error)}], headers=headers)
@@ -79,11 +79,6 @@ def masked(request_id: str) -> RefusedError:
     return refuse(500, masked_message(request_id), code=_INTERNAL, requestId=request_id)
 
 
-def retry_after() -> Header:
-    """Return the Retry-After header."""
-    return (b"retry-after", str(RETRY_AFTER_S).encode())
-
-
 def masked_message(request_id: str) -> str:
     """Return the message in place of an unexpected error."""
     return f"Something went wrong on our side. Request id: {request_id}"
@@ -94,17 +89,13 @@ def format_field_error(error: GraphQLError, request_id: str) -> FormattedError:
     cause = error.original_error
     if isinstance(cause, TasktalkError):
         return _with_extensions(error, _extensions(cause))
-    if cause is None or (isinstance(cause, GraphQLError) and _is_for_the_caller(cause)):
+    # Arguments that do not fit name their nodes; a result that does not fit its type is our fault and names none.
+    if cause is None or (isinstance(cause, GraphQLError) and (cause.nodes or cause.extensions)):
         code = (error.extensions or {}).get("code", "BAD_USER_INPUT")
         return _with_extensions(error, {**(error.extensions or {}), "code": code})
     _log.error("field failed", path=error.path, exc_info=cause)
     formatted = _with_extensions(error, {"code": _INTERNAL, "requestId": request_id})
     return {**formatted, "message": masked_message(request_id)}
-
-
-def _is_for_the_caller(cause: GraphQLError) -> bool:
-    # Arguments that do not fit name their nodes; a result that does not fit its type is our fault and names none.
-    return bool(cause.nodes or cause.extensions)
 
 
 def _with_extensions(error: GraphQLError, extensions: dict[str, Any]) -> FormattedError:

@@ -5,11 +5,13 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import Final
 
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from core.clock import call_at
 from core.query_runner import current_statements
 from core.settings import Settings
+from server.http.connections import ConnectionRegistry
 from server.http.disconnect import wait_for_disconnect
 from server.http.errors import FormattedError, session_over, token_expired
 from server.http.protocol import get_abort, get_close
@@ -24,15 +26,18 @@ _HEADERS: Final = (
 )
 
 
-class EventStream(ABC):
-    """One response that stays open; subclasses produce its events."""
+class EventStream(Response, ABC):
+    """A response that stays open, registered from the start; subclasses produce its events."""
 
-    def __init__(self, caller: Caller | None, settings: Settings) -> None:
+    def __init__(self, caller: Caller | None, settings: Settings, connections: ConnectionRegistry) -> None:
+        super().__init__()
         self.caller = caller
         self._settings = settings
+        self._connections = connections
         self._is_shutting_down = False
         self._ended = asyncio.Event()
         self.final_bytes = b""
+        connections.add(self)
 
     @abstractmethod
     async def send_events(self) -> None:
@@ -55,7 +60,14 @@ class EventStream(ABC):
         self._is_shutting_down = True
         self._ended.set()
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the stream to its end, and unregister it."""
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            self._connections.remove(self)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the last one, a disconnect, the end of the session or a shutdown."""
         self._asgi_send, self._cut = send, get_abort(scope)
         # A new list for each: middleware appends to it.

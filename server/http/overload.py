@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from contextlib import contextmanager
-from collections.abc import Iterator
 from typing import Final
 
 # The longest that a request should have to wait for those before it.
@@ -23,26 +21,25 @@ class Overload:
     """
 
     def __init__(self) -> None:
-        self.refused = 0
         self.cost_s = _FIRST_COST_S
-        self._in_progress = 0
+        self.in_progress = 0
         self._completed = 0
         self._is_busy = False
 
     @property
     def refuses(self) -> bool:
         """Return whether a new request has to be refused."""
-        return self._is_busy and self._in_progress * self.cost_s > MAX_WAIT_S
+        return self._is_busy and self.in_progress * self.cost_s > MAX_WAIT_S
 
-    @contextmanager
-    def working(self) -> "Iterator[None]":
-        """Count a request as in progress."""
-        self._in_progress += 1
-        try:
-            yield
-        finally:
-            self._in_progress -= 1
-            self._completed += 1
+    def begin(self) -> "Progress":
+        """Count a request as in progress, until that ends."""
+        self.in_progress += 1
+        return Progress(self)
+
+    def end(self) -> None:
+        """Count a request as completed."""
+        self.in_progress -= 1
+        self._completed += 1
 
     async def run(self) -> None:
         """Measure, until cancelled."""
@@ -58,3 +55,18 @@ class Overload:
         if completed:
             weight = min(1.0, completed * _WEIGHT)
             self.cost_s += weight * (used_s / completed - self.cost_s)
+
+
+class Progress:
+    """A request in progress."""
+
+    __slots__ = ("_overload",)
+
+    def __init__(self, overload: Overload) -> None:
+        self._overload: Overload | None = overload
+
+    def end(self) -> None:
+        """End it, if it has not ended."""
+        if self._overload is not None:
+            self._overload.end()
+            self._overload = None

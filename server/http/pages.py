@@ -29,6 +29,14 @@ _CDN_POLICY: Final = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src https://unpkg.com 'unsafe-inline'; "
     "img-src data:; font-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_ENDPOINTS: Final = {
+    "graphql": "/graphql",
+    "rest": "/openapi.json",
+    "docs": "/docs",
+    "mcp": "/mcp",
+    "health": "/health",
+    "ready": "/ready",
+}
 
 
 class Page:
@@ -46,10 +54,12 @@ class Page:
 
     def response(self) -> Response:
         """Return the page with its content security policy."""
-        if self._built_page is not None:
-            return _html(self._built_page, _BUILT_POLICY)
-        nonce = secrets.token_urlsafe(16)
-        return _html(self._cdn_page.replace("{nonce}", nonce), _CDN_POLICY.replace("{nonce}", nonce))
+        page, policy = self._built_page, _BUILT_POLICY
+        if page is None:
+            nonce = secrets.token_urlsafe(16)
+            page, policy = (text.replace("{nonce}", nonce) for text in (self._cdn_page, _CDN_POLICY))
+        headers = {"cache-control": "no-cache", "content-security-policy": policy, "vary": "Accept"}
+        return HTMLResponse(page, headers=headers)
 
 
 def graphiql_page(dist: Path) -> Page:
@@ -62,18 +72,6 @@ def docs_page(dist: Path) -> Page:
     return Page("/docs", dist / "docs", "docs_cdn.html")
 
 
-def _html(page: str, policy: str) -> Response:
-    headers = {
-        "cache-control": "no-cache",
-        "content-security-policy": policy,
-        "referrer-policy": "no-referrer",
-        "vary": "Accept",
-        "x-content-type-options": "nosniff",
-        "x-frame-options": "DENY",
-    }
-    return HTMLResponse(page, headers=headers)
-
-
 class HashedFiles(StaticFiles):
     """Files whose names change with their content, cached by browsers for good."""
 
@@ -81,23 +79,12 @@ class HashedFiles(StaticFiles):
         """Return the file."""
         response = super().file_response(full_path, *arguments)
         response.headers["cache-control"] = "public, max-age=31536000, immutable"
-        response.headers["x-content-type-options"] = "nosniff"
         # A worker lives under the policy of its own file, not under that of the page.
         response.headers["content-security-policy"] = _BUILT_POLICY
         media_type = _MEDIA_TYPES.get(Path(full_path).suffix)
         if media_type is not None and "content-type" in response.headers:
             response.headers["content-type"] = media_type
         return response
-
-
-_ENDPOINTS: Final = {
-    "graphql": "/graphql",
-    "rest": "/openapi.json",
-    "docs": "/docs",
-    "mcp": "/mcp",
-    "health": "/health",
-    "ready": "/ready",
-}
 
 
 def index_route(*, has_graphiql: bool) -> Route:

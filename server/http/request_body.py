@@ -1,6 +1,7 @@
 """Reads a GraphQL request: its body within a bound, or its query string, as typed parameters."""
 
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -11,7 +12,7 @@ from starlette.types import Message, Receive
 from core.errors import UnavailableError
 from server.http.disconnect import TimeLimit
 from server.http.errors import RefusedError, refuse
-from server.http.headers import JSON, content_type_problem
+from server.http.headers import is_of_type
 
 BODY_TIMEOUT_S: Final = 30.0
 # Each value is coerced in Python, before authorization.
@@ -19,6 +20,15 @@ MAX_VALUES: Final = 10_000
 MAX_JSON_VALUES: Final = 50_000
 MAX_OPEN_BYTES: Final = 64 * 1024 * 1024
 _MAX_PARAMETERS: Final = 32
+_MAX_CONTENT_TYPE_BYTES: Final = 200
+_JSON: Final = "application/json"
+_TYPES: Final = (
+    ("query", str, "a string"),
+    ("documentId", str, "a string or null"),
+    ("operationName", str, "a string or null"),
+    ("variables", dict, "an object or null"),
+    ("extensions", dict, "an object or null"),
+)
 _Headers = Mapping[bytes, bytes]
 
 
@@ -65,46 +75,9 @@ def read_query_string(query_string: bytes) -> GraphQLRequest:
         raise refuse(400, "The query string is not valid UTF-8, or has too many parameters.") from None
     parameters: dict[str, Any] = dict(pairs)
     for name in ("variables", "extensions"):
-        if name in parameters:
-            parameters[name] = _json_parameter(name, parameters[name])
+        if text := parameters.pop(name, None):
+            parameters[name] = parse_json(text, f"The parameter `{name}`")
     return read_parameters(parameters)._replace(method="GET")
-
-
-async def read_body(headers: _Headers, receive: Receive, max_bytes: int, media_type: str = JSON) -> bytes:
-    """Return the body; refuse one of another type, and one that is larger than the bound before it is read whole."""
-    _check_headers(headers, max_bytes, media_type)
-    return await _read_chunks(receive, max_bytes)
-
-
-def replaying(body: bytes, receive: Receive) -> Receive:
-    """Return a receive function that gives a body that was read once more."""
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replay() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return replay
-
-
-def parse_json(body: bytes) -> Any:
-    """Return what a body says; raise the refusal of one that is no JSON, or of very many values."""
-    # Counted before they are built, with those within texts; a short body cannot have as many.
-    if len(body) > MAX_JSON_VALUES and sum(body.count(sign) for sign in (b",", b"[", b"{")) > MAX_JSON_VALUES:
-        raise refuse(400, f"The body has more than {MAX_JSON_VALUES} values.")
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise refuse(400, f"The body is not valid JSON: {error.msg}.") from None
-
-
-def _check_headers(headers: _Headers, max_bytes: int, media_type: str) -> None:
-    problem = content_type_problem(headers, media_type)
-    if problem is not None:
-        raise refuse(415, problem)
-    # Python reads no number of very many digits, and zeros may be as many as one likes.
-    content_length = headers.get(b"content-length", b"").lstrip(b"0")
-    if content_length.isdigit() and int(content_length) > max_bytes:
-        raise _too_large(max_bytes)
 
 
 class OpenBodies:
@@ -113,12 +86,24 @@ class OpenBodies:
     held_bytes = 0
 
 
-async def _read_chunks(receive: Receive, max_bytes: int) -> bytes:
+async def read_body(headers: _Headers, receive: Receive, max_bytes: int, media_type: str = _JSON) -> bytes:
+    """Return the body; refuse one of another type, and one that is larger than the bound before it is read whole."""
+    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        raise refuse(415, "The body must not be compressed; send it without Content-Encoding.")
+    if not is_of_type(headers.get(b"content-type", b"")[:_MAX_CONTENT_TYPE_BYTES], media_type):
+        raise refuse(415, f"The Content-Type must be {media_type}, in UTF-8.")
+    # Python reads no number of very many digits, and zeros may be as many as one likes.
+    content_length = headers.get(b"content-length", b"").lstrip(b"0")
+    if content_length.isdigit() and int(content_length) > max_bytes:
+        raise _too_large(max_bytes)
     chunks, size, has_more = list[bytes](), 0, True
     try:
         with TimeLimit(BODY_TIMEOUT_S):
             while has_more and size <= max_bytes:
-                chunk, has_more = await _read_chunk(receive)
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise ClientDisconnect
+                chunk, has_more = message.get("body", b""), message.get("more_body", False)
                 chunks.append(chunk)
                 size += len(chunk)
                 OpenBodies.held_bytes += len(chunk)
@@ -133,55 +118,52 @@ async def _read_chunks(receive: Receive, max_bytes: int) -> bytes:
     return b"".join(chunks)
 
 
-async def _read_chunk(receive: Receive) -> tuple[bytes, bool]:
-    message = await receive()
-    if message["type"] != "http.request":
-        raise ClientDisconnect
-    return message.get("body", b""), message.get("more_body", False)
-
-
 def _too_large(max_bytes: int) -> RefusedError:
     return refuse(413, f"The body is larger than {max_bytes} bytes.")
 
 
-def _json_parameter(name: str, text: str) -> object:
-    if not text:
-        return None
+def replaying(body: bytes, receive: Receive) -> Receive:
+    """Return a receive function that gives a body that was read once more."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay
+
+
+def _count_signs(text: bytes | str) -> int:
+    if isinstance(text, str):
+        return sum(map(text.count, ",[{"))
+    return sum(map(text.count, (b",", b"[", b"{")))
+
+
+def parse_json(text: bytes | str, what: str = "The body") -> Any:
+    """Return what a text says; raise the refusal of one that is no JSON, or of very many values."""
+    # Counted before they are built, with those within texts; a short text cannot have as many.
+    if len(text) > MAX_JSON_VALUES and _count_signs(text) > MAX_JSON_VALUES:
+        raise refuse(400, f"{what} has more than {MAX_JSON_VALUES} values.")
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise refuse(400, f"The parameter `{name}` is not valid JSON: {error.msg}.") from None
+        raise refuse(400, f"{what} is not valid JSON: {error.msg}.") from None
 
 
 def read_parameters(parameters: dict[str, Any], *, may_be_many: bool = True) -> GraphQLRequest:
     """Return the parameters of a request; raise the refusal of what is not of the right type."""
-    extensions = parameters.get("extensions")
-    if extensions is not None and not isinstance(extensions, dict):
-        raise refuse(400, "`extensions` must be an object or null.")
-    reference = _read_reference(parameters, extensions or {}) if extensions or "documentId" in parameters else None
-    query = parameters.get("query")
-    if not isinstance(query, str):
-        if query is not None:
-            raise refuse(400, "`query` must be a string.")
-        if reference is None:
-            raise refuse(400, "The parameter `query` is missing.")
-    operation_name = parameters.get("operationName")
-    if operation_name is not None and not isinstance(operation_name, str):
-        raise refuse(400, "`operationName` must be a string or null.")
-    variables = parameters.get("variables")
-    if variables is not None and not isinstance(variables, dict):
-        raise refuse(400, "`variables` must be an object or null.")
+    for name, kind, wanted in _TYPES:
+        if not isinstance(parameters.get(name), (kind, NoneType)):
+            raise refuse(400, f"`{name}` must be {wanted}.")
+    query, variables = parameters.get("query"), parameters.get("variables") or {}
+    reference = parameters.get("documentId") or _read_persisted_query(parameters.get("extensions") or {})
+    if query is None and reference is None:
+        raise refuse(400, "The parameter `query` is missing.")
     if may_be_many and are_many(variables):
         raise refuse(400, f"`variables` have more than {MAX_VALUES} values.")
-    return GraphQLRequest(query or "", operation_name or None, variables or {}, reference)
+    return GraphQLRequest(query or "", parameters.get("operationName") or None, variables, reference)
 
 
-def _read_reference(parameters: dict[str, Any], extensions: dict[str, Any]) -> str | PersistedQuery | None:
-    document_id = parameters.get("documentId")
-    if not isinstance(document_id, str | None):
-        raise refuse(400, "`documentId` must be a string or null.")
-    if document_id:
-        return document_id
+def _read_persisted_query(extensions: dict[str, Any]) -> PersistedQuery | None:
     persisted = extensions.get("persistedQuery")
     if persisted is None:
         return None

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-import orjson
 from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
@@ -102,7 +102,7 @@ class McpEndpoint:
         try:
             body = await self._admit(scope, receive)
         except RefusedError as refusal:
-            await _refuse(send, refusal)
+            await _refused(refusal)(scope, receive, send)
         except ClientDisconnect:
             return
         else:
@@ -160,16 +160,11 @@ def _refuse_unauthenticated(scope: Scope, error: TasktalkError, headers: Mapping
     return refuse(401, error.message, code=error.code, headers=(header,))
 
 
-async def _refuse(send: Send, refusal: RefusedError) -> None:
-    """Send a JSON-RPC error without an id, with our own code beside the protocol's."""
+def _refused(refusal: RefusedError) -> JSONResponse:
+    """Return a JSON-RPC error without an id, with our own code beside the protocol's."""
     (error,) = refusal.errors
     code = _INTERNAL_ERROR if refusal.status >= _SERVER_ERRORS else _INVALID_REQUEST
     content = {"code": code, "message": error["message"], "data": error["extensions"]}
-    body = orjson.dumps({"jsonrpc": "2.0", "id": None, "error": content})
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        *refusal.headers,
-    ]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    response = JSONResponse({"jsonrpc": "2.0", "id": None, "error": content}, refusal.status)
+    response.raw_headers.extend(refusal.headers)
+    return response

@@ -4,22 +4,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 import orjson
-from mcp.types import (
-    GetPromptRequestParams,
-    GetPromptResult,
-    ListPromptsResult,
-    ListResourcesResult,
-    ListResourceTemplatesResult,
-    PaginatedRequestParams,
-    Prompt,
-    PromptMessage,
-    ReadResourceRequestParams,
-    ReadResourceResult,
-    Resource,
-    ResourceTemplate,
-    TextContent,
-    TextResourceContents,
-)
+from mcp import types
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from assistant.prompt import fence
@@ -67,30 +52,23 @@ My open tasks, the soonest due first:
 
 What I have done in the last seven days:
 {done}"""
-# By name: how it is listed, and its text.
-_PROMPTS: Final = {
-    prompt.name: (prompt, text)
-    for prompt, text in (
-        (
-            Prompt(name="plan_my_day", title="Plan my day", description="Choose from the open tasks what to do today."),
-            _PLAN_MY_DAY,
-        ),
-        (
-            Prompt(name="weekly_review", title="Weekly review", description="Look back on the week, and ahead."),
-            _WEEKLY_REVIEW,
-        ),
-    )
-}
+_PROMPTS: Final = (
+    types.Prompt(name="plan_my_day", title="Plan my day", description="Choose from the open tasks what to do today."),
+    types.Prompt(name="weekly_review", title="Weekly review", description="Look back on the week, and ahead."),
+)
+_TEXTS: Final = {"plan_my_day": _PLAN_MY_DAY, "weekly_review": _WEEKLY_REVIEW}
 
 
-async def list_resources(runtime: Runtime, grant: Grant, _given: PaginatedRequestParams | None) -> ListResourcesResult:
+async def list_resources(
+    runtime: Runtime, grant: Grant, _given: types.PaginatedRequestParams | None
+) -> types.ListResourcesResult:
     """Return the open tasks and the conversations that were active last."""
     if AccessScope.TASKS_READ not in grant.scopes:
-        return ListResourcesResult(resources=[])
+        return types.ListResourcesResult(resources=[])
     listing = conversation_listing(grant.caller, frozenset({"id", "title"}))
     async with runtime.database.read() as session:
         page = await fetch_page(session, listing, read_window(listing.order, PageArguments(first=_MAX_CONVERSATIONS)))
-    tasks = Resource(
+    tasks = types.Resource(
         uri=_OPEN_TASKS,
         name="open_tasks",
         title="Open tasks",
@@ -98,26 +76,31 @@ async def list_resources(runtime: Runtime, grant: Grant, _given: PaginatedReques
         mime_type=_JSON,
     )
     conversations = [
-        Resource(uri=f"{_CONVERSATION}{row.id}", name=row.id, title=row.title, mime_type=_JSON) for row in page.rows
+        types.Resource(uri=f"{_CONVERSATION}{row.id}", name=row.id, title=row.title, mime_type=_JSON)
+        for row in page.rows
     ]
-    return ListResourcesResult(resources=[tasks, *conversations])
+    return types.ListResourcesResult(resources=[tasks, *conversations])
 
 
 async def list_templates(
-    _runtime: Runtime, grant: Grant, _given: PaginatedRequestParams | None
-) -> ListResourceTemplatesResult:
+    _runtime: Runtime, grant: Grant, _given: types.PaginatedRequestParams | None
+) -> types.ListResourceTemplatesResult:
     """Return the template of conversations' addresses."""
-    template = ResourceTemplate(
+    template = types.ResourceTemplate(
         uri_template=f"{_CONVERSATION}{{id}}",
         name="conversation",
         title="Conversation",
         description="What was said in a conversation with the assistant, the oldest first.",
         mime_type=_JSON,
     )
-    return ListResourceTemplatesResult(resource_templates=[template] if AccessScope.TASKS_READ in grant.scopes else [])
+    return types.ListResourceTemplatesResult(
+        resource_templates=[template] if AccessScope.TASKS_READ in grant.scopes else []
+    )
 
 
-async def read_resource(runtime: Runtime, grant: Grant, given: ReadResourceRequestParams) -> ReadResourceResult:
+async def read_resource(
+    runtime: Runtime, grant: Grant, given: types.ReadResourceRequestParams
+) -> types.ReadResourceResult:
     """Return the resource at an address."""
     uri = str(given.uri)
     async with runtime.database.read() as session:
@@ -128,7 +111,7 @@ async def read_resource(runtime: Runtime, grant: Grant, given: ReadResourceReque
         else:
             raise NotFoundError("There is no such resource.")
     text = orjson.dumps(content).decode()
-    return ReadResourceResult(contents=[TextResourceContents(uri=uri, mime_type=_JSON, text=text)])
+    return types.ReadResourceResult(contents=[types.TextResourceContents(uri=uri, mime_type=_JSON, text=text)])
 
 
 async def _open_tasks(session: AsyncSession, caller: Caller) -> dict[str, Any]:
@@ -155,17 +138,19 @@ async def _conversation(session: AsyncSession, caller: Caller, conversation_id: 
     return {"id": conversation.id, "title": conversation.title, "messages": messages, "is_whole": is_whole}
 
 
-async def list_prompts(_runtime: Runtime, grant: Grant, _given: PaginatedRequestParams | None) -> ListPromptsResult:
+async def list_prompts(
+    _runtime: Runtime, grant: Grant, _given: types.PaginatedRequestParams | None
+) -> types.ListPromptsResult:
     """Return the prompts, which all read tasks."""
     may_read = AccessScope.TASKS_READ in grant.scopes
-    return ListPromptsResult(prompts=[prompt for prompt, _ in _PROMPTS.values()] if may_read else [])
+    return types.ListPromptsResult(prompts=list(_PROMPTS) if may_read else [])
 
 
-async def get_prompt(runtime: Runtime, grant: Grant, given: GetPromptRequestParams) -> GetPromptResult:
+async def get_prompt(runtime: Runtime, grant: Grant, given: types.GetPromptRequestParams) -> types.GetPromptResult:
     """Return a prompt with the tasks as they are now."""
-    if given.name not in _PROMPTS:
-        raise BadUserInputError(f"There is no prompt {given.name[:60]!r}; there are {', '.join(_PROMPTS)}.")
-    (prompt, text), now, done = _PROMPTS[given.name], utc_now(), dict[str, Any]()
+    if given.name not in _TEXTS:
+        raise BadUserInputError(f"There is no prompt {given.name[:60]!r}; there are {', '.join(_TEXTS)}.")
+    text, now, done = _TEXTS[given.name], utc_now(), dict[str, Any]()
     async with runtime.database.read() as session:
         still_open = await _open_tasks(session, grant.caller)
         if "{done}" in text:
@@ -173,8 +158,9 @@ async def get_prompt(runtime: Runtime, grant: Grant, given: GetPromptRequestPara
             done = await find_tasks(session, grant.caller, this_week, MAX_PAGE_SIZE)
     moment = f"{now:%A}, {now.isoformat(timespec='minutes')}"
     written = text.format(now=moment, fenced=_FENCED, open=_fence(still_open), done=_fence(done))
-    message = PromptMessage(role="user", content=TextContent(text=written))
-    return GetPromptResult(description=prompt.description, messages=[message])
+    message = types.PromptMessage(role="user", content=types.TextContent(text=written))
+    description = next(prompt.description for prompt in _PROMPTS if prompt.name == given.name)
+    return types.GetPromptResult(description=description, messages=[message])
 
 
 def _fence(tasks: dict[str, Any]) -> str:

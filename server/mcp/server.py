@@ -7,20 +7,10 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import orjson
 import structlog
+from mcp import types
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
 from mcp.shared.exceptions import MCPError
-from mcp.types import (
-    INTERNAL_ERROR,
-    INVALID_PARAMS,
-    CallToolRequestParams,
-    CallToolResult,
-    ListToolsResult,
-    PaginatedRequestParams,
-    TextContent,
-    ToolAnnotations,
-)
-from mcp.types import Tool as ListedTool
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
 
@@ -78,22 +68,24 @@ def _serving(runtime: Runtime, serve: "_Serve[Given, Answer]") -> Callable[[_Con
         try:
             return await serve(runtime, scope[GRANT], given)
         except TasktalkError as error:
-            code = INTERNAL_ERROR if isinstance(error, UnavailableError) else INVALID_PARAMS
+            code = types.INTERNAL_ERROR if isinstance(error, UnavailableError) else types.INVALID_PARAMS
             raise MCPError(code, error.message, {"code": error.code}) from None
         except Exception as error:
             request_id = get_request_record(scope).request_id
             _log.exception("message failed", method=context.method)
-            raise MCPError(INTERNAL_ERROR, masked_message(request_id), {"requestId": request_id}) from error
+            raise MCPError(types.INTERNAL_ERROR, masked_message(request_id), {"requestId": request_id}) from error
 
     return handle
 
 
-async def _list_tools(_runtime: Runtime, grant: Grant, _given: PaginatedRequestParams | None) -> ListToolsResult:
+async def _list_tools(
+    _runtime: Runtime, grant: Grant, _given: types.PaginatedRequestParams | None
+) -> types.ListToolsResult:
     """Return the tools that the token allows: so no model tries one that it may not call."""
-    return ListToolsResult(tools=[_listed(tool) for tool in TOOLS if _allows(grant, tool)])
+    return types.ListToolsResult(tools=[_listed(tool) for tool in TOOLS if _allows(grant, tool)])
 
 
-async def _call_tool(runtime: Runtime, grant: Grant, given: CallToolRequestParams) -> CallToolResult:
+async def _call_tool(runtime: Runtime, grant: Grant, given: types.CallToolRequestParams) -> types.CallToolResult:
     """Run a tool; a failure that a model can mend is the tool's result."""
     tool = TOOLS_BY_NAME.get(given.name)
     if tool is None:
@@ -103,8 +95,10 @@ async def _call_tool(runtime: Runtime, grant: Grant, given: CallToolRequestParam
     try:
         result = await _run(runtime, grant, tool, given.arguments or {})
     except TasktalkError as error:
-        return CallToolResult(content=[TextContent(text=error.message)], is_error=True)
-    return CallToolResult(content=[TextContent(text=orjson.dumps(result).decode())], structured_content=result)
+        return types.CallToolResult(content=[types.TextContent(text=error.message)], is_error=True)
+    return types.CallToolResult(
+        content=[types.TextContent(text=orjson.dumps(result).decode())], structured_content=result
+    )
 
 
 async def _run(runtime: Runtime, grant: Grant, tool: Tool, given: dict[str, Any]) -> dict[str, Any]:
@@ -123,13 +117,13 @@ def _allows(grant: Grant, tool: Tool) -> bool:
     return required_scope("tools/call", {"name": tool.name}) in grant.scopes
 
 
-def _listed(tool: Tool) -> ListedTool:
-    return ListedTool(
+def _listed(tool: Tool) -> types.Tool:
+    return types.Tool(
         name=tool.name,
         title=tool.name.replace("_", " ").capitalize(),
         description=tool.description,
         input_schema=tool.schema,
-        annotations=ToolAnnotations(
+        annotations=types.ToolAnnotations(
             read_only_hint=not tool.writes,
             destructive_hint=tool.name in _OVERWRITING,
             idempotent_hint=tool.name not in _ADDING,

@@ -15,7 +15,9 @@ from core.workload import current_workload
 
 _TIMEOUT_S: Final = 3.0
 _KEPT_S: Final = 1.0
-_SHUTTING_DOWN: Final = "The server is shutting down."
+
+# Alembic reads every migration's file for it, and probes come every few seconds.
+_expected_revision: Final = cache(migrations.head_revision)
 
 _log = structlog.stdlib.get_logger("health")
 
@@ -28,7 +30,8 @@ async def health(_request: Request) -> Response:
 async def ready(request: Request) -> Response:
     """Answer /ready: the database answers, takes writes, and its migrations are current."""
     state = request.app.state
-    problem = _SHUTTING_DOWN if state.connections.is_shutting_down else await state.readiness.problem()
+    is_stopping = state.connections.is_shutting_down
+    problem = "The server is shutting down." if is_stopping else await state.readiness.problem()
     if problem is None:
         return JSONResponse({"status": "ok"})
     return JSONResponse({"status": "not ready", "reason": problem}, status_code=503)
@@ -71,9 +74,3 @@ class Readiness:
             found = current or "none"
             return f"The database is at migration {found}, the code expects {expected}; run `tasktalk migrate`."
         return self._database.write_problem
-
-
-@cache
-def _expected_revision() -> str:
-    # Alembic reads every migration's file for it, and probes come every few seconds.
-    return migrations.head_revision()

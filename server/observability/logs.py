@@ -52,9 +52,7 @@ def request_lines(settings: Settings) -> WriteLine:
 
 
 def _write_request(fields: dict[str, Any]) -> None:
-    fields["event"] = "request"
-    fields["level"] = "info"
-    fields["timestamp"] = datetime.now(UTC)
+    fields |= {"event": "request", "level": "info", "timestamp": datetime.now(UTC)}
     _output.write(orjson.dumps(fields, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
 
 

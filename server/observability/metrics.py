@@ -2,11 +2,10 @@
 
 import asyncio
 import os
-from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -21,41 +20,6 @@ from core.settings import Settings
 from live.hub import WakeUp
 from server.observability.request_log import RequestRecord
 
-
-class StreamMetrics:
-    """The counters of what stays open."""
-
-    def __init__(self, registry: CollectorRegistry | None) -> None:
-        self._sockets = Gauge("tasktalk_sockets", "Open sockets.", multiprocess_mode="livesum", registry=registry)
-        self._subscriptions = Gauge(
-            "tasktalk_subscriptions", "Running subscriptions.", multiprocess_mode="livesum", registry=registry
-        )
-        self._events = Counter("tasktalk_events_delivered", "Events sent to subscribers.", registry=registry)
-        self._lags = Histogram(
-            "tasktalk_event_lag_seconds", "From a message's writing to its delivery.", registry=registry
-        )
-        self._wake_ups = Counter("tasktalk_wake_ups", "Waiting subscribers woken.", ("kind",), registry=registry)
-        self._wake_ups_of = cache(self._wake_ups.labels)
-
-    def count_wake_up(self, kind: WakeUp) -> None:
-        """Count a subscriber that was woken."""
-        self._wake_ups_of(kind).inc()
-
-    def socket(self) -> AbstractContextManager[None]:
-        """Count a socket while it is open."""
-        return self._sockets.track_inprogress()
-
-    def subscription(self) -> AbstractContextManager[None]:
-        """Count a subscription while it runs."""
-        return self._subscriptions.track_inprogress()
-
-    def count_event(self, happened_at: datetime | None) -> None:
-        """Count an event that was sent, and how long it took to get there, where that is known."""
-        self._events.inc()
-        if happened_at is not None:
-            self._lags.observe((utc_now() - happened_at).total_seconds())
-
-
 _READ_EVERY_S: Final = 5.0
 _Metric = TypeVar("_Metric", Counter, Histogram)
 _OTHER: Final = "other"
@@ -67,10 +31,29 @@ _MAX_OPERATION_NAMES: Final = 100
 _MAX_OPERATION_NAME_LENGTH: Final = 64
 
 
-class _CacheCounts(NamedTuple):
-    hits: int
-    misses: int
-    evictions: int
+class StreamMetrics:
+    """The counters of what stays open."""
+
+    def __init__(self, registry: CollectorRegistry | None) -> None:
+        gauge = partial(Gauge, multiprocess_mode="livesum", registry=registry)
+        self.sockets = gauge("tasktalk_sockets", "Open sockets.")
+        self.subscriptions = gauge("tasktalk_subscriptions", "Running subscriptions.")
+        self._events = Counter("tasktalk_events_delivered", "Events sent to subscribers.", registry=registry)
+        self._lags = Histogram(
+            "tasktalk_event_lag_seconds", "From a message's writing to its delivery.", registry=registry
+        )
+        wake_ups = Counter("tasktalk_wake_ups", "Waiting subscribers woken.", ("kind",), registry=registry)
+        self._wake_ups_of = cache(wake_ups.labels)
+
+    def count_wake_up(self, kind: WakeUp) -> None:
+        """Count a subscriber that was woken."""
+        self._wake_ups_of(kind).inc()
+
+    def count_event(self, happened_at: datetime | None) -> None:
+        """Count an event that was sent, and how long it took to get there, where that is known."""
+        self._events.inc()
+        if happened_at is not None:
+            self._lags.observe((utc_now() - happened_at).total_seconds())
 
 
 class Metrics:
@@ -80,32 +63,23 @@ class Metrics:
         self._folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         self._registry = CollectorRegistry()
         registry = None if self._folder else self._registry
-        self._requests = Counter(
-            "tasktalk_http_requests", "HTTP requests.", ("method", "path", "status"), registry=registry
-        )
-        self._durations = Histogram(
-            "tasktalk_http_request_duration_seconds", "Time to answer.", ("path",), registry=registry
-        )
-        self._operations = Counter(
-            "tasktalk_graphql_operations", "GraphQL operations.", ("name", "outcome"), registry=registry
-        )
-        self._operation_durations = Histogram(
-            "tasktalk_graphql_operation_duration_seconds", "Time to answer.", ("name",), registry=registry
-        )
-        self._statements = Counter("tasktalk_sql_statements", "SQL statements.", registry=registry)
+        counter, histogram = partial(Counter, registry=registry), partial(Histogram, registry=registry)
         gauge = partial(Gauge, multiprocess_mode="livesum", registry=registry)
+        self._requests = counter("tasktalk_http_requests", "HTTP requests.", ("method", "path", "status"))
+        self._durations = histogram("tasktalk_http_request_duration_seconds", "Time to answer.", ("path",))
+        self._operations = counter("tasktalk_graphql_operations", "GraphQL operations.", ("name", "outcome"))
+        self._operation_durations = histogram(
+            "tasktalk_graphql_operation_duration_seconds", "Time to answer.", ("name",)
+        )
+        self._statements = counter("tasktalk_sql_statements", "SQL statements.")
         self._connections_in_use = gauge("tasktalk_pool_connections_in_use", "Database connections in use.")
         self._connections_allowed = gauge(
             "tasktalk_pool_connections_allowed", "Most database connections that may be open."
         )
         self._cache_bytes = gauge("tasktalk_cache_bytes", "Bytes in a cache.", ("cache",))
-        self._cache_lookups = Counter(
-            "tasktalk_cache_lookups", "Lookups in a cache.", ("cache", "result"), registry=registry
-        )
-        self._cache_evictions = Counter(
-            "tasktalk_cache_evictions", "Entries evicted from a full cache.", ("cache",), registry=registry
-        )
-        self._caches: dict[str, tuple[LRUCache[Any, Any], _CacheCounts]] = {}
+        self._cache_lookups = counter("tasktalk_cache_lookups", "Lookups in a cache.", ("cache", "result"))
+        self._cache_evictions = counter("tasktalk_cache_evictions", "Entries evicted from a full cache.", ("cache",))
+        self._caches: dict[str, tuple[LRUCache[Any, Any], tuple[int, int, int]]] = {}
         self.streams = StreamMetrics(registry)
         self._operation_names: set[str] = set()
         # Looking labels up is most of the cost of counting; their number is bounded.
@@ -117,17 +91,18 @@ class Metrics:
         self._connections_in_use.set(pool.in_use)
         pool.on_sample = self._connections_in_use.set
 
-    def watch_cache(self, cache: LRUCache[Any, Any]) -> None:
-        """Measure a cache from now on."""
-        self._caches[cache.name] = cache, _CacheCounts(0, 0, 0)
+    def watch_caches(self, *caches: LRUCache[Any, Any]) -> None:
+        """Measure caches from now on."""
+        self._caches |= {lru.name: (lru, (0, 0, 0)) for lru in caches}
 
     def _read_caches(self) -> None:
         for name, (lru, before) in self._caches.items():
-            counts = _CacheCounts(lru.hits, lru.misses, lru.evictions)
+            counts = (lru.hits, lru.misses, lru.evictions)
+            hits, misses, evictions = (now - then for now, then in zip(counts, before, strict=True))
             self._cache_bytes.labels(name).set(lru.size_bytes)
-            self._cache_lookups.labels(name, "hit").inc(counts.hits - before.hits)
-            self._cache_lookups.labels(name, "miss").inc(counts.misses - before.misses)
-            self._cache_evictions.labels(name).inc(counts.evictions - before.evictions)
+            self._cache_lookups.labels(name, "hit").inc(hits)
+            self._cache_lookups.labels(name, "miss").inc(misses)
+            self._cache_evictions.labels(name).inc(evictions)
             self._caches[name] = lru, counts
 
     async def run(self) -> None:

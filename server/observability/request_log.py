@@ -1,24 +1,43 @@
 """The request log: an id for each request, its line in the log and its place in the metrics, answers to failures."""
 
-import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import ContextVar
 from enum import StrEnum
+from random import getrandbits
 from typing import Any, Final
 
 import orjson
 import structlog
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.query_runner import current_statements
 from core.workload import start_workload
 from server.http.errors import masked
-from server.http.headers import RequestHeaders, get_request_headers
+from server.http.headers import get_request_headers
+from server.http.overload import Overload, Progress
 
 _KEY: Final = "tasktalk.record"
-_ID_LENGTH: Final = 32
-_IDS_AT_ONCE: Final = 64
+# What a probe asks every few seconds is worth no line as long as all is well.
+_PROBES: Final = frozenset({"/health", "/ready", "/metrics"})
+_CLIENT_CLOSED_REQUEST: Final = 499
+_MAX_PATH_LENGTH: Final = 200
+# They keep browsers from guessing types, from framing and from telling others where a person comes from.
+SECURITY_HEADERS: Final = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+)
+
+
+_EVENT_STREAM: Final = (b"content-type", b"text/event-stream; charset=utf-8")
+_TRY_LATER: Final = JSONResponse(
+    {"errors": [{"message": "The server is busy. Try again shortly.", "extensions": {"code": "SERVICE_UNAVAILABLE"}}]},
+    503,
+    {"retry-after": "1"},
+)
 
 
 class OperationOutcome(StrEnum):
@@ -47,60 +66,57 @@ class RequestRecord:
 current_request_id: ContextVar[str | None] = ContextVar("current_request_id", default=None)
 
 
-def start_request_record(scope: Scope, headers: RequestHeaders) -> RequestRecord:
-    """Begin the record of a request, under the id that its sender gave it where that is a sane one."""
-    record = scope[_KEY] = RequestRecord(headers.sent_id or next(_random_ids))
-    current_request_id.set(record.request_id)
-    current_statements.set(record.statements)
-    # Until it is known who sent it.
-    start_workload(address=(scope.get("client") or ("",))[0])
-    return record
-
-
 def get_request_record(scope: Scope) -> RequestRecord:
     """Return the record that was begun for the request."""
     record: RequestRecord = scope[_KEY]
     return record
 
 
-def _make_random_ids() -> Iterator[str]:
-    """Give one id after the other; asking the kernel for each would cost more than the rest of its record."""
-    while True:
-        digits = secrets.token_hex(_IDS_AT_ONCE * _ID_LENGTH // 2)
-        for start in range(0, len(digits), _ID_LENGTH):
-            yield digits[start : start + _ID_LENGTH]
-
-
-_random_ids: Final = _make_random_ids()
-
-
-# What a probe asks every few seconds is worth no line as long as all is well.
-_PROBES: Final = frozenset({"/health", "/ready", "/metrics"})
-_CLIENT_CLOSED_REQUEST: Final = 499
-_MAX_PATH_LENGTH: Final = 200
-# They keep browsers from guessing types, from framing and from telling others where a person comes from.
-SECURITY_HEADERS: Final = (
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-)
-
-
 Observe = Callable[[Scope, RequestRecord, int, float], None]
 WriteLine = Callable[[dict[str, Any]], None]
 
 
-class RequestLog:
-    """Where requests are recorded when they end."""
+class RequestLogMiddleware:
+    """Outermost middleware: gives each response its request's id and the security headers, and logs the request."""
 
-    def __init__(self, observe: Observe, write_line: WriteLine) -> None:
+    def __init__(self, app: ASGIApp, observe: Observe, write_line: WriteLine, overload: Overload) -> None:
+        self._app = app
+        self._overload = overload
         self._observe = observe
         self._write_line = write_line
         self._log = structlog.stdlib.get_logger("request")
 
-    def finish(self, scope: Scope, record: RequestRecord) -> None:
-        """Record how a request went that has ended."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, and record how it went; answer an unexpected error with status 500."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = get_request_headers(scope).sent_id or f"{getrandbits(128):032x}"
+        record = scope[_KEY] = RequestRecord(request_id)
+        current_request_id.set(request_id)
+        current_statements.set(record.statements)
+        # Until it is known who sent it.
+        start_workload(address=(scope.get("client") or ("",))[0])
+        if self._overload.refuses and scope["path"] not in _PROBES:
+            # Without a line in the log: it is many, and each costs as little as possible.
+            await _TRY_LATER(scope, receive, _with_headers(record, send))
+            self._observe(scope, record, record.status, 0)
+            return
+        progress = self._overload.begin()
+        send = _with_headers(record, send, progress)
+        try:
+            await self._app(scope, receive, send)
+        except Exception:
+            self._log.exception("request failed")
+            if record.status:
+                raise
+            body = orjson.dumps({"errors": masked(request_id).errors})
+            await Response(body, 500, media_type="application/json; charset=utf-8")(scope, receive, send)
+        finally:
+            progress.end()
+            self._finish(scope, record)
+
+    def _finish(self, scope: Scope, record: RequestRecord) -> None:
         status = record.status or _CLIENT_CLOSED_REQUEST
         path = scope["path"]
         duration_s = time.perf_counter() - record.began_s
@@ -121,52 +137,20 @@ class RequestLog:
             }
         )
 
-    async def answer_failure(self, error: Exception, record: RequestRecord, send: Send) -> None:
-        """Log an unexpected error and answer with status 500; raise it if a response has begun."""
-        self._log.error("request failed", exc_info=error)
-        if record.status:
-            raise error
-        await _send_failure(_with_headers(record, send), record.request_id)
 
-
-class RequestLogMiddleware:
-    """Outermost middleware: gives each response its request's id and the security headers, and logs the request."""
-
-    def __init__(self, app: ASGIApp, log: RequestLog) -> None:
-        self._app = app
-        self._log = log
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request and record how it went."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        record = start_request_record(scope, get_request_headers(scope))
-        try:
-            await self._app(scope, receive, _with_headers(record, send))
-        except Exception as error:  # noqa: BLE001 - any error is answered
-            await self._log.answer_failure(error, record, send)
-        finally:
-            self._log.finish(scope, record)
-
-
-def _with_headers(record: RequestRecord, send: Send) -> Send:
+def _with_headers(record: RequestRecord, send: Send, progress: Progress | None = None) -> Send:
     """Return what sends a response with the request's id and the security headers, and notes its status."""
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             record.status = int(message["status"])
             headers = message["headers"] = list(message.get("headers", ()))
+            if progress is not None and _EVENT_STREAM in headers:
+                # It waits for events from now on.
+                progress.end()
             present = {name for name, _ in headers}
             headers += [header for header in SECURITY_HEADERS if header[0] not in present]
             headers.append((b"x-request-id", record.request_id.encode()))
         await send(message)
 
     return send_with_headers
-
-
-async def _send_failure(send: Send, request_id: str) -> None:
-    body = orjson.dumps({"errors": masked(request_id).errors})
-    headers = [(b"content-type", b"application/json; charset=utf-8"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 500, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -9,7 +9,6 @@ from starlette.responses import Response, StreamingResponse
 
 from core.errors import NotFoundError
 from graph.context import Context
-from server.http.connections import ConnectionRegistry
 from server.http.disconnect import on_disconnect
 from server.rest.chat_stream import (
     LAST_EVENT_ID,
@@ -17,7 +16,6 @@ from server.rest.chat_stream import (
     ChatStream,
     Position,
     Run,
-    StreamedChat,
     read_answer,
     read_position,
 )
@@ -118,8 +116,7 @@ async def _stream(
     if position.is_done:
         # A browser's EventSource does not reconnect after it.
         return Response(status_code=204)
-    registry: ConnectionRegistry = request.app.state.connections
-    return StreamedChat(ChatStream(context, answer, position), registry)
+    return ChatStream(context, answer, position, request.app.state.connections)
 
 
 @runs_router.get("/runs/{run_id}", responses=problems(401, 404))

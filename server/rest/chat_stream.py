@@ -9,8 +9,6 @@ from typing import Any, Final
 import orjson
 import structlog
 from pydantic import Field
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 import models
 from core.errors import BadUserInputError, NotFoundError, TasktalkError
@@ -18,8 +16,8 @@ from core.ids import parse_id
 from graph.context import Context
 from live.follow import follow_reply, retry_while_unavailable
 from models import RunStatus, ToolCallStatus
-from server.http.connections import ConnectionRegistry, TooManyConnectionsError
-from server.http.errors import FormattedError, masked_message, refuse, retry_after
+from server.http.connections import ConnectionRegistry
+from server.http.errors import FormattedError, masked_message
 from server.http.event_stream import EventStream
 from server.rest.entities import row_of
 from server.rest.fields import Row
@@ -124,30 +122,15 @@ def read_position(event_id: str, run_id: str | None = None) -> Position:
     return Position(match[1], int(match[3]), int(match[4]), int(match[5]) - 1)
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    """A run's reply from the present position on, which ends and is paused as the run is, and its tool calls."""
-
-    reply: Reply
-    calls: list[Any]
-
-    @property
-    def has_ended(self) -> bool:
-        return self.reply.has_ended
-
-    @property
-    def is_paused(self) -> bool:
-        return self.reply.is_paused
-
-
 class ChatStream(EventStream):
     """The events of one answer, from a position in it on."""
 
-    def __init__(self, context: Context, answer: Answer, position: Position) -> None:
-        super().__init__(context.caller, context.runtime.settings)
+    def __init__(self, context: Context, answer: Answer, position: Position, connections: ConnectionRegistry) -> None:
+        super().__init__(context.caller, context.runtime.settings, connections)
         self._context = context
         self._answer = answer
         self._position = replace(position, run_id=answer.run_id)
+        self._calls: list[Any] = []
 
     def format_final_error(self, error: FormattedError) -> bytes:
         """Return the event of a problem."""
@@ -173,59 +156,40 @@ class ChatStream(EventStream):
             mode="json", include={"run_id", "conversation_id", "message_id", "reply_id", "status"}
         )
         yield b"retry: %d\n" % _RECONNECT_AFTER_MS + _event("run", started, self._position)
-        async with aclosing(follow_reply(live, caller.user_id, answer.reply_id, self._read)) as states:
-            async for state in states:
-                for event in self._new_events(state):
+        async with aclosing(follow_reply(live, caller.user_id, answer.reply_id, self._read)) as replies:
+            async for reply in replies:
+                for event in self._new_events(reply):
                     yield event
         ended = await retry_while_unavailable(lambda: read_answer(self._context, answer.run_id))
         yield _event(_DONE, ended.model_dump(mode="json"), replace(self._position, is_done=True))
 
-    async def _read(self) -> _State:
+    async def _read(self) -> Reply:
+        """Read the tool calls, and return the reply from the position on."""
         caller, answer = self._context.require_caller(), self._answer
         # The reply, which tells of the end, is read first: what is read after the end is complete.
         reply = await _read_reply(self._context, answer.reply_id, self._position.offset, ("input", "id"))
         reader = self._context.database.reader
-        (calls,) = await tool_calls_by_run(reader, caller, [answer.run_id], _TOOL_CALL_COLUMNS)
-        return _State(reply, calls)
+        (self._calls,) = await tool_calls_by_run(reader, caller, [answer.run_id], _TOOL_CALL_COLUMNS)
+        return reply
 
-    def _new_events(self, state: _State) -> Iterator[bytes]:
+    def _new_events(self, reply: Reply) -> Iterator[bytes]:
         """Yield what is new since the position, and move it; a request for approval follows the text before it."""
         seen = (self._position.revision, self._position.position)
-        fresh = sorted((call for call in state.calls if _stamp(call) > seen), key=_stamp)
+        fresh = sorted((call for call in self._calls if _stamp(call) > seen), key=_stamp)
         is_question = any(call.status is ToolCallStatus.AWAITING_APPROVAL for call in fresh)
         if is_question:
-            yield from self._text(state.reply)
+            yield from self._text(reply)
         for call in fresh:
             self._position = replace(self._position, revision=call.revision, position=call.position)
             name = "approval_needed" if call.status is ToolCallStatus.AWAITING_APPROVAL else "tool_call"
             yield _event(name, ToolCall.model_validate(call).model_dump(mode="json"), self._position)
         if not is_question:
-            yield from self._text(state.reply)
+            yield from self._text(reply)
 
     def _text(self, reply: Reply) -> Iterator[bytes]:
         if reply.text:
             self._position = replace(self._position, offset=reply.offset + len(reply.text))
             yield _event("text", {"offset": reply.offset, "delta": reply.text}, self._position)
-
-
-class StreamedChat(Response):
-    """The response whose body is a stream."""
-
-    def __init__(self, stream: ChatStream, registry: ConnectionRegistry) -> None:
-        super().__init__()
-        self._stream = stream
-        self._registry = registry
-        try:
-            registry.add(stream)
-        except TooManyConnectionsError as error:
-            raise refuse(429, str(error), code="RATE_LIMITED", headers=(retry_after(),)) from None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the stream to its end."""
-        try:
-            await self._stream.serve(scope, receive, send)
-        finally:
-            self._registry.remove(self._stream)
 
 
 def _stamp(call: Any) -> tuple[int, int]:

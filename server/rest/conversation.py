@@ -1,13 +1,13 @@
 """The REST routes of conversations and of what is said in them."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from pydantic import Field
 
 import models
-from server.rest.entities import CreateBody, add_entity_routes, create_body_of, row_of, update_body_of
-from server.rest.fields import Body, Items, OrderedBy, PageQuery, Row, read_order, read_page, shown_page, text
+from server.rest.entities import CreateBody, add_entity_routes, create_body_of, row_of
+from server.rest.fields import Items, OrderedBy, PageQuery, Row, read_order, read_page, shown_page, text
 from server.rest.problem import problems
 from server.rest.route import RestRoute, SignedIn
 from services.conversations.conversations import ConversationOrder, conversation_listing, conversations
@@ -45,25 +45,19 @@ class ConversationToMake(CreateBody):
     )
 
 
-@update_body_of(models.Conversation)
-class ConversationPatch(Body):
-    """What is to change of a conversation: what is left out stays."""
+_ORDER: Final[Any] = Field(default_factory=list, description="What to order by; a minus before it turns it round.")
 
 
 class ConversationQuery(PageQuery):
     """Which page of the conversations, in which order."""
 
-    order: list[Annotated[str, OrderedBy(ConversationOrder)]] = Field(
-        default_factory=list, description="What to order by; a minus before it turns it round."
-    )
+    order: list[Annotated[str, OrderedBy(ConversationOrder)]] = _ORDER
 
 
 class MessageQuery(PageQuery):
     """Which page of the messages, in which order."""
 
-    order: list[Annotated[str, OrderedBy(MessageOrder)]] = Field(
-        default_factory=list, description="What to order by; a minus before it turns it round."
-    )
+    order: list[Annotated[str, OrderedBy(MessageOrder)]] = _ORDER
 
 
 _COLUMNS: Final = frozenset(Conversation.model_fields)
@@ -77,7 +71,7 @@ async def list_conversations(context: SignedIn, query: Annotated[ConversationQue
     return await read_page(context, listing, query, ConversationPage)
 
 
-add_entity_routes(router, conversations, Conversation, ConversationToMake, ConversationPatch)
+add_entity_routes(router, conversations, Conversation, ConversationToMake)
 
 
 @router.get("/{conversation_id}/messages", responses=problems(401, 404))
@@ -93,9 +87,7 @@ async def list_messages(
         if conversation is None:
             raise not_found(models.Conversation, ("input", "id"))
         (page,) = await fetch_pages(session, listing, window, "conversation_id", [conversation.id])
-        counted = (
-            await count_rows_of(session, listing, "conversation_id", [conversation.id])
-            if query.include_total
-            else [None]
-        )
-    return shown_page(page, counted[0], MessagePage)
+        total = None
+        if query.include_total:
+            (total,) = await count_rows_of(session, listing, "conversation_id", [conversation.id])
+    return shown_page(page, total, MessagePage)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from graph.context import Context
 from models.columns import Column, Kind, creatable_columns, public_columns, updatable_columns
 from server.rest.fields import (
+    SHOWN_AS,
     Body,
     Deleted,
     GivenId,
@@ -20,7 +21,6 @@ from server.rest.fields import (
     Moment,
     Row,
     expected_revision,
-    show_rows_as,
     stamp,
     text,
     without_fraction,
@@ -43,8 +43,7 @@ def row_of(model: type[SQLModel], *, without: Container[str] = ()) -> Callable[[
                 cls.model_fields[column.name].description = column.description
             elif column.name not in without:
                 fields[column.name] = (_output_type(column), Field(description=column.description))
-        shown = _extend(cls, fields)
-        show_rows_as(model, shown)
+        SHOWN_AS[model] = shown = _extend(cls, fields)
         return shown
 
     return decorate
@@ -52,31 +51,37 @@ def row_of(model: type[SQLModel], *, without: Container[str] = ()) -> Callable[[
 
 def create_body_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
     """Add to a request body the columns that clients set when they create a row."""
-    return _body_of(creatable_columns(model), lambda column: column.default_argument)
+    return lambda cls: _add_columns(cls, creatable_columns(model), _own_default)
 
 
-def update_body_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
-    """Add to a request body the columns that clients may update: what is left out stays, null clears."""
-    # What is not sent is not read, so any default does; only null is shown as one.
-    return _body_of(
-        updatable_columns(model),
-        lambda column: {"default": None} if column.is_nullable else {"default_factory": lambda: None},
-    )
+def _update_body(model: type[SQLModel], name: str) -> type[Body]:
+    """Return the request body of the columns that clients may update: what is left out stays, null clears."""
+    columns = updatable_columns(model)
+    clearing = ", null clears" if any(column.is_nullable for column in columns) else ""
+    doc = f"What is to change of a {name}: what is left out stays{clearing}."
+    base = create_model(f"{model.__name__}Patch", __base__=Body, __doc__=doc)
+    return _add_columns(base, columns, _no_default)
 
 
 def replace_body_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
     """Add to a request body the columns that clients may update: what is left out is as in a new row."""
-    return _body_of(updatable_columns(model), lambda column: column.default_argument)
+    return lambda cls: _add_columns(cls, updatable_columns(model), _own_default)
 
 
-def _body_of(
-    columns: Iterable[Column], default_of: Callable[[Column], dict[str, Any]]
-) -> Callable[[type[Model]], type[Model]]:
-    def decorate(cls: type[Model]) -> type[Model]:
-        added = [column for column in columns if column.name not in cls.model_fields]
-        return _extend(cls, {column.name: _body_field(column, default=default_of(column)) for column in added})
+def _own_default(column: Column) -> dict[str, Any]:
+    return column.default_argument
 
-    return decorate
+
+def _no_default(column: Column) -> dict[str, Any]:
+    # What is not sent is not read, so any default does; only null is shown as one.
+    return {"default": None} if column.is_nullable else {"default_factory": lambda: None}
+
+
+def _add_columns(
+    cls: type[Model], columns: Iterable[Column], default_of: Callable[[Column], dict[str, Any]]
+) -> type[Model]:
+    added = [column for column in columns if column.name not in cls.model_fields]
+    return _extend(cls, {column.name: _body_field(column, default=default_of(column)) for column in added})
 
 
 def _extend(cls: type[Model], fields: dict[str, Any]) -> type[Model]:
@@ -94,14 +99,15 @@ class CreateBody(Body):
 
 
 def add_entity_routes(
-    router: APIRouter,
-    service: EntityService[Any],
-    row: type[Row],
-    create_body: type[CreateBody],
-    update_body: type[Body],
+    router: APIRouter, service: EntityService[Any], row: type[Row], create_body: type[CreateBody] | None = None
 ) -> None:
-    """Add the routes that create, read, update and delete one row to a router."""
-    model, name, columns = service.model, service.model.__name__.lower(), frozenset(row.model_fields)
+    """Add the routes that create, read, update and delete one row to a router, with the bodies that they take."""
+    model: type[SQLModel] = service.model
+    name, columns = model.__name__.lower(), frozenset(row.model_fields)
+    if create_body is None:
+        base = create_model(f"{model.__name__}ToMake", __base__=CreateBody, __doc__=f"A {name} to make.")
+        create_body = create_body_of(model)(base)
+    update_body = _update_body(model, name)
 
     async def create(context: SignedIn, body: Any, response: Response, key: IdempotencyKey = None) -> Any:
         created = await context.create(partial(service.create_alone, new=body.to_new(key)))

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 from fastapi import Header
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
-from sqlmodel import SQLModel
 from starlette.responses import Response
 
 from core.clock import read_moment
@@ -21,7 +20,8 @@ Item = TypeVar("Item")
 Order = TypeVar("Order", bound=EntityOrder)
 Model = TypeVar("Model", bound=BaseModel)
 
-_SHOWN_AS: Final[dict[type, type[BaseModel]]] = {}
+# The response model of each table.
+SHOWN_AS: Final[dict[type, type[BaseModel]]] = {}
 _ETAG: Final = re.compile(r'"(0|[1-9][0-9]{0,17})"')
 _FLAGS: Final = {"true": True, "false": False}
 
@@ -130,14 +130,9 @@ def read_order(order: type[Order], names: Sequence[str]) -> list[Order]:
     return [order.by(name.removeprefix("-"), direction) for name, direction in zip(names, directions, strict=True)]
 
 
-def show_rows_as(table: type[SQLModel], model: type[BaseModel]) -> None:
-    """Show rows of a table as a response model does, wherever a problem shows one."""
-    _SHOWN_AS[table] = model
-
-
 def shown(row: object) -> dict[str, Any] | None:
     """Return a row as its model shows it, in JSON's own types; None where there is no model for it."""
-    model = _SHOWN_AS.get(type(row))
+    model = SHOWN_AS.get(type(row))
     return None if model is None else model.model_validate(row).model_dump(mode="json")
 
 

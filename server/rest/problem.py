@@ -1,18 +1,18 @@
 """Failures over REST: problem details (RFC 9457) with GraphQL's codes, and their description in OpenAPI."""
 
-import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
+from pydantic.alias_generators import to_snake
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from core.clock import utc_now
 from core.errors import ConflictError, RateLimitedError, TasktalkError
-from server.http.errors import RETRY_AFTER_S, RefusedError, masked_message
+from server.http.errors import RETRY_AFTER, RefusedError
 from server.rest.fields import shown
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -31,8 +31,6 @@ _HEADERS: Final = {"idempotency_key": "Idempotency-Key", "expected_revision": "I
 # Arguments of the services by their names in REST.
 _NAMES: Final = {"content": "message"}
 _STALE: Final = ("input", "expectedRevision")
-
-
 _MEANINGS: Final = {
     400: "The request is not well formed.",
     401: "The caller is not signed in, or no longer.",
@@ -115,36 +113,32 @@ def of_error(error: TasktalkError, request: Request) -> JSONResponse:
         is_sent = "authorization" in request.headers
         headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if is_sent else "Bearer"
     elif error.code == "SERVICE_UNAVAILABLE":
-        headers["Retry-After"] = str(RETRY_AFTER_S)
+        headers["Retry-After"] = RETRY_AFTER[1].decode()
     return problem(status, error.code, error.message, headers=headers, **more)
 
 
 def of_refusal(refusal: RefusedError) -> JSONResponse:
-    """Return the problem of a request that is not well formed."""
-    error = refusal.errors[0]
+    """Return the problem of a request that is not well formed, or that failed on our side."""
+    error, extensions = refusal.errors[0], refusal.errors[0]["extensions"]
     headers = {name.decode(): value.decode() for name, value in refusal.headers}
-    return problem(refusal.status, error["extensions"]["code"], error["message"], headers=headers)
+    request_id = extensions.get("requestId")
+    return problem(refusal.status, extensions["code"], error["message"], headers=headers, request_id=request_id)
 
 
 def of_validation(error: RequestValidationError) -> JSONResponse:
     """Return the problem of values that do not fit the description of the API."""
     found = error.errors()
     errors = [_of_value(each) for each in found[:_MAX_ERRORS]]
-    where = next(iter(_named(errors[0]).values()), "the body")
+    _, where = errors[0].values()
     detail = f"{where}: {errors[0]['detail']}" if len(found) == 1 else f"{len(found)} values are not right; see errors."
     return problem(422, "BAD_USER_INPUT", detail, errors=errors)
-
-
-def of_failure(request_id: str) -> JSONResponse:
-    """Return the problem that stands for a failure of ours."""
-    return problem(500, "INTERNAL_SERVER_ERROR", masked_message(request_id), request_id=request_id)
 
 
 def _places(error: TasktalkError, request: Request) -> list[dict[str, str]]:
     """Return the place of the mistake by its name in REST; a parameter of the path needs no naming."""
     if not error.path:
         return []
-    names = [_NAMES.get(name, name) for name in map(_snake_case, error.path) if name not in {"input", "filter"}]
+    names = [_NAMES.get(name, name) for name in map(to_snake, error.path) if name not in {"input", "filter"}]
     if not names or (names[0] == "id" and request.path_params):
         return []
     if names[0] == "header":
@@ -167,14 +161,6 @@ def _of_value(error: Mapping[str, Any]) -> dict[str, str]:
     return {"detail": detail, ("header" if where == "header" else "parameter"): str(names[0]) if names else ""}
 
 
-def _named(error: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in error.items() if name != "detail"}
-
-
 def _pointer(names: Iterable[str]) -> str:
     escaped = (name.encode("utf-8", "replace").decode().replace("~", "~0").replace("/", "~1") for name in names)
     return "".join(["#", *(f"/{name}" for name in escaped)])
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()

@@ -7,59 +7,48 @@ from urllib.parse import parse_qsl
 import structlog
 from fastapi import Depends, Security, params
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.models import OAuth2, OAuthFlowPassword, OAuthFlows
 from fastapi.routing import APIRoute
-from fastapi.security.base import SecurityBase
+from fastapi.security import OAuth2PasswordBearer
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from core.errors import TasktalkError
-from graph.context import Context, Runtime
-from server.http.authentication import authenticate
-from server.http.errors import RefusedError, refuse
+from core.settings import Settings
+from graph.context import Context
+from server.http.authentication import open_context
+from server.http.errors import RefusedError, masked, refuse
 from server.http.headers import get_request_headers
 from server.http.request_body import MAX_VALUES, are_many, parse_json, read_body, replaying
 from server.observability.request_log import get_request_record
 from server.rest import problem
-from services.accounts.caller import Caller
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _MAX_FORM_BYTES: Final = 64 * 1024
 _MAX_PARAMETERS: Final = 50
 _CLIENT_CLOSED_REQUEST: Final = 499
 
-_log = structlog.stdlib.get_logger("rest")
-
-
 # The key of the context in the ASGI scope.
 _CONTEXT: Final = "tasktalk.context"
 _LOGIN: Final = "/api/auth/login"
 
+_log = structlog.stdlib.get_logger("rest")
 
-class _SignedIn(SecurityBase):
+
+class _SignedIn(OAuth2PasswordBearer):
     """Security scheme of routes that need a caller; anonymous requests are refused before they get here."""
 
-    def __init__(self) -> None:
-        flow = OAuthFlowPassword(tokenUrl=_LOGIN, scopes={})
-        self.model = OAuth2(flows=OAuthFlows(password=flow), description="Sign in with your email address.")
-        self.scheme_name = "Account"
-
-    async def __call__(self, request: Request) -> Context:
-        return _context(request)
+    async def __call__(self, request: Request) -> Context:  # type: ignore[override]
+        return await _context(request)
 
 
-def _context(request: Request) -> Context:
+async def _context(request: Request) -> Context:
     context: Context = request.scope[_CONTEXT]
     return context
 
 
-async def _anyone(request: Request) -> Context:
-    return _context(request)
-
-
-_SIGNED_IN: Final[Any] = _SignedIn()
+_SIGNED_IN: Final = _SignedIn(tokenUrl=_LOGIN, scheme_name="Account", description="Sign in with your email address.")
 SignedIn = Annotated[Context, Security(_SIGNED_IN)]
-Anyone = Annotated[Context, Depends(_anyone)]
+Anyone = Annotated[Context, Depends(_context)]
 
 
 class RestRoute(APIRoute):
@@ -86,7 +75,7 @@ class RestRoute(APIRoute):
                 response = Response(status_code=_CLIENT_CLOSED_REQUEST)
             except Exception:  # noqa: BLE001 - it is logged, and masked as a problem
                 _log.exception("request failed", route=self.name)
-                response = problem.of_failure(record.request_id)
+                response = problem.of_refusal(masked(record.request_id))
             response.headers.setdefault("cache-control", "no-store")
             response.headers.setdefault("vary", "Authorization")
             return response
@@ -99,11 +88,16 @@ class RestRoute(APIRoute):
             raise refuse(400, f"The query string has more than {_MAX_PARAMETERS} parameters.")
         if self.body_field is None:
             return request
-        runtime: Runtime = request.app.state.runtime
-        headers, max_bytes = get_request_headers(request.scope).values, runtime.settings.graphql_max_body_bytes
+        settings: Settings = request.app.state.runtime.settings
+        headers, max_bytes = get_request_headers(request.scope).values, settings.graphql_max_body_bytes
         if isinstance(self.body_field.field_info, params.Form):
             body = await read_body(headers, request.receive, min(max_bytes, _MAX_FORM_BYTES), _FORM)
-            return _ReadRequest(request, _checked_form(body), None)
+            try:
+                parse_qsl(body.decode("ascii"), errors="strict", max_num_fields=_MAX_PARAMETERS, keep_blank_values=True)
+            except ValueError:
+                message = "The form is not valid UTF-8, percent-encoded, or has too many fields."
+                raise refuse(400, message) from None
+            return _ReadRequest(request, body, None)
         body = await read_body(headers, request.receive, max_bytes)
         values = parse_json(body) if body else None
         if not isinstance(values, dict):
@@ -126,28 +120,12 @@ class _ReadRequest(Request):
 
 
 async def _make_context(request: Request, *, needs_caller: bool) -> None:
-    runtime: Runtime = request.app.state.runtime
-    record = get_request_record(request.scope)
-    caller = await _authenticate(request, runtime)
-    record.user_id = caller.user_id if caller else None
-    address = (request.scope.get("client") or ("",))[0]
-    context = request.scope[_CONTEXT] = Context(runtime, caller, record.request_id, address)
-    if needs_caller:
-        context.require_caller()
-
-
-async def _authenticate(request: Request, runtime: Runtime) -> Caller | None:
-    """Return the caller, or None without credentials; raise UnauthenticatedError for anything but a valid token."""
-    credentials = get_request_headers(request.scope).credentials
+    credentials, record = get_request_headers(request.scope).credentials, get_request_record(request.scope)
     # OAuth 2 clients authenticate themselves like this at the token endpoint; ours needs no client credentials.
     if credentials is not None and request.scope["path"] == _LOGIN and credentials[:6].lower() == b"basic ":
         credentials = None
-    return await authenticate(credentials, runtime)
-
-
-def _checked_form(body: bytes) -> bytes:
-    try:
-        parse_qsl(body.decode("ascii"), errors="strict", max_num_fields=_MAX_PARAMETERS, keep_blank_values=True)
-    except ValueError:
-        raise refuse(400, "The form is not valid UTF-8, percent-encoded, or has too many fields.") from None
-    return body
+    context = await open_context(request.scope, request.app.state.runtime, credentials, record.request_id)
+    request.scope[_CONTEXT] = context
+    record.user_id = context.user_id
+    if needs_caller:
+        context.require_caller()

@@ -9,15 +9,7 @@ from starlette.responses import Response
 
 import models
 from models import TaskPriority
-from server.rest.entities import (
-    CreateBody,
-    add_entity_routes,
-    create_body_of,
-    replace_body_of,
-    row_of,
-    update_body_of,
-    update_row,
-)
+from server.rest.entities import add_entity_routes, replace_body_of, row_of, update_row
 from server.rest.fields import (
     Body,
     Flag,
@@ -51,16 +43,6 @@ class TaskPage(Items[Task]):
     """A page of tasks."""
 
 
-@create_body_of(models.Task)
-class TaskToMake(CreateBody):
-    """A task to make."""
-
-
-@update_body_of(models.Task)
-class TaskPatch(Body):
-    """What is to change of a task: what is left out stays, null clears."""
-
-
 @replace_body_of(models.Task)
 class TaskReplacement(Body):
     """A task as it is to be: what is left out is as in a new one."""
@@ -88,7 +70,7 @@ async def list_tasks(context: SignedIn, query: Annotated[TaskQuery, Query()]) ->
     return await read_page(context, listing, query, TaskPage)
 
 
-add_entity_routes(router, tasks, Task, TaskToMake, TaskPatch)
+add_entity_routes(router, tasks, Task)
 
 
 @router.put("/{task_id}", responses=problems(401, 404, 412, body=True) | stamped(200))

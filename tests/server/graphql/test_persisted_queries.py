@@ -12,7 +12,7 @@ from graphql import build_schema
 from core.settings import Settings
 from server.app import create_app
 from server.graphql import documents
-from server.graphql.documents import Documents, NamedDocuments
+from server.graphql.documents import Documents
 from server.http.request_body import PersistedQuery
 from tests.npm import NPM
 from tests.server import sample
@@ -178,17 +178,17 @@ async def test_mutation_registered_during_a_get_request_is_refused(
     api: httpx2.AsyncClient, happenings: sample.Happenings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mutation = 'mutation { note(text: "late") }'
-    named = NamedDocuments.get
+    named = Documents.get_named
     unknown_at_first: list[str] = []
 
-    def register_after(self: NamedDocuments, reference: PersistedQuery, text: str) -> Any:
+    def register_after(self: Documents, reference: PersistedQuery, text: str) -> Any:
         try:
             return named(self, reference, text)
         finally:
             unknown_at_first.append(text)
             named(self, reference, mutation)
 
-    monkeypatch.setattr(NamedDocuments, "get", register_after)
+    monkeypatch.setattr(Documents, "get_named", register_after)
     answer = await ask_by_get(api, "text/event-stream", extensions=persisted(mutation))
     assert "A mutation cannot be sent by GET" in answer.text
     assert (unknown_at_first, happenings.ended) == (["", ""], [])
@@ -236,10 +236,9 @@ def test_registered_hashes_are_evicted_with_their_documents(
 ) -> None:
     monkeypatch.setattr(documents, "MAX_CACHE_BYTES", 10 * (3 * 1_000 + 4 * 20))
     prepared = Documents(build_schema("type Query { name: String }"), settings)
-    named = NamedDocuments(prepared, settings)
     texts = ["{ name }" + " " * number for number in range(1_000)]
     for text in texts:
-        named.get(PersistedQuery(1, hash_of(text)), text)
+        prepared.get_named(PersistedQuery(1, hash_of(text)), text)
     known = [text for text in texts if prepared.registered(hash_of(text))]
     assert 0 < len(known) <= 10
     assert len(vars(prepared)["_texts_by_hash"]) == len(prepared.cache) == len(known)

@@ -10,7 +10,8 @@ from core.database import Database
 from core.errors import UnavailableError
 from core.settings import Settings
 from server.http import connections as presences
-from server.http.connections import ConnectionRegistry, TooManyConnectionsError
+from server.http.connections import ConnectionRegistry
+from server.http.errors import RefusedError
 from services.accounts.caller import Caller
 from services.accounts.sessions import find_valid_callers, revoke_all
 from tests.factories import SignedIn, make_user, sign_in
@@ -43,7 +44,7 @@ async def test_registry_bounds_the_connections_of_a_user(presence: ConnectionReg
     strangers = [Connection(None) for _ in range(5)]
     for connection in (first, second, *strangers):
         presence.add(connection)
-    with pytest.raises(TooManyConnectionsError):
+    with pytest.raises(RefusedError):
         presence.add(third)
     assert len(presence.connections) == 7
     presence.remove(first)

@@ -1,0 +1,70 @@
+"""Overload: what would wait too long is refused at once, and the server is well again when it has time."""
+
+import httpx2
+import pytest
+
+from server.http.overload import BUSY_LAG_S, MAX_WAIT_S, Overload
+from tests.factories import SignedIn
+from tests.server.wire import connected, post
+from tests.servers import RunningServer
+
+LATE_S = BUSY_LAG_S * 2
+COST_S = 0.01
+
+
+@pytest.fixture
+def overload() -> Overload:
+    measured = Overload()
+    for _ in range(100):
+        measured.sample(0, 20 * COST_S, 20)
+    return measured
+
+
+def test_cost_of_a_request_is_measured(overload: Overload) -> None:
+    assert overload.cost_s == pytest.approx(COST_S, rel=0.01)
+    # A sample without a completed request says nothing.
+    overload.sample(0, 1, 0)
+    assert overload.cost_s == pytest.approx(COST_S, rel=0.01)
+
+
+def test_requests_are_refused_while_the_loop_is_late_and_those_before_them_take_too_long(overload: Overload) -> None:
+    most = round(MAX_WAIT_S / COST_S)
+    waiting = [overload.begin() for _ in range(most + 2)]
+    assert not overload.refuses
+    overload.sample(LATE_S, 0, 0)
+    assert overload.refuses
+    for progress in waiting[:4]:
+        progress.end()
+        progress.end()
+    assert not overload.refuses
+
+
+def test_requests_that_only_wait_are_no_overload(overload: Overload) -> None:
+    for _ in range(1_000):
+        overload.begin()
+    overload.sample(BUSY_LAG_S / 2, 0, 0)
+    assert not overload.refuses
+
+
+async def test_refused_request_is_told_when_to_come_back(
+    server: RunningServer, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Overload, "refuses", True)
+    for path in ("/graphql", "/api/tasks", "/nothing"):
+        response = await http.post(path, json={"query": "{ __typename }"})
+        assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+        assert response.json()["errors"][0]["extensions"] == {"code": "SERVICE_UNAVAILABLE"}
+    assert (await http.get("/health")).status_code == 200
+    monkeypatch.undo()
+    async with connected(server.url) as wire:
+        assert b"200 OK" in await wire.ask(post(b'{"query": "{ __typename }"}'))
+
+
+async def test_streams_are_not_in_progress(server: RunningServer, http: httpx2.AsyncClient, user: SignedIn) -> None:
+    overload: Overload = server.app.state.overload
+    before = overload.in_progress
+    body = {"query": "subscription { changes { cursor } }"}
+    headers = {"accept": "text/event-stream", "authorization": f"Bearer {user.token}"}
+    async with http.stream("POST", "/graphql", json=body, headers=headers) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        assert overload.in_progress == before
