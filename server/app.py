@@ -69,7 +69,7 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     connections = ConnectionRegistry(runtime.database, settings.max_sockets_per_user)
     runtime.authenticator.on_invalidate.append(connections.check_user)
     operations = Operations(schema, settings)
-    metrics.watch_caches(operations.document_cache, STATEMENTS, *runtime.authenticator.caches)
+    metrics.watch_caches(*operations.caches, STATEMENTS, *runtime.authenticator.caches)
     streaming = Streaming(operations, connections, settings, metrics.streams)
     mcp = McpEndpoint(runtime)
     overload = Overload()

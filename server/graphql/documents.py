@@ -1,11 +1,11 @@
 """Documents prepared for execution: parsed, validated and costed once, then found by text, hash or trusted id."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 from graphql import (
@@ -27,7 +27,8 @@ from core.cache import LRUCache
 from core.settings import Settings, SettingsError
 from engine import Plan
 from server.graphql.cost import Cost, compile_cost
-from server.graphql.limits import check_limits, count_tokens
+from server.graphql.limits import check_length, check_limits, count_tokens
+from server.graphql.literals import BoundLiterals, SplitDocument, Template, make_template, split_literals
 from server.http.errors import RefusedError, refuse, refuse_document
 from server.http.request_body import PersistedQuery
 
@@ -36,6 +37,8 @@ _MAX_VALIDATION_ERRORS: Final = 20
 MAX_CACHE_BYTES: Final = 100_000_000
 _TOKEN_BYTES: Final = 1_000
 _CHARACTER_BYTES: Final = 4
+_MAX_TEXT_BYTES: Final = 10_000_000
+_BYTES_PER_TEXT: Final = 500
 _MAX_LABEL_LENGTH: Final = 100
 _SHA256_PREFIX: Final = "sha256:"
 _SHA256: Final = re.compile("[0-9a-f]{64}")
@@ -45,7 +48,7 @@ _APOLLO_STATUS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class PreparedOperation:
-    """One operation of a valid document."""
+    """One operation of a valid document; where literals of the document became variables, with their values."""
 
     name: str | None
     type: OperationType
@@ -54,29 +57,73 @@ class PreparedOperation:
     plan: Plan = field(repr=False)
     # Its name in the log.
     label: str
+    literals: BoundLiterals | None = None
+
+    def variables(self, sent: dict[str, Any]) -> dict[str, Any]:
+        """Return the variables that it is executed with."""
+        return sent if self.literals is None else sent | self.literals.variables
+
+    def errors(self, errors: Iterable[GraphQLError]) -> list[GraphQLError]:
+        """Return errors with their places in the text that was sent."""
+        return list(errors if self.literals is None else map(self.literals.relocate, errors))
 
 
-@dataclass(frozen=True, slots=True)
 class PreparedDocument:
-    """A valid document and its operations by name."""
+    """A valid document, whose operations are planned when they are first asked for."""
 
-    operations: Mapping[str | None, PreparedOperation]
-    size_bytes: int
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, template: Template | None = None) -> None:
+        self.template = template
+        self._schema = schema
+        self._document = document if template is None else template.document
+        self._nodes = {
+            node.name.value if node.name else None: node
+            for node in self._document.definitions
+            if isinstance(node, OperationDefinitionNode)
+        }
+        self._operations: dict[str | None, PreparedOperation] = {}
+
+    def select(self, name: str | None, literals: BoundLiterals | None = None) -> PreparedOperation:
+        """Return the operation of that name, or the only one; raise the refusal where there is none."""
+        if name is None:
+            if len(self._nodes) > 1:
+                raise _unresolved("The document has several operations; say which by `operationName`.")
+            name = next(iter(self._nodes))
+        if name not in self._nodes:
+            raise _unresolved(f"The document has no operation named '{name}'.")
+        if (operation := self._operations.get(name)) is None:
+            operation = self._operations[name] = self._prepare(name)
+        return operation if literals is None else replace(operation, literals=literals)
+
+    def bind(self, text: str, split: SplitDocument) -> "BoundDocument | None":
+        """Return the document of another text by the template; None where it has no value for one of the variables."""
+        literals = None if self.template is None else self.template.bind(text, split.literals)
+        return None if literals is None else BoundDocument(self, literals)
+
+    def _prepare(self, name: str | None) -> PreparedOperation:
+        node, definitions = self._nodes[name], self._document.definitions
+        fragments = {each.name.value: each for each in definitions if isinstance(each, FragmentDefinitionNode)}
+        cost = compile_cost(self._schema, node, fragments)
+        plan = Plan(self._schema, self._document, name)
+        label = (name or "anonymous")[:_MAX_LABEL_LENGTH]
+        return PreparedOperation(name, node.operation, self._document, cost, plan, label)
+
+
+class BoundDocument(NamedTuple):
+    """A document by the template that it shares with others."""
+
+    shared: PreparedDocument
+    literals: BoundLiterals
 
     def select(self, name: str | None) -> PreparedOperation:
         """Return the operation of that name, or the only one; raise the refusal where there is none."""
-        if name is None:
-            if len(self.operations) == 1:
-                return next(iter(self.operations.values()))
-            raise _unresolved("The document has several operations; say which by `operationName`.")
-        try:
-            return self.operations[name]
-        except KeyError:
-            raise _unresolved(f"The document has no operation named '{name}'.") from None
+        return self.shared.select(name, self.literals)
 
 
 class Documents:
-    """Prepared documents by text, hash or trusted id: the trusted ones for good, the others in an LRU cache."""
+    """Prepared documents by text, hash or trusted id: the trusted ones for good, the others in an LRU cache.
+
+    Those that differ in literals alone are one entry of it. What was refused is remembered, and refused for nothing.
+    """
 
     def __init__(self, schema: GraphQLSchema, settings: Settings) -> None:
         self._schema = schema
@@ -85,17 +132,23 @@ class Documents:
         if settings.is_production:
             self._rules.append(NoSchemaIntrospectionCustomRule)
         self.cache: LRUCache[str, PreparedDocument] = LRUCache("documents", max_bytes=MAX_CACHE_BYTES)
-        self._texts_by_hash: dict[str, str] = {}
+        self._texts: LRUCache[str, str] = LRUCache("persisted_queries", max_bytes=_MAX_TEXT_BYTES)
+        self._refused: LRUCache[str, RefusedError] = LRUCache("refused_documents", max_bytes=_MAX_TEXT_BYTES)
         self._trusted: dict[str, PreparedDocument] = {}
         self._trusted_by_name: dict[str, PreparedDocument] = {}
         if settings.trusted_documents is not None:
             self._load_trusted(settings.trusted_documents)
 
-    def get(self, text: str) -> PreparedDocument:
-        """Return the document of this text; raise the refusal of an invalid one."""
-        return self._trusted.get(text) or self.cache.get(text) or self._admit(text)
+    @property
+    def caches(self) -> tuple[LRUCache[str, Any], ...]:
+        """Return the caches whose counts /metrics shows."""
+        return self.cache, self._texts, self._refused
 
-    def get_named(self, reference: str | PersistedQuery, text: str) -> PreparedDocument:
+    def get(self, text: str) -> PreparedDocument | BoundDocument:
+        """Return the document of this text; raise the refusal of an invalid one."""
+        return self._trusted.get(text) or self.cache.get(text) or self._find(text)
+
+    def get_named(self, reference: str | PersistedQuery, text: str) -> PreparedDocument | BoundDocument:
         """Return the document of this id or hash; a text sent with a hash is registered under it."""
         if isinstance(reference, PersistedQuery):
             name = text_hash = _hash_in(reference)
@@ -112,26 +165,41 @@ class Documents:
             raise _untrusted() if self._settings.trusted_documents_only else _not_found(reference)
         return document
 
-    def registered(self, text_hash: str) -> PreparedDocument | None:
+    def registered(self, text_hash: str) -> PreparedDocument | BoundDocument | None:
         """Return the document registered under this hash, or None if it was evicted."""
-        text = self._texts_by_hash.get(text_hash)
+        text = self._texts.get(text_hash)
         return None if text is None else self.get(text)
 
-    def _register(self, text_hash: str, text: str) -> PreparedDocument:
+    def _register(self, text_hash: str, text: str) -> PreparedDocument | BoundDocument:
         if text_hash != _hash_of(text):
             raise refuse(400, "provided sha does not match query", code="PERSISTED_QUERY_HASH_MISMATCH")
         document = self.get(text)
-        if text in self.cache:
-            self._texts_by_hash[text_hash] = text
+        self._texts.put(text_hash, text, _text_bytes(text))
         return document
 
-    def _admit(self, text: str) -> PreparedDocument:
+    def _find(self, text: str) -> PreparedDocument | BoundDocument:
+        """Return a document that is known by its template, or prepare it."""
         if self._settings.trusted_documents_only:
             raise _untrusted()
-        document = self._prepare(text)
-        for evicted, _ in self.cache.put(text, document, document.size_bytes):
-            self._texts_by_hash.pop(_hash_of(evicted), None)
-        return document
+        if (refusal := self._refused.get(text)) is not None:
+            raise refusal.with_traceback(None)
+        check_length(text)
+        split = split_literals(text)
+        if split is not None and (shared := self.cache.get(split.key)) is not None:
+            if (bound := shared.bind(text, split)) is not None:
+                return bound
+            # A literal is no value of its type: validation says so in its words.
+            split = None
+        try:
+            document, size_bytes = self._prepare(text, split)
+        except RefusedError as refused:
+            self._refused.put(text, refused, _text_bytes(text))
+            raise
+        if split is None or document.template is None:
+            self.cache.put(text, document, size_bytes)
+            return document
+        self.cache.put(split.key, document, size_bytes)
+        return document.bind(text, split) or document
 
     def _load_trusted(self, path: Path) -> None:
         """Prepare the trusted documents, each named by its id and by its hash, with and without the prefix."""
@@ -151,14 +219,15 @@ class Documents:
             raise _wrong(f"{found.place}: the id is not the hash of the text, which is {_hash_of(found.text)}")
         try:
             if found.text not in self._trusted:
-                self._trusted[found.text] = self._prepare(found.text)
+                self._trusted[found.text], _ = self._prepare(found.text)
         except RefusedError as refusal:
             error = refusal.errors[0]
             places = [" (line {line}, column {column})".format(**each) for each in error.get("locations", ())[:1]]
             raise _wrong("".join([f"{found.place}: {error['message']}", *places])) from None
         return self._trusted[found.text]
 
-    def _prepare(self, text: str) -> PreparedDocument:
+    def _prepare(self, text: str, split: SplitDocument | None = None) -> tuple[PreparedDocument, int]:
+        """Return the document and its size, with its literals as variables where it is split."""
         tokens = count_tokens(text, self._settings.graphql_max_tokens)
         document = _parse(text)
         check_limits(document, self._settings)
@@ -171,16 +240,9 @@ class Documents:
         )
         if errors:
             raise refuse_document(errors, "GRAPHQL_VALIDATION_FAILED")
-        fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-        operations = {}
-        for node in document.definitions:
-            if isinstance(node, OperationDefinitionNode):
-                name = node.name.value if node.name else None
-                cost = compile_cost(self._schema, node, fragments)
-                plan = Plan(self._schema, document, name)
-                label = (name or "anonymous")[:_MAX_LABEL_LENGTH]
-                operations[name] = PreparedOperation(name, node.operation, document, cost, plan, label)
-        return PreparedDocument(operations, tokens * _TOKEN_BYTES + len(text) * _CHARACTER_BYTES)
+        template = None if split is None else make_template(self._schema, document, split.literals)
+        size_bytes = tokens * _TOKEN_BYTES + _text_bytes(text)
+        return PreparedDocument(self._schema, document, template), size_bytes
 
 
 def _parse(text: str) -> DocumentNode:
@@ -191,6 +253,10 @@ def _parse(text: str) -> DocumentNode:
     if not any(isinstance(node, OperationDefinitionNode) for node in document.definitions):
         raise refuse_document([GraphQLError("The document has no operation.")], "GRAPHQL_VALIDATION_FAILED")
     return document
+
+
+def _text_bytes(text: str) -> int:
+    return _BYTES_PER_TEXT + len(text) * _CHARACTER_BYTES
 
 
 def _hash_of(text: str) -> str:

@@ -39,7 +39,7 @@ class Operations:
     def __init__(self, schema: strawberry.Schema, settings: Settings) -> None:
         self._schema = core_schema(schema)
         self._documents = Documents(self._schema, settings)
-        self.document_cache = self._documents.cache
+        self.caches = self._documents.caches
         self._is_breadth_first = settings.graphql_engine is GraphQLEngine.BREADTH_FIRST
         self._hide_suggestions = settings.is_production
         self._max_cost = settings.graphql_max_cost
@@ -73,9 +73,12 @@ class Operations:
         except TimeoutError:
             message = f"The query took longer than {QUERY_TIMEOUT_S:.0f} seconds. Try again, or ask for less."
             raise refuse_for(UnavailableError(message)) from None
-        if result.data is None and result.errors and not any(error.path for error in result.errors):
-            raise refuse_document(result.errors, "BAD_USER_INPUT")
-        return result
+        if not result.errors:
+            return result
+        errors = operation.errors(result.errors)
+        if result.data is None and not any(error.path for error in errors):
+            raise refuse_document(errors, "BAD_USER_INPUT")
+        return ExecutionResult(result.data, errors)
 
     async def _supervise(
         self,
@@ -122,17 +125,17 @@ class Operations:
             operation.document,
             None,
             context,
-            request.variables,
+            operation.variables(request.variables),
             operation.name,
             hide_suggestions=self._hide_suggestions,
         )
         if isinstance(executor, list):
-            raise refuse_document(executor, "BAD_USER_INPUT")
+            raise refuse_document(operation.errors(executor), "BAD_USER_INPUT")
         stream = create_source_event_stream(executor)
         if not isinstance(stream, AsyncIterable | ExecutionResult):
             stream = await stream
         if isinstance(stream, ExecutionResult):
-            raise refuse_document(stream.errors or (), "BAD_USER_INPUT")
+            raise refuse_document(operation.errors(stream.errors or ()), "BAD_USER_INPUT")
         return stream
 
     async def _execute_event(
@@ -144,26 +147,26 @@ class Operations:
             context.loaders.clear()
             result = await self._execute(operation, request, context, payload)
             if not any(isinstance(error.original_error, UnavailableError) for error in result.errors or ()):
-                return result
+                errors = operation.errors(result.errors) if result.errors else None
+                return ExecutionResult(result.data, errors)
             await asyncio.sleep(_RETRY_S)
 
     def _execute(
         self, operation: PreparedOperation, request: GraphQLRequest, context: Context, root: Any = None
     ) -> Coroutine[Any, Any, ExecutionResult]:
+        variables = operation.variables(request.variables)
         if self._is_breadth_first:
-            return operation.plan.execute(root, context, request.variables, hide_suggestions=self._hide_suggestions)
-        return self._execute_depth_first(operation, request, context, root)
+            return operation.plan.execute(root, context, variables, hide_suggestions=self._hide_suggestions)
+        return self._execute_depth_first(operation, variables, context, root)
 
     async def _execute_depth_first(
-        self, operation: PreparedOperation, request: GraphQLRequest, context: Context, root: Any
+        self, operation: PreparedOperation, variables: dict[str, Any], context: Context, root: Any
     ) -> ExecutionResult:
-        result = execute(
-            self._schema, operation.document, root, context, request.variables, operation.name, **self._options
-        )
+        result = execute(self._schema, operation.document, root, context, variables, operation.name, **self._options)
         return result if isinstance(result, ExecutionResult) else await result
 
     def _check_cost(self, operation: PreparedOperation, request: GraphQLRequest) -> None:
-        cost = operation.cost(request.variables)
+        cost = operation.cost(operation.variables(request.variables))
         if cost > self._max_cost:
             message = f"The operation may return {cost} objects; the limit is {self._max_cost}. Ask for smaller pages."
             raise refuse_for(QueryTooComplexError(message, cost=cost, limit=self._max_cost))

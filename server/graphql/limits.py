@@ -29,6 +29,7 @@ MAX_BRACKET_DEPTH: Final = 100
 MAX_INTROSPECTION_DEPTH: Final = 20
 # Comparing the selections of one field with each other takes the square of their number.
 MAX_REPEATS: Final = 50
+MAX_OPERATIONS: Final = 50
 
 # Fragments that spread fragments can make numbers of hundreds of digits.
 _COUNTLESS: Final = 10**9
@@ -46,14 +47,19 @@ _OPENING: Final = frozenset("{[(")
 _CLOSING: Final = frozenset("}])")
 
 
-def count_tokens(text: str, max_tokens: int) -> int:
-    """Return the number of tokens; raise the refusal of a text that breaks a bound."""
+def check_length(text: str) -> None:
+    """Raise the refusal of a text that is too long."""
     if len(text) > MAX_DOCUMENT_CHARACTERS:
         message = (
             f"The document has {len(text)} characters; the limit is {MAX_DOCUMENT_CHARACTERS}. "
             "Send values as variables."
         )
         raise refuse(400, message, code="QUERY_TOO_LONG", limit=MAX_DOCUMENT_CHARACTERS)
+
+
+def count_tokens(text: str, max_tokens: int) -> int:
+    """Return the number of tokens; raise the refusal of a text that breaks a bound."""
+    check_length(text)
     tokens = depth = 0
     for tokens, match in enumerate(_TOKEN.finditer(text), start=1):
         if tokens > max_tokens:
@@ -87,10 +93,18 @@ def check_limits(document: DocumentNode, settings: Settings) -> None:
     for name in _in_order_of_dependence(fragments):
         sizes[name] = _measure(fragments[name], sizes)
         _check(sizes[name], settings)
-    for definition in document.definitions:
-        if isinstance(definition, OperationDefinitionNode):
-            _check(_measure(definition, sizes), settings)
-            _check_repeats([definition.selection_set], fragments)
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    if len(operations) > MAX_OPERATIONS:
+        message = f"The document has {len(operations)} operations; the limit is {MAX_OPERATIONS}."
+        raise refuse(400, message, code="TOO_MANY_OPERATIONS", limit=MAX_OPERATIONS)
+    # What is validated is each operation with the fragments that it spreads, however many operations share them.
+    selections = 0
+    for operation in operations:
+        size = _measure(operation, sizes)
+        selections += size.selections
+        _check(size._replace(selections=selections), settings)
+    for operation in operations:
+        _check_repeats([operation.selection_set], fragments)
 
 
 def _in_order_of_dependence(fragments: _Fragments) -> list[str]:

@@ -52,7 +52,9 @@ _INT32: Final = range(-(2**31), 2**31)
 _MAX_DIGITS: Final = 20
 
 
-class _Literal(NamedTuple):
+class Literal(NamedTuple):
+    """A literal in a text."""
+
     start: int
     end: int
     kind: str
@@ -75,12 +77,12 @@ class SplitDocument(NamedTuple):
     """A text without its literals, by which texts that differ in nothing else are found, and these literals."""
 
     key: str
-    literals: Sequence[_Literal]
+    literals: Sequence[Literal]
 
 
 def split_literals(text: str) -> SplitDocument | None:
     """Return a text's key and literals; None where it has none."""
-    literals: list[_Literal] = []
+    literals: list[Literal] = []
     pieces: list[str] = []
     place = 0
     for match in _LITERAL.finditer(text):
@@ -88,7 +90,7 @@ def split_literals(text: str) -> SplitDocument | None:
             continue
         if kind == "number":
             kind = "integer" if match[0].lstrip("-").isdigit() else "float"
-        literals.append(_Literal(*match.span(), kind, match[0]))
+        literals.append(Literal(*match.span(), kind, match[0]))
         pieces += (text[place : match.start()], _MARKS[kind])
         place = match.end()
     if not literals or "\0" in text:
@@ -101,30 +103,39 @@ class Template:
     """A document whose literals are variables, and the types of these."""
 
     document: DocumentNode
-    literals: Sequence[_Literal]
+    literals: Sequence[Literal]
     types: Sequence[GraphQLInputType]
 
-    def variables(self, literals: Sequence[_Literal]) -> Mapping[str, Any] | None:
-        """Return the values of the variables; None where one is no value of its type, which validation has to say."""
-        values = {}
+    def bind(self, text: str, literals: Sequence[Literal]) -> "BoundLiterals | None":
+        """Return the literals of a text; None where one is no value of its type, which validation has to say."""
+        variables = {}
         for index, (literal, type_) in enumerate(zip(literals, self.types, strict=True)):
             try:
-                values[f"{_PREFIX}{index}"] = _checked(literal, get_named_type(type_))
+                variables[f"{_PREFIX}{index}"] = _checked(literal, get_named_type(type_))
             except Exception:  # noqa: BLE001 - a scalar may raise what it likes
                 return None
-        return values
+        return BoundLiterals(self, text, literals, variables)
 
-    def relocate(self, error: GraphQLError, text: str, literals: Sequence[_Literal]) -> GraphQLError:
-        """Return an error of this document with its places in another text of the same key."""
+
+class BoundLiterals(NamedTuple):
+    """The literals of a text as values of the variables of its template."""
+
+    template: Template
+    text: str
+    literals: Sequence[Literal]
+    variables: dict[str, Any]
+
+    def relocate(self, error: GraphQLError) -> GraphQLError:
+        """Return an error of the template with its places in the text."""
         if not error.positions:
             return error
-        ends = [each.end for each in self.literals]
-        growth = [len(new.text) - len(old.text) for new, old in zip(literals, self.literals, strict=True)]
-        shifts = [0, *accumulate(growth)]
+        before = self.template.literals
+        growth = [len(new.text) - len(old.text) for new, old in zip(self.literals, before, strict=True)]
+        ends, shifts = [each.end for each in before], [0, *accumulate(growth)]
         return GraphQLError(
             error.message,
             error.nodes,
-            Source(text),
+            Source(self.text),
             [place + shifts[bisect_right(ends, place)] for place in error.positions],
             error.path,
             error.original_error,
@@ -132,7 +143,7 @@ class Template:
         )
 
 
-def make_template(schema: GraphQLSchema, document: DocumentNode, literals: Sequence[_Literal]) -> Template | None:
+def make_template(schema: GraphQLSchema, document: DocumentNode, literals: Sequence[Literal]) -> Template | None:
     """Return the template of a valid document; None where a literal cannot be a variable."""
     finder = _Finder({literal.start: index for index, literal in enumerate(literals)}, TypeInfo(schema))
     changed = visit(document, finder.visitor())
@@ -149,7 +160,7 @@ def make_template(schema: GraphQLSchema, document: DocumentNode, literals: Seque
     return Template(DocumentNode(definitions=definitions, loc=document.loc), literals, types)
 
 
-def _checked(literal: _Literal, type_: Any) -> Any:
+def _checked(literal: Literal, type_: Any) -> Any:
     """Return a literal's value; raise an error where the type does not take it."""
     if type_ is GraphQLID and literal.kind == "integer":
         return literal.text

@@ -94,12 +94,12 @@ def template_of(text: str, split: SplitDocument) -> Template | None:
 
 async def by_template(template: Template, text: str, split: SplitDocument) -> Any:
     """Return what a document gives by the template of another; the plain way where the template says nothing."""
-    variables = template.variables(split.literals)
-    if variables is None:
+    bound = template.bind(text, split.literals)
+    if bound is None:
         return await plain(text)
-    result = await Plan(SCHEMA, template.document, None).execute(None, None, {**variables}, hide_suggestions=False)
-    errors = [template.relocate(error, text, split.literals).formatted for error in result.errors or ()]
-    return {"data": result.data, "errors": errors}
+    plan = Plan(SCHEMA, template.document, None)
+    result = await plan.execute(None, None, {**bound.variables}, hide_suggestions=False)
+    return {"data": result.data, "errors": [bound.relocate(error).formatted for error in result.errors or ()]}
 
 
 @given(

@@ -1,0 +1,91 @@
+"""Documents: what they cost is bounded before it is paid, and what was refused once is refused for nothing."""
+
+from typing import Any, Final
+
+import pytest
+
+from core.settings import Settings
+from engine import Plan
+from server.graphql import documents
+from server.graphql.documents import Documents
+from server.graphql.schema import core_schema
+from server.graphql.schema import schema as product_schema
+from server.http.errors import RefusedError
+
+FRAGMENTS: Final = (
+    "".join(f"fragment F{number} on Task {{ id title ...F{number + 1} }} " for number in range(90))
+    + "fragment F90 on Task { id }"
+)
+
+
+@pytest.fixture
+def found(settings: Settings) -> Documents:
+    return Documents(core_schema(product_schema), settings)
+
+
+def many_operations(count: int) -> str:
+    return " ".join(f"query Q{number} {{ tasks {{ nodes {{ ...F0 }} }} }}" for number in range(count)) + FRAGMENTS
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (" ".join(f"query Q{number} {{ __typename }}" for number in range(600)), "TOO_MANY_OPERATIONS"),
+        (many_operations(40), "TOO_MANY_FIELDS"),
+    ],
+    ids=["600 operations", "40 that share fragments"],
+)
+def test_document_of_many_operations_is_refused_before_validation_and_remembered(
+    found: Documents, monkeypatch: pytest.MonkeyPatch, text: str, code: str
+) -> None:
+    monkeypatch.setattr(documents, "validate", None)
+    for _ in range(2):
+        with pytest.raises(RefusedError) as refused:
+            found.get(text)
+        assert refused.value.errors[0]["extensions"]["code"] == code
+        monkeypatch.setattr(documents, "parse", None)
+
+
+def test_invalid_document_is_validated_once(found: Documents, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RefusedError, match="Cannot query field 'nothing'"):
+        found.get("{ nothing }")
+    monkeypatch.setattr(documents, "validate", None)
+    with pytest.raises(RefusedError, match="Cannot query field 'nothing'"):
+        found.get("{ nothing }")
+
+
+def test_only_the_operation_that_is_asked_for_is_planned(found: Documents, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: list[str | None] = []
+
+    def plan(schema: Any, document: Any, name: str | None) -> Plan:
+        planned.append(name)
+        return Plan(schema, document, name)
+
+    monkeypatch.setattr(documents, "Plan", plan)
+    text = " ".join(f"query Q{number} {{ __typename }}" for number in range(50))
+    with pytest.raises(RefusedError, match="several operations"):
+        found.get(text).select(None)
+    assert planned == []
+    assert found.get(text).select("Q7") is found.get(text).select("Q7")
+    assert planned == ["Q7"]
+
+
+def test_documents_that_differ_in_literals_are_one_entry_of_the_cache(
+    found: Documents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = '{{ tasks(first: {}, filter: {{search: "{}"}}) {{ nodes {{ id }} }} }}'
+    first = found.get(text.format(1, "milk")).select(None)
+    monkeypatch.setattr(documents, "parse", None)
+    second = found.get(text.format(20, "")).select(None)
+    assert second.plan is first.plan
+    assert second.variables({}) == {"_literal0": 20, "_literal1": ""}
+    assert [operation.cost(operation.variables({})) for operation in (first, second)] == [2, 21]
+    assert len(found.cache) == 1
+
+
+def test_literal_out_of_bounds_is_refused_as_by_itself(found: Documents) -> None:
+    text = "{{ tasks(first: {}) {{ nodes {{ id }} }} }}"
+    found.get(text.format(1))
+    with pytest.raises(RefusedError, match="Int cannot represent non 32-bit signed integer value: 2147483648"):
+        found.get(text.format(2**31))
+    assert found.get(text.format(2)).select(None).variables({}) == {"_literal0": 2}
