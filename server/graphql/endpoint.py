@@ -14,15 +14,7 @@ from server.graphql.documents import PreparedOperation
 from server.graphql.execution import require_post_for_mutations
 from server.graphql.streaming import Streaming
 from server.http.authentication import open_context
-from server.http.errors import (
-    RETRY_AFTER,
-    FormattedError,
-    Header,
-    RefusedError,
-    format_field_error,
-    refuse,
-    refuse_for,
-)
+from server.http.errors import RETRY_AFTER, FormattedError, Header, RefusedError, format_field_error, refuse, refuse_for
 from server.http.event_stream import EventStream
 from server.http.headers import MediaType, RequestHeaders, get_request_headers, preferred_media_type
 from server.http.pages import Page
