@@ -33,6 +33,7 @@ from server.http.origins import LOCAL, allows_local_origins
 from server.http.overload import Overload
 from server.http.pages import graphiql_page, index_route
 from server.lifecycle import lifespan
+from server.mcp import authorization as mcp_authorization
 from server.mcp.endpoint import McpEndpoint
 from server.observability.health import Readiness, health, ready
 from server.observability.logs import configure_logs, request_lines
@@ -88,7 +89,8 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
         Route("/health", health),
         Route("/ready", ready),
         Route("/metrics", metrics.serve),
-        *mcp.routes,
+        Route(mcp_authorization.PATH, mcp),
+        *mcp_authorization.METADATA_ROUTES,
         *(graphiql.assets if graphiql else ()),
     ]
     rest.add_rest(app, _PAGES)

@@ -54,25 +54,25 @@ def graceful_shutdown(connections: ConnectionRegistry) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    kept: dict[int, Any] = {number: handler for number, handler in handlers.items() if callable(handler)}
     loop = asyncio.get_running_loop()
 
     def shut_down(number: int, frame: FrameType | None) -> None:
-        handler: Any = kept[signal.Signals(number)]
+        handler = kept[number]
         if number == signal.SIGTERM and not connections.is_shutting_down:
             loop.call_soon_threadsafe(loop.call_later, _NOTICE_S, handler, number, frame)
         else:
             handler(number, frame)
         loop.call_soon_threadsafe(connections.close_all)
 
-    ours = [number for number, handler in kept.items() if callable(handler)]
-    for number in ours:
+    for number in kept:
         signal.signal(number, shut_down)
     try:
         yield
     finally:
-        for number in ours:
-            signal.signal(number, kept[number])
+        for number, handler in kept.items():
+            signal.signal(number, handler)
 
 
 @asynccontextmanager
@@ -91,10 +91,10 @@ async def lifespan(
     if runtime.settings.is_production:
         tasks.append(asyncio.create_task(app.state.readiness.warn()))
     try:
-        async with mcp.run():
-            with graceful_shutdown(streaming.connections):
-                yield
+        with graceful_shutdown(streaming.connections):
+            yield
     finally:
+        await mcp.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -36,14 +36,12 @@ def greeting(settings: Settings, host: str, port: int) -> str:
     name = "127.0.0.1" if host in _EVERY_ADDRESS else f"[{host}]" if ":" in host else host
     address = f"http://{name}:{port}"
     offline = "the offline model; set OPENAI_API_KEY for another"
-    return "\n".join(
-        (
-            f"{'GraphQL' if settings.is_production else 'GraphiQL'} at {address}/graphql",
-            f"REST at {address}/docs",
-            f"MCP at {address}/mcp",
-            f"Database: {database_address(settings)}",
-            f"Assistant: {settings.assistant_model if settings.has_provider else offline}",
-        )
+    return (
+        f"{'GraphQL' if settings.is_production else 'GraphiQL'} at {address}/graphql\n"
+        f"REST at {address}/docs\n"
+        f"MCP at {address}/mcp\n"
+        f"Database: {database_address(settings)}\n"
+        f"Assistant: {settings.assistant_model if settings.has_provider else offline}"
     )
 
 

@@ -8,14 +8,12 @@ from typing import Any, NamedTuple
 from graphql import (
     FieldNode,
     FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLCompositeType,
     GraphQLField,
     GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
-    InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
     VariableNode,
@@ -26,6 +24,7 @@ from graphql import (
     value_from_ast_untyped,
 )
 
+from server.graphql.limits import merged_fields
 from services.query.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
 Variables = Mapping[str, Any]
@@ -85,7 +84,12 @@ class _Compiler:
     def sum(self, parent: GraphQLNamedType, selection_sets: Iterable[SelectionSetNode], page: _Count) -> _Sum:
         """Add up the fields selected of a type; `page` is how many rows a list among them holds."""
         total = _Sum()
-        for owner, nodes in self._merged(parent, selection_sets):
+        # Execution merges the fields of one type and response name.
+        groups: dict[tuple[str, str], list[FieldNode]] = {}
+        for type_name, node in merged_fields(selection_sets, self._fragments, parent.name):
+            groups.setdefault((type_name, (node.alias or node.name).value), []).append(node)
+        for (type_name, _), nodes in groups.items():
+            owner = self._schema.type_map[type_name]
             fields = owner.fields if isinstance(owner, GraphQLObjectType | GraphQLInterfaceType) else {}
             if (definition := fields.get(nodes[0].name.value)) is None:
                 continue
@@ -96,28 +100,6 @@ class _Compiler:
                 inner.known += _own_cost(owner, field_type)
                 total.add(self._count(definition, nodes[0], page), inner)
         return total
-
-    def _merged(
-        self, parent: GraphQLNamedType, selection_sets: Iterable[SelectionSetNode]
-    ) -> Iterable[tuple[GraphQLNamedType, list[FieldNode]]]:
-        """Group the fields that execution merges: those of one response name and type."""
-        groups: dict[tuple[str, str], tuple[GraphQLNamedType, list[FieldNode]]] = {}
-        waiting, seen = [(parent, selection_set) for selection_set in selection_sets], set[str]()
-        while waiting:
-            owner, selection_set = waiting.pop()
-            for node in selection_set.selections:
-                if isinstance(node, FieldNode):
-                    key = (owner.name, (node.alias or node.name).value)
-                    groups.setdefault(key, (owner, []))[1].append(node)
-                elif isinstance(node, InlineFragmentNode):
-                    condition = node.type_condition.name.value if node.type_condition else owner.name
-                    waiting.append((self._schema.type_map[condition], node.selection_set))
-                elif isinstance(node, FragmentSpreadNode) and node.name.value not in seen:
-                    seen.add(node.name.value)
-                    fragment = self._fragments[node.name.value]
-                    condition = fragment.type_condition.name.value
-                    waiting.append((self._schema.type_map[condition], fragment.selection_set))
-        return groups.values()
 
     def _page(self, definition: GraphQLField, node: FieldNode) -> _Count:
         """Return how many rows a list directly below the field holds."""

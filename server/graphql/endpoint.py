@@ -14,15 +14,7 @@ from server.graphql.documents import PreparedOperation
 from server.graphql.execution import require_post_for_mutations
 from server.graphql.streaming import Streaming
 from server.http.authentication import open_context
-from server.http.errors import (
-    RETRY_AFTER,
-    FormattedError,
-    Header,
-    RefusedError,
-    format_field_error,
-    refuse,
-    refuse_for,
-)
+from server.http.errors import RETRY_AFTER, FormattedError, Header, RefusedError, format_field_error, refuse, refuse_for
 from server.http.event_stream import EventStream
 from server.http.headers import MediaType, RequestHeaders, get_request_headers, preferred_media_type
 from server.http.pages import Page
@@ -113,7 +105,7 @@ class GraphQLEndpoint:
                 raise refuse(404, "There is no page here; send GraphQL operations by POST.", code="NOT_FOUND")
             if media_type is None and not only_events:
                 raise refuse(406, "Accept application/graphql-response+json or application/json.")
-            response = await self._execute(headers, media_type, scope, receive, record)
+            response = await self._execute(media_type, scope, receive)
         except RefusedError as refusal:
             response = _refused(refusal, media_type, record, only_events=only_events)
         except TasktalkError as error:
@@ -123,14 +115,10 @@ class GraphQLEndpoint:
         await response(scope, receive, send)
 
     async def _execute(
-        self,
-        headers: RequestHeaders,
-        media_type: MediaType | None,
-        scope: Scope,
-        receive: Receive,
-        record: RequestRecord,
+        self, media_type: MediaType | None, scope: Scope, receive: Receive
     ) -> GraphQLResponse | GraphQLEventStream:
         """Return the response; `media_type` is None where the client accepts only events."""
+        headers, record = get_request_headers(scope), get_request_record(scope)
         context = await open_context(scope, self._runtime, headers.credentials, record.request_id)
         record.user_id = context.user_id
         request = await self._read(headers, scope, receive)

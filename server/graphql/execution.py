@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Coroutine
 from contextlib import aclosing
 from datetime import datetime
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 import strawberry
 from graphql import ExecutionResult, OperationType, create_source_event_stream, execute
@@ -24,13 +24,6 @@ from server.http.request_body import GraphQLRequest
 
 QUERY_TIMEOUT_S: Final = 60.0
 _RETRY_S: Final = 0.5
-
-
-class Event(NamedTuple):
-    """What a subscription brings, and when it came about, where that is known."""
-
-    result: ExecutionResult
-    happened_at: datetime | None
 
 
 class Operations:
@@ -108,14 +101,14 @@ class Operations:
 
     async def events(
         self, operation: PreparedOperation, request: GraphQLRequest, context: Context
-    ) -> AsyncGenerator[Event, None]:
-        """Yield the results of a subscription; raise the refusal of one that cannot begin."""
+    ) -> AsyncGenerator[tuple[ExecutionResult, datetime | None], None]:
+        """Yield the results of a subscription and when each came about; raise the refusal of one that cannot begin."""
         self._check_cost(operation, request)
         source = await self._subscribe(operation, request, context)
         async with aclosing(cast("AsyncGenerator[Any, None]", source)) as payloads:
             async for payload in payloads:
                 result = await self._execute_event(operation, request, context, payload)
-                yield Event(result, getattr(payload, "happened_at", None))
+                yield result, getattr(payload, "happened_at", None)
 
     async def _subscribe(
         self, operation: PreparedOperation, request: GraphQLRequest, context: Context

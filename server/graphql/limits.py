@@ -1,7 +1,7 @@
 """Limits of a document: of its text before it is parsed, of its parsed form before it is validated."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Final, NamedTuple
 
@@ -168,7 +168,7 @@ def _check(size: Size, settings: Settings) -> None:
 def _check_repeats(selection_sets: list[SelectionSetNode], fragments: _Fragments) -> None:
     """Refuse a field that is selected again and again in one place; the number of selections is bounded by now."""
     groups: dict[str, list[FieldNode]] = {}
-    for field in _merged_fields(selection_sets, fragments):
+    for _, field in merged_fields(selection_sets, fragments):
         groups.setdefault((field.alias or field.name).value, []).append(field)
     for key, group in groups.items():
         if len(group) > MAX_REPEATS:
@@ -177,15 +177,19 @@ def _check_repeats(selection_sets: list[SelectionSetNode], fragments: _Fragments
         _check_repeats([field.selection_set for field in group if field.selection_set], fragments)
 
 
-def _merged_fields(selection_sets: list[SelectionSetNode], fragments: _Fragments) -> Iterator[FieldNode]:
-    waiting, seen = list(selection_sets), set[str]()
+def merged_fields(
+    selection_sets: Iterable[SelectionSetNode], fragments: _Fragments, parent: str = ""
+) -> Iterator[tuple[str, FieldNode]]:
+    """Yield the fields that stand in one place, fragments expanded, each with the type that it is selected of."""
+    waiting, seen = [(parent, selection_set) for selection_set in selection_sets], set[str]()
     while waiting:
-        for selection in waiting.pop().selections:
-            if isinstance(selection, FieldNode):
-                yield selection
-            elif isinstance(selection, InlineFragmentNode):
-                waiting.append(selection.selection_set)
-            elif isinstance(selection, FragmentSpreadNode) and selection.name.value not in seen:
-                seen.add(selection.name.value)
-                if fragment := fragments.get(selection.name.value):
-                    waiting.append(fragment.selection_set)
+        owner, selection_set = waiting.pop()
+        for node in selection_set.selections:
+            if isinstance(node, FieldNode):
+                yield owner, node
+            elif isinstance(node, InlineFragmentNode):
+                waiting.append((node.type_condition.name.value if node.type_condition else owner, node.selection_set))
+            elif isinstance(node, FragmentSpreadNode) and node.name.value not in seen:
+                seen.add(node.name.value)
+                if fragment := fragments.get(node.name.value):
+                    waiting.append((fragment.type_condition.name.value, fragment.selection_set))

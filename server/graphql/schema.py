@@ -59,16 +59,6 @@ class _Names(NameConverter):
         return known
 
 
-def make_schema() -> strawberry.Schema:
-    """Return the schema of the API."""
-    config = StrawberryConfig(name_converter=_Names(), scalar_map={datetime: DATE_TIME, Json: JSON})
-    schema = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscription, config=config)
-    _tidy(core_schema(schema))
-    describe(core_schema(schema))
-    build_inputs_by_type(core_schema(schema), schema.schema_converter)
-    return schema
-
-
 def core_schema(schema: strawberry.Schema) -> GraphQLSchema:
     """Return the schema that graphql-core executes."""
     core: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry gives it no public name
@@ -101,4 +91,12 @@ def _drop_null_defaults(arguments: Any) -> None:
             argument.default_value = Undefined
 
 
-schema: Final = make_schema()
+schema: Final = strawberry.Schema(
+    query=Query,
+    mutation=Mutation,
+    subscription=Subscription,
+    config=StrawberryConfig(name_converter=_Names(), scalar_map={datetime: DATE_TIME, Json: JSON}),
+)
+_tidy(core_schema(schema))
+describe(core_schema(schema))
+build_inputs_by_type(core_schema(schema), schema.schema_converter)

@@ -17,7 +17,7 @@ from core.errors import UnauthenticatedError, UnavailableError
 from graph.context import Context, Runtime
 from server.graphql.streaming import Streaming
 from server.http.authentication import authenticate, client_address
-from server.http.errors import FormattedError, RefusedError, refuse, session_over, token_expired
+from server.http.errors import SESSION_OVER, TOKEN_EXPIRED, FormattedError, RefusedError, refuse
 from server.http.origins import is_allowed_origin
 from server.http.protocol import get_abort
 from server.http.request_body import GraphQLRequest, read_parameters
@@ -84,13 +84,6 @@ def _id_in(content: dict[str, Any]) -> str:
     if not isinstance(operation_id, str) or not 1 <= len(operation_id) <= _MAX_ID_LENGTH:
         raise _malformed(f"its id must be a text of 1 to {_MAX_ID_LENGTH} characters")
     return operation_id
-
-
-def _request_in(content: dict[str, Any]) -> GraphQLRequest:
-    try:
-        return read_parameters(content.get("payload") or {})
-    except RefusedError as refusal:
-        raise _malformed(str(refusal)) from None
 
 
 def _close_message(code: CloseCode, reason: str) -> dict[str, Any]:
@@ -213,14 +206,17 @@ class GraphQLWebSocket:
         operation_id = _id_in(content)
         if operation_id in self._operations:
             raise CloseSocketError(CloseCode.SUBSCRIBER_EXISTS, f"Subscriber for {operation_id[:50]} already exists.")
-        request = _request_in(content)
+        try:
+            request = read_parameters(content.get("payload") or {})
+        except RefusedError as refusal:
+            raise _malformed(str(refusal)) from None
         limit = self._settings.max_operations_per_socket
         if len(self._operations) < limit:
             self._operations[operation_id] = asyncio.create_task(self._run(operation_id, request))
             return
         message = f"A socket runs at most {limit} operations at once; complete another one first."
-        refusal = refuse(429, message, code="TOO_MANY_OPERATIONS", limit=limit)
-        await self._send(_error_message(operation_id, refusal.errors))
+        errors = refuse(429, message, code="TOO_MANY_OPERATIONS", limit=limit).errors
+        await self._send(_error_message(operation_id, errors))
 
     async def _run(self, operation_id: str, request: GraphQLRequest) -> None:
         """Send the results of an operation one by one; the next is computed when the last is sent."""
@@ -254,11 +250,11 @@ class GraphQLWebSocket:
             self._timer.cancel()
             self._timer = None
         if self.caller is not None:
-            self._timer = call_at(self.caller.expires_at, lambda: self._end_operations(token_expired()))
+            self._timer = call_at(self.caller.expires_at, lambda: self._end_operations(TOKEN_EXPIRED))
 
     def end_session(self) -> None:
         """End the operations and the socket: the session is over."""
-        self._end_operations(session_over())
+        self._end_operations(SESSION_OVER)
 
     def _end_operations(self, error: FormattedError) -> None:
         self._close_soon(CloseCode.FORBIDDEN, error["message"], [error])

@@ -46,6 +46,11 @@ def refuse(
     return RefusedError(status, [{"message": message, "extensions": {"code": code, **extensions}}], headers=headers)
 
 
+# The errors of running operations when their caller's session ends or the token expires.
+SESSION_OVER: Final = refuse(401, "The session is over; sign in again.", code="UNAUTHENTICATED").errors[0]
+TOKEN_EXPIRED: Final = refuse(401, expired_token().message, code="UNAUTHENTICATED").errors[0]
+
+
 def refuse_document(errors: Iterable[GraphQLError], code: str) -> RefusedError:
     """Return the refusal of a document, or of its variables, that does not fit the schema."""
     formatted = [_with_extensions(error, {"code": code}) for error in errors]
@@ -62,16 +67,6 @@ def refuse_for(error: TasktalkError) -> RefusedError:
     else:
         status = 400
     return RefusedError(status, [{"message": error.message, "extensions": _extensions(error)}], headers=headers)
-
-
-def session_over() -> FormattedError:
-    """Return the error of running operations when their caller's session ends."""
-    return {"message": "The session is over; sign in again.", "extensions": {"code": "UNAUTHENTICATED"}}
-
-
-def token_expired() -> FormattedError:
-    """Return the error of running operations when the token expires."""
-    return {"message": expired_token().message, "extensions": {"code": "UNAUTHENTICATED"}}
 
 
 def masked(request_id: str) -> RefusedError:

@@ -13,7 +13,7 @@ from core.query_runner import current_statements
 from core.settings import Settings
 from server.http.connections import ConnectionRegistry
 from server.http.disconnect import wait_for_disconnect
-from server.http.errors import FormattedError, session_over, token_expired
+from server.http.errors import SESSION_OVER, TOKEN_EXPIRED, FormattedError
 from server.http.protocol import get_abort, get_close
 from services.accounts.caller import Caller
 
@@ -49,7 +49,7 @@ class EventStream(Response, ABC):
 
     def end_session(self) -> None:
         """End it: the session is over."""
-        self._end_with(session_over())
+        self._end_with(SESSION_OVER)
 
     def _end_with(self, error: FormattedError) -> None:
         self.final_bytes = self.format_final_error(error)
@@ -98,7 +98,7 @@ class EventStream(Response, ABC):
         if self.caller is None:
             await self._ended.wait()
             return
-        timer = call_at(self.caller.expires_at, lambda: self._end_with(token_expired()))
+        timer = call_at(self.caller.expires_at, lambda: self._end_with(TOKEN_EXPIRED))
         try:
             await self._ended.wait()
         finally:

@@ -1,13 +1,10 @@
 """The MCP endpoint: streamable HTTP without sessions, for programs that show a personal access token."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
-from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from core.errors import TasktalkError, UnauthenticatedError
@@ -16,7 +13,7 @@ from server.http.errors import RefusedError, refuse, refuse_for
 from server.http.headers import get_request_headers
 from server.http.origins import is_allowed_origin
 from server.http.request_body import parse_json, read_body, replaying
-from server.mcp.authorization import GRANT, METADATA_ROUTES, PATH, authenticate, challenge, required_scope
+from server.mcp.authorization import GRANT, authenticate, challenge, required_scope
 from server.observability.request_log import get_request_record
 from services.accounts.access_tokens import Grant
 
@@ -54,20 +51,11 @@ class McpEndpoint:
         self._manager: asyncio.Future[StreamableHTTPSessionManager] | None = None
         self._stopping = asyncio.Event()
 
-    @property
-    def routes(self) -> list[BaseRoute]:
-        """Return the routes of the endpoint and of its metadata."""
-        return [Route(PATH, self), *METADATA_ROUTES]
-
-    @asynccontextmanager
-    async def run(self) -> AsyncIterator[None]:
-        """Keep the SDK's manager running within the context."""
-        try:
-            yield
-        finally:
-            self._stopping.set()
-            if self._running is not None:
-                await self._running
+    async def close(self) -> None:
+        """Stop the SDK's manager."""
+        self._stopping.set()
+        if self._running is not None:
+            await self._running
 
     async def _get_manager(self) -> "StreamableHTTPSessionManager":
         """Return the SDK's manager; the SDK, half a second and 26 MB, is loaded for the first request."""
@@ -118,8 +106,13 @@ class McpEndpoint:
         headers = get_request_headers(scope).values
         try:
             grant = await authenticate(headers.get(b"authorization"), self._runtime.database)
+        except UnauthenticatedError as error:
+            # A request without a token has no invalid one.
+            reason = "invalid_token" if b"authorization" in headers else None
+            header = (b"www-authenticate", challenge(scope, reason))
+            raise refuse(401, error.message, code=error.code, headers=(header,)) from None
         except TasktalkError as error:
-            raise _refuse_unauthenticated(scope, error, headers) from None
+            raise refuse_for(error) from None
         scope[GRANT] = grant
         get_request_record(scope).user_id = grant.caller.user_id
         body = await read_body(headers, receive, self._max_body_bytes)
@@ -149,15 +142,6 @@ def _check_scope(scope: Scope, grant: Grant, message: dict[str, Any]) -> None:
     if required is not None and required not in grant.scopes:
         header = (b"www-authenticate", challenge(scope, "insufficient_scope", required))
         raise refuse(403, f"The access token lacks the scope {required}.", code="FORBIDDEN", headers=(header,))
-
-
-def _refuse_unauthenticated(scope: Scope, error: TasktalkError, headers: Mapping[bytes, bytes]) -> RefusedError:
-    if not isinstance(error, UnauthenticatedError):
-        return refuse_for(error)
-    # A request without a token has no invalid one.
-    reason = "invalid_token" if b"authorization" in headers else None
-    header = (b"www-authenticate", challenge(scope, reason))
-    return refuse(401, error.message, code=error.code, headers=(header,))
 
 
 def _refused(refusal: RefusedError) -> JSONResponse:

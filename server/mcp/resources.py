@@ -93,9 +93,8 @@ async def list_templates(
         description="What was said in a conversation with the assistant, the oldest first.",
         mime_type=_JSON,
     )
-    return types.ListResourceTemplatesResult(
-        resource_templates=[template] if AccessScope.TASKS_READ in grant.scopes else []
-    )
+    templates = [template] if AccessScope.TASKS_READ in grant.scopes else []
+    return types.ListResourceTemplatesResult(resource_templates=templates)
 
 
 async def read_resource(

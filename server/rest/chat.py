@@ -10,15 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from core.errors import NotFoundError
 from graph.context import Context
 from server.http.disconnect import on_disconnect
-from server.rest.chat_stream import (
-    LAST_EVENT_ID,
-    Answer,
-    ChatStream,
-    Position,
-    Run,
-    read_answer,
-    read_position,
-)
+from server.rest.chat_stream import LAST_EVENT_ID, Answer, ChatStream, Position, Run, read_answer, read_position
 from server.rest.fields import Body, IdempotencyKey, text
 from server.rest.problem import problems
 from server.rest.route import RestRoute, SignedIn

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Container, Iterable
 from functools import partial
+from operator import attrgetter
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path
@@ -51,7 +52,7 @@ def row_of(model: type[SQLModel], *, without: Container[str] = ()) -> Callable[[
 
 def create_body_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
     """Add to a request body the columns that clients set when they create a row."""
-    return lambda cls: _add_columns(cls, creatable_columns(model), _own_default)
+    return lambda cls: _add_columns(cls, creatable_columns(model))
 
 
 def _update_body(model: type[SQLModel], name: str) -> type[Body]:
@@ -65,11 +66,7 @@ def _update_body(model: type[SQLModel], name: str) -> type[Body]:
 
 def replace_body_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]]:
     """Add to a request body the columns that clients may update: what is left out is as in a new row."""
-    return lambda cls: _add_columns(cls, updatable_columns(model), _own_default)
-
-
-def _own_default(column: Column) -> dict[str, Any]:
-    return column.default_argument
+    return lambda cls: _add_columns(cls, updatable_columns(model))
 
 
 def _no_default(column: Column) -> dict[str, Any]:
@@ -78,7 +75,9 @@ def _no_default(column: Column) -> dict[str, Any]:
 
 
 def _add_columns(
-    cls: type[Model], columns: Iterable[Column], default_of: Callable[[Column], dict[str, Any]]
+    cls: type[Model],
+    columns: Iterable[Column],
+    default_of: Callable[[Column], dict[str, Any]] = attrgetter("default_argument"),
 ) -> type[Model]:
     added = [column for column in columns if column.name not in cls.model_fields]
     return _extend(cls, {column.name: _body_field(column, default=default_of(column)) for column in added})

@@ -91,12 +91,8 @@ class Items(BaseModel, Generic[Item]):
     total: int | None = Field(description="How many rows the whole list has, where include_total asks for it.")
 
 
-def _read_flag(value: object) -> object:
-    return _FLAGS.get(value, value) if isinstance(value, str) else value
-
-
 # In a query string, where all is text: `true` and `false`, and nothing that looks like them.
-Flag = Annotated[bool, BeforeValidator(_read_flag), Field(strict=True)]
+Flag = Annotated[bool, BeforeValidator(lambda text: _FLAGS.get(text, text)), Field(strict=True)]
 
 
 class PageQuery(BaseModel):
