@@ -19,8 +19,6 @@ enum_type(AccessScope)
 
 @table_type(models.AccessToken)
 class AccessToken:
-    """A personal access token, without its text."""
-
     id: strawberry.ID = strawberry.field(description="What it is named by; not its text, which nobody sees again.")
     name: auto
     expires_at: auto
@@ -30,7 +28,6 @@ class AccessToken:
     @reads_columns("scopes", description="What it allows.")
     @staticmethod
     def scopes(root: strawberry.Parent[models.AccessToken]) -> list[AccessScope]:
-        """Return the scopes, which the table stores by their OAuth names."""
         return [AccessScope(scope) for scope in root.scopes]
 
 
@@ -42,8 +39,6 @@ async def load_access_tokens(info: Info) -> Any:
 
 @strawberry.type(description="An access token as made.")
 class CreateAccessTokenPayload:
-    """Payload of creating a token."""
-
     access_token: AccessToken | None = strawberry.field(default=None, description="The token.")
     token: str | None = strawberry.field(
         default=None, description="Its text, shown this once: send it to /mcp as `Authorization: Bearer …`."
@@ -53,8 +48,6 @@ class CreateAccessTokenPayload:
 
 @strawberry.input(description="An access token to make.")
 class CreateAccessTokenInput:
-    """Input of creating a token."""
-
     name: str = strawberry.field(description="What it is for, 1 to 100 characters.")
     scopes: list[AccessScope] = strawberry.field(description="What it allows; at least one.")
     expires_at: datetime | None = strawberry.field(
@@ -64,6 +57,4 @@ class CreateAccessTokenInput:
 
 @strawberry.input(description="An access token to revoke.")
 class RevokeAccessTokenInput:
-    """Input of revoking a token."""
-
     id: strawberry.ID

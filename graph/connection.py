@@ -37,8 +37,6 @@ class MakeListing(Protocol):
 
 @strawberry.type(description="Where a page stands in its list.")
 class PageInfo:
-    """Relay's page info."""
-
     has_next_page: bool = strawberry.field(description="Whether the list goes on after this page.")
     has_previous_page: bool = strawberry.field(description="Whether the list has rows before this page.")
     start_cursor: str | None = strawberry.field(description="The cursor of the page's first row.")
@@ -47,8 +45,6 @@ class PageInfo:
 
 @strawberry.type(description="A row and its place in the list.")
 class Edge(Generic[NodeType]):
-    """Relay's edge."""
-
     cursor: str = strawberry.field(description="Marks the row's place; pass it as after or before.")
     node: NodeType
 
@@ -104,8 +100,6 @@ class ConnectionSource:
 
 @strawberry.type(description="A page of a list.")
 class Connection(Generic[NodeType]):
-    """Relay's connection."""
-
     edges: list[Edge[NodeType]] = strawberry.field(description="The page's rows with their cursors.")
     nodes: list[NodeType] = strawberry.field(description="The page's rows.")
     page_info: PageInfo = strawberry.field(description="Where the page stands in the list.")

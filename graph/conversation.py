@@ -34,8 +34,6 @@ order_input(ConversationOrder)
 
 @table_type(models.Conversation)
 class Conversation(Node):
-    """A talk between a person and the assistant."""
-
     @reads_columns(
         "id",
         graphql_type=Connection[Message],
@@ -52,7 +50,6 @@ class Conversation(Node):
         before: str | None = None,
         order_by: list[MessageOrder] | None = None,
     ) -> list[Any]:
-        """Load a page of the messages of each."""
         make = partial(message_listing, info.context.require_caller(), order=order_by)
         arguments = PageArguments(first, after, last, before)
         return await connect_children(info, models.Message, "conversation_id", parents, make, arguments)
@@ -69,7 +66,6 @@ class Conversation(Node):
     @staticmethod
     @batched
     async def last_message(parents: strawberry.Parent[list[models.Conversation]], info: Info) -> list[Any]:
-        """Load the last message of each."""
         listing = message_listing(info.context.require_caller(), selected_columns(info, models.Message))
         window = read_window(listing.order, PageArguments(last=1))
         pages = await fetch_pages(
@@ -82,8 +78,6 @@ class Conversation(Node):
 
 @strawberry.type(description="A conversation as made or changed.")
 class ConversationPayload:
-    """Payload of mutations of a conversation."""
-
     conversation: Conversation | None = strawberry.field(
         default=None, description="The conversation; after a CONFLICT over expectedRevision, as it stands now."
     )

@@ -29,8 +29,6 @@ order_input(MessageOrder)
 
 @table_type(models.Message)
 class Message(Node):
-    """Something said in a conversation."""
-
     role: auto
     content: auto
     status: auto
@@ -54,23 +52,18 @@ class Message(Node):
     @staticmethod
     @batched
     async def run(parents: strawberry.Parent[list[models.Message]], info: Info) -> list[Any]:
-        """Load the runs."""
         replies = [message.id if message.role is MessageRole.ASSISTANT else None for message in parents]
         return await info.context.load(runs_by_reply, selected_columns(info, models.Run), replies)
 
 
 @strawberry.type(description="A message as stored.")
 class MessagePayload:
-    """Payload of addMessage."""
-
     message: Message | None = strawberry.field(default=None, description="The message.")
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was stored.")
 
 
 @strawberry.type(description="A message that is complete, and the place behind it.")
 class MessageEvent:
-    """An event of messageAdded."""
-
     cursor: str = strawberry.field(description="Pass it as after to go on from here after a cut.")
     message: Message = strawberry.field(description="The message.")
 
@@ -96,8 +89,6 @@ def event_of(row: Row[Any]) -> Any:
 
 @strawberry.type(description="A piece of a reply; the pieces follow each other without a gap.")
 class ReplyChunk:
-    """An event of replyStream."""
-
     message_id: strawberry.ID = strawberry.field(description="The reply.")
     offset: int = strawberry.field(description="Where the piece begins, in Unicode code points.")
     text: str = strawberry.field(description="The piece; the last one may be empty.")
@@ -129,8 +120,6 @@ async def reply_chunks(context: Context, message_id: str, offset: int) -> AsyncG
 
 @strawberry.input(description="A message to store; no assistant answers it.")
 class AddMessageInput:
-    """Input of addMessage."""
-
     conversation_id: strawberry.ID
     content: str = strawberry.field(description="1 to 100,000 characters.")
     role: MessageRole = strawberry.field(default=MessageRole.USER, description="Who speaks.")

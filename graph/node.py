@@ -7,8 +7,6 @@ import strawberry
 
 @strawberry.interface(description="A thing with an id that is its own everywhere and for ever.")
 class Node:
-    """What every entity implements."""
-
     id: strawberry.ID = strawberry.field(description="Opaque, unique and stable; the same in every API.")
 
     @classmethod

@@ -16,8 +16,6 @@ from services.sync.changes import DELETION, MODELS, Change, Changes
 
 @strawberry.type(description="What changed for the caller after a cursor, each row once with its latest state.")
 class ChangeSet:
-    """A page of changes."""
-
     changed: list[Node] = strawberry.field(description="What was made or changed, in the order of the changes.")
     deleted_ids: list[strawberry.ID] = strawberry.field(description="What is gone.")
     cursor: str = strawberry.field(description="Pass it as since to read on from here, now or after a cut.")

@@ -57,8 +57,6 @@ enum_type(TaskChangeAuthor)
 
 @strawberry.type(description="How a field of a task was, and how it became.")
 class FieldChange:
-    """One field of a change."""
-
     name: str = strawberry.field(description="The field, by the name that it has in updateTask, such as dueAt.")
     before: Json | None = strawberry.field(description="How it was; null where the task was made.")
     after: Json | None = strawberry.field(description="How it became; null where the task was deleted.")
@@ -66,8 +64,6 @@ class FieldChange:
 
 @table_type(models.HistoryEntry, name="TaskChange")
 class TaskChange:
-    """One change of a task."""
-
     id: strawberry.ID = strawberry.field(description="Unique and stable.")
     kind: auto
     created_at: auto
@@ -75,7 +71,6 @@ class TaskChange:
     @reads_columns("before", "after", description="What changed of the task; all of it where it was made or deleted.")
     @staticmethod
     def fields(root: strawberry.Parent[models.HistoryEntry]) -> list[FieldChange]:
-        """Return each field with both its values."""
         names = dict.fromkeys((*root.before, *root.after))
         return [_field_change(name, root.before.get(name), root.after.get(name)) for name in names]
 
@@ -99,8 +94,6 @@ def _field_change(name: str, before: Any, after: Any) -> FieldChange:
 
 @table_type(models.Task)
 class Task(Node):
-    """Something to do."""
-
     parent = reference(models.Task, "parent_id", LazyTask | None, "The task that this one is a part of.")
 
     @reads_columns("id", graphql_type=Connection[LazyTask], description="The tasks that this one is made of.")
@@ -116,7 +109,6 @@ class Task(Node):
         filter: TaskFilter | None = None,
         order_by: list[TaskOrder] | None = None,
     ) -> list[Any]:
-        """Load a page of the subtasks of each."""
         make = partial(task_listing, info.context.require_caller(), task_filter=filter, order=order_by)
         arguments = PageArguments(first, after, last, before)
         return await connect_children(info, models.Task, "parent_id", parents, make, arguments)
@@ -136,7 +128,6 @@ class Task(Node):
         last: int | None = None,
         before: str | None = None,
     ) -> list[Any]:
-        """Load a page of the history of each."""
         make = partial(history_listing, info.context.require_caller())
         arguments = PageArguments(first, after, last, before)
         return await connect_children(info, models.HistoryEntry, "row_id", parents, make, arguments)
@@ -146,8 +137,6 @@ class Task(Node):
 
 @strawberry.type(description="A task as made or changed.")
 class TaskPayload:
-    """Payload of mutations of one task."""
-
     task: Task | None = strawberry.field(
         default=None, description="The task; after a CONFLICT over expectedRevision, as it stands now."
     )
@@ -156,8 +145,6 @@ class TaskPayload:
 
 @strawberry.type(description="Tasks as made or changed.")
 class TasksPayload:
-    """Payload of mutations of several tasks."""
-
     tasks: list[Task] = strawberry.field(default_factory=list, description="The tasks, in the order asked for.")
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was changed.")
 
@@ -169,8 +156,6 @@ class CreateTaskInput(CreateInput):
 
 @strawberry.input(description="Tasks to make, all or none.")
 class CreateTasksInput:
-    """Input of createTasks."""
-
     tasks: list[CreateTaskInput] = strawberry.field(description="Up to 100; a parent stands before its subtasks.")
     idempotency_key: str | None = strawberry.field(default=None, description=IDEMPOTENCY_KEY)
 
@@ -187,23 +172,17 @@ class TaskRefInput(RefInput):
 
 @strawberry.input(description="Tasks to complete or to reopen, all or none.")
 class SetTasksCompletedInput:
-    """Input of setTasksCompleted."""
-
     ids: list[strawberry.ID] = strawberry.field(description="Up to 100.")
     completed: bool = strawberry.field(description="Whether they shall be done.")
 
 
 @strawberry.input(description="Tasks to delete, all or none.")
 class DeleteTasksInput:
-    """Input of deleteTasks."""
-
     ids: list[strawberry.ID] = strawberry.field(description="Up to 100.")
 
 
 @strawberry.type(description="A change that was not taken back.")
 class KeptChange:
-    """A change of a task that undoRun left, and why."""
-
     task_id: strawberry.ID = strawberry.field(description="The task, which may be gone.")
     field: str | None = strawberry.field(
         description="The field that stays as it is, such as dueAt; null for the whole task."
@@ -213,8 +192,6 @@ class KeptChange:
 
 @strawberry.type(description="What became of the tasks that a run had changed.")
 class UndoRunPayload:
-    """Payload of undoRun."""
-
     run: Run | None = strawberry.field(
         default=None, description="The run; after a CONFLICT over how far it is, as it stands now."
     )

@@ -27,8 +27,6 @@ from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
 
 @table_type(models.User)
 class User(Node):
-    """A person with an account."""
-
     email: auto
     name: auto
     image: auto
@@ -51,7 +49,6 @@ class User(Node):
         filter: TaskFilter | None = None,
         order_by: list[TaskOrder] | None = None,
     ) -> list[Any]:
-        """Return the caller's tasks on the caller's own row."""
         make = partial(task_listing, info.context.require_caller(), task_filter=filter, order=order_by)
         return await _own(models.Task, parents, info, make, PageArguments(first, after, last, before))
 
@@ -69,7 +66,6 @@ class User(Node):
         before: str | None = None,
         order_by: list[ConversationOrder] | None = None,
     ) -> list[Any]:
-        """Return the caller's conversations on the caller's own row."""
         make = partial(conversation_listing, info.context.require_caller(), order=order_by)
         return await _own(models.Conversation, parents, info, make, PageArguments(first, after, last, before))
 
@@ -81,7 +77,6 @@ class User(Node):
     @staticmethod
     @batched
     async def access_tokens(parents: strawberry.Parent[list[models.User]], info: Info) -> list[Any]:
-        """Return the caller's tokens on the caller's own row."""
         own_id = info.context.user_id
         own = await load_access_tokens(info) if any(each.id == own_id for each in parents) else []
         return [own if each.id == own_id else [] for each in parents]
@@ -111,16 +106,12 @@ async def load_viewer(info: Info) -> Any:
 
 @strawberry.type(description="A user as changed.")
 class UserPayload:
-    """Payload of mutations of a user."""
-
     user: User | None = strawberry.field(default=None, description="The user.")
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was changed.")
 
 
 @strawberry.input(description="What is to change of the profile: what is left out stays, null clears.")
 class UpdateProfileInput:
-    """Input of changing the profile."""
-
     name: str | None = strawberry.field(default=strawberry.UNSET, description="1 to 200 characters; not null.")
     image: str | None = strawberry.field(default=strawberry.UNSET, description="An http(s) address of a picture.")
 
@@ -131,38 +122,28 @@ class UpdateProfileInput:
 
 @strawberry.input(description="A new password.")
 class ChangePasswordInput:
-    """Input of changing the password."""
-
     current_password: str = strawberry.field(description="The password as it is now.")
     new_password: str = strawberry.field(description="8 to 1,024 characters.")
 
 
 @strawberry.input(description="The end of the caller's account.")
 class DeleteAccountInput:
-    """Input of deleting the account."""
-
     password: str = strawberry.field(description="The account's password.")
 
 
 @strawberry.input(description="Whether a user may sign in.")
 class SetUserActiveInput:
-    """Input of activating or deactivating a user."""
-
     id: strawberry.ID = strawberry.field(description="The user.")
     is_active: bool = strawberry.field(description="Whether they may sign in.")
 
 
 @strawberry.input(description="A user to delete.")
 class DeleteUserInput:
-    """Input of deleting a user."""
-
     id: strawberry.ID
 
 
 @strawberry.type(description="The tokens of a session.")
 class AuthPayload:
-    """Payload of signing up, signing in and refreshing."""
-
     access_token: str | None = strawberry.field(
         default=None, description="Send it as `Authorization: Bearer …` until it expires."
     )
@@ -176,15 +157,11 @@ class AuthPayload:
 
 @strawberry.type(description="The end of a session.")
 class SignOutPayload:
-    """Payload of signing out."""
-
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why the session goes on.")
 
 
 @strawberry.input(description="An account to make.")
 class SignUpInput:
-    """Input of signing up."""
-
     email: str = strawberry.field(description="The address to sign in with.")
     password: str = strawberry.field(description="8 to 1,024 characters.")
     name: str = strawberry.field(description="1 to 200 characters.")
@@ -192,14 +169,10 @@ class SignUpInput:
 
 @strawberry.input(description="An account to sign in to.")
 class SignInInput:
-    """Input of signing in."""
-
     email: str = strawberry.field(description="The address of the account.")
     password: str = strawberry.field(description="Its password.")
 
 
 @strawberry.input(description="A session to renew.")
 class RefreshSessionInput:
-    """Input of refreshing a session."""
-
     refresh_token: str = strawberry.field(description="Used twice, it ends the session.")
