@@ -67,15 +67,6 @@ _MEMBERS: Final = {
         "search": "Every word of it begins a word of the title or the description, without regard to case.",
         "isSubtask": "Whether they are a part of another task.",
     },
-    "OrderDirection": {"ASC": "The least, the earliest first.", "DESC": "The greatest, the latest first."},
-    "ErrorCode": {
-        "BAD_USER_INPUT": "What was sent cannot be accepted.",
-        "UNAUTHENTICATED": "The sign-in is wrong or over.",
-        "FORBIDDEN": "The caller may not do this.",
-        "NOT_FOUND": "There is no such thing for the caller.",
-        "CONFLICT": "It contradicts how things stand.",
-        "RATE_LIMITED": "There were too many attempts.",
-    },
 }
 
 

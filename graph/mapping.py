@@ -54,8 +54,6 @@ def table_type(model: type[SQLModel], *, name: str | None = None) -> Callable[[C
 class CreateInput:
     """The base of inputs that create a row: `create_input` adds a field for each column that clients may set."""
 
-    model: type[Editable]
-
     def to_new(self) -> NewRow:
         """Return what the service takes."""
         values = {key: value for key, value in vars(self).items() if value is not UNSET}
@@ -66,7 +64,6 @@ class CreateInput:
 class UpdateInput:
     """The base of inputs that update a row: what is left out stays, null clears."""
 
-    model: type[Editable]
     id: strawberry.ID
     expected_revision: int | None
 
@@ -100,7 +97,7 @@ def create_input(model: type[Editable]) -> Callable[[Class], Class]:
         _add_fields(cls, [column for column in columns if not column.is_required])
         description = f"{IDEMPOTENCY_KEY.removesuffix('.')}; not in a list."
         _add_field(cls, "idempotency_key", str | None, description, default=None)
-        return _input(cls, model, f"A {noun_of(model)} to make.")
+        return strawberry.input(cls, description=f"A {noun_of(model)} to make.")
 
     return decorate
 
@@ -117,7 +114,8 @@ def update_input(model: type[Editable]) -> Callable[[Class], Class]:
                 description = f"{column.input_description.removesuffix('.')}{null}."
                 _add_field(cls, column.name, _input_type(column) | None, description, default=UNSET)
         _add_field(cls, "expected_revision", int | None, _EXPECTED_REVISION, default=None)
-        return _input(cls, model, f"What is to change of a {noun_of(model)}: what is left out stays, null clears.")
+        description = f"What is to change of a {noun_of(model)}: what is left out stays, null clears."
+        return strawberry.input(cls, description=description)
 
     return decorate
 
@@ -171,12 +169,6 @@ def enum_type(cls: type[StrEnum], describe: Callable[[Any], str] | None = None, 
 def reads_columns(*columns: str, description: str, graphql_type: Any = None) -> Any:
     """Return a field whose resolver reads these columns of its parent's row."""
     return strawberry.field(metadata={_READS: columns}, description=description, graphql_type=graphql_type)
-
-
-def _input(cls: Class, model: type[SQLModel], description: str) -> Class:
-    cls.model = model  # type: ignore[attr-defined]  # declared by the base
-    mapped: Class = strawberry.input(cls, description=description)
-    return mapped
 
 
 def _add_fields(cls: type, columns: Iterable[Column]) -> None:

@@ -2,12 +2,10 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import strawberry
-from sqlalchemy import Row
 from strawberry import auto
 
 import models
@@ -21,7 +19,7 @@ from graph.relations import LazyConversation, LazyRun, reference
 from graph.selection import selected_columns
 from live.follow import follow_reply
 from models import MessageRole, MessageStatus
-from services.conversations.messages import MessageCursor, MessageOrder, NewMessage, Reply, read_reply
+from services.conversations.messages import MessageOrder, NewMessage, Reply, read_reply
 from services.runs.run import runs_by_reply
 
 order_input(MessageOrder)
@@ -67,24 +65,10 @@ class MessageEvent:
     cursor: str = strawberry.field(description="Pass it as after to go on from here after a cut.")
     message: Message = strawberry.field(description="The message.")
 
-
-@dataclass(frozen=True, slots=True)
-class MessageEventSource:
-    """Value that a MessageEvent is resolved from."""
-
-    cursor: str
-    message: Row[Any]
-
     @property
     def happened_at(self) -> datetime:
-        """Return when the message was made."""
-        moment: datetime = self.message.created_at
-        return moment
-
-
-def event_of(row: Row[Any]) -> Any:
-    """Return the event of a message."""
-    return MessageEventSource(MessageCursor(row.revision, row.id).write(), row)
+        """Return when the message was made, for the metrics."""
+        return self.message.created_at
 
 
 @strawberry.type(description="A piece of a reply; the pieces follow each other without a gap.")

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from enum import StrEnum
 from functools import partial
 from typing import Any, TypeVar
 
@@ -11,20 +10,21 @@ import strawberry
 from core.errors import ConflictError, RateLimitedError, TasktalkError
 from graph.context import Info
 from graph.mapping import CreateInput, RefInput, UpdateInput, enum_type
+from models.columns import DescribedEnum
 from services.entities.service import EntityService
 
 Payload = TypeVar("Payload")
 
 
-class ErrorCode(StrEnum):
+class ErrorCode(DescribedEnum):
     """Why a mutation did nothing."""
 
-    BAD_USER_INPUT = "BAD_USER_INPUT"
-    UNAUTHENTICATED = "UNAUTHENTICATED"
-    FORBIDDEN = "FORBIDDEN"
-    NOT_FOUND = "NOT_FOUND"
-    CONFLICT = "CONFLICT"
-    RATE_LIMITED = "RATE_LIMITED"
+    BAD_USER_INPUT = "BAD_USER_INPUT", "What was sent cannot be accepted."
+    UNAUTHENTICATED = "UNAUTHENTICATED", "The sign-in is wrong or over."
+    FORBIDDEN = "FORBIDDEN", "The caller may not do this."
+    NOT_FOUND = "NOT_FOUND", "There is no such thing for the caller."
+    CONFLICT = "CONFLICT", "It contradicts how things stand."
+    RATE_LIMITED = "RATE_LIMITED", "There were too many attempts."
 
 
 enum_type(ErrorCode)

@@ -34,6 +34,11 @@ def connection_columns(info: Info[Any, Any], model: type[SQLModel]) -> frozenset
     return selected(info).once(_page_columns, model)
 
 
+def selects(info: Info[Any, Any], name: str) -> bool:
+    """Return whether one of the field's own fields is selected."""
+    return name in selected(info).names
+
+
 def _page_columns(connection: Selected, model: type[SQLModel]) -> frozenset[str] | None:
     if connection.names <= _WITHOUT_PAGE:
         return None

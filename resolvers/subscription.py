@@ -1,15 +1,14 @@
 """The fields of Subscription."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
 import strawberry
-from sqlalchemy import Row
 
 import models
 from graph.context import Info
-from graph.message import MessageEvent, ReplyChunk, event_of, reply_chunks
+from graph.message import MessageEvent, ReplyChunk, reply_chunks
 from graph.selection import columns_below
 from graph.sync import ChangeSet, load_changes
 from live.follow import follow_changes
@@ -33,7 +32,7 @@ class Subscription:
             revision = await messages.current_revision(session, caller, conversation_id)
         place = messages.resume(cursor, revision)
 
-        async def read() -> tuple[Sequence[Row[Any]] | None, bool]:
+        async def read() -> tuple[Any | None, bool]:
             nonlocal place
             found = await messages.completed_since(
                 info.context.database.reader, caller, conversation_id, place, columns
@@ -44,7 +43,8 @@ class Subscription:
 
         async for found in follow_changes(info.context.runtime.live, caller.user_id, revision, read):
             for row in found:
-                yield event_of(row)
+                cursor = messages.MessageCursor(row.revision, row.id)
+                yield MessageEvent(cursor=cursor.write(), message=row)
 
     @strawberry.subscription(
         description="A reply as it is written, from any place in it, whichever process writes it; ends when it ends."

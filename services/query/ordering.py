@@ -14,6 +14,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from core.errors import BadUserInputError
 from core.ids import parse_id
 from core.text import is_storable
+from models.columns import DescribedEnum
 from services.query.cursors import decode_cursor, encode_cursor
 
 Columns = ReadOnlyColumnCollection[str, Any]
@@ -26,11 +27,11 @@ _NO_CURSOR: Final = (
 )
 
 
-class OrderDirection(StrEnum):
+class OrderDirection(DescribedEnum):
     """Ascending or descending."""
 
-    ASC = "ASC"
-    DESC = "DESC"
+    ASC = "ASC", "The least, the earliest first."
+    DESC = "DESC", "The greatest, the latest first."
 
 
 @dataclass(frozen=True, slots=True)
