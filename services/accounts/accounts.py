@@ -6,8 +6,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, update
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col
-from sqlmodel import select as select_model
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
@@ -220,16 +219,14 @@ async def find_by_email(session: AsyncSession, email: str) -> User | None:
 
 
 async def _find_by(session: AsyncSession, condition: ColumnElement[bool]) -> User | None:
-    statement = select_model(User).where(condition, _USERS.c.password_hash.is_not(None))
+    statement = select(User).where(condition, _USERS.c.password_hash.is_not(None))
     return (await session.exec(statement)).one_or_none()
 
 
 async def _lock_if_unchanged(session: AsyncSession, checked: User) -> User | None:
     """Lock and return the user's row; None if the password changed since it was checked, or the user is inactive."""
-    statement = select_model(User).where(
-        col(User.id) == checked.id, col(User.password_hash) == checked.password_hash, col(User.is_active)
-    )
-    return (await session.exec(statement.with_for_update(key_share=True))).one_or_none()
+    is_unchanged = _USERS.c.id == checked.id, _USERS.c.password_hash == checked.password_hash, _USERS.c.is_active
+    return (await session.exec(select(User).where(*is_unchanged).with_for_update(key_share=True))).one_or_none()
 
 
 async def _replace_hash(session: AsyncSession, user_id: str, password_hash: str) -> None:

@@ -16,13 +16,12 @@ from models import Conversation, Message, MessageRole, MessageStatus, Run, RunSt
 from models.columns import columns_of
 from services.accounts.caller import OWNER, Caller, owned
 from services.entities.idempotency import IdempotentRequest, run_idempotent
-from services.entities.lists import EntityOrder, entity_listing, order_of
+from services.entities.lists import EntityOrder, entity_listing
 from services.entities.revision import next_revision
 from services.query.cursors import decode_cursor, encode_cursor, is_revision
 from services.query.lookup import not_found, require
 from services.query.pagination import Listing
-from services.query.sql import Source, execute, read, table_of
-from services.query.sql import columns_of as table_columns
+from services.query.sql import Source, execute, read, table_columns, table_of
 
 MAX_COMPLETED: Final = 100
 _CURSOR_KIND: Final = "messages"
@@ -35,8 +34,7 @@ _MESSAGES: Final = table_of(Message)
 _RUNS: Final = table_of(Run)
 
 
-@order_of(Message)
-class MessageOrder(EntityOrder):
+class MessageOrder(EntityOrder, model=Message):
     """One thing to order messages by."""
 
 

@@ -89,14 +89,9 @@ class EntityService(Generic[Row]):
 
     async def create(self, writer: Writer, caller: Caller, new: NewRow) -> Any:
         """Create a row."""
-        revision = await next_revision(writer, caller.user_id)
-
-        async def insert() -> Sequence[Any]:
-            return await self._create(writer, caller, [(new, INPUT)], revision)
-
         operation = f"create{self.model.__name__}"
         request = IdempotentRequest(new.idempotency_key, operation, new.request(self.model))
-        return (await run_idempotent(writer, caller, request, self.model, insert))[0]
+        return (await self._create(writer, caller, [(new, INPUT)], request))[0]
 
     async def create_many(
         self, writer: Writer, caller: Caller, new: Sequence[NewRow], idempotency_key: str | None = None
@@ -104,8 +99,8 @@ class EntityService(Generic[Row]):
         """Create several rows, all or none."""
         name = f"{self.model.__name__.lower()}s"
         _require_bulk(len(new), name)
-        paths = [(*INPUT, name, str(index)) for index in range(len(new))]
-        for row, path in zip(new, paths, strict=True):
+        given = [(row, (*INPUT, name, str(index))) for index, row in enumerate(new)]
+        for row, path in given:
             if row.idempotency_key is not None:
                 message = (
                     f"{name.capitalize()} made together have one idempotencyKey, beside the {name}; leave it out here."
@@ -113,14 +108,8 @@ class EntityService(Generic[Row]):
                 raise BadUserInputError(message, path=(*path, "idempotencyKey"))
         if not new:
             return []
-        revision = await next_revision(writer, caller.user_id)
-
-        async def insert() -> Sequence[Any]:
-            return await self._create(writer, caller, list(zip(new, paths, strict=True)), revision)
-
         operation, content = f"create{self.model.__name__}s", [row.request(self.model) for row in new]
-        request = IdempotentRequest(idempotency_key, operation, content)
-        return await run_idempotent(writer, caller, request, self.model, insert)
+        return await self._create(writer, caller, given, IdempotentRequest(idempotency_key, operation, content))
 
     async def update(
         self,
@@ -185,17 +174,22 @@ class EntityService(Generic[Row]):
         return await self.remove(session, caller, [row.id for row in rows], revision)
 
     async def _create(
-        self, writer: Writer, caller: Caller, new: Sequence[tuple[NewRow, Path]], revision: int
+        self, writer: Writer, caller: Caller, new: Sequence[tuple[NewRow, Path]], request: IdempotentRequest
     ) -> Sequence[Any]:
-        ids = await allocate_ids(writer, caller, [(row.id, (*path, "id")) for row, path in new])
-        checked = [(check_new_values(self.model, row.values, path), path) for row, path in new]
-        await self._require_referenced(writer, caller, checked, self._new_references, ids)
-        moment = utc_now()
-        created = [
-            {"id": row_id, "created_at": moment} | self.derive(values, None)
-            for row_id, (values, _) in zip(ids, checked, strict=True)
-        ]
-        return await self.insert(writer, caller, created, revision, moment)
+        revision = await next_revision(writer, caller.user_id)
+
+        async def insert() -> Sequence[Any]:
+            ids = await allocate_ids(writer, caller, [(row.id, (*path, "id")) for row, path in new])
+            checked = [(check_new_values(self.model, row.values, path), path) for row, path in new]
+            await self._require_referenced(writer, caller, checked, self._new_references, ids)
+            moment = utc_now()
+            created = [
+                {"id": row_id, "created_at": moment} | self.derive(values, None)
+                for row_id, (values, _) in zip(ids, checked, strict=True)
+            ]
+            return await self.insert(writer, caller, created, revision, moment)
+
+        return await run_idempotent(writer, caller, request, self.model, insert)
 
     async def _require_referenced(
         self,

@@ -18,7 +18,7 @@ from models import ENTITIES
 from models.base import Entity, noun_of
 from services.accounts.caller import OWNER, Caller, owned
 from services.query.filters import IsAnyOf, id_list, id_list_param, owned_ids
-from services.query.sql import Source, columns_of, read, table_of
+from services.query.sql import Source, read, table_columns, table_of
 
 Row = TypeVar("Row", bound=Entity)
 
@@ -42,7 +42,7 @@ async def rows_by_id(
 @cached_statement
 def _rows_by_id(model: type[SQLModel], columns: frozenset[str]) -> Select[Any]:
     table = table_of(model)
-    selected = columns_of(table, columns | {"id"})
+    selected = table_columns(table, columns | {"id"})
     return select(*selected).where(owned(table), IsAnyOf(table.c.id, id_list_param("ids")))
 
 
@@ -91,7 +91,7 @@ def _node_statement(columns_by_model: ColumnsByModel) -> KeyedStatement:
     for model, names in columns_by_model:
         table = table_of(model)
         source = source.outerjoin(table, and_(table.c.user_id == wanted.c.user_id, table.c.id == wanted.c.id))
-        columns += [column.label(f"{table.name}_{column.key}") for column in columns_of(table, names | {"id"})]
+        columns += [column.label(f"{table.name}_{column.key}") for column in table_columns(table, names | {"id"})]
     return KeyedStatement(PreparedStatement(select(*columns).select_from(source)), _OWNERS, _IDS)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from operator import attrgetter
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import ColumnElement, Table, and_, bindparam, literal, or_, tuple_
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
@@ -20,6 +20,7 @@ from services.query.cursors import decode_cursor, encode_cursor
 Columns = ReadOnlyColumnCollection[str, Any]
 # The values of an order's keys at a row, and which of them are not null.
 Position: TypeAlias = tuple[Any, ...]
+Operands: TypeAlias = tuple[ColumnElement[Any], ColumnElement[Any]]
 NullMask: TypeAlias = tuple[bool, ...]
 
 _NO_CURSOR: Final = (
@@ -60,18 +61,12 @@ class OrderedKey:
             return [value]
         return [column.is_not(None) if self.descending else column.is_(None), value]
 
-    def comparisons(self, columns: Columns, name: str, *, has_value: bool) -> Iterator["_Comparison"]:
-        """Return the comparisons of a row with a position; a null there is not compared with, but for being one."""
+    def operands(self, columns: Columns, name: str, *, has_value: bool) -> Iterator[Operands]:
+        """Return what to compare of a row and of a position; a null there is not compared with, but for being one."""
         *null_test, value = self.expressions(columns)
-        yield from (_Comparison(each, literal(has_value == self.descending), self) for each in null_test)
+        yield from ((each, literal(has_value == self.descending)) for each in null_test)
         if has_value:
-            yield _Comparison(value, bindparam(name, type_=value.type), self)
-
-
-class _Comparison(NamedTuple):
-    expression: ColumnElement[Any]
-    value: ColumnElement[Any]
-    part: OrderedKey
+            yield value, bindparam(name, type_=value.type)
 
 
 @dataclass(frozen=True)
@@ -120,16 +115,15 @@ class Order:
     def keyset_condition(self, columns: Columns, mask: NullMask, name: str, *, backwards: bool) -> ColumnElement[bool]:
         """Return the condition that a row comes after a position, whose values are parameters `{name}_{index}`."""
         comparisons = [
-            comparison
+            (*operands, part.descending != backwards)
             for index, (part, has_value) in enumerate(zip(self.keys, mask, strict=True))
-            for comparison in part.comparisons(columns, f"{name}_{index}", has_value=has_value)
+            for operands in part.operands(columns, f"{name}_{index}", has_value=has_value)
         ]
-        is_less = [comparison.part.descending != backwards for comparison in comparisons]
+        expressions, values, is_less = zip(*comparisons, strict=True)
         if len(set(is_less)) > 1:
-            return _lexicographic(comparisons, is_less)
+            return _lexicographic(comparisons)
         # An index serves the comparison of whole tuples.
-        left = tuple_(*(comparison.expression for comparison in comparisons))
-        right = tuple_(*(comparison.value for comparison in comparisons))
+        left, right = tuple_(*expressions), tuple_(*values)
         condition: ColumnElement[bool] = left < right if is_less[0] else left > right
         return condition
 
@@ -138,11 +132,11 @@ def _read_value(key: Key, value: Any) -> Any:
     return None if value is None and key.nullable else key.read(value)
 
 
-def _lexicographic(comparisons: Sequence[_Comparison], is_less: Sequence[bool]) -> ColumnElement[bool]:
+def _lexicographic(comparisons: Sequence[tuple[Any, Any, bool]]) -> ColumnElement[bool]:
     """Return the comparison of tuples whose elements are ordered in different directions."""
     alternatives: list[ColumnElement[bool]] = []
     equal: list[ColumnElement[bool]] = []
-    for (expression, value, _), less in zip(comparisons, is_less, strict=True):
+    for expression, value, less in comparisons:
         alternatives.append(and_(*equal, expression < value if less else expression > value))
         equal.append(expression == value)
     return or_(*alternatives)

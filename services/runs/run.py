@@ -23,8 +23,7 @@ from services.entities.idempotency import IdempotentRequest, run_idempotent
 from services.entities.revision import next_revision
 from services.query.filters import IsAnyOf, id_list_param
 from services.query.lookup import require
-from services.query.sql import Source, execute, read, table_of
-from services.query.sql import columns_of as table_columns
+from services.query.sql import Source, execute, read, table_columns, table_of
 from services.runs.progress import EXECUTED, Outcome, end_run, require_tokens
 
 OFFLINE_MODEL: Final = "offline"

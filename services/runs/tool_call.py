@@ -15,7 +15,7 @@ from models import ToolCall, ToolCallStatus
 from services.accounts.caller import OWNER, Caller, owned
 from services.entities.revision import next_revision
 from services.query.filters import IsAnyOf, id_list_param
-from services.query.sql import Source, columns_of, fetch_all, read, table_of
+from services.query.sql import Source, fetch_all, read, table_columns, table_of
 from services.runs.progress import next_position, require_executed
 
 _TOOL_CALLS: Final = table_of(ToolCall)
@@ -103,7 +103,7 @@ async def tool_calls_by_run(
 
 @cached_statement
 def _tool_calls_by_run(columns: frozenset[str]) -> Select[Any]:
-    selected = columns_of(_TOOL_CALLS, columns | {"run_id"})
+    selected = table_columns(_TOOL_CALLS, columns | {"run_id"})
     statement = select(*selected).where(owned(_TOOL_CALLS), IsAnyOf(_TOOL_CALLS.c.run_id, id_list_param("ids")))
     return statement.order_by(_TOOL_CALLS.c.run_id, _TOOL_CALLS.c.position)
 

@@ -8,15 +8,7 @@ from sqlalchemy import ColumnElement
 from core.text import require_length
 from models import Task
 from services.accounts.caller import Caller
-from services.entities.lists import (
-    AddParameter,
-    Condition,
-    EntityFilter,
-    EntityOrder,
-    entity_listing,
-    filter_of,
-    order_of,
-)
+from services.entities.lists import AddParameter, Condition, EntityFilter, EntityOrder, entity_listing
 from services.query.filters import HasWords, words_param
 from services.query.pagination import Listing
 from services.query.sql import table_of
@@ -27,8 +19,7 @@ _TASKS: Final = table_of(Task).c
 _MAX_SEARCH_LENGTH: Final = 1_000
 
 
-@filter_of(Task)
-class TaskFilter(EntityFilter):
+class TaskFilter(EntityFilter, model=Task):
     """Which tasks; all that is given must hold."""
 
     search: str | None
@@ -51,8 +42,7 @@ class TaskFilter(EntityFilter):
         return _TASKS.parent_id.is_not(None) if operand else _TASKS.parent_id.is_(None)
 
 
-@order_of(Task)
-class TaskOrder(EntityOrder):
+class TaskOrder(EntityOrder, model=Task):
     """One thing to order tasks by."""
 
 
