@@ -22,7 +22,7 @@ from core.text import is_storable
 from models import ToolCall, ToolCallStatus
 from services.accounts.caller import Actor, Caller
 from services.runs.progress import RunEndedError
-from services.runs.tool_call import ToolRequest, close_call, has_ended, open_call
+from services.runs.tool_call import ENDED_CALLS, ToolRequest, close_call, open_call
 
 if TYPE_CHECKING:
     import mcp
@@ -151,7 +151,7 @@ class Toolbox:
     async def _write(self, session: AsyncSession, tool: Tool, call: ToolRequest, arguments: Any) -> Any:
         """Execute the call in one transaction with its record; one that was executed before stays as it is."""
         row = await open_call(session, self._caller, call, needs_approval=tool.needs_approval)
-        if has_ended(row):
+        if row.status in ENDED_CALLS:
             return row.result
         acting = replace(self._caller, actor=Actor(self._run_id, row.id))
         result = await tool.run(session, acting, arguments)
@@ -166,7 +166,7 @@ class Toolbox:
             row = await self._database.write(opening)
         except BadUserInputError as error:
             return await self._record(call, {"error": error.message}, ToolCallStatus.FAILED)
-        if has_ended(row):
+        if row.status in ENDED_CALLS:
             return row.result
         result = await tool.call(arguments)
         status = ToolCallStatus.FAILED if "error" in result else ToolCallStatus.COMPLETED
@@ -175,7 +175,7 @@ class Toolbox:
     async def _record(self, call: ToolRequest, result: Any, status: ToolCallStatus) -> Any:
         async def work(session: AsyncSession) -> Any:
             row = await open_call(session, self._caller, call)
-            if has_ended(row):
+            if row.status in ENDED_CALLS:
                 return row.result
             await close_call(session, self._caller, row, result, status)
             return result

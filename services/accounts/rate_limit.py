@@ -114,16 +114,11 @@ def _storage_errors_as_unavailable() -> Iterator[None]:
         raise UnavailableError("Passwords cannot be checked now. Try again shortly.") from error
 
 
-def _client_options(url: str) -> dict[str, str]:
-    # The library supports several Redis clients; redis-py is the one installed.
-    return {"implementation": "redispy"} if "redis" in url.partition("://")[0] else {}
-
-
 def _open_storage(url: str) -> Storage:
+    # The library supports several Redis clients; redis-py is the one installed.
+    options = {"implementation": "redispy"} if "redis" in url.partition("://")[0] else {}
     try:
-        storage = storage_from_string(
-            f"async+{url.removeprefix('async+')}", wrap_exceptions=True, **_client_options(url)
-        )
+        storage = storage_from_string(f"async+{url.removeprefix('async+')}", wrap_exceptions=True, **options)
     except (ConfigurationError, ValueError, ImportError) as error:
         raise SettingsError(f"RATE_LIMIT_STORAGE is wrong: {error}; write memory:// or redis://host:port") from None
     if not isinstance(storage, Storage):

@@ -20,8 +20,6 @@ from services.query.sql import execute, fetch_all, table_of
 
 _SESSIONS: Final = table_of(Session)
 _USERS: Final = table_of(User)
-
-
 _OWNERS, _IDS = "owners", "ids"
 
 

@@ -24,7 +24,7 @@ from services.accounts.sessions import revoke_all
 from services.entities.revision import next_revision
 from services.entities.values import INPUT, check_values
 from services.query.filters import IsAnyOf, text_list_param
-from services.query.ordering import Key, OrderDirection, moment_key, order_by, read_text
+from services.query.ordering import Key, OrderDirection, order_by, read_text, sort_key
 from services.query.pagination import Listing
 from services.query.sql import Source, execute, read, table_columns, table_of
 
@@ -39,7 +39,7 @@ _EMAIL_FORM: Final = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.
 _IMAGE_FORM: Final = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
 _ID_PATH: Final = ("input", "id")
 _IDS: Final = "ids"
-_ORDER: Final = order_by(_USERS, ((moment_key("created_at"), OrderDirection.ASC),), Key("id", read_text))
+_ORDER: Final = order_by(_USERS, ((sort_key(User, "created_at"), OrderDirection.ASC),), Key("id", read_text))
 
 
 def normalize_email(text: str) -> str | None:

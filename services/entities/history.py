@@ -10,12 +10,12 @@ from models.base import Entity
 from models.columns import Column, Kind, columns_of, recorded_columns
 from services.accounts.caller import Caller
 from services.entities.values import Values
-from services.query.ordering import OrderDirection, moment_key, order_by
+from services.query.ordering import OrderDirection, order_by, sort_key
 from services.query.pagination import Listing
 from services.query.sql import Writer, insert_rows, table_of
 
 _HISTORY: Final = table_of(HistoryEntry)
-_ORDER: Final = order_by(_HISTORY, ((moment_key("created_at"), OrderDirection.ASC),))
+_ORDER: Final = order_by(_HISTORY, ((sort_key(HistoryEntry, "created_at"), OrderDirection.ASC),))
 
 
 class RecordedChange(NamedTuple):

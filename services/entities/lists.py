@@ -5,16 +5,14 @@ A filter is taken apart into its shape, by which statements are cached, and the 
 
 import inspect
 import operator
-import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeAlias
 
 from pydantic.alias_generators import to_camel
-from sqlalchemy import ColumnElement, and_, bindparam, false, func, not_, or_, true
+from sqlalchemy import ColumnElement, and_, bindparam, false, not_, or_, true
 from sqlmodel import SQLModel
 
 from core.errors import BadUserInputError
@@ -33,7 +31,7 @@ from services.query.filters import (
     enum_list_param,
     text_list_param,
 )
-from services.query.ordering import Key, OrderDirection, enum_key, moment_key, order_by, read_text
+from services.query.ordering import OrderDirection, order_by, sort_key
 from services.query.pagination import Listing
 from services.query.sql import table_of
 
@@ -45,9 +43,6 @@ AddParameter: TypeAlias = Callable[[Any], str]
 _MAX_PARTS: Final = 100
 # SQLite's parser has room for a hundred open brackets and operators, of which each level takes up to seven.
 _MAX_DEPTH: Final = 10
-# Of the 32 bits that a column has: neither database takes a larger one as a parameter.
-_MIN_INTEGER: Final = -(1 << 31)
-_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _COMPARISONS: Final[dict[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
     "eq": operator.eq,
     "gt": operator.gt,
@@ -266,7 +261,7 @@ class EntityOrder:
     def __init_subclass__(cls, *, model: type[SQLModel]) -> None:
         names = [column.name for column in columns_of(model).values() if column.sortable]
         for name in names:
-            _sort_key(model, name)
+            sort_key(model, name)
         cls.model = model
         cls.fields = StrEnum(f"{cls.__name__}Field", {name.upper(): name.upper() for name in names})  # type: ignore[misc]  # known at run time
         cls.fields.__doc__ = f"What {table_of(model).name} can be ordered by."
@@ -288,30 +283,5 @@ def entity_listing(
 ) -> Listing:
     """Return the list of the caller's rows of a model."""
     table = table_of(default.model)
-    keys = tuple((_sort_key(part.model, part.field.lower()), part.direction) for part in order or [default])
+    keys = tuple((sort_key(part.model, part.field.lower()), part.direction) for part in order or [default])
     return Listing(table, order_by(table, keys), caller, conditions_of(wanted), columns)
-
-
-@cache
-def _sort_key(model: type[SQLModel], name: str) -> Key:
-    column = columns_of(model)[name]
-    if column.kind is Kind.MOMENT:
-        return moment_key(name, nullable=column.is_nullable)
-    if column.kind is Kind.ENUM:
-        return enum_key(name, column.type, nullable=column.is_nullable)
-    if column.kind is Kind.INTEGER:
-        return Key(name, _read_integer, nullable=column.is_nullable)
-    if column.kind is Kind.TEXT:
-        # Both databases fold the case of ASCII alone here, and so does the cursor.
-        return Key(name, read_text, _lower, func.lower, nullable=column.is_nullable)
-    raise TypeError(f"{model.__name__}.{name} is Sortable, but there is no order for {column.kind}")
-
-
-def _read_integer(value: Any) -> int:
-    if type(value) is not int or not _MIN_INTEGER <= value <= -_MIN_INTEGER - 1:
-        raise ValueError("no integer")
-    return value
-
-
-def _lower(value: str | None) -> str | None:
-    return None if value is None else value.translate(_LOWER)

@@ -72,7 +72,8 @@ class EntityService(Generic[Row]):
 
     async def create_alone(self, database: Database, caller: Caller, new: NewRow) -> Any:
         """Create a row in a transaction of its own, by one statement where it depends on nothing that is stored."""
-        is_independent = new.id is None and new.idempotency_key is None and not self._refers(new)
+        refers = any(new.values.get(column.name) is not None for column in self._new_references)
+        is_independent = new.id is None and new.idempotency_key is None and not refers
         if is_independent and can_insert_alone(database):
             values = self._defaults | {"id": new_id()} | self.derive(check_new_values(self.model, new.values), None)
             return SimpleNamespace(**await insert_alone(database, caller, self.model, values))
@@ -83,9 +84,6 @@ class EntityService(Generic[Row]):
     ) -> Sequence[Any]:
         """Create several rows, all or none, in a transaction of their own."""
         return await database.transaction(lambda writer: self.create_many(writer, caller, new, idempotency_key))
-
-    def _refers(self, new: NewRow) -> bool:
-        return any(new.values.get(column.name) is not None for column in self._new_references)
 
     async def create(self, writer: Writer, caller: Caller, new: NewRow) -> Any:
         """Create a row."""

@@ -56,13 +56,9 @@ class _ListParameter(TypeDecorator[Sequence[Any]]):
 
     def to_array(self, values: Sequence[Any]) -> str:
         """Return the list as a PostgreSQL array literal."""
-        return f"{{{','.join(map(_quoted, values))}}}"
-
-
-def _quoted(text: str) -> str:
-    """Return a quoted element of an array literal, in which only quotes and backslashes are special."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+        # Within quotes, only quotes and backslashes are special.
+        escaped = (text.replace("\\", "\\\\").replace('"', '\\"') for text in values)
+        return "{" + ",".join(f'"{text}"' for text in escaped) + "}"
 
 
 class _CastList(FunctionElement[Any]):
@@ -71,16 +67,11 @@ class _CastList(FunctionElement[Any]):
     inherit_cache = True
 
 
-@compiles(_CastList, "postgresql")
+@compiles(_CastList)
 def _cast_list(element: _CastList, compiler: SQLCompiler, **options: Any) -> str:
     (parameter,) = element.clauses
-    type_name = cast("_ListParameter", parameter.type).postgresql_type
-    return f"CAST({compiler.process(parameter, **options)} AS {type_name})"
-
-
-@compiles(_CastList, "sqlite")
-def _cast_list_on_sqlite(element: _CastList, compiler: SQLCompiler, **options: Any) -> str:
-    return compiler.process(element.clauses, **options)
+    value, type_name = compiler.process(parameter, **options), cast("_ListParameter", parameter.type).postgresql_type
+    return value if compiler.dialect.name == "sqlite" else f"CAST({value} AS {type_name})"
 
 
 class _IdList(_ListParameter):

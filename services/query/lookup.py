@@ -95,15 +95,11 @@ def _node_statement(columns_by_model: ColumnsByModel) -> KeyedStatement:
     return KeyedStatement(PreparedStatement(select(*columns).select_from(source)), _OWNERS, _IDS)
 
 
-async def find(session: AsyncSession, caller: Caller, model: type[Row], given_id: str) -> Row | None:
-    """Return the caller's row, to be changed."""
-    row_id = parse_id(given_id)
-    return None if row_id is None else await session.get(model, (caller.user_id, row_id))
-
-
 async def require(session: AsyncSession, caller: Caller, model: type[Row], given_id: str, path: tuple[str, ...]) -> Row:
     """Return the caller's row, to be changed; raise NotFoundError where there is none."""
-    if (row := await find(session, caller, model, given_id)) is None:
+    row_id = parse_id(given_id)
+    row = None if row_id is None else await session.get(model, (caller.user_id, row_id))
+    if row is None:
         raise not_found(model, path)
     return row
 

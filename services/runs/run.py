@@ -152,8 +152,10 @@ async def _conversation(session: AsyncSession, caller: Caller, new: UserMessage,
     path = ("input", "conversationId")
     conversation = await require(session, caller, Conversation, new.conversation_id, path)
     await _require_idle(session, caller, conversation)
-    if conversation.title == _UNTITLED and await _is_empty(session, caller, conversation):
-        conversation.title = title
+    if conversation.title == _UNTITLED:
+        messages = exists().where(caller.owns(_MESSAGES), _MESSAGES.c.conversation_id == conversation.id)
+        if not (await execute(session, select(messages))).scalar():
+            conversation.title = title
     return conversation
 
 
@@ -176,11 +178,6 @@ async def _require_free_slot(session: AsyncSession, caller: Caller, limit: int) 
     if (await execute(session, count)).scalar_one() >= limit:
         message = f"The assistant is writing {limit} replies to you already; wait for one of them, or cancel it, first."
         raise ConflictError(message)
-
-
-async def _is_empty(session: AsyncSession, caller: Caller, conversation: Conversation) -> bool:
-    messages = exists().where(caller.owns(_MESSAGES), _MESSAGES.c.conversation_id == conversation.id)
-    return not (await execute(session, select(messages))).scalar()
 
 
 async def _start(

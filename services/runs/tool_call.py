@@ -67,11 +67,6 @@ def _require_approved(row: ToolCall | None, call: ToolRequest) -> None:
         raise BadUserInputError(f"The person has approved something else than this use of {call.name}.")
 
 
-def has_ended(row: ToolCall) -> bool:
-    """Return whether a call was executed or rejected."""
-    return row.status in ENDED_CALLS
-
-
 async def close_call(
     session: AsyncSession, caller: Caller, row: ToolCall, result: Any, status: ToolCallStatus = ToolCallStatus.COMPLETED
 ) -> None:
