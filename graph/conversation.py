@@ -16,7 +16,6 @@ from graph.mapping import (
     create_input,
     order_input,
     reads_columns,
-    ref_input,
     table_type,
     update_input,
 )
@@ -96,6 +95,6 @@ class UpdateConversationInput(UpdateInput):
     """Input of updateConversation."""
 
 
-@ref_input(models.Conversation)
+@strawberry.input(description="A conversation, by its id.")
 class ConversationRefInput(RefInput):
     """The id of a conversation."""

@@ -81,11 +81,6 @@ class RefInput:
     expected_revision: int | None = strawberry.field(default=None, description=_EXPECTED_REVISION)
 
 
-def ref_input(model: type[Editable]) -> Callable[[Class], Class]:
-    """Make an input that names one row of a table, and the revision of it that the client has seen."""
-    return strawberry.input(description=f"A {noun_of(model)}, by its id.")
-
-
 def create_input(model: type[Editable]) -> Callable[[Class], Class]:
     """Add to a class the columns that clients set when they create a row, an id of their own and an idempotency key."""
 
@@ -203,17 +198,14 @@ def _input_type(column: Column) -> Any:
 
 
 def _columns_by_field(cls: Any, model: type[SQLModel]) -> dict[str, frozenset[str]]:
+    """Return the columns that each field reads: those that it names, or the one of its name."""
     definition: StrawberryObjectDefinition = cls.__strawberry_definition__
     return {
-        field.graphql_name or to_camel_case(field.python_name): frozenset(_columns_read(field, model))
+        field.graphql_name or to_camel_case(field.python_name): frozenset(
+            field.metadata.get(_READS, {field.python_name} & model.model_fields.keys())
+        )
         for field in definition.fields
     }
-
-
-def _columns_read(field: Any, model: type[SQLModel]) -> Iterable[str]:
-    if (columns := field.metadata.get(_READS)) is not None:
-        return tuple(columns)
-    return (field.python_name,) if field.python_name in model.model_fields else ()
 
 
 def _first_line(cls: type) -> str:

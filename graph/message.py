@@ -1,7 +1,5 @@
 """GraphQL types, inputs and payloads of messages, and of replies as they are written."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
@@ -9,17 +7,15 @@ import strawberry
 from strawberry import auto
 
 import models
-from core.ids import parse_id
 from engine import batched
-from graph.context import Context, Info
+from graph.context import Info
 from graph.mapping import IDEMPOTENCY_KEY, order_input, reads_columns, table_type
 from graph.node import Node
 from graph.payload import UserError
 from graph.relations import LazyConversation, LazyRun, reference
 from graph.selection import selected_columns
-from live.follow import follow_reply
 from models import MessageRole, MessageStatus
-from services.conversations.messages import MessageOrder, NewMessage, Reply, read_reply
+from services.conversations.messages import MessageOrder, NewMessage
 from services.runs.run import runs_by_reply
 
 order_input(MessageOrder)
@@ -80,26 +76,6 @@ class ReplyChunk:
     next_offset: int = strawberry.field(
         description="Where the next piece will begin; pass it as fromOffset to go on from here after a cut."
     )
-
-
-async def reply_chunks(context: Context, message_id: str, offset: int) -> AsyncGenerator[ReplyChunk, None]:
-    """Yield a reply's text from the offset on, as it is written, until it ends."""
-    caller, reply_id = context.require_caller(), parse_id(message_id) or message_id
-
-    async def read() -> Reply:
-        return await read_reply(context.database.reader, caller, reply_id, offset)
-
-    async with aclosing(follow_reply(context.runtime.live, caller.user_id, reply_id, read)) as replies:
-        async for reply in replies:
-            if reply.text or reply.has_ended:
-                start, offset = reply.offset, reply.offset + len(reply.text)
-                yield ReplyChunk(
-                    message_id=strawberry.ID(reply_id),
-                    offset=start,
-                    text=reply.text,
-                    status=reply.status,
-                    next_offset=offset,
-                )
 
 
 @strawberry.input(description="A message to store; no assistant answers it.")

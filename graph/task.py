@@ -22,7 +22,6 @@ from graph.mapping import (
     input_type,
     order_input,
     reads_columns,
-    ref_input,
     table_type,
     update_input,
 )
@@ -72,7 +71,10 @@ class TaskChange:
     @staticmethod
     def fields(root: strawberry.Parent[models.HistoryEntry]) -> list[FieldChange]:
         names = dict.fromkeys((*root.before, *root.after))
-        return [_field_change(name, root.before.get(name), root.after.get(name)) for name in names]
+        return [
+            FieldChange(name=to_camel_case(name), before=root.before.get(name), after=root.after.get(name))
+            for name in names
+        ]
 
     @reads_columns("run_id", description="Who made the change.")
     @staticmethod
@@ -86,10 +88,6 @@ class TaskChange:
     tool_call = reference(
         models.ToolCall, "tool_call_id", ToolCall | None, "The tool call that made it; null where there is no run."
     )
-
-
-def _field_change(name: str, before: Any, after: Any) -> FieldChange:
-    return FieldChange(name=to_camel_case(name), before=before, after=after)
 
 
 @table_type(models.Task)
@@ -165,7 +163,7 @@ class UpdateTaskInput(UpdateInput):
     """Input of updateTask."""
 
 
-@ref_input(models.Task)
+@strawberry.input(description="A task, by its id.")
 class TaskRefInput(RefInput):
     """The id of a task."""
 
@@ -181,11 +179,15 @@ class DeleteTasksInput:
     ids: list[strawberry.ID] = strawberry.field(description="Up to 100.")
 
 
+def _kept_field(root: strawberry.Parent[undo.KeptChange]) -> str | None:
+    return root.field and to_camel_case(root.field)
+
+
 @strawberry.type(description="A change that was not taken back.")
 class KeptChange:
     task_id: strawberry.ID = strawberry.field(description="The task, which may be gone.")
     field: str | None = strawberry.field(
-        description="The field that stays as it is, such as dueAt; null for the whole task."
+        resolver=_kept_field, description="The field that stays as it is, such as dueAt; null for the whole task."
     )
     message: str = strawberry.field(description="Why, for people.")
 
@@ -205,16 +207,3 @@ class UndoRunPayload:
         default_factory=list, description="What was not taken back, since something else has changed it or needs it."
     )
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was taken back.")
-
-
-def undo_fields(undone: undo.Undone) -> dict[str, Any]:
-    """Return the fields of the payload."""
-    kept = [
-        KeptChange(
-            task_id=strawberry.ID(change.task_id),
-            field=None if change.field is None else to_camel_case(change.field),
-            message=change.message,
-        )
-        for change in undone.kept
-    ]
-    return {"run": undone.run, "tasks": undone.tasks, "deleted_ids": undone.deleted_ids, "kept": kept}

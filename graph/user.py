@@ -1,4 +1,4 @@
-"""GraphQL types, inputs and payloads of users and their sessions."""
+"""GraphQL types, inputs and payloads of users, their sessions and their access tokens."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,18 +11,35 @@ from strawberry import auto
 
 import models
 from engine import batched
-from graph.access_token import AccessToken, load_access_tokens
 from graph.connection import Connection, MakeListing, connect, empty_connection
 from graph.context import Info
-from graph.mapping import reads_columns, table_type
+from graph.mapping import enum_type, reads_columns, table_type
 from graph.node import Node
 from graph.payload import UserError
 from graph.relations import LazyConversation, LazyTask
 from graph.selection import selected_columns
-from services.accounts.users import own_row, users_by_id
+from models import AccessScope
+from services.accounts.access_tokens import own_access_tokens
+from services.accounts.users import users_by_id
 from services.conversations.conversations import ConversationOrder, conversation_listing
 from services.query.pagination import PageArguments
 from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
+
+enum_type(AccessScope)
+
+
+@table_type(models.AccessToken)
+class AccessToken:
+    id: strawberry.ID = strawberry.field(description="What it is named by; not its text, which nobody sees again.")
+    name: auto
+    expires_at: auto
+    last_used_at: auto
+    created_at: auto
+
+    @reads_columns("scopes", description="What it allows.")
+    @staticmethod
+    def scopes(root: strawberry.Parent[models.AccessToken]) -> list[AccessScope]:
+        return [AccessScope(scope) for scope in root.scopes]
 
 
 @table_type(models.User)
@@ -78,7 +95,10 @@ class User(Node):
     @batched
     async def access_tokens(parents: strawberry.Parent[list[models.User]], info: Info) -> list[Any]:
         own_id = info.context.user_id
-        own = await load_access_tokens(info) if any(each.id == own_id for each in parents) else []
+        own: Any = []
+        if any(each.id == own_id for each in parents):
+            caller, columns = info.context.require_caller(), selected_columns(info, models.AccessToken)
+            own = await own_access_tokens(info.context.database.reader, caller, columns)
         return [own if each.id == own_id else [] for each in parents]
 
 
@@ -94,14 +114,6 @@ async def _own(
 async def load_user(info: Info, user_id: str) -> Any:
     """Load the selected columns of a user, or None if the caller may not see that user."""
     return (await info.context.load(users_by_id, selected_columns(info, models.User), [user_id]))[0]
-
-
-async def load_viewer(info: Info) -> Any:
-    """Load the selected columns of the caller's own row."""
-    caller = info.context.caller
-    if caller is None:
-        return None
-    return await own_row(info.context.database.batch_loader, caller, selected_columns(info, models.User))
 
 
 @strawberry.type(description="A user as changed.")
@@ -176,3 +188,26 @@ class SignInInput:
 @strawberry.input(description="A session to renew.")
 class RefreshSessionInput:
     refresh_token: str = strawberry.field(description="Used twice, it ends the session.")
+
+
+@strawberry.type(description="An access token as made.")
+class CreateAccessTokenPayload:
+    access_token: AccessToken | None = strawberry.field(default=None, description="The token.")
+    token: str | None = strawberry.field(
+        default=None, description="Its text, shown this once: send it to /mcp as `Authorization: Bearer …`."
+    )
+    errors: list[UserError] = strawberry.field(default_factory=list, description="Why there is none.")
+
+
+@strawberry.input(description="An access token to make.")
+class CreateAccessTokenInput:
+    name: str = strawberry.field(description="What it is for, 1 to 100 characters.")
+    scopes: list[AccessScope] = strawberry.field(description="What it allows; at least one.")
+    expires_at: datetime | None = strawberry.field(
+        default=None, description="Until when it is good; for ever where it is left out."
+    )
+
+
+@strawberry.input(description="An access token to revoke.")
+class RevokeAccessTokenInput:
+    id: strawberry.ID

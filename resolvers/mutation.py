@@ -7,7 +7,6 @@ from typing import Any
 
 import strawberry
 
-from graph.access_token import CreateAccessTokenInput, CreateAccessTokenPayload, RevokeAccessTokenInput
 from graph.context import Info
 from graph.conversation import (
     ConversationPayload,
@@ -36,14 +35,16 @@ from graph.task import (
     TasksPayload,
     UndoRunPayload,
     UpdateTaskInput,
-    undo_fields,
 )
 from graph.user import (
     AuthPayload,
     ChangePasswordInput,
+    CreateAccessTokenInput,
+    CreateAccessTokenPayload,
     DeleteAccountInput,
     DeleteUserInput,
     RefreshSessionInput,
+    RevokeAccessTokenInput,
     SetUserActiveInput,
     SignInInput,
     SignOutPayload,
@@ -213,15 +214,15 @@ class Mutation:
     )
     async def undo_run(self, info: Info, input: RunRefInput) -> UndoRunPayload:
         work = partial(undo_run, run_id=input.id)
-        return await answer(UndoRunPayload, "run", info.context.write(work), undo_fields)
+        return await answer(UndoRunPayload, "run", info.context.write(work), _fields)
 
 
 async def _tokens(attempt: Awaitable[SessionTokens]) -> AuthPayload:
-    return await answer(AuthPayload, "user", attempt, _token_fields)
+    return await answer(AuthPayload, "user", attempt, _fields)
 
 
-def _token_fields(tokens: SessionTokens) -> dict[str, Any]:
-    return {field.name: getattr(tokens, field.name) for field in fields(tokens)}
+def _fields(result: Any) -> dict[str, Any]:
+    return {field.name: getattr(result, field.name) for field in fields(result)}
 
 
 def _access_token_fields(created: CreatedAccessToken) -> dict[str, Any]:

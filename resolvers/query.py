@@ -13,11 +13,11 @@ from graph.context import Info
 from graph.conversation import Conversation
 from graph.node import Node, TypedRow
 from graph.relations import load_row
-from graph.selection import columns_by_model
+from graph.selection import columns_by_model, selected_columns
 from graph.sync import ChangeSet, load_changes
 from graph.task import Task
-from graph.user import User, load_user, load_viewer
-from services.accounts.users import user_listing
+from graph.user import User, load_user
+from services.accounts.users import own_row, user_listing
 from services.conversations.conversations import ConversationOrder, conversation_listing
 from services.query.lookup import find_node
 from services.query.pagination import MAX_PAGE_SIZE, PageArguments
@@ -29,7 +29,8 @@ from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
 class Query:
     @strawberry.field(graphql_type=User | None, description="The caller; null for an anonymous one.")
     async def viewer(self, info: Info) -> Any:
-        return await load_viewer(info)
+        caller, columns = info.context.caller, selected_columns(info, models.User)
+        return None if caller is None else await own_row(info.context.database.batch_loader, caller, columns)
 
     @strawberry.field(
         graphql_type=Connection[User], description="All users in the order of their signing up; for admins."

@@ -7,11 +7,12 @@ from typing import Any
 import strawberry
 
 import models
+from core.ids import parse_id
 from graph.context import Info
-from graph.message import MessageEvent, ReplyChunk, reply_chunks
+from graph.message import MessageEvent, ReplyChunk
 from graph.selection import columns_below
 from graph.sync import ChangeSet, load_changes
-from live.follow import follow_changes
+from live.follow import follow_changes, follow_reply
 from services.conversations import messages
 from services.query.pagination import MAX_PAGE_SIZE
 from services.sync import changes as sync
@@ -53,9 +54,22 @@ class Subscription:
         self, info: Info, message_id: strawberry.ID, from_offset: int = 0
     ) -> AsyncGenerator[ReplyChunk, None]:
         offset = messages.check_offset(from_offset, "fromOffset")
-        async with aclosing(reply_chunks(info.context, message_id, offset)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        caller, reply_id = info.context.require_caller(), parse_id(message_id) or message_id
+
+        async def read() -> messages.Reply:
+            return await messages.read_reply(info.context.database.reader, caller, reply_id, offset)
+
+        async with aclosing(follow_reply(info.context.runtime.live, caller.user_id, reply_id, read)) as replies:
+            async for reply in replies:
+                if reply.text or reply.has_ended:
+                    start, offset = reply.offset, reply.offset + len(reply.text)
+                    yield ReplyChunk(
+                        message_id=strawberry.ID(reply_id),
+                        offset=start,
+                        text=reply.text,
+                        status=reply.status,
+                        next_offset=offset,
+                    )
 
     @strawberry.subscription(
         description="What lies beyond a cursor, then every change as it comes; without a cursor, from now on."
