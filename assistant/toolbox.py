@@ -144,8 +144,7 @@ class Toolbox:
         except UnavailableError:
             raise
         except TasktalkError as error:
-            result = {"error": error.message}
-            return await self._record(call, result, ToolCallStatus.FAILED)
+            return await self._record(call, {"error": error.message}, ToolCallStatus.FAILED)
         return await self._record(call, result, ToolCallStatus.COMPLETED)
 
     async def _write(self, session: AsyncSession, tool: Tool, call: ToolRequest, arguments: Any) -> Any:

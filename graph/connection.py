@@ -113,11 +113,4 @@ async def connect_children(
     return list(map(ConnectionSource, pages, counts))
 
 
-def empty_connection(make_listing: MakeListing, arguments: PageArguments) -> Any:
-    """Return a page of a list that is empty for this caller."""
-    order = make_listing(columns=frozenset()).order
-    read_window(order, arguments)
-    return ConnectionSource(Page(order), 0)
-
-
 enum_type(OrderDirection)

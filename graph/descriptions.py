@@ -13,12 +13,6 @@ from graphql import (
     is_specified_scalar_type,
 )
 
-_TYPES: Final = {
-    "Query": "Reads; nothing changes by them.",
-    "Mutation": "Changes, one after another in the order that they are written in.",
-    "Subscription": "Follows what happens, over a socket or as server-sent events.",
-}
-
 # By name, wherever an argument or a field of an input is called so.
 _ARGUMENTS: Final = {
     "first": "How many rows from the start, up to 100; 20 where neither first nor last is given.",
@@ -75,8 +69,6 @@ def describe(schema: GraphQLSchema) -> None:
     for name, part, member in members(schema):
         if not part.description:
             part.description = _MEMBERS.get(name, {}).get(member, _ARGUMENTS.get(member))
-    for name, description in _TYPES.items():
-        schema.type_map[name].description = description
 
 
 def members(schema: GraphQLSchema) -> Iterator[tuple[str, Any, str]]:

@@ -11,7 +11,7 @@ from strawberry import auto
 
 import models
 from engine import batched
-from graph.connection import Connection, MakeListing, connect, empty_connection
+from graph.connection import Connection, ConnectionSource, MakeListing, connect
 from graph.context import Info
 from graph.mapping import enum_type, reads_columns, table_type
 from graph.node import Node
@@ -22,7 +22,7 @@ from models import AccessScope
 from services.accounts.access_tokens import own_access_tokens
 from services.accounts.users import users_by_id
 from services.conversations.conversations import ConversationOrder, conversation_listing
-from services.query.pagination import PageArguments
+from services.query.pagination import Page, PageArguments, read_window
 from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
 
 enum_type(AccessScope)
@@ -106,9 +106,10 @@ async def _own(
     model: type[SQLModel], parents: Sequence[models.User], info: Info, make: MakeListing, arguments: PageArguments
 ) -> list[Any]:
     """Return the caller's connection on the caller's own row, and an empty one on every other row."""
-    own_id = info.context.user_id
+    own_id, order = info.context.user_id, make(columns=frozenset()).order
+    read_window(order, arguments)
     own = await connect(info, model, make, arguments) if any(each.id == own_id for each in parents) else None
-    return [own if each.id == own_id else empty_connection(make, arguments) for each in parents]
+    return [own if each.id == own_id else ConnectionSource(Page(order), 0) for each in parents]
 
 
 async def load_user(info: Info, user_id: str) -> Any:

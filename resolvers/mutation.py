@@ -61,7 +61,7 @@ from services.tasks.tasks import tasks
 from services.tasks.undo import undo_run
 
 
-@strawberry.type
+@strawberry.type(description="Changes, one after another in the order that they are written in.")
 class Mutation:
     @strawberry.mutation(description="Make an account and sign its user in.")
     async def sign_up(self, info: Info, input: SignUpInput) -> AuthPayload:
@@ -135,9 +135,10 @@ class Mutation:
 
     @strawberry.mutation(description="Make up to 100 tasks, all or none.")
     async def create_tasks(self, info: Info, input: CreateTasksInput) -> TasksPayload:
-        new = [task.to_new() for task in input.tasks]
-        work = partial(tasks.create_many_alone, new=new, idempotency_key=input.idempotency_key)
-        return await answer(TasksPayload, "tasks", info.context.create(work))
+        caller, new = info.context.require_caller(), [task.to_new() for task in input.tasks]
+        work = partial(tasks.create_many, caller=caller, new=new, idempotency_key=input.idempotency_key)
+        creating = info.context.changing(info.context.database.transaction(work))
+        return await answer(TasksPayload, "tasks", creating)
 
     @strawberry.mutation(description="Change what is given of a task: what is left out stays, null clears.")
     async def update_task(self, info: Info, input: UpdateTaskInput) -> TaskPayload:

@@ -25,7 +25,7 @@ from services.sync.changes import check_size, read_changes, read_counter, read_c
 from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
 
 
-@strawberry.type
+@strawberry.type(description="Reads; nothing changes by them.")
 class Query:
     @strawberry.field(graphql_type=User | None, description="The caller; null for an anonymous one.")
     async def viewer(self, info: Info) -> Any:

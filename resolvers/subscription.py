@@ -18,7 +18,7 @@ from services.query.pagination import MAX_PAGE_SIZE
 from services.sync import changes as sync
 
 
-@strawberry.type
+@strawberry.type(description="Follows what happens, over a socket or as server-sent events.")
 class Subscription:
     @strawberry.subscription(
         description="Each message of a conversation once, when it is complete: those beyond a cursor, then every "

@@ -79,12 +79,6 @@ class EntityService(Generic[Row]):
             return SimpleNamespace(**await insert_alone(database, caller, self.model, values))
         return await database.transaction(lambda transaction: self.create(transaction, caller, new))
 
-    async def create_many_alone(
-        self, database: Database, caller: Caller, new: Sequence[NewRow], idempotency_key: str | None = None
-    ) -> Sequence[Any]:
-        """Create several rows, all or none, in a transaction of their own."""
-        return await database.transaction(lambda writer: self.create_many(writer, caller, new, idempotency_key))
-
     async def create(self, writer: Writer, caller: Caller, new: NewRow) -> Any:
         """Create a row."""
         operation = f"create{self.model.__name__}"

@@ -85,7 +85,7 @@ class _IdList(_ListParameter):
         return f"{{{','.join(values)}}}"
 
 
-class _SearchWords(_ListParameter):
+class SearchWords(_ListParameter):
     """Words to search for: a tsquery of prefixes on PostgreSQL."""
 
     cache_ok = True
@@ -134,11 +134,6 @@ def text_list(texts: Sequence[str]) -> ColumnElement[Any]:
 def text_list_param(name: str) -> ColumnElement[Any]:
     """Return the parameter of a prepared statement that takes any number of texts."""
     return bindparam(name, type_=_ListParameter())
-
-
-def words_param(name: str) -> ColumnElement[Any]:
-    """Return the parameter of a prepared statement that takes words to search for."""
-    return bindparam(name, type_=_SearchWords())
 
 
 def enum_list_param(name: str, members: type[StrEnum]) -> ColumnElement[Any]:

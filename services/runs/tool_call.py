@@ -41,7 +41,8 @@ async def open_call(
     """
     revision = await next_revision(session, caller.user_id)
     await require_executed(session, caller, call.run_id)
-    row = await _find(session, caller, call)
+    is_call = _TOOL_CALLS.c.run_id == call.run_id, _TOOL_CALLS.c.call_id == call.call_id
+    row = (await session.exec(select_model(ToolCall).where(caller.owns(_TOOL_CALLS), *is_call))).one_or_none()
     if needs_approval:
         _require_approved(row, call)
     if row is None:
@@ -101,8 +102,3 @@ def _tool_calls_by_run(columns: frozenset[str]) -> Select[Any]:
     selected = table_columns(_TOOL_CALLS, columns | {"run_id"})
     statement = select(*selected).where(owned(_TOOL_CALLS), IsAnyOf(_TOOL_CALLS.c.run_id, id_list_param("ids")))
     return statement.order_by(_TOOL_CALLS.c.run_id, _TOOL_CALLS.c.position)
-
-
-async def _find(session: AsyncSession, caller: Caller, call: ToolRequest) -> ToolCall | None:
-    is_call = _TOOL_CALLS.c.run_id == call.run_id, _TOOL_CALLS.c.call_id == call.call_id
-    return (await session.exec(select_model(ToolCall).where(caller.owns(_TOOL_CALLS), *is_call))).one_or_none()

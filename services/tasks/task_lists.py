@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, bindparam
 
 from core.text import require_length
 from models import Task
 from services.accounts.caller import Caller
 from services.entities.lists import AddParameter, Condition, EntityFilter, EntityOrder, entity_listing
-from services.query.filters import HasWords, words_param
+from services.query.filters import HasWords, SearchWords
 from services.query.pagination import Listing
 from services.query.sql import table_of
 from services.tasks.words import words_of
@@ -38,7 +38,7 @@ class TaskFilter(EntityFilter, model=Task):
     def build_own(cls, name: str, operand: Any) -> ColumnElement[bool]:
         """Return one of these conditions as SQL."""
         if name == "search":
-            return HasWords(_TASKS.words, words_param(operand))
+            return HasWords(_TASKS.words, bindparam(operand, type_=SearchWords()))
         return _TASKS.parent_id.is_not(None) if operand else _TASKS.parent_id.is_(None)
 
 

@@ -56,7 +56,8 @@ async def undo_run(session: AsyncSession, caller: Caller, run_id: str) -> Undone
     run = await require(session, caller, Run, run_id, _PATH)
     _require_undoable(run)
     changes = await _changes_since(session, caller, run)
-    tasks = await _tasks(session, caller, {change.row_id for change in changes})
+    known = IsAnyOf(_TASKS.c.id, id_list(sorted({change.row_id for change in changes})))
+    tasks = {task.id: task for task in await session.exec(select_model(Task).where(caller.owns(_TASKS), known))}
     plans = _plans(run, changes, tasks)
     restored = [plan.task_id for plan in plans if plan.is_restoration]
     used_ids = await kinds_by_id(session, caller, restored) if restored else {}
@@ -105,11 +106,6 @@ async def _changes_since(session: AsyncSession, caller: Caller, run: Run) -> lis
         for change in changes
         if change.run_id not in undone and not (change.run_id is None and change.revision in revisions)
     ]
-
-
-async def _tasks(session: AsyncSession, caller: Caller, ids: Iterable[str]) -> Tasks:
-    known = select_model(Task).where(caller.owns(_TASKS), IsAnyOf(_TASKS.c.id, id_list(sorted(ids))))
-    return {task.id: task for task in await session.exec(known)}
 
 
 def _plans(run: Run, changes: Sequence[Row[Any]], tasks: Tasks) -> list[UndoPlan]:
