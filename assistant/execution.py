@@ -223,7 +223,6 @@ class RunExecution:
 
 
 def _sentence_of(error: BaseException) -> str:
-    """Return the plain sentence for a failure."""
     if isinstance(error, agents.UserError) and error.__cause__ is not None:
         # The SDK wraps what a tool raised.
         error = error.__cause__

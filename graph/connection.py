@@ -50,19 +50,16 @@ class Connection(Generic[NodeType]):
     )
 
 
-class EdgeSource:
+class EdgeSource(NamedTuple):
     """Value that an edge is resolved from; its cursor is made when it is selected."""
 
-    __slots__ = ("_order", "node")
-
-    def __init__(self, order: Order, row: Any) -> None:
-        self._order = order
-        self.node = row
+    order: Order
+    node: Any
 
     @property
     def cursor(self) -> str:
         """Return the row's cursor."""
-        return self._order.cursor(self.node)
+        return self.order.cursor(self.node)
 
 
 class ConnectionSource(NamedTuple):

@@ -11,6 +11,7 @@ from graph.connection import Connection, connect_children
 from graph.context import Info
 from graph.mapping import (
     CreateInput,
+    Node,
     RefInput,
     UpdateInput,
     create_input,
@@ -20,7 +21,6 @@ from graph.mapping import (
     update_input,
 )
 from graph.message import Message
-from graph.node import Node
 from graph.payload import UserError
 from graph.relations import owner
 from graph.selection import selected_columns

@@ -26,6 +26,29 @@ IDEMPOTENCY_KEY: Final = "Sent again with the same input, it gives the first ans
 COLUMNS_BY_FIELD: Final[dict[type[SQLModel], dict[str, frozenset[str]]]] = {}
 
 
+@strawberry.interface(description="A thing with an id that is its own everywhere and for ever.")
+class Node:
+    id: strawberry.ID = strawberry.field(description="Opaque, unique and stable; the same in every API.")
+
+    @classmethod
+    def resolve_type(cls, source: "TypedRow", *_: Any) -> str:
+        """Return the name of the row's type."""
+        return source.type_name
+
+
+class TypedRow:
+    """A row with the name of its GraphQL type, for fields that return any Node."""
+
+    __slots__ = ("_row", "type_name")
+
+    def __init__(self, type_name: str, row: Any) -> None:
+        self.type_name = type_name
+        self._row = row
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._row, name)
+
+
 def table_type(model: type[SQLModel], *, name: str | None = None) -> Callable[[Class], Class]:
     """Make a Strawberry type that shows the table's public columns; of a class with fields that are `auto`, just those.
 
@@ -51,12 +74,17 @@ def table_type(model: type[SQLModel], *, name: str | None = None) -> Callable[[C
     return decorate
 
 
+def given(value: object) -> dict[str, Any]:
+    """Return the fields of an input that are given."""
+    return {key: value for key, value in vars(value).items() if value is not UNSET}
+
+
 class CreateInput:
     """The base of inputs that create a row: `create_input` adds a field for each column that clients may set."""
 
     def to_new(self) -> NewRow:
         """Return what the service takes."""
-        values = {key: value for key, value in vars(self).items() if value is not UNSET}
+        values = given(self)
         row_id, idempotency_key = values.pop("id", None), values.pop("idempotency_key", None)
         return NewRow(values, row_id, idempotency_key)
 
@@ -69,8 +97,7 @@ class UpdateInput:
 
     def to_changes(self) -> Mapping[str, Any]:
         """Return what is given."""
-        given = {key: value for key, value in vars(self).items() if value is not UNSET}
-        return {key: value for key, value in given.items() if key not in ("id", "expected_revision")}
+        return {key: value for key, value in given(self).items() if key not in ("id", "expected_revision")}
 
 
 @strawberry.input
@@ -179,7 +206,6 @@ def _add_field(cls: type, name: str, annotation: Any, description: str, **defaul
 
 
 def _output_type(column: Column) -> Any:
-    """Return the type of a column as GraphQL shows it."""
     if column.kind is Kind.JSON:
         shown: Any = Json
     else:

@@ -9,13 +9,12 @@ from strawberry import auto
 import models
 from engine import batched
 from graph.context import Info
-from graph.mapping import IDEMPOTENCY_KEY, order_input, reads_columns, table_type
-from graph.node import Node
+from graph.mapping import IDEMPOTENCY_KEY, Node, order_input, reads_columns, table_type
 from graph.payload import UserError
 from graph.relations import LazyConversation, LazyRun, reference
 from graph.selection import selected_columns
 from models import MessageRole, MessageStatus
-from services.conversations.messages import MessageOrder, NewMessage
+from services.conversations.messages import MessageOrder
 from services.runs.run import runs_by_reply
 
 order_input(MessageOrder)
@@ -84,7 +83,3 @@ class AddMessageInput:
     content: str = strawberry.field(description="1 to 100,000 characters.")
     role: MessageRole = strawberry.field(default=MessageRole.USER, description="Who speaks.")
     idempotency_key: str | None = strawberry.field(default=None, description=IDEMPOTENCY_KEY)
-
-    def to_new(self) -> NewMessage:
-        """Return what the service takes."""
-        return NewMessage(self.conversation_id, self.content, self.role)

@@ -83,7 +83,7 @@ async def create_row(
 ) -> Payload:
     """Create a row of the caller's and return its payload."""
     work = partial(service.create_alone, new=input.to_new())
-    return await answer(payload, _field_of(service), info.context.create(work))
+    return await answer(payload, service.name, info.context.create(work))
 
 
 async def update_row(
@@ -92,15 +92,10 @@ async def update_row(
     """Update a row of the caller's and return its payload."""
     changes, expected = input.to_changes(), input.expected_revision
     work = partial(service.update, row_id=input.id, changes=changes, expected_revision=expected)
-    return await answer(payload, _field_of(service), info.context.write(work))
+    return await answer(payload, service.name, info.context.write(work))
 
 
 async def delete_row(info: Info, service: EntityService[Any], input: RefInput) -> DeletePayload:
     """Delete a row of the caller's and return the ids of all that is gone."""
     work = partial(service.delete, row_id=input.id, expected_revision=input.expected_revision)
     return await answer(DeletePayload, "deleted_ids", info.context.write(work))
-
-
-def _field_of(service: EntityService[Any]) -> str:
-    """Return the name of the row in its payload."""
-    return service.model.__name__.lower()

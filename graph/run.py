@@ -12,13 +12,12 @@ from core.errors import NotFoundError, TasktalkError
 from engine import batched
 from graph.context import Info
 from graph.conversation import Conversation
-from graph.mapping import IDEMPOTENCY_KEY, reads_columns, table_type
+from graph.mapping import IDEMPOTENCY_KEY, Node, reads_columns, table_type
 from graph.message import Message
-from graph.node import Node
 from graph.payload import UserError, as_data
 from graph.relations import LazyRun, reference
 from graph.selection import selected_columns
-from services.runs.run import StartedRun, UserMessage
+from services.runs.run import StartedRun
 from services.runs.tool_call import tool_calls_by_run
 
 _WAIT: Final = "Whether to answer once the reply is complete, or waits for approval, or at once."
@@ -27,13 +26,6 @@ _CONVERSATION_GONE: Final = "The conversation was deleted while its runs were re
 
 @table_type(models.ToolCall)
 class ToolCall(Node):
-    name: auto
-    arguments: auto
-    result: auto
-    status: auto
-    revision: auto
-    created_at: auto
-
     run = reference(
         models.Run,
         "run_id",
@@ -159,10 +151,6 @@ class SendMessageInput:
     time_zone: str = strawberry.field(
         default="UTC", description="The name of the person's time zone, such as Europe/Berlin; dates are read in it."
     )
-
-    def to_message(self) -> UserMessage:
-        """Return what the assistant takes."""
-        return UserMessage(self.content, self.conversation_id, self.time_zone, self.idempotency_key)
 
 
 @strawberry.input(description="A reply to write anew.")

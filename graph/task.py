@@ -14,6 +14,7 @@ from graph.context import Info
 from graph.mapping import (
     IDEMPOTENCY_KEY,
     CreateInput,
+    Node,
     RefInput,
     UpdateInput,
     create_input,
@@ -25,7 +26,6 @@ from graph.mapping import (
     table_type,
     update_input,
 )
-from graph.node import Node
 from graph.payload import UserError
 from graph.relations import LazyTask, owner, reference
 from graph.run import Run, ToolCall

@@ -7,14 +7,12 @@ from typing import Any
 
 import strawberry
 from sqlmodel import SQLModel
-from strawberry import auto
 
 import models
 from engine import batched
 from graph.connection import Connection, ConnectionSource, MakeListing, connect
 from graph.context import Info
-from graph.mapping import enum_type, reads_columns, table_type
-from graph.node import Node
+from graph.mapping import Node, enum_type, reads_columns, table_type
 from graph.payload import UserError
 from graph.relations import LazyConversation, LazyTask
 from graph.selection import selected_columns
@@ -31,10 +29,6 @@ enum_type(AccessScope)
 @table_type(models.AccessToken)
 class AccessToken:
     id: strawberry.ID = strawberry.field(description="What it is named by; not its text, which nobody sees again.")
-    name: auto
-    expires_at: auto
-    last_used_at: auto
-    created_at: auto
 
     @reads_columns("scopes", description="What it allows.")
     @staticmethod
@@ -44,15 +38,6 @@ class AccessToken:
 
 @table_type(models.User)
 class User(Node):
-    email: auto
-    name: auto
-    image: auto
-    email_verified: auto
-    is_active: auto
-    is_admin: auto
-    created_at: auto
-    updated_at: auto
-
     @reads_columns("id", graphql_type=Connection[LazyTask], description="Their tasks; nobody else sees any.")
     @staticmethod
     @batched
@@ -127,10 +112,6 @@ class UserPayload:
 class UpdateProfileInput:
     name: str | None = strawberry.field(default=strawberry.UNSET, description="1 to 200 characters; not null.")
     image: str | None = strawberry.field(default=strawberry.UNSET, description="An http(s) address of a picture.")
-
-    def to_changes(self) -> dict[str, Any]:
-        """Return the fields that are given."""
-        return {name: value for name, value in vars(self).items() if value is not strawberry.UNSET}
 
 
 @strawberry.input(description="A new password.")

@@ -14,6 +14,7 @@ from graph.conversation import (
     CreateConversationInput,
     UpdateConversationInput,
 )
+from graph.mapping import given
 from graph.message import AddMessageInput, MessagePayload
 from graph.payload import DeletePayload, answer, create_row, delete_row, update_row
 from graph.run import (
@@ -56,7 +57,8 @@ from services.accounts import access_tokens, users
 from services.accounts.access_tokens import CreatedAccessToken
 from services.accounts.accounts import SessionTokens
 from services.conversations.conversations import conversations
-from services.conversations.messages import add_message
+from services.conversations.messages import NewMessage, add_message
+from services.runs.run import UserMessage
 from services.tasks.tasks import tasks
 from services.tasks.undo import undo_run
 
@@ -65,15 +67,12 @@ from services.tasks.undo import undo_run
 class Mutation:
     @strawberry.mutation(description="Make an account and sign its user in.")
     async def sign_up(self, info: Info, input: SignUpInput) -> AuthPayload:
-        accounts = info.context.runtime.accounts
-        return await _tokens(accounts.sign_up(email=input.email, password=input.password, name=input.name))
+        return await _tokens(info.context.runtime.accounts.sign_up(**vars(input)))
 
     @strawberry.mutation(description="Begin a session.")
     async def sign_in(self, info: Info, input: SignInInput) -> AuthPayload:
-        signed_in = info.context.runtime.accounts.sign_in(
-            email=input.email, password=input.password, client_address=info.context.client_address
-        )
-        return await _tokens(signed_in)
+        address = info.context.client_address
+        return await _tokens(info.context.runtime.accounts.sign_in(**vars(input), client_address=address))
 
     @strawberry.mutation(description="Exchange a refresh token for new tokens; one used twice ends its session.")
     async def refresh_session(self, info: Info, input: RefreshSessionInput) -> AuthPayload:
@@ -86,26 +85,20 @@ class Mutation:
 
     @strawberry.mutation(description="Change the caller's profile: what is left out stays, null clears.")
     async def update_profile(self, info: Info, input: UpdateProfileInput) -> UserPayload:
-        work = partial(users.update_profile, changes=input.to_changes())
+        work = partial(users.update_profile, changes=given(input))
         return await answer(UserPayload, "user", info.context.write(work))
 
     @strawberry.mutation(description="Change the caller's password; every other session of theirs ends.")
     async def change_password(self, info: Info, input: ChangePasswordInput) -> UserPayload:
-        changed = info.context.runtime.accounts.change_password(
-            info.context.require_caller(),
-            current_password=input.current_password,
-            new_password=input.new_password,
-            client_address=info.context.client_address,
-        )
+        caller, address = info.context.require_caller(), info.context.client_address
+        changed = info.context.runtime.accounts.change_password(caller, **vars(input), client_address=address)
         return await answer(UserPayload, "user", changed)
 
     @strawberry.mutation(description="Delete the caller's account and everything in it.")
     async def delete_account(self, info: Info, input: DeleteAccountInput) -> DeletePayload:
-        caller = info.context.require_caller()
-        deleted = info.context.runtime.accounts.delete_account(
-            caller, password=input.password, client_address=info.context.client_address
-        )
-        return await answer(DeletePayload, "deleted_ids", _naming(caller.user_id, deleted))
+        caller, address = info.context.require_caller(), info.context.client_address
+        deleted = info.context.runtime.accounts.delete_account(caller, **vars(input), client_address=address)
+        return await answer(DeletePayload, "deleted_ids", deleted)
 
     @strawberry.mutation(description="Let a user in or shut them out, at once; for admins.")
     async def set_user_active(self, info: Info, input: SetUserActiveInput) -> UserPayload:
@@ -117,7 +110,7 @@ class Mutation:
     @strawberry.mutation(description="Delete a user and everything of theirs; for admins.")
     async def delete_user(self, info: Info, input: DeleteUserInput) -> DeletePayload:
         deleted = info.context.runtime.accounts.delete_user(info.context.require_caller(), input.id)
-        return await answer(DeletePayload, "deleted_ids", _naming(input.id, deleted))
+        return await answer(DeletePayload, "deleted_ids", deleted)
 
     @strawberry.mutation(description="Make a token for a program of the caller's, which lets it use /mcp.")
     async def create_access_token(self, info: Info, input: CreateAccessTokenInput) -> CreateAccessTokenPayload:
@@ -177,7 +170,8 @@ class Mutation:
 
     @strawberry.mutation(description="Store a message; no assistant answers it.")
     async def add_message(self, info: Info, input: AddMessageInput) -> MessagePayload:
-        work = partial(add_message, new=input.to_new(), key=input.idempotency_key)
+        new = NewMessage(input.conversation_id, input.content, input.role)
+        work = partial(add_message, new=new, key=input.idempotency_key)
         return await answer(MessagePayload, "message", info.context.write(work))
 
     @strawberry.mutation(
@@ -186,7 +180,8 @@ class Mutation:
     )
     async def send_message(self, info: Info, input: SendMessageInput) -> Any:
         caller, assistant = info.context.require_caller(), info.context.runtime.assistant
-        starting = assistant.send_message(caller, input.to_message())
+        message = UserMessage(input.content, input.conversation_id, input.time_zone, input.idempotency_key)
+        starting = assistant.send_message(caller, message)
         return await answer_started_run(info, starting, wait=input.wait)
 
     @strawberry.mutation(
@@ -228,8 +223,3 @@ def _fields(result: Any) -> dict[str, Any]:
 
 def _access_token_fields(created: CreatedAccessToken) -> dict[str, Any]:
     return {"access_token": created.access_token, "token": created.text}
-
-
-async def _naming(user_id: str, deleted: Awaitable[None]) -> list[str]:
-    await deleted
-    return [user_id]

@@ -11,7 +11,7 @@ from core.errors import BadUserInputError
 from graph.connection import Connection, connect
 from graph.context import Info
 from graph.conversation import Conversation
-from graph.node import Node, TypedRow
+from graph.mapping import Node, TypedRow
 from graph.relations import load_row
 from graph.selection import columns_by_model, selected_columns
 from graph.sync import ChangeSet, load_changes

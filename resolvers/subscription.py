@@ -10,7 +10,7 @@ import models
 from core.ids import parse_id
 from graph.context import Info
 from graph.message import MessageEvent, ReplyChunk
-from graph.selection import columns_below
+from graph.selection import selected_columns
 from graph.sync import ChangeSet, load_changes
 from live.follow import follow_changes, follow_reply
 from services.conversations import messages
@@ -27,7 +27,7 @@ class Subscription:
     async def message_added(
         self, info: Info, conversation_id: strawberry.ID, after: str | None = None
     ) -> AsyncGenerator[MessageEvent, None]:
-        caller, columns = info.context.require_caller(), columns_below(info, "message", models.Message)
+        caller, columns = info.context.require_caller(), selected_columns(info, models.Message, "message")
         cursor = None if after is None else messages.read_message_cursor(after, "after")
         async with info.context.database.read() as session:
             revision = await messages.current_revision(session, caller, conversation_id)

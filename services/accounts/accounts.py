@@ -156,8 +156,8 @@ class Accounts:
         self._authenticator.invalidate(caller.user_id)
         return user
 
-    async def delete_account(self, caller: Caller, *, password: str, client_address: str) -> None:
-        """Delete the caller's account with all its rows."""
+    async def delete_account(self, caller: Caller, *, password: str, client_address: str) -> list[str]:
+        """Delete the caller's account with all its rows; return its id."""
         checked = await self._check_own_password(caller, password, _PASSWORD_PATH, client_address)
 
         async def work(session: AsyncSession) -> None:
@@ -167,6 +167,7 @@ class Accounts:
 
         await self._database.write(work)
         self._authenticator.invalidate(caller.user_id)
+        return [caller.user_id]
 
     async def set_user_active(self, caller: Caller, user_id: str, *, is_active: bool) -> User:
         """Activate or deactivate a user, effective at once; for admins."""
@@ -176,10 +177,11 @@ class Accounts:
         self._authenticator.invalidate(user_id)
         return user
 
-    async def delete_user(self, caller: Caller, user_id: str) -> None:
-        """Delete a user with all their rows; for admins."""
+    async def delete_user(self, caller: Caller, user_id: str) -> list[str]:
+        """Delete a user with all their rows; return the id; for admins."""
         await self._database.write(lambda session: users.delete_user(session, caller, user_id))
         self._authenticator.invalidate(user_id)
+        return [user_id]
 
     async def _check_own_password(
         self, caller: Caller, password: str, path: tuple[str, ...], client_address: str

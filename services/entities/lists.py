@@ -156,7 +156,6 @@ def conditions_of(wanted: EntityFilter | None) -> Conditions:
 
 
 def _check_size(wanted: Any) -> None:
-    """Raise BadUserInputError where a filter has too many parts or levels."""
     level, depth, size = [wanted], 0, 0
     while level:
         depth, size = depth + 1, size + len(level)

@@ -53,6 +53,8 @@ class EntityService(Generic[Row]):
 
     def __init__(self, model: type[Row]) -> None:
         self.model = model
+        # As payloads and routes call a row.
+        self.name = model.__name__.lower()
         self._table = table_of(model)
         # Of the columns that clients cannot set when they create a row.
         self._defaults: Values = {
@@ -89,7 +91,7 @@ class EntityService(Generic[Row]):
         self, writer: Writer, caller: Caller, new: Sequence[NewRow], idempotency_key: str | None = None
     ) -> Sequence[Any]:
         """Create several rows, all or none."""
-        name = f"{self.model.__name__.lower()}s"
+        name = f"{self.name}s"
         _require_bulk(len(new), name)
         given = [(row, (*INPUT, name, str(index))) for index, row in enumerate(new)]
         for row, path in given:
@@ -313,6 +315,5 @@ def moment_after(rows: Sequence[Any], moment: datetime | None) -> datetime:
 
 
 def _require_bulk(count: int, name: str) -> None:
-    """Raise BadUserInputError for more rows than one transaction should have."""
     if count > MAX_BULK:
         raise BadUserInputError(f"{name} takes at most {MAX_BULK} at once; it has {count}.", path=(*INPUT, name))

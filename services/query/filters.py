@@ -62,8 +62,6 @@ class _ListParameter(TypeDecorator[Sequence[Any]]):
 
 
 class _CastList(FunctionElement[Any]):
-    """The cast of a list parameter to the type of its list."""
-
     inherit_cache = True
 
 

@@ -18,7 +18,7 @@ from core.prepared_statement import cached_statement
 from models import Conversation, Message, MessageRole, MessageStatus, Run, RunStatus, ToolCall, ToolCallStatus
 from models.columns import columns_of
 from services.accounts.caller import OWNER, Caller, owned
-from services.conversations.messages import check_content
+from services.conversations.messages import check_content, make_message
 from services.entities.idempotency import IdempotentRequest, run_idempotent
 from services.entities.revision import next_revision
 from services.query.filters import IsAnyOf, id_list_param
@@ -76,7 +76,7 @@ async def start_run(session: AsyncSession, caller: Caller, new: UserMessage, lim
         await require_tokens(session, caller, limits.daily_tokens)
         content, time_zone = check_content(new.content), _check_time_zone(new.time_zone)
         conversation = await _conversation(session, caller, new, revision)
-        message = _message(conversation, MessageRole.USER, content, revision)
+        message = make_message(conversation, MessageRole.USER, content, revision)
         await _require_free_slot(session, caller, limits.max_runs)
         started.append(await _start(session, conversation, message, time_zone, limits))
         return [started[0].run]
@@ -184,7 +184,7 @@ async def _start(
     session: AsyncSession, conversation: Conversation, message: Message, time_zone: str, limits: RunLimits
 ) -> StartedRun:
     revision = await next_revision(session, conversation.user_id)
-    reply = _message(conversation, MessageRole.ASSISTANT, "", revision)
+    reply = make_message(conversation, MessageRole.ASSISTANT, "", revision)
     reply.status = MessageStatus.STREAMING
     moment = utc_now()
     run = Run(
@@ -224,14 +224,7 @@ async def _latest_run(session: AsyncSession, caller: Caller, message: Message) -
     return (await session.exec(statement.order_by(_RUNS.c.created_at.desc(), _RUNS.c.id.desc()).limit(1))).first()
 
 
-def _message(conversation: Conversation, role: MessageRole, content: str, revision: int) -> Message:
-    return Message(
-        user_id=conversation.user_id, conversation_id=conversation.id, role=role, content=content, revision=revision
-    )
-
-
 def _title_from(content: str) -> str:
-    """Return the title of a conversation that begins with this message."""
     words = " ".join(content[:1_000].split())
     title = textwrap.shorten(words, _MAX_TITLE_LENGTH, placeholder=" …")
     if len(words) > _MAX_TITLE_LENGTH > 2 * len(title):
