@@ -189,12 +189,11 @@ def _owner(user_id: str) -> Caller:
 async def _repeat(step: Callable[[], Awaitable[None]], every_s: float, closing: asyncio.Event) -> None:
     """Repeat a step until closing, without interrupting it."""
     is_failing = False
-    while True:
+    while not closing.is_set():
         with suppress(TimeoutError):
             async with asyncio.timeout(every_s):
                 await closing.wait()
-        if closing.is_set():
-            return
+                return
         try:
             await step()
             is_failing = False

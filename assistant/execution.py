@@ -114,8 +114,9 @@ class RunExecution:
             if not self._has_ended:
                 _log.warning("Run %s failed", self._run_id, exc_info=error)
                 await self._finish(Outcome(RunStatus.FAILED, _sentence_of(error)))
-        if self._has_ended:
-            await self._count_rest()
+        if self._has_ended and (tokens := self._uncounted()) != Tokens():
+            work = partial(run_progress.count_tokens, caller=self._caller, run_id=self._run_id, tokens=tokens)
+            await self._write_with_retries(work)
 
     async def _execute(self) -> None:
         work = partial(run_progress.begin_running, caller=self._caller, run_id=self._run_id)
@@ -147,7 +148,7 @@ class RunExecution:
                 messages = await read_history(session, self._caller, run, MAX_MESSAGES)
                 items = history(messages, self._dependencies.settings.assistant_history_tokens)
                 self._meter = TokenMeter(instructions_length + len(orjson.dumps(items)))
-                return agent.start(items)
+                return agent.run(items)
             approved = await decisions_of(session, self._caller, run.id)
             reply = await session.get_one(Message, (self._caller.user_id, run.reply_id))
         writer.resume(reply.content)
@@ -195,12 +196,6 @@ class RunExecution:
         if self._reply_id is not None:
             self._dependencies.replies.wake({self._reply_id: len(self._text)}, WakeUp.LOCAL)
 
-    async def _count_rest(self) -> None:
-        tokens = self._uncounted()
-        if tokens != Tokens():
-            work = partial(run_progress.count_tokens, caller=self._caller, run_id=self._run_id, tokens=tokens)
-            await self._write_with_retries(work)
-
     async def _write_with_retries(self, work: Any) -> bool:
         """Return whether the transaction was committed in the end, and not refused."""
         for _ in range(_MAX_RETRIES):
@@ -230,7 +225,6 @@ class RunExecution:
 
 
 def _sentence_of(error: BaseException) -> str:
-    """Return the plain sentence for a failure."""
     if isinstance(error, agents.UserError) and error.__cause__ is not None:
         # The SDK wraps what a tool raised.
         error = error.__cause__

@@ -11,7 +11,7 @@ from agents.result import RunResultStreaming
 from agents.run_config import ToolExecutionConfig
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-from assistant.prompt import CHARACTERS_PER_TOKEN, Item, rejection
+from assistant.prompt import CHARACTERS_PER_TOKEN, rejection
 from assistant.reply_writer import ReplyTooLongError
 from assistant.toolbox import storable_call_id
 from core.clock import utc_now
@@ -51,7 +51,7 @@ class Models:
                 api_key=self._settings.openai_api_key or "none",
                 # The client would read the variable itself, and take one that is set to nothing for an address.
                 base_url=self._settings.openai_base_url or _OPENAI,
-                http_client=BoundedClient(),
+                http_client=DefaultAsyncHttpxClient(event_hooks={"response": [_bound]}),
                 timeout=httpx2.Timeout(self._settings.assistant_stall_s, connect=_CONNECT_TIMEOUT_S),
                 # Only of requests without an answer: one that has begun is not repeated.
                 max_retries=_MAX_RETRIES,
@@ -64,15 +64,10 @@ class Models:
             await self._client.close()
 
 
-class BoundedClient(DefaultAsyncHttpxClient):
-    """The provider's HTTP client, with a bound on the size of an answer."""
-
-    async def send(self, *arguments: Any, **options: Any) -> httpx2.Response:
-        """Send a request and return the answer, which breaks off where it becomes too long."""
-        response = await super().send(*arguments, **options)
-        if isinstance(response.stream, httpx2.AsyncByteStream) and not response.is_stream_consumed:
-            response.stream = _BoundedStream(response.stream)
-        return response
+async def _bound(response: httpx2.Response) -> None:
+    """Let an answer of the provider break off where it becomes too long."""
+    if isinstance(response.stream, httpx2.AsyncByteStream):
+        response.stream = _BoundedStream(response.stream)
 
 
 class _BoundedStream(httpx2.AsyncByteStream):
@@ -105,10 +100,6 @@ class RunAgent:
             tool_not_found_behavior="return_error_to_model",
         )
 
-    def start(self, items: Sequence[Item]) -> RunResultStreaming:
-        """Let the agent answer."""
-        return self._run(list(items))
-
     async def resume(self, state: Mapping[str, Any], approved: Mapping[str, bool]) -> RunResultStreaming:
         """Let the agent go on after a pause; `approved` holds the decision on each call by its recorded id."""
         restored = await RunState.from_json(self._agent, dict(state), context_override={})
@@ -117,9 +108,10 @@ class RunAgent:
                 restored.approve(call)
             else:
                 restored.reject(call, rejection_message=rejection())
-        return self._run(restored)
+        return self.run(restored)
 
-    def _run(self, given: Any) -> RunResultStreaming:
+    def run(self, given: Any) -> RunResultStreaming:
+        """Let the agent answer messages, or go on from a state."""
         return Runner.run_streamed(self._agent, given, context={}, max_turns=_MAX_TURNS, run_config=self._config)
 
 

@@ -22,7 +22,7 @@ from core.text import is_storable
 from models import ToolCall, ToolCallStatus
 from services.accounts.caller import Actor, Caller
 from services.runs.progress import RunEndedError
-from services.runs.tool_call import ToolRequest, close_call, has_ended, open_call
+from services.runs.tool_call import ENDED_CALLS, ToolRequest, close_call, open_call
 
 if TYPE_CHECKING:
     import mcp
@@ -89,39 +89,32 @@ def _remote_tool(client: "mcp.Client", tool: Any) -> RemoteTool:
     return RemoteTool(tool.name, tool.description or "", tool.input_schema, not is_read_only, client)
 
 
+@dataclass(frozen=True, slots=True)
 class Toolbox:
     """The caller's tools within one run; calls `on_end` where the run has ended elsewhere."""
 
-    def __init__(
-        self,
-        database: Database,
-        caller: Caller,
-        run_id: str,
-        on_end: Callable[[], None],
-        remote: Sequence[RemoteTool] = (),
-    ) -> None:
-        self._database = database
-        self._caller = caller
-        self._run_id = run_id
-        self._on_end = on_end
-        self._remote = remote
+    database: Database
+    caller: Caller
+    run_id: str
+    on_end: Callable[[], None]
+    remote: Sequence[RemoteTool] = ()
 
     def tools(self) -> list[FunctionTool]:
         """Return the tools for the agent."""
         own = [self._function_tool(tool, self._call, _approval_of(tool)) for tool in TOOLS]
-        return own + [self._function_tool(tool, self._call_remote, tool.needs_approval) for tool in self._remote]
+        return own + [self._function_tool(tool, self._call_remote, tool.needs_approval) for tool in self.remote]
 
     def _function_tool(
         self, tool: Any, call: Callable[[Any, ToolRequest, str], Awaitable[Any]], needs_approval: Any
     ) -> FunctionTool:
         async def invoke(context: ToolContext[Any], raw: str) -> str:
             request = ToolRequest(
-                self._run_id, storable_call_id(context.tool_call_id), tool.name, recorded_arguments(raw)
+                self.run_id, storable_call_id(context.tool_call_id), tool.name, recorded_arguments(raw)
             )
             try:
                 result = await call(tool, request, raw)
             except RunEndedError:
-                self._on_end()
+                self.on_end()
                 raise
             return fence(orjson.dumps(result).decode())
 
@@ -138,35 +131,34 @@ class Toolbox:
         try:
             arguments = read_arguments(tool, raw)
             if tool.writes:
-                return await self._database.write(partial(self._write, tool=tool, call=call, arguments=arguments))
-            async with self._database.read() as session:
-                result = await tool.run(session, self._caller, arguments)
+                return await self.database.write(partial(self._write, tool=tool, call=call, arguments=arguments))
+            async with self.database.read() as session:
+                result = await tool.run(session, self.caller, arguments)
         except UnavailableError:
             raise
         except TasktalkError as error:
-            result = {"error": error.message}
-            return await self._record(call, result, ToolCallStatus.FAILED)
+            return await self._record(call, {"error": error.message}, ToolCallStatus.FAILED)
         return await self._record(call, result, ToolCallStatus.COMPLETED)
 
     async def _write(self, session: AsyncSession, tool: Tool, call: ToolRequest, arguments: Any) -> Any:
         """Execute the call in one transaction with its record; one that was executed before stays as it is."""
-        row = await open_call(session, self._caller, call, needs_approval=tool.needs_approval)
-        if has_ended(row):
+        row = await open_call(session, self.caller, call, needs_approval=tool.needs_approval)
+        if row.status in ENDED_CALLS:
             return row.result
-        acting = replace(self._caller, actor=Actor(self._run_id, row.id))
+        acting = replace(self.caller, actor=Actor(self.run_id, row.id))
         result = await tool.run(session, acting, arguments)
-        await close_call(session, self._caller, row, result)
+        await close_call(session, self.caller, row, result)
         return result
 
     async def _call_remote(self, tool: RemoteTool, call: ToolRequest, raw: str) -> Any:
         """Call another server's tool; its start is recorded first, for no transaction takes it back."""
         try:
             arguments = dict(read_object(raw))
-            opening = partial(open_call, caller=self._caller, call=call, needs_approval=tool.needs_approval)
-            row = await self._database.write(opening)
+            opening = partial(open_call, caller=self.caller, call=call, needs_approval=tool.needs_approval)
+            row = await self.database.write(opening)
         except BadUserInputError as error:
             return await self._record(call, {"error": error.message}, ToolCallStatus.FAILED)
-        if has_ended(row):
+        if row.status in ENDED_CALLS:
             return row.result
         result = await tool.call(arguments)
         status = ToolCallStatus.FAILED if "error" in result else ToolCallStatus.COMPLETED
@@ -174,13 +166,13 @@ class Toolbox:
 
     async def _record(self, call: ToolRequest, result: Any, status: ToolCallStatus) -> Any:
         async def work(session: AsyncSession) -> Any:
-            row = await open_call(session, self._caller, call)
-            if has_ended(row):
+            row = await open_call(session, self.caller, call)
+            if row.status in ENDED_CALLS:
                 return row.result
-            await close_call(session, self._caller, row, result, status)
+            await close_call(session, self.caller, row, result, status)
             return result
 
-        return await self._database.write(work)
+        return await self.database.write(work)
 
 
 def storable_call_id(call_id: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property, partial
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import orjson
 from pydantic import (
@@ -19,7 +19,6 @@ from pydantic import (
     create_model,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
-from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import read_moment
@@ -48,7 +47,6 @@ _SHOWN: Final = [
 ]
 _COLUMNS: Final = frozenset({"id", *(column.name for column in _SHOWN)})
 
-
 Arguments = TypeVar("Arguments", bound=BaseModel)
 
 MAX_LISTED: Final = 50
@@ -57,15 +55,6 @@ _MAX_NAMES: Final = 50
 # What JSON writers can be relied on to write again is not much deeper.
 _MAX_DEPTH: Final = 50
 _UNSTORABLE: Final = "unstorable"
-
-
-class ListOrder(StrEnum):
-    """What a list of tasks can be ordered by."""
-
-    CREATED_AT = "CREATED_AT"
-    DUE_AT = "DUE_AT"
-    PRIORITY = "PRIORITY"
-    TITLE = "TITLE"
 
 
 def _storable(text: str) -> str:
@@ -83,7 +72,7 @@ def _choice(members: type[StrEnum]) -> WithJsonSchema:
 
 Text = Annotated[str, AfterValidator(_storable)]
 Priority = Annotated[TaskPriority, _choice(TaskPriority)]
-Order = Annotated[ListOrder, _choice(ListOrder)]
+Order = Literal["CREATED_AT", "DUE_AT", "PRIORITY", "TITLE"]
 Moment = Annotated[
     datetime, BeforeValidator(read_moment), WithJsonSchema({"type": "string", "format": "date-time"}, mode="validation")
 ]
@@ -104,7 +93,7 @@ class ListTasks(_Arguments):
     due_after: Moment | None = Field(None, description=f"those due at this moment or later; {_MOMENT}")
     due_before: Moment | None = Field(None, description=f"those due before this moment; {_MOMENT}")
     order: Order = Field(
-        ListOrder.CREATED_AT,
+        "CREATED_AT",
         description="the oldest, the soonest due, the highest priority or the first of the alphabet comes first",
     )
     limit: int = Field(20, ge=1, le=MAX_LISTED, description="how many at most")
@@ -119,52 +108,46 @@ class Search(_Arguments):
     limit: int = Field(20, ge=1, le=MAX_LISTED, description="how many at most")
 
 
+_TYPES: Final[dict[Kind, Any]] = {Kind.TEXT: Text, Kind.TEXTS: list[Text], Kind.MOMENT: Moment, Kind.REFERENCE: str}
+
+
 def _with_columns(
-    columns: Callable[[type[SQLModel]], Iterable[Column]], model: type[SQLModel], *, is_update: bool = False
+    columns: Iterable[Column], *, is_update: bool = False
 ) -> Callable[[type[Arguments]], type[Arguments]]:
-    """Add to a tool's arguments the columns of a table that tools may set; an update leaves what is left out."""
+    """Add to a tool's arguments the columns that tools may set; an update leaves what is left out."""
 
     def decorate(cls: type[Arguments]) -> type[Arguments]:
-        fields: dict[str, Any] = {}
-        for column in columns(model):
-            if column.writable is None or not column.writable.tools:
-                continue
-            default = {"default": None} if is_update else column.default_argument
-            hint = "; null takes it away" if is_update and column.is_nullable else ""
-            fields[column.name] = _argument(column, default, hint)
+        settable = [column for column in columns if column.writable and column.writable.tools]
+        fields: dict[str, Any] = {column.name: _argument(column, is_update=is_update) for column in settable}
         return create_model(cls.__name__, __base__=cls, __doc__=cls.__doc__, __module__=cls.__module__, **fields)
 
     return decorate
 
 
-def _argument(column: Column, default: dict[str, Any], hint: str = "") -> tuple[Any, Any]:
+def _argument(column: Column, *, is_update: bool) -> tuple[Any, Any]:
     """Return the type and the field of an argument; what the services check with better words is not bounded here."""
+    type_ = _TYPES.get(column.kind, column.type)
+    if column.kind is Kind.ENUM:
+        type_ = Annotated[column.type, _choice(column.type)]
+    hints = [column.input_description.removesuffix(".")]
     if column.kind is Kind.MOMENT:
-        hint = f"; {_MOMENT}{hint}"
-    description = column.input_description.removesuffix(".") + hint
-    bounds: dict[str, Any] = {"max_length": column.maximum} if column.kind is Kind.TEXTS else {}
+        hints.append(_MOMENT)
+    if is_update and column.is_nullable:
+        hints.append("null takes it away")
+    options: dict[str, Any] = {"default": None} if is_update else column.default_argument
+    if column.kind is Kind.TEXTS:
+        options |= {"max_length": column.maximum}
     if column.kind is Kind.INTEGER:
-        bounds = {"ge": column.minimum, "le": column.maximum}
-    types: dict[Kind, Any] = {
-        Kind.TEXT: Text,
-        Kind.TEXTS: list[Text],
-        Kind.MOMENT: Moment,
-        Kind.REFERENCE: str,
-    }
-    shown = (
-        Annotated[column.type, _choice(column.type)]
-        if column.kind is Kind.ENUM
-        else types.get(column.kind, column.type)
-    )
-    return (shown | None if column.is_nullable else shown), Field(description=description, **bounds, **default)
+        options |= {"ge": column.minimum, "le": column.maximum}
+    return (type_ | None if column.is_nullable else type_), Field(description="; ".join(hints), **options)
 
 
-@_with_columns(creatable_columns, Task)
+@_with_columns(creatable_columns(Task))
 class AddTask(_Arguments):
     """What a task is made from."""
 
 
-@_with_columns(updatable_columns, Task, is_update=True)
+@_with_columns(updatable_columns(Task), is_update=True)
 class UpdateTask(_Arguments):
     """A task and its changes: what is left out stays."""
 
@@ -273,14 +256,6 @@ def task_as_json(task: Any) -> Result:
     return result
 
 
-_ORDERS: Final = {
-    ListOrder.CREATED_AT: TaskOrder.by("created_at"),
-    ListOrder.DUE_AT: TaskOrder.by("due_at"),
-    ListOrder.PRIORITY: TaskOrder.by("priority", OrderDirection.DESC),
-    ListOrder.TITLE: TaskOrder.by("title"),
-}
-
-
 async def find_tasks(
     session: AsyncSession, caller: Caller, wanted: TaskFilter, limit: int, order: TaskOrder | None = None
 ) -> Result:
@@ -299,7 +274,8 @@ async def _list_tasks(session: AsyncSession, caller: Caller, given: ListTasks) -
         tags=given.tags,
         due_at=DateTimeFilter(gte=given.due_after, lt=given.due_before) if is_bounded else None,
     )
-    return await find_tasks(session, caller, wanted, given.limit, _ORDERS[given.order])
+    direction = OrderDirection.DESC if given.order == "PRIORITY" else OrderDirection.ASC
+    return await find_tasks(session, caller, wanted, given.limit, TaskOrder.by(given.order, direction))
 
 
 async def _search(session: AsyncSession, caller: Caller, given: Search) -> Result:

@@ -101,14 +101,14 @@ class Context:
         found = dict(zip(known, await loader.load_many(known), strict=True))
         return [None if row_id is None else found[row_id] for row_id in ids]
 
-    async def write(self, work: Callable[[AsyncSession, Caller], Awaitable[Result]]) -> Result:
+    def write(self, work: Callable[[AsyncSession, Caller], Awaitable[Result]]) -> Awaitable[Result]:
         """Run the work in one transaction, committed before anything else loads; then clear the loaders."""
         caller = self.require_caller()
-        return await self.changing(self.database.write(lambda session: work(session, caller)))
+        return self.changing(self.database.write(lambda session: work(session, caller)))
 
-    async def create(self, work: Callable[[Database, Caller], Awaitable[Result]]) -> Result:
+    def create(self, work: Callable[[Database, Caller], Awaitable[Result]]) -> Awaitable[Result]:
         """Run work that has its own transaction; otherwise as `write`."""
-        return await self.changing(work(self.database, self.require_caller()))
+        return self.changing(work(self.database, self.require_caller()))
 
     async def changing(self, work: Awaitable[Result]) -> Result:
         """Await work that changes rows, then clear the loaders."""

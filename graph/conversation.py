@@ -11,17 +11,16 @@ from graph.connection import Connection, connect_children
 from graph.context import Info
 from graph.mapping import (
     CreateInput,
+    Node,
     RefInput,
     UpdateInput,
     create_input,
     order_input,
     reads_columns,
-    ref_input,
     table_type,
     update_input,
 )
 from graph.message import Message
-from graph.node import Node
 from graph.payload import UserError
 from graph.relations import owner
 from graph.selection import selected_columns
@@ -34,8 +33,6 @@ order_input(ConversationOrder)
 
 @table_type(models.Conversation)
 class Conversation(Node):
-    """A talk between a person and the assistant."""
-
     @reads_columns(
         "id",
         graphql_type=Connection[Message],
@@ -52,7 +49,6 @@ class Conversation(Node):
         before: str | None = None,
         order_by: list[MessageOrder] | None = None,
     ) -> list[Any]:
-        """Load a page of the messages of each."""
         make = partial(message_listing, info.context.require_caller(), order=order_by)
         arguments = PageArguments(first, after, last, before)
         return await connect_children(info, models.Message, "conversation_id", parents, make, arguments)
@@ -69,7 +65,6 @@ class Conversation(Node):
     @staticmethod
     @batched
     async def last_message(parents: strawberry.Parent[list[models.Conversation]], info: Info) -> list[Any]:
-        """Load the last message of each."""
         listing = message_listing(info.context.require_caller(), selected_columns(info, models.Message))
         window = read_window(listing.order, PageArguments(last=1))
         pages = await fetch_pages(
@@ -82,8 +77,6 @@ class Conversation(Node):
 
 @strawberry.type(description="A conversation as made or changed.")
 class ConversationPayload:
-    """Payload of mutations of a conversation."""
-
     conversation: Conversation | None = strawberry.field(
         default=None, description="The conversation; after a CONFLICT over expectedRevision, as it stands now."
     )
@@ -102,6 +95,6 @@ class UpdateConversationInput(UpdateInput):
     """Input of updateConversation."""
 
 
-@ref_input(models.Conversation)
+@strawberry.input(description="A conversation, by its id.")
 class ConversationRefInput(RefInput):
     """The id of a conversation."""

@@ -13,12 +13,6 @@ from graphql import (
     is_specified_scalar_type,
 )
 
-_TYPES: Final = {
-    "Query": "Reads; nothing changes by them.",
-    "Mutation": "Changes, one after another in the order that they are written in.",
-    "Subscription": "Follows what happens, over a socket or as server-sent events.",
-}
-
 # By name, wherever an argument or a field of an input is called so.
 _ARGUMENTS: Final = {
     "first": "How many rows from the start, up to 100; 20 where neither first nor last is given.",
@@ -67,15 +61,6 @@ _MEMBERS: Final = {
         "search": "Every word of it begins a word of the title or the description, without regard to case.",
         "isSubtask": "Whether they are a part of another task.",
     },
-    "OrderDirection": {"ASC": "The least, the earliest first.", "DESC": "The greatest, the latest first."},
-    "ErrorCode": {
-        "BAD_USER_INPUT": "What was sent cannot be accepted.",
-        "UNAUTHENTICATED": "The sign-in is wrong or over.",
-        "FORBIDDEN": "The caller may not do this.",
-        "NOT_FOUND": "There is no such thing for the caller.",
-        "CONFLICT": "It contradicts how things stand.",
-        "RATE_LIMITED": "There were too many attempts.",
-    },
 }
 
 
@@ -84,8 +69,6 @@ def describe(schema: GraphQLSchema) -> None:
     for name, part, member in members(schema):
         if not part.description:
             part.description = _MEMBERS.get(name, {}).get(member, _ARGUMENTS.get(member))
-    for name, description in _TYPES.items():
-        schema.type_map[name].description = description
 
 
 def members(schema: GraphQLSchema) -> Iterator[tuple[str, Any, str]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import MISSING
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import strawberry
 from graphql import GraphQLInputObjectType, GraphQLSchema
@@ -12,13 +12,6 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.arguments import InputContext
 from strawberry.types.base import StrawberryList, StrawberryObjectDefinition, StrawberryOptional
 from strawberry.types.enum import StrawberryEnumDefinition, has_enum_definition
-
-
-class _InputField(NamedTuple):
-    name: str
-    python_name: str
-    # None where the value stays as it is.
-    type: Any
 
 
 class InputBuilder:
@@ -46,10 +39,11 @@ class InputBuilder:
         return cls(**values)
 
     @cached_property
-    def _fields(self) -> list[_InputField]:
+    def _fields(self) -> list[tuple[str, str, Any]]:
+        """Return the name, the name in Python and the conversion of each field."""
         name_of = self._converter.config.name_converter.from_field
         return [
-            _InputField(name_of(field), field.python_name, self._conversion(field.resolve_type()))
+            (name_of(field), field.python_name, self._conversion(field.resolve_type()))
             for field in self._definition.fields
         ]
 

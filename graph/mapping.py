@@ -26,6 +26,29 @@ IDEMPOTENCY_KEY: Final = "Sent again with the same input, it gives the first ans
 COLUMNS_BY_FIELD: Final[dict[type[SQLModel], dict[str, frozenset[str]]]] = {}
 
 
+@strawberry.interface(description="A thing with an id that is its own everywhere and for ever.")
+class Node:
+    id: strawberry.ID = strawberry.field(description="Opaque, unique and stable; the same in every API.")
+
+    @classmethod
+    def resolve_type(cls, source: "TypedRow", *_: Any) -> str:
+        """Return the name of the row's type."""
+        return source.type_name
+
+
+class TypedRow:
+    """A row with the name of its GraphQL type, for fields that return any Node."""
+
+    __slots__ = ("_row", "type_name")
+
+    def __init__(self, type_name: str, row: Any) -> None:
+        self.type_name = type_name
+        self._row = row
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._row, name)
+
+
 def table_type(model: type[SQLModel], *, name: str | None = None) -> Callable[[Class], Class]:
     """Make a Strawberry type that shows the table's public columns; of a class with fields that are `auto`, just those.
 
@@ -51,14 +74,17 @@ def table_type(model: type[SQLModel], *, name: str | None = None) -> Callable[[C
     return decorate
 
 
+def given(value: object) -> dict[str, Any]:
+    """Return the fields of an input that are given."""
+    return {key: value for key, value in vars(value).items() if value is not UNSET}
+
+
 class CreateInput:
     """The base of inputs that create a row: `create_input` adds a field for each column that clients may set."""
 
-    model: type[Editable]
-
     def to_new(self) -> NewRow:
         """Return what the service takes."""
-        values = {key: value for key, value in vars(self).items() if value is not UNSET}
+        values = given(self)
         row_id, idempotency_key = values.pop("id", None), values.pop("idempotency_key", None)
         return NewRow(values, row_id, idempotency_key)
 
@@ -66,14 +92,12 @@ class CreateInput:
 class UpdateInput:
     """The base of inputs that update a row: what is left out stays, null clears."""
 
-    model: type[Editable]
     id: strawberry.ID
     expected_revision: int | None
 
     def to_changes(self) -> Mapping[str, Any]:
         """Return what is given."""
-        given = {key: value for key, value in vars(self).items() if value is not UNSET}
-        return {key: value for key, value in given.items() if key not in ("id", "expected_revision")}
+        return {key: value for key, value in given(self).items() if key not in ("id", "expected_revision")}
 
 
 @strawberry.input
@@ -82,11 +106,6 @@ class RefInput:
 
     id: strawberry.ID
     expected_revision: int | None = strawberry.field(default=None, description=_EXPECTED_REVISION)
-
-
-def ref_input(model: type[Editable]) -> Callable[[Class], Class]:
-    """Make an input that names one row of a table, and the revision of it that the client has seen."""
-    return strawberry.input(description=f"A {noun_of(model)}, by its id.")
 
 
 def create_input(model: type[Editable]) -> Callable[[Class], Class]:
@@ -100,7 +119,7 @@ def create_input(model: type[Editable]) -> Callable[[Class], Class]:
         _add_fields(cls, [column for column in columns if not column.is_required])
         description = f"{IDEMPOTENCY_KEY.removesuffix('.')}; not in a list."
         _add_field(cls, "idempotency_key", str | None, description, default=None)
-        return _input(cls, model, f"A {noun_of(model)} to make.")
+        return strawberry.input(cls, description=f"A {noun_of(model)} to make.")
 
     return decorate
 
@@ -117,7 +136,8 @@ def update_input(model: type[Editable]) -> Callable[[Class], Class]:
                 description = f"{column.input_description.removesuffix('.')}{null}."
                 _add_field(cls, column.name, _input_type(column) | None, description, default=UNSET)
         _add_field(cls, "expected_revision", int | None, _EXPECTED_REVISION, default=None)
-        return _input(cls, model, f"What is to change of a {noun_of(model)}: what is left out stays, null clears.")
+        description = f"What is to change of a {noun_of(model)}: what is left out stays, null clears."
+        return strawberry.input(cls, description=description)
 
     return decorate
 
@@ -173,12 +193,6 @@ def reads_columns(*columns: str, description: str, graphql_type: Any = None) -> 
     return strawberry.field(metadata={_READS: columns}, description=description, graphql_type=graphql_type)
 
 
-def _input(cls: Class, model: type[SQLModel], description: str) -> Class:
-    cls.model = model  # type: ignore[attr-defined]  # declared by the base
-    mapped: Class = strawberry.input(cls, description=description)
-    return mapped
-
-
 def _add_fields(cls: type, columns: Iterable[Column]) -> None:
     for column in columns:
         annotation = _input_type(column) | None if column.is_nullable else _input_type(column)
@@ -192,7 +206,6 @@ def _add_field(cls: type, name: str, annotation: Any, description: str, **defaul
 
 
 def _output_type(column: Column) -> Any:
-    """Return the type of a column as GraphQL shows it."""
     if column.kind is Kind.JSON:
         shown: Any = Json
     else:
@@ -211,17 +224,14 @@ def _input_type(column: Column) -> Any:
 
 
 def _columns_by_field(cls: Any, model: type[SQLModel]) -> dict[str, frozenset[str]]:
+    """Return the columns that each field reads: those that it names, or the one of its name."""
     definition: StrawberryObjectDefinition = cls.__strawberry_definition__
     return {
-        field.graphql_name or to_camel_case(field.python_name): frozenset(_columns_read(field, model))
+        field.graphql_name or to_camel_case(field.python_name): frozenset(
+            field.metadata.get(_READS, {field.python_name} & model.model_fields.keys())
+        )
         for field in definition.fields
     }
-
-
-def _columns_read(field: Any, model: type[SQLModel]) -> Iterable[str]:
-    if (columns := field.metadata.get(_READS)) is not None:
-        return tuple(columns)
-    return (field.python_name,) if field.python_name in model.model_fields else ()
 
 
 def _first_line(cls: type) -> str:

@@ -1,27 +1,20 @@
 """GraphQL types, inputs and payloads of messages, and of replies as they are written."""
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import strawberry
-from sqlalchemy import Row
 from strawberry import auto
 
 import models
-from core.ids import parse_id
 from engine import batched
-from graph.context import Context, Info
-from graph.mapping import IDEMPOTENCY_KEY, order_input, reads_columns, table_type
-from graph.node import Node
+from graph.context import Info
+from graph.mapping import IDEMPOTENCY_KEY, Node, order_input, reads_columns, table_type
 from graph.payload import UserError
 from graph.relations import LazyConversation, LazyRun, reference
 from graph.selection import selected_columns
-from live.follow import follow_reply
 from models import MessageRole, MessageStatus
-from services.conversations.messages import MessageCursor, MessageOrder, NewMessage, Reply, read_reply
+from services.conversations.messages import MessageOrder
 from services.runs.run import runs_by_reply
 
 order_input(MessageOrder)
@@ -29,8 +22,6 @@ order_input(MessageOrder)
 
 @table_type(models.Message)
 class Message(Node):
-    """Something said in a conversation."""
-
     role: auto
     content: auto
     status: auto
@@ -54,50 +45,29 @@ class Message(Node):
     @staticmethod
     @batched
     async def run(parents: strawberry.Parent[list[models.Message]], info: Info) -> list[Any]:
-        """Load the runs."""
         replies = [message.id if message.role is MessageRole.ASSISTANT else None for message in parents]
         return await info.context.load(runs_by_reply, selected_columns(info, models.Run), replies)
 
 
 @strawberry.type(description="A message as stored.")
 class MessagePayload:
-    """Payload of addMessage."""
-
     message: Message | None = strawberry.field(default=None, description="The message.")
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was stored.")
 
 
 @strawberry.type(description="A message that is complete, and the place behind it.")
 class MessageEvent:
-    """An event of messageAdded."""
-
     cursor: str = strawberry.field(description="Pass it as after to go on from here after a cut.")
     message: Message = strawberry.field(description="The message.")
 
-
-@dataclass(frozen=True, slots=True)
-class MessageEventSource:
-    """Value that a MessageEvent is resolved from."""
-
-    cursor: str
-    message: Row[Any]
-
     @property
     def happened_at(self) -> datetime:
-        """Return when the message was made."""
-        moment: datetime = self.message.created_at
-        return moment
-
-
-def event_of(row: Row[Any]) -> Any:
-    """Return the event of a message."""
-    return MessageEventSource(MessageCursor(row.revision, row.id).write(), row)
+        """Return when the message was made, for the metrics."""
+        return self.message.created_at
 
 
 @strawberry.type(description="A piece of a reply; the pieces follow each other without a gap.")
 class ReplyChunk:
-    """An event of replyStream."""
-
     message_id: strawberry.ID = strawberry.field(description="The reply.")
     offset: int = strawberry.field(description="Where the piece begins, in Unicode code points.")
     text: str = strawberry.field(description="The piece; the last one may be empty.")
@@ -107,35 +77,9 @@ class ReplyChunk:
     )
 
 
-async def reply_chunks(context: Context, message_id: str, offset: int) -> AsyncGenerator[ReplyChunk, None]:
-    """Yield a reply's text from the offset on, as it is written, until it ends."""
-    caller, reply_id = context.require_caller(), parse_id(message_id) or message_id
-
-    async def read() -> Reply:
-        return await read_reply(context.database.reader, caller, reply_id, offset)
-
-    async with aclosing(follow_reply(context.runtime.live, caller.user_id, reply_id, read)) as replies:
-        async for reply in replies:
-            if reply.text or reply.has_ended:
-                start, offset = reply.offset, reply.offset + len(reply.text)
-                yield ReplyChunk(
-                    message_id=strawberry.ID(reply_id),
-                    offset=start,
-                    text=reply.text,
-                    status=reply.status,
-                    next_offset=offset,
-                )
-
-
 @strawberry.input(description="A message to store; no assistant answers it.")
 class AddMessageInput:
-    """Input of addMessage."""
-
     conversation_id: strawberry.ID
     content: str = strawberry.field(description="1 to 100,000 characters.")
     role: MessageRole = strawberry.field(default=MessageRole.USER, description="Who speaks.")
     idempotency_key: str | None = strawberry.field(default=None, description=IDEMPOTENCY_KEY)
-
-    def to_new(self) -> NewMessage:
-        """Return what the service takes."""
-        return NewMessage(self.conversation_id, self.content, self.role)

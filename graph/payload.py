@@ -2,32 +2,29 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from enum import StrEnum
 from functools import partial
 from typing import Any, TypeVar
 
 import strawberry
-from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.database import Database
 from core.errors import ConflictError, RateLimitedError, TasktalkError
 from graph.context import Info
 from graph.mapping import CreateInput, RefInput, UpdateInput, enum_type
-from services.accounts.caller import Caller
+from models.columns import DescribedEnum
 from services.entities.service import EntityService
 
 Payload = TypeVar("Payload")
 
 
-class ErrorCode(StrEnum):
+class ErrorCode(DescribedEnum):
     """Why a mutation did nothing."""
 
-    BAD_USER_INPUT = "BAD_USER_INPUT"
-    UNAUTHENTICATED = "UNAUTHENTICATED"
-    FORBIDDEN = "FORBIDDEN"
-    NOT_FOUND = "NOT_FOUND"
-    CONFLICT = "CONFLICT"
-    RATE_LIMITED = "RATE_LIMITED"
+    BAD_USER_INPUT = "BAD_USER_INPUT", "What was sent cannot be accepted."
+    UNAUTHENTICATED = "UNAUTHENTICATED", "The sign-in is wrong or over."
+    FORBIDDEN = "FORBIDDEN", "The caller may not do this."
+    NOT_FOUND = "NOT_FOUND", "There is no such thing for the caller."
+    CONFLICT = "CONFLICT", "It contradicts how things stand."
+    RATE_LIMITED = "RATE_LIMITED", "There were too many attempts."
 
 
 enum_type(ErrorCode)
@@ -35,8 +32,6 @@ enum_type(ErrorCode)
 
 @strawberry.type(description="A failure that the caller can do something about.")
 class UserError:
-    """An expected failure as data."""
-
     code: ErrorCode = strawberry.field(description="What kind of failure it is.")
     message: str = strawberry.field(description="What went wrong and how to mend it, for people.")
     path: list[str] | None = strawberry.field(description="Which part of the arguments it is about.")
@@ -45,8 +40,6 @@ class UserError:
 
 @strawberry.type(description="What was deleted.")
 class DeletePayload:
-    """Payload of every deletion."""
-
     deleted_ids: list[strawberry.ID] = strawberry.field(
         default_factory=list, description="Everything that is gone, what was named first."
     )
@@ -85,34 +78,12 @@ def as_data(error: TasktalkError) -> UserError:
     )
 
 
-async def mutate(
-    info: Info,
-    payload: Callable[..., Payload],
-    name: str,
-    work: Callable[[AsyncSession, Caller], Awaitable[Any]],
-    fields_of: Callable[[Any], Mapping[str, Any]] | None = None,
-) -> Payload:
-    """Run the work in one transaction of the caller's and return the payload."""
-    info.context.require_caller()
-    return await answer(payload, name, info.context.write(work), fields_of)
-
-
-async def create(
-    info: Info,
-    payload: Callable[..., Payload],
-    name: str,
-    work: Callable[[Database, Caller], Awaitable[Any]],
-) -> Payload:
-    """Create something of the caller's by work that has its own transaction, and return the payload."""
-    info.context.require_caller()
-    return await answer(payload, name, info.context.create(work))
-
-
 async def create_row(
     info: Info, payload: Callable[..., Payload], service: EntityService[Any], input: CreateInput
 ) -> Payload:
     """Create a row of the caller's and return its payload."""
-    return await create(info, payload, _field_of(service), partial(service.create_alone, new=input.to_new()))
+    work = partial(service.create_alone, new=input.to_new())
+    return await answer(payload, service.name, info.context.create(work))
 
 
 async def update_row(
@@ -121,15 +92,10 @@ async def update_row(
     """Update a row of the caller's and return its payload."""
     changes, expected = input.to_changes(), input.expected_revision
     work = partial(service.update, row_id=input.id, changes=changes, expected_revision=expected)
-    return await mutate(info, payload, _field_of(service), work)
+    return await answer(payload, service.name, info.context.write(work))
 
 
 async def delete_row(info: Info, service: EntityService[Any], input: RefInput) -> DeletePayload:
     """Delete a row of the caller's and return the ids of all that is gone."""
     work = partial(service.delete, row_id=input.id, expected_revision=input.expected_revision)
-    return await mutate(info, DeletePayload, "deleted_ids", work)
-
-
-def _field_of(service: EntityService[Any]) -> str:
-    """Return the name of the row in its payload."""
-    return service.model.__name__.lower()
+    return await answer(DeletePayload, "deleted_ids", info.context.write(work))

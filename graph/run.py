@@ -12,13 +12,12 @@ from core.errors import NotFoundError, TasktalkError
 from engine import batched
 from graph.context import Info
 from graph.conversation import Conversation
-from graph.mapping import IDEMPOTENCY_KEY, reads_columns, table_type
+from graph.mapping import IDEMPOTENCY_KEY, Node, reads_columns, table_type
 from graph.message import Message
-from graph.node import Node
 from graph.payload import UserError, as_data
 from graph.relations import LazyRun, reference
 from graph.selection import selected_columns
-from services.runs.run import StartedRun, UserMessage
+from services.runs.run import StartedRun
 from services.runs.tool_call import tool_calls_by_run
 
 _WAIT: Final = "Whether to answer once the reply is complete, or waits for approval, or at once."
@@ -27,15 +26,6 @@ _CONVERSATION_GONE: Final = "The conversation was deleted while its runs were re
 
 @table_type(models.ToolCall)
 class ToolCall(Node):
-    """One use of a tool."""
-
-    name: auto
-    arguments: auto
-    result: auto
-    status: auto
-    revision: auto
-    created_at: auto
-
     run = reference(
         models.Run,
         "run_id",
@@ -47,8 +37,6 @@ class ToolCall(Node):
 
 @table_type(models.Run)
 class Run(Node):
-    """The assistant's work on one reply."""
-
     status: auto
     model: auto
     input_tokens: auto
@@ -79,15 +67,12 @@ class Run(Node):
     @staticmethod
     @batched
     async def tool_calls(parents: strawberry.Parent[list[models.Run]], info: Info) -> list[Any]:
-        """Load the tool calls."""
         caller, columns = info.context.require_caller(), selected_columns(info, models.ToolCall)
         return await tool_calls_by_run(info.context.database.reader, caller, [run.id for run in parents], columns)
 
 
 @strawberry.type(description="A run as it stands.")
 class RunPayload:
-    """Payload of mutations of a run."""
-
     run: Run | None = strawberry.field(
         default=None, description="The run; after a CONFLICT over how far it is, as it stands now."
     )
@@ -96,15 +81,11 @@ class RunPayload:
 
 @strawberry.input(description="A run, by its id.")
 class RunRefInput:
-    """The id of one run."""
-
     id: strawberry.ID
 
 
 @strawberry.input(description="The decision on a tool call that waits for approval.")
 class ResolveToolCallInput:
-    """Input of resolveToolCall."""
-
     id: strawberry.ID = strawberry.field(description="The tool call.")
     approve: bool = strawberry.field(description="Whether it may be carried out; where not, the assistant is told so.")
 
@@ -122,8 +103,6 @@ class StartedRunSource:
 
 @strawberry.type(description="What was asked, and the assistant's answer as far as it is.")
 class SendMessagePayload:
-    """Payload of sendMessage and regenerateReply."""
-
     message: Message | None = strawberry.field(description="The message that is answered.")
     run: Run | None = strawberry.field(description="The assistant's work on the reply.")
     errors: list[UserError] = strawberry.field(description="Why there is no answer.")
@@ -163,8 +142,6 @@ async def _wait_for_run(info: Info, run: models.Run) -> models.Run:
 
 @strawberry.input(description="A message for the assistant to answer.")
 class SendMessageInput:
-    """Input of sendMessage."""
-
     content: str = strawberry.field(description="1 to 100,000 characters.")
     conversation_id: strawberry.ID | None = strawberry.field(
         default=None, description="Where it is said; without one a new conversation begins."
@@ -175,15 +152,9 @@ class SendMessageInput:
         default="UTC", description="The name of the person's time zone, such as Europe/Berlin; dates are read in it."
     )
 
-    def to_message(self) -> UserMessage:
-        """Return what the assistant takes."""
-        return UserMessage(self.content, self.conversation_id, self.time_zone, self.idempotency_key)
-
 
 @strawberry.input(description="A reply to write anew.")
 class RegenerateReplyInput:
-    """Input of regenerateReply."""
-
     message_id: strawberry.ID = strawberry.field(
         description="The message to answer, or a reply of the assistant to it."
     )

@@ -14,9 +14,9 @@ _NOTHING: Final = frozenset[str]()
 _WITHOUT_PAGE: Final = frozenset({"totalCount", "__typename"})
 
 
-def selected_columns(info: Info[Any, Any], model: type[SQLModel]) -> frozenset[str]:
-    """Return the columns that the field's own selection reads."""
-    return selected(info).once(_columns, model)
+def selected_columns(info: Info[Any, Any], model: type[SQLModel], *below: str) -> frozenset[str]:
+    """Return the columns that are selected below the field, or below one of its own fields."""
+    return selected(info).below(*below).once(_columns, model)
 
 
 def columns_by_model(info: Info[Any, Any], models: tuple[type[SQLModel], ...]) -> ColumnsByModel:
@@ -24,14 +24,14 @@ def columns_by_model(info: Info[Any, Any], models: tuple[type[SQLModel], ...]) -
     return selected(info).once(_columns_by_model, models)
 
 
-def columns_below(info: Info[Any, Any], name: str, model: type[SQLModel]) -> frozenset[str]:
-    """Return the columns that are selected below one of the field's own fields."""
-    return selected(info).below(name).once(_columns, model)
-
-
 def connection_columns(info: Info[Any, Any], model: type[SQLModel]) -> frozenset[str] | None:
     """Return the columns that a connection's nodes are selected with; None where no page is needed at all."""
     return selected(info).once(_page_columns, model)
+
+
+def selects(info: Info[Any, Any], name: str) -> bool:
+    """Return whether one of the field's own fields is selected."""
+    return name in selected(info).names
 
 
 def _page_columns(connection: Selected, model: type[SQLModel]) -> frozenset[str] | None:

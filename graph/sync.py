@@ -7,8 +7,8 @@ import strawberry
 
 import models
 from graph.context import Info
-from graph.node import Node, TypedRow
-from graph.selection import columns_below
+from graph.mapping import Node, TypedRow
+from graph.selection import selected_columns
 from services.accounts.users import users_by_id
 from services.query.lookup import rows_by_id
 from services.sync.changes import DELETION, MODELS, Change, Changes
@@ -16,8 +16,6 @@ from services.sync.changes import DELETION, MODELS, Change, Changes
 
 @strawberry.type(description="What changed for the caller after a cursor, each row once with its latest state.")
 class ChangeSet:
-    """A page of changes."""
-
     changed: list[Node] = strawberry.field(description="What was made or changed, in the order of the changes.")
     deleted_ids: list[strawberry.ID] = strawberry.field(description="What is gone.")
     cursor: str = strawberry.field(description="Pass it as since to read on from here, now or after a cut.")
@@ -42,7 +40,7 @@ async def _load_kind(info: Info, kind: str, entries: Sequence[Change]) -> dict[C
     """Load rows of one kind; one that was changed or deleted meanwhile comes again, at its new place."""
     caller, model = info.context.require_caller(), MODELS[kind]
     stamp = "profile_revision" if model is models.User else "revision"
-    columns = columns_below(info, "changed", model) | {stamp}
+    columns = selected_columns(info, model, "changed") | {stamp}
     ids = [entry.id for entry in entries]
     reader = info.context.database.reader
     if model is models.User:

@@ -14,6 +14,7 @@ from graph.context import Info
 from graph.mapping import (
     IDEMPOTENCY_KEY,
     CreateInput,
+    Node,
     RefInput,
     UpdateInput,
     create_input,
@@ -22,11 +23,9 @@ from graph.mapping import (
     input_type,
     order_input,
     reads_columns,
-    ref_input,
     table_type,
     update_input,
 )
-from graph.node import Node
 from graph.payload import UserError
 from graph.relations import LazyTask, owner, reference
 from graph.run import Run, ToolCall
@@ -57,8 +56,6 @@ enum_type(TaskChangeAuthor)
 
 @strawberry.type(description="How a field of a task was, and how it became.")
 class FieldChange:
-    """One field of a change."""
-
     name: str = strawberry.field(description="The field, by the name that it has in updateTask, such as dueAt.")
     before: Json | None = strawberry.field(description="How it was; null where the task was made.")
     after: Json | None = strawberry.field(description="How it became; null where the task was deleted.")
@@ -66,8 +63,6 @@ class FieldChange:
 
 @table_type(models.HistoryEntry, name="TaskChange")
 class TaskChange:
-    """One change of a task."""
-
     id: strawberry.ID = strawberry.field(description="Unique and stable.")
     kind: auto
     created_at: auto
@@ -75,9 +70,11 @@ class TaskChange:
     @reads_columns("before", "after", description="What changed of the task; all of it where it was made or deleted.")
     @staticmethod
     def fields(root: strawberry.Parent[models.HistoryEntry]) -> list[FieldChange]:
-        """Return each field with both its values."""
         names = dict.fromkeys((*root.before, *root.after))
-        return [_field_change(name, root.before.get(name), root.after.get(name)) for name in names]
+        return [
+            FieldChange(name=to_camel_case(name), before=root.before.get(name), after=root.after.get(name))
+            for name in names
+        ]
 
     @reads_columns("run_id", description="Who made the change.")
     @staticmethod
@@ -93,14 +90,8 @@ class TaskChange:
     )
 
 
-def _field_change(name: str, before: Any, after: Any) -> FieldChange:
-    return FieldChange(name=to_camel_case(name), before=before, after=after)
-
-
 @table_type(models.Task)
 class Task(Node):
-    """Something to do."""
-
     parent = reference(models.Task, "parent_id", LazyTask | None, "The task that this one is a part of.")
 
     @reads_columns("id", graphql_type=Connection[LazyTask], description="The tasks that this one is made of.")
@@ -116,7 +107,6 @@ class Task(Node):
         filter: TaskFilter | None = None,
         order_by: list[TaskOrder] | None = None,
     ) -> list[Any]:
-        """Load a page of the subtasks of each."""
         make = partial(task_listing, info.context.require_caller(), task_filter=filter, order=order_by)
         arguments = PageArguments(first, after, last, before)
         return await connect_children(info, models.Task, "parent_id", parents, make, arguments)
@@ -136,7 +126,6 @@ class Task(Node):
         last: int | None = None,
         before: str | None = None,
     ) -> list[Any]:
-        """Load a page of the history of each."""
         make = partial(history_listing, info.context.require_caller())
         arguments = PageArguments(first, after, last, before)
         return await connect_children(info, models.HistoryEntry, "row_id", parents, make, arguments)
@@ -146,8 +135,6 @@ class Task(Node):
 
 @strawberry.type(description="A task as made or changed.")
 class TaskPayload:
-    """Payload of mutations of one task."""
-
     task: Task | None = strawberry.field(
         default=None, description="The task; after a CONFLICT over expectedRevision, as it stands now."
     )
@@ -156,8 +143,6 @@ class TaskPayload:
 
 @strawberry.type(description="Tasks as made or changed.")
 class TasksPayload:
-    """Payload of mutations of several tasks."""
-
     tasks: list[Task] = strawberry.field(default_factory=list, description="The tasks, in the order asked for.")
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was changed.")
 
@@ -169,8 +154,6 @@ class CreateTaskInput(CreateInput):
 
 @strawberry.input(description="Tasks to make, all or none.")
 class CreateTasksInput:
-    """Input of createTasks."""
-
     tasks: list[CreateTaskInput] = strawberry.field(description="Up to 100; a parent stands before its subtasks.")
     idempotency_key: str | None = strawberry.field(default=None, description=IDEMPOTENCY_KEY)
 
@@ -180,41 +163,37 @@ class UpdateTaskInput(UpdateInput):
     """Input of updateTask."""
 
 
-@ref_input(models.Task)
+@strawberry.input(description="A task, by its id.")
 class TaskRefInput(RefInput):
     """The id of a task."""
 
 
 @strawberry.input(description="Tasks to complete or to reopen, all or none.")
 class SetTasksCompletedInput:
-    """Input of setTasksCompleted."""
-
     ids: list[strawberry.ID] = strawberry.field(description="Up to 100.")
     completed: bool = strawberry.field(description="Whether they shall be done.")
 
 
 @strawberry.input(description="Tasks to delete, all or none.")
 class DeleteTasksInput:
-    """Input of deleteTasks."""
-
     ids: list[strawberry.ID] = strawberry.field(description="Up to 100.")
+
+
+def _kept_field(root: strawberry.Parent[undo.KeptChange]) -> str | None:
+    return root.field and to_camel_case(root.field)
 
 
 @strawberry.type(description="A change that was not taken back.")
 class KeptChange:
-    """A change of a task that undoRun left, and why."""
-
     task_id: strawberry.ID = strawberry.field(description="The task, which may be gone.")
     field: str | None = strawberry.field(
-        description="The field that stays as it is, such as dueAt; null for the whole task."
+        resolver=_kept_field, description="The field that stays as it is, such as dueAt; null for the whole task."
     )
     message: str = strawberry.field(description="Why, for people.")
 
 
 @strawberry.type(description="What became of the tasks that a run had changed.")
 class UndoRunPayload:
-    """Payload of undoRun."""
-
     run: Run | None = strawberry.field(
         default=None, description="The run; after a CONFLICT over how far it is, as it stands now."
     )
@@ -228,16 +207,3 @@ class UndoRunPayload:
         default_factory=list, description="What was not taken back, since something else has changed it or needs it."
     )
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was taken back.")
-
-
-def undo_fields(undone: undo.Undone) -> dict[str, Any]:
-    """Return the fields of the payload."""
-    kept = [
-        KeptChange(
-            task_id=strawberry.ID(change.task_id),
-            field=None if change.field is None else to_camel_case(change.field),
-            message=change.message,
-        )
-        for change in undone.kept
-    ]
-    return {"run": undone.run, "tasks": undone.tasks, "deleted_ids": undone.deleted_ids, "kept": kept}

@@ -1,4 +1,4 @@
-"""GraphQL types, inputs and payloads of users and their sessions."""
+"""GraphQL types, inputs and payloads of users, their sessions and their access tokens."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,37 +7,37 @@ from typing import Any
 
 import strawberry
 from sqlmodel import SQLModel
-from strawberry import auto
 
 import models
 from engine import batched
-from graph.access_token import AccessToken, load_access_tokens
-from graph.connection import Connection, MakeListing, connect, empty_connection
+from graph.connection import Connection, ConnectionSource, MakeListing, connect
 from graph.context import Info
-from graph.mapping import reads_columns, table_type
-from graph.node import Node
+from graph.mapping import Node, enum_type, reads_columns, table_type
 from graph.payload import UserError
 from graph.relations import LazyConversation, LazyTask
 from graph.selection import selected_columns
-from services.accounts.users import own_row, users_by_id
+from models import AccessScope
+from services.accounts.access_tokens import own_access_tokens
+from services.accounts.users import users_by_id
 from services.conversations.conversations import ConversationOrder, conversation_listing
-from services.query.pagination import PageArguments
+from services.query.pagination import Page, PageArguments, read_window
 from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
+
+enum_type(AccessScope)
+
+
+@table_type(models.AccessToken)
+class AccessToken:
+    id: strawberry.ID = strawberry.field(description="What it is named by; not its text, which nobody sees again.")
+
+    @reads_columns("scopes", description="What it allows.")
+    @staticmethod
+    def scopes(root: strawberry.Parent[models.AccessToken]) -> list[AccessScope]:
+        return [AccessScope(scope) for scope in root.scopes]
 
 
 @table_type(models.User)
 class User(Node):
-    """A person with an account."""
-
-    email: auto
-    name: auto
-    image: auto
-    email_verified: auto
-    is_active: auto
-    is_admin: auto
-    created_at: auto
-    updated_at: auto
-
     @reads_columns("id", graphql_type=Connection[LazyTask], description="Their tasks; nobody else sees any.")
     @staticmethod
     @batched
@@ -51,7 +51,6 @@ class User(Node):
         filter: TaskFilter | None = None,
         order_by: list[TaskOrder] | None = None,
     ) -> list[Any]:
-        """Return the caller's tasks on the caller's own row."""
         make = partial(task_listing, info.context.require_caller(), task_filter=filter, order=order_by)
         return await _own(models.Task, parents, info, make, PageArguments(first, after, last, before))
 
@@ -69,7 +68,6 @@ class User(Node):
         before: str | None = None,
         order_by: list[ConversationOrder] | None = None,
     ) -> list[Any]:
-        """Return the caller's conversations on the caller's own row."""
         make = partial(conversation_listing, info.context.require_caller(), order=order_by)
         return await _own(models.Conversation, parents, info, make, PageArguments(first, after, last, before))
 
@@ -81,9 +79,11 @@ class User(Node):
     @staticmethod
     @batched
     async def access_tokens(parents: strawberry.Parent[list[models.User]], info: Info) -> list[Any]:
-        """Return the caller's tokens on the caller's own row."""
         own_id = info.context.user_id
-        own = await load_access_tokens(info) if any(each.id == own_id for each in parents) else []
+        own: Any = []
+        if any(each.id == own_id for each in parents):
+            caller, columns = info.context.require_caller(), selected_columns(info, models.AccessToken)
+            own = await own_access_tokens(info.context.database.reader, caller, columns)
         return [own if each.id == own_id else [] for each in parents]
 
 
@@ -91,9 +91,10 @@ async def _own(
     model: type[SQLModel], parents: Sequence[models.User], info: Info, make: MakeListing, arguments: PageArguments
 ) -> list[Any]:
     """Return the caller's connection on the caller's own row, and an empty one on every other row."""
-    own_id = info.context.user_id
+    own_id, order = info.context.user_id, make(columns=frozenset()).order
+    read_window(order, arguments)
     own = await connect(info, model, make, arguments) if any(each.id == own_id for each in parents) else None
-    return [own if each.id == own_id else empty_connection(make, arguments) for each in parents]
+    return [own if each.id == own_id else ConnectionSource(Page(order), 0) for each in parents]
 
 
 async def load_user(info: Info, user_id: str) -> Any:
@@ -101,68 +102,42 @@ async def load_user(info: Info, user_id: str) -> Any:
     return (await info.context.load(users_by_id, selected_columns(info, models.User), [user_id]))[0]
 
 
-async def load_viewer(info: Info) -> Any:
-    """Load the selected columns of the caller's own row."""
-    caller = info.context.caller
-    if caller is None:
-        return None
-    return await own_row(info.context.database.batch_loader, caller, selected_columns(info, models.User))
-
-
 @strawberry.type(description="A user as changed.")
 class UserPayload:
-    """Payload of mutations of a user."""
-
     user: User | None = strawberry.field(default=None, description="The user.")
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was changed.")
 
 
 @strawberry.input(description="What is to change of the profile: what is left out stays, null clears.")
 class UpdateProfileInput:
-    """Input of changing the profile."""
-
     name: str | None = strawberry.field(default=strawberry.UNSET, description="1 to 200 characters; not null.")
     image: str | None = strawberry.field(default=strawberry.UNSET, description="An http(s) address of a picture.")
-
-    def to_changes(self) -> dict[str, Any]:
-        """Return the fields that are given."""
-        return {name: value for name, value in vars(self).items() if value is not strawberry.UNSET}
 
 
 @strawberry.input(description="A new password.")
 class ChangePasswordInput:
-    """Input of changing the password."""
-
     current_password: str = strawberry.field(description="The password as it is now.")
     new_password: str = strawberry.field(description="8 to 1,024 characters.")
 
 
 @strawberry.input(description="The end of the caller's account.")
 class DeleteAccountInput:
-    """Input of deleting the account."""
-
     password: str = strawberry.field(description="The account's password.")
 
 
 @strawberry.input(description="Whether a user may sign in.")
 class SetUserActiveInput:
-    """Input of activating or deactivating a user."""
-
     id: strawberry.ID = strawberry.field(description="The user.")
     is_active: bool = strawberry.field(description="Whether they may sign in.")
 
 
 @strawberry.input(description="A user to delete.")
 class DeleteUserInput:
-    """Input of deleting a user."""
-
     id: strawberry.ID
 
 
 @strawberry.type(description="The tokens of a session.")
 class AuthPayload:
-    """Payload of signing up, signing in and refreshing."""
-
     access_token: str | None = strawberry.field(
         default=None, description="Send it as `Authorization: Bearer …` until it expires."
     )
@@ -176,15 +151,11 @@ class AuthPayload:
 
 @strawberry.type(description="The end of a session.")
 class SignOutPayload:
-    """Payload of signing out."""
-
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why the session goes on.")
 
 
 @strawberry.input(description="An account to make.")
 class SignUpInput:
-    """Input of signing up."""
-
     email: str = strawberry.field(description="The address to sign in with.")
     password: str = strawberry.field(description="8 to 1,024 characters.")
     name: str = strawberry.field(description="1 to 200 characters.")
@@ -192,14 +163,33 @@ class SignUpInput:
 
 @strawberry.input(description="An account to sign in to.")
 class SignInInput:
-    """Input of signing in."""
-
     email: str = strawberry.field(description="The address of the account.")
     password: str = strawberry.field(description="Its password.")
 
 
 @strawberry.input(description="A session to renew.")
 class RefreshSessionInput:
-    """Input of refreshing a session."""
-
     refresh_token: str = strawberry.field(description="Used twice, it ends the session.")
+
+
+@strawberry.type(description="An access token as made.")
+class CreateAccessTokenPayload:
+    access_token: AccessToken | None = strawberry.field(default=None, description="The token.")
+    token: str | None = strawberry.field(
+        default=None, description="Its text, shown this once: send it to /mcp as `Authorization: Bearer …`."
+    )
+    errors: list[UserError] = strawberry.field(default_factory=list, description="Why there is none.")
+
+
+@strawberry.input(description="An access token to make.")
+class CreateAccessTokenInput:
+    name: str = strawberry.field(description="What it is for, 1 to 100 characters.")
+    scopes: list[AccessScope] = strawberry.field(description="What it allows; at least one.")
+    expires_at: datetime | None = strawberry.field(
+        default=None, description="Until when it is good; for ever where it is left out."
+    )
+
+
+@strawberry.input(description="An access token to revoke.")
+class RevokeAccessTokenInput:
+    id: strawberry.ID

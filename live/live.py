@@ -94,12 +94,15 @@ class Live:
             await asyncio.sleep(_SEND_EVERY_S)
 
     async def _poll_repeatedly(self) -> None:
+        """Wake the users that have changed, by one statement; where a signal was missed, let the broker be checked."""
         is_failing = False
         while True:
             is_told = self.is_told
             await self.hub.wait_for_poll(self._settings.poll_when_told_s if is_told else self._settings.poll_s)
             try:
-                has_found = await self._poll()
+                users = self.hub.users
+                rows = await self._database.reader.fetch(_REVISIONS, {"ids": users}) if users else []
+                has_missed_signal = self.hub.wake({row.id: row.revision for row in rows}, WakeUp.POLL)
             except Exception as error:  # noqa: BLE001 - without the poll nothing would ever be noticed again
                 # Logged once, not four times a second.
                 if not is_failing:
@@ -107,12 +110,5 @@ class Live:
                 is_failing = True
                 continue
             is_failing = False
-            if has_found and is_told and self._broker is not None:
+            if has_missed_signal and is_told and self._broker is not None:
                 self._broker.check()
-
-    async def _poll(self) -> bool:
-        """Wake the users that have changed, by one statement; return whether a signal was missed."""
-        if not (users := self.hub.users):
-            return False
-        rows = await self._database.reader.fetch(_REVISIONS, {"ids": users})
-        return self.hub.wake({row.id: row.revision for row in rows}, WakeUp.POLL)

@@ -97,7 +97,6 @@ class PostgresBroker(Broker):
 
 
 def _connect_arguments(target: DatabaseTarget) -> dict[str, Any]:
-    """Return the arguments of asyncpg.connect for the target."""
     _, from_url = PGDialect_asyncpg().create_connect_args(target.url)  # type: ignore[no-untyped-call]
     own = {name: value for name, value in target.connect_args.items() if not name.startswith("prepared_statement")}
     return {"timeout": _CONNECT_TIMEOUT_S, **from_url, **own}

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -31,21 +30,18 @@ class RedisBroker(Broker):
         """Receive signals until Redis does not answer."""
         async with self._subscriber.pubsub() as channel:
             await channel.subscribe(CHANNEL)
-            await self._read(channel)
-
-    async def _read(self, channel: PubSub) -> None:
-        silences = 0
-        while silences < _MAX_SILENCES:
-            message = await channel.get_message(timeout=_SILENCE_S)
-            if message is None:
-                silences += 1
-                await channel.ping()
-                continue
             silences = 0
-            if message["type"] == "subscribe":
-                self.set_reliable(is_reliable=True)
-            elif message["type"] == "message":
-                self.hub.wake(self.signals.read(message["data"]), WakeUp.REDIS)
+            while silences < _MAX_SILENCES:
+                message = await channel.get_message(timeout=_SILENCE_S)
+                if message is None:
+                    silences += 1
+                    await channel.ping()
+                    continue
+                silences = 0
+                if message["type"] == "subscribe":
+                    self.set_reliable(is_reliable=True)
+                elif message["type"] == "message":
+                    self.hub.wake(self.signals.read(message["data"]), WakeUp.REDIS)
         raise TimeoutError("Redis does not answer")
 
     async def send(self, signals: Sequence[str]) -> None:

@@ -1,1 +1,1 @@
-"""The fields of Query and Mutation, one file an entity, each a few lines."""
+"""The fields of Query, Mutation and Subscription, most of them a few lines."""

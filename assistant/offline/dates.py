@@ -55,7 +55,10 @@ class Calendar:
             for day_words, time_words in ((kept[:cut], kept[cut:]), (kept[cut:], kept[:cut])):
                 day, clock = self.day(day_words), _clock(time_words)
                 if (day or not day_words) and (clock or not time_words) and (day or clock):
-                    return self._due(day, clock)
+                    # A time alone is the next time that it is so late.
+                    is_over = clock is not None and self.at(self.today, clock) <= self.now
+                    moment = self.at(day or self.today + timedelta(days=is_over), clock or END_OF_DAY)
+                    return Due(moment, has_time=clock is not None)
         return None
 
     def take(self, words: Sequence[str]) -> tuple[int, int, Due | None]:
@@ -103,13 +106,6 @@ class Calendar:
     def at(self, day: date, moment: time = time()) -> datetime:
         """Return a moment of the person's clock, by default the day's first."""
         return datetime.combine(day, moment, self.now.tzinfo)
-
-    def _due(self, day: date | None, clock: time | None) -> Due:
-        """Return the due date; a time without a day is the next time that it is so late."""
-        if day is None:
-            is_over = clock is not None and self.at(self.today, clock) <= self.now
-            day = self.today + timedelta(days=is_over)
-        return Due(self.at(day, clock or END_OF_DAY), has_time=clock is not None)
 
 
 def is_end_of_day(local: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""The schema, merged from the resolvers."""
+"""The schema of the resolvers."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -14,35 +14,13 @@ from graphql import (
 )
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.name_converter import NameConverter
-from strawberry.tools import merge_types
 
 from graph.descriptions import describe
 from graph.inputs import build_inputs_by_type
 from graph.scalars import DATE_TIME, JSON, Json
-from resolvers.access_token import AccessTokenMutation
-from resolvers.conversation import ConversationMutation, ConversationQuery
-from resolvers.message import MessageMutation, MessageSubscription
-from resolvers.node import NodeQuery
-from resolvers.run import RunMutation
-from resolvers.session import SessionMutation
-from resolvers.sync import SyncQuery, SyncSubscription
-from resolvers.task import TaskMutation, TaskQuery
-from resolvers.user import UserMutation, UserQuery
-
-Query: Final = merge_types("Query", (UserQuery, NodeQuery, TaskQuery, ConversationQuery, SyncQuery))
-Subscription: Final = merge_types("Subscription", (MessageSubscription, SyncSubscription))
-Mutation: Final = merge_types(
-    "Mutation",
-    (
-        SessionMutation,
-        UserMutation,
-        AccessTokenMutation,
-        TaskMutation,
-        ConversationMutation,
-        MessageMutation,
-        RunMutation,
-    ),
-)
+from resolvers.mutation import Mutation
+from resolvers.query import Query
+from resolvers.subscription import Subscription
 
 
 class _Names(NameConverter):

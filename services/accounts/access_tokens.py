@@ -18,7 +18,7 @@ from core.prepared_statement import Rows, cached_statement
 from models import AccessScope, AccessToken, User
 from services.accounts.caller import OWNER, Caller, owned
 from services.entities.values import check_values
-from services.query.sql import Source, columns_of, execute, read, table_of
+from services.query.sql import Source, execute, read, table_columns, table_of
 
 MAX_TOKENS: Final = 50
 
@@ -89,7 +89,7 @@ async def own_access_tokens(source: Source, caller: Caller, columns: frozenset[s
 
 @cached_statement
 def _own_access_tokens(columns: frozenset[str]) -> Select[Any]:
-    selected = columns_of(_TOKENS, columns)
+    selected = table_columns(_TOKENS, columns)
     return select(*selected).where(owned(_TOKENS)).order_by(_TOKENS.c.created_at, _TOKENS.c.id)
 
 

@@ -6,8 +6,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, update
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col
-from sqlmodel import select as select_model
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
@@ -30,7 +29,6 @@ _USERS: Final = table_of(User)
 _EMAIL_PATH: Final = ("input", "email")
 _PASSWORD_PATH: Final = ("input", "password")
 _CURRENT_PASSWORD_PATH: Final = ("input", "currentPassword")
-_NEW_PASSWORD_PATH: Final = ("input", "newPassword")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,6 @@ class Accounts:
     ) -> None:
         self._database = database
         self._passwords = passwords
-        self._access_tokens = authenticator.tokens
         self._refresh_tokens = RefreshTokens(settings.secret_key)
         self._session_lifetime = timedelta(days=settings.refresh_token_expire_days)
         self._authenticator = authenticator
@@ -68,7 +65,9 @@ class Accounts:
 
     async def sign_up(self, *, email: str, password: str, name: str) -> SessionTokens:
         """Create an account and sign its user in."""
-        address = _require_email(email)
+        if (address := users.normalize_email(email)) is None:
+            form = f"an address such as name@example.com, of at most {users.MAX_EMAIL_LENGTH} characters"
+            raise BadUserInputError(f"email must be {form}.", path=_EMAIL_PATH)
         profile = check_values(User, {"name": name})
         _require_new_password(password, _PASSWORD_PATH)
         async with self._database.read() as session:
@@ -100,15 +99,16 @@ class Accounts:
             raise _wrong_credentials()
         if not known.is_active:
             raise ForbiddenError("This account is deactivated; ask an administrator to activate it.")
-        return await self._database.write(lambda session: self._start_checked_session(session, known, check))
 
-    async def _start_checked_session(self, session: AsyncSession, checked: User, check: PasswordCheck) -> SessionTokens:
-        user = await _lock_if_unchanged(session, checked)
-        if user is None:
-            raise _wrong_credentials()
-        if check.replacement is not None:
-            await _replace_hash(session, user.id, check.replacement)
-        return await self._start_session(session, user)
+        async def work(session: AsyncSession) -> SessionTokens:
+            user = await _lock_if_unchanged(session, known)
+            if user is None:
+                raise _wrong_credentials()
+            if check.replacement is not None:
+                await _replace_hash(session, user.id, check.replacement)
+            return await self._start_session(session, user)
+
+        return await self._database.write(work)
 
     async def refresh(self, refresh_token: str) -> SessionTokens:
         """Exchange a refresh token for new tokens; a token that was used before ends its session."""
@@ -141,7 +141,7 @@ class Accounts:
         self, caller: Caller, *, current_password: str, new_password: str, client_address: str
     ) -> User:
         """Change the caller's password and end their other sessions."""
-        _require_new_password(new_password, _NEW_PASSWORD_PATH)
+        _require_new_password(new_password, ("input", "newPassword"))
         checked = await self._check_own_password(caller, current_password, _CURRENT_PASSWORD_PATH, client_address)
         password_hash = await self._passwords.hash(new_password)
 
@@ -156,8 +156,8 @@ class Accounts:
         self._authenticator.invalidate(caller.user_id)
         return user
 
-    async def delete_account(self, caller: Caller, *, password: str, client_address: str) -> None:
-        """Delete the caller's account with all its rows."""
+    async def delete_account(self, caller: Caller, *, password: str, client_address: str) -> list[str]:
+        """Delete the caller's account with all its rows; return its id."""
         checked = await self._check_own_password(caller, password, _PASSWORD_PATH, client_address)
 
         async def work(session: AsyncSession) -> None:
@@ -167,6 +167,7 @@ class Accounts:
 
         await self._database.write(work)
         self._authenticator.invalidate(caller.user_id)
+        return [caller.user_id]
 
     async def set_user_active(self, caller: Caller, user_id: str, *, is_active: bool) -> User:
         """Activate or deactivate a user, effective at once; for admins."""
@@ -176,10 +177,11 @@ class Accounts:
         self._authenticator.invalidate(user_id)
         return user
 
-    async def delete_user(self, caller: Caller, user_id: str) -> None:
-        """Delete a user with all their rows; for admins."""
+    async def delete_user(self, caller: Caller, user_id: str) -> list[str]:
+        """Delete a user with all their rows; return the id; for admins."""
         await self._database.write(lambda session: users.delete_user(session, caller, user_id))
         self._authenticator.invalidate(user_id)
+        return [user_id]
 
     async def _check_own_password(
         self, caller: Caller, password: str, path: tuple[str, ...], client_address: str
@@ -207,7 +209,7 @@ class Accounts:
         return self._session_tokens(user, token)
 
     def _session_tokens(self, user: User, refresh_token: RefreshToken) -> SessionTokens:
-        access_token = self._access_tokens.issue(user.id, refresh_token.session_id)
+        access_token = self._authenticator.tokens.issue(user.id, refresh_token.session_id)
         return SessionTokens(user, access_token.text, refresh_token.text, access_token.expires_at)
 
     def _session_expiry(self) -> datetime:
@@ -220,31 +222,19 @@ async def find_by_email(session: AsyncSession, email: str) -> User | None:
 
 
 async def _find_by(session: AsyncSession, condition: ColumnElement[bool]) -> User | None:
-    statement = select_model(User).where(condition, _USERS.c.password_hash.is_not(None))
+    statement = select(User).where(condition, _USERS.c.password_hash.is_not(None))
     return (await session.exec(statement)).one_or_none()
 
 
 async def _lock_if_unchanged(session: AsyncSession, checked: User) -> User | None:
     """Lock and return the user's row; None if the password changed since it was checked, or the user is inactive."""
-    statement = select_model(User).where(
-        col(User.id) == checked.id, col(User.password_hash) == checked.password_hash, col(User.is_active)
-    )
-    return (await session.exec(statement.with_for_update(key_share=True))).one_or_none()
+    is_unchanged = _USERS.c.id == checked.id, _USERS.c.password_hash == checked.password_hash, _USERS.c.is_active
+    return (await session.exec(select(User).where(*is_unchanged).with_for_update(key_share=True))).one_or_none()
 
 
 async def _replace_hash(session: AsyncSession, user_id: str, password_hash: str) -> None:
     await next_revision(session, user_id)
     await execute(session, update(_USERS).where(_USERS.c.id == user_id).values(password_hash=password_hash))
-
-
-def _require_email(text: str) -> str:
-    email = users.normalize_email(text)
-    if email is None:
-        raise BadUserInputError(
-            f"email must be an address such as name@example.com, of at most {users.MAX_EMAIL_LENGTH} characters.",
-            path=_EMAIL_PATH,
-        )
-    return email
 
 
 def _require_new_password(password: str, path: tuple[str, ...]) -> None:

@@ -72,22 +72,18 @@ class Authenticator:
             await self._better_auth.close()
 
     async def _authenticate_local(self, token: str) -> Caller:
-        claims = self._verify(token)
-        user_id, session_id = claims.user_id, claims.session_id
-        load = partial(load_session_status, self._database.batch_loader, user_id, session_id)
-        status = await self._sessions.get(user_id, session_id, load)
-        if status is None:
-            raise UnauthenticatedError("The session is over; sign in again.")
-        return _caller(claims, status)
-
-    def _verify(self, token: str) -> AccessClaims:
         claims = self._verified.get(token)
         if claims is None:
             claims = self.tokens.verify(token)
             self._verified.put(token, claims, len(token) + _CLAIMS_BYTES)
         elif claims.expires_at <= utc_now():
             raise expired_token()
-        return claims
+        user_id, session_id = claims.user_id, claims.session_id
+        load = partial(load_session_status, self._database.batch_loader, user_id, session_id)
+        status = await self._sessions.get(user_id, session_id, load)
+        if status is None:
+            raise UnauthenticatedError("The session is over; sign in again.")
+        return _caller(claims, status)
 
 
 def _caller(claims: AccessClaims, status: SessionStatus) -> Caller:

@@ -29,6 +29,8 @@ from services.query.sql import execute, table_of
 _MAX_EMAIL_LENGTH: Final = columns_of(User)["email"].maximum or 0
 _KEY_SET_PATH: Final = "/api/auth/jwks"
 _USERS: Final = table_of(User)
+# The columns that tokens tell.
+_CLAIMED: Final = ("email", "name", "image", "email_verified")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +68,23 @@ class BetterAuth:
         return Caller(profile.id, None, status.is_admin, claims.expires_at)
 
     async def _load_status(self, profile: TokenProfile) -> SessionStatus | None:
-        async with self._database.read() as session:
-            row = await _find(session, profile.id)
+        row = await self._find(profile.id)
         if row is None:
-            row = await self._create_user(profile)
+            # A concurrent request may have created it.
+            with suppress(IntegrityError):
+                await self._database.write(lambda session: _insert(session, profile))
+            row = await self._find(profile.id)
+        if row is None:
+            raise AccountGoneError
         if row.issuer != profile.issuer or not row.is_active:
             return None
         if _is_newer(profile, row):
             await self._database.write(lambda session: _update(session, profile))
         return SessionStatus(row.is_admin)
 
-    async def _create_user(self, profile: TokenProfile) -> Row[Any]:
-        """Create the user's row, unless a concurrent request has, and return it."""
-        with suppress(IntegrityError):
-            await self._database.write(lambda session: _insert(session, profile))
+    async def _find(self, user_id: str) -> Row[Any] | None:
         async with self._database.read() as session:
-            row = await _find(session, profile.id)
-        if row is None:
-            raise AccountGoneError
-        return row
+            return await _find(session, user_id)
 
     async def close(self) -> None:
         """Close the connections to the server."""
@@ -131,8 +131,8 @@ async def _find(session: AsyncSession, user_id: str) -> Row[Any] | None:
 
 def _is_newer(profile: TokenProfile, row: Row[Any]) -> bool:
     """Return whether the token differs from the row and is not older than it."""
-    claimed = (profile.email, profile.name, profile.image, profile.email_verified)
-    return claimed != (row.email, row.name, row.image, row.email_verified) and profile.issued_at >= row.updated_at
+    differs = any(getattr(profile, name) != getattr(row, name) for name in _CLAIMED)
+    return differs and profile.issued_at >= row.updated_at
 
 
 async def _insert(session: AsyncSession, profile: TokenProfile) -> None:
@@ -152,11 +152,6 @@ async def _update(session: AsyncSession, profile: TokenProfile) -> None:
 
 
 def _values(profile: TokenProfile) -> dict[str, Any]:
-    return {
-        "email": profile.email,
-        "name": profile.name,
-        "image": profile.image,
-        "email_verified": profile.email_verified,
-        # The time of the token, so that an older token that is still valid does not revert the change.
-        "updated_at": min(profile.issued_at, utc_now()),
-    }
+    # The time of the token, so that an older token that is still valid does not revert the change.
+    updated_at = min(profile.issued_at, utc_now())
+    return {"updated_at": updated_at} | {name: getattr(profile, name) for name in _CLAIMED}

@@ -2,20 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Final
 
-from sqlalchemy import BindParameter, ColumnElement, bindparam
+from sqlalchemy import ColumnElement, FromClause, bindparam
 
 # The bind parameter for the caller's id in prepared statements.
 OWNER: Final = "user_id"
-
-
-class HasColumns(Protocol):
-    """A table, or an alias of one."""
-
-    @property
-    def c(self) -> Any:
-        """Return the columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +32,13 @@ class Caller:
     expires_at: datetime
     actor: Actor | None = None
 
-    def owns(self, table: HasColumns) -> ColumnElement[bool]:
+    def owns(self, table: FromClause) -> ColumnElement[bool]:
         """Return the condition that every statement on a user's rows carries."""
-        return owned_by(table, self.user_id)
+        condition: ColumnElement[bool] = table.c.user_id == self.user_id
+        return condition
 
 
-def owned(table: HasColumns) -> ColumnElement[bool]:
+def owned(table: FromClause) -> ColumnElement[bool]:
     """Return the condition that every prepared statement on a user's rows carries, with the parameter `OWNER`."""
-    return owned_by(table, bindparam(OWNER))
-
-
-def owned_by(table: HasColumns, user_id: str | BindParameter[str]) -> ColumnElement[bool]:
-    """Return the condition that a row belongs to the user with that id."""
-    condition: ColumnElement[bool] = table.c.user_id == user_id
+    condition: ColumnElement[bool] = table.c.user_id == bindparam(OWNER)
     return condition

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from ipaddress import IPv6Address, IPv6Network, ip_address
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import RedisStorage, Storage
@@ -18,6 +18,9 @@ from limits.storage import storage_from_string
 
 from core.errors import RateLimitedError, UnavailableError
 from core.settings import Settings, SettingsError
+
+# A limit, and the key that attempts are counted by.
+_Window: TypeAlias = tuple[RateLimitItem, str]
 
 _WINDOW_MINUTES: Final = 5
 # A client usually controls the whole IPv6 network around its address.
@@ -29,12 +32,6 @@ class PasswordAttempt:
     """A password being verified; it counts as wrong unless it is marked as correct."""
 
     is_correct: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    limit: RateLimitItem
-    key: str
 
 
 class SignInRateLimit:
@@ -63,18 +60,18 @@ class SignInRateLimit:
         There are only as many slots as attempts left, so concurrent attempts gain nothing.
         """
         network = _network_of(address)
-        account_window = _Window(self._per_account, _digest(f"{account}\0{network}"))
-        address_window = _Window(self._per_address, _digest(network))
+        account_window = self._per_account, _digest(f"{account}\0{network}")
+        address_window = self._per_address, _digest(network)
         await self._acquire_slots(account_window, address_window)
         attempt = PasswordAttempt()
         try:
             yield attempt
             with _storage_errors_as_unavailable():
                 if attempt.is_correct:
-                    await self._limiter.clear(account_window.limit, account_window.key)
+                    await self._limiter.clear(*account_window)
                 else:
-                    await self._limiter.hit(account_window.limit, account_window.key)
-                    await self._limiter.hit(address_window.limit, address_window.key)
+                    await self._limiter.hit(*account_window)
+                    await self._limiter.hit(*address_window)
         finally:
             self._release_slots(account_window, address_window)
 
@@ -82,23 +79,23 @@ class SignInRateLimit:
         while True:
             # Read before the counts, so that a slot freed meanwhile is noticed.
             slot_freed = self._slot_freed
-            left = {window.key: await self._attempts_left(window) for window in windows}
+            left = {window[1]: await self._attempts_left(window) for window in windows}
             if not slot_freed.is_set() and all(self._in_progress[key] < count for key, count in left.items()):
                 self._in_progress.update(left.keys())
                 return
             await slot_freed.wait()
 
     def _release_slots(self, *windows: _Window) -> None:
-        for window in windows:
-            self._in_progress[window.key] -= 1
-            if not self._in_progress[window.key]:
-                del self._in_progress[window.key]
+        for _, key in windows:
+            self._in_progress[key] -= 1
+            if not self._in_progress[key]:
+                del self._in_progress[key]
         self._slot_freed.set()
         self._slot_freed = asyncio.Event()
 
     async def _attempts_left(self, counted: _Window) -> int:
         with _storage_errors_as_unavailable():
-            window = await self._limiter.get_window_stats(counted.limit, counted.key)
+            window = await self._limiter.get_window_stats(*counted)
         if window.remaining > 0:
             return window.remaining
         retry_at = datetime.fromtimestamp(window.reset_time, UTC)
@@ -114,16 +111,11 @@ def _storage_errors_as_unavailable() -> Iterator[None]:
         raise UnavailableError("Passwords cannot be checked now. Try again shortly.") from error
 
 
-def _client_options(url: str) -> dict[str, str]:
-    # The library supports several Redis clients; redis-py is the one installed.
-    return {"implementation": "redispy"} if "redis" in url.partition("://")[0] else {}
-
-
 def _open_storage(url: str) -> Storage:
+    # The library supports several Redis clients; redis-py is the one installed.
+    options = {"implementation": "redispy"} if "redis" in url.partition("://")[0] else {}
     try:
-        storage = storage_from_string(
-            f"async+{url.removeprefix('async+')}", wrap_exceptions=True, **_client_options(url)
-        )
+        storage = storage_from_string(f"async+{url.removeprefix('async+')}", wrap_exceptions=True, **options)
     except (ConfigurationError, ValueError, ImportError) as error:
         raise SettingsError(f"RATE_LIMIT_STORAGE is wrong: {error}; write memory:// or redis://host:port") from None
     if not isinstance(storage, Storage):

@@ -20,8 +20,6 @@ from services.query.sql import execute, fetch_all, table_of
 
 _SESSIONS: Final = table_of(Session)
 _USERS: Final = table_of(User)
-
-
 _OWNERS, _IDS = "owners", "ids"
 
 
@@ -66,19 +64,18 @@ async def rotate(session: AsyncSession, used: RefreshToken, fresh: RefreshToken,
 
 async def revoke_reused(session: AsyncSession, used: RefreshToken) -> str | None:
     """Revoke the session of a refresh token that was replaced before; return its user's id, or None if it was not."""
-    return await _revoke_one(session, _SESSIONS.c.id == used.session_id, _SESSIONS.c.generation > used.generation)
+    return await _revoke(session, _SESSIONS.c.id == used.session_id, _SESSIONS.c.generation > used.generation)
 
 
 async def revoke(session: AsyncSession, user_id: str, session_id: str) -> None:
     """Revoke one session of a user."""
-    await _revoke_one(session, _SESSIONS.c.user_id == user_id, _SESSIONS.c.id == session_id)
+    await _revoke(session, _SESSIONS.c.user_id == user_id, _SESSIONS.c.id == session_id)
 
 
 async def revoke_all(session: AsyncSession, user_id: str, *, but: str | None = None) -> None:
     """Revoke every session of a user, or every one but one."""
     others = _SESSIONS.c.id != but if but is not None else true()
-    statement = update(_SESSIONS).where(_SESSIONS.c.user_id == user_id, _SESSIONS.c.revoked_at.is_(None), others)
-    await execute(session, statement.values(revoked_at=utc_now()))
+    await _revoke(session, _SESSIONS.c.user_id == user_id, others)
 
 
 async def load_session_status(loader: BatchLoader, user_id: str, session_id: str) -> SessionStatus | None:
@@ -106,8 +103,8 @@ async def find_valid_callers(session: AsyncSession, callers: Iterable[Caller]) -
     return {caller for caller in everyone if (caller.user_id, caller.session_id, caller.is_admin) in active}
 
 
-async def _revoke_one(session: AsyncSession, *conditions: ColumnElement[bool]) -> str | None:
-    """Revoke the session that meets the conditions and return its user's id; None if there is none to revoke."""
+async def _revoke(session: AsyncSession, *conditions: ColumnElement[bool]) -> str | None:
+    """Revoke the sessions that meet the conditions and return their user's id; None if there is none to revoke."""
     statement = update(_SESSIONS).where(*conditions, _SESSIONS.c.revoked_at.is_(None))
     revoked = await execute(session, statement.values(revoked_at=utc_now()).returning(_SESSIONS.c.user_id))
     user_id: str | None = revoked.scalar()

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from sqlalchemy import delete as sql_delete
 from sqlalchemy import or_, select, update
-from sqlmodel import col
 from sqlmodel import select as select_model
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -25,10 +24,9 @@ from services.accounts.sessions import revoke_all
 from services.entities.revision import next_revision
 from services.entities.values import INPUT, check_values
 from services.query.filters import IsAnyOf, text_list_param
-from services.query.ordering import Key, OrderDirection, moment_key, order_by, read_text
+from services.query.ordering import Key, OrderDirection, order_by, read_text, sort_key
 from services.query.pagination import Listing
-from services.query.sql import Source, execute, read, table_of
-from services.query.sql import columns_of as table_columns
+from services.query.sql import Source, execute, read, table_columns, table_of
 
 MAX_EMAIL_LENGTH: Final = 254
 MAX_NAME_LENGTH: Final = columns_of(User)["name"].maximum or 0
@@ -41,7 +39,7 @@ _EMAIL_FORM: Final = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.
 _IMAGE_FORM: Final = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
 _ID_PATH: Final = ("input", "id")
 _IDS: Final = "ids"
-_ORDER: Final = order_by(_USERS, ((moment_key("created_at"), OrderDirection.ASC),), Key("id", read_text))
+_ORDER: Final = order_by(_USERS, ((sort_key(User, "created_at"), OrderDirection.ASC),), Key("id", read_text))
 
 
 def normalize_email(text: str) -> str | None:
@@ -113,13 +111,6 @@ def _users_by_id(columns: frozenset[str]) -> KeyedStatement:
     )
 
 
-async def _lock_admin(session: AsyncSession, caller: Caller) -> None:
-    """Lock the caller's row and require that they are an admin, so that they remain one until the transaction ends."""
-    statement = select(_USERS.c.is_admin).where(_USERS.c.id == caller.user_id, _USERS.c.is_active)
-    if not (await execute(session, statement.with_for_update(key_share=True))).scalar():
-        raise _not_admin()
-
-
 async def set_active(session: AsyncSession, caller: Caller, user_id: str, *, is_active: bool) -> User:
     """Activate or deactivate a user, which ends their sessions, and return the user."""
     await _require_admin_and_other(session, caller, user_id)
@@ -146,7 +137,10 @@ async def delete(session: AsyncSession, user_id: str) -> None:
 
 
 async def _require_admin_and_other(session: AsyncSession, caller: Caller, user_id: str) -> None:
-    await _lock_admin(session, caller)
+    """Require that the caller is an admin, and remains one until the transaction ends: their row is locked."""
+    statement = select(_USERS.c.is_admin).where(_USERS.c.id == caller.user_id, _USERS.c.is_active)
+    if not (await execute(session, statement.with_for_update(key_share=True))).scalar():
+        raise _not_admin()
     if user_id == caller.user_id:
         raise BadUserInputError("You cannot do this to your own account.", path=_ID_PATH)
     if not is_storable(user_id):
@@ -175,8 +169,8 @@ def _no_such_user() -> NotFoundError:
 async def make_admin(session: AsyncSession, email_or_id: str) -> User:
     """Make an account an admin; by its id if several accounts have its address."""
     text = email_or_id.strip()
-    found = select_model(User).where(or_(col(User.id) == text, col(User.email) == text.lower()))
-    users = (await session.exec(found.order_by(col(User.id)).limit(20))).all()
+    found = select_model(User).where(or_(_USERS.c.id == text, _USERS.c.email == text.lower()))
+    users = (await session.exec(found.order_by(_USERS.c.id).limit(20))).all()
     if not users:
         raise NotFoundError(f"There is no account with the address {text}.")
     if len(users) > 1:

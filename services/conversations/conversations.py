@@ -5,7 +5,7 @@ from typing import Final
 
 from models import Conversation
 from services.accounts.caller import Caller
-from services.entities.lists import EntityOrder, entity_listing, order_of
+from services.entities.lists import EntityOrder, entity_listing
 from services.entities.service import EntityService
 from services.query.ordering import OrderDirection
 from services.query.pagination import Listing
@@ -13,8 +13,7 @@ from services.query.pagination import Listing
 conversations: Final = EntityService(Conversation)
 
 
-@order_of(Conversation)
-class ConversationOrder(EntityOrder):
+class ConversationOrder(EntityOrder, model=Conversation):
     """One thing to order conversations by."""
 
 

@@ -7,22 +7,20 @@ from typing import Any, Final
 from sqlalchemy import Integer, Row, Select, and_, bindparam, func, or_, select, true
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.clock import utc_now
 from core.errors import BadUserInputError, CursorExpiredError
-from core.ids import new_id, parse_id
+from core.ids import parse_id
 from core.prepared_statement import PreparedStatement, cached_statement
 from core.text import require_length
 from models import Conversation, Message, MessageRole, MessageStatus, Run, RunStatus, User
 from models.columns import columns_of
 from services.accounts.caller import OWNER, Caller, owned
 from services.entities.idempotency import IdempotentRequest, run_idempotent
-from services.entities.lists import EntityOrder, entity_listing, order_of
+from services.entities.lists import EntityOrder, entity_listing
 from services.entities.revision import next_revision
 from services.query.cursors import decode_cursor, encode_cursor, is_revision
 from services.query.lookup import not_found, require
 from services.query.pagination import Listing
-from services.query.sql import Source, execute, read, table_of
-from services.query.sql import columns_of as table_columns
+from services.query.sql import Source, execute, read, table_columns, table_of
 
 MAX_COMPLETED: Final = 100
 _CURSOR_KIND: Final = "messages"
@@ -35,8 +33,7 @@ _MESSAGES: Final = table_of(Message)
 _RUNS: Final = table_of(Run)
 
 
-@order_of(Message)
-class MessageOrder(EntityOrder):
+class MessageOrder(EntityOrder, model=Message):
     """One thing to order messages by."""
 
 
@@ -65,23 +62,21 @@ async def add_message(session: AsyncSession, caller: Caller, new: NewMessage, ke
 
     async def insert() -> Sequence[Message]:
         conversation = await require(session, caller, Conversation, new.conversation_id, ("input", "conversationId"))
-        moment = utc_now()
-        message = Message(
-            user_id=caller.user_id,
-            id=new_id(),
-            conversation_id=conversation.id,
-            role=new.role,
-            content=check_content(new.content),
-            revision=revision,
-            created_at=moment,
-        )
-        conversation.updated_at, conversation.revision = moment, revision
+        message = make_message(conversation, new.role, check_content(new.content), revision)
+        conversation.updated_at, conversation.revision = message.created_at, revision
         session.add(message)
         await session.flush()
         return [message]
 
     content = {"conversation": new.conversation_id, "content": new.content, "role": new.role}
     return (await run_idempotent(session, caller, IdempotentRequest(key, "addMessage", content), Message, insert))[0]
+
+
+def make_message(conversation: Conversation, role: MessageRole, content: str, revision: int) -> Message:
+    """Return a new message, not stored yet."""
+    return Message(
+        user_id=conversation.user_id, conversation_id=conversation.id, role=role, content=content, revision=revision
+    )
 
 
 def check_content(text: str) -> str:

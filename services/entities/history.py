@@ -1,6 +1,6 @@
 """The history of rows: what each change has changed, and who made it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -10,12 +10,12 @@ from models.base import Entity
 from models.columns import Column, Kind, columns_of, recorded_columns
 from services.accounts.caller import Caller
 from services.entities.values import Values
-from services.query.ordering import OrderDirection, moment_key, order_by
+from services.query.ordering import OrderDirection, order_by, sort_key
 from services.query.pagination import Listing
 from services.query.sql import Writer, insert_rows, table_of
 
 _HISTORY: Final = table_of(HistoryEntry)
-_ORDER: Final = order_by(_HISTORY, ((moment_key("created_at"), OrderDirection.ASC),))
+_ORDER: Final = order_by(_HISTORY, ((sort_key(HistoryEntry, "created_at"), OrderDirection.ASC),))
 
 
 class RecordedChange(NamedTuple):
@@ -63,13 +63,12 @@ def read_values(model: type[Entity], values: Mapping[str, Any]) -> Values:
 
 
 async def record(
-    writer: Writer, caller: Caller, changes: Iterable[RecordedChange], revision: int, moment: datetime
+    writer: Writer, caller: Caller, changes: Sequence[RecordedChange], revision: int, moment: datetime
 ) -> None:
     """Insert history entries by one statement."""
-    kept = list(changes)
     same = {"user_id": caller.user_id, "revision": revision, "created_at": moment, **actor_of(caller)}
-    ids = new_ids(len(kept))
-    rows = [same | {"id": row_id} | change._asdict() for change, row_id in zip(kept, ids, strict=True)]
+    ids = new_ids(len(changes))
+    rows = [same | {"id": row_id} | change._asdict() for change, row_id in zip(changes, ids, strict=True)]
     await insert_rows(writer, HistoryEntry, rows)
 
 

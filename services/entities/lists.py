@@ -3,16 +3,16 @@
 A filter is taken apart into its shape, by which statements are cached, and the values of its parameters.
 """
 
+import inspect
 import operator
-import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeAlias
 
-from sqlalchemy import ColumnElement, and_, bindparam, false, func, not_, or_, true
+from pydantic.alias_generators import to_camel
+from sqlalchemy import ColumnElement, and_, bindparam, false, not_, or_, true
 from sqlmodel import SQLModel
 
 from core.errors import BadUserInputError
@@ -31,11 +31,10 @@ from services.query.filters import (
     enum_list_param,
     text_list_param,
 )
-from services.query.ordering import Key, OrderDirection, enum_key, moment_key, order_by, read_text
+from services.query.ordering import OrderDirection, order_by, sort_key
 from services.query.pagination import Listing
 from services.query.sql import table_of
 
-Class = TypeVar("Class")
 # The column (empty for a condition of the filter's own), the operator, and the parameter's name or a constant.
 Condition: TypeAlias = tuple[str, str, Any]
 Shape: TypeAlias = tuple[Condition, ...]
@@ -44,9 +43,6 @@ AddParameter: TypeAlias = Callable[[Any], str]
 _MAX_PARTS: Final = 100
 # SQLite's parser has room for a hundred open brackets and operators, of which each level takes up to seven.
 _MAX_DEPTH: Final = 10
-# Of the 32 bits that a column has: neither database takes a larger one as a parameter.
-_MIN_INTEGER: Final = -(1 << 31)
-_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _COMPARISONS: Final[dict[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
     "eq": operator.eq,
     "gt": operator.gt,
@@ -89,13 +85,31 @@ class StringFilter:
 
 
 class EntityFilter:
-    """Which rows; all that is given must hold. `filter_of` adds a condition for each column that is Filterable."""
+    """Which rows of a model; all that is given must hold.
+
+    A subclass gets a condition for each filterable column, besides its own, and and_, or_ and not_.
+    """
 
     model: ClassVar[type[SQLModel]]
 
     if TYPE_CHECKING:
-        # A condition for each column is added as the class is made.
+        # Conditions are added as the class is made.
         def __init__(self, **conditions: Any) -> None: ...
+
+    def __init_subclass__(cls, *, model: type[SQLModel]) -> None:
+        cls.model = model
+        columns = [column for column in columns_of(model).values() if column.is_filterable]
+        parts = f"list[{cls.__name__}] | None"
+        cls.__annotations__ = {
+            **{column.name: _filter_type(column) | None for column in columns},
+            **inspect.get_annotations(cls),
+            "and_": parts,
+            "or_": parts,
+            "not_": f"{cls.__name__} | None",
+        }
+        for name in cls.__annotations__:
+            setattr(cls, name, None)
+        dataclass(cls)
 
     def own_conditions(self, _add_parameter: AddParameter) -> Iterator[Condition]:
         """Return the conditions that are not about one column, under the empty name."""
@@ -105,27 +119,6 @@ class EntityFilter:
     def build_own(cls, name: str, _operand: Any) -> ColumnElement[bool]:
         """Return such a condition as SQL."""
         raise NotImplementedError(name)
-
-
-def filter_of(model: type[SQLModel]) -> Callable[[type[Class]], type[Class]]:
-    """Add a condition for each filterable column, and and_, or_ and not_, to a class of conditions of its own."""
-
-    def decorate(cls: type[Class]) -> type[Class]:
-        columns = [column for column in columns_of(model).values() if column.is_filterable]
-        conditions: list[tuple[str, Any, Any]] = [
-            (column.name, _filter_type(column) | None, field(default=None)) for column in columns
-        ]
-        own = [(name, annotation, field(default=None)) for name, annotation in cls.__annotations__.items()]
-        part = cls.__name__
-        combined = [
-            ("and_", f"list[{part}] | None", field(default=None)),
-            ("or_", f"list[{part}] | None", field(default=None)),
-            ("not_", f"{part} | None", field(default=None)),
-        ]
-        namespace = {"model": model, "__doc__": cls.__doc__, "__module__": cls.__module__}
-        return make_dataclass(part, [*conditions, *own, *combined], bases=(cls,), namespace=namespace)
-
-    return decorate
 
 
 def _filter_type(column: Column) -> Any:
@@ -163,7 +156,6 @@ def conditions_of(wanted: EntityFilter | None) -> Conditions:
 
 
 def _check_size(wanted: Any) -> None:
-    """Raise BadUserInputError where a filter has too many parts or levels."""
     level, depth, size = [wanted], 0, 0
     while level:
         depth, size = depth + 1, size + len(level)
@@ -204,24 +196,18 @@ def _read_column(column: Column, value: Any, add_parameter: AddParameter) -> Ite
         case Kind.REFERENCE:
             row_id = parse_id(value)
             yield (name, "eq", add_parameter(row_id)) if row_id else ("", "or", ())
-        case Kind.TEXT:
-            yield from _read_text(name, value, add_parameter)
-        case Kind.MOMENT | Kind.INTEGER:
+        case Kind.TEXT | Kind.MOMENT | Kind.INTEGER:
             yield from _read_comparisons(name, value, add_parameter)
 
 
-def _read_text(name: str, value: StringFilter, add_parameter: AddParameter) -> Iterator[Condition]:
-    for condition, api_name in (("eq", "eq"), ("contains", "contains"), ("starts_with", "startsWith")):
-        if (text := getattr(value, condition)) is not None:
-            yield name, condition, add_parameter(require_storable(text, ("filter", api_name)))
-
-
-def _read_comparisons(name: str, value: DateTimeFilter | IntFilter, add_parameter: AddParameter) -> Iterator[Condition]:
-    for comparison in _COMPARISONS:
-        if (operand := getattr(value, comparison, None)) is not None:
+def _read_comparisons(name: str, value: Any, add_parameter: AddParameter) -> Iterator[Condition]:
+    for comparison, operand in vars(value).items():
+        if comparison == "is_null" and operand is not None:
+            yield name, comparison, operand
+        elif operand is not None:
+            if isinstance(operand, str):
+                require_storable(operand, ("filter", to_camel(comparison)))
             yield name, comparison, add_parameter(operand)
-    if value.is_null is not None:
-        yield name, "is_null", value.is_null
 
 
 def _build(key: tuple[type[EntityFilter], Shape]) -> tuple[ColumnElement[bool], ...]:
@@ -263,7 +249,7 @@ _OPERATORS: Final[dict[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
 
 @dataclass
 class EntityOrder:
-    """One thing to order a list by. `order_of` makes `field` an enum of the columns that are Sortable."""
+    """One thing to order a model's list by; in a subclass, `field` is an enum of the sortable columns."""
 
     model: ClassVar[type[SQLModel]]
     fields: ClassVar[type[StrEnum]]
@@ -271,30 +257,20 @@ class EntityOrder:
     field: StrEnum
     direction: OrderDirection = OrderDirection.ASC
 
+    def __init_subclass__(cls, *, model: type[SQLModel]) -> None:
+        names = [column.name for column in columns_of(model).values() if column.sortable]
+        for name in names:
+            sort_key(model, name)
+        cls.model = model
+        cls.fields = StrEnum(f"{cls.__name__}Field", {name.upper(): name.upper() for name in names})  # type: ignore[misc]  # known at run time
+        cls.fields.__doc__ = f"What {table_of(model).name} can be ordered by."
+        cls.__annotations__ = {"field": cls.fields, "direction": OrderDirection}
+        dataclass(cls)
+
     @classmethod
     def by(cls, column: str, direction: OrderDirection = OrderDirection.ASC) -> Self:
         """Return the order by a column; raise ValueError where lists cannot be ordered by it."""
         return cls(cls.fields(column.upper()), direction)
-
-
-Order = TypeVar("Order", bound=EntityOrder)
-
-
-def order_of(model: type[SQLModel]) -> Callable[[type[Order]], type[Order]]:
-    """Make the fields that lists of a model can be ordered by out of its sortable columns."""
-
-    def decorate(cls: type[Order]) -> type[Order]:
-        columns = [column.name for column in columns_of(model).values() if column.sortable]
-        for column in columns:
-            _sort_key(model, column)
-        names = [column.upper() for column in columns]
-        cls.model = model
-        cls.fields = StrEnum(f"{cls.__name__}Field", {name: name for name in names})  # type: ignore[misc]  # known at run time
-        cls.fields.__doc__ = f"What {table_of(model).name} can be ordered by."
-        cls.__annotations__ = {"field": cls.fields, "direction": OrderDirection}
-        return dataclass(cls)
-
-    return decorate
 
 
 def entity_listing(
@@ -306,32 +282,5 @@ def entity_listing(
 ) -> Listing:
     """Return the list of the caller's rows of a model."""
     table = table_of(default.model)
-    keys = tuple((_sort_key(part.model, part.field.lower()), part.direction) for part in order or [default])
-    return Listing(
-        table=table, order=order_by(table, keys), caller=caller, conditions=conditions_of(wanted), columns=columns
-    )
-
-
-@cache
-def _sort_key(model: type[SQLModel], name: str) -> Key:
-    column = columns_of(model)[name]
-    if column.kind is Kind.MOMENT:
-        return moment_key(name, nullable=column.is_nullable)
-    if column.kind is Kind.ENUM:
-        return enum_key(name, column.type, nullable=column.is_nullable)
-    if column.kind is Kind.INTEGER:
-        return Key(name, _read_integer, nullable=column.is_nullable)
-    if column.kind is Kind.TEXT:
-        # Both databases fold the case of ASCII alone here, and so does the cursor.
-        return Key(name, read_text, _lower, func.lower, nullable=column.is_nullable)
-    raise TypeError(f"{model.__name__}.{name} is Sortable, but there is no order for {column.kind}")
-
-
-def _read_integer(value: Any) -> int:
-    if type(value) is not int or not _MIN_INTEGER <= value <= -_MIN_INTEGER - 1:
-        raise ValueError("no integer")
-    return value
-
-
-def _lower(value: str | None) -> str | None:
-    return None if value is None else value.translate(_LOWER)
+    keys = tuple((sort_key(part.model, part.field.lower()), part.direction) for part in order or [default])
+    return Listing(table, order_by(table, keys), caller, conditions_of(wanted), columns)

@@ -53,6 +53,8 @@ class EntityService(Generic[Row]):
 
     def __init__(self, model: type[Row]) -> None:
         self.model = model
+        # As payloads and routes call a row.
+        self.name = model.__name__.lower()
         self._table = table_of(model)
         # Of the columns that clients cannot set when they create a row.
         self._defaults: Values = {
@@ -72,40 +74,27 @@ class EntityService(Generic[Row]):
 
     async def create_alone(self, database: Database, caller: Caller, new: NewRow) -> Any:
         """Create a row in a transaction of its own, by one statement where it depends on nothing that is stored."""
-        is_independent = new.id is None and new.idempotency_key is None and not self._refers(new)
+        refers = any(new.values.get(column.name) is not None for column in self._new_references)
+        is_independent = new.id is None and new.idempotency_key is None and not refers
         if is_independent and can_insert_alone(database):
             values = self._defaults | {"id": new_id()} | self.derive(check_new_values(self.model, new.values), None)
             return SimpleNamespace(**await insert_alone(database, caller, self.model, values))
         return await database.transaction(lambda transaction: self.create(transaction, caller, new))
 
-    async def create_many_alone(
-        self, database: Database, caller: Caller, new: Sequence[NewRow], idempotency_key: str | None = None
-    ) -> Sequence[Any]:
-        """Create several rows, all or none, in a transaction of their own."""
-        return await database.transaction(lambda writer: self.create_many(writer, caller, new, idempotency_key))
-
-    def _refers(self, new: NewRow) -> bool:
-        return any(new.values.get(column.name) is not None for column in self._new_references)
-
     async def create(self, writer: Writer, caller: Caller, new: NewRow) -> Any:
         """Create a row."""
-        revision = await next_revision(writer, caller.user_id)
-
-        async def insert() -> Sequence[Any]:
-            return await self._create(writer, caller, [(new, INPUT)], revision)
-
         operation = f"create{self.model.__name__}"
         request = IdempotentRequest(new.idempotency_key, operation, new.request(self.model))
-        return (await run_idempotent(writer, caller, request, self.model, insert))[0]
+        return (await self._create(writer, caller, [(new, INPUT)], request))[0]
 
     async def create_many(
         self, writer: Writer, caller: Caller, new: Sequence[NewRow], idempotency_key: str | None = None
     ) -> Sequence[Any]:
         """Create several rows, all or none."""
-        name = f"{self.model.__name__.lower()}s"
+        name = f"{self.name}s"
         _require_bulk(len(new), name)
-        paths = [(*INPUT, name, str(index)) for index in range(len(new))]
-        for row, path in zip(new, paths, strict=True):
+        given = [(row, (*INPUT, name, str(index))) for index, row in enumerate(new)]
+        for row, path in given:
             if row.idempotency_key is not None:
                 message = (
                     f"{name.capitalize()} made together have one idempotencyKey, beside the {name}; leave it out here."
@@ -113,14 +102,8 @@ class EntityService(Generic[Row]):
                 raise BadUserInputError(message, path=(*path, "idempotencyKey"))
         if not new:
             return []
-        revision = await next_revision(writer, caller.user_id)
-
-        async def insert() -> Sequence[Any]:
-            return await self._create(writer, caller, list(zip(new, paths, strict=True)), revision)
-
         operation, content = f"create{self.model.__name__}s", [row.request(self.model) for row in new]
-        request = IdempotentRequest(idempotency_key, operation, content)
-        return await run_idempotent(writer, caller, request, self.model, insert)
+        return await self._create(writer, caller, given, IdempotentRequest(idempotency_key, operation, content))
 
     async def update(
         self,
@@ -185,17 +168,22 @@ class EntityService(Generic[Row]):
         return await self.remove(session, caller, [row.id for row in rows], revision)
 
     async def _create(
-        self, writer: Writer, caller: Caller, new: Sequence[tuple[NewRow, Path]], revision: int
+        self, writer: Writer, caller: Caller, new: Sequence[tuple[NewRow, Path]], request: IdempotentRequest
     ) -> Sequence[Any]:
-        ids = await allocate_ids(writer, caller, [(row.id, (*path, "id")) for row, path in new])
-        checked = [(check_new_values(self.model, row.values, path), path) for row, path in new]
-        await self._require_referenced(writer, caller, checked, self._new_references, ids)
-        moment = utc_now()
-        created = [
-            {"id": row_id, "created_at": moment} | self.derive(values, None)
-            for row_id, (values, _) in zip(ids, checked, strict=True)
-        ]
-        return await self.insert(writer, caller, created, revision, moment)
+        revision = await next_revision(writer, caller.user_id)
+
+        async def insert() -> Sequence[Any]:
+            ids = await allocate_ids(writer, caller, [(row.id, (*path, "id")) for row, path in new])
+            checked = [(check_new_values(self.model, row.values, path), path) for row, path in new]
+            await self._require_referenced(writer, caller, checked, self._new_references, ids)
+            moment = utc_now()
+            created = [
+                {"id": row_id, "created_at": moment} | self.derive(values, None)
+                for row_id, (values, _) in zip(ids, checked, strict=True)
+            ]
+            return await self.insert(writer, caller, created, revision, moment)
+
+        return await run_idempotent(writer, caller, request, self.model, insert)
 
     async def _require_referenced(
         self,
@@ -327,6 +315,5 @@ def moment_after(rows: Sequence[Any], moment: datetime | None) -> datetime:
 
 
 def _require_bulk(count: int, name: str) -> None:
-    """Raise BadUserInputError for more rows than one transaction should have."""
     if count > MAX_BULK:
         raise BadUserInputError(f"{name} takes at most {MAX_BULK} at once; it has {count}.", path=(*INPUT, name))

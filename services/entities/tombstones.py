@@ -40,17 +40,13 @@ async def allocate_ids(writer: Writer, caller: Caller, given: Sequence[tuple[str
             raise ConflictError("This id is given twice.", path=path)
         claimed[row_id] = path
     if claimed:
-        await _require_free(writer, caller, claimed)
+        # The user's own id is taken too.
+        own = [caller.user_id] if caller.user_id in claimed else []
+        for taken in (*own, *await kinds_by_id(writer, caller, list(claimed))):
+            raise ConflictError("This id is already in use; make a new one.", path=claimed[taken])
+        await delete_tombstones(writer, caller, list(claimed))
     ours = iter(new_ids(len(given)))
     return [next(ours) if text is None else text.lower() for text, _ in given]
-
-
-async def _require_free(writer: Writer, caller: Caller, claimed: dict[str, Path]) -> None:
-    # The user's own id is taken too.
-    own = [caller.user_id] if caller.user_id in claimed else []
-    for taken in (*own, *await kinds_by_id(writer, caller, list(claimed))):
-        raise ConflictError("This id is already in use; make a new one.", path=claimed[taken])
-    await delete_tombstones(writer, caller, list(claimed))
 
 
 async def delete_tombstones(writer: Writer, caller: Caller, ids: Sequence[str]) -> None:

@@ -56,31 +56,20 @@ class _ListParameter(TypeDecorator[Sequence[Any]]):
 
     def to_array(self, values: Sequence[Any]) -> str:
         """Return the list as a PostgreSQL array literal."""
-        return f"{{{','.join(map(_quoted, values))}}}"
-
-
-def _quoted(text: str) -> str:
-    """Return a quoted element of an array literal, in which only quotes and backslashes are special."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+        # Within quotes, only quotes and backslashes are special.
+        escaped = (text.replace("\\", "\\\\").replace('"', '\\"') for text in values)
+        return "{" + ",".join(f'"{text}"' for text in escaped) + "}"
 
 
 class _CastList(FunctionElement[Any]):
-    """The cast of a list parameter to the type of its list."""
-
     inherit_cache = True
 
 
-@compiles(_CastList, "postgresql")
+@compiles(_CastList)
 def _cast_list(element: _CastList, compiler: SQLCompiler, **options: Any) -> str:
     (parameter,) = element.clauses
-    type_name = cast("_ListParameter", parameter.type).postgresql_type
-    return f"CAST({compiler.process(parameter, **options)} AS {type_name})"
-
-
-@compiles(_CastList, "sqlite")
-def _cast_list_on_sqlite(element: _CastList, compiler: SQLCompiler, **options: Any) -> str:
-    return compiler.process(element.clauses, **options)
+    value, type_name = compiler.process(parameter, **options), cast("_ListParameter", parameter.type).postgresql_type
+    return value if compiler.dialect.name == "sqlite" else f"CAST({value} AS {type_name})"
 
 
 class _IdList(_ListParameter):
@@ -94,7 +83,7 @@ class _IdList(_ListParameter):
         return f"{{{','.join(values)}}}"
 
 
-class _SearchWords(_ListParameter):
+class SearchWords(_ListParameter):
     """Words to search for: a tsquery of prefixes on PostgreSQL."""
 
     cache_ok = True
@@ -143,11 +132,6 @@ def text_list(texts: Sequence[str]) -> ColumnElement[Any]:
 def text_list_param(name: str) -> ColumnElement[Any]:
     """Return the parameter of a prepared statement that takes any number of texts."""
     return bindparam(name, type_=_ListParameter())
-
-
-def words_param(name: str) -> ColumnElement[Any]:
-    """Return the parameter of a prepared statement that takes words to search for."""
-    return bindparam(name, type_=_SearchWords())
 
 
 def enum_list_param(name: str, members: type[StrEnum]) -> ColumnElement[Any]:

@@ -18,7 +18,7 @@ from models import ENTITIES
 from models.base import Entity, noun_of
 from services.accounts.caller import OWNER, Caller, owned
 from services.query.filters import IsAnyOf, id_list, id_list_param, owned_ids
-from services.query.sql import Source, columns_of, read, table_of
+from services.query.sql import Source, read, table_columns, table_of
 
 Row = TypeVar("Row", bound=Entity)
 
@@ -42,7 +42,7 @@ async def rows_by_id(
 @cached_statement
 def _rows_by_id(model: type[SQLModel], columns: frozenset[str]) -> Select[Any]:
     table = table_of(model)
-    selected = columns_of(table, columns | {"id"})
+    selected = table_columns(table, columns | {"id"})
     return select(*selected).where(owned(table), IsAnyOf(table.c.id, id_list_param("ids")))
 
 
@@ -91,19 +91,15 @@ def _node_statement(columns_by_model: ColumnsByModel) -> KeyedStatement:
     for model, names in columns_by_model:
         table = table_of(model)
         source = source.outerjoin(table, and_(table.c.user_id == wanted.c.user_id, table.c.id == wanted.c.id))
-        columns += [column.label(f"{table.name}_{column.key}") for column in columns_of(table, names | {"id"})]
+        columns += [column.label(f"{table.name}_{column.key}") for column in table_columns(table, names | {"id"})]
     return KeyedStatement(PreparedStatement(select(*columns).select_from(source)), _OWNERS, _IDS)
-
-
-async def find(session: AsyncSession, caller: Caller, model: type[Row], given_id: str) -> Row | None:
-    """Return the caller's row, to be changed."""
-    row_id = parse_id(given_id)
-    return None if row_id is None else await session.get(model, (caller.user_id, row_id))
 
 
 async def require(session: AsyncSession, caller: Caller, model: type[Row], given_id: str, path: tuple[str, ...]) -> Row:
     """Return the caller's row, to be changed; raise NotFoundError where there is none."""
-    if (row := await find(session, caller, model, given_id)) is None:
+    row_id = parse_id(given_id)
+    row = None if row_id is None else await session.get(model, (caller.user_id, row_id))
+    if row is None:
         raise not_found(model, path)
     return row
 

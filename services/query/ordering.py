@@ -1,36 +1,42 @@
 """Orders of lists, their keyset conditions, and the cursors that mark a position in one."""
 
+import string
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from operator import attrgetter
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import ColumnElement, Table, and_, bindparam, literal, or_, tuple_
+from sqlalchemy import ColumnElement, Table, and_, bindparam, func, literal, or_, tuple_
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
+from sqlmodel import SQLModel
 
 from core.errors import BadUserInputError
 from core.ids import parse_id
 from core.text import is_storable
+from models.columns import DescribedEnum, Kind, columns_of
 from services.query.cursors import decode_cursor, encode_cursor
 
 Columns = ReadOnlyColumnCollection[str, Any]
 # The values of an order's keys at a row, and which of them are not null.
 Position: TypeAlias = tuple[Any, ...]
+Operands: TypeAlias = tuple[ColumnElement[Any], ColumnElement[Any]]
 NullMask: TypeAlias = tuple[bool, ...]
 
+# Of the 32 bits that a column has: neither database takes a larger one as a parameter.
+_MIN_INTEGER: Final = -(1 << 31)
+_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _NO_CURSOR: Final = (
     "{name} is not a cursor of this list in this order; pass one that it returned, with the same orderBy."
 )
 
 
-class OrderDirection(StrEnum):
+class OrderDirection(DescribedEnum):
     """Ascending or descending."""
 
-    ASC = "ASC"
-    DESC = "DESC"
+    ASC = "ASC", "The least, the earliest first."
+    DESC = "DESC", "The greatest, the latest first."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,10 @@ class Key:
     write: Callable[[Any], Any] = lambda value: value
     expression: Callable[[ColumnElement[Any]], ColumnElement[Any]] = lambda column: column
     nullable: bool = False
+
+    def read_value(self, value: Any) -> Any:
+        """Return the value that a cursor has of the column."""
+        return None if value is None and self.nullable else self.read(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +69,12 @@ class OrderedKey:
             return [value]
         return [column.is_not(None) if self.descending else column.is_(None), value]
 
-    def comparisons(self, columns: Columns, name: str, *, has_value: bool) -> Iterator["_Comparison"]:
-        """Return the comparisons of a row with a position; a null there is not compared with, but for being one."""
+    def operands(self, columns: Columns, name: str, *, has_value: bool) -> Iterator[Operands]:
+        """Return what to compare of a row and of a position; a null there is not compared with, but for being one."""
         *null_test, value = self.expressions(columns)
-        yield from (_Comparison(each, literal(has_value == self.descending), self) for each in null_test)
+        yield from ((each, literal(has_value == self.descending)) for each in null_test)
         if has_value:
-            yield _Comparison(value, bindparam(name, type_=value.type), self)
-
-
-class _Comparison(NamedTuple):
-    expression: ColumnElement[Any]
-    value: ColumnElement[Any]
-    part: OrderedKey
+            yield value, bindparam(name, type_=value.type)
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class Order:
         try:
             signature, *values = decode_cursor(cursor) or [None]
             if signature == self._signature:
-                return tuple(_read_value(part.key, value) for part, value in zip(self.keys, values, strict=True))
+                return tuple(part.key.read_value(value) for part, value in zip(self.keys, values, strict=True))
         except (ValueError, TypeError, OverflowError):
             pass
         raise BadUserInputError(_NO_CURSOR.format(name=name), path=(name,))
@@ -119,29 +123,24 @@ class Order:
     def keyset_condition(self, columns: Columns, mask: NullMask, name: str, *, backwards: bool) -> ColumnElement[bool]:
         """Return the condition that a row comes after a position, whose values are parameters `{name}_{index}`."""
         comparisons = [
-            comparison
+            (*operands, part.descending != backwards)
             for index, (part, has_value) in enumerate(zip(self.keys, mask, strict=True))
-            for comparison in part.comparisons(columns, f"{name}_{index}", has_value=has_value)
+            for operands in part.operands(columns, f"{name}_{index}", has_value=has_value)
         ]
-        is_less = [comparison.part.descending != backwards for comparison in comparisons]
+        expressions, values, is_less = zip(*comparisons, strict=True)
         if len(set(is_less)) > 1:
-            return _lexicographic(comparisons, is_less)
+            return _lexicographic(comparisons)
         # An index serves the comparison of whole tuples.
-        left = tuple_(*(comparison.expression for comparison in comparisons))
-        right = tuple_(*(comparison.value for comparison in comparisons))
+        left, right = tuple_(*expressions), tuple_(*values)
         condition: ColumnElement[bool] = left < right if is_less[0] else left > right
         return condition
 
 
-def _read_value(key: Key, value: Any) -> Any:
-    return None if value is None and key.nullable else key.read(value)
-
-
-def _lexicographic(comparisons: Sequence[_Comparison], is_less: Sequence[bool]) -> ColumnElement[bool]:
+def _lexicographic(comparisons: Sequence[tuple[Any, Any, bool]]) -> ColumnElement[bool]:
     """Return the comparison of tuples whose elements are ordered in different directions."""
     alternatives: list[ColumnElement[bool]] = []
     equal: list[ColumnElement[bool]] = []
-    for (expression, value, _), less in zip(comparisons, is_less, strict=True):
+    for expression, value, less in comparisons:
         alternatives.append(and_(*equal, expression < value if less else expression > value))
         equal.append(expression == value)
     return or_(*alternatives)
@@ -158,11 +157,16 @@ def keyset_values(position: Position, name: str) -> dict[str, Any]:
 
 
 def _read_moment(value: Any) -> datetime:
-    """Read a moment from a cursor."""
     moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
         raise ValueError("no offset")
     return moment.astimezone(UTC)
+
+
+def _read_integer(value: Any) -> int:
+    if type(value) is not int or not _MIN_INTEGER <= value <= -_MIN_INTEGER - 1:
+        raise ValueError("no integer")
+    return value
 
 
 def read_text(value: Any) -> str:
@@ -172,26 +176,29 @@ def read_text(value: Any) -> str:
     return value
 
 
-def read_id(value: Any) -> str:
-    """Read an id from a cursor."""
+def _read_id(value: Any) -> str:
     if (canonical := parse_id(read_text(value))) is None:
         raise ValueError("no id")
     return canonical
 
 
-def moment_key(column: str, *, nullable: bool = False) -> Key:
-    """Return the key of a moment."""
-    return Key(column, _read_moment, lambda moment: moment and moment.isoformat(), nullable=nullable)
+@cache
+def sort_key(model: type[SQLModel], name: str) -> Key:
+    """Return the key of a column, by its description."""
+    column = columns_of(model)[name]
+    if column.kind is Kind.MOMENT:
+        return Key(name, _read_moment, lambda moment: moment and moment.isoformat(), nullable=column.is_nullable)
+    if column.kind is Kind.ENUM:
+        return Key(name, lambda value: column.type(read_text(value)), nullable=column.is_nullable)
+    if column.kind is Kind.INTEGER:
+        return Key(name, _read_integer, nullable=column.is_nullable)
+    if column.kind is Kind.TEXT:
+        # Both databases fold the case of ASCII alone here, and so does the cursor.
+        return Key(name, read_text, lambda text: text and text.translate(_LOWER), func.lower, column.is_nullable)
+    raise TypeError(f"{model.__name__}.{name} is Sortable, but there is no order for {column.kind}")
 
 
-def enum_key(column: str, members: type[StrEnum], *, nullable: bool = False) -> Key:
-    """Return the key of an enum that is ordered by rank."""
-    return Key(
-        column, lambda value: members(read_text(value)), lambda member: member and member.value, nullable=nullable
-    )
-
-
-ID_KEY: Final = Key("id", read_id)
+ID_KEY: Final = Key("id", _read_id)
 
 
 @lru_cache(maxsize=256)

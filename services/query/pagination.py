@@ -12,7 +12,7 @@ from models.types import Id
 from services.accounts.caller import OWNER, Caller, owned
 from services.query.filters import NO_CONDITIONS, Conditions, FilterTemplate, IsAnyOf, id_list_param
 from services.query.ordering import NullMask, Order, Position, keyset_values, null_mask
-from services.query.sql import Source, columns_of, is_sqlite, read
+from services.query.sql import Source, is_sqlite, read, table_columns
 
 DEFAULT_PAGE_SIZE: Final = 20
 MAX_PAGE_SIZE: Final = 100
@@ -45,6 +45,10 @@ class Window:
     backwards: bool
     after: Position | None
     before: Position | None
+
+
+# What is counted; the size plays no part.
+_WHOLE: Final = Window(size=0, backwards=False, after=None, before=None)
 
 
 class Page(NamedTuple):
@@ -102,7 +106,8 @@ async def fetch_page(source: Source, listing: Listing, window: Window) -> Page:
 
 async def count_rows(source: Source, listing: Listing) -> int:
     """Return how many rows a list has in all."""
-    ((count,),) = await read(source, _count_statement(_statement_key(listing, None)), _statement_values(listing, None))
+    statement = _count_statement(_statement_key(listing, _WHOLE))
+    ((count,),) = await read(source, statement, _statement_values(listing, _WHOLE))
     return int(count)
 
 
@@ -120,33 +125,29 @@ async def fetch_pages(
 
 async def count_rows_of(source: Source, listing: Listing, parent: str, parent_ids: Sequence[str]) -> list[int]:
     """Return how many rows each parent's list has, in the order of the parents, by one statement."""
-    statement = _counts_statement(_statement_key(listing, None), parent)
-    counts = dict(await read(source, statement, _statement_values(listing, None) | {_PARENTS: parent_ids}))
+    statement = _counts_statement(_statement_key(listing, _WHOLE), parent)
+    counts = dict(await read(source, statement, _statement_values(listing, _WHOLE) | {_PARENTS: parent_ids}))
     return [counts.get(parent_id, 0) for parent_id in parent_ids]
 
 
-def _statement_key(listing: Listing, window: Window | None) -> "_StatementKey":
-    after, before = (None, None) if window is None else (window.after, window.before)
+def _statement_key(listing: Listing, window: Window) -> "_StatementKey":
     return _StatementKey(
         listing.table,
         listing.order,
         listing.columns,
         listing.conditions.template,
         is_owned=listing.caller is not None,
-        backwards=window is not None and window.backwards,
-        after=None if after is None else null_mask(after),
-        before=None if before is None else null_mask(before),
+        backwards=window.backwards,
+        after=window.after and null_mask(window.after),
+        before=window.before and null_mask(window.before),
     )
 
 
-def _statement_values(listing: Listing, window: Window | None) -> dict[str, Any]:
-    values = dict(listing.conditions.values)
+def _statement_values(listing: Listing, window: Window) -> dict[str, Any]:
+    values = {**listing.conditions.values, _LIMIT: window.size + 1}
     if listing.caller is not None:
         values[OWNER] = listing.caller.user_id
-    if window is not None:
-        values[_LIMIT] = window.size + 1
-        values |= keyset_values(window.after or (), _AFTER) | keyset_values(window.before or (), _BEFORE)
-    return values
+    return values | keyset_values(window.after or (), _AFTER) | keyset_values(window.before or (), _BEFORE)
 
 
 def _page(order: Order, window: Window, found: Rows) -> Page:
@@ -176,7 +177,7 @@ class _StatementKey(NamedTuple):
 
     def selected(self, source: FromClause) -> list[ColumnElement[Any]]:
         """Return the selected columns and those that a cursor needs, in the table's order."""
-        return columns_of(source, self.columns.union(self.order.columns))
+        return table_columns(source, self.columns.union(self.order.columns))
 
 
 @cached_statement

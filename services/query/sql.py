@@ -24,7 +24,7 @@ def table_of(model: type[SQLModel]) -> Table:
     return table
 
 
-def columns_of(source: FromClause, names: Collection[str]) -> list[ColumnElement[Any]]:
+def table_columns(source: FromClause, names: Collection[str]) -> list[ColumnElement[Any]]:
     """Return the columns of those names, in the order of the table."""
     return [column for column in source.c if column.name in names]
 

@@ -33,7 +33,7 @@ async def read_history(session: AsyncSession, caller: Caller, run: Run, maximum:
     kept: list[Row[Any]] = []
     for row in rows:
         # From the newest on: what another reply came after is superseded.
-        if row.answers is not None and row.answers in answered:
+        if row.answers in answered:
             continue
         if row.answers is not None:
             answered.add(row.answers)
@@ -44,10 +44,8 @@ async def read_history(session: AsyncSession, caller: Caller, run: Run, maximum:
 
 
 async def _messages(session: AsyncSession, caller: Caller, run: Run, maximum: int) -> Sequence[Row[Any]]:
-    question = select(_MESSAGES.c.created_at, _MESSAGES.c.id).where(
-        caller.owns(_MESSAGES), _MESSAGES.c.id == run.message_id
-    )
-    place = question.subquery("question")
+    is_question = caller.owns(_MESSAGES), _MESSAGES.c.id == run.message_id
+    place = select(_MESSAGES.c.created_at, _MESSAGES.c.id).where(*is_question).subquery("question")
     is_before = or_(
         _MESSAGES.c.created_at < place.c.created_at,
         and_(_MESSAGES.c.created_at == place.c.created_at, _MESSAGES.c.id <= place.c.id),

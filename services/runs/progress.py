@@ -28,6 +28,10 @@ _REPLY_STATUS: Final = {
     RunStatus.CANCELLED: MessageStatus.CANCELLED,
     RunStatus.FAILED: MessageStatus.FAILED,
 }
+_ENDS_OF_OPEN_CALLS: Final = {
+    ToolCallStatus.AWAITING_APPROVAL: ToolCallStatus.REJECTED,
+    ToolCallStatus.RUNNING: ToolCallStatus.FAILED,
+}
 _MAX_SWEPT: Final = 100
 # In one run.
 MAX_CALLS: Final = 100
@@ -103,10 +107,7 @@ async def write_reply(session: AsyncSession, caller: Caller, reply_id: str, text
 
 async def pause_run(session: AsyncSession, caller: Caller, run_id: str, progress: Progress, pause: Pause) -> None:
     """Pause a run until people have decided on tool calls."""
-    revision = await next_revision(session, caller.user_id)
-    run = await require_executed(session, caller, run_id)
-    await _add_tokens(session, caller, run, progress.tokens)
-    await write_reply(session, caller, run.reply_id, progress.text)
+    run, revision = await _record_progress(session, caller, run_id, progress)
     run.status, run.state, run.lease_until, run.revision = RunStatus.AWAITING_APPROVAL, pause.state, None, revision
     first = await next_position(session, caller, run_id, count=len(pause.calls))
     for position, call in enumerate(pause.calls, first):
@@ -116,11 +117,16 @@ async def pause_run(session: AsyncSession, caller: Caller, run_id: str, progress
 
 async def finish_run(session: AsyncSession, caller: Caller, run_id: str, progress: Progress, outcome: Outcome) -> None:
     """End a run, and its reply with it."""
+    run, revision = await _record_progress(session, caller, run_id, progress)
+    await end_run(session, caller, run, outcome, revision)
+
+
+async def _record_progress(session: AsyncSession, caller: Caller, run_id: str, progress: Progress) -> tuple[Run, int]:
     revision = await next_revision(session, caller.user_id)
     run = await require_executed(session, caller, run_id)
     await _add_tokens(session, caller, run, progress.tokens)
     await write_reply(session, caller, run.reply_id, progress.text)
-    await end_run(session, caller, run, outcome, revision)
+    return run, revision
 
 
 async def count_tokens(session: AsyncSession, caller: Caller, run_id: str, tokens: Tokens) -> None:
@@ -132,16 +138,6 @@ async def count_tokens(session: AsyncSession, caller: Caller, run_id: str, token
         return
     await _add_tokens(session, caller, run, tokens)
     run.revision = revision
-
-
-async def _end_open_calls(session: AsyncSession, caller: Caller, run: Run, revision: int) -> None:
-    for before, after in (
-        (ToolCallStatus.AWAITING_APPROVAL, ToolCallStatus.REJECTED),
-        (ToolCallStatus.RUNNING, ToolCallStatus.FAILED),
-    ):
-        matches = _TOOL_CALLS.c.run_id == run.id, _TOOL_CALLS.c.status == before
-        ended = update(_TOOL_CALLS).where(caller.owns(_TOOL_CALLS), *matches)
-        await execute(session, ended.values(status=after, revision=revision))
 
 
 async def next_position(session: AsyncSession, caller: Caller, run_id: str, *, count: int = 1) -> int:
@@ -203,7 +199,9 @@ async def end_run(session: AsyncSession, caller: Caller, run: Run, outcome: Outc
     conversation = update(_CONVERSATIONS).where(caller.owns(_CONVERSATIONS), _CONVERSATIONS.c.id == run.conversation_id)
     older = conversation.where(_CONVERSATIONS.c.revision < revision)
     await execute(session, older.values(revision=revision, updated_at=run.finished_at))
-    await _end_open_calls(session, caller, run, revision)
+    for before, after in _ENDS_OF_OPEN_CALLS.items():
+        open_calls = caller.owns(_TOOL_CALLS), _TOOL_CALLS.c.run_id == run.id, _TOOL_CALLS.c.status == before
+        await execute(session, update(_TOOL_CALLS).where(*open_calls).values(status=after, revision=revision))
 
 
 async def require_tokens(session: AsyncSession, caller: Caller, limit: int) -> None:

@@ -18,13 +18,12 @@ from core.prepared_statement import cached_statement
 from models import Conversation, Message, MessageRole, MessageStatus, Run, RunStatus, ToolCall, ToolCallStatus
 from models.columns import columns_of
 from services.accounts.caller import OWNER, Caller, owned
-from services.conversations.messages import check_content
+from services.conversations.messages import check_content, make_message
 from services.entities.idempotency import IdempotentRequest, run_idempotent
 from services.entities.revision import next_revision
 from services.query.filters import IsAnyOf, id_list_param
 from services.query.lookup import require
-from services.query.sql import Source, execute, read, table_of
-from services.query.sql import columns_of as table_columns
+from services.query.sql import Source, execute, read, table_columns, table_of
 from services.runs.progress import EXECUTED, Outcome, end_run, require_tokens
 
 OFFLINE_MODEL: Final = "offline"
@@ -77,7 +76,7 @@ async def start_run(session: AsyncSession, caller: Caller, new: UserMessage, lim
         await require_tokens(session, caller, limits.daily_tokens)
         content, time_zone = check_content(new.content), _check_time_zone(new.time_zone)
         conversation = await _conversation(session, caller, new, revision)
-        message = _message(conversation, MessageRole.USER, content, revision)
+        message = make_message(conversation, MessageRole.USER, content, revision)
         await _require_free_slot(session, caller, limits.max_runs)
         started.append(await _start(session, conversation, message, time_zone, limits))
         return [started[0].run]
@@ -153,8 +152,10 @@ async def _conversation(session: AsyncSession, caller: Caller, new: UserMessage,
     path = ("input", "conversationId")
     conversation = await require(session, caller, Conversation, new.conversation_id, path)
     await _require_idle(session, caller, conversation)
-    if conversation.title == _UNTITLED and await _is_empty(session, caller, conversation):
-        conversation.title = title
+    if conversation.title == _UNTITLED:
+        messages = exists().where(caller.owns(_MESSAGES), _MESSAGES.c.conversation_id == conversation.id)
+        if not (await execute(session, select(messages))).scalar():
+            conversation.title = title
     return conversation
 
 
@@ -179,16 +180,11 @@ async def _require_free_slot(session: AsyncSession, caller: Caller, limit: int) 
         raise ConflictError(message)
 
 
-async def _is_empty(session: AsyncSession, caller: Caller, conversation: Conversation) -> bool:
-    messages = exists().where(caller.owns(_MESSAGES), _MESSAGES.c.conversation_id == conversation.id)
-    return not (await execute(session, select(messages))).scalar()
-
-
 async def _start(
     session: AsyncSession, conversation: Conversation, message: Message, time_zone: str, limits: RunLimits
 ) -> StartedRun:
     revision = await next_revision(session, conversation.user_id)
-    reply = _message(conversation, MessageRole.ASSISTANT, "", revision)
+    reply = make_message(conversation, MessageRole.ASSISTANT, "", revision)
     reply.status = MessageStatus.STREAMING
     moment = utc_now()
     run = Run(
@@ -228,14 +224,7 @@ async def _latest_run(session: AsyncSession, caller: Caller, message: Message) -
     return (await session.exec(statement.order_by(_RUNS.c.created_at.desc(), _RUNS.c.id.desc()).limit(1))).first()
 
 
-def _message(conversation: Conversation, role: MessageRole, content: str, revision: int) -> Message:
-    return Message(
-        user_id=conversation.user_id, conversation_id=conversation.id, role=role, content=content, revision=revision
-    )
-
-
 def _title_from(content: str) -> str:
-    """Return the title of a conversation that begins with this message."""
     words = " ".join(content[:1_000].split())
     title = textwrap.shorten(words, _MAX_TITLE_LENGTH, placeholder=" …")
     if len(words) > _MAX_TITLE_LENGTH > 2 * len(title):

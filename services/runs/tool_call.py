@@ -15,7 +15,7 @@ from models import ToolCall, ToolCallStatus
 from services.accounts.caller import OWNER, Caller, owned
 from services.entities.revision import next_revision
 from services.query.filters import IsAnyOf, id_list_param
-from services.query.sql import Source, columns_of, fetch_all, read, table_of
+from services.query.sql import Source, fetch_all, read, table_columns, table_of
 from services.runs.progress import next_position, require_executed
 
 _TOOL_CALLS: Final = table_of(ToolCall)
@@ -41,7 +41,8 @@ async def open_call(
     """
     revision = await next_revision(session, caller.user_id)
     await require_executed(session, caller, call.run_id)
-    row = await _find(session, caller, call)
+    is_call = _TOOL_CALLS.c.run_id == call.run_id, _TOOL_CALLS.c.call_id == call.call_id
+    row = (await session.exec(select_model(ToolCall).where(caller.owns(_TOOL_CALLS), *is_call))).one_or_none()
     if needs_approval:
         _require_approved(row, call)
     if row is None:
@@ -65,11 +66,6 @@ def _require_approved(row: ToolCall | None, call: ToolRequest) -> None:
         raise BadUserInputError(f"{call.name} needs the person's approval.")
     if (row.name, row.arguments) != (call.name, call.arguments):
         raise BadUserInputError(f"The person has approved something else than this use of {call.name}.")
-
-
-def has_ended(row: ToolCall) -> bool:
-    """Return whether a call was executed or rejected."""
-    return row.status in ENDED_CALLS
 
 
 async def close_call(
@@ -103,11 +99,6 @@ async def tool_calls_by_run(
 
 @cached_statement
 def _tool_calls_by_run(columns: frozenset[str]) -> Select[Any]:
-    selected = columns_of(_TOOL_CALLS, columns | {"run_id"})
+    selected = table_columns(_TOOL_CALLS, columns | {"run_id"})
     statement = select(*selected).where(owned(_TOOL_CALLS), IsAnyOf(_TOOL_CALLS.c.run_id, id_list_param("ids")))
     return statement.order_by(_TOOL_CALLS.c.run_id, _TOOL_CALLS.c.position)
-
-
-async def _find(session: AsyncSession, caller: Caller, call: ToolRequest) -> ToolCall | None:
-    is_call = _TOOL_CALLS.c.run_id == call.run_id, _TOOL_CALLS.c.call_id == call.call_id
-    return (await session.exec(select_model(ToolCall).where(caller.owns(_TOOL_CALLS), *is_call))).one_or_none()

@@ -3,21 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, bindparam
 
 from core.text import require_length
 from models import Task
 from services.accounts.caller import Caller
-from services.entities.lists import (
-    AddParameter,
-    Condition,
-    EntityFilter,
-    EntityOrder,
-    entity_listing,
-    filter_of,
-    order_of,
-)
-from services.query.filters import HasWords, words_param
+from services.entities.lists import AddParameter, Condition, EntityFilter, EntityOrder, entity_listing
+from services.query.filters import HasWords, SearchWords
 from services.query.pagination import Listing
 from services.query.sql import table_of
 from services.tasks.words import words_of
@@ -27,8 +19,7 @@ _TASKS: Final = table_of(Task).c
 _MAX_SEARCH_LENGTH: Final = 1_000
 
 
-@filter_of(Task)
-class TaskFilter(EntityFilter):
+class TaskFilter(EntityFilter, model=Task):
     """Which tasks; all that is given must hold."""
 
     search: str | None
@@ -47,12 +38,11 @@ class TaskFilter(EntityFilter):
     def build_own(cls, name: str, operand: Any) -> ColumnElement[bool]:
         """Return one of these conditions as SQL."""
         if name == "search":
-            return HasWords(_TASKS.words, words_param(operand))
+            return HasWords(_TASKS.words, bindparam(operand, type_=SearchWords()))
         return _TASKS.parent_id.is_not(None) if operand else _TASKS.parent_id.is_(None)
 
 
-@order_of(Task)
-class TaskOrder(EntityOrder):
+class TaskOrder(EntityOrder, model=Task):
     """One thing to order tasks by."""
 
 

@@ -48,11 +48,9 @@ class TaskService(EntityService[Task]):
         self, session: AsyncSession, caller: Caller, row_id: str, expected_revision: int | None = None
     ) -> Task:
         """Complete an open task, reopen a completed one."""
-
-        def toggled(task: Task) -> Values:
-            return {"completed": not task.completed}
-
-        return await self.change(session, caller, row_id, toggled, expected_revision)
+        return await self.change(
+            session, caller, row_id, lambda task: {"completed": not task.completed}, expected_revision
+        )
 
 
 tasks: Final = TaskService(Task)

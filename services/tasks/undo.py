@@ -56,9 +56,13 @@ async def undo_run(session: AsyncSession, caller: Caller, run_id: str) -> Undone
     run = await require(session, caller, Run, run_id, _PATH)
     _require_undoable(run)
     changes = await _changes_since(session, caller, run)
-    tasks = await _tasks(session, caller, {change.row_id for change in changes})
+    known = IsAnyOf(_TASKS.c.id, id_list(sorted({change.row_id for change in changes})))
+    tasks = {task.id: task for task in await session.exec(select_model(Task).where(caller.owns(_TASKS), known))}
     plans = _plans(run, changes, tasks)
-    await _resolve_conflicts(session, caller, plans)
+    restored = [plan.task_id for plan in plans if plan.is_restoration]
+    used_ids = await kinds_by_id(session, caller, restored) if restored else {}
+    related = await fetch_all(session, _related(caller, plans))
+    resolve_conflicts(plans, used_ids, {row.id: row.parent_id for row in related})
     # The database may have stamped what it takes back by a clock that is ahead.
     moment = max([utc_now(), *(change.created_at for change in changes)])
     deleted_ids = await _execute(session, caller, plans, tasks, moment)
@@ -104,11 +108,6 @@ async def _changes_since(session: AsyncSession, caller: Caller, run: Run) -> lis
     ]
 
 
-async def _tasks(session: AsyncSession, caller: Caller, ids: Iterable[str]) -> Tasks:
-    known = select_model(Task).where(caller.owns(_TASKS), IsAnyOf(_TASKS.c.id, id_list(sorted(ids))))
-    return {task.id: task for task in await session.exec(known)}
-
-
 def _plans(run: Run, changes: Sequence[Row[Any]], tasks: Tasks) -> list[UndoPlan]:
     """Return the plans of the tasks that the run has changed, the one that it changed last first."""
     by_task: dict[str, list[Row[Any]]] = {change.row_id: [] for change in reversed(changes) if change.run_id == run.id}
@@ -118,13 +117,6 @@ def _plans(run: Run, changes: Sequence[Row[Any]], tasks: Tasks) -> list[UndoPlan
         plan_undo(task_id, of_task, run.id, snapshot(Task, tasks[task_id]) if task_id in tasks else None)
         for task_id, of_task in by_task.items()
     ]
-
-
-async def _resolve_conflicts(session: AsyncSession, caller: Caller, plans: Sequence[UndoPlan]) -> None:
-    restored = [plan.task_id for plan in plans if plan.is_restoration]
-    used_ids = await kinds_by_id(session, caller, restored) if restored else {}
-    related = await fetch_all(session, _related(caller, plans))
-    resolve_conflicts(plans, used_ids, {row.id: row.parent_id for row in related})
 
 
 def _related(caller: Caller, plans: Sequence[UndoPlan]) -> CompoundSelect[tuple[str, str | None]]:

@@ -32,7 +32,7 @@ from models.columns import (
 )
 from models.types import Ranked
 from services.accounts.caller import Caller
-from services.entities.lists import EntityFilter, EntityOrder, entity_listing, filter_of, order_of
+from services.entities.lists import EntityFilter, EntityOrder, entity_listing
 from services.entities.values import check_new_values, check_values
 
 
@@ -118,9 +118,9 @@ def test_column_without_filter_or_order_of_its_kind_raises_error_that_names_it()
         labels: Annotated[list[str], Sortable()]
 
     with pytest.raises(TypeError, match=r"^Filtered\.data is Filterable, but there is no filter for JSON$"):
-        filter_of(Filtered)(type("Filter", (EntityFilter,), {"__annotations__": {}}))
+        type("Filter", (EntityFilter,), {}, model=Filtered)
     with pytest.raises(TypeError, match=r"^Sorted\.labels is Sortable, but there is no order for list of texts$"):
-        order_of(Sorted)(type("Order", (EntityOrder,), {}))
+        type("Order", (EntityOrder,), {}, model=Sorted)
 
 
 def test_cursor_reads_what_its_column_can_hold_and_nothing_else() -> None:
@@ -131,7 +131,7 @@ def test_cursor_reads_what_its_column_can_hold_and_nothing_else() -> None:
         stars: Annotated[int, Sortable()]
         mood: Annotated[TaskPriority | None, Sortable()] = Field(default=None, sa_type=Ranked(TaskPriority))
 
-    by: type[EntityOrder] = order_of(Rating)(type("RatingOrder", (EntityOrder,), {}))
+    by: type[EntityOrder] = type("RatingOrder", (EntityOrder,), {}, model=Rating)
     caller = Caller(new_id(), None, is_admin=False, expires_at=utc_now())
     order = entity_listing(caller, None, by.by("stars")).order
     for stars in (-(2**31), 2**31 - 1):

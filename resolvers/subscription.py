@@ -1,0 +1,93 @@
+"""The fields of Subscription."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import strawberry
+
+import models
+from core.ids import parse_id
+from graph.context import Info
+from graph.message import MessageEvent, ReplyChunk
+from graph.selection import selected_columns
+from graph.sync import ChangeSet, load_changes
+from live.follow import follow_changes, follow_reply
+from services.conversations import messages
+from services.query.pagination import MAX_PAGE_SIZE
+from services.sync import changes as sync
+
+
+@strawberry.type(description="Follows what happens, over a socket or as server-sent events.")
+class Subscription:
+    @strawberry.subscription(
+        description="Each message of a conversation once, when it is complete: those beyond a cursor, then every "
+        "new one; without a cursor, from now on."
+    )
+    async def message_added(
+        self, info: Info, conversation_id: strawberry.ID, after: str | None = None
+    ) -> AsyncGenerator[MessageEvent, None]:
+        caller, columns = info.context.require_caller(), selected_columns(info, models.Message, "message")
+        cursor = None if after is None else messages.read_message_cursor(after, "after")
+        async with info.context.database.read() as session:
+            revision = await messages.current_revision(session, caller, conversation_id)
+        place = messages.resume(cursor, revision)
+
+        async def read() -> tuple[Any | None, bool]:
+            nonlocal place
+            found = await messages.completed_since(
+                info.context.database.reader, caller, conversation_id, place, columns
+            )
+            if found:
+                place = messages.MessageCursor(found[-1].revision, found[-1].id)
+            return found or None, len(found) == messages.MAX_COMPLETED
+
+        async for found in follow_changes(info.context.runtime.live, caller.user_id, revision, read):
+            for row in found:
+                cursor = messages.MessageCursor(row.revision, row.id)
+                yield MessageEvent(cursor=cursor.write(), message=row)
+
+    @strawberry.subscription(
+        description="A reply as it is written, from any place in it, whichever process writes it; ends when it ends."
+    )
+    async def reply_stream(
+        self, info: Info, message_id: strawberry.ID, from_offset: int = 0
+    ) -> AsyncGenerator[ReplyChunk, None]:
+        offset = messages.check_offset(from_offset, "fromOffset")
+        caller, reply_id = info.context.require_caller(), parse_id(message_id) or message_id
+
+        async def read() -> messages.Reply:
+            return await messages.read_reply(info.context.database.reader, caller, reply_id, offset)
+
+        async with aclosing(follow_reply(info.context.runtime.live, caller.user_id, reply_id, read)) as replies:
+            async for reply in replies:
+                if reply.text or reply.has_ended:
+                    start, offset = reply.offset, reply.offset + len(reply.text)
+                    yield ReplyChunk(
+                        message_id=strawberry.ID(reply_id),
+                        offset=start,
+                        text=reply.text,
+                        status=reply.status,
+                        next_offset=offset,
+                    )
+
+    @strawberry.subscription(
+        description="What lies beyond a cursor, then every change as it comes; without a cursor, from now on."
+    )
+    async def changes(self, info: Info, since: str | None = None) -> AsyncGenerator[ChangeSet, None]:
+        caller = info.context.require_caller()
+        cursor = None if since is None else sync.read_cursor(since, "since")
+        async with info.context.database.read() as session:
+            counter = await sync.read_counter(session, caller)
+        place = sync.Cursor(counter.revision) if cursor is None else sync.resume(cursor, counter)
+
+        async def read() -> tuple[Any | None, bool]:
+            nonlocal place
+            async with info.context.database.read() as session:
+                changes = await sync.read_changes(session, caller, place, MAX_PAGE_SIZE)
+            found = await load_changes(info, changes) if changes.entries else None
+            place = changes.cursor
+            return found, changes.has_more
+
+        async for found in follow_changes(info.context.runtime.live, caller.user_id, counter.revision, read):
+            yield found
