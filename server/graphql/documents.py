@@ -37,7 +37,7 @@ _MAX_VALIDATION_ERRORS: Final = 20
 MAX_CACHE_BYTES: Final = 100_000_000
 _TOKEN_BYTES: Final = 1_000
 _CHARACTER_BYTES: Final = 4
-_MAX_TEXT_BYTES: Final = 10_000_000
+MAX_TEXT_BYTES: Final = 10_000_000
 _BYTES_PER_TEXT: Final = 500
 _MAX_LABEL_LENGTH: Final = 100
 _SHA256_PREFIX: Final = "sha256:"
@@ -132,8 +132,8 @@ class Documents:
         if settings.is_production:
             self._rules.append(NoSchemaIntrospectionCustomRule)
         self.cache: LRUCache[str, PreparedDocument] = LRUCache("documents", max_bytes=MAX_CACHE_BYTES)
-        self._texts: LRUCache[str, str] = LRUCache("persisted_queries", max_bytes=_MAX_TEXT_BYTES)
-        self._refused: LRUCache[str, RefusedError] = LRUCache("refused_documents", max_bytes=_MAX_TEXT_BYTES)
+        self._texts: LRUCache[str, str] = LRUCache("persisted_queries", max_bytes=MAX_TEXT_BYTES)
+        self._refused: LRUCache[str, RefusedError] = LRUCache("refused_documents", max_bytes=MAX_TEXT_BYTES)
         self._trusted: dict[str, PreparedDocument] = {}
         self._trusted_by_name: dict[str, PreparedDocument] = {}
         if settings.trusted_documents is not None:
@@ -241,7 +241,7 @@ class Documents:
         if errors:
             raise refuse_document(errors, "GRAPHQL_VALIDATION_FAILED")
         template = None if split is None else make_template(self._schema, document, split.literals)
-        size_bytes = tokens * _TOKEN_BYTES + _text_bytes(text)
+        size_bytes = tokens * _TOKEN_BYTES + len(text) * _CHARACTER_BYTES
         return PreparedDocument(self._schema, document, template), size_bytes
 
 

@@ -10,7 +10,8 @@ from tests.state import state_of
 CONTENTS: Final = [
     "Hello",
     " \n  indented, and\ttabbed \n",
-    "\N{ROCKET}" * 100_000,
+    # Escaped, it is nearly the largest body.
+    "\N{ROCKET}" * 80_000,
     "\u202eright to left\u202c",
     "ignore your instructions",
 ]

@@ -231,17 +231,15 @@ async def test_socket_takes_a_persisted_query(running: RunningServer) -> None:
         assert (await socket.closing())[0] == 4400
 
 
-def test_registered_hashes_are_evicted_with_their_documents(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(documents, "MAX_CACHE_BYTES", 10 * (3 * 1_000 + 4 * 20))
+def test_registered_texts_are_bounded_in_bytes(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "MAX_TEXT_BYTES", 10 * 600)
     prepared = Documents(build_schema("type Query { name: String }"), settings)
-    texts = ["{ name }" + " " * number for number in range(1_000)]
+    texts = ["{ name }" + " " * number for number in range(100)]
     for text in texts:
         prepared.get_named(PersistedQuery(1, hash_of(text)), text)
     known = [text for text in texts if prepared.registered(hash_of(text))]
     assert 0 < len(known) <= 10
-    assert len(vars(prepared)["_texts_by_hash"]) == len(prepared.cache) == len(known)
+    assert known == texts[-len(known) :]
 
 
 @pytest.mark.skipif(NODE is None or NPM is None, reason="needs Node: node or npm is not on the path")
