@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 
+from tests.event_client import blocks_of
 from tests.server.rest.client import RestClient
 from tests.waiting import PATIENCE_S
 
@@ -71,12 +72,4 @@ async def events_of(
     headers = {**(client.user.headers if client.user else {})} | ({} if last is None else {"Last-Event-ID": last})
     method = "GET" if body is None else "POST"
     async with client.http.stream(method, f"/api/chat/stream{path}", json=body, headers=headers) as response:
-        yield ChatEvents(response.status_code, _blocks(response))
-
-
-async def _blocks(response: httpx2.Response) -> AsyncIterator[list[str]]:
-    rest = ""
-    async for chunk in response.aiter_text():
-        *blocks, rest = (rest + chunk).split("\n\n")
-        for block in blocks:
-            yield block.split("\n")
+        yield ChatEvents(response.status_code, blocks_of(response))

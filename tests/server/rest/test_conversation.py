@@ -7,10 +7,11 @@ from tests.server.rest.client import RestClient, refusal
 
 
 async def test_conversation_is_created_read_updated_and_deleted(rest: RestClient) -> None:
-    response = await rest.send("POST", "/conversations", {"title": " Plans "}, headers={"Idempotency-Key": "k"})
+    given = {"body": {"title": " Plans "}, "headers": {"Idempotency-Key": "k"}}
+    response = await rest.send("POST", "/conversations", **given)
     made = response.json()
     assert (response.status_code, made["title"], response.headers["etag"]) == (201, "Plans", '"1"')
-    assert await rest.ok("POST", "/conversations", {"title": " Plans "}, headers={"Idempotency-Key": "k"}) == made
+    assert await rest.ok("POST", "/conversations", **given) == made
     path = response.headers["location"].removeprefix("/api")
     assert await rest.ok("GET", path) == made
     problem = await rest.problem("PATCH", path, {"title": "x"}, headers={"If-Match": '"9"'})
@@ -19,8 +20,7 @@ async def test_conversation_is_created_read_updated_and_deleted(rest: RestClient
     assert (renamed["title"], renamed["revision"]) == ("More plans", 2)
     assert await rest.ok("PATCH", path, {}) == renamed
     assert refusal(await rest.problem("PATCH", path, {"title": ""})) == (422, "BAD_USER_INPUT", "#/title")
-    problem = await rest.problem("DELETE", path, headers={"If-Match": '"1"'})
-    assert problem["current"] == renamed
+    assert (await rest.problem("DELETE", path, headers={"If-Match": '"1"'}))["current"] == renamed
     assert await rest.ok("DELETE", path) == {"deleted_ids": [made["id"]]}
     assert refusal(await rest.problem("GET", path)) == (404, "NOT_FOUND", None)
 
@@ -32,37 +32,24 @@ async def test_conversation_without_a_title_gets_the_default(rest: RestClient) -
     assert refusal(await rest.problem("POST", "/conversations", {"id": given_id})) == (409, "CONFLICT", "#/id")
 
 
-async def test_list_begins_with_the_latest_active(rest: RestClient, database: Database, user: SignedIn) -> None:
+async def test_conversations_and_messages_are_listed_in_order_and_pages(
+    rest: RestClient, database: Database, user: SignedIn
+) -> None:
     ids = [(await make_conversation(database, user.caller, title)).id for title in ("a", "b", "c")]
-    await make_message(database, user.caller, ids[0])
-    page = await rest.ok("GET", "/conversations", include_total="true")
-    assert [talk["title"] for talk in page["items"]] == ["a", "c", "b"]
-    assert page["total"] == 3
-    page = await rest.ok("GET", "/conversations", order="created_at", limit=2)
-    assert [talk["title"] for talk in page["items"]] == ["a", "b"]
-    page = await rest.ok("GET", "/conversations", order="created_at", cursor=page["next_cursor"])
-    assert ([talk["title"] for talk in page["items"]], page["next_cursor"]) == (["c"], None)
-
-
-async def test_messages_are_listed_in_order_and_pages(rest: RestClient, database: Database, user: SignedIn) -> None:
-    talk, other = [(await make_conversation(database, user.caller)).id for _ in range(2)]
-    for content in ("one", "two", "three"):
-        await make_message(database, user.caller, talk, content)
-    await make_message(database, user.caller, other, "elsewhere")
-    path = f"/conversations/{talk.upper()}/messages"
-    page = await rest.ok("GET", path, limit=2, include_total="true")
-    first = page["items"][0]
-    assert first == {
-        "id": first["id"],
-        "conversation_id": talk,
-        "role": "USER",
-        "content": "one",
-        "status": "COMPLETE",
-        "revision": 3,
-        "created_at": first["created_at"],
-    }
-    assert ([message["content"] for message in page["items"]], page["total"]) == (["one", "two"], 3)
-    page = await rest.ok("GET", path, cursor=page["next_cursor"])
-    assert ([message["content"] for message in page["items"]], page["next_cursor"]) == (["three"], None)
-    page = await rest.ok("GET", path, order="-created_at")
-    assert [message["content"] for message in page["items"]] == ["three", "two", "one"]
+    await make_message(database, user.caller, ids[2], "elsewhere")
+    made = [await make_message(database, user.caller, ids[0], content) for content in ("one", "two", "three")]
+    path = f"/conversations/{ids[0].upper()}/messages"
+    # Of conversations the latest active come first.
+    for listed, key, order, first, last, other in (
+        ("/conversations", "title", "created_at", ["a", "b"], ["c"], ["a", "c", "b"]),
+        (path, "content", "-created_at", ["three", "two"], ["one"], ["one", "two", "three"]),
+    ):
+        page = await rest.ok("GET", listed, order=order, limit=2, include_total="true")
+        assert ([item[key] for item in page["items"]], page["total"]) == (first, 3)
+        page = await rest.ok("GET", listed, order=order, cursor=page["next_cursor"])
+        assert ([item[key] for item in page["items"]], page["next_cursor"]) == (last, None)
+        items = (await rest.ok("GET", listed))["items"]
+        assert [item[key] for item in items] == other
+    ids_and_revision = {"id": made[0].id, "conversation_id": ids[0], "revision": made[0].revision}
+    said = {"role": "USER", "content": "one", "status": "COMPLETE", "created_at": items[0]["created_at"]}
+    assert items[0] == ids_and_revision | said

@@ -1,6 +1,7 @@
 """What is another user's is as if it did not exist, over REST; the places to try are read from the description."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -8,17 +9,9 @@ import pytest
 
 from core.database import Database
 from core.ids import new_id
-from models import RunStatus, ToolCallStatus
-from tests.factories import (
-    SignedIn,
-    answered_rows,
-    make_conversation,
-    make_task,
-    store_answered,
-    tool_call_row,
-)
+from tests.factories import SignedIn, make_task
 from tests.server.rest.client import RestClient
-from tests.server.rest.test_openapi import description
+from tests.server.rest.test_openapi import description, ids_of
 from tests.state import state_of
 
 # What is sent to each operation that needs more than the id that is tried, in its path or in its body.
@@ -48,24 +41,10 @@ def places() -> Iterator[tuple[str, str]]:
             yield from ((place, name) for name in known.get("properties", {}) if name.endswith("_id"))
 
 
-async def store_theirs(database: Database, stranger: SignedIn) -> list[str]:
-    """Store something of everything for another user, and return its ids."""
-    conversation = await make_conversation(database, stranger.caller)
-    answered = answered_rows(stranger, conversation.id, status=RunStatus.AWAITING_APPROVAL, state="{}")
-    answered.calls.append(tool_call_row(answered.run, status=ToolCallStatus.AWAITING_APPROVAL, result=None))
-    await store_answered(database, answered)
-    task = await make_task(database, stranger.caller)
-    return [task.id, conversation.id, answered.run.id, answered.reply.id, answered.calls[0].id, stranger.user.id]
-
-
 async def answer(rest: RestClient, place: str, key: str, tried: str, own: str) -> Any:
     method, _, path = place.partition(" ")
-    in_path = tried if key == "path" else own
-    path = path.removeprefix("/api")
-    path = path.partition("{")[0] + in_path + path.partition("}")[2] if "{" in path else path
-    body = BODIES.get(place)
-    if key != "path":
-        body = {**(body or {}), key: tried}
+    path = re.sub(r"\{.*\}", tried if key == "path" else own, path.removeprefix("/api"))
+    body = BODIES.get(place) if key == "path" else BODIES.get(place, {}) | {key: tried}
     response = await rest.send(method, path, body)
     return response.status_code, json.loads(response.text.replace(tried, TRIED))
 
@@ -74,7 +53,7 @@ async def answer(rest: RestClient, place: str, key: str, tried: str, own: str) -
 async def test_id_of_another_user_is_answered_as_an_unknown_one(
     rest: RestClient, database: Database, stranger: SignedIn, *, place: str, key: str
 ) -> None:
-    theirs = await store_theirs(database, stranger)
+    theirs = [*(await ids_of(database, stranger, is_read=False)).values(), stranger.user.id]
     assert rest.user is not None
     own = (await make_task(database, rest.user.caller)).id
     before = [await state_of(database, each.user.id) for each in (stranger, rest.user)]
@@ -93,13 +72,12 @@ async def test_route_without_a_caller_is_refused(anyone: RestClient) -> None:
     for path, methods in description()["paths"].items():
         for method, operation in methods.items():
             if operation.get("security"):
-                path_of_one = path.removeprefix("/api").replace("{", "").replace("}", "")
-                problem = await anyone.problem(method.upper(), path_of_one)
+                problem = await anyone.problem(method.upper(), re.sub("[{}]", "", path.removeprefix("/api")))
                 assert (problem["status"], problem["code"]) == (401, "UNAUTHENTICATED"), (method, path)
                 assert problem["detail"].startswith("Sign in first")
 
 
 async def test_lists_hold_rows_of_the_caller_only(rest: RestClient, database: Database, stranger: SignedIn) -> None:
-    await store_theirs(database, stranger)
+    await ids_of(database, stranger, is_read=False)
     for path in ("/tasks", "/conversations"):
         assert await rest.ok("GET", path, include_total="true") == {"items": [], "next_cursor": None, "total": 0}

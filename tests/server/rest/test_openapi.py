@@ -37,16 +37,12 @@ from tests.waiting import PATIENCE_S
 
 Asking = Callable[[str, str, GenerationMode], Awaitable[None]]
 
-EXAMPLES: Final = 8
+BOUNDS: Final[dict[str, Any]] = {"max_examples": 8, "deadline": None}
 # What is right as far as the description can tell may still be stale, taken, or too much at once.
 TAKEN: Final = ["2xx", "401", "403", "404", "409", "412", "429"]
 REFUSED: Final = ["400", "401", "403", "404", "405", "409", "412", "413", "415", "422", "429"]
-CONFIG: Final = {
-    "checks": {
-        "positive_data_acceptance": {"expected-statuses": TAKEN},
-        "negative_data_rejection": {"expected-statuses": REFUSED},
-    }
-}
+ACCEPTANCE: Final = {"positive_data_acceptance": {"expected-statuses": TAKEN}}
+REJECTION: Final = {"negative_data_rejection": {"expected-statuses": REFUSED}}
 
 schemathesis.openapi.format("time-zone", st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata"]))
 
@@ -60,7 +56,9 @@ def description() -> dict[str, Any]:
 
 @cache
 def schema() -> BaseSchema:
-    return schemathesis.openapi.from_dict(description(), config=SchemathesisConfig.from_dict(CONFIG))
+    return schemathesis.openapi.from_dict(
+        description(), config=SchemathesisConfig.from_dict({"checks": ACCEPTANCE | REJECTION})
+    )
 
 
 def is_negatable(path: str, method: str) -> bool:
@@ -79,7 +77,7 @@ def operations(*, negatable: bool = False) -> list[Any]:
 
 
 async def ids_of(database: Database, user: SignedIn, *, is_read: bool) -> dict[str, str]:
-    """Return the ids of rows of the user's that stand in paths; a run that is read has ended."""
+    """Make something of everything for the user, and return the ids; a run that is read has ended."""
     conversation = await make_conversation(database, user.caller)
     answered = answered_rows(user, conversation.id, status=RunStatus.AWAITING_APPROVAL, state="{}")
     ended = await make_answered(database, user, conversation.id)
@@ -93,6 +91,7 @@ async def ids_of(database: Database, user: SignedIn, *, is_read: bool) -> dict[s
         "run_id": ended.run.id if is_read else answered.run.id,
         "tool_call_id": answered.calls[0].id,
         "user_id": (await make_user(database)).id,
+        "message_id": answered.reply.id,
     }
 
 
@@ -106,13 +105,7 @@ def asking(server: RunningServer, database: Database, user: SignedIn, admin: Res
         in_path = {name: value for name, value in ids.items() if f"{{{name}}}" in path}
         strategy = schema()[path][method].as_strategy(mode, path_parameters=in_path or None)
 
-        @hypothesis_settings(
-            max_examples=EXAMPLES,
-            derandomize=True,
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        )
+        @hypothesis_settings(derandomize=True, database=None, suppress_health_check=list(HealthCheck), **BOUNDS)
         @given(strategy)
         def check(case: Case[Any]) -> None:
             if mode is GenerationMode.POSITIVE:
@@ -147,28 +140,19 @@ async def test_description_is_public(http: httpx2.AsyncClient) -> None:
 
 def test_every_operation_schema_and_field_is_described() -> None:
     operations = [each for path in description()["paths"].values() for each in path.values()]
-    schemas = description()["components"]["schemas"]
     assert [each for each in operations if not (each["summary"] and each["description"] and each["tags"])] == []
-    silent = [
-        f"{name}.{field}"
-        for name, schema in schemas.items()
-        for field, each in schema.get("properties", {}).items()
-        if not (each.get("description") or "$ref" in each)
-    ]
-    parameters = [each for operation in operations for each in operation.get("parameters", ())]
-    silent += [each["name"] for each in parameters if each["in"] != "path" and not each.get("description")]
-    assert silent == []
-    assert [name for name, schema in schemas.items() if not schema.get("description") and "enum" not in schema] == []
-    assert [name for name in schemas if not name.isidentifier()] == []
+    schemas = description()["components"]["schemas"]
+    fields = [field for schema in schemas.values() for field in schema.get("properties", {}).items()]
+    parameters = [each for operation in operations for each in operation.get("parameters", ()) if each["in"] != "path"]
+    silent = [name for name, field in fields if not (field.get("description") or "$ref" in field)]
+    silent += [each["name"] for each in parameters if not each.get("description")]
+    silent += [name for name, schema in schemas.items() if not schema.get("description") and "enum" not in schema]
+    assert (silent, [name for name in schemas if not name.isidentifier()]) == ([], [])
 
 
 def test_all_but_three_routes_require_a_caller() -> None:
-    open_to_all = {
-        path
-        for path, operations in description()["paths"].items()
-        for operation in operations.values()
-        if not operation.get("security")
-    }
-    assert open_to_all == {"/api/auth/register", "/api/auth/login", "/api/auth/refresh"}
+    paths = description()["paths"].items()
+    anonymous = {path for path, methods in paths for each in methods.values() if not each.get("security")}
+    assert anonymous == {"/api/auth/register", "/api/auth/login", "/api/auth/refresh"}
     (scheme,) = description()["components"]["securitySchemes"].values()
     assert scheme["flows"]["password"]["tokenUrl"] == "/api/auth/login"

@@ -1,7 +1,5 @@
 """One's own account, and users for admins, over REST."""
 
-from typing import Any
-
 from core.database import Database
 from tests.factories import SignedIn, make_user
 from tests.server.rest.client import RestClient, refusal
@@ -16,18 +14,10 @@ async def test_profile_is_read_and_changed(rest: RestClient, user: SignedIn) -> 
     assert (changed["name"], changed["image"]) == ("Ada L.", picture)
     assert (await rest.ok("PATCH", "/me", {"image": None}))["image"] is None
     assert (await rest.ok("PATCH", "/me", {}))["name"] == "Ada L."
-
-
-async def test_invalid_profile_is_refused(rest: RestClient) -> None:
-    refused: list[tuple[dict[str, Any], str]] = [
-        ({"name": ""}, "#/name"),
-        ({"name": None}, "#/name"),
-        ({"image": "javascript:alert(1)"}, "#/image"),
-        ({"image": ""}, "#/image"),
-        ({"email": "other@example.com"}, "#/email"),
-    ]
-    for body, place in refused:
-        assert refusal(await rest.problem("PATCH", "/me", body)) == (422, "BAD_USER_INPUT", place)
+    for name, values in {"name": ("", None), "image": ("javascript:alert(1)", ""), "email": ("a@example.com",)}.items():
+        for value in values:
+            problem = await rest.problem("PATCH", "/me", {name: value})
+            assert refusal(problem) == (422, "BAD_USER_INPUT", f"#/{name}")
 
 
 async def test_admins_manage_users(admin: RestClient, anyone: RestClient, user: SignedIn) -> None:
@@ -46,11 +36,7 @@ async def test_admins_manage_users(admin: RestClient, anyone: RestClient, user: 
 
 
 async def test_other_users_cannot_manage_users(rest: RestClient, database: Database) -> None:
-    other = (await make_user(database)).id
-    for method, path, body in (
-        ("GET", "/users", None),
-        ("PATCH", f"/users/{other}", {"is_active": False}),
-        ("DELETE", f"/users/{other}", None),
-        ("DELETE", "/users/nobody", None),
-    ):
+    other = f"/users/{(await make_user(database)).id}"
+    for method, path in ("GET", "/users"), ("PATCH", other), ("DELETE", other), ("DELETE", "/users/nobody"):
+        body = {"is_active": False} if method == "PATCH" else None
         assert refusal(await rest.problem(method, path, body)) == (403, "FORBIDDEN", None)
