@@ -9,18 +9,11 @@ from mcp import MCPError
 from mcp.types import GetPromptResult, TextContent
 
 from core.database import Database
-from tests.access_tokens import make_access_token
 from tests.factories import NOBODYS_ID, SignedIn, make_conversation, make_message, make_task
 from tests.server.mcp.client import connected, json_text_of
 from tests.servers import RunningServer
 
 SOON: Final = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-async def token(database: Database, user: SignedIn) -> str:
-    """Give the text of a token of the user's."""
-    return (await make_access_token(database, user.caller)).text
 
 
 def text_of(prompt: GetPromptResult) -> str:
@@ -32,7 +25,7 @@ def text_of(prompt: GetPromptResult) -> str:
 
 def fenced(text: str) -> list[Any]:
     """Return what stands between the marks of data."""
-    return [json.loads(part.partition("</data>")[0]) for part in text.split("<data>{")[1:] for part in ["{" + part]]
+    return [json.loads("{" + part.partition("</data>")[0]) for part in text.split("<data>{")[1:]]
 
 
 async def test_open_tasks_are_a_resource(
@@ -62,21 +55,9 @@ async def test_conversation_is_a_resource(
         listed = {resource.uri: resource.title for resource in (await client.list_resources()).resources}
         assert listed == {"tasktalk://tasks/open": "Open tasks", uri: "Plans"}
         content = json.loads(json_text_of(await client.read_resource(uri)))
-    assert content == {
-        "id": conversation.id,
-        "title": "Plans",
-        "messages": [
-            {
-                "id": message.id,
-                "role": "USER",
-                "content": message.content,
-                "status": "COMPLETE",
-                "created_at": message.created_at.isoformat(),
-            }
-            for message in said
-        ],
-        "is_whole": True,
-    }
+    expected = [{"id": each.id, "content": each.content, "created_at": each.created_at.isoformat()} for each in said]
+    messages = [message | {"role": "USER", "status": "COMPLETE"} for message in expected]
+    assert content == {"id": conversation.id, "title": "Plans", "messages": messages, "is_whole": True}
 
 
 async def test_long_conversation_is_cut_to_its_end(

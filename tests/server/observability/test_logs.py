@@ -6,12 +6,9 @@ import sys
 
 import pytest
 
-from tests.server.processes import ROOT
+from tests.live.processes import ROOT
 
-
-def test_partial_write_is_continued() -> None:
-    lines = [b"%d" % n * 20_000 + b"\n" for n in range(40)]
-    program = """
+INTERRUPTED = """
 import asyncio, signal
 from server.observability.logs import _output as output
 
@@ -25,16 +22,7 @@ async def main():
 
 asyncio.run(main())
 """
-    command = [sys.executable, "-u", "-c", program]
-    with subprocess.Popen(command, env={"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        written = process.stdout.read()
-    assert written == b"".join(lines)
-
-
-@pytest.mark.parametrize("options", [[], ["-u"]])
-def test_lines_wait_for_room_in_a_full_non_blocking_pipe(options: list[str]) -> None:
-    program = """
+BESIDE_PRINTS = """
 import asyncio, sys
 from server.observability.logs import _output as output
 
@@ -47,8 +35,12 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+def output_of(program: str, *options: str, blocking: bool = True) -> bytes:
+    """Return what a program writes to a pipe that waits, or does not wait, for its reader."""
     reading, writing = os.pipe()
-    os.set_blocking(writing, False)
+    os.set_blocking(writing, blocking)
     command = [sys.executable, *options, "-c", program]
     with (
         subprocess.Popen(command, env={"PYTHONPATH": str(ROOT)}, stdout=writing) as process,
@@ -57,5 +49,15 @@ asyncio.run(main())
         os.close(writing)
         written = pipe.read()
     assert process.returncode == 0
+    return written
+
+
+def test_partial_write_is_continued() -> None:
+    assert output_of(INTERRUPTED, "-u") == b"".join(b"%d" % n * 20_000 + b"\n" for n in range(40))
+
+
+@pytest.mark.parametrize("options", [[], ["-u"]])
+def test_lines_wait_for_room_in_a_full_non_blocking_pipe(options: list[str]) -> None:
     numbers = [b"%d" % n * 200_000 for n in range(5)]
-    assert written == b"".join(b"%b\n.%b\n" % (number, number) for number in numbers)
+    expected = b"".join(b"%b\n.%b\n" % (number, number) for number in numbers)
+    assert output_of(BESIDE_PRINTS, *options, blocking=False) == expected

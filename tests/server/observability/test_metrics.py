@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import sys
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -15,13 +16,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
-from core.database import Database
 from core.settings import Settings
-from tests.factories import sign_in
-from tests.server.processes import ROOT
+from tests.factories import SignedIn
+from tests.live.processes import ROOT
 from tests.server.sample import open_api, sample_settings
-from tests.servers import RunningServer, serve_with
-from tests.waiting import PATIENCE_S, START_PATIENCE_S, until_so
+from tests.servers import serve_with
+from tests.waiting import START_PATIENCE_S, until_so
 
 PACKAGES: Final = ("core", "models", "services", "live", "assistant", "engine", "graph", "resolvers", "server")
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -97,46 +97,31 @@ async def test_every_cache_is_measured(fresh_api: httpx2.AsyncClient) -> None:
     assert measured == {name for path in sources for name in re.findall(r'\bLRUCache\(\s*"(\w+)"', path.read_text())}
 
 
-@pytest.fixture
-async def own_server(settings: Settings) -> AsyncIterator[RunningServer]:
-    """Give a server whose pool nobody else uses, not even to look for dead runs."""
-    async with serve_with(settings, run_lease_s=3600.0) as running:
-        yield running
+async def test_statements_and_pool_connections_are_counted(settings: Settings, user: SignedIn) -> None:
+    # A server whose pool nobody else uses, not even to look for dead runs.
+    async with serve_with(settings, run_lease_s=3600.0) as server, server.client() as http:
+        before = value(await read(http), "sql_statements_total")
+        await http.post("/graphql", json={"query": "{ viewer { id } }"}, headers=user.headers)
+        samples = await read(http)
+        assert value(samples, "sql_statements_total") > before
+        assert value(samples, "pool_connections_in_use") == 0
+        allowed = settings.database_pool_size + settings.database_max_overflow
+        assert value(samples, "pool_connections_allowed") == allowed
 
+        async def are_in_use(count: int) -> bool:
+            return value(await read(http), "pool_connections_in_use") == count
 
-async def test_statements_and_pool_connections_are_counted(
-    own_server: RunningServer, database: Database, settings: Settings
-) -> None:
-    async with httpx2.AsyncClient(base_url=own_server.url, timeout=PATIENCE_S) as http:
-        await look_at_the_pool(own_server, http, database, settings)
-
-
-async def look_at_the_pool(
-    server: RunningServer, http: httpx2.AsyncClient, database: Database, settings: Settings
-) -> None:
-    signed_in = await sign_in(database, settings)
-    before = value(await read(http), "sql_statements_total")
-    await http.post("/graphql", json={"query": "{ viewer { id } }"}, headers=signed_in.headers)
-    samples = await read(http)
-    assert value(samples, "sql_statements_total") > before
-    assert value(samples, "pool_connections_in_use") == 0
-    allowed = settings.database_pool_size + settings.database_max_overflow
-    assert value(samples, "pool_connections_allowed") == allowed
-
-    async def are_in_use(count: int) -> bool:
-        return value(await read(http), "pool_connections_in_use") == count
-
-    async with server.runtime.database.read() as session:
-        await session.connection()
-        await until_so(partial(are_in_use, 1))
-    await until_so(partial(are_in_use, 0))
+        async with server.runtime.database.read() as session:
+            await session.connection()
+            await until_so(partial(are_in_use, 1))
+        await until_so(partial(are_in_use, 0))
 
 
 WORKER = """
 import asyncio, sys, time
 from pathlib import Path
 import httpx2
-from tests.server.processes import ROOT
+from tests.live.processes import ROOT
 from tests.server.sample import open_api, sample_settings
 from tests.server.observability.test_metrics import read, value
 
@@ -158,13 +143,19 @@ async def test_workers_share_their_metrics(tmp_path: Path) -> None:
     folder = tmp_path / "metrics"
     folder.mkdir()
     environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
-    first, second = workers = [await _start_worker(tmp_path, environment) for _ in range(2)]
+    command = (sys.executable, "-c", WORKER, str(tmp_path))
+    workers = [
+        await asyncio.create_subprocess_exec(*command, env=environment, stdin=PIPE, stdout=PIPE) for _ in range(2)
+    ]
+    first, second = workers
     try:
-        assert await _shown(second) == ["6", "30"]
+        for worker in workers:
+            await told(worker, b"ready")
+        assert await shown(second) == ["6", "30"]
         # A worker that is killed takes its gauges along; its counters stay.
         second.kill()
         await second.wait()
-        assert await _shown(first) == ["6", "15"]
+        assert await shown(first) == ["6", "15"]
         # So does one that ends by itself.
         await first.communicate(b"")
     finally:
@@ -179,33 +170,17 @@ async def test_workers_share_their_metrics(tmp_path: Path) -> None:
     assert registry.get_sample_value("tasktalk_pool_connections_allowed") is None
 
 
-async def _start_worker(folder: Path, environment: dict[str, str]) -> asyncio.subprocess.Process:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        WORKER,
-        str(folder),
-        env=environment,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    while (await _line(process)) != "ready":
-        pass
-    return process
-
-
-async def _shown(process: asyncio.subprocess.Process) -> list[str]:
+async def shown(worker: Process) -> list[str]:
     """Return what the worker reads at /metrics: the operations counted, the connections allowed."""
-    assert process.stdin is not None
-    process.stdin.write(b"\n")
-    while not (line := await _line(process)).startswith("shown "):
-        pass
-    return line.split()[1:]
+    assert worker.stdin is not None
+    worker.stdin.write(b"\n")
+    return await told(worker, b"shown ")
 
 
-async def _line(process: asyncio.subprocess.Process) -> str:
-    assert process.stdout is not None
+async def told(worker: Process, beginning: bytes) -> list[str]:
+    """Return the words behind the beginning of the next line that begins so."""
+    assert worker.stdout is not None
     async with asyncio.timeout(START_PATIENCE_S):
-        line = await process.stdout.readline()
-    assert line, "the worker has ended"
-    return line.decode().strip()
+        while not (line := await worker.stdout.readline()).startswith(beginning):
+            assert line, "the worker has ended"
+    return line.decode().split()[1:]

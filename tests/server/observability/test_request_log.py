@@ -4,19 +4,18 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
-from core.database import Database
 from core.settings import Environment, Settings
 from server.app import create_app
 from server.observability.logs import log_config, make_filter, make_formatter
-from tests.factories import sign_in
+from tests.factories import SignedIn
 from tests.server import sample
-from tests.servers import serve
-from tests.waiting import PATIENCE_S
+from tests.servers import serve, serve_with
 
 
 def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -26,8 +25,7 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 @pytest.fixture
 async def production(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
     """Serve the API as in production, where a line is JSON."""
-    app = create_app(settings.model_copy(update={"environment": Environment.PRODUCTION}))
-    async with serve(app) as running, httpx2.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client:
+    async with serve_with(settings, environment=Environment.PRODUCTION) as running, running.client() as client:
         yield client
 
 
@@ -52,27 +50,16 @@ async def test_request_id_is_kept_where_it_is_valid_and_replaced_otherwise(api: 
 
 
 async def test_each_request_has_a_log_line(
-    production: httpx2.AsyncClient, database: Database, settings: Settings, capsys: pytest.CaptureFixture[str]
+    production: httpx2.AsyncClient, user: SignedIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    signed_in = await sign_in(database, settings)
     capsys.readouterr()
     body = {"query": "query Mine($n: Int) { viewer { id } tasks(first: $n) { totalCount } }", "variables": {"n": 5}}
-    await production.post("/graphql", json=body, headers={**signed_in.headers, "X-Request-ID": "mine"})
+    await production.post("/graphql", json=body, headers=user.headers | {"X-Request-ID": "mine"})
     (line,) = lines_of(capsys)
-    assert line.pop("duration_ms") > 0
+    assert (line.pop("duration_ms") > 0, line.pop("statements") > 0) == (True, True)
     assert line.pop("timestamp").endswith("Z")
-    assert line.pop("statements") > 0
-    assert line == {
-        "event": "request",
-        "level": "info",
-        "method": "POST",
-        "path": "/graphql",
-        "status": 200,
-        "request_id": "mine",
-        "user_id": signed_in.user.id,
-        "operation": "Mine",
-        "outcome": "ok",
-    }
+    request = {"method": "POST", "path": "/graphql", "status": 200, "request_id": "mine", "user_id": user.user.id}
+    assert line == {"event": "request", "level": "info", "operation": "Mine", "outcome": "ok"} | request
 
 
 async def test_log_has_no_secret(production: httpx2.AsyncClient, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,26 +87,19 @@ async def test_successful_probes_are_not_logged(
 
 
 async def test_unexpected_error_outside_of_fields_is_masked_and_logged(
-    tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = sample.sample_settings(tmp_path_factory.mktemp("broken"))
-    app = create_app(settings, sample.schema)
+    app = create_app(sample.sample_settings(tmp_path), sample.schema)
 
     async def broken() -> None:
         raise RuntimeError(sample.SECRET)
 
     app.add_api_route("/broken", broken)
-    async with serve(app) as running, httpx2.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client:
+    async with serve(app) as running, running.client() as client:
         response = await client.get("/broken", headers={"X-Request-ID": "broken-1"})
-    assert response.status_code == 500
-    assert response.json() == {
-        "errors": [
-            {
-                "message": "Something went wrong on our side. Request id: broken-1",
-                "extensions": {"code": "INTERNAL_SERVER_ERROR", "requestId": "broken-1"},
-            }
-        ]
-    }
+    extensions = {"code": "INTERNAL_SERVER_ERROR", "requestId": "broken-1"}
+    error = {"message": "Something went wrong on our side. Request id: broken-1", "extensions": extensions}
+    assert (response.status_code, response.json()) == (500, {"errors": [error]})
     assert response.headers["x-request-id"] == "broken-1"
     log = capsys.readouterr().out
     assert "Traceback" in log

@@ -1,6 +1,5 @@
 """Metrics of sockets, subscriptions, events and wake-ups."""
 
-import httpx2
 import pytest
 
 from core.clock import utc_now
@@ -11,7 +10,6 @@ from tests.factories import SignedIn, make_conversation, make_message, make_task
 from tests.server.observability.test_metrics import read, value
 from tests.servers import serve_with
 from tests.socket_client import signed_in_socket
-from tests.waiting import PATIENCE_S, until
 
 CHANGES = "subscription { changes { changed { id } } }"
 MESSAGES = """subscription ($id: ID!, $after: String) {
@@ -21,18 +19,15 @@ MESSAGES = """subscription ($id: ID!, $after: String) {
 
 @only_sqlite
 async def test_sockets_subscriptions_and_events_are_counted(settings: Settings, user: SignedIn) -> None:
-    async with (
-        # By the poll a change may be seen before this process notifies of it.
-        serve_with(settings, poll_s=3_600) as server,
-        httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
-    ):
+    # By the poll a change may be seen before this process notifies of it.
+    async with serve_with(settings, poll_s=3_600) as server, server.client() as http:
         database = server.runtime.database
         conversation = await make_conversation(database, user.caller)
         variables = {"id": conversation.id}
         async with signed_in_socket(server, user.token) as socket, signed_in_socket(server, None):
             await socket.subscribe(MESSAGES, variables)
             async with open_events(server, CHANGES, token=user.token) as events:
-                await until(lambda: len(server.runtime.live.hub._waiters.get(user.user.id, ())) == 2)  # noqa: SLF001
+                await server.until_followed(user.user.id, 2)
                 samples = await read(http)
                 assert (value(samples, "sockets"), value(samples, "subscriptions")) == (2, 2)
                 cursor, begun_at = None, utc_now()
@@ -43,7 +38,7 @@ async def test_sockets_subscriptions_and_events_are_counted(settings: Settings, 
                 await events.data()
             await socket.complete()
             await socket.round_trip()
-        await until(lambda: not server.app.state.connections.connections)
+        await server.until_unconnected()
         samples = await read(http)
         assert (value(samples, "sockets"), value(samples, "subscriptions")) == (0, 0)
         assert value(samples, "events_delivered_total") >= 4
@@ -57,19 +52,18 @@ async def test_sockets_subscriptions_and_events_are_counted(settings: Settings, 
         async with signed_in_socket(server, user.token) as socket:
             await socket.subscribe(MESSAGES, {**variables, "after": cursor})
             await socket.data()
-        samples = await read(http)
-        assert value(samples, "event_lag_seconds_count") == 3
+        assert value(await read(http), "event_lag_seconds_count") == 3
 
 
 async def test_wake_ups_by_the_poll_are_counted(settings: Settings, user: SignedIn) -> None:
     async with (
         serve_with(settings, poll_s=0.02, database_listen=False) as server,
         serve_with(settings, database_listen=False) as elsewhere,
-        httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http,
+        server.client() as http,
         signed_in_socket(server, user.token) as socket,
     ):
         await socket.subscribe(CHANGES)
-        await until(lambda: user.user.id in server.runtime.live.hub.users)
+        await server.until_followed(user.user.id)
         task = await make_task(elsewhere.runtime.database, user.caller)
         assert await socket.data() == {"changes": {"changed": [{"id": task.id}]}}
         samples = await read(http)
