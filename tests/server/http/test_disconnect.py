@@ -39,26 +39,20 @@ async def test_disconnect_cancels_the_work_of_that_client_alone() -> None:
         await running
 
 
-async def test_timeout_ends_the_work_and_not_its_task() -> None:
+async def test_work_ends_at_its_timeout_or_with_its_own_result_or_error() -> None:
     with pytest.raises(TimeoutError):
         await run_until_disconnect(for_ever(), Client().receive, 0.0)
-    task = asyncio.current_task()
-    assert task is not None
+    assert (task := asyncio.current_task()) is not None
     assert task.cancelling() == 0
+    assert await run_until_disconnect(asyncio.sleep(0, "done"), Client().receive, PATIENCE_S) == "done"
 
-
-@pytest.mark.parametrize("error", [ValueError("broken"), TimeoutError("its own")])
-async def test_errors_of_the_work_are_raised(error: Exception) -> None:
-    async def fail() -> None:
+    async def fail(error: Exception) -> None:
         await asyncio.sleep(0)
         raise error
 
-    with pytest.raises(type(error), match=str(error)):
-        await run_until_disconnect(fail(), Client().receive, PATIENCE_S)
-
-
-async def test_result_of_the_work_is_returned() -> None:
-    assert await run_until_disconnect(asyncio.sleep(0, "done"), Client().receive, PATIENCE_S) == "done"
+    for error in (ValueError("broken"), TimeoutError("its own")):
+        with pytest.raises(type(error), match=str(error)):
+            await run_until_disconnect(fail(error), Client().receive, PATIENCE_S)
 
 
 async def test_disconnect_is_reported_to_work_that_goes_on() -> None:
