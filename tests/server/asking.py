@@ -19,12 +19,6 @@ async def ask_by_get(api: httpx2.AsyncClient, accept: str = GRAPHQL_RESPONSE, **
     return await api.get("/graphql", params=sent, headers={"Accept": accept})
 
 
-async def post(
-    api: httpx2.AsyncClient, query: str, accept: str = GRAPHQL_RESPONSE, **parameters: Any
-) -> httpx2.Response:
-    return await ask(api, accept, query=query, **parameters)
-
-
 def hash_of(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 

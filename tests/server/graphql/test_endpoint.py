@@ -12,95 +12,73 @@ from core.tokens import AccessTokens
 from tests.clock import MovableClock
 from tests.factories import SignedIn
 from tests.graph_client import GraphClient
-from tests.server.asking import GRAPHQL_RESPONSE, JSON, only_code, post
+from tests.server.asking import GRAPHQL_RESPONSE, JSON, ask, only_code
 from tests.server.sample import Happenings
 from tests.server.wire import connected
 from tests.server.wire import post as wire_post
 from tests.servers import RunningServer
 
-VIEWER = b'{"query": "{ viewer { id } }"}'
-BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+VIEWER: Final = b'{"query": "{ viewer { id } }"}'
+BROWSER: Final = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+GREET: Final = "query ($n: String!) { hello(name: $n) }"
+NOBODY: Final = {"userId": None}
+ANSWERED: Final[list[tuple[dict[str, Any], dict[str, Any]]]] = [
+    ({"query": "{ hello }"}, {"hello": "Hello, world!"}),
+    ({"query": GREET, "variables": {"n": "Ada"}}, {"hello": "Hello, Ada!"}),
+    ({"query": "query A { hello } query B { userId }", "operationName": "B"}, NOBODY),
+    ({"query": "{ userId }", "operationName": None, "variables": None, "extensions": None}, NOBODY),
+    ({"query": "{ userId }", "operationName": "", "extensions": {"any": 1}, "unknown": 1}, NOBODY),
+    ({"query": 'mutation { note(text: "é\\u00e9") }'}, {"note": "éé"}),
+]
 
 
-@pytest.mark.parametrize(
-    ("parameters", "data"),
-    [
-        ({"query": "{ hello }"}, {"hello": "Hello, world!"}),
-        (
-            {"query": "query ($n: String!) { hello(name: $n) }", "variables": {"n": "Ada"}},
-            {"hello": "Hello, Ada!"},
-        ),
-        ({"query": "query A { hello } query B { userId }", "operationName": "B"}, {"userId": None}),
-        ({"query": "{ userId }", "operationName": None, "variables": None, "extensions": None}, {"userId": None}),
-        ({"query": "{ userId }", "operationName": "", "extensions": {"any": 1}, "unknown": 1}, {"userId": None}),
-        ({"query": 'mutation { note(text: "é\\u00e9") }'}, {"note": "éé"}),
-    ],
-)
-async def test_operation_is_answered_with_its_data(
-    api: httpx2.AsyncClient, parameters: dict[str, Any], data: dict[str, Any]
-) -> None:
-    response = await api.post("/graphql", json=parameters)
-    assert (response.status_code, response.json()) == (200, {"data": data})
-    assert response.headers["content-type"] == "application/json; charset=utf-8"
-    assert response.headers["cache-control"] == "no-store"
+async def test_operation_is_answered_with_its_data(api: httpx2.AsyncClient) -> None:
+    for parameters, data in ANSWERED:
+        response = await api.post("/graphql", json=parameters)
+        assert (response.status_code, response.json()) == (200, {"data": data})
+        assert response.headers["content-type"] == "application/json; charset=utf-8"
+        assert response.headers["cache-control"] == "no-store"
 
 
-async def test_mutation_by_get_is_refused(api: httpx2.AsyncClient, happenings: Happenings) -> None:
+async def test_other_methods_paths_and_operations_are_refused(api: httpx2.AsyncClient, happenings: Happenings) -> None:
     response = await api.get("/graphql", params={"query": 'mutation { note(text: "sneaked in") }'})
-    assert (response.status_code, response.headers["allow"]) == (405, "POST")
-    assert happenings.ended == []
-
-
-@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE", "QUERY"])
-async def test_other_method_is_not_allowed(api: httpx2.AsyncClient, method: str) -> None:
-    response = await api.request(method, "/graphql")
-    assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
-
-
-@pytest.mark.parametrize("path", ["/graphql/", "/graphql/x", "/docs/", "/redoc"])
-async def test_unknown_path_is_not_found(api: httpx2.AsyncClient, path: str) -> None:
-    response = await api.get(path)
-    assert (response.status_code, only_code(response)) == (404, "NOT_FOUND")
-    assert "GET / lists what there is" in response.text
-
-
-async def test_subscription_over_plain_http_is_refused(api: httpx2.AsyncClient) -> None:
-    response = await post(api, "subscription { ticks }")
+    assert (response.status_code, response.headers["allow"], happenings.ended) == (405, "POST", [])
+    for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE", "QUERY"):
+        response = await api.request(method, "/graphql")
+        assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
+    for path in ("/graphql/", "/graphql/x", "/docs/", "/redoc"):
+        response = await api.get(path)
+        assert (response.status_code, only_code(response)) == (404, "NOT_FOUND")
+        assert "GET / lists what there is" in response.text
+    response = await ask(api, query="subscription { ticks }")
     assert (response.status_code, only_code(response)) == (400, "BAD_USER_INPUT")
 
 
-@pytest.mark.parametrize(
-    ("accept", "answered"),
-    [
-        (None, JSON),
-        ("*/*", JSON),
-        ("application/*", JSON),
-        (JSON, JSON),
-        (GRAPHQL_RESPONSE, GRAPHQL_RESPONSE),
-        (f"{GRAPHQL_RESPONSE}, {JSON}", GRAPHQL_RESPONSE),
-        (f"{JSON}, {GRAPHQL_RESPONSE}", GRAPHQL_RESPONSE),
-        (f"{GRAPHQL_RESPONSE};q=0.5, {JSON}", JSON),
-        (f"{GRAPHQL_RESPONSE}; charset=utf-8, {JSON}; charset=utf-8;q=0.9", GRAPHQL_RESPONSE),
-        (f"*/*, {GRAPHQL_RESPONSE};q=0", JSON),
-        (f"{JSON};q=0, */*;q=0.1", GRAPHQL_RESPONSE),
-        ("APPLICATION/JSON", JSON),
-        ("text/html, */*;q=0.1", JSON),
+# By the media type of the answer.
+ACCEPTED: Final[dict[str, list[str | None]]] = {
+    JSON: [
+        *(None, "*/*", "application/*", JSON, "APPLICATION/JSON", "text/html, */*;q=0.1"),
+        *(f"{GRAPHQL_RESPONSE};q=0.5, {JSON}", f"*/*, {GRAPHQL_RESPONSE};q=0"),
     ],
-)
-async def test_accept_header_chooses_the_media_type(api: httpx2.AsyncClient, accept: str | None, answered: str) -> None:
-    headers = {"Accept": accept} if accept else {}
-    request = api.build_request("POST", "/graphql", json={"query": "{ userId }"}, headers=headers)
-    if accept is None:
-        del request.headers["accept"]
-    response = await api.send(request)
-    assert (response.status_code, response.headers["content-type"]) == (200, f"{answered}; charset=utf-8")
-    assert "Accept" in response.headers["vary"]
+    GRAPHQL_RESPONSE: [
+        *(GRAPHQL_RESPONSE, f"{GRAPHQL_RESPONSE}, {JSON}", f"{JSON}, {GRAPHQL_RESPONSE}", f"{JSON};q=0, */*;q=0.1"),
+        f"{GRAPHQL_RESPONSE}; charset=utf-8, {JSON}; charset=utf-8;q=0.9",
+    ],
+}
 
 
-@pytest.mark.parametrize("accept", ["text/plain", "text/html", "image/*", f"{JSON};q=0", "nonsense", f"{JSON};q=x"])
-async def test_unknown_media_type_is_not_acceptable(api: httpx2.AsyncClient, accept: str) -> None:
-    response = await post(api, "{ userId }", accept)
-    assert (response.status_code, only_code(response)) == (406, "BAD_USER_INPUT")
+async def test_accept_header_chooses_the_media_type(api: httpx2.AsyncClient) -> None:
+    for answered, accepted in ACCEPTED.items():
+        for accept in accepted:
+            request = api.build_request("POST", "/graphql", json={"query": "{ userId }"})
+            del request.headers["accept"]
+            request.headers.update({} if accept is None else {"Accept": accept})
+            response = await api.send(request)
+            assert (response.status_code, response.headers["content-type"]) == (200, f"{answered}; charset=utf-8")
+            assert "Accept" in response.headers["vary"]
+    for accept in ("text/plain", "text/html", "image/*", f"{JSON};q=0", "nonsense", f"{JSON};q=x"):
+        response = await ask(api, accept, query="{ userId }")
+        assert (response.status_code, only_code(response)) == (406, "BAD_USER_INPUT")
 
 
 async def test_graphiql_is_for_browsers_in_development(
@@ -114,28 +92,17 @@ async def test_graphiql_is_for_browsers_in_development(
 
 
 OTHERS: Final = AccessTokens("a key that signs the tokens of another server", timedelta(minutes=1))
+INVALID: Final = ("", "Bearer", "Bearer a b", "Bearer nonsense", "Bearer a.b.c", "Bearer é", "Basic YTpi")
 
 
-@pytest.mark.parametrize(
-    "credentials",
-    [
-        "",
-        "Bearer",
-        "Bearer a b",
-        "Bearer nonsense",
-        "Bearer a.b.c",
-        "Bearer é",
-        "Basic YTpi",
-        "Bearer " + "a" * 1_000_000,
-        "Bearer " + OTHERS.issue(new_id(), new_id()).text,
-    ],
-)
-async def test_invalid_token_is_refused_before_the_document(api: httpx2.AsyncClient, credentials: str) -> None:
-    for query in ("{ hello }", "{ nope }", "{ __typename }"):
-        headers = [(b"Authorization", credentials.encode())]
-        response = await api.post("/graphql", json={"query": query}, headers=headers)
-        assert (response.status_code, only_code(response)) == (401, "UNAUTHENTICATED")
-        assert response.headers["www-authenticate"].startswith("Bearer")
+async def test_invalid_token_is_refused_before_the_document(api: httpx2.AsyncClient) -> None:
+    of_another_server = f"Bearer {OTHERS.issue(new_id(), new_id()).text}"
+    for credentials in (*INVALID, "Bearer " + "a" * 1_000_000, of_another_server):
+        for query in ("{ hello }", "{ nope }", "{ __typename }"):
+            headers = [(b"Authorization", credentials.encode())]
+            response = await api.post("/graphql", json={"query": query}, headers=headers)
+            assert (response.status_code, only_code(response)) == (401, "UNAUTHENTICATED")
+            assert response.headers["www-authenticate"].startswith("Bearer")
 
 
 async def test_valid_token_authenticates_the_caller(server: RunningServer, user: SignedIn) -> None:
