@@ -36,8 +36,13 @@ def write_apollos(folder: Path, texts: dict[str, str]) -> Path:
     """Write what generate-persisted-query-manifest writes."""
     operations = [{"id": name, "name": name, "type": "query", "body": text} for name, text in texts.items()]
     path = folder / "manifest.json"
-    path.write_text(json.dumps({"format": "apollo-persisted-query-manifest", "version": 1, "operations": operations}))
+    path.write_text(apollos(operations))
     return path
+
+
+def apollos(operations: Any, version: int = 1) -> str:
+    manifest = {"format": "apollo-persisted-query-manifest", "version": version, "operations": operations}
+    return json.dumps(manifest)
 
 
 def write_folder(folder: Path, texts: dict[str, str]) -> Path:
@@ -104,22 +109,13 @@ async def test_other_documents_are_executed_by_default(tmp_path: Path) -> None:
         assert (await ask(api, extensions=persisted("{ userId }"))).status_code == 200
 
 
+HASH: Final = f"sha256:{hash_of('{ hello }')}"
 UNTRUSTED: Final[list[dict[str, Any]]] = [
-    {"query": "{ hello }"},
-    {"query": GREET + " "},
-    {"query": "{"},
-    {"query": ""},
+    *({"query": query} for query in ("{ hello }", GREET + " ", "{", "", "{ __typename }", "x" * 1_000_000)),
     {"query": get_introspection_query()},
-    {"query": "{ __typename }"},
-    {"query": "x" * 1_000_000},
-    {"query": "{ hello }", "extensions": persisted("{ hello }")},
-    {"query": "{ hello }", "documentId": "greet"},
-    {"query": "{ hello }", "documentId": f"sha256:{hash_of('{ hello }')}"},
-    {"extensions": persisted("{ hello }")},
-    {"documentId": f"sha256:{hash_of('{ hello }')}"},
-    {"documentId": "other"},
-    {"documentId": "Greet"},
-    {"documentId": "x" * 1_000_000},
+    *({"documentId": document_id} for document_id in (HASH, "other", "Greet", "x" * 1_000_000)),
+    *({"query": "{ hello }", "documentId": document_id} for document_id in ("greet", HASH)),
+    *({"extensions": persisted("{ hello }")}, {"query": "{ hello }", "extensions": persisted("{ hello }")}),
 ]
 
 
@@ -128,25 +124,22 @@ async def test_other_documents_are_refused_in_trusted_only_mode(tmp_path: Path, 
     path = write_map(tmp_path, {"greet": GREET})
     async with open_trusting(path, trusted_documents_only=True, environment=environment) as api:
         for parameters in UNTRUSTED:
-            for accept, status in ((GRAPHQL_RESPONSE, 400), (JSON, 200)):
-                for _ in range(2):
-                    refusal = await ask(api, accept, **parameters)
-                    case = str(parameters)[:100]
-                    assert (refusal.status_code, only_code(refusal)) == (status, "DOCUMENT_NOT_TRUSTED"), case
-                    assert only_error(refusal)["message"].endswith("add it to those that TRUSTED_DOCUMENTS names.")
-            assert (await ask(api, query=GREET)).json() == HELLO
+            for accept, status in ((GRAPHQL_RESPONSE, 400), (JSON, 200)) * 2:
+                refusal = await ask(api, accept, **parameters)
+                case = str(parameters)[:100]
+                assert (refusal.status_code, only_code(refusal)) == (status, "DOCUMENT_NOT_TRUSTED"), case
+                assert only_error(refusal)["message"].endswith("add it to those that TRUSTED_DOCUMENTS names.")
+        assert (await ask(api, query=GREET)).json() == HELLO
 
 
 async def test_malformed_document_id_is_refused(tmp_path: Path) -> None:
+    no_texts: list[Any] = [1, True, [], ["greet"], {}]
+    no_hashes = ["sha256:", "sha256:x", "sha256:greet", f"sha256:{hash_of(GREET).upper()}"]
     async with open_trusting(write_map(tmp_path, {"greet": GREET})) as api:
-        malformed_ids: tuple[Any, ...] = (1, True, [], ["greet"], {})
-        for document_id in malformed_ids:
+        for document_id in no_texts + no_hashes:
             for query in (None, GREET):
                 refusal = await ask(api, documentId=document_id, query=query)
                 assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT"), document_id
-        for malformed in ("sha256:", "sha256:x", "sha256:greet", f"sha256:{hash_of(GREET).upper()}"):
-            refusal = await ask(api, documentId=malformed)
-            assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT"), malformed
         assert (await ask(api, documentId="", query=GREET)).json() == HELLO
 
 
@@ -170,30 +163,31 @@ async def test_streams_take_trusted_documents(tmp_path: Path) -> None:
             assert await socket.receive() == {"type": "complete", "id": "1"}
         await socket.subscribe("subscription { ticks }")
         assert await socket.codes() == ["DOCUMENT_NOT_TRUSTED"]
-        async with httpx2.AsyncClient(base_url=running.url) as client:
+        async with running.client() as client:
             assert 'data: {"data":{"ticks":1}}\n' in (await ask(client, "text/event-stream", documentId="ticks")).text
             refused = await ask(client, "text/event-stream", query="subscription { ticks }")
             assert "DOCUMENT_NOT_TRUSTED" in refused.text
 
 
+INVALID: Final = {
+    "query {\n  nope\n}": "Cannot query field 'nope' on type 'Query'. (line 2, column 3)",
+    "{": "Syntax Error: Expected Name, found <EOF>. (line ",
+    "": "Syntax Error: Unexpected <EOF>.",
+    "fragment F on Query { hello }": "The document has no operation.",
+    "{ ...F }": "Unknown fragment 'F'.",
+    "{ thing " + "{ inner " * 20 + "{ name }" + "}" * 21: "nests fields 22 deep",
+    "{ " + "hello " * 6_000 + "}": "more than 5000 tokens",
+}
+
+
 @in_each_form
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("query {\n  nope\n}", "Cannot query field 'nope' on type 'Query'. (line 2, column 3)"),
-        ("{", "Syntax Error: Expected Name, found <EOF>. (line "),
-        ("", "Syntax Error: Unexpected <EOF>."),
-        ("fragment F on Query { hello }", "The document has no operation."),
-        ("{ ...F }", "Unknown fragment 'F'."),
-        ("{ thing " + "{ inner " * 20 + "{ name }" + "}" * 21, "nests fields 22 deep"),
-        ("{ " + "hello " * 6_000 + "}", "more than 5000 tokens"),
-    ],
-)
-def test_invalid_document_is_a_settings_error(tmp_path: Path, write: Write, text: str, reason: str) -> None:
-    message = refusal_of(write(tmp_path, {"greet": GREET, "wrong": text}))
-    place = "PATH/1/wrong.graphql: " if write is write_folder else "PATH: wrong: "
-    assert message.startswith(place)
-    assert reason in message
+def test_invalid_document_is_a_settings_error(tmp_path: Path, write: Write) -> None:
+    for number, (text, reason) in enumerate(INVALID.items()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        message = refusal_of(write(folder, {"greet": GREET, "wrong": text}))
+        assert message.startswith("PATH/1/wrong.graphql: " if write is write_folder else "PATH: wrong: ")
+        assert reason in message
 
 
 def test_serve_fails_with_invalid_trusted_documents(tmp_path: Path) -> None:
@@ -208,30 +202,22 @@ def test_introspection_in_production(tmp_path: Path) -> None:
     Operations(sample.schema, sample.sample_settings(tmp_path, trusted_documents=path))
 
 
-@pytest.mark.parametrize(
-    ("manifest", "reason"),
-    [
-        ("", "PATH is not valid JSON: "),
-        ("{ hello }", "PATH is not valid JSON: "),
-        ("{}", "PATH has no documents"),
-        ('{"format": "apollo-persisted-query-manifest", "version": 1, "operations": []}', "PATH has no documents"),
-        ("[]", "PATH is neither a map from ids to documents nor a manifest"),
-        ("null", "PATH is neither"),
-        ('{"a": 1}', "PATH is neither"),
-        ('{"format": "apollo-persisted-query-manifest", "version": 2, "operations": []}', "PATH is neither"),
-        ('{"format": "apollo-persisted-query-manifest", "version": 1, "operations": {}}', "PATH is neither"),
-        ('{"format": "apollo-persisted-query-manifest", "version": 1, "operations": ["x"]}', "PATH is neither"),
-        ('{"format": "apollo-persisted-query-manifest", "version": 1, "operations": [{"id": "a"}]}', "PATH is neither"),
-        ('{"sha256:abc": "{ hello }"}', "PATH: sha256:abc: the id is not the hash of the text, which is "),
+MALFORMED: Final = {
+    "PATH is not valid JSON: ": ["", "{ hello }"],
+    "PATH has no documents": ["{}", apollos([])],
+    "PATH is neither a map from ids to documents nor a manifest": [
+        *("[]", "null", '{"a": 1}', apollos([], version=2), apollos({}), apollos(["x"]), apollos([{"id": "a"}])),
     ],
-)
-def test_malformed_manifest_is_a_settings_error(tmp_path: Path, manifest: str, reason: str) -> None:
+    "PATH: sha256:abc: the id is not the hash of the text, which is ": ['{"sha256:abc": "{ hello }"}'],
+}
+
+
+def test_malformed_manifest_or_unreadable_file_is_a_settings_error(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
-    path.write_text(manifest)
-    assert refusal_of(path).startswith(reason)
-
-
-def test_unreadable_file_is_a_settings_error(tmp_path: Path) -> None:
+    for reason, manifests in MALFORMED.items():
+        for manifest in manifests:
+            path.write_text(manifest)
+            assert refusal_of(path).startswith(reason), manifest
     folder = tmp_path / "documents"
     folder.mkdir()
     assert refusal_of(folder) == "PATH has no documents"
@@ -249,7 +235,7 @@ def test_duplicate_id_is_a_settings_error(tmp_path: Path) -> None:
     Operations(sample.schema, sample.sample_settings(tmp_path, trusted_documents=folder))
 
 
-async def test_trusted_documents_are_never_evicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_trusted_document_is_never_evicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.graphql.documents.MAX_CACHE_BYTES", 1)
     async with open_trusting(write_map(tmp_path, {"greet": GREET})) as api:
         for number in range(3):
