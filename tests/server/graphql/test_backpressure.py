@@ -1,6 +1,5 @@
 """Clients that do not read: cut off in time, with bounded memory, and nothing is lost to those that come again."""
 
-import asyncio
 import json
 import socket as sockets
 from collections.abc import AsyncIterator
@@ -12,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from core.settings import Settings
 from tests.factories import SignedIn, make_conversation, make_message
+from tests.server.wire import post
 from tests.servers import RunningServer, serve_with
 from tests.socket_client import SocketClient, open_socket, signed_in_socket
 from tests.waiting import PATIENCE_S, until
@@ -36,25 +36,24 @@ async def impatient(settings: Settings) -> AsyncIterator[RunningServer]:
 @asynccontextmanager
 async def unread_socket(server: RunningServer, user: SignedIn) -> AsyncIterator[SocketClient]:
     """Open a socket of which little is buffered unless it is read."""
-    client = unread()
-    client.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
-    async with open_socket(server, sock=client, max_queue=1) as socket:
+    async with open_socket(server, sock=unread(server), max_queue=1) as socket:
         await socket.init(user.token)
         yield socket
         socket.connection.transport.abort()
 
 
-def unread() -> sockets.socket:
-    """Return a socket that has the least of buffers."""
+def unread(server: RunningServer) -> sockets.socket:
+    """Return a connection to the server that has the least of buffers."""
     client = sockets.socket()
     client.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4_096)
+    client.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
     return client
 
 
-def transports_of(server: RunningServer) -> list[Any]:
-    """Return the transports of the server's streams."""
-    presence = server.app.state.connections
-    return [each._cut.__self__ for each in presence.connections]  # noqa: SLF001 - its buffer is what is looked at
+def transport_of(server: RunningServer) -> Any:
+    """Return the transport of the server's only stream."""
+    (connection,) = server.app.state.connections.connections
+    return connection._cut.__self__  # noqa: SLF001 - its buffer is what is looked at
 
 
 async def fill(server: RunningServer, user: SignedIn, conversation_id: str) -> list[str]:
@@ -68,20 +67,17 @@ async def fill(server: RunningServer, user: SignedIn, conversation_id: str) -> l
 async def test_socket_that_does_not_read_is_closed_and_resumes_by_cursor(
     impatient: RunningServer, server: RunningServer, user: SignedIn
 ) -> None:
-    hub = impatient.runtime.live.hub
     conversation = await make_conversation(impatient.runtime.database, user.caller)
     async with unread_socket(impatient, user) as socket:
         await socket.subscribe(MESSAGES, {"id": conversation.id})
-        await until(lambda: user.user.id in hub.users)
+        await impatient.until_followed(user.user.id)
         first = await make_message(impatient.runtime.database, user.caller, conversation.id, "first")
         event = (await socket.data())["messageAdded"]
         assert event["message"]["id"] == first.id
-        (transport,) = transports_of(impatient)
+        transport = transport_of(impatient)
         ids = await fill(impatient, user, conversation.id)
-        # Above what is buffered before waiting there is one message at most.
-        assert transport.get_write_buffer_size() <= transport.get_write_buffer_limits()[1] + len(CONTENT) + 1_000
-        await until(lambda: user.user.id not in hub.users)
-        await until(lambda: not impatient.app.state.connections.connections)
+        await impatient.until_followed(user.user.id, 0)
+        await impatient.until_unconnected()
         await until(transport.is_closing)
     assert await read_on(server, user, conversation.id, event["cursor"], len(ids)) == ids
 
@@ -98,11 +94,10 @@ async def test_socket_that_reads_late_receives_the_close_reason(
     impatient: RunningServer, user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("server.graphql.sockets.CLOSE_TIMEOUT_S", PATIENCE_S)
-    hub = impatient.runtime.live.hub
     conversation = await make_conversation(impatient.runtime.database, user.caller)
     async with unread_socket(impatient, user) as socket:
         await socket.subscribe(MESSAGES, {"id": conversation.id})
-        await until(lambda: user.user.id in hub.users)
+        await impatient.until_followed(user.user.id)
         ids = await fill(impatient, user, conversation.id)
         read = []
         with suppress(ConnectionClosed):
@@ -116,27 +111,27 @@ async def test_write_buffer_is_bounded_with_many_operations(impatient: RunningSe
     hub = impatient.runtime.live.hub
     conversation = await make_conversation(impatient.runtime.database, user.caller)
     async with unread_socket(impatient, user) as socket:
-        (transport,) = transports_of(impatient)
+        transport = transport_of(impatient)
         for number in range(50):
             await socket.subscribe(MESSAGES, {"id": conversation.id}, operation_id=str(number))
-        await until(lambda: len(hub._waiters.get(user.user.id, ())) == 50)  # noqa: SLF001
+        await impatient.until_followed(user.user.id, 50)
         most = 0
         while user.user.id in hub.users:
             await make_message(impatient.runtime.database, user.caller, conversation.id, CONTENT)
             most = max(most, transport.get_write_buffer_size())
+        # Above what is buffered before waiting there is one message at most.
         assert most <= transport.get_write_buffer_limits()[1] + len(CONTENT) + 1_000
         await until(transport.is_closing)
 
 
 async def test_event_stream_that_is_not_read_is_closed(impatient: RunningServer, user: SignedIn) -> None:
-    hub = impatient.runtime.live.hub
     conversation = await make_conversation(impatient.runtime.database, user.caller)
     async with raw_events(impatient, user, {"query": MESSAGES, "variables": {"id": conversation.id}}):
-        await until(lambda: user.user.id in hub.users)
-        (transport,) = transports_of(impatient)
+        await impatient.until_followed(user.user.id)
+        transport = transport_of(impatient)
         ids = await fill(impatient, user, conversation.id)
         assert len(ids) < MOST_MESSAGES
-        await until(lambda: not impatient.app.state.connections.connections)
+        await impatient.until_unconnected()
         await until(transport.is_closing)
         assert transport.get_write_buffer_size() == 0
 
@@ -144,14 +139,7 @@ async def test_event_stream_that_is_not_read_is_closed(impatient: RunningServer,
 @asynccontextmanager
 async def raw_events(server: RunningServer, user: SignedIn, body: dict[str, Any]) -> AsyncIterator[None]:
     """Send a request for events and never read the answer."""
-    loop, content = asyncio.get_running_loop(), json.dumps(body)
-    with unread() as client:
-        client.setblocking(False)
-        await loop.sock_connect(client, ("127.0.0.1", int(server.url.rpartition(":")[2])))
-        head = (
-            f"POST /graphql HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nAuthorization: Bearer {user.token}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
-        )
-        await loop.sock_sendall(client, (head + content).encode())
-        with suppress(ConnectionError):
-            yield
+    request = post(json.dumps(body).encode(), "Accept: text/event-stream", f"Authorization: Bearer {user.token}")
+    with unread(server) as client, suppress(ConnectionError):
+        client.sendall(request)
+        yield

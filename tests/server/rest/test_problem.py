@@ -12,10 +12,8 @@ from core.settings import Settings
 from services.entities import lists
 from tests.factories import SignedIn
 from tests.server.rest.client import RestClient, problem_of, refusal
-from tests.server.wire import connected
 from tests.servers import serve_with
 
-JSON = "application/json"
 BODY = b'{"title": "x"}'
 SECRET = "the password of the database is hunter2"
 
@@ -28,42 +26,27 @@ async def small(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
-# By the status: bodies of JSON; then what else the head may say of a body that is right.
+# By the status; tests/server/http has the rules of JSON and of media types.
 BODIES: Final[dict[int, list[bytes]]] = {
+    201: [BODY],
     400: [
-        *(b"", b"{", b"null", b"[]", b'"x"', b'{"title": "\xff"}', b'{"title": "\\ud800"}', b'{"title": 1e400}'),
-        *(b'{"title": "x", "due_at": NaN}', b'{"title": ' + b"9" * 5_000 + b"}", b"[" * 90_000),
-        b'{"title":' * 9_000 + b"1" + b"}" * 9_000,
+        *(b"", b"{", b"null", b"[]", b'"x"', b'{"title": "\\ud800"}', b'{"title": 1e400}', b"[" * 90_000),
+        *(b'{"title": ' + b"9" * 5_000 + b"}", b'{"title":' * 9_000 + b"1" + b"}" * 9_000),
         b'{"title": "x", "tags": [' + b"1," * 20_000 + b"1]}",
     ],
     413: [b'{"title": "' + b"x" * 100_000 + b'"}'],
     422: [b'{"title": "\\u0000"}', b'{"title":' * 500 + b"1" + b"}" * 500],
 }
-FORM: Final = "application/x-www-form-urlencoded"
-MEDIA_TYPES: Final = ("text/plain", FORM, "multipart/form-data; boundary=x", "application/merge-patch+json")
-HEADS: Final[dict[int, list[dict[str, str]]]] = {
-    201: [{"Content-Type": "Application/JSON; charset=UTF-8"}],
-    415: [
-        *({}, {"Content-Type": f"{JSON}; charset=iso-8859-1"}, {"Content-Type": JSON, "Content-Encoding": "gzip"}),
-        *({"Content-Type": media_type} for media_type in MEDIA_TYPES),
-    ],
-}
+MEDIA_TYPES: Final = ("application/x-www-form-urlencoded", "application/merge-patch+json", "text/plain", "")
 
 
 async def test_malformed_bodies_are_refused(small: httpx2.AsyncClient, user: SignedIn) -> None:
-    cases = [(body, {"Content-Type": JSON}, status) for status, bodies in BODIES.items() for body in bodies]
-    for body, headers, status in cases + [(BODY, head, status) for status, heads in HEADS.items() for head in heads]:
-        response = await small.post("/api/tasks", content=body, headers=headers | user.headers)
-        assert response.status_code == status, (body[:80], headers, response.text)
-        if status != 201:
-            assert problem_of(response)["code"] == "BAD_USER_INPUT"
-
-
-async def test_large_body_is_refused_before_it_is_sent(small: httpx2.AsyncClient, user: SignedIn) -> None:
-    head = f"POST /api/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nAuthorization: Bearer {user.token}\r\n"
-    async with connected(str(small.base_url)) as wire:
-        await wire.send(f"{head}Content-Length: 20000000\r\n\r\n".encode())
-        assert (await wire.reader.readline()).startswith(b"HTTP/1.1 413")
+    cases = [(body, "Application/JSON; charset=UTF-8", status) for status, bodies in BODIES.items() for body in bodies]
+    for body, media_type, status in cases + [(BODY, media_type, 415) for media_type in MEDIA_TYPES]:
+        headers = user.headers | ({"Content-Type": media_type} if media_type else {})
+        response = await small.post("/api/tasks", content=body, headers=headers)
+        assert response.status_code == status, (body[:80], media_type, response.text)
+        assert status == 201 or problem_of(response)["code"] == "BAD_USER_INPUT"
 
 
 async def test_caller_is_authenticated_before_the_body_is_read(small: httpx2.AsyncClient) -> None:
