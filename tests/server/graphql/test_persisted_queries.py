@@ -14,14 +14,10 @@ from server.app import create_app
 from server.graphql import documents
 from server.graphql.documents import Documents, NamedDocuments
 from server.http.request_body import PersistedQuery
-from tests.npm import NPM
 from tests.server import sample
 from tests.server.asking import GRAPHQL_RESPONSE, JSON, ask, ask_by_get, hash_of, only_code, persisted
-from tests.server.graphql.test_http_audit import NODE, node_clients, run
 from tests.servers import RunningServer, serve
 from tests.socket_client import signed_in_socket
-
-__all__ = ["node_clients"]
 
 TICKS: Final = "subscription { ticks }"
 HELLO: Final = {"data": {"hello": "Hello, world!"}}
@@ -234,16 +230,3 @@ def test_registered_hashes_are_evicted_with_their_documents(
     known = [text for text in texts if prepared.registered(hash_of(text))]
     assert 0 < len(known) <= 10
     assert len(vars(prepared)["_texts_by_hash"]) == len(prepared.cache) == len(known)
-
-
-@pytest.mark.skipif(NODE is None or NPM is None, reason="needs Node: node or npm is not on the path")
-@pytest.mark.usefixtures("node_clients")
-@pytest.mark.parametrize("library", ["apollo", "urql"])
-@pytest.mark.parametrize("get", [False, True])
-async def test_npm_clients_use_persisted_queries(running: RunningServer, library: str, get: bool) -> None:
-    given = {"library": library, "url": f"{running.url}/graphql", "get": get, "query": "query Greet { hello }"}
-    status, output, errors = await run(str(NODE), "persisted.mjs", json.dumps(given))
-    assert status == 0, errors
-    by_hash = "GET hash" if get else "POST hash"
-    by_query = "GET query" if get and library == "urql" else "POST query"
-    assert json.loads(output) == {"answers": ["Hello, world!"] * 3, "sent": [by_hash, by_query, by_hash, by_hash]}

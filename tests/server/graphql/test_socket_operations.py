@@ -13,8 +13,7 @@ from tests.databases import only_sqlite
 from tests.factories import SignedIn, make_task
 from tests.server import sample
 from tests.servers import RunningServer, serve, serve_with
-from tests.socket_client import open_socket, signed_in_socket
-from tests.waiting import until
+from tests.socket_client import signed_in_socket
 
 CHANGES: Final = "subscription { changes { changed { id } } }"
 
@@ -27,48 +26,41 @@ async def sample_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
 
 
 async def test_query_and_mutation_give_one_result(server: RunningServer, user: SignedIn) -> None:
+    create = "mutation ($title: String!) { createTask(input: {title: $title}) { task { title } errors { code } } }"
     async with signed_in_socket(server, user.token) as socket:
-        mutation = (
-            "mutation ($title: String!) { createTask(input: {title: $title}) { task { id title } errors { code } } }"
-        )
-        made = (await socket.result(mutation, {"title": "Sweep"}))["data"]["createTask"]
-        assert (made["task"]["title"], made["errors"]) == ("Sweep", [])
-        query = "query ($id: ID!) { task(id: $id) { title } }"
-        assert await socket.result(query, {"id": made["task"]["id"]}) == {"data": {"task": {"title": "Sweep"}}}
-        refused = (await socket.result(mutation, {"title": ""}))["data"]["createTask"]
-        assert (refused["task"], refused["errors"]) == (None, [{"code": "BAD_USER_INPUT"}])
+        for title, task, errors in (("Sweep", {"title": "Sweep"}, []), ("", None, [{"code": "BAD_USER_INPUT"}])):
+            made = await socket.result(create, {"title": title})
+            assert made == {"data": {"createTask": {"task": task, "errors": errors}}}
+        query = "query ($n: Int) { tasks(first: $n) { nodes { title } } }"
+        assert await socket.result(query, {"n": 1}) == {"data": {"tasks": {"nodes": [{"title": "Sweep"}]}}}
         payload = {"query": "query A { a: __typename } query B { b: __typename }", "operationName": "B"}
         await socket.send({"type": "subscribe", "id": "1", "payload": payload})
         assert await socket.data() == {"b": "Query"}
 
 
-@pytest.mark.parametrize(
-    ("query", "code"),
-    [
-        ("{", "GRAPHQL_PARSE_FAILED"),
-        ("{ nope }", "GRAPHQL_VALIDATION_FAILED"),
-        ("subscription { changes { cursor } messageAdded(conversationId: 1) { cursor } }", "GRAPHQL_VALIDATION_FAILED"),
-        ("subscription { __typename }", "GRAPHQL_VALIDATION_FAILED"),
-        ("subscription { changes @skip(if: true) { cursor } }", "GRAPHQL_VALIDATION_FAILED"),
-        ("query A { __typename } query B { __typename }", "OPERATION_RESOLUTION_FAILURE"),
-        ("{ " + "__typename " * 6_000 + "}", "TOO_MANY_TOKENS"),
-        ("query ($id: ID!) { task(id: $id) { id } }", "BAD_USER_INPUT"),
-        ("subscription ($id: ID!) { messageAdded(conversationId: $id) { cursor } }", "BAD_USER_INPUT"),
-        ("{ tasks(first: -1) { nodes { id } } }", None),
-    ],
-)
-async def test_error_of_an_operation_leaves_the_others_running(
-    server: RunningServer, user: SignedIn, query: str, code: str | None
-) -> None:
+INVALID: Final = {
+    "{": "GRAPHQL_PARSE_FAILED",
+    "{ nope }": "GRAPHQL_VALIDATION_FAILED",
+    "subscription { changes { cursor } messageAdded(conversationId: 1) { cursor } }": "GRAPHQL_VALIDATION_FAILED",
+    "subscription { __typename }": "GRAPHQL_VALIDATION_FAILED",
+    "subscription { changes @skip(if: true) { cursor } }": "GRAPHQL_VALIDATION_FAILED",
+    "query A { __typename } query B { __typename }": "OPERATION_RESOLUTION_FAILURE",
+    "{ " + "__typename " * 6_000 + "}": "TOO_MANY_TOKENS",
+    "query ($id: ID!) { task(id: $id) { id } }": "BAD_USER_INPUT",
+    "subscription ($id: ID!) { messageAdded(conversationId: $id) { cursor } }": "BAD_USER_INPUT",
+}
+
+
+async def test_error_of_an_operation_leaves_the_others_running(server: RunningServer, user: SignedIn) -> None:
     async with signed_in_socket(server, user.token) as socket:
         await socket.subscribe(CHANGES, operation_id="other")
-        await until(lambda: user.user.id in server.runtime.live.hub.users)
-        await socket.subscribe(query)
-        if code is None:
-            assert (await socket.next())["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
-            assert (await socket.receive())["type"] == "complete"
-        else:
+        await server.until_followed(user.user.id)
+        for query, code in INVALID.items():
+            await socket.subscribe(query)
             assert set(await socket.codes()) == {code}
+        # The errors of fields are part of a result.
+        payload = await socket.result("{ tasks(first: -1) { nodes { id } } }")
+        assert payload["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
         # The id is free again, and the other operation goes on.
         await socket.subscribe("{ viewer { id } }")
         assert await socket.data() == {"viewer": {"id": user.user.id}}
@@ -79,32 +71,24 @@ async def test_error_of_an_operation_leaves_the_others_running(
 
 @only_sqlite
 async def test_too_costly_operation_is_refused(settings: Settings, user: SignedIn) -> None:
+    messages = "changed { ... on Conversation { messages(first: 100) { nodes { id } } } }"
     async with serve_with(settings, graphql_max_cost=50) as server, signed_in_socket(server, user.token) as socket:
-        await socket.subscribe("{ tasks(first: 100) { nodes { id } } }")
-        assert await socket.codes() == ["QUERY_TOO_COMPLEX"]
-        await socket.subscribe(
-            "subscription { changes { changed { ... on Conversation { messages(first: 100) { nodes { id } } } } } }"
-        )
-        assert await socket.codes() == ["QUERY_TOO_COMPLEX"]
+        for query in ("{ tasks(first: 100) { nodes { id } } }", f"subscription {{ changes {{ {messages} }} }}"):
+            await socket.subscribe(query)
+            assert await socket.codes() == ["QUERY_TOO_COMPLEX"]
 
 
 async def test_errors_are_shown_or_masked_as_over_http(sample_server: RunningServer) -> None:
     async with signed_in_socket(sample_server, None) as socket:
-        payload = await socket.result('{ hello fail(how: "gone") }')
-        assert payload["data"] == {"hello": "Hello, world!", "fail": None}
-        assert payload["errors"][0]["extensions"] == {"code": "NOT_FOUND"}
-        payload = await socket.result('{ fail(how: "unforeseen") }')
-        assert payload["errors"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
-        assert sample.SECRET not in json.dumps(payload)
-        await socket.subscribe('subscription { broken(how: "unforeseen") }')
-        assert await socket.data() == {"broken": 1}
-        message = await socket.receive()
-        assert message["type"] == "error"
-        assert message["payload"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
-        assert sample.SECRET not in json.dumps(message)
-        await socket.subscribe('subscription { broken(how: "gone") }')
-        assert await socket.data() == {"broken": 1}
-        assert await socket.codes() == ["NOT_FOUND"]
+        for how, code in (("gone", "NOT_FOUND"), ("unforeseen", "INTERNAL_SERVER_ERROR")):
+            payload = await socket.result(f'{{ hello fail(how: "{how}") }}')
+            assert payload["data"] == {"hello": "Hello, world!", "fail": None}
+            assert payload["errors"][0]["extensions"]["code"] == code
+            await socket.subscribe(f'subscription {{ broken(how: "{how}") }}')
+            assert await socket.data() == {"broken": 1}
+            message = await socket.receive()
+            assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", code)
+            assert sample.SECRET not in json.dumps([payload, message])
         await socket.subscribe("subscription { ticks }")
         assert await socket.data() == {"ticks": 1}
         assert await socket.receive() == {"type": "complete", "id": "1"}
@@ -140,21 +124,19 @@ async def test_query_is_cancelled_when_it_is_completed_or_times_out(
 
 
 async def test_complete_ends_an_operation_and_frees_its_id(server: RunningServer, user: SignedIn) -> None:
-    hub = server.runtime.live.hub
     async with signed_in_socket(server, user.token) as socket:
         for _ in range(3):
             await socket.subscribe(CHANGES)
-            await until(lambda: user.user.id in hub.users)
+            await server.until_followed(user.user.id)
             await socket.complete()
-            await until(lambda: user.user.id not in hub.users)
+            await server.until_followed(user.user.id, 0)
         await socket.complete("never was")
         await make_task(server.runtime.database, user.caller)
-        await socket.round_trip()
         for _ in range(50):
             await socket.subscribe(CHANGES)
             await socket.complete()
         await socket.subscribe(CHANGES)
-        await until(lambda: user.user.id in hub.users)
+        await server.until_followed(user.user.id)
         await socket.round_trip()
         task = await make_task(server.runtime.database, user.caller)
         assert await socket.data() == {"changes": {"changed": [{"id": task.id}]}}
@@ -163,18 +145,15 @@ async def test_complete_ends_an_operation_and_frees_its_id(server: RunningServer
 
 @pytest.mark.parametrize("how", ["closed", "cut"])
 async def test_disconnect_ends_every_operation(server: RunningServer, user: SignedIn, how: str) -> None:
-    hub = server.runtime.live.hub
-    async with open_socket(server) as socket:
-        await socket.init(user.token)
+    async with signed_in_socket(server, user.token) as socket:
         for number in range(10):
             await socket.subscribe(CHANGES, operation_id=str(number))
-        await until(lambda: user.user.id in hub.users)
-        await socket.round_trip()
+        await server.until_followed(user.user.id, 10)
         if how == "closed":
             await socket.connection.close()
         else:
             socket.connection.transport.abort()
-        await until(lambda: user.user.id not in hub.users)
+        await server.until_followed(user.user.id, 0)
 
 
 async def test_number_of_operations_of_a_socket_is_bounded(
@@ -188,12 +167,11 @@ async def test_number_of_operations_of_a_socket_is_bounded(
         assert (message["type"], message["id"]) == ("error", "too many")
         assert message["payload"][0]["extensions"] == {"code": "TOO_MANY_OPERATIONS", "limit": 100}
         # The hundred go on, and where one ends there is room for another.
-        await until(lambda: len(server.runtime.live.hub._waiters.get(user.user.id, ())) == 100)  # noqa: SLF001
+        await server.until_followed(user.user.id, 100)
         task = await make_task(database, user.caller)
         server.runtime.live.hub.request_poll()
-        messages = [await socket.receive() for _ in range(100)]
-        assert {message["id"] for message in messages} == {str(number) for number in range(100)}
-        assert all(message["payload"]["data"]["changes"]["changed"] == [{"id": task.id}] for message in messages)
+        seen = {message["id"]: message["payload"] for message in [await socket.receive() for _ in range(100)]}
+        assert seen == {str(number): {"data": {"changes": {"changed": [{"id": task.id}]}}} for number in range(100)}
         await socket.complete("7")
         await socket.subscribe("{ viewer { id } }", operation_id="7")
         assert await socket.data("7") == {"viewer": {"id": user.user.id}}

@@ -10,15 +10,14 @@ from core.database import Database
 from core.ids import new_id
 from core.settings import Settings
 from core.tokens import AccessTokens
+from server.http import connections
 from services.accounts import sessions
 from tests.clock import MovableClock
 from tests.event_client import open_events
 from tests.factories import SignedIn, make_task, make_user, sign_in
 from tests.graph_client import GraphClient
 from tests.servers import RunningServer, serve_with
-from tests.services.rows import change_user
 from tests.socket_client import SocketClient, open_socket, signed_in_socket
-from tests.waiting import until
 
 CHANGES: Final = "subscription { changes { changed { id } } }"
 PASSWORD: Final = "correct horse battery staple"
@@ -37,7 +36,7 @@ async def follow(server: RunningServer, socket: SocketClient, user: SignedIn, co
     """Begin two operations that do not end by themselves; wait until that many of the user's are under way."""
     await socket.subscribe(CHANGES, operation_id="1")
     await socket.subscribe(CHANGES, operation_id="2")
-    await until(lambda: len(server.runtime.live.hub._waiters.get(user.user.id, ())) == count)  # noqa: SLF001
+    await server.until_followed(user.user.id, count)
 
 
 async def assert_over(server: RunningServer, socket: SocketClient, user: SignedIn, reason: str = OVER) -> None:
@@ -50,7 +49,7 @@ async def assert_over(server: RunningServer, socket: SocketClient, user: SignedI
             ends.append((message["type"], message["id"], message["payload"][0]["extensions"]["code"]))
     assert ends == [("error", "1", "UNAUTHENTICATED"), ("error", "2", "UNAUTHENTICATED")]
     assert await socket.closing() == (4403, reason)
-    await until(lambda: user.user.id not in server.runtime.live.hub.users)
+    await server.until_followed(user.user.id, 0)
 
 
 async def test_expired_token_ends_sockets_and_streams(
@@ -129,46 +128,27 @@ async def test_socket_ends_when_an_admin_deactivates_or_deletes_its_user(
     server: RunningServer, database: Database, user: SignedIn, client: GraphClient, mutation: str
 ) -> None:
     admin = await sign_in(database, server.runtime.settings, await make_user(database, is_admin=True))
-    given = {"id": user.user.id, **({"isActive": False} if mutation == "setUserActive" else {})}
+    given = {"id": user.user.id} | ({"isActive": False} if mutation == "setUserActive" else {})
     async with signed_in_socket(server, user.token) as socket:
         await follow(server, socket, user)
         assert (await client.mutate(mutation, given, as_=admin))["errors"] == []
         await assert_over(server, socket, user)
 
 
-@pytest.mark.parametrize("what", ["revoked", "deactivated", "deleted", "made admin"])
 async def test_check_ends_connections_that_another_process_revoked(
-    server: RunningServer, database: Database, user: SignedIn, stranger: SignedIn, what: str
+    settings: Settings, database: Database, user: SignedIn, stranger: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert connections.CHECK_EVERY_S < 5
+    monkeypatch.setattr(connections, "CHECK_EVERY_S", 0.05)
     async with (
+        serve_with(settings) as server,
         signed_in_socket(server, user.token) as socket,
         open_events(server, CHANGES, token=user.token) as events,
         signed_in_socket(server, stranger.token) as other,
         signed_in_socket(server, None) as anonymous,
     ):
         await follow(server, socket, user, count=3)
-        if what == "revoked":
-            await database.write(lambda session: sessions.revoke_all(session, user.user.id))
-        elif what == "deactivated":
-            await change_user(database, user.user.id, is_active=False)
-        elif what == "made admin":
-            await change_user(database, user.user.id, is_admin=True)
-        else:
-            await database.write(lambda session: session.delete(user.user))
-        # What the server does every few seconds by itself.
-        await server.app.state.connections.check()
+        await database.write(lambda session: sessions.revoke_all(session, user.user.id))
         assert await events.codes() == ["UNAUTHENTICATED"]
         await assert_over(server, socket, user)
         await asyncio.gather(other.round_trip(), anonymous.round_trip())
-
-
-async def test_server_checks_sessions_periodically(
-    settings: Settings, database: Database, user: SignedIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from server.http import connections as presence
-
-    assert presence.CHECK_EVERY_S < 5
-    monkeypatch.setattr(presence, "CHECK_EVERY_S", 0.05)
-    async with serve_with(settings) as server, signed_in_socket(server, user.token) as socket:
-        await database.write(lambda session: sessions.revoke_all(session, user.user.id))
-        assert await socket.closing() == (4403, OVER)

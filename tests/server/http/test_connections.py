@@ -8,11 +8,12 @@ import pytest
 
 from core.database import Database
 from core.errors import UnavailableError
+from core.settings import Settings
 from server.http import connections as presences
 from server.http.connections import ConnectionRegistry, TooManyConnectionsError
 from services.accounts.caller import Caller
 from services.accounts.sessions import find_valid_callers, revoke_all
-from tests.factories import SignedIn, make_user
+from tests.factories import SignedIn, make_user, sign_in
 from tests.services.rows import all_statements, change_user
 from tests.waiting import until
 
@@ -70,15 +71,18 @@ async def test_one_statement_checks_all_sessions(
     assert statements == []
 
 
-async def test_inactive_and_changed_users_are_not_valid(database: Database, user: SignedIn) -> None:
-    away, admin, well = [await make_user(database) for _ in range(3)]
+async def test_inactive_changed_and_deleted_users_are_not_valid(
+    database: Database, settings: Settings, user: SignedIn
+) -> None:
+    away, admin, gone, well = [await sign_in(database, settings) for _ in range(4)]
+    callers = [each.caller for each in (away, admin, gone, well, user)]
     # Callers of another identity provider have no session.
-    ids = (away.id, admin.id, well.id, "never was")
-    remote = [Caller(user_id, None, is_admin=False, expires_at=user.caller.expires_at) for user_id in ids]
-    await change_user(database, away.id, is_active=False)
-    await change_user(database, admin.id, is_admin=True)
+    remote = [replace(caller, session_id=None) for caller in callers]
+    await change_user(database, away.user.id, is_active=False)
+    await change_user(database, admin.user.id, is_admin=True)
+    await database.write(lambda session: session.delete(gone.user))
     async with database.read() as session:
-        assert await find_valid_callers(session, [*remote, user.caller]) == {remote[2], user.caller}
+        assert await find_valid_callers(session, callers + remote) == {*callers[3:], *remote[3:]}
         assert await find_valid_callers(session, [replace(user.caller, is_admin=True)]) == set()
         assert await find_valid_callers(session, []) == set()
 
