@@ -1,18 +1,15 @@
 """The same person at another device, which no cut concerns."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import httpx2
 
 from core.ids import new_id
-from tests.waiting import PATIENCE_S
+from tests.waiting import until_so
 
 _AT_ONCE = 50
-_LOOK_EVERY_S = 0.02
 
 
 @dataclass
@@ -22,12 +19,6 @@ class Elsewhere:
     http: httpx2.AsyncClient
     email: str = field(default_factory=lambda: f"{new_id()}@example.com")
     password: str = "correct horse battery staple"
-
-    @classmethod
-    @asynccontextmanager
-    async def at(cls, url: str) -> AsyncIterator[Self]:
-        async with httpx2.AsyncClient(base_url=url, timeout=PATIENCE_S) as http:
-            yield cls(http)
 
     async def sign_up(self) -> None:
         given = {"email": self.email, "password": self.password, "name": "Ada"}
@@ -51,9 +42,11 @@ class Elsewhere:
 
     async def until_last_message(self, content: str) -> None:
         """Return once this is what was said last; replies count while they are written."""
-        async with asyncio.timeout(PATIENCE_S):
-            while await self.last_message() != content:  # noqa: ASYNC110 - nothing here tells of it
-                await asyncio.sleep(_LOOK_EVERY_S)
+
+        async def is_last() -> bool:
+            return await self.last_message() == content
+
+        await until_so(is_last)
 
     async def last_message(self) -> str:
         answer = await self._ask("{ conversations(first: 1) { nodes { lastMessage { content } } } }")
@@ -64,16 +57,13 @@ class Elsewhere:
     async def write(self, conversation_id: str, contents: Sequence[str]) -> None:
         """Add messages, in this order."""
         for start in range(0, len(contents), _AT_ONCE):
-            some = contents[start : start + _AT_ONCE]
-            names = ", ".join(f"$m{i}: String!" for i in range(len(some)))
-            fields = " ".join(
-                f"m{i}: addMessage(input: {{conversationId: $id, content: $m{i}}}) {{ errors {{ message }} }}"
-                for i in range(len(some))
-            )
-            query = f"mutation ($id: ID!, {names}) {{ {fields} }}"
-            variables = {f"m{i}": content for i, content in enumerate(some)}
-            answer = await self._ask(query, id=conversation_id, **variables)
-            assert all(payload == {"errors": []} for payload in answer.values()), answer
+            some = {f"m{i}": content for i, content in enumerate(contents[start : start + _AT_ONCE])}
+            given = "conversationId: $id, content: $"
+            fields = (f"{name}: addMessage(input: {{{given}{name}}}) {{ errors {{ message }} }}" for name in some)
+            names = ", ".join(f"${name}: String!" for name in some)
+            query = f"mutation ($id: ID!, {names}) {{ {' '.join(fields)} }}"
+            answer = await self._ask(query, id=conversation_id, **some)
+            assert answer == {name: {"errors": []} for name in some}
 
     async def _obtain(self, mutation: str, input_type: str, given: dict[str, str]) -> None:
         # An old token that came along would be refused.

@@ -44,21 +44,24 @@ async def test_added_reference_keeps_rows_checks_and_indexes_of_its_table(
         talk = await make_conversation(database, owner.caller)
     await migrate(empty_settings, partial(add_owned_reference, "tasks", "talk_id", "conversations", ondelete=ondelete))
     after = await described(engine)
-    assert after["indexes"] == before["indexes"]
-    assert after["tables"]["tasks"]["checks"] == before["tables"]["tasks"]["checks"]
-    assert set(after["tables"]["tasks"]["columns"]) - set(before["tables"]["tasks"]["columns"]) == {"talk_id"}
-    (key,) = set(after["tables"]["tasks"]["foreign keys"]) - set(before["tables"]["tasks"]["foreign keys"])
+    old, new = before["tables"]["tasks"], after["tables"]["tasks"]
+    assert (after["indexes"], new["checks"]) == (before["indexes"], old["checks"])
+    assert set(new["columns"]) - set(old["columns"]) == {"talk_id"}
+    (key,) = set(new["foreign keys"]) - set(old["foreign keys"])
     assert ("fk_tasks_of_talk_id" in key, "CASCADE" in key) == (True, ondelete is not None)
     async with opened(empty_settings) as database:
+
+        async def run(statement: str, **values: Any) -> Any:
+            return await database.write(partial(run_sql, statement=statement, **values))
+
         update = "UPDATE tasks SET talk_id = :talk WHERE id = :id"
         with pytest.raises(IntegrityError):
-            await database.write(partial(run_sql, statement=update, talk=new_id(), id=task.id))
-        await database.write(partial(run_sql, statement=update, talk=talk.id, id=task.id))
-        titles = await database.write(partial(run_sql, statement="SELECT max(title) || count(*) FROM tasks"))
-        assert titles == "Water the plants2"
+            await run(update, talk=new_id(), id=task.id)
+        await run(update, talk=talk.id, id=task.id)
+        assert await run("SELECT max(title) || count(*) FROM tasks") == "Water the plants2"
         # What refers to the table still does.
-        await database.write(partial(run_sql, statement="DELETE FROM tasks WHERE id = :id", id=parent.id))
-        assert await database.write(partial(run_sql, statement="SELECT count(*) FROM tasks")) == 0
+        await run("DELETE FROM tasks WHERE id = :id", id=parent.id)
+        assert await run("SELECT count(*) FROM tasks") == 0
     await migrate(empty_settings, partial(drop_owned_reference, "tasks", "talk_id"))
     assert await described(engine) == before
 
