@@ -228,6 +228,7 @@ async def test_workers_share_metrics_lose_no_log_line_and_trust_the_named_proxy(
             assert '{"__typename":"Query"}' in await answer(running.url, "/graphql?query=query Shared{__typename}")
         # The last of them may have been answered by a worker that has not counted it yet.
         await until_so(partial(has_counted, running.url, 20))
+        assert "\ntasktalk_pool_connections_allowed 30.0\n" in await answer(running.url, "/metrics")
         assert await codes_of_guesses(running.url) == ["UNAUTHENTICATED", "UNAUTHENTICATED"]
         await running.stop()
         await until(lambda: operations_in(running.lines).count("Shared") == 20)

@@ -13,7 +13,7 @@ from core.settings import Settings
 from models import AccessScope
 from services.accounts.access_tokens import revoke_access_token
 from tests.access_tokens import access_token_rows, change_access_token, make_access_token
-from tests.factories import SignedIn, make_conversation, make_user, sign_in
+from tests.factories import SignedIn
 from tests.server.mcp.client import message, older_message, post, refusal
 from tests.servers import RunningServer, serve_with
 from tests.services.rows import all_statements
@@ -92,16 +92,6 @@ async def test_revoked_token_is_refused_at_once_in_every_process(
         for each in (http, another):
             assert not await is_served(each, issued.text)
             assert await is_served(each, token)
-
-
-async def test_admin_reads_no_conversation_of_another_user(
-    http: httpx2.AsyncClient, database: Database, settings: Settings, user: SignedIn
-) -> None:
-    admin = await sign_in(database, settings, await make_user(database, is_admin=True))
-    theirs = await make_conversation(database, user.caller)
-    token = (await make_access_token(database, admin.caller)).text
-    response = await post(http, token, message("resources/read", uri=f"tasktalk://conversations/{theirs.id}"))
-    assert response.json()["error"]["message"] == "There is no such conversation."
 
 
 async def test_last_use_is_recorded_once_a_minute(

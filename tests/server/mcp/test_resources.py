@@ -9,7 +9,8 @@ from mcp import MCPError
 from mcp.types import GetPromptResult, TextContent
 
 from core.database import Database
-from tests.factories import NOBODYS_ID, SignedIn, make_conversation, make_message, make_task
+from tests.access_tokens import make_access_token
+from tests.factories import NOBODYS_ID, SignedIn, make_conversation, make_message, make_task, make_user, sign_in
 from tests.server.mcp.client import connected, json_text_of
 from tests.servers import RunningServer
 
@@ -72,16 +73,18 @@ async def test_long_conversation_is_cut_to_its_end(
     assert content["is_whole"] is False
 
 
-async def test_conversation_of_another_user_is_not_found(
+async def test_conversation_of_another_user_is_not_found_by_an_admin_either(
     server: RunningServer, database: Database, stranger: SignedIn, token: str
 ) -> None:
     theirs = await make_conversation(database, stranger.caller)
+    admin = await sign_in(database, server.runtime.settings, await make_user(database, is_admin=True))
     messages = set()
-    async with connected(server.url, token) as client:
-        for row_id in (theirs.id, NOBODYS_ID, "x", ""):
-            with pytest.raises(MCPError) as refused:
-                await client.read_resource(f"tasktalk://conversations/{row_id}")
-            messages.add((refused.value.message, refused.value.data["code"]))
+    for each in (token, (await make_access_token(database, admin.caller)).text):
+        async with connected(server.url, each) as client:
+            for row_id in (theirs.id, NOBODYS_ID, "x", ""):
+                with pytest.raises(MCPError) as refused:
+                    await client.read_resource(f"tasktalk://conversations/{row_id}")
+                messages.add((refused.value.message, refused.value.data["code"]))
     assert messages == {("There is no such conversation.", "NOT_FOUND")}
 
 

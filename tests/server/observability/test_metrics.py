@@ -3,8 +3,6 @@
 import asyncio
 import os
 import re
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -12,8 +10,6 @@ from typing import Final
 
 import httpx2
 import pytest
-from prometheus_client import CollectorRegistry
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 from core.settings import Settings
@@ -21,7 +17,7 @@ from tests.factories import SignedIn
 from tests.live.processes import ROOT
 from tests.server.sample import open_api, sample_settings
 from tests.servers import serve_with
-from tests.waiting import START_PATIENCE_S, until_so
+from tests.waiting import until_so
 
 PACKAGES: Final = ("core", "models", "services", "live", "assistant", "engine", "graph", "resolvers", "server")
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -117,70 +113,15 @@ async def test_statements_and_pool_connections_are_counted(settings: Settings, u
         await until_so(partial(are_in_use, 0))
 
 
-WORKER = """
-import asyncio, sys, time
-from pathlib import Path
-import httpx2
-from tests.live.processes import ROOT
-from tests.server.sample import open_api, sample_settings
-from tests.server.observability.test_metrics import read, value
-
-async def main() -> None:
-    async with open_api(sample_settings(Path(sys.argv[1]))) as api:
-        for _ in range(3):
-            await api.post("/graphql", json={"query": "query Shared { hello }"})
-        print("ready", flush=True)
-        while await asyncio.to_thread(sys.stdin.readline):
-            samples = await read(api)
-            count = value(samples, "graphql_operations_total", name="Shared", outcome="ok")
-            print("shown", int(count), int(value(samples, "pool_connections_allowed")), flush=True)
-
-asyncio.run(main())
-"""
-
-
-async def test_workers_share_their_metrics(tmp_path: Path) -> None:
-    folder = tmp_path / "metrics"
-    folder.mkdir()
-    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
-    command = (sys.executable, "-c", WORKER, str(tmp_path))
-    workers = [
-        await asyncio.create_subprocess_exec(*command, env=environment, stdin=PIPE, stdout=PIPE) for _ in range(2)
-    ]
-    first, second = workers
-    try:
-        for worker in workers:
-            await told(worker, b"ready")
-        assert await shown(second) == ["6", "30"]
-        # A worker that is killed takes its gauges along; its counters stay.
-        second.kill()
-        await second.wait()
-        assert await shown(first) == ["6", "15"]
-        # So does one that ends by itself.
-        await first.communicate(b"")
-    finally:
-        for worker in workers:
-            if worker.returncode is None:
-                worker.kill()
-                await worker.wait()
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
-    labels = {"name": "Shared", "outcome": "ok"}
-    assert registry.get_sample_value("tasktalk_graphql_operations_total", labels) == 6
-    assert registry.get_sample_value("tasktalk_pool_connections_allowed") is None
-
-
-async def shown(worker: Process) -> list[str]:
-    """Return what the worker reads at /metrics: the operations counted, the connections allowed."""
-    assert worker.stdin is not None
-    worker.stdin.write(b"\n")
-    return await told(worker, b"shown ")
-
-
-async def told(worker: Process, beginning: bytes) -> list[str]:
-    """Return the words behind the beginning of the next line that begins so."""
-    assert worker.stdout is not None
-    async with asyncio.timeout(START_PATIENCE_S):
-        while not (line := await worker.stdout.readline()).startswith(beginning):
-            assert line, "the worker has ended"
-    return line.decode().split()[1:]
+async def test_gauges_of_workers_that_have_ended_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    dead = await asyncio.create_subprocess_exec("true")
+    await dead.wait()
+    own, dropped = f"gauge_livesum_{os.getpid()}.db", f"gauge_livesum_{dead.pid}.db"
+    names = {own, dropped, f"gauge_livesum_{os.getppid()}.db", f"counter_{dead.pid}.db", f"counter_{os.getpid()}.db"}
+    for name in names:
+        (tmp_path / name).write_bytes(bytes(8))
+    async with open_api(sample_settings(tmp_path)) as api:
+        await read(api)
+        assert names - {path.name for path in tmp_path.iterdir()} == {dropped}
+    assert names - {path.name for path in tmp_path.iterdir()} == {dropped, own}
