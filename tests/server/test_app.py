@@ -1,13 +1,25 @@
-"""The middleware of every request: CORS, compression, security headers."""
+"""The application: CORS, compression, security headers, what it says at the start, and its shutdown."""
 
+import asyncio
+import signal
 from pathlib import Path
 from typing import Final
 
 import httpx2
 import pytest
 
+from core.settings import Environment, Settings
 from server.app import create_app
+from server.lifecycle import graceful_shutdown
+from server.serving import greeting
+from tests.databases import make_settings
+from tests.event_client import open_events
+from tests.factories import SignedIn
+from tests.server import sample
 from tests.server.sample import open_api, sample_settings, schema
+from tests.servers import serve, serve_with
+from tests.socket_client import open_socket, signed_in_socket
+from tests.waiting import until
 
 OURS = "https://app.example.com"
 THEIRS = "https://evil.example.com"
@@ -90,3 +102,91 @@ def test_settings_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("ENVIRONMENT", "production")
     monkeypatch.setenv("SECRET_KEY", "a key that is long enough for the tests")
     assert not any(getattr(route, "path", "").startswith("/graphiql") for route in create_app(schema=schema).routes)
+
+
+CHANGES = "subscription { changes { changed { id } } }"
+RESTARTS = (1012, "The server restarts; connect again.")
+
+
+async def test_shutdown_closes_sockets_and_streams(settings: Settings, user: SignedIn) -> None:
+    async with (
+        serve_with(settings) as server,
+        server.client() as http,
+        signed_in_socket(server, user.token) as socket,
+        signed_in_socket(server, None) as anonymous,
+        open_events(server, CHANGES, token=user.token) as events,
+    ):
+        await socket.subscribe(CHANGES)
+        await server.until_followed(user.user.id, 2)
+        assert (await http.get("/ready")).status_code == 200
+        server.app.state.connections.close_all()
+        assert await socket.closing() == RESTARTS
+        assert await anonymous.closing() == RESTARTS
+        await events.end()
+        await until(lambda: not server.runtime.live.hub.users)
+        answer = await http.get("/ready")
+        assert (answer.status_code, answer.json()["reason"]) == (503, "The server is shutting down.")
+        # New requests are answered; new sockets and streams are closed.
+        assert (await http.post("/graphql", json={"query": "{ viewer { id } }"})).status_code == 200
+        async with open_socket(server) as late:
+            await late.send({"type": "connection_init"})
+            assert await late.receive() == {"type": "connection_ack"}
+            assert await late.closing() == RESTARTS
+        async with open_events(server, CHANGES, token=user.token) as late_events:
+            await late_events.end()
+
+
+async def test_mutation_completes_before_the_database_is_closed(tmp_path: Path, happenings: sample.Happenings) -> None:
+    app = create_app(sample.sample_settings(tmp_path), sample.schema)
+    async with serve(app) as server, signed_in_socket(server, None) as socket:
+        await socket.subscribe("mutation { wait }")
+        await happenings.began.wait()
+        server.app.state.connections.close_all()
+        assert await socket.closing() == RESTARTS
+        assert happenings.ended == []
+        happenings.may_end.set()
+    assert happenings.ended == ["done"]
+
+
+async def test_signal_handlers_are_restored_and_unchanged_outside_the_main_thread(settings: Settings) -> None:
+    presence = create_app(settings).state.connections
+    kept = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    inside = []
+
+    def enter() -> None:
+        with graceful_shutdown(presence):
+            inside.append(signal.getsignal(signal.SIGTERM))
+
+    enter()
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == kept
+    await asyncio.to_thread(enter)
+    assert (inside[0] is not kept[0], inside[1] is kept[0]) == (True, True)
+
+
+def test_greeting_names_doors_database_and_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert greeting(make_settings("sqlite:///data/tasktalk.db"), "127.0.0.1", 8000).splitlines() == [
+        "GraphiQL at http://127.0.0.1:8000/graphql",
+        "REST at http://127.0.0.1:8000/docs",
+        "MCP at http://127.0.0.1:8000/mcp",
+        f"Database: sqlite:///{tmp_path}/data/tasktalk.db",
+        "Assistant: the offline model; set OPENAI_API_KEY for another",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "127.0.0.1"), ("::1", "[::1]"), ("10.0.0.7", "10.0.0.7")],  # noqa: S104
+)
+def test_greeting_has_addresses_that_can_be_opened_and_no_secret(host: str, name: str) -> None:
+    settings = make_settings(
+        "postgresql://ada:hunter2@db.example.com/tasks?sslmode=require",
+        environment=Environment.PRODUCTION,
+        openai_api_key="sk-hunter2",
+        openai_base_url="https://ada:hunter2@models.example.com/v1",
+    )
+    lines = greeting(settings, host, 80).splitlines()
+    assert lines[0] == f"GraphQL at http://{name}:80/graphql"
+    assert "Database: postgresql://ada:***@db.example.com/tasks?sslmode=require" in lines
+    assert lines[-1] == "Assistant: gpt-5-mini"
+    assert not any("hunter2" in line for line in lines)

@@ -1,5 +1,6 @@
-"""GraphQL over HTTP: methods, media types, credentials, status codes."""
+"""GraphQL over HTTP: methods, media types, credentials, errors, disconnects and the time limit."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any, Final
 
@@ -9,14 +10,15 @@ import pytest
 from core.clock import utc_now
 from core.ids import new_id
 from core.tokens import AccessTokens
+from server.graphql import execution
 from tests.clock import MovableClock
 from tests.factories import SignedIn
 from tests.graph_client import GraphClient
-from tests.server.asking import GRAPHQL_RESPONSE, JSON, ask, only_code
-from tests.server.sample import Happenings
-from tests.server.wire import connected
-from tests.server.wire import post as wire_post
+from tests.server.asking import GRAPHQL_RESPONSE, JSON, ask, only_code, only_error
+from tests.server.sample import RETRY_AT, SECRET, Happenings
+from tests.server.wire import Wire, connected, post
 from tests.servers import RunningServer
+from tests.waiting import PATIENCE_S
 
 VIEWER: Final = b'{"query": "{ viewer { id } }"}'
 BROWSER: Final = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -92,12 +94,12 @@ async def test_graphiql_is_for_browsers_in_development(
 
 
 OTHERS: Final = AccessTokens("a key that signs the tokens of another server", timedelta(minutes=1))
-INVALID: Final = ("", "Bearer", "Bearer a b", "Bearer nonsense", "Bearer a.b.c", "Bearer é", "Basic YTpi")
+INVALID_CREDENTIALS: Final = ("", "Bearer", "Bearer a b", "Bearer nonsense", "Bearer a.b.c", "Bearer é", "Basic YTpi")
 
 
 async def test_invalid_token_is_refused_before_the_document(api: httpx2.AsyncClient) -> None:
     of_another_server = f"Bearer {OTHERS.issue(new_id(), new_id()).text}"
-    for credentials in (*INVALID, "Bearer " + "a" * 1_000_000, of_another_server):
+    for credentials in (*INVALID_CREDENTIALS, "Bearer " + "a" * 1_000_000, of_another_server):
         for query in ("{ hello }", "{ nope }", "{ __typename }"):
             headers = [(b"Authorization", credentials.encode())]
             response = await api.post("/graphql", json={"query": query}, headers=headers)
@@ -108,7 +110,7 @@ async def test_invalid_token_is_refused_before_the_document(api: httpx2.AsyncCli
 async def test_valid_token_authenticates_the_caller(server: RunningServer, user: SignedIn) -> None:
     for scheme in ("Bearer", "bearer", "BEARER "):
         async with connected(server.url) as wire:
-            answer = await wire.ask(wire_post(VIEWER, f"Authorization: {scheme} {user.token}"))
+            answer = await wire.ask(post(VIEWER, f"Authorization: {scheme} {user.token}"))
         assert answer.endswith(f'{{"data":{{"viewer":{{"id":"{user.user.id}"}}}}}}'.encode())
 
 
@@ -116,7 +118,7 @@ async def test_valid_token_authenticates_the_caller(server: RunningServer, user:
 async def test_token_that_ends_between_two_requests_of_a_connection_is_refused(
     server: RunningServer, client: GraphClient, user: SignedIn, clock: MovableClock, how: str
 ) -> None:
-    request = wire_post(VIEWER, f"Authorization: Bearer {user.token}")
+    request = post(VIEWER, f"Authorization: Bearer {user.token}")
     async with connected(server.url) as wire:
         for _ in range(2):
             assert user.user.id.encode() in await wire.ask(request)
@@ -127,3 +129,99 @@ async def test_token_that_ends_between_two_requests_of_a_connection_is_refused(
         refusal = await wire.ask(request)
         assert refusal.startswith(b"HTTP/1.1 401 ")
         assert b'"UNAUTHENTICATED"' in refusal
+
+
+DOUBLE: Final = "query ($n: Int!) { double(number: $n) }"
+INVALID_DOCUMENTS: Final[dict[str, list[dict[str, Any]]]] = {
+    "GRAPHQL_PARSE_FAILED": [{"query": text} for text in ("{", '{ hello(name: "\\ud800") }', "")],
+    "GRAPHQL_VALIDATION_FAILED": [
+        {"query": text} for text in ("{ nope }", "fragment A on Query { hello }", "{ double(number: 2147483648) }")
+    ],
+    "BAD_USER_INPUT": [
+        {"query": DOUBLE, "variables": given} for given in ({}, {"n": 2147483648}, {"n": 10**30}, {"n": "1"})
+    ],
+    "OPERATION_RESOLUTION_FAILURE": [
+        *({"query": "query A { hello } query B { hello }"}, {"query": "query A { userId }", "operationName": "C"}),
+    ],
+}
+
+
+async def test_invalid_document_is_refused(api: httpx2.AsyncClient) -> None:
+    for code, sent in INVALID_DOCUMENTS.items():
+        for parameters in sent:
+            as_graphql = await ask(api, **parameters)
+            assert (as_graphql.status_code, only_code(as_graphql)) == (400, code), parameters
+            assert "data" not in as_graphql.json()
+            as_json = await ask(api, JSON, **parameters)
+            assert (as_json.status_code, as_json.json()) == (200, as_graphql.json())
+
+
+EXPECTED: Final[list[tuple[str, int, dict[str, Any]]]] = [
+    ("bad", 200, {"code": "BAD_USER_INPUT", "inputPath": ["input", "title"]}),
+    ("gone", 200, {"code": "NOT_FOUND"}),
+    ("unavailable", 503, {"code": "SERVICE_UNAVAILABLE"}),
+    ("limited", 200, {"code": "RATE_LIMITED", "retryAt": RETRY_AT.isoformat()}),
+]
+
+
+@pytest.mark.parametrize("operation", ["query", "mutation"])
+async def test_expected_error_has_its_code_and_path(api: httpx2.AsyncClient, operation: str) -> None:
+    for how, status, extensions in EXPECTED:
+        response = await ask(api, query=f'{operation} {{ fail(how: "{how}") }}')
+        error = only_error(response)
+        assert (response.status_code, error["path"], error["extensions"]) == (status, ["fail"], extensions)
+        assert ("retry-after" in response.headers) == (status == 503)
+
+
+async def test_partial_mutation_returns_what_was_done(api: httpx2.AsyncClient, happenings: Happenings) -> None:
+    response = await ask(api, query='mutation { note(text: "kept") fail(how: "unavailable") }')
+    assert (response.status_code, response.json()["data"]) == (200, {"note": "kept", "fail": None})
+    assert only_code(response) == "SERVICE_UNAVAILABLE"
+    assert happenings.ended == ["kept"]
+
+
+@pytest.mark.parametrize("query", ['{ hello fail(how: "unforeseen") }', "{ hello double(number: 2147483647) }"])
+async def test_unexpected_error_is_masked_and_logged(
+    api: httpx2.AsyncClient, query: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    response = await ask(api, query=query)
+    request_id = response.headers["x-request-id"]
+    error = only_error(response)
+    assert response.status_code == 200
+    assert error["message"] == f"Something went wrong on our side. Request id: {request_id}"
+    assert error["extensions"] == {"code": "INTERNAL_SERVER_ERROR", "requestId": request_id}
+    assert SECRET not in response.text
+    log = capsys.readouterr().out
+    assert "Traceback" in log
+    assert request_id in log
+
+
+async def test_disconnect_does_not_cancel_a_mutation(
+    api: httpx2.AsyncClient, wire: Wire, happenings: Happenings
+) -> None:
+    await wire.send(post(b'{"query": "mutation { wait }"}'))
+    await happenings.began.wait()
+    wire.writer.transport.abort()
+    for _ in range(3):
+        await ask(api, query="{ hello }")
+    happenings.may_end.set()
+    await asyncio.wait_for(happenings.over.wait(), PATIENCE_S)
+    assert happenings.ended == ["done"]
+
+
+async def test_slow_query_is_answered(api: httpx2.AsyncClient, happenings: Happenings) -> None:
+    asking = asyncio.create_task(ask(api, query="{ wait }"))
+    await happenings.began.wait()
+    for _ in range(3):
+        await ask(api, query="{ hello }")
+    happenings.may_end.set()
+    assert (await asking).json() == {"data": {"wait": "done"}}
+
+
+async def test_query_is_cancelled_at_the_time_limit(
+    api: httpx2.AsyncClient, happenings: Happenings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "QUERY_TIMEOUT_S", 0.2)
+    response = await ask(api, query="{ wait }")
+    assert (response.status_code, only_code(response)) == (503, "SERVICE_UNAVAILABLE")
+    assert happenings.ended == ["cancelled"]
