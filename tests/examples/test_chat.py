@@ -22,7 +22,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("transport", ["socket", "events"])
-async def test_everything_written_while_the_line_was_cut_appears_once(
+async def test_messages_during_a_cut_appear_once(
     line: Cuttable, chat: ChatPage, elsewhere: Elsewhere, transport: str
 ) -> None:
     await chat.join(over=transport)
@@ -73,9 +73,7 @@ async def test_earlier_and_new_messages_are_shown_as_text(chat: ChatPage, elsewh
     await expect(chat.page.get_by_role("alert").first).to_contain_text("password")
 
 
-async def test_the_session_is_refreshed_when_the_token_expires(
-    chat: ChatPage, elsewhere: Elsewhere, clock: MovableClock
-) -> None:
+async def test_expired_token_is_refreshed(chat: ChatPage, elsewhere: Elsewhere, clock: MovableClock) -> None:
     await elsewhere.sign_up()
     conversation_id = await elsewhere.create_conversation("Plans")
     await elsewhere.write(conversation_id, ["Before"])

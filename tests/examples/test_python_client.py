@@ -66,9 +66,7 @@ async def until_cut_off(process: Process) -> None:
     assert line.startswith(b"reconnecting: "), line + await process.stderr.read()
 
 
-async def test_everything_written_while_the_line_was_cut_is_printed_once(
-    line: Cuttable, elsewhere: Elsewhere, tmp_path: Path
-) -> None:
+async def test_messages_during_a_cut_are_printed_once(line: Cuttable, elsewhere: Elsewhere, tmp_path: Path) -> None:
     while_away = [f"While away {number}" for number in range(105)]
     cursor_file = ("--cursor-file", str(tmp_path / "cursor"))
     await elsewhere.sign_up()
@@ -93,9 +91,7 @@ async def test_everything_written_while_the_line_was_cut_is_printed_once(
         await read_lines(process, "Between two runs")
 
 
-async def test_the_session_is_refreshed_when_the_token_expires(
-    line: Cuttable, elsewhere: Elsewhere, clock: MovableClock
-) -> None:
+async def test_expired_token_is_refreshed(line: Cuttable, elsewhere: Elsewhere, clock: MovableClock) -> None:
     await elsewhere.sign_up()
     conversation_id = await elsewhere.create_conversation()
     await elsewhere.write(conversation_id, ["Before"])
@@ -118,9 +114,7 @@ async def test_the_reply_is_printed(line: Cuttable, elsewhere: Elsewhere) -> Non
     assert await elsewhere.task_titles() == ["buy milk"]
 
 
-async def test_a_reply_that_was_cut_off_goes_on_where_it_was(
-    provider: Provider, line: Cuttable, elsewhere: Elsewhere
-) -> None:
+async def test_reply_continues_after_a_cut(provider: Provider, line: Cuttable, elsewhere: Elsewhere) -> None:
     provider.script([Text([BEGINNING]), Stall(), Text([MIDDLE]), Stall(), Text([END])])
     await elsewhere.sign_up()
     async with running("chat.py", line, elsewhere, "How is my week?") as process:

@@ -77,9 +77,7 @@ async def test_renamed_constraint_differs_in_its_name_alone(empty_settings: Sett
 
 
 @pytest.mark.parametrize("index", ["ix_tasks_revision", "ix_history_row"])
-async def test_autogeneration_finds_a_missing_plain_index(
-    empty_settings: Settings, engine: AsyncEngine, index: str
-) -> None:
+async def test_missing_plain_index_is_detected(empty_settings: Settings, engine: AsyncEngine, index: str) -> None:
     await migrations.upgrade(empty_settings)
     async with engine.begin() as connection:
         await connection.exec_driver_sql(f"DROP INDEX {index}")

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import strawberry
+from httpx2 import AsyncClient
 
 from core.clock import utc_now
 from core.errors import BadUserInputError, NotFoundError, RateLimitedError, UnavailableError
@@ -131,10 +131,10 @@ def sample_settings(folder: Path, **overrides: Any) -> Settings:
 
 
 @asynccontextmanager
-async def open_api(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
+async def open_api(settings: Settings) -> AsyncIterator[AsyncClient]:
     """Serve the sample over real HTTP and give a client of it."""
     async with (
         serve(create_app(settings, schema)) as running,
-        httpx2.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client,
+        AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client,
     ):
         yield client

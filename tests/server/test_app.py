@@ -5,8 +5,8 @@ import signal
 from pathlib import Path
 from typing import Final
 
-import httpx2
 import pytest
+from httpx2 import AsyncClient, Response
 
 from core.settings import Environment, Settings
 from server.app import create_app
@@ -25,7 +25,7 @@ OURS = "https://app.example.com"
 THEIRS = "https://evil.example.com"
 
 
-async def preflight(client: httpx2.AsyncClient, origin: str) -> httpx2.Response:
+async def preflight(client: AsyncClient, origin: str) -> Response:
     headers = {
         "Origin": origin,
         "Access-Control-Request-Method": "POST",
@@ -49,9 +49,7 @@ LOCAL: Final = ("http://localhost:5173", "http://127.0.0.1:3000", "https://[::1]
 ALMOST: Final = ("http://localhost.example.com", "http://evil@localhost", "http://localhost:5173.example.com")
 
 
-async def test_local_pages_may_call_in_development_only(
-    api: httpx2.AsyncClient, production_api: httpx2.AsyncClient
-) -> None:
+async def test_local_pages_may_call_in_development_only(api: AsyncClient, production_api: AsyncClient) -> None:
     for origin in LOCAL:
         allowed = await preflight(api, origin)
         assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, origin)
@@ -87,7 +85,7 @@ SECURITY: Final = {
 }
 
 
-async def test_every_response_has_security_headers_of_which_a_page_keeps_its_own(api: httpx2.AsyncClient) -> None:
+async def test_every_response_has_security_headers_of_which_a_page_keeps_its_own(api: AsyncClient) -> None:
     for path in ("/graphql", "/health", "/nothing"):
         headers = dict((await api.get(path)).headers)
         assert headers == headers | SECURITY

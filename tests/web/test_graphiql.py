@@ -76,9 +76,7 @@ async def graphiql(server: RunningServer, browser: Browser) -> AsyncIterator[Gra
     await context.close()
 
 
-async def test_examples_work_from_left_to_right_with_our_own_server_alone(
-    server: RunningServer, graphiql: GraphiQLPage
-) -> None:
+async def test_examples_work_from_left_to_right(server: RunningServer, graphiql: GraphiQLPage) -> None:
     await expect(graphiql.page).to_have_title("Tasktalk GraphiQL")
     await expect(graphiql.badge).to_have_text("Not signed in")
     await graphiql.run("SignUp")
@@ -145,9 +143,7 @@ async def test_kept_token_is_forgotten_when_refused_and_at_sign_out_which_ends_t
     assert await graphiql.kept_token() is None
 
 
-async def test_headers_pane_replaces_the_kept_token_in_requests_and_sockets(
-    graphiql: GraphiQLPage, user: SignedIn
-) -> None:
+async def test_headers_pane_replaces_the_kept_token(graphiql: GraphiQLPage, user: SignedIn) -> None:
     await graphiql.keep_token(user.token)
     await graphiql.page.get_by_role("tab", name="ListTasks").click()
     await graphiql.write_headers('{"AUTHORIZATION": "Bearer of my own"}')

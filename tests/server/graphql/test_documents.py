@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import Mock
 
-import httpx2
 import pytest
 from graphql import build_schema, get_introspection_query, parse
+from httpx2 import AsyncClient
 
 from core.settings import Settings
 from server.graphql import documents
@@ -50,9 +50,7 @@ def test_valid_document_is_prepared_once(settings: Settings, parsed: list[str]) 
     assert parsed == ["{ name }", "{ nope }", "{ nope }"]
 
 
-def test_least_recently_used_document_is_evicted(
-    settings: Settings, parsed: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unused_document_is_evicted(settings: Settings, parsed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "MAX_CACHE_BYTES", 3 * (3 * 1_000 + 4 * 9))
     prepared = Documents(SCHEMA, settings)
     first, second, third, fourth = ("{ name }" + ignored for ignored in " \t\n,")
@@ -100,9 +98,7 @@ INTROSPECTION: Final = (
 )
 
 
-async def test_schema_is_not_disclosed_in_production(
-    api: httpx2.AsyncClient, production_api: httpx2.AsyncClient
-) -> None:
+async def test_schema_is_not_disclosed_in_production(api: AsyncClient, production_api: AsyncClient) -> None:
     for query in MISSPELT:
         assert "Did you mean" in (await ask(api, query=query)).text
         refusal = await ask(production_api, query=query)
@@ -224,7 +220,7 @@ def test_deep_brackets_are_refused_before_parsing(refused: Any, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("accept", ["application/graphql-response+json", "application/json"])
-async def test_limit_is_in_the_response(api: httpx2.AsyncClient, accept: str) -> None:
+async def test_limit_is_in_the_response(api: AsyncClient, accept: str) -> None:
     query = "{ thing " + "{ inner " * 20 + "{ name }" + "}" * 21
     response = await api.post("/graphql", json={"query": query}, headers={"Accept": accept})
     told = "The operation nests fields 22 deep, counted with its fragments; the limit is 15."

@@ -4,8 +4,8 @@ import asyncio
 from datetime import timedelta
 from typing import Any, Final
 
-import httpx2
 import pytest
+from httpx2 import AsyncClient
 
 from core.clock import utc_now
 from core.ids import new_id
@@ -34,7 +34,7 @@ ANSWERED: Final[list[tuple[dict[str, Any], dict[str, Any]]]] = [
 ]
 
 
-async def test_operation_is_answered_with_its_data(api: httpx2.AsyncClient) -> None:
+async def test_operation_is_answered_with_its_data(api: AsyncClient) -> None:
     for parameters, data in ANSWERED:
         response = await api.post("/graphql", json=parameters)
         assert (response.status_code, response.json()) == (200, {"data": data})
@@ -42,7 +42,7 @@ async def test_operation_is_answered_with_its_data(api: httpx2.AsyncClient) -> N
         assert response.headers["cache-control"] == "no-store"
 
 
-async def test_other_methods_paths_and_operations_are_refused(api: httpx2.AsyncClient, happenings: Happenings) -> None:
+async def test_other_methods_paths_and_operations_are_refused(api: AsyncClient, happenings: Happenings) -> None:
     response = await api.get("/graphql", params={"query": 'mutation { note(text: "sneaked in") }'})
     assert (response.status_code, response.headers["allow"], happenings.ended) == (405, "POST", [])
     for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE", "QUERY"):
@@ -69,7 +69,7 @@ ACCEPTED: Final[dict[str, list[str | None]]] = {
 }
 
 
-async def test_accept_header_chooses_the_media_type(api: httpx2.AsyncClient) -> None:
+async def test_accept_header_chooses_the_media_type(api: AsyncClient) -> None:
     for answered, accepted in ACCEPTED.items():
         for accept in accepted:
             request = api.build_request("POST", "/graphql", json={"query": "{ userId }"})
@@ -83,9 +83,7 @@ async def test_accept_header_chooses_the_media_type(api: httpx2.AsyncClient) -> 
         assert (response.status_code, only_code(response)) == (406, "BAD_USER_INPUT")
 
 
-async def test_graphiql_is_for_browsers_in_development(
-    api: httpx2.AsyncClient, production_api: httpx2.AsyncClient
-) -> None:
+async def test_graphiql_is_for_browsers_in_development(api: AsyncClient, production_api: AsyncClient) -> None:
     page = await api.get("/graphql", headers={"Accept": BROWSER})
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "GraphiQL" in page.text
@@ -97,7 +95,7 @@ OTHERS: Final = AccessTokens("a key that signs the tokens of another server", ti
 INVALID_CREDENTIALS: Final = ("", "Bearer", "Bearer a b", "Bearer nonsense", "Bearer a.b.c", "Bearer é", "Basic YTpi")
 
 
-async def test_invalid_token_is_refused_before_the_document(api: httpx2.AsyncClient) -> None:
+async def test_invalid_token_is_refused_before_the_document(api: AsyncClient) -> None:
     of_another_server = f"Bearer {OTHERS.issue(new_id(), new_id()).text}"
     for credentials in (*INVALID_CREDENTIALS, "Bearer " + "a" * 1_000_000, of_another_server):
         for query in ("{ hello }", "{ nope }", "{ __typename }"):
@@ -146,7 +144,7 @@ INVALID_DOCUMENTS: Final[dict[str, list[dict[str, Any]]]] = {
 }
 
 
-async def test_invalid_document_is_refused(api: httpx2.AsyncClient) -> None:
+async def test_invalid_document_is_refused(api: AsyncClient) -> None:
     for code, sent in INVALID_DOCUMENTS.items():
         for parameters in sent:
             as_graphql = await ask(api, **parameters)
@@ -165,7 +163,7 @@ EXPECTED: Final[list[tuple[str, int, dict[str, Any]]]] = [
 
 
 @pytest.mark.parametrize("operation", ["query", "mutation"])
-async def test_expected_error_has_its_code_and_path(api: httpx2.AsyncClient, operation: str) -> None:
+async def test_expected_error_has_its_code_and_path(api: AsyncClient, operation: str) -> None:
     for how, status, extensions in EXPECTED:
         response = await ask(api, query=f'{operation} {{ fail(how: "{how}") }}')
         error = only_error(response)
@@ -173,7 +171,7 @@ async def test_expected_error_has_its_code_and_path(api: httpx2.AsyncClient, ope
         assert ("retry-after" in response.headers) == (status == 503)
 
 
-async def test_partial_mutation_returns_what_was_done(api: httpx2.AsyncClient, happenings: Happenings) -> None:
+async def test_partial_mutation_returns_what_was_done(api: AsyncClient, happenings: Happenings) -> None:
     response = await ask(api, query='mutation { note(text: "kept") fail(how: "unavailable") }')
     assert (response.status_code, response.json()["data"]) == (200, {"note": "kept", "fail": None})
     assert only_code(response) == "SERVICE_UNAVAILABLE"
@@ -181,9 +179,7 @@ async def test_partial_mutation_returns_what_was_done(api: httpx2.AsyncClient, h
 
 
 @pytest.mark.parametrize("query", ['{ hello fail(how: "unforeseen") }', "{ hello double(number: 2147483647) }"])
-async def test_unexpected_error_is_masked_and_logged(
-    api: httpx2.AsyncClient, query: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_unexpected_error_is_masked(api: AsyncClient, query: str, capsys: pytest.CaptureFixture[str]) -> None:
     response = await ask(api, query=query)
     request_id = response.headers["x-request-id"]
     error = only_error(response)
@@ -196,9 +192,7 @@ async def test_unexpected_error_is_masked_and_logged(
     assert request_id in log
 
 
-async def test_disconnect_does_not_cancel_a_mutation(
-    api: httpx2.AsyncClient, wire: Wire, happenings: Happenings
-) -> None:
+async def test_disconnect_does_not_cancel_a_mutation(api: AsyncClient, wire: Wire, happenings: Happenings) -> None:
     await wire.send(post(b'{"query": "mutation { wait }"}'))
     await happenings.began.wait()
     wire.writer.transport.abort()
@@ -209,7 +203,7 @@ async def test_disconnect_does_not_cancel_a_mutation(
     assert happenings.ended == ["done"]
 
 
-async def test_slow_query_is_answered(api: httpx2.AsyncClient, happenings: Happenings) -> None:
+async def test_slow_query_is_answered(api: AsyncClient, happenings: Happenings) -> None:
     asking = asyncio.create_task(ask(api, query="{ wait }"))
     await happenings.began.wait()
     for _ in range(3):
@@ -218,9 +212,7 @@ async def test_slow_query_is_answered(api: httpx2.AsyncClient, happenings: Happe
     assert (await asking).json() == {"data": {"wait": "done"}}
 
 
-async def test_query_is_cancelled_at_the_time_limit(
-    api: httpx2.AsyncClient, happenings: Happenings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_query_times_out(api: AsyncClient, happenings: Happenings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "QUERY_TIMEOUT_S", 0.2)
     response = await ask(api, query="{ wait }")
     assert (response.status_code, only_code(response)) == (503, "SERVICE_UNAVAILABLE")

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-import httpx2
 import pytest
+from httpx2 import AsyncClient, Response
 from websockets.exceptions import ConnectionClosed
 
 from core.settings import Settings
@@ -26,7 +26,7 @@ TYPENAME: Final = {"query": "{ __typename }"}
 either_method = pytest.mark.parametrize("method", ["POST", "GET"])
 
 
-async def refusal(response: httpx2.Response) -> tuple[int, str]:
+async def refusal(response: Response) -> tuple[int, str]:
     await response.aread()
     assert response.headers["content-type"] == "application/json"
     (error,) = response.json()["errors"]
@@ -81,9 +81,7 @@ INVALID: Final = {
 
 
 @either_method
-async def test_invalid_operation_gives_its_error_as_an_event(
-    server: RunningServer, user: SignedIn, method: str
-) -> None:
+async def test_invalid_operation_gives_an_error_event(server: RunningServer, user: SignedIn, method: str) -> None:
     for query, code in INVALID.items():
         async with open_events(server, query, token=user.token, method=method) as events:
             assert events.response.status_code == 200
@@ -113,7 +111,7 @@ REFUSED: Final[list[tuple[dict[str, Any], int]]] = [
 
 
 @only_sqlite
-async def test_invalid_request_is_refused_before_the_stream(server: RunningServer, http: httpx2.AsyncClient) -> None:
+async def test_invalid_request_is_refused_before_the_stream(server: RunningServer, http: AsyncClient) -> None:
     for sent, status in REFUSED:
         response = await http.request(url="/graphql", **{"headers": EVENTS} | sent)
         code = "UNAUTHENTICATED" if status == 401 else "BAD_USER_INPUT"
@@ -127,7 +125,7 @@ JSON: Final = "application/graphql-response+json, application/graphql+json, appl
 ANYTHING: Final = f"{JSON}, text/event-stream, multipart/mixed"
 
 
-async def test_only_client_that_accepts_no_json_gets_events_of_a_query(http: httpx2.AsyncClient) -> None:
+async def test_only_client_that_accepts_no_json_gets_events_of_a_query(http: AsyncClient) -> None:
     for accept in ("text/event-stream", "TEXT/Event-Stream;q=0.5"):
         response = await http.post("/graphql", json=TYPENAME, headers={"Accept": accept})
         assert response.text == ':\n\nevent: next\ndata: {"data":{"__typename":"Query"}}\n\nevent: complete\ndata:\n\n'
@@ -140,7 +138,7 @@ async def test_only_client_that_accepts_no_json_gets_events_of_a_query(http: htt
 
 
 async def test_subscription_gives_events_to_a_client_that_accepts_json_too(
-    server: RunningServer, http: httpx2.AsyncClient, user: SignedIn
+    server: RunningServer, http: AsyncClient, user: SignedIn
 ) -> None:
     headers = {"Accept": ANYTHING, **user.headers}
     query = {"query": "subscription { changes { changed { __typename ... on Task { subtasks { nodes { id } } } } } }"}
@@ -163,9 +161,7 @@ async def test_event_stream_is_not_compressed(server: RunningServer, user: Signe
         assert len((await events.data())["tasks"]["nodes"]) == 1
 
 
-async def test_idle_stream_sends_keep_alives(
-    settings: Settings, user: SignedIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_idle_stream_is_kept_alive(settings: Settings, user: SignedIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_stream, "KEEP_ALIVE_EVERY_S", 0.02)
     async with serve_with(settings) as server, open_events(server, CHANGES, token=user.token) as events:
         for _ in range(3):
@@ -185,7 +181,7 @@ async def test_number_of_streams_of_a_user_is_bounded(settings: Settings, user: 
             assert events.response.status_code == 200
 
 
-async def test_unexpected_error_is_masked(api: httpx2.AsyncClient) -> None:
+async def test_unexpected_error_is_masked(api: AsyncClient) -> None:
     body = {"query": 'subscription { broken(how: "unforeseen") }'}
     response = await api.post("/graphql", json=body, headers=EVENTS)
     _, first, second, last = response.text.removesuffix("\n\n").split("\n\n")

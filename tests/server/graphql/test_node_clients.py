@@ -120,9 +120,7 @@ async def node_client(
 
 
 @either_transport
-async def test_messages_continue_after_a_broken_connection(
-    server: RunningServer, user: SignedIn, transport: str
-) -> None:
+async def test_messages_continue_after_a_disconnect(server: RunningServer, user: SignedIn, transport: str) -> None:
     database = server.runtime.database
     conversation = await make_conversation(database, user.caller)
     said: list[str] = []

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
-import httpx2
 import pytest
 from graphql import build_schema
+from httpx2 import AsyncClient
 
 from core.settings import Settings
 from server.app import create_app
@@ -44,7 +44,7 @@ async def running(settings: Settings) -> AsyncIterator[RunningServer]:
 
 
 @pytest.fixture
-async def api(running: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
+async def api(running: RunningServer) -> AsyncIterator[AsyncClient]:
     """Give a client of a server that has not been told of any document."""
     async with running.client() as client:
         yield client
@@ -52,7 +52,7 @@ async def api(running: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
 
 @pytest.mark.parametrize("accept", [GRAPHQL_RESPONSE, JSON])
 @pytest.mark.parametrize("send", [ask, ask_by_get])
-async def test_query_is_found_by_hash_after_it_was_sent(api: httpx2.AsyncClient, send: Any, accept: str) -> None:
+async def test_query_is_found_by_hash_after_it_was_sent(api: AsyncClient, send: Any, accept: str) -> None:
     query = "query Greet($name: String) { hello(name: $name) }"
     extensions = persisted(query)
     unknown = await send(api, accept, extensions=extensions)
@@ -65,7 +65,7 @@ async def test_query_is_found_by_hash_after_it_was_sent(api: httpx2.AsyncClient,
     assert (known.status_code, known.json()) == (200, {"data": {"hello": "Hello, Bob!"}})
 
 
-async def test_empty_query_counts_as_missing(api: httpx2.AsyncClient) -> None:
+async def test_empty_query_counts_as_missing(api: AsyncClient) -> None:
     extensions = persisted("{ hello }")
     for nothing in (None, ""):
         assert (await ask(api, query=nothing, extensions=extensions)).json() == NOT_FOUND
@@ -74,7 +74,7 @@ async def test_empty_query_counts_as_missing(api: httpx2.AsyncClient) -> None:
         assert (await ask(api, query=nothing, extensions=extensions)).json() == HELLO
 
 
-async def test_hash_of_another_query_is_refused(api: httpx2.AsyncClient) -> None:
+async def test_hash_of_another_query_is_refused(api: AsyncClient) -> None:
     extensions = persisted("{ userId }")
     for query in ("{ hello }", "{", "{ nope }"):
         refusal = await ask(api, JSON, query=query, extensions=extensions)
@@ -92,7 +92,7 @@ REFUSED: Final = {
 }
 
 
-async def test_refused_query_is_not_registered(api: httpx2.AsyncClient) -> None:
+async def test_refused_query_is_not_registered(api: AsyncClient) -> None:
     for code, query in REFUSED.items():
         extensions = persisted(query)
         for _ in range(2):
@@ -101,7 +101,7 @@ async def test_refused_query_is_not_registered(api: httpx2.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("accept", [GRAPHQL_RESPONSE, JSON])
-async def test_unknown_version_is_not_supported(api: httpx2.AsyncClient, accept: str) -> None:
+async def test_unknown_version_is_not_supported(api: AsyncClient, accept: str) -> None:
     versions: list[Any] = [0, 2, "1", True, None, [1], {}]
     for version in versions:
         for query in ("{ hello }", ""):
@@ -115,7 +115,7 @@ MALFORMED: Final[list[Any]] = [
 ]
 
 
-async def test_malformed_hash_is_refused(api: httpx2.AsyncClient) -> None:
+async def test_malformed_hash_is_refused(api: AsyncClient) -> None:
     for text_hash in MALFORMED:
         for query in ("{ hello }", None):
             refusal = await ask(api, JSON, query=query, extensions=persisted("", sha256Hash=text_hash))
@@ -123,7 +123,7 @@ async def test_malformed_hash_is_refused(api: httpx2.AsyncClient) -> None:
             assert len(refusal.content) < 200
 
 
-async def test_persisted_query_must_be_an_object(api: httpx2.AsyncClient) -> None:
+async def test_persisted_query_must_be_an_object(api: AsyncClient) -> None:
     malformed: list[Any] = [1, True, [], "x", [{"version": 1}]]
     for send in (ask, ask_by_get):
         for named in malformed:
@@ -132,7 +132,7 @@ async def test_persisted_query_must_be_an_object(api: httpx2.AsyncClient) -> Non
 
 
 @pytest.mark.parametrize("extensions", [None, {}, {"persistedQuery": None}, {"other": 1}])
-async def test_other_extensions_are_ignored(api: httpx2.AsyncClient, extensions: Any) -> None:
+async def test_other_extensions_are_ignored(api: AsyncClient, extensions: Any) -> None:
     assert (await ask(api, query="{ hello }", extensions=extensions)).json() == HELLO
     refusal = await ask(api, extensions=extensions)
     assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT")
@@ -141,7 +141,7 @@ async def test_other_extensions_are_ignored(api: httpx2.AsyncClient, extensions:
     assert (await ask(api, extensions=persisted("{ hello }"))).json() == HELLO
 
 
-async def test_document_id_may_be_the_hash(api: httpx2.AsyncClient) -> None:
+async def test_document_id_may_be_the_hash(api: AsyncClient) -> None:
     query = "{ hello }"
     document_id = f"sha256:{hash_of(query)}"
     for accept, status in ((GRAPHQL_RESPONSE, 400), (JSON, 200)):
@@ -154,7 +154,7 @@ async def test_document_id_may_be_the_hash(api: httpx2.AsyncClient) -> None:
     assert (await ask(api, extensions=persisted(query))).json() == HELLO
 
 
-async def test_persisted_mutation_needs_post(api: httpx2.AsyncClient, happenings: sample.Happenings) -> None:
+async def test_persisted_mutation_needs_post(api: AsyncClient, happenings: sample.Happenings) -> None:
     mutation = 'mutation { note(text: "x") }'
     extensions = persisted(mutation)
     for accept, query in ((GRAPHQL_RESPONSE, mutation), (GRAPHQL_RESPONSE, ""), ("text/event-stream", "")):
@@ -165,7 +165,7 @@ async def test_persisted_mutation_needs_post(api: httpx2.AsyncClient, happenings
 
 
 async def test_mutation_registered_during_a_get_request_is_refused(
-    api: httpx2.AsyncClient, happenings: sample.Happenings, monkeypatch: pytest.MonkeyPatch
+    api: AsyncClient, happenings: sample.Happenings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mutation = 'mutation { note(text: "late") }'
     named = NamedDocuments.get
@@ -184,7 +184,7 @@ async def test_mutation_registered_during_a_get_request_is_refused(
     assert (unknown_at_first, happenings.ended) == (["", ""], [])
 
 
-async def test_event_stream_takes_a_persisted_query(api: httpx2.AsyncClient) -> None:
+async def test_event_stream_takes_a_persisted_query(api: AsyncClient) -> None:
     extensions, events = persisted(TICKS), "text/event-stream"
     unknown = json.dumps(NOT_FOUND, separators=(",", ":"))
     assert f"data: {unknown}\n" in (await ask(api, events, extensions=extensions)).text
@@ -218,9 +218,7 @@ async def test_socket_takes_a_persisted_query(running: RunningServer) -> None:
         assert (await socket.closing())[0] == 4400
 
 
-def test_registered_hashes_are_evicted_with_their_documents(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hashes_are_evicted_with_their_documents(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "MAX_CACHE_BYTES", 10 * (3 * 1_000 + 4 * 20))
     prepared = Documents(build_schema("type Query { name: String }"), settings)
     named = NamedDocuments(prepared, settings)

@@ -103,9 +103,7 @@ async def test_errors_are_shown_or_masked_as_over_http(sample_server: RunningSer
         assert await socket.receive() == {"type": "complete", "id": "1"}
 
 
-async def test_mutation_completes_after_a_disconnect(
-    sample_server: RunningServer, happenings: sample.Happenings
-) -> None:
+async def test_mutation_outlives_a_disconnect(sample_server: RunningServer, happenings: sample.Happenings) -> None:
     async with signed_in_socket(sample_server, None) as socket:
         await socket.subscribe("mutation { wait }")
         await happenings.began.wait()
@@ -165,9 +163,7 @@ async def test_disconnect_ends_every_operation(server: RunningServer, user: Sign
         await server.until_followed(user.user.id, 0)
 
 
-async def test_number_of_operations_of_a_socket_is_bounded(
-    server: RunningServer, user: SignedIn, database: Database
-) -> None:
+async def test_operations_of_a_socket_are_bounded(server: RunningServer, user: SignedIn, database: Database) -> None:
     async with signed_in_socket(server, user.token) as socket:
         for number in range(100):
             await socket.subscribe(CHANGES, operation_id=str(number))

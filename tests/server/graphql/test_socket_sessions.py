@@ -82,9 +82,7 @@ async def test_fresh_token_in_a_ping_keeps_the_socket_open(
         assert payloads == [{"data": {"changes": {"changed": [{"id": task.id}]}}}] * 2
 
 
-async def test_fresh_token_of_another_user_closes_the_socket(
-    server: RunningServer, user: SignedIn, stranger: SignedIn
-) -> None:
+async def test_token_of_another_user_closes_socket(server: RunningServer, user: SignedIn, stranger: SignedIn) -> None:
     for token in (user.token, None):
         async with signed_in_socket(server, token) as socket:
             await socket.send({"type": "ping", "payload": stranger.headers})

@@ -74,9 +74,7 @@ async def test_one_statement_checks_all_sessions(
     assert statements == []
 
 
-async def test_inactive_changed_and_deleted_users_are_not_valid(
-    database: Database, settings: Settings, user: SignedIn
-) -> None:
+async def test_changed_and_deleted_users_are_not_valid(database: Database, settings: Settings, user: SignedIn) -> None:
     away, admin, gone, well = [await sign_in(database, settings) for _ in range(4)]
     callers = [each.caller for each in (away, admin, gone, well, user)]
     # Callers of another identity provider have no session.

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-import httpx2
 import pytest
 from httpx2 import ASGITransport, AsyncClient
 from starlette.applications import Starlette
@@ -75,13 +74,13 @@ def test_page_that_is_not_built_loads_from_a_cdn_with_nonce_and_hashes(
     assert page.response().body != response.body
 
 
-async def test_docs_page_is_served_in_production(production_api: httpx2.AsyncClient) -> None:
+async def test_docs_page_is_served_in_production(production_api: AsyncClient) -> None:
     page = await production_api.get("/docs")
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert (await production_api.get("/openapi.json")).json()["info"]["title"] == "Tasktalk"
 
 
-async def test_index_lists_all_endpoints(api: httpx2.AsyncClient, production_api: httpx2.AsyncClient) -> None:
+async def test_index_lists_all_endpoints(api: AsyncClient, production_api: AsyncClient) -> None:
     paths = (await api.get("/")).json()
     for headers in ({}, BROWSER):
         assert (await production_api.get("/", headers=headers)).json() == paths

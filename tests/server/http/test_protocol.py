@@ -3,8 +3,8 @@
 import asyncio
 from contextlib import suppress
 
-import httpx2
 import pytest
+from httpx2 import AsyncClient
 
 from server.http import protocol as connection
 from tests.server.sample import Happenings
@@ -16,7 +16,7 @@ LONG: bytes = b"a" * 100_000
 
 @pytest.mark.parametrize("beginning", [b"", b"GE", HALF, HALF + b"\r\n"])
 async def test_unfinished_head_is_disconnected_after_the_timeout(
-    api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes
+    api: AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes
 ) -> None:
     monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.2)
     async with connected(str(api.base_url), beginning) as wire:
@@ -28,9 +28,7 @@ async def test_unfinished_head_is_disconnected_after_the_timeout(
             assert await wire.reader.read(1) == b""
 
 
-async def test_request_may_run_longer_than_the_head_timeout(
-    api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_request_may_run_longer_than_the_head_timeout(api: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HEAD_TIMEOUT_S", 0.2)
     async with connected(str(api.base_url), HEAD) as wire:
         await asyncio.sleep(0.5)
@@ -38,9 +36,7 @@ async def test_request_may_run_longer_than_the_head_timeout(
 
 
 @pytest.mark.parametrize("beginning", [HALF + b"X-Long: ", b"GET /graphql?query="])
-async def test_head_larger_than_the_bound_is_refused(
-    api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes
-) -> None:
+async def test_large_head_is_refused(api: AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes) -> None:
     monkeypatch.setattr(connection, "MAX_HEAD_BYTES", 3 * len(LONG))
     async with connected(str(api.base_url), beginning) as wire:
         await wire.send(*[LONG] * 4)
@@ -66,9 +62,7 @@ async def test_pipelined_requests_are_answered_in_order(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("behind", [b"", REQUEST, REQUEST + REQUEST])
-async def test_disconnect_cancels_the_running_query_whatever_is_pipelined_behind_it(
-    wire: Wire, happenings: Happenings, behind: bytes
-) -> None:
+async def test_disconnect_cancels_the_running_query(wire: Wire, happenings: Happenings, behind: bytes) -> None:
     await wire.send(WAITING + behind)
     await happenings.began.wait()
     wire.writer.transport.abort()

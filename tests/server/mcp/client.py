@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal
 
-import httpx2
+from httpx2 import AsyncClient, Response
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import (
@@ -18,15 +18,16 @@ from mcp.types import (
 
 from tests.waiting import PATIENCE_S
 
+Mode = Literal["auto", "legacy"]
 VERSION: Final = "2026-07-28"
 OLDER_VERSION: Final = "2025-11-25"
 
 
 @asynccontextmanager
-async def connected(url: str, token: str, mode: Literal["auto", "legacy"] = "auto") -> AsyncIterator[Client]:
+async def connected(url: str, token: str, mode: Mode = "auto") -> AsyncIterator[Client]:
     """Give the official client, connected with the token."""
     async with (
-        httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_S) as http,
+        AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_S) as http,
         Client(streamable_http_client(f"{url}/mcp", http_client=http), mode=mode) as client,
     ):
         yield client
@@ -69,13 +70,13 @@ def headers_of(token: str | None, sent: dict[str, Any] | None = None) -> dict[st
 
 
 async def post(
-    http: httpx2.AsyncClient, token: str | None, sent: dict[str, Any], headers: dict[str, str] | None = None
-) -> httpx2.Response:
+    http: AsyncClient, token: str | None, sent: dict[str, Any], headers: dict[str, str] | None = None
+) -> Response:
     """Send a message."""
     return await http.post("/mcp", json=sent, headers=headers_of(token, sent) | (headers or {}))
 
 
-def refusal(response: httpx2.Response) -> tuple[int, str, str]:
+def refusal(response: Response) -> tuple[int, str, str]:
     """Return the status, our own code and the message of a request that was not served."""
     answer = response.json()
     assert answer.keys() == {"jsonrpc", "id", "error"}

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, Final
 from unittest.mock import Mock
 
-import httpx2
 import pytest
+from httpx2 import AsyncClient
 
 from core.clock import utc_now
 from core.database import Database
@@ -27,14 +27,14 @@ TODAY: Final = {"MCP-Protocol-Version": VERSION}
 
 
 @pytest.fixture(scope="module")
-async def production(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
+async def production(settings: Settings) -> AsyncIterator[AsyncClient]:
     """Give a client of the server as in production, open to pages of one other origin."""
     overrides = {"environment": Environment.PRODUCTION, "allowed_origins": ("https://app.example.com",)}
     async with serve_with(settings, **overrides) as running, running.client() as client:
         yield client
 
 
-async def test_other_methods_than_post_are_refused(http: httpx2.AsyncClient, token: str) -> None:
+async def test_other_methods_than_post_are_refused(http: AsyncClient, token: str) -> None:
     for version in ({}, {"MCP-Protocol-Version": OLDER_VERSION}, TODAY):
         for method in ("GET", "DELETE", "PUT", "HEAD", "OPTIONS"):
             response = await http.request(method, "/mcp", headers=headers_of(token) | version)
@@ -56,9 +56,7 @@ ORIGINS: Final[dict[tuple[int, int], tuple[str | None, ...]]] = {
 }
 
 
-async def test_pages_of_other_origins_are_refused(
-    http: httpx2.AsyncClient, production: httpx2.AsyncClient, token: str
-) -> None:
+async def test_pages_of_other_origins_are_refused(http: AsyncClient, production: AsyncClient, token: str) -> None:
     for statuses, origins in ORIGINS.items():
         for client, status in zip((http, production), statuses, strict=True):
             for origin in origins:
@@ -68,14 +66,14 @@ async def test_pages_of_other_origins_are_refused(
                 assert status == 200 or refusal(response)[1] == "FORBIDDEN"
 
 
-async def test_preflight_allows_the_headers_of_the_protocol(production: httpx2.AsyncClient) -> None:
+async def test_preflight_allows_the_headers_of_the_protocol(production: AsyncClient) -> None:
     wanted = "authorization, content-type, mcp-protocol-version, mcp-method, mcp-name"
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": wanted}
     response = await production.options("/mcp", headers=asked | {"Origin": "https://app.example.com"})
     assert response.status_code == 200
 
 
-async def test_client_of_the_older_protocol_is_served(http: httpx2.AsyncClient, token: str) -> None:
+async def test_client_of_the_older_protocol_is_served(http: AsyncClient, token: str) -> None:
     given = {"protocolVersion": OLDER_VERSION, "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
     for sent in (LIST, older_message("initialize", **given)):
         response = await post(http, token, sent)
@@ -89,7 +87,7 @@ async def test_client_of_the_older_protocol_is_served(http: httpx2.AsyncClient, 
     assert (response.status_code, response.content) == (202, b"")
 
 
-async def test_unknown_version_method_or_contradicting_header_is_refused(http: httpx2.AsyncClient, token: str) -> None:
+async def test_unknown_version_method_or_contradicting_header_is_refused(http: AsyncClient, token: str) -> None:
     for version in ("1999-01-01", "2030-01-01", "x", "é"):
         sent = message("tools/list")
         sent["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] = version
@@ -114,7 +112,7 @@ async def test_body_beyond_the_limit_is_refused(settings: Settings, token: str) 
         assert (await post(client, token, LIST)).status_code == 200
 
 
-async def test_other_media_types_are_refused(http: httpx2.AsyncClient, token: str) -> None:
+async def test_other_media_types_are_refused(http: AsyncClient, token: str) -> None:
     for content_type in ("text/plain", "application/x-www-form-urlencoded", ""):
         response = await post(http, token, LIST, {"Content-Type": content_type})
         assert refusal(response)[:2] == (415, "BAD_USER_INPUT")
@@ -134,7 +132,7 @@ NO_MESSAGES: Final = [
 ]
 
 
-async def test_body_that_is_no_message_is_refused(http: httpx2.AsyncClient, token: str) -> None:
+async def test_body_that_is_no_message_is_refused(http: AsyncClient, token: str) -> None:
     for body in NO_MESSAGES:
         for headers in ({}, TODAY | {"Mcp-Method": "tools/list"}):
             response = await http.post("/mcp", content=body, headers=headers_of(token) | headers)
@@ -160,7 +158,7 @@ MALFORMED: Final[dict[str, list[dict[str, Any]]]] = {
 
 
 async def test_malformed_message_is_an_error_and_no_failure_of_the_server(
-    http: httpx2.AsyncClient, token: str, capsys: pytest.CaptureFixture[str]
+    http: AsyncClient, token: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for method, params in ((method, params) for method, each in MALFORMED.items() for params in each):
         response = await post(http, token, older_message(method, **params))
@@ -174,7 +172,7 @@ async def test_malformed_message_is_an_error_and_no_failure_of_the_server(
 
 
 async def test_failure_is_masked_and_logged(
-    http: httpx2.AsyncClient, token: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    http: AsyncClient, token: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("server.mcp.server.read_arguments", Mock(side_effect=RuntimeError("the secret of the house")))
     for make in (message, older_message):
@@ -187,7 +185,7 @@ async def test_failure_is_masked_and_logged(
 
 
 async def test_request_is_logged_and_counted_in_metrics(
-    production: httpx2.AsyncClient, user: SignedIn, token: str, capsys: pytest.CaptureFixture[str]
+    production: AsyncClient, user: SignedIn, token: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
     await post(production, token, message("tools/call", name="list_tasks", arguments={}))
@@ -204,7 +202,7 @@ NOT_VALID = (401, "UNAUTHENTICATED", "The access token is not valid, or no longe
 LIST_TASKS = message("tools/call", name="list_tasks", arguments={})
 
 
-async def is_served(http: httpx2.AsyncClient, token: str) -> bool:
+async def is_served(http: AsyncClient, token: str) -> bool:
     """Return whether a token is accepted."""
     response = await post(http, token, LIST_TASKS)
     if response.status_code != 200:
@@ -217,7 +215,7 @@ def challenge_of(server: RunningServer, error: str = "") -> str:
     return f'Bearer {error}scope="tasks:read tasks:write", resource_metadata="{metadata}"'
 
 
-async def test_challenge_names_the_metadata_of_the_resource(http: httpx2.AsyncClient, server: RunningServer) -> None:
+async def test_challenge_names_the_metadata_of_the_resource(http: AsyncClient, server: RunningServer) -> None:
     told = "Send a personal access token as `Authorization: Bearer …`."
     for make in (message, older_message):
         response = await post(http, None, make("tools/list"))
@@ -237,7 +235,7 @@ async def test_challenge_names_the_metadata_of_the_resource(http: httpx2.AsyncCl
         assert response.status_code != 200 or response.json()["resource"] == f"{server.url}/mcp"
 
 
-async def test_unknown_token_is_refused_with_a_challenge(http: httpx2.AsyncClient, server: RunningServer) -> None:
+async def test_unknown_token_is_refused_with_a_challenge(http: AsyncClient, server: RunningServer) -> None:
     for token in ("x", "tt_", "tt_" + "a" * 43, "tt_" + "a" * 42 + "=", "tt_" + "a" * 100_000, "a.b.c"):
         response = await post(http, token, LIST_TASKS)
         assert refusal(response) == NOT_VALID
@@ -247,16 +245,14 @@ async def test_unknown_token_is_refused_with_a_challenge(http: httpx2.AsyncClien
         assert refusal(response)[:2] == (401, "UNAUTHENTICATED")
 
 
-async def test_token_in_the_query_string_is_not_read(
-    http: httpx2.AsyncClient, token: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_token_in_a_query_is_not_read(http: AsyncClient, token: str, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("access_token", "token"):
         response = await http.post(f"/mcp?{name}={token}", json=LIST_TASKS, headers={"Accept": "application/json"})
         assert response.status_code == 401
     assert token not in capsys.readouterr().out
 
 
-async def test_token_is_accepted_until_it_expires(http: httpx2.AsyncClient, database: Database, user: SignedIn) -> None:
+async def test_token_is_accepted_until_it_expires(http: AsyncClient, database: Database, user: SignedIn) -> None:
     issued = await make_access_token(database, user.caller, expires_at=utc_now() + timedelta(hours=1))
     assert await is_served(http, issued.text)
     await change_access_token(database, issued.access_token.id, expires_at=utc_now())
@@ -264,7 +260,7 @@ async def test_token_is_accepted_until_it_expires(http: httpx2.AsyncClient, data
 
 
 async def test_revoked_token_is_refused_at_once_in_every_process(
-    http: httpx2.AsyncClient, database: Database, settings: Settings, user: SignedIn, token: str
+    http: AsyncClient, database: Database, settings: Settings, user: SignedIn, token: str
 ) -> None:
     issued = await make_access_token(database, user.caller)
     async with serve_with(settings) as elsewhere, elsewhere.client() as another:
@@ -277,7 +273,7 @@ async def test_revoked_token_is_refused_at_once_in_every_process(
 
 
 async def test_last_use_is_recorded_once_a_minute(
-    http: httpx2.AsyncClient, server: RunningServer, database: Database, user: SignedIn
+    http: AsyncClient, server: RunningServer, database: Database, user: SignedIn
 ) -> None:
     async def use(statements: int) -> None:
         with all_statements(server.runtime.database) as run:
@@ -296,7 +292,7 @@ async def test_last_use_is_recorded_once_a_minute(
     assert (await access_token_rows(database, user.user.id))[0].last_used_at >= row.last_used_at
 
 
-async def test_concurrent_messages_are_all_served(http: httpx2.AsyncClient, token: str) -> None:
+async def test_concurrent_messages_are_all_served(http: AsyncClient, token: str) -> None:
     makers = [message, older_message] * 10
     sent = [make("tools/call", name="add_task", arguments={"title": f"t{n}"}) for n, make in enumerate(makers)]
     responses = await asyncio.gather(*(post(http, token, each) for each in sent))

@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import httpx2
 import pytest
@@ -14,7 +14,7 @@ from core.database import Database
 from models import AccessScope
 from tests.access_tokens import make_access_token
 from tests.factories import NOBODYS_ID, SignedIn, make_conversation, make_message, make_task, make_user, sign_in
-from tests.server.mcp.client import connected, json_text_of, message, older_message, post, refusal, text_of
+from tests.server.mcp.client import Mode, connected, json_text_of, message, older_message, post, refusal, text_of
 from tests.servers import RunningServer
 from tests.state import state_of
 
@@ -23,9 +23,7 @@ every_age = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
 # tests/parity has what each tool does.
 @every_age
-async def test_result_of_a_tool_is_structured_and_text(
-    server: RunningServer, token: str, mode: Literal["auto", "legacy"]
-) -> None:
+async def test_result_of_a_tool_is_structured_and_text(server: RunningServer, token: str, mode: Mode) -> None:
     async with connected(server.url, token, mode) as client:
         assert client.server_info is not None
         assert (client.server_info.name, client.server_info.title) == ("tasktalk", "Tasktalk")
@@ -49,7 +47,7 @@ async def test_tools_have_annotations_and_schemas(server: RunningServer, token: 
 
 @every_age
 async def test_read_only_token_lists_and_calls_reading_tools(
-    server: RunningServer, database: Database, user: SignedIn, mode: Literal["auto", "legacy"]
+    server: RunningServer, database: Database, user: SignedIn, mode: Mode
 ) -> None:
     read_only = (await make_access_token(database, user.caller, [AccessScope.TASKS_READ])).text
     async with connected(server.url, read_only, mode) as client:
@@ -92,9 +90,7 @@ async def test_write_only_token_reads_nothing(server: RunningServer, database: D
 
 
 @every_age
-async def test_invalid_arguments_and_unknown_tools_are_refused(
-    server: RunningServer, token: str, mode: Literal["auto", "legacy"]
-) -> None:
+async def test_invalid_arguments_and_unknown_tools_are_refused(server: RunningServer, token: str, mode: Mode) -> None:
     # tests/parity has the rules of the values.
     cases: list[tuple[str, dict[str, Any], str]] = [
         ("add_task", {"title": " "}, "title must be 1 to 500 characters long; it has 0."),

@@ -41,9 +41,7 @@ async def test_ready_fails_before_the_migrations(fresh_settings: Settings, state
     assert response.json()["reason"].startswith(f"The database is at migration {found}, the code expects ")
 
 
-async def test_missing_migration_is_logged_at_the_start(
-    fresh_settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_missing_migration_is_logged(fresh_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     log = CapturingLogger()
     monkeypatch.setattr("server.observability.health._log", log)
     async with opened(fresh_settings) as database:

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import httpx2
 import pytest
+from httpx2 import AsyncClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from core.clock import utc_now
@@ -28,12 +28,12 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 @pytest.fixture
-async def fresh_api(tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
+async def fresh_api(tmp_path: Path) -> AsyncIterator[AsyncClient]:
     async with open_api(sample_settings(tmp_path)) as client:
         yield client
 
 
-async def read(client: httpx2.AsyncClient) -> Samples:
+async def read(client: AsyncClient) -> Samples:
     response = await client.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain; version=")
     families = text_string_to_metric_families(response.text)
@@ -44,7 +44,7 @@ def value(samples: Samples, metric: str, /, **labels: str) -> float:
     return samples.get((f"tasktalk_{metric}", frozenset(labels.items())), 0)
 
 
-async def test_requests_are_counted_by_path_and_status(fresh_api: httpx2.AsyncClient) -> None:
+async def test_requests_are_counted_by_path_and_status(fresh_api: AsyncClient) -> None:
     await fresh_api.get("/health")
     await fresh_api.get("/health")
     await fresh_api.post("/graphql")
@@ -61,7 +61,7 @@ async def test_requests_are_counted_by_path_and_status(fresh_api: httpx2.AsyncCl
     assert value(await read(fresh_api), count, method="GET", path="/health", status="200") == 2
 
 
-async def test_operations_are_counted_by_name_and_outcome(fresh_api: httpx2.AsyncClient) -> None:
+async def test_operations_are_counted_by_name_and_outcome(fresh_api: AsyncClient) -> None:
     for query in ("query A { hello }", "query A { hello }", 'query A { fail(how: "gone") }', "{ hello }", "{ nope }"):
         await fresh_api.post("/graphql", json={"query": query})
     samples = await read(fresh_api)
@@ -73,7 +73,7 @@ async def test_operations_are_counted_by_name_and_outcome(fresh_api: httpx2.Asyn
     assert value(samples, "graphql_operation_duration_seconds_count", name="A") == 3
 
 
-async def test_operation_names_are_bounded(fresh_api: httpx2.AsyncClient) -> None:
+async def test_operation_names_are_bounded(fresh_api: AsyncClient) -> None:
     names = ["N" * 65, *(f"N{n}" for n in range(110)), "N0"]
     for name in names:
         await fresh_api.post("/graphql", json={"query": f"query {name} {{ hello }}"})
@@ -84,7 +84,7 @@ async def test_operation_names_are_bounded(fresh_api: httpx2.AsyncClient) -> Non
     assert value(samples, "graphql_operations_total", name="N0", outcome="ok") == 2
 
 
-async def test_every_cache_is_measured(fresh_api: httpx2.AsyncClient) -> None:
+async def test_every_cache_is_measured(fresh_api: AsyncClient) -> None:
     for _ in range(3):
         await fresh_api.post("/graphql", json={"query": "{ hello }"})
     samples = await read(fresh_api)

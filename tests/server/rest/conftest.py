@@ -1,7 +1,7 @@
 """Fixtures of the REST tests."""
 
-import httpx2
 import pytest
+from httpx2 import AsyncClient
 
 from core.database import Database
 from core.settings import Settings
@@ -10,18 +10,18 @@ from tests.server.rest.client import RestClient
 
 
 @pytest.fixture(scope="session")
-def anyone(http: httpx2.AsyncClient) -> RestClient:
+def anyone(http: AsyncClient) -> RestClient:
     """Give a client of nobody."""
     return RestClient(http)
 
 
 @pytest.fixture
-def rest(http: httpx2.AsyncClient, user: SignedIn) -> RestClient:
+def rest(http: AsyncClient, user: SignedIn) -> RestClient:
     """Give a client of the user."""
     return RestClient(http, user)
 
 
 @pytest.fixture
-async def admin(database: Database, settings: Settings, http: httpx2.AsyncClient) -> RestClient:
+async def admin(database: Database, settings: Settings, http: AsyncClient) -> RestClient:
     """Give a client of an admin."""
     return RestClient(http, await sign_in(database, settings, await make_user(database, is_admin=True)))

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, Final
 
-import httpx2
+from httpx2 import AsyncClient, Response
 
 from core.database import Database
 from core.ids import new_id
@@ -19,12 +19,12 @@ def registration(**values: Any) -> dict[str, Any]:
     return {"email": f"{new_id()}@example.com", "password": PASSWORD, "name": "Ann"} | values
 
 
-async def login(http: httpx2.AsyncClient, username: str, password: str = PASSWORD, **more: Any) -> httpx2.Response:
+async def login(http: AsyncClient, username: str, password: str = PASSWORD, **more: Any) -> Response:
     form = {"grant_type": "password", "username": username, "password": password}
     return await http.post("/api/auth/login", data=form, **more)
 
 
-async def test_session_from_registration_to_logout(anyone: RestClient, http: httpx2.AsyncClient) -> None:
+async def test_session_from_registration_to_logout(anyone: RestClient, http: AsyncClient) -> None:
     given = registration()
     response = await anyone.send("POST", "/auth/register", given)
     made = response.json()
@@ -55,9 +55,7 @@ async def test_invalid_registration_is_refused(anyone: RestClient) -> None:
     assert refusal(problem) == (409, "CONFLICT", "#/email")
 
 
-async def test_wrong_password_and_unknown_address_are_refused_alike(
-    anyone: RestClient, http: httpx2.AsyncClient
-) -> None:
+async def test_wrong_password_and_unknown_address_are_refused_alike(anyone: RestClient, http: AsyncClient) -> None:
     given = registration()
     await anyone.ok("POST", "/auth/register", given)
     responses = [await login(http, given["email"], "wrong"), await login(http, "nobody@example.com")]
@@ -83,7 +81,7 @@ FORMS: Final[dict[int, list[bytes]]] = {
 }
 
 
-async def test_login_refuses_malformed_forms_and_other_media_types(http: httpx2.AsyncClient) -> None:
+async def test_login_refuses_malformed_forms_and_other_media_types(http: AsyncClient) -> None:
     for status, forms in FORMS.items():
         for content in forms:
             headers = {"Content-Type": "application/x-www-form-urlencoded"}

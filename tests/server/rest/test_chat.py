@@ -73,9 +73,7 @@ async def test_invalid_messages_are_refused(rest: RestClient) -> None:
     assert (await rest.ok("GET", "/conversations"))["items"] == []
 
 
-async def test_tool_call_is_approved_over_rest(
-    talk: RestClient, provider: Provider, database: Database, user: SignedIn
-) -> None:
+async def test_tool_call_is_approved(talk: RestClient, provider: Provider, database: Database, user: SignedIn) -> None:
     task = await make_task(database, user.caller)
     provider.script([UseTool("delete_task", {"task_id": task.id}, "call_1")], [Text(["Gone."])])
     answer = await talk.ok("POST", "/chat", {"message": "delete it"})

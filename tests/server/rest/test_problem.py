@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from typing import Final
 from unittest.mock import Mock
 
-import httpx2
 import pytest
+from httpx2 import AsyncClient
 
 from core.errors import UnavailableError
 from core.settings import Settings
@@ -19,7 +19,7 @@ SECRET = "the password of the database is hunter2"
 
 
 @pytest.fixture(scope="module")
-async def small(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
+async def small(settings: Settings) -> AsyncIterator[AsyncClient]:
     """Give a client of a server that takes small bodies from pages of one other origin."""
     overrides = {"graphql_max_body_bytes": 100_000, "allowed_origins": ("https://app.example.com",)}
     async with serve_with(settings, **overrides) as server, server.client() as client:
@@ -40,7 +40,7 @@ BODIES: Final[dict[int, list[bytes]]] = {
 MEDIA_TYPES: Final = ("application/x-www-form-urlencoded", "application/merge-patch+json", "text/plain", "")
 
 
-async def test_malformed_bodies_are_refused(small: httpx2.AsyncClient, user: SignedIn) -> None:
+async def test_malformed_bodies_are_refused(small: AsyncClient, user: SignedIn) -> None:
     cases = [(body, "Application/JSON; charset=UTF-8", status) for status, bodies in BODIES.items() for body in bodies]
     for body, media_type, status in cases + [(BODY, media_type, 415) for media_type in MEDIA_TYPES]:
         headers = user.headers | ({"Content-Type": media_type} if media_type else {})
@@ -49,7 +49,7 @@ async def test_malformed_bodies_are_refused(small: httpx2.AsyncClient, user: Sig
         assert status == 201 or problem_of(response)["code"] == "BAD_USER_INPUT"
 
 
-async def test_caller_is_authenticated_before_the_body_is_read(small: httpx2.AsyncClient) -> None:
+async def test_caller_is_authenticated_before_the_body_is_read(small: AsyncClient) -> None:
     for headers in ({}, {"Authorization": "Bearer nonsense"}):
         response = await small.post("/api/tasks", content=b"[" * 1_000, headers=headers)
         assert problem_of(response)["code"] == "UNAUTHENTICATED"
@@ -69,7 +69,7 @@ async def test_invalid_credentials_are_refused_by_every_route(anyone: RestClient
             assert (response.status_code, challenge) == (401, 'Bearer error="invalid_token"')
 
 
-async def test_unknown_paths_and_methods_are_problems(http: httpx2.AsyncClient, rest: RestClient) -> None:
+async def test_unknown_paths_and_methods_are_problems(http: AsyncClient, rest: RestClient) -> None:
     for path in ("/api/", "/api/nothing", "/api/tasks/", "/api/tasks/x/toggle/", "/api/me/x", "/api/tasks/..%2f.."):
         assert refusal(problem_of(await http.get(path))) == (404, "NOT_FOUND", None)
     for method, path, allowed in (
@@ -86,7 +86,7 @@ async def test_unknown_paths_and_methods_are_problems(http: httpx2.AsyncClient, 
         assert refusal(await rest.problem("GET", f"/tasks/{task_id}")) == (404, "NOT_FOUND", None)
 
 
-async def test_query_string_of_many_parameters_is_refused(http: httpx2.AsyncClient, user: SignedIn) -> None:
+async def test_query_string_of_many_parameters_is_refused(http: AsyncClient, user: SignedIn) -> None:
     for query in ("&".join(["order=title"] * 60), "&" * 10_000):
         response = await http.get(f"/api/tasks?{query}", headers=user.headers)
         assert refusal(problem_of(response)) == (400, "BAD_USER_INPUT", None)
@@ -109,7 +109,7 @@ async def test_unexpected_failure_is_masked_and_logged_and_an_expected_one_is_to
         assert SECRET in capsys.readouterr().out
 
 
-async def test_allowed_origin_may_send_and_read_the_headers(small: httpx2.AsyncClient, user: SignedIn) -> None:
+async def test_allowed_origin_may_send_and_read_the_headers(small: AsyncClient, user: SignedIn) -> None:
     ours = {"Origin": "https://app.example.com"}
     for method in ("PATCH", "PUT", "DELETE"):
         wanted = "authorization, content-type, if-match, idempotency-key, last-event-id"
@@ -121,7 +121,7 @@ async def test_allowed_origin_may_send_and_read_the_headers(small: httpx2.AsyncC
     assert {part.strip() for part in response.headers["vary"].split(",")} >= {"Authorization", "Origin"}
 
 
-async def test_metrics_name_routes_and_no_ids(rest: RestClient, http: httpx2.AsyncClient) -> None:
+async def test_metrics_name_routes_and_no_ids(rest: RestClient, http: AsyncClient) -> None:
     await rest.send("GET", "/tasks/one")
     await rest.send("GET", "/tasks/another")
     await http.get("/api/nothing/at/all")

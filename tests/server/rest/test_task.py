@@ -65,9 +65,7 @@ async def test_if_match_with_an_asterisk_matches_any_revision(rest: RestClient) 
     assert refusal(await rest.problem("DELETE", path, headers={"If-Match": '"1"'})) == (404, "NOT_FOUND", None)
 
 
-async def test_repeated_idempotency_key_returns_the_first_task(
-    rest: RestClient, client: GraphClient, user: SignedIn
-) -> None:
+async def test_repeated_key_returns_the_first_task(rest: RestClient, client: GraphClient, user: SignedIn) -> None:
     key = {"Idempotency-Key": "one key"}
     first, again = [await rest.send("POST", "/tasks", {"title": "Milk"}, headers=key) for _ in range(2)]
     assert (again.status_code, again.json()) == (first.status_code, first.json())
