@@ -25,38 +25,38 @@ TICKS = "subscription Ticks { ticks }"
 HELLO = {"data": {"hello": "Hello, world!"}}
 
 
+def write(path: Path, content: object) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
 def write_map(folder: Path, texts: dict[str, str]) -> Path:
     """Write what relay-compiler and graphql-codegen write."""
-    path = folder / "persisted.json"
-    path.write_text(json.dumps(texts))
-    return path
+    return write(folder / "persisted.json", texts)
 
 
 def write_apollos(folder: Path, texts: dict[str, str]) -> Path:
     """Write what generate-persisted-query-manifest writes."""
     operations = [{"id": name, "name": name, "type": "query", "body": text} for name, text in texts.items()]
-    path = folder / "manifest.json"
-    path.write_text(apollos(operations))
-    return path
+    return write(folder / "manifest.json", apollos(operations))
 
 
-def apollos(operations: Any, version: int = 1) -> str:
-    manifest = {"format": "apollo-persisted-query-manifest", "version": version, "operations": operations}
-    return json.dumps(manifest)
+def apollos(operations: Any, version: int = 1) -> dict[str, Any]:
+    return {"format": "apollo-persisted-query-manifest", "version": version, "operations": operations}
 
 
 def write_folder(folder: Path, texts: dict[str, str]) -> Path:
     """Write what people write, in folders of folders, with the line break that editors add."""
+    documents = folder / "documents"
     for number, (name, text) in enumerate(texts.items()):
-        path = folder / "documents" / str(number) / f"{name}.graphql"
-        path.parent.mkdir(parents=True)
-        path.write_text(text + "\n")
-    (folder / "documents" / "README.md").write_text("not a document")
-    return folder / "documents"
+        (documents / str(number)).mkdir(parents=True)
+        write(documents / str(number) / f"{name}.graphql", text + "\n")
+    write(documents / "README.md", "not a document")
+    return documents
 
 
 Write = Callable[[Path, dict[str, str]], Path]
-in_each_form = pytest.mark.parametrize("write", [write_map, write_apollos, write_folder])
+in_each_form = pytest.mark.parametrize("written", [write_map, write_apollos, write_folder])
 
 
 @asynccontextmanager
@@ -78,8 +78,8 @@ def refusal_of(path: Path, **overrides: Any) -> str:
 
 
 @in_each_form
-async def test_trusted_document_is_found_by_id_and_hash(tmp_path: Path, write: Write) -> None:
-    path = write(tmp_path, {"greet": GREET, "note": NOTE})
+async def test_trusted_document_is_found_by_id_and_hash(tmp_path: Path, written: Write) -> None:
+    path = written(tmp_path, {"greet": GREET, "note": NOTE})
     text_hash = hash_of(GREET)
     async with open_trusting(path, trusted_documents_only=True) as api:
         for send in (ask, ask_by_get):
@@ -88,7 +88,7 @@ async def test_trusted_document_is_found_by_id_and_hash(tmp_path: Path, write: W
             for name in ("greet", text_hash):
                 assert (await send(api, extensions=persisted("", sha256Hash=name))).json() == HELLO
             # Editors end a file with a line break, which clients may print or not.
-            for text in (GREET, GREET + "\n") if write is write_folder else (GREET,):
+            for text in (GREET, GREET + "\n") if written is write_folder else (GREET,):
                 assert (await send(api, query=text)).json() == HELLO
                 assert (await send(api, query=text, extensions=persisted(text))).json() == HELLO
                 assert (await send(api, extensions=persisted(text))).json() == HELLO
@@ -181,43 +181,39 @@ INVALID: Final = {
 
 
 @in_each_form
-def test_invalid_document_is_a_settings_error(tmp_path: Path, write: Write) -> None:
+def test_invalid_document_is_a_settings_error(tmp_path: Path, written: Write) -> None:
     for number, (text, reason) in enumerate(INVALID.items()):
         folder = tmp_path / str(number)
         folder.mkdir()
-        message = refusal_of(write(folder, {"greet": GREET, "wrong": text}))
-        assert message.startswith("PATH/1/wrong.graphql: " if write is write_folder else "PATH: wrong: ")
+        message = refusal_of(written(folder, {"greet": GREET, "wrong": text}))
+        assert message.startswith("PATH/1/wrong.graphql: " if written is write_folder else "PATH: wrong: ")
         assert reason in message
 
 
 def test_serve_fails_with_invalid_trusted_documents(tmp_path: Path) -> None:
-    path = write_folder(tmp_path, {"greet": GREET})
+    path = write_map(tmp_path, {"greet": GREET})
     with pytest.raises(SettingsError, match="Cannot query field 'hello' on type 'Query'"):
         check(sample.sample_settings(tmp_path, trusted_documents=path))
-
-
-def test_introspection_in_production(tmp_path: Path) -> None:
-    path = write_map(tmp_path, {"schema": get_introspection_query()})
+    write(path, {"schema": get_introspection_query()})
     assert "introspection" in refusal_of(path, environment="production")
     Operations(sample.schema, sample.sample_settings(tmp_path, trusted_documents=path))
+    assert sample.sample_settings(tmp_path, trusted_documents="").trusted_documents is None
 
 
-MALFORMED: Final = {
+MALFORMED: Final[dict[str, list[object]]] = {
     "PATH is not valid JSON: ": ["", "{ hello }"],
-    "PATH has no documents": ["{}", apollos([])],
+    "PATH has no documents": [{}, apollos([])],
     "PATH is neither a map from ids to documents nor a manifest": [
-        *("[]", "null", '{"a": 1}', apollos([], version=2), apollos({}), apollos(["x"]), apollos([{"id": "a"}])),
+        *([], None, {"a": 1}, apollos([], version=2), apollos({}), apollos(["x"]), apollos([{"id": "a"}])),
     ],
-    "PATH: sha256:abc: the id is not the hash of the text, which is ": ['{"sha256:abc": "{ hello }"}'],
+    "PATH: sha256:abc: the id is not the hash of the text, which is ": [{"sha256:abc": "{ hello }"}],
 }
 
 
 def test_malformed_manifest_or_unreadable_file_is_a_settings_error(tmp_path: Path) -> None:
-    path = tmp_path / "manifest.json"
     for reason, manifests in MALFORMED.items():
         for manifest in manifests:
-            path.write_text(manifest)
-            assert refusal_of(path).startswith(reason), manifest
+            assert refusal_of(write(tmp_path / "manifest.json", manifest)).startswith(reason), manifest
     folder = tmp_path / "documents"
     folder.mkdir()
     assert refusal_of(folder) == "PATH has no documents"
@@ -226,12 +222,10 @@ def test_malformed_manifest_or_unreadable_file_is_a_settings_error(tmp_path: Pat
 
 
 def test_duplicate_id_is_a_settings_error(tmp_path: Path) -> None:
-    folder = tmp_path / "documents"
-    for name, text in (("a", "{ hello }"), ("b", "{ hello } ")):
-        (folder / name).mkdir(parents=True)
-        (folder / name / "same.graphql").write_text(text)
-    assert refusal_of(folder) == "PATH/b/same.graphql: another document has the id 'same' too"
-    (folder / "b" / "same.graphql").write_text("{ hello }")
+    folder = write_folder(tmp_path, {"same": "{ hello }", "other": "{ hello } "})
+    (folder / "1" / "other.graphql").rename(folder / "1" / "same.graphql")
+    assert refusal_of(folder) == "PATH/1/same.graphql: another document has the id 'same' too"
+    write(folder / "1" / "same.graphql", "{ hello }\n")
     Operations(sample.schema, sample.sample_settings(tmp_path, trusted_documents=folder))
 
 
@@ -241,7 +235,3 @@ async def test_trusted_document_is_never_evicted(tmp_path: Path, monkeypatch: py
         for number in range(3):
             assert (await ask(api, query=f"{{ a{number}: hello }}")).status_code == 200
         assert (await ask(api, documentId="greet")).json() == HELLO
-
-
-def test_empty_setting_names_no_documents(tmp_path: Path) -> None:
-    assert sample.sample_settings(tmp_path, trusted_documents="").trusted_documents is None
