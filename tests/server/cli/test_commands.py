@@ -12,10 +12,10 @@ import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Final
 
 import httpx2
@@ -40,14 +40,7 @@ UNREACHABLE: Final = {"DATABASE_URL": "postgres://a:pw@127.0.0.1:1/n"}
 COMMANDS: Final = ("serve", "migrate", "schema", "admin", "demo")
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    status: int
-    output: str
-    errors: str
-
-
-async def tasktalk(*arguments: str, **environment: str) -> Ended:
+async def tasktalk(*arguments: str, **environment: str) -> CompletedProcess[str]:
     """Run a command in this process, which spares its imports."""
     output, errors = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
@@ -57,7 +50,7 @@ async def tasktalk(*arguments: str, **environment: str) -> Ended:
             status = await asyncio.to_thread(main, arguments)
         except SystemExit as stop:
             status = int(stop.code or 0)
-    return Ended(status, output.getvalue(), errors.getvalue())
+    return CompletedProcess(arguments, status, output.getvalue(), errors.getvalue())
 
 
 @pytest.fixture(autouse=True)
@@ -82,13 +75,16 @@ def new_database(folder: Path) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def serving(**environment: str) -> AsyncIterator[str]:
-    """Run `tasktalk serve` with these settings alone, give what it says first, and let Ctrl-C end it."""
+async def serving(**environment: str) -> AsyncIterator[tuple[str, str]]:
+    """Run `tasktalk serve` with these settings alone, give what it is at which URL, and let Ctrl-C end it."""
     given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"} | environment
     process = await asyncio.create_subprocess_exec(*TASKTALK, "serve", "--port", "0", env=given, stdout=PIPE)
     assert process.stdout is not None
     try:
-        yield (await process.stdout.readline()).decode()
+        greeting = (await process.stdout.readline()).decode()
+        found = re.fullmatch(r"(\w+) at (http://127\.0\.0\.1:\d+)/graphql\n", greeting)
+        assert found is not None, greeting
+        yield found[1], found[2]
         process.send_signal(signal.SIGINT)
         await asyncio.wait_for(process.communicate(), START_PATIENCE_S)
         assert process.returncode == 0
@@ -122,13 +118,13 @@ def test_help_names_every_command_and_loads_nothing_of_the_server() -> None:
 async def test_help_version_and_schema_need_no_setting(folder: Path) -> None:
     for command in COMMANDS:
         ended = await tasktalk(command, "--help")
-        assert ended.status == 0
-        assert re.match(rf"usage: tasktalk {command} .*\n\n[A-Z].*\.\n\n", ended.output, re.DOTALL)
+        assert ended.returncode == 0
+        assert re.match(rf"usage: tasktalk {command} .*\n\n[A-Z].*\.\n\n", ended.stdout, re.DOTALL)
     ended = await tasktalk("--version")
-    assert (ended.status, ended.output) == (0, f"tasktalk {version('tasktalk')}\n")
+    assert (ended.returncode, ended.stdout) == (0, f"tasktalk {version('tasktalk')}\n")
     ended = await tasktalk("schema", ENVIRONMENT="production")
-    assert (ended.status, ended.errors) == (0, "")
-    assert "type Query {" in ended.output
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "type Query {" in ended.stdout
     assert names_in(folder) == set()
 
 
@@ -151,23 +147,23 @@ async def test_help_version_and_schema_need_no_setting(folder: Path) -> None:
 )
 async def test_error_is_printed_in_one_line(arguments: tuple[str, ...], environment: dict[str, str], line: str) -> None:
     ended = await tasktalk(*arguments, **environment)
-    assert (ended.status, ended.output) == (2, "")
-    assert line in ended.errors.splitlines()[-1]
-    assert "Traceback" not in ended.errors
-    assert ":pw@" not in ended.errors
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert line in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+    assert ":pw@" not in ended.stderr
 
 
 async def test_database_without_tables_names_the_migrate_command(folder: Path) -> None:
     ended = await tasktalk("admin", "a@example.com", **new_database(folder))
-    assert ended.status == 2
-    assert ended.errors.endswith("cannot be used: no such table: users; run `tasktalk migrate` first\n")
+    assert ended.returncode == 2
+    assert ended.stderr.endswith("cannot be used: no such table: users; run `tasktalk migrate` first\n")
 
 
 async def test_migrate_makes_the_default_database(folder: Path) -> None:
     for _ in range(2):
         ended = await tasktalk("migrate")
-        assert (ended.status, ended.errors) == (0, "")
-        assert ended.output == f"The database is at revision {migrations.head_revision()}, the newest.\n"
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert ended.stdout == f"The database is at revision {migrations.head_revision()}, the newest.\n"
     async with opened(make_settings(f"sqlite:///{folder}/data/tasktalk.db")) as database:
         await make_user(database)
 
@@ -175,7 +171,7 @@ async def test_migrate_makes_the_default_database(folder: Path) -> None:
 async def test_admin_makes_an_account_an_admin(database: Database, settings: Settings) -> None:
     user = await make_user(database)
     ended = await tasktalk("admin", user.email.upper(), **variables(settings))
-    assert (ended.status, ended.output) == (0, f"{user.email} is an admin now.\n")
+    assert (ended.returncode, ended.stdout) == (0, f"{user.email} is an admin now.\n")
     async with database.read() as session:
         assert (await session.get_one(User, user.id)).is_admin
 
@@ -186,9 +182,9 @@ async def test_demo_makes_an_account_that_can_sign_in_and_fills_it_once(
     assert server.runtime.settings == settings
     address = f"{new_id()}@example.com"
     ended = await tasktalk("demo", address, **variables(settings))
-    assert (ended.status, ended.errors) == (0, "")
+    assert (ended.returncode, ended.stderr) == (0, "")
     told = rf"{address} has a month of (\d+) tasks and (\d+) conversations now\. Its password is (\S+)\n"
-    found = re.fullmatch(told, ended.output)
+    found = re.fullmatch(told, ended.stdout)
     assert found is not None
     token = (await client.mutate("signIn", {"email": address, "password": found[3]}))["accessToken"]
     counts = "{ tasks { totalCount } conversations { totalCount nodes { messages { totalCount } } } }"
@@ -197,26 +193,22 @@ async def test_demo_makes_an_account_that_can_sign_in_and_fills_it_once(
     assert data["conversations"]["totalCount"] == int(found[2])
     assert all(node["messages"]["totalCount"] > 0 for node in data["conversations"]["nodes"])
     again = await tasktalk("demo", address, **variables(settings))
-    assert (again.status, again.output) == (2, "")
-    assert "this account has tasks already" in again.errors
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "this account has tasks already" in again.stderr
 
 
 async def test_serve_in_an_empty_folder_migrates_prints_the_address_and_trusts_no_proxy(folder: Path) -> None:
-    async with serving(SIGN_IN_ATTEMPTS="1") as greeting:
-        found = re.fullmatch(r"GraphiQL at (http://127\.0\.0\.1:\d+)/graphql\n", greeting)
-        assert found is not None
-        assert (await until_answered(found[1])).status_code == 200
+    async with serving(SIGN_IN_ATTEMPTS="1") as (name, url):
+        assert (name, (await until_answered(url)).status_code) == ("GraphiQL", 200)
         # No proxy is named, so nobody may say where a client is.
-        assert await codes_of_guesses(found[1]) == ["UNAUTHENTICATED", "RATE_LIMITED"]
+        assert await codes_of_guesses(url) == ["UNAUTHENTICATED", "RATE_LIMITED"]
     assert names_in(folder / "data") >= {"secret_key", "tasktalk.db"}
 
 
 async def test_serve_in_production_leaves_the_migrations_to_their_command(folder: Path) -> None:
-    async with serving(**new_database(folder)) as greeting:
-        found = re.fullmatch(r"GraphQL at (http://127\.0\.0\.1:\d+)/graphql\n", greeting)
-        assert found is not None
-        response = await until_answered(found[1])
-        assert (response.status_code, "tasktalk migrate" in response.text) == (503, True)
+    async with serving(**new_database(folder)) as (name, url):
+        response = await until_answered(url)
+        assert (name, response.status_code, "tasktalk migrate" in response.text) == ("GraphQL", 503, True)
 
 
 @only_sqlite
@@ -264,6 +256,6 @@ async def test_port_in_use_is_an_error_before_anything_starts(workers: str, fold
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = await tasktalk("serve", "--port", str(port), "--workers", workers)
-    assert ended.status == 2
-    assert ended.errors.startswith(f"tasktalk: cannot listen on 127.0.0.1:{port}: Address already in use; stop what ")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"tasktalk: cannot listen on 127.0.0.1:{port}: Address already in use; stop what ")
     assert not (folder / "data" / "tasktalk.db").exists()

@@ -1,8 +1,8 @@
 """Connections: bounds per user, session checks, shutdown; and requests that end when their client disconnects."""
 
 import asyncio
-from dataclasses import dataclass, replace
-from unittest.mock import AsyncMock
+from dataclasses import replace
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from starlette.requests import ClientDisconnect
@@ -21,19 +21,8 @@ from tests.services.rows import all_statements, change_user
 from tests.waiting import PATIENCE_S, until
 
 
-@dataclass(eq=False)
-class Connection:
-    """A connection that records its calls."""
-
-    caller: Caller | None
-    is_signed_out: bool = False
-    is_sent_away: bool = False
-
-    def end_session(self) -> None:
-        self.is_signed_out = True
-
-    def close_for_shutdown(self) -> None:
-        self.is_sent_away = True
+def connection_of(caller: Caller | None) -> Mock:
+    return Mock(caller=caller)
 
 
 @pytest.fixture
@@ -42,8 +31,8 @@ def presence(database: Database) -> ConnectionRegistry:
 
 
 async def test_registry_bounds_the_connections_of_a_user(presence: ConnectionRegistry, user: SignedIn) -> None:
-    first, second, third = [Connection(user.caller) for _ in range(3)]
-    strangers = [Connection(None) for _ in range(5)]
+    first, second, third = [connection_of(user.caller) for _ in range(3)]
+    strangers = [connection_of(None) for _ in range(5)]
     for connection in (first, second, *strangers):
         presence.add(connection)
     with pytest.raises(TooManyConnectionsError):
@@ -59,14 +48,14 @@ async def test_registry_bounds_the_connections_of_a_user(presence: ConnectionReg
 async def test_one_statement_checks_all_sessions(
     presence: ConnectionRegistry, database: Database, user: SignedIn, stranger: SignedIn
 ) -> None:
-    connections = [Connection(each.caller) for each in (user, user, stranger)] + [Connection(None)]
+    connections = [connection_of(each.caller) for each in (user, user, stranger)] + [connection_of(None)]
     for connection in connections:
         presence.add(connection)
     await database.write(lambda session: revoke_all(session, user.user.id))
     with all_statements(database) as statements:
         await presence.check()
     assert len(statements) == 1
-    assert [connection.is_signed_out for connection in connections] == [True, True, False, False]
+    assert [connection.end_session.called for connection in connections] == [True, True, False, False]
     other = await make_user(database)
     with all_statements(database) as statements:
         presence.check_user(other.id)
@@ -95,21 +84,22 @@ async def test_checks_continue_after_a_failure(
     answers = AsyncMock(side_effect=[failure, failure, set()])
     monkeypatch.setattr(presences, "find_valid_callers", answers)
     monkeypatch.setattr(presences, "CHECK_EVERY_S", 0.001)
-    connection = Connection(user.caller)
+    connection = connection_of(user.caller)
     presence.add(connection)
     watch = asyncio.create_task(presence.run())
-    await until(lambda: connection.is_signed_out)
+    await until(lambda: connection.end_session.called)
     assert not watch.done()
     watch.cancel()
     await asyncio.gather(watch, return_exceptions=True)
 
 
 async def test_connections_during_shutdown_are_closed(presence: ConnectionRegistry, user: SignedIn) -> None:
-    early, late = Connection(user.caller), Connection(user.caller)
+    early, late = connection_of(user.caller), connection_of(user.caller)
     presence.add(early)
     presence.close_all()
     presence.add(late)
-    assert (early.is_sent_away, late.is_sent_away, presence.is_shutting_down) == (True, True, True)
+    assert (early.close_for_shutdown.called, late.close_for_shutdown.called) == (True, True)
+    assert presence.is_shutting_down
 
 
 class Client:

@@ -3,9 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 from unittest.mock import Mock
 
 import pytest
@@ -56,7 +56,7 @@ ORIGINS: Final[dict[tuple[int, int], tuple[str | None, ...]]] = {
 }
 
 
-async def test_pages_of_other_origins_are_refused(http: AsyncClient, production: AsyncClient, token: str) -> None:
+async def test_only_pages_of_allowed_origins_may_call(http: AsyncClient, production: AsyncClient, token: str) -> None:
     for statuses, origins in ORIGINS.items():
         for client, status in zip((http, production), statuses, strict=True):
             for origin in origins:
@@ -64,9 +64,6 @@ async def test_pages_of_other_origins_are_refused(http: AsyncClient, production:
                 response = await post(client, token, LIST, {} if sent is None else {"Origin": sent})
                 assert response.status_code == status, origin
                 assert status == 200 or refusal(response)[1] == "FORBIDDEN"
-
-
-async def test_preflight_allows_the_headers_of_the_protocol(production: AsyncClient) -> None:
     wanted = "authorization, content-type, mcp-protocol-version, mcp-method, mcp-name"
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": wanted}
     response = await production.options("/mcp", headers=asked | {"Origin": "https://app.example.com"})
@@ -102,22 +99,17 @@ async def test_unknown_version_method_or_contradicting_header_is_refused(http: A
     assert (await post(http, token, sent, {"Mcp-Name": "search"})).status_code == 400
 
 
-async def test_body_beyond_the_limit_is_refused(settings: Settings, token: str) -> None:
+async def test_large_bodies_and_other_media_types_are_refused(settings: Settings, token: str) -> None:
     async with serve_with(settings, graphql_max_body_bytes=10_000) as small, small.client() as client:
-        fits = await post(client, token, older_message("tools/call", name="x", arguments={"t": "x" * 9_000}))
-        assert fits.status_code == 200
-        too_large = older_message("tools/call", name="add_task", arguments={"title": "x" * 10_000})
-        response = await post(client, token, too_large)
+        for length, status in ((9_000, 200), (10_000, 413)):
+            response = await post(client, token, older_message("tools/call", name="x", arguments={"t": "x" * length}))
+            assert response.status_code == status
         assert refusal(response) == (413, "BAD_USER_INPUT", "The body is larger than 10000 bytes.")
-        assert (await post(client, token, LIST)).status_code == 200
-
-
-async def test_other_media_types_are_refused(http: AsyncClient, token: str) -> None:
-    for content_type in ("text/plain", "application/x-www-form-urlencoded", ""):
-        response = await post(http, token, LIST, {"Content-Type": content_type})
-        assert refusal(response)[:2] == (415, "BAD_USER_INPUT")
-    for accept in ("text/html", "text/event-stream"):
-        assert (await post(http, token, LIST, {"Accept": accept})).status_code == 406
+        for content_type in ("text/plain", "application/x-www-form-urlencoded", ""):
+            response = await post(client, token, LIST, {"Content-Type": content_type})
+            assert refusal(response)[:2] == (415, "BAD_USER_INPUT")
+        for accept in ("text/html", "text/event-stream"):
+            assert (await post(client, token, LIST, {"Accept": accept})).status_code == 406
 
 
 NO_MESSAGES: Final = [
@@ -252,44 +244,37 @@ async def test_token_in_a_query_is_not_read(http: AsyncClient, token: str, capsy
     assert token not in capsys.readouterr().out
 
 
-async def test_token_is_accepted_until_it_expires(http: AsyncClient, database: Database, user: SignedIn) -> None:
-    issued = await make_access_token(database, user.caller, expires_at=utc_now() + timedelta(hours=1))
-    assert await is_served(http, issued.text)
-    await change_access_token(database, issued.access_token.id, expires_at=utc_now())
-    assert not await is_served(http, issued.text)
-
-
-async def test_revoked_token_is_refused_at_once_in_every_process(
+async def test_token_is_accepted_until_it_expires_or_is_revoked_in_any_process(
     http: AsyncClient, database: Database, settings: Settings, user: SignedIn, token: str
 ) -> None:
-    issued = await make_access_token(database, user.caller)
+    expiring = await make_access_token(database, user.caller, expires_at=utc_now() + timedelta(hours=1))
+    revoked = await make_access_token(database, user.caller)
     async with serve_with(settings) as elsewhere, elsewhere.client() as another:
-        for each in (http, another):
-            assert await is_served(each, issued.text)
-        await database.write(partial(revoke_access_token, caller=user.caller, token_id=issued.access_token.id))
-        for each in (http, another):
-            assert not await is_served(each, issued.text)
-            assert await is_served(each, token)
+        for client in (http, another):
+            assert [await is_served(client, each) for each in (expiring.text, revoked.text, token)] == [True] * 3
+        await change_access_token(database, expiring.access_token.id, expires_at=utc_now())
+        await database.write(partial(revoke_access_token, caller=user.caller, token_id=revoked.access_token.id))
+        for client in (http, another):
+            served = [await is_served(client, each) for each in (expiring.text, revoked.text, token)]
+            assert served == [False, False, True]
 
 
 async def test_last_use_is_recorded_once_a_minute(
     http: AsyncClient, server: RunningServer, database: Database, user: SignedIn
 ) -> None:
-    async def use(statements: int) -> None:
+    async def use(statements: int) -> datetime:
         with all_statements(server.runtime.database) as run:
             assert await is_served(http, issued.text)
         assert len([text for text in run if "access_tokens" in text]) == statements
+        (row,) = await access_token_rows(database, user.user.id)
+        return cast("datetime", row.last_used_at)
 
-    issued = await make_access_token(database, user.caller, [AccessScope.TASKS_READ])
-    began = utc_now()
-    await use(statements=2)
-    (row,) = await access_token_rows(database, user.user.id)
-    assert began <= row.last_used_at <= utc_now()
-    await use(statements=1)
-    assert (await access_token_rows(database, user.user.id))[0].last_used_at == row.last_used_at
-    await change_access_token(database, row.id, last_used_at=utc_now() - timedelta(seconds=61))
-    await use(statements=2)
-    assert (await access_token_rows(database, user.user.id))[0].last_used_at >= row.last_used_at
+    issued, began = await make_access_token(database, user.caller, [AccessScope.TASKS_READ]), utc_now()
+    first = await use(statements=2)
+    assert began <= first <= utc_now()
+    assert await use(statements=1) == first
+    await change_access_token(database, issued.access_token.id, last_used_at=utc_now() - timedelta(seconds=61))
+    assert await use(statements=2) >= first
 
 
 async def test_concurrent_messages_are_all_served(http: AsyncClient, token: str) -> None:
