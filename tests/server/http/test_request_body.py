@@ -84,12 +84,6 @@ HEAD = f"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nTransfer-E
 BEGINNING = b'b\r\n{"query":  \r\n'
 
 
-async def test_body_may_arrive_in_pieces(wire: Wire) -> None:
-    assert (await wire.ask(HEAD, BEGINNING, b'c\r\n"{ userId }"\r\n', b"1\r\n}\r\n", b"0\r\n\r\n")).startswith(
-        b"HTTP/1.1 200 OK\r\n"
-    )
-
-
 @pytest.mark.parametrize("beginning", [b"", BEGINNING])
 async def test_missing_body_times_out(wire: Wire, monkeypatch: pytest.MonkeyPatch, beginning: bytes) -> None:
     monkeypatch.setattr(request_body, "BODY_TIMEOUT_S", 0.2)

@@ -40,21 +40,6 @@ async def talk(served: RunningServer, user: SignedIn) -> AsyncIterator[RestClien
         yield RestClient(http, user)
 
 
-async def test_chat_returns_the_answer(talk: RestClient, provider: Provider) -> None:
-    provider.script([UseTool("add_task", {"title": "Buy milk"}, "call_1")], [Text(WORDS)])
-    answer = await talk.ok("POST", "/chat", {"message": "add buy milk", "time_zone": "Europe/Berlin"})
-    assert (answer["status"], answer["response"], answer["error"]) == ("COMPLETED", SAID, None)
-    (call,) = answer["tool_calls"]
-    assert (call["name"], call["arguments"], call["status"]) == ("add_task", {"title": "Buy milk"}, "COMPLETED")
-    assert [task["title"] for task in (await talk.ok("GET", "/tasks"))["items"]] == ["Buy milk"]
-    messages = await talk.ok("GET", f"/conversations/{answer['conversation_id']}/messages")
-    assert [(each["id"], each["content"]) for each in messages["items"]] == [
-        (answer["message_id"], "add buy milk"),
-        (answer["reply_id"], SAID),
-    ]
-    assert await talk.ok("GET", f"/runs/{answer['run_id']}") == answer
-
-
 REFUSED: Final[list[tuple[dict[str, Any], tuple[int, str, str]]]] = [
     ({}, (422, "BAD_USER_INPUT", "#/message")),
     ({"message": " "}, (422, "BAD_USER_INPUT", "#/message")),
