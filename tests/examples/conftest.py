@@ -17,6 +17,7 @@ from tests.assistant.provider import Provider
 from tests.examples.chat_page import ChatPage
 from tests.examples.cuttable import Cuttable
 from tests.examples.elsewhere import Elsewhere
+from tests.graph_client import GraphClient
 from tests.npm import NPM, alone_in, npm
 from tests.servers import RunningServer, serve_with
 
@@ -81,7 +82,7 @@ async def line(served: RunningServer) -> AsyncIterator[Cuttable]:
 async def elsewhere(served: RunningServer) -> AsyncIterator[Elsewhere]:
     """Give the same person at another device, who is signed up by the first that signs in."""
     async with served.client() as http:
-        yield Elsewhere(http)
+        yield Elsewhere(GraphClient(http))
 
 
 @pytest.fixture

@@ -1,26 +1,35 @@
-"""Documents: prepared once, cached and bounded, without hints at the schema in production."""
+"""Documents: prepared once, cached and bounded, without hints at the schema in production; and their cost."""
 
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import Mock
 
+import httpx2
 import pytest
-from graphql import build_schema, get_introspection_query, parse
+from graphql import (
+    FragmentDefinitionNode,
+    OperationDefinitionNode,
+    build_schema,
+    get_introspection_query,
+    parse,
+    validate,
+)
 from httpx2 import AsyncClient
 
 from core.settings import Settings
 from server.graphql import documents
+from server.graphql.cost import compile_cost
 from server.graphql.documents import Documents
 from server.http.errors import RefusedError
 from tests.server.asking import ask
-from tests.server.sample import sample_settings
+from tests.server.sample import open_api, sample_settings
 
 QUERY: Final = "type Query { a: Query b: Query x(in: [[In]]): Int name: String } input In { in: In }"
 SCHEMA: Final = build_schema(f"{QUERY} type Mutation {{ rename: String }}")
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def defaults(tmp_path: Path) -> Settings:
     return sample_settings(tmp_path)
 
 
@@ -43,16 +52,16 @@ def errors_of(prepared: Documents, text: str) -> Any:
     return refusal.value.errors
 
 
-def test_valid_document_is_prepared_once(settings: Settings, parsed: list[str]) -> None:
-    prepared = Documents(SCHEMA, settings)
+def test_valid_document_is_prepared_once(defaults: Settings, parsed: list[str]) -> None:
+    prepared = Documents(SCHEMA, defaults)
     assert prepared.get("{ name }") is prepared.get("{ name }")
     assert errors_of(prepared, "{ nope }") == errors_of(prepared, "{ nope }")
     assert parsed == ["{ name }", "{ nope }", "{ nope }"]
 
 
-def test_unused_document_is_evicted(settings: Settings, parsed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unused_document_is_evicted(defaults: Settings, parsed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "MAX_CACHE_BYTES", 3 * (3 * 1_000 + 4 * 9))
-    prepared = Documents(SCHEMA, settings)
+    prepared = Documents(SCHEMA, defaults)
     first, second, third, fourth = ("{ name }" + ignored for ignored in " \t\n,")
     for text in (first, second, third, first, fourth):
         prepared.get(text)
@@ -62,8 +71,8 @@ def test_unused_document_is_evicted(settings: Settings, parsed: list[str], monke
     assert parsed == [second]
 
 
-def test_operation_is_selected_by_name_unless_it_is_the_only_one(settings: Settings) -> None:
-    prepared = Documents(SCHEMA, settings)
+def test_operation_is_selected_by_name_unless_it_is_the_only_one(defaults: Settings) -> None:
+    prepared = Documents(SCHEMA, defaults)
     document = prepared.get("query A { name } mutation B { rename }")
     assert (document.select("A").name, document.select("A").type.value) == ("A", "query")
     assert document.select("B").type.value == "mutation"
@@ -75,8 +84,8 @@ def test_operation_is_selected_by_name_unless_it_is_the_only_one(settings: Setti
     assert prepared.get("query A { name }").select(None).name == "A"
 
 
-def test_validation_errors_have_their_location_and_are_bounded(settings: Settings) -> None:
-    prepared = Documents(SCHEMA, settings)
+def test_validation_errors_have_their_location_and_are_bounded(defaults: Settings) -> None:
+    prepared = Documents(SCHEMA, defaults)
     errors = errors_of(prepared, "{" + " ".join(f"nope{n}" for n in range(1_000)) + "}")
     assert len(errors) == 21
     assert {error["extensions"]["code"] for error in errors} == {"GRAPHQL_VALIDATION_FAILED"}
@@ -175,13 +184,13 @@ WITHIN: Final = [
 
 
 @pytest.fixture
-def refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
+def refused(defaults: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Give a function that returns the one error of a document that must not come as far as validation."""
     monkeypatch.setattr(documents, "validate", Mock(side_effect=AssertionError("the document was validated")))
 
     def error_of(text: str) -> dict[str, Any]:
         with pytest.raises(RefusedError) as refusal:
-            Documents(SCHEMA, settings).get(text)
+            Documents(SCHEMA, defaults).get(text)
         assert refusal.value.status == 400
         (error,) = refusal.value.errors
         return error
@@ -209,9 +218,9 @@ def test_syntax_error_is_a_parse_failure(refused: Any) -> None:
         assert refused(text)["extensions"]["code"] == "GRAPHQL_PARSE_FAILED"
 
 
-def test_document_within_the_bounds_is_prepared(settings: Settings) -> None:
+def test_document_within_the_bounds_is_prepared(defaults: Settings) -> None:
     for text in WITHIN:
-        assert Documents(SCHEMA, settings).get(text).operations
+        assert Documents(SCHEMA, defaults).get(text).operations
 
 
 def test_deep_brackets_are_refused_before_parsing(refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,3 +235,121 @@ async def test_limit_is_in_the_response(api: AsyncClient, accept: str) -> None:
     told = "The operation nests fields 22 deep, counted with its fragments; the limit is 15."
     error = {"message": told, "extensions": {"code": "QUERY_TOO_DEEP", "limit": 15}}
     assert (response.status_code, response.json()) == (400, {"errors": [error]})
+
+
+COUNTED: Final = build_schema(
+    """
+    interface Node { id: ID! }
+    type PageInfo { hasNextPage: Boolean! }
+    type User implements Node { id: ID! tasks(first: Int, after: String, last: Int): TaskConnection! }
+    type Task implements Node {
+      id: ID! tags: [String!]! owner: User! parent: Task
+      subtasks(first: Int, after: String, last: Int): TaskConnection!
+      madeBy: Run
+    }
+    type Run implements Node { id: ID! toolCalls: [ToolCall!]! }
+    type ToolCall implements Node { id: ID! run: Run! }
+    type TaskEdge { cursor: String! node: Task! }
+    type TaskConnection { edges: [TaskEdge!]! nodes: [Task!]! pageInfo: PageInfo! totalCount: Int! }
+    type ChangeSet { changed: [Node!]! deletedIds: [ID!]! }
+    type UserError { message: String! } type TasksPayload { tasks: [Task!]! errors: [UserError!]! }
+    type Query {
+      viewer: User node(id: ID!): Node nodes(ids: [ID!]!): [Node]!
+      tasks(first: Int, after: String, last: Int): TaskConnection! changes(since: String, first: Int): ChangeSet!
+    }
+    type Subscription { changes(since: String): ChangeSet! }
+    type Mutation { createTasks: TasksPayload! createTask: TasksPayload! }
+    """
+)
+
+
+def cost_of(text: str, variables: dict[str, Any] | None = None) -> int:
+    document = parse(text)
+    assert validate(COUNTED, document) == []
+    operation = next(node for node in document.definitions if isinstance(node, OperationDefinitionNode))
+    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+    return compile_cost(COUNTED, operation, fragments)(variables or {})
+
+
+LITERALS: Final = [
+    ("{ __typename }", 0),
+    ("{ __schema { types { fields { name } } } }", 0),
+    ("{ viewer { id } }", 1),
+    ('{ node(id: "1") { id } }', 1),
+    # A connection is one, its rows are one each, and what wraps them is nothing.
+    ("{ tasks { totalCount } }", 1),
+    ("{ tasks { nodes { id tags } } }", 21),
+    ("{ tasks { edges { cursor } } }", 21),
+    ("{ tasks { edges { node { id } } } }", 21),
+    ("{ tasks(first: 3) { nodes { id } pageInfo { hasNextPage } totalCount } }", 4),
+    ("{ tasks(first: null) { nodes { id } } }", 21),
+    ("{ tasks(first: 2) { nodes { owner { id } parent { owner { id } } } } }", 1 + 2 * 4),
+    ("{ viewer { tasks(first: 3) { nodes { subtasks(first: 5) { nodes { id } } } } } }", 1 + 1 + 3 * (1 + 1 + 5)),
+    ("{ tasks(first: 100) { nodes { subtasks(first: 100) { nodes { id } } } } }", 1 + 100 * (2 + 100)),
+    # Sizes out of bounds are the resolver's to refuse.
+    ("{ tasks(first: -5) { nodes { id } } }", 1),
+    ("{ tasks(first: 2000000000) { nodes { id } } }", 101),
+    ('{ nodes(ids: ["1", "2", "3"]) { id } }', 3),
+    ('{ nodes(ids: "1") { id } }', 1),
+    ("{ nodes(ids: []) { id } }", 0),
+    ('{ nodes(ids: ["1", "2"]) { ... on Task { subtasks(first: 4) { nodes { id } } } } }', 2 * (1 + 1 + 4)),
+    ("{ changes(first: 7) { changed { id } deletedIds } }", 1 + 7),
+    # Without a size, changes come a hundred at a time.
+    ("{ changes { changed { id } deletedIds } }", 1 + 100),
+    ("subscription { changes { changed { ... on Task { subtasks(first: 4) { nodes { id } } } } } }", 1 + 100 * 6),
+    # A list that has no pages may be as long as one.
+    ("{ tasks(first: 3) { nodes { madeBy { toolCalls { run { id } } } } } }", 1 + 3 * (1 + 1 + 100 * 2)),
+    ('{ node(id: "1") { ... on Run { toolCalls { id } } } }', 1 + 100),
+    ("{ changes(first: 2) { changed { ... on Run { toolCalls { id } } } } }", 1 + 2 * (1 + 100)),
+    ("mutation { createTasks { tasks { id } errors { message } } }", 1 + 100 + 1),
+    ("mutation { a: createTasks { tasks { id } } b: createTasks { tasks { id } } }", 2 * (1 + 100)),
+]
+SIZED: Final = "query ($n: Int) { tasks(first: $n) { nodes { subtasks(last: $n) { nodes { id } } } } }"
+DEFAULTED: Final = "query ($n: Int = 3) { tasks(first: $n) { nodes { id } } }"
+NODES: Final = (
+    "query ($ids: [ID!]!, $n: Int) { nodes(ids: $ids) { ... on User { tasks(first: $n) { nodes { id } } } } }"
+)
+SIZES: Final = ((2, 2), (100, 100), (100.0, 100), (1e300, 100), (None, 20), ("no number", 20))
+VARIABLE: Final[list[tuple[str, dict[str, Any], int]]] = [
+    *((SIZED, {"n": given}, 1 + size * (1 + 1 + size)) for given, size in SIZES),
+    *((SIZED, {}, 1 + 20 * (1 + 1 + 20)), (SIZED, {"n": -1}, 1)),
+    *((DEFAULTED, {}, 1 + 3), (DEFAULTED, {"n": 4}, 1 + 4), (DEFAULTED, {"n": None}, 1 + 20)),
+    *((NODES, {"ids": ["1"] * count, "n": 5}, count * (1 + 1 + 5)) for count in (0, 2, 500)),
+    (NODES, {"ids": "1", "n": 5}, 1 + 1 + 5),
+    ('query ($id: ID!) { nodes(ids: [$id, "2"]) { id } }', {"id": "1"}, 2),
+]
+SPREADS: Final = """{ ...A ...B } fragment A on Query { tasks { nodes { owner { id } } } }
+fragment B on Query { ...A tasks { nodes { owner { id } parent { id } } } }"""
+MERGED: Final = [
+    # What execution merges is counted once.
+    ("{ tasks(first: 9) { nodes { id } } tasks(first: 9) { nodes { tags } } }", 10),
+    (SPREADS, 1 + 20 * 3),
+    ("{ tasks { ... { nodes { id } } ... on TaskConnection { nodes { tags } } } }", 21),
+    # What has another name in the answer, or stands on another type, is counted by itself.
+    ("{ a: tasks(first: 9) { nodes { id } } b: tasks(first: 9) { nodes { id } } }", 20),
+    ('{ node(id: "1") { ... on Task { owner { id } } ... on User { tasks(first: 2) { nodes { id } } } } }', 5),
+]
+
+
+def test_cost_is_the_number_of_objects_with_page_sizes_multiplied() -> None:
+    for text, variables, cost in VARIABLE + [(text, {}, cost) for text, cost in LITERALS + MERGED]:
+        assert cost_of(text, variables) == cost, (text, variables)
+
+
+@pytest.mark.parametrize("accept", ["application/graphql-response+json", "application/json", "*/*"])
+async def test_operation_over_the_cost_limit_is_refused(http: httpx2.AsyncClient, accept: str) -> None:
+    query = "query ($n: Int!) { conversations(first: $n) { nodes { messages(first: $n) { nodes { id } } } } }"
+    body = {"query": query, "variables": {"n": 100}}
+    response = await http.post("/graphql", json=body, headers={"Accept": accept})
+    told = "The operation may return 10201 objects; the limit is 10000. Ask for smaller pages."
+    extensions = {"code": "QUERY_TOO_COMPLEX", "cost": 10_201, "limit": 10_000}
+    assert (response.status_code, response.json()) == (400, {"errors": [{"message": told, "extensions": extensions}]})
+    within = await http.post("/graphql", json={"query": query, "variables": {"n": 50}})
+    assert within.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+async def test_too_costly_operation_is_not_executed(tmp_path: Path) -> None:
+    async with open_api(sample_settings(tmp_path, graphql_max_cost=1)) as api:
+        response = await api.post("/graphql", json={"query": "{ thing { inner { name } } }"})
+        assert response.json()["errors"][0]["extensions"] == {"code": "QUERY_TOO_COMPLEX", "cost": 2, "limit": 1}
+        assert "data" not in response.json()
