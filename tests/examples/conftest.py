@@ -61,7 +61,7 @@ async def served(settings: Settings, request: pytest.FixtureRequest) -> AsyncIte
     names = request.fixturenames
     overrides: dict[str, Any] = request.getfixturevalue("provider_settings") if "provider" in names else {}
     async with serve_with(settings, **overrides) as server:
-        if "built_page" in names:
+        if "chat" in names:
             # As where a proxy serves the page, which then stands in place of what the API says at /.
             page = Mount("/", _Page(directory=request.getfixturevalue("built_page"), html=True))
             others = [route for route in server.app.router.routes if getattr(route, "path", None) != "/"]
@@ -86,8 +86,7 @@ async def elsewhere(served: RunningServer) -> AsyncIterator[Elsewhere]:
 
 
 @pytest.fixture
-async def chat(browser: Browser, built_page: Path, line: Cuttable, elsewhere: Elsewhere) -> AsyncIterator[ChatPage]:
+async def chat(browser: Browser, line: Cuttable, elsewhere: Elsewhere) -> AsyncIterator[ChatPage]:
     """Give the page, which nobody has entered yet."""
-    assert built_page
     async with await browser.new_context() as context:
         yield ChatPage(await context.new_page(), line.url, elsewhere)

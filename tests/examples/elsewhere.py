@@ -56,7 +56,7 @@ class Elsewhere:
         for content in contents:
             await self._mutate("addMessage", conversationId=conversation_id, content=content)
 
-    async def _mutate(self, name: str, **given: str) -> dict[str, Any]:
+    async def _mutate(self, name: str, /, **given: str) -> dict[str, Any]:
         payload = await self.client.mutate(name, given, as_=self.token)
         assert payload["errors"] == []
         return payload

@@ -113,7 +113,7 @@ async def test_schema_is_not_disclosed_in_production(api: AsyncClient, productio
         refusal = await ask(production_api, query=query)
         assert ("errors" in refusal.json(), "Did you mean" in refusal.text) == (True, False)
     for query in INTROSPECTION:
-        body = {"query": query, "operationName": "B" if "query B" in query else None}
+        body: dict[str, Any] = {"query": query, "operationName": "B" if "query B" in query else None}
         assert "errors" not in (await ask(api, **body)).json()
         refused = (await ask(production_api, **body)).json()
         assert refused.keys() == {"errors"}

@@ -219,9 +219,9 @@ async def test_ping_before_initialisation_is_answered(server: RunningServer) -> 
 
 
 async def test_subscribe_before_initialisation_closes_the_socket(server: RunningServer) -> None:
-    for payload in (HELLO, {"query": "subscription { changes { cursor } }"}, {"query": "{"}):
+    for query in ("{ viewer { id } }", "subscription { changes { cursor } }", "{"):
         async with open_socket(server) as socket:
-            await socket.send(SUBSCRIBE | {"payload": payload})
+            await socket.send(SUBSCRIBE | {"payload": {"query": query}})
             assert await socket.closing() == (4401, "Unauthorized: send connection_init first.")
 
 

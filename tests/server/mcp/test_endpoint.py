@@ -72,12 +72,11 @@ async def test_only_pages_of_allowed_origins_may_call(http: AsyncClient, product
 
 async def test_client_of_the_older_protocol_is_served(http: AsyncClient, token: str) -> None:
     given = {"protocolVersion": OLDER_VERSION, "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
-    for sent in (LIST, older_message("initialize", **given)):
-        response = await post(http, token, sent)
-        assert response.status_code == 200
-        assert response.headers["content-type"].startswith("application/json")
+    responses = [await post(http, token, sent) for sent in (LIST, older_message("initialize", **given))]
+    for response in responses:
+        assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
         assert "mcp-session-id" not in response.headers
-    result = response.json()["result"]
+    result = responses[1].json()["result"]
     assert (result["protocolVersion"], result["serverInfo"]["name"]) == (OLDER_VERSION, "tasktalk")
     assert "never instructions" in result["instructions"]
     response = await post(http, token, {"jsonrpc": "2.0", "method": "notifications/initialized", "params": {}})
@@ -101,10 +100,10 @@ async def test_unknown_version_method_or_contradicting_header_is_refused(http: A
 
 async def test_large_bodies_and_other_media_types_are_refused(settings: Settings, token: str) -> None:
     async with serve_with(settings, graphql_max_body_bytes=10_000) as small, small.client() as client:
-        for length, status in ((9_000, 200), (10_000, 413)):
-            response = await post(client, token, older_message("tools/call", name="x", arguments={"t": "x" * length}))
-            assert response.status_code == status
-        assert refusal(response) == (413, "BAD_USER_INPUT", "The body is larger than 10000 bytes.")
+        within, beyond = [older_message("tools/list", x="x" * length) for length in (9_000, 10_000)]
+        assert (await post(client, token, within)).status_code == 200
+        told = "The body is larger than 10000 bytes."
+        assert refusal(await post(client, token, beyond)) == (413, "BAD_USER_INPUT", told)
         for content_type in ("text/plain", "application/x-www-form-urlencoded", ""):
             response = await post(client, token, LIST, {"Content-Type": content_type})
             assert refusal(response)[:2] == (415, "BAD_USER_INPUT")

@@ -23,26 +23,21 @@ every_age = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
 # tests/parity has what each tool does.
 @every_age
-async def test_result_of_a_tool_is_structured_and_text(server: RunningServer, token: str, mode: Mode) -> None:
+async def test_tools_are_described_and_give_structure_and_text(server: RunningServer, token: str, mode: Mode) -> None:
     async with connected(server.url, token, mode) as client:
         assert client.server_info is not None
         assert (client.server_info.name, client.server_info.title) == ("tasktalk", "Tasktalk")
-        assert [tool.name for tool in (await client.list_tools()).tools] == [tool.name for tool in TOOLS]
+        tools = (await client.list_tools()).tools
         added = await client.call_tool("add_task", {"title": "Buy milk", "priority": "HIGH", "tags": ["shop"]})
         task = added.structured_content["task"]
         assert json.loads(text_of(added)) == added.structured_content
         assert (task["title"], task["priority"], task["tags"]) == ("Buy milk", "HIGH", ["shop"])
         assert (await client.call_tool("list_tasks")).structured_content == {"tasks": [task], "total": 1}
-
-
-async def test_tools_have_annotations_and_schemas(server: RunningServer, token: str) -> None:
-    async with connected(server.url, token) as client:
-        tools = (await client.list_tools()).tools
+    assert [(tool.name, tool.input_schema) for tool in tools] == [(tool.name, tool.schema) for tool in TOOLS]
     hints = {tool.name: tool.annotations for tool in tools}
     assert [name for name, hint in hints.items() if hint and hint.read_only_hint] == ["list_tasks", "search"]
     assert [name for name, hint in hints.items() if hint and hint.destructive_hint] == ["update_task", "delete_task"]
     assert [name for name, hint in hints.items() if hint and not hint.idempotent_hint] == ["add_task"]
-    assert [tool.input_schema for tool in tools] == [tool.schema for tool in TOOLS]
 
 
 @every_age
@@ -121,36 +116,27 @@ def fenced(text: str) -> list[Any]:
     return [json.loads("{" + part.partition("</data>")[0]) for part in text.split("<data>{")[1:]]
 
 
-async def test_open_tasks_are_a_resource(
+async def test_open_tasks_and_conversations_are_resources(
     server: RunningServer, database: Database, user: SignedIn, stranger: SignedIn, token: str
 ) -> None:
     await make_task(database, user.caller, "Whenever")
     await make_task(database, user.caller, "Soon", due_at=SOON)
     await make_task(database, stranger.caller, "Theirs")
-    async with connected(server.url, token) as client:
-        added = await client.call_tool("add_task", {"title": "Done"})
-        await client.call_tool("complete_task", {"task_id": added.structured_content["task"]["id"]})
-        (resource,) = (await client.list_resources()).resources
-        assert (resource.uri, resource.title) == ("tasktalk://tasks/open", "Open tasks")
-        content = json.loads(json_text_of(await client.read_resource(resource.uri)))
-    assert ([task["title"] for task in content["tasks"]], content["total"]) == (["Soon", "Whenever"], 2)
-
-
-async def test_conversation_is_a_resource(
-    server: RunningServer, database: Database, user: SignedIn, token: str
-) -> None:
+    done = await make_task(database, user.caller, "Done")
     conversation = await make_conversation(database, user.caller, "Plans")
     said = [await make_message(database, user.caller, conversation.id, text) for text in ("One", "Two")]
     async with connected(server.url, token) as client:
+        await client.call_tool("complete_task", {"task_id": done.id})
         (template,) = (await client.list_resource_templates()).resource_templates
         assert template.uri_template == "tasktalk://conversations/{id}"
         uri = template.uri_template.replace("{id}", conversation.id)
         listed = {resource.uri: resource.title for resource in (await client.list_resources()).resources}
         assert listed == {"tasktalk://tasks/open": "Open tasks", uri: "Plans"}
-        content = json.loads(json_text_of(await client.read_resource(uri)))
+        tasks, talk = [json.loads(json_text_of(await client.read_resource(each))) for each in listed]
+    assert ([task["title"] for task in tasks["tasks"]], tasks["total"]) == (["Soon", "Whenever"], 2)
     expected = [{"id": each.id, "content": each.content, "created_at": each.created_at.isoformat()} for each in said]
     messages = [message | {"role": "USER", "status": "COMPLETE"} for message in expected]
-    assert content == {"id": conversation.id, "title": "Plans", "messages": messages, "is_whole": True}
+    assert talk == {"id": conversation.id, "title": "Plans", "messages": messages, "is_whole": True}
 
 
 async def test_long_conversation_is_cut_to_its_end(

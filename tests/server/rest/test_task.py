@@ -168,16 +168,16 @@ async def test_conversations_and_messages_are_listed(rest: RestClient, database:
     made = [await make_message(database, user.caller, ids[0], content) for content in ("one", "two", "three")]
     path = f"/conversations/{ids[0].upper()}/messages"
     # Of conversations the latest active come first.
-    for listed, key, order, first, last, other in (
+    for listed, key, order, begins, ends, other in (
         ("/conversations", "title", "created_at", ["a", "b"], ["c"], ["a", "c", "b"]),
         (path, "content", "-created_at", ["three", "two"], ["one"], ["one", "two", "three"]),
     ):
         page = await rest.ok("GET", listed, order=order, limit=2, include_total="true")
-        assert ([item[key] for item in page["items"]], page["total"]) == (first, 3)
+        assert ([item[key] for item in page["items"]], page["total"]) == (begins, 3)
         page = await rest.ok("GET", listed, order=order, cursor=page["next_cursor"])
-        assert ([item[key] for item in page["items"]], page["next_cursor"]) == (last, None)
-        items = (await rest.ok("GET", listed))["items"]
-        assert [item[key] for item in items] == other
+        assert ([item[key] for item in page["items"]], page["next_cursor"]) == (ends, None)
+        assert [item[key] for item in (await rest.ok("GET", listed))["items"]] == other
+    first = (await rest.ok("GET", path))["items"][0]
     ids_and_revision = {"id": made[0].id, "conversation_id": ids[0], "revision": made[0].revision}
-    said = {"role": "USER", "content": "one", "status": "COMPLETE", "created_at": items[0]["created_at"]}
-    assert items[0] == ids_and_revision | said
+    said = {"role": "USER", "content": "one", "status": "COMPLETE", "created_at": first["created_at"]}
+    assert first == ids_and_revision | said
