@@ -40,7 +40,6 @@ class ChatPage(WatchedPage):
         return self.page.get_by_role("button", name=name, exact=True)
 
     def box(self, title: str) -> Locator:
-        """Return what completes a task."""
         return self.page.get_by_role("checkbox", name=title)
 
     async def enter(self, button: str = "Sign in", *, over: str = "socket") -> None:
@@ -60,7 +59,6 @@ class ChatPage(WatchedPage):
         await self.field.press("Enter")
 
     async def ask(self, content: str, reply: str) -> None:
-        """Write to the assistant, and wait for its reply."""
         await self.write(content)
         await expect(self.messages.nth(-2)).to_have_text(content)
         await expect(self.messages.last).to_contain_text(reply)

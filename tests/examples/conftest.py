@@ -32,7 +32,6 @@ def go_on(provider: Provider) -> None:
 
 @pytest.fixture(scope="session")
 async def built_page() -> Path:
-    """Build the page, unless that was done with the same sources."""
     if NPM is None:
         pytest.skip("needs npm")
     sources = [path for glob in ("*", "src/*", "public/*") for path in CHAT.glob(glob) if path.is_file()]
@@ -71,7 +70,6 @@ async def served(settings: Settings, request: pytest.FixtureRequest) -> AsyncIte
 
 @pytest.fixture
 async def line(served: RunningServer) -> AsyncIterator[Cuttable]:
-    """Give a line to the server."""
     line = Cuttable(served.url)
     await line.mend()
     yield line

@@ -26,7 +26,6 @@ BEGINNING, MIDDLE, END = "Your week \N{PARTY POPPER} ", "is \N{DESERT} ", "free.
 
 @asynccontextmanager
 async def running(program: str, line: Cuttable, elsewhere: Elsewhere, *arguments: str) -> AsyncIterator[Process]:
-    """Run a program as the person who is elsewhere."""
     url = line.url.replace("http", "ws") + "/graphql"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(FOLDER / program), elsewhere.email, *arguments, "--url", url),

@@ -29,7 +29,6 @@ from tests.factories import make_conversation, make_task, sign_in
 
 @pytest.fixture
 async def empty_settings(backend: Backend, request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Give the settings of a database without any table."""
     if backend == "sqlite":
         return make_settings(f"sqlite:///{tmp_path}/not/there/yet.db")
     databases = PostgresDatabases(request.getfixturevalue("postgres"))
@@ -148,8 +147,6 @@ def test_there_is_one_head_and_names_are_numbers() -> None:
 
 
 async def migrate(settings: Settings, step: Callable[[], None]) -> None:
-    """Take a step in a transaction as a migration does."""
-
     def take(config: Any) -> None:
         with Operations.context(MigrationContext.configure(config.attributes["connection"])):
             step()

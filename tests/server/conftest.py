@@ -25,13 +25,11 @@ async def production_api(tmp_path_factory: pytest.TempPathFactory) -> AsyncItera
 
 @pytest.fixture
 def happenings() -> sample.Happenings:
-    """Give what resolvers do, with nothing done yet."""
     sample.happenings = sample.Happenings()
     return sample.happenings
 
 
 @pytest.fixture
 async def wire(api: AsyncClient) -> AsyncIterator[Wire]:
-    """Give a connection to the application."""
     async with connected(str(api.base_url)) as wire:
         yield wire

@@ -30,8 +30,6 @@ FAILURES = {
 
 
 class Happenings:
-    """What resolvers did, for tests to see."""
-
     def __init__(self) -> None:
         self.began = asyncio.Event()
         self.may_end = asyncio.Event()
@@ -126,13 +124,11 @@ schema = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscrip
 
 
 def sample_settings(folder: Path, **overrides: Any) -> Settings:
-    """Return the settings of an application whose database nobody asks."""
     return make_settings(f"sqlite:///{folder}/none.db", **overrides)
 
 
 @asynccontextmanager
 async def open_api(settings: Settings) -> AsyncIterator[AsyncClient]:
-    """Serve the sample over real HTTP and give a client of it."""
     async with (
         serve(create_app(settings, schema)) as running,
         AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client,

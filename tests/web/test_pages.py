@@ -30,8 +30,6 @@ pytestmark = [
 
 
 class GraphiQLPage(WatchedPage):
-    """The page as somebody uses it."""
-
     def __init__(self, page: Page) -> None:
         super().__init__(page)
         self.badge, self.response = page.get_by_role("status"), page.locator(".graphiql-response")

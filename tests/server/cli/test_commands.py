@@ -55,7 +55,6 @@ async def tasktalk(*arguments: str, **environment: str) -> CompletedProcess[str]
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the empty folder that the commands run in."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -35,7 +35,6 @@ def defaults(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Give the texts that are parsed from now on."""
     texts: list[str] = []
 
     def note(text: str) -> Any:

@@ -223,7 +223,6 @@ def unread(server: RunningServer) -> sockets.socket:
 
 
 def transport_of(server: RunningServer) -> Any:
-    """Return the transport of the server's only stream."""
     (connection,) = server.app.state.connections.connections
     return connection._cut.__self__  # noqa: SLF001 - its buffer is what is looked at
 
@@ -310,7 +309,6 @@ async def test_event_stream_that_is_not_read_is_closed(impatient: RunningServer,
 
 @asynccontextmanager
 async def raw_events(server: RunningServer, user: SignedIn, body: dict[str, Any]) -> AsyncIterator[None]:
-    """Send a request for events and never read the answer."""
     request = post(json.dumps(body).encode(), "Accept: text/event-stream", f"Authorization: Bearer {user.token}")
     with unread(server) as client, suppress(ConnectionError):
         client.sendall(request)

@@ -48,7 +48,6 @@ async def node_clients() -> None:
 
 @asynccontextmanager
 async def running(*command: str) -> AsyncIterator[Process]:
-    """Run a program of Node's."""
     process = await asyncio.create_subprocess_exec(str(NODE), *command, cwd=NODE_CLIENTS, stdout=PIPE, stderr=PIPE)
     try:
         yield process
@@ -59,7 +58,6 @@ async def running(*command: str) -> AsyncIterator[Process]:
 
 
 async def output_of(*command: str) -> Any:
-    """Return the JSON that a program prints."""
     async with running(*command) as process:
         output, errors = await asyncio.wait_for(process.communicate(), START_PATIENCE_S)
         assert process.returncode == 0, errors
@@ -86,8 +84,6 @@ async def test_clients_use_persisted_queries(tmp_path: Path, library: str, get: 
 
 @dataclass(frozen=True, slots=True)
 class NodeClient:
-    """A process that follows a subscription."""
-
     process: Process
 
     async def line(self) -> dict[str, Any]:
@@ -99,11 +95,9 @@ class NodeClient:
         return printed
 
     async def contents(self, count: int) -> list[str]:
-        """Return what the next messages say."""
         return [(await self.line())["data"]["messageAdded"]["message"]["content"] for _ in range(count)]
 
     async def titles(self, count: int) -> list[str]:
-        """Return the titles of the next changed tasks."""
         found: list[str] = []
         while len(found) < count:
             found += [row["title"] for row in (await self.line())["data"]["changes"]["changed"] if row]

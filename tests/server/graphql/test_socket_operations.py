@@ -240,7 +240,6 @@ LIFE: Final = timedelta(minutes=30)
 
 
 def token_of(settings: Settings, user: SignedIn, life: timedelta) -> str:
-    """Return another token of the user's session."""
     assert user.caller.session_id is not None
     return AccessTokens(settings.secret_key, life).issue(user.user.id, user.caller.session_id).text
 
@@ -253,7 +252,6 @@ async def follow(server: RunningServer, socket: SocketClient, user: SignedIn, co
 
 
 async def assert_over(server: RunningServer, socket: SocketClient, user: SignedIn, reason: str = OVER) -> None:
-    """Expect the end of those operations and of the socket."""
     ends: list[tuple[str, str, str]] = []
     while len(ends) < 2:
         message = await socket.receive()

@@ -156,9 +156,10 @@ UNREADABLE: Final[list[object]] = [
     *({"type": kind} for kind in (None, 7, ["ping"], "", "start", "\N{ROCKET}" * 1_000, "connection_ack")),
     *({"type": "next", "id": "1", "payload": {}}, {"type": "ping", "payload": "x"}, {"type": "ping", "payload": 7}),
 ]
+PAYLOADS: Final[list[Any]] = [[], "{ viewer { id } }", None, {}, HELLO | {"variables": []}]
 MALFORMED: Final[list[object]] = [
     {"type": "connection_init", "payload": "x"},
-    *(SUBSCRIBE | {"payload": payload} for payload in ([], "{ viewer { id } }", None, {}, HELLO | {"variables": []})),
+    *(SUBSCRIBE | {"payload": payload} for payload in PAYLOADS),
     SUBSCRIBE | {"payload": HELLO | {"variables": {"x": [0] * 10_001}}},
     *({"type": "subscribe", "id": "1"}, {"type": "subscribe", "payload": HELLO}),
     *(SUBSCRIBE | {"id": operation_id} for operation_id in (None, "", 1, "x" * 201)),

@@ -67,7 +67,6 @@ async def open_trusting(path: Path, **overrides: Any) -> AsyncIterator[httpx2.As
 
 
 def refusal_of(path: Path, **overrides: Any) -> str:
-    """Return how the start is refused."""
     settings = sample.sample_settings(path.parent, trusted_documents=path, **overrides)
     with pytest.raises(SettingsError) as raised:
         Operations(sample.schema, settings)

@@ -25,7 +25,6 @@ OLDER_VERSION: Final = "2025-11-25"
 
 @asynccontextmanager
 async def connected(url: str, token: str, mode: Mode = "auto") -> AsyncIterator[Client]:
-    """Give the official client, connected with the token."""
     async with (
         AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_S) as http,
         Client(streamable_http_client(f"{url}/mcp", http_client=http), mode=mode) as client,
@@ -47,13 +46,11 @@ def json_text_of(result: ReadResourceResult) -> str:
 
 
 def message(method: str, **params: Any) -> dict[str, Any]:
-    """Return a message as a client of today sends it."""
     meta = {PROTOCOL_VERSION_META_KEY: VERSION, CLIENT_CAPABILITIES_META_KEY: {}}
     return {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
 
 
 def older_message(method: str, **params: Any) -> dict[str, Any]:
-    """Return a message as clients before that send it."""
     return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
 
 
@@ -72,7 +69,6 @@ def headers_of(token: str | None, sent: dict[str, Any] | None = None) -> dict[st
 async def post(
     http: AsyncClient, token: str | None, sent: dict[str, Any], headers: dict[str, str] | None = None
 ) -> Response:
-    """Send a message."""
     return await http.post("/mcp", json=sent, headers=headers_of(token, sent) | (headers or {}))
 
 

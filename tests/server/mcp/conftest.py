@@ -9,5 +9,4 @@ from tests.factories import SignedIn
 
 @pytest.fixture
 async def token(database: Database, user: SignedIn) -> str:
-    """Give the text of a token of the user's, of every scope."""
     return (await make_access_token(database, user.caller)).text

@@ -194,7 +194,6 @@ LIST_TASKS = message("tools/call", name="list_tasks", arguments={})
 
 
 async def is_served(http: AsyncClient, token: str) -> bool:
-    """Return whether a token is accepted."""
     response = await post(http, token, LIST_TASKS)
     if response.status_code != 200:
         assert refusal(response) == NOT_VALID

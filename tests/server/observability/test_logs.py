@@ -28,7 +28,6 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 @pytest.fixture
 async def production(settings: Settings) -> AsyncIterator[AsyncClient]:
-    """Serve the API as in production, where a line is JSON."""
     async with serve_with(settings, environment=Environment.PRODUCTION) as running, running.client() as client:
         yield client
 

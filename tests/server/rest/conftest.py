@@ -11,17 +11,14 @@ from tests.server.rest.client import RestClient
 
 @pytest.fixture(scope="session")
 def anyone(http: AsyncClient) -> RestClient:
-    """Give a client of nobody."""
     return RestClient(http)
 
 
 @pytest.fixture
 def rest(http: AsyncClient, user: SignedIn) -> RestClient:
-    """Give a client of the user."""
     return RestClient(http, user)
 
 
 @pytest.fixture
 async def admin(database: Database, settings: Settings, http: AsyncClient) -> RestClient:
-    """Give a client of an admin."""
     return RestClient(http, await sign_in(database, settings, await make_user(database, is_admin=True)))

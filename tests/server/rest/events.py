@@ -17,8 +17,6 @@ from tests.waiting import PATIENCE_S
 
 @dataclass
 class ChatEvents:
-    """The events of one answer, as they come."""
-
     status: int
     blocks: AsyncIterator[list[str]]
     seen: list[dict[str, Any]] = field(default_factory=list)
@@ -40,7 +38,6 @@ class ChatEvents:
         return "".join(piece["delta"] for piece in pieces)
 
     async def next(self) -> dict[str, Any] | None:
-        """Return the next event, or None where the stream has ended."""
         async with asyncio.timeout(PATIENCE_S):
             async for lines in self.blocks:
                 parts = dict(line.split(": ", 1) for line in lines if not line.startswith(":"))
@@ -56,12 +53,6 @@ class ChatEvents:
             if event["event"] == name:
                 return
         assert self.status == httpx2.codes.NO_CONTENT, f"the stream ended before {name}: {self.seen}"
-
-    async def names(self, last: str) -> AsyncIterator[str]:
-        """Yield the names of the events up to the first of a name."""
-        await self.until(last)
-        for event in self.seen:
-            yield event["event"]
 
 
 @asynccontextmanager

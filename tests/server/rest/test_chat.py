@@ -35,7 +35,6 @@ async def served(shared_server: RunningServer, provider: Provider) -> AsyncItera
 
 @pytest.fixture
 async def talk(served: RunningServer, user: SignedIn) -> AsyncIterator[RestClient]:
-    """Give the user's client of the server that asks the provider."""
     async with served.client() as http:
         yield RestClient(http, user)
 
@@ -68,7 +67,8 @@ async def test_tool_call_is_approved(talk: RestClient, provider: Provider, datab
     busy = await talk.problem("POST", "/chat", {"message": "and?", "conversation_id": answer["conversation_id"]})
     assert refusal(busy) == (409, "CONFLICT", "#/conversation_id")
     async with events_of(talk, f"/{answer['run_id']}") as events:
-        assert [name async for name in events.names("approval_needed")] == ["run", "approval_needed"]
+        await events.until("approval_needed")
+        assert [event["event"] for event in events.seen] == ["run", "approval_needed"]
         run = await talk.ok("POST", f"/tool-calls/{call['id']}/resolve", {"approve": True})
         assert (run["id"], run["status"]) == (answer["run_id"], "RUNNING")
         await events.until("done")
