@@ -61,8 +61,19 @@ class Thing:
         return Thing()
 
 
+def fail(how: str) -> str | None:
+    raise FAILURES[how]
+
+
+async def wait() -> str:
+    return await happenings.take_part()
+
+
 @strawberry.type
 class Query:
+    fail: str | None = strawberry.field(resolver=fail)
+    wait: str = strawberry.field(resolver=wait)
+
     @strawberry.field
     def hello(self, name: str = "world") -> str:
         return f"Hello, {name}!"
@@ -80,32 +91,19 @@ class Query:
         return Thing()
 
     @strawberry.field
-    def fail(self, how: str) -> str | None:
-        raise FAILURES[how]
-
-    @strawberry.field
-    async def wait(self) -> str:
-        return await happenings.take_part()
-
-    @strawberry.field
     def long(self, characters: int) -> str:
         return "x" * characters
 
 
 @strawberry.type
 class Mutation:
+    fail: str | None = strawberry.field(resolver=fail)
+    wait: str = strawberry.field(resolver=wait)
+
     @strawberry.mutation
     async def note(self, text: str) -> str | None:
         happenings.ended.append(text)
         return text
-
-    @strawberry.mutation
-    def fail(self, how: str) -> str | None:
-        raise FAILURES[how]
-
-    @strawberry.mutation
-    async def wait(self) -> str:
-        return await happenings.take_part()
 
 
 @strawberry.type

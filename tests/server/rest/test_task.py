@@ -6,7 +6,7 @@ from core.database import Database
 from core.ids import new_id
 from models import Task
 from models.columns import columns_of, public_columns
-from tests.factories import SignedIn, make_conversation, make_message, make_task
+from tests.factories import SignedIn, make_conversation, make_message
 from tests.graph_client import GraphClient
 from tests.server.rest.client import RestClient, refusal
 
@@ -57,9 +57,6 @@ async def test_stale_etag_is_refused_with_the_current_task(rest: RestClient) -> 
             assert (refusal(problem), problem["current"]) == ((412, "CONFLICT", "If-Match"), task)
         assert await rest.ok("GET", f"/tasks/{task['id']}") == task
         assert await rest.ok(method, path, body, headers={"If-Match": f'"{task["revision"]}"'})
-
-
-async def test_if_match_with_an_asterisk_matches_any_revision(rest: RestClient) -> None:
     path = f"/tasks/{(await rest.ok('POST', '/tasks', GIVEN))['id']}"
     assert await rest.ok("DELETE", path, headers={"If-Match": "*"})
     assert refusal(await rest.problem("DELETE", path, headers={"If-Match": '"1"'})) == (404, "NOT_FOUND", None)
@@ -76,17 +73,6 @@ async def test_repeated_key_returns_the_first_task(rest: RestClient, client: Gra
     assert (await rest.ok("GET", "/tasks", include_total="true"))["total"] == 1
     problem = await rest.problem("POST", "/tasks", GIVEN, headers={"Idempotency-Key": "k" * 201})
     assert refusal(problem) == (422, "BAD_USER_INPUT", "Idempotency-Key")
-
-
-async def test_list_is_paged_by_cursor(rest: RestClient, database: Database, user: SignedIn) -> None:
-    made = [(await make_task(database, user.caller, f"Task {number}")).id for number in range(5)]
-    seen, query = list[str](), dict[str, Any]()
-    for size in (2, 2, 1):
-        page = await rest.ok("GET", "/tasks", limit=2, **query)
-        assert (len(page["items"]), page["total"]) == (size, None)
-        seen += [task["id"] for task in page["items"]]
-        query = {"cursor": page["next_cursor"]}
-    assert (seen, query) == (made, {"cursor": None})
 
 
 # tests/parity has what each filter and each order comes to.
@@ -140,11 +126,11 @@ async def test_invalid_body_is_refused_with_the_place_of_the_mistake(rest: RestC
 
 async def test_unknown_parent_and_taken_id_are_refused(rest: RestClient) -> None:
     task = await rest.ok("POST", "/tasks", {"title": "x"})
-    for method, path in (("POST", "/tasks"), ("PATCH", f"/tasks/{task['id']}"), ("PUT", f"/tasks/{task['id']}")):
-        problem = await rest.problem(method, path, {"title": "x", "parent_id": new_id()})
-        assert refusal(problem) == (404, "NOT_FOUND", "#/parent_id")
-    problem = await rest.problem("POST", "/tasks", {"title": "x", "id": task["id"]})
-    assert refusal(problem) == (409, "CONFLICT", "#/id")
+    for given, expected in (
+        ({"parent_id": new_id()}, (404, "NOT_FOUND", "#/parent_id")),
+        ({"id": task["id"]}, (409, "CONFLICT", "#/id")),
+    ):
+        assert refusal(await rest.problem("POST", "/tasks", {"title": "x"} | given)) == expected
 
 
 async def test_conversation_has_a_location_an_etag_and_an_idempotency_key(rest: RestClient) -> None:
@@ -175,7 +161,7 @@ async def test_conversations_and_messages_are_listed(rest: RestClient, database:
         page = await rest.ok("GET", listed, order=order, limit=2, include_total="true")
         assert ([item[key] for item in page["items"]], page["total"]) == (begins, 3)
         page = await rest.ok("GET", listed, order=order, cursor=page["next_cursor"])
-        assert ([item[key] for item in page["items"]], page["next_cursor"]) == (ends, None)
+        assert ([item[key] for item in page["items"]], page["next_cursor"], page["total"]) == (ends, None, None)
         assert [item[key] for item in (await rest.ok("GET", listed))["items"]] == other
     first = (await rest.ok("GET", path))["items"][0]
     ids_and_revision = {"id": made[0].id, "conversation_id": ids[0], "revision": made[0].revision}
