@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from typing import Any, Final
-from unittest.mock import Mock
+from unittest.mock import Mock, call
 
 import httpx2
 import pytest
@@ -34,15 +34,10 @@ def defaults(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    texts: list[str] = []
-
-    def note(text: str) -> Any:
-        texts.append(text)
-        return parse(text)
-
-    monkeypatch.setattr(documents, "parse", note)
-    return texts
+def parsed(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    spy = Mock(wraps=parse)
+    monkeypatch.setattr(documents, "parse", spy)
+    return spy
 
 
 def errors_of(prepared: Documents, text: str) -> Any:
@@ -51,23 +46,23 @@ def errors_of(prepared: Documents, text: str) -> Any:
     return refusal.value.errors
 
 
-def test_valid_document_is_prepared_once(defaults: Settings, parsed: list[str]) -> None:
+def test_valid_document_is_prepared_once(defaults: Settings, parsed: Mock) -> None:
     prepared = Documents(SCHEMA, defaults)
     assert prepared.get("{ name }") is prepared.get("{ name }")
     assert errors_of(prepared, "{ nope }") == errors_of(prepared, "{ nope }")
-    assert parsed == ["{ name }", "{ nope }", "{ nope }"]
+    assert parsed.call_args_list == [call("{ name }"), call("{ nope }"), call("{ nope }")]
 
 
-def test_unused_document_is_evicted(defaults: Settings, parsed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unused_document_is_evicted(defaults: Settings, parsed: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "MAX_CACHE_BYTES", 3 * (3 * 1_000 + 4 * 9))
     prepared = Documents(SCHEMA, defaults)
     first, second, third, fourth = ("{ name }" + ignored for ignored in " \t\n,")
     for text in (first, second, third, first, fourth):
         prepared.get(text)
-    parsed.clear()
+    parsed.reset_mock()
     for text in (first, third, fourth, second):
         prepared.get(text)
-    assert parsed == [second]
+    parsed.assert_called_once_with(second)
 
 
 def test_operation_is_selected_by_name_unless_it_is_the_only_one(defaults: Settings) -> None:
