@@ -24,7 +24,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("transport", ["socket", "events"])
-async def test_messages_during_a_cut_appear_once(
+async def test_no_message_is_lost_in_a_cut(
     line: Cuttable, chat: ChatPage, elsewhere: Elsewhere, transport: str
 ) -> None:
     await chat.join(over=transport)

@@ -145,9 +145,7 @@ async def test_messages_continue_after_a_disconnect(server: RunningServer, user:
 
 
 @either_transport
-async def test_changes_continue_after_a_shutdown(
-    settings: Settings, database: Database, user: SignedIn, transport: str
-) -> None:
+async def test_changes_survive_shutdown(settings: Settings, database: Database, user: SignedIn, transport: str) -> None:
     async with serve_with(settings) as first, serve_with(settings) as second:
         way = Cuttable(first.url)
         await way.mend()
