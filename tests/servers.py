@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import httpx2
 import uvicorn
 from fastapi import FastAPI
 
 from core.settings import Settings
 from server.http.protocol import ConnectionLimits, bounded_protocols
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, until
 
 if TYPE_CHECKING:
     from graph.context import Runtime
@@ -29,6 +30,18 @@ class RunningServer:
     def runtime(self) -> "Runtime":
         runtime: Runtime = self.app.state.runtime
         return runtime
+
+    def client(self) -> httpx2.AsyncClient:
+        """Return a client of the server; entering it opens it."""
+        return httpx2.AsyncClient(base_url=self.url, timeout=PATIENCE_S)
+
+    async def until_followed(self, user_id: str, count: int = 1) -> None:
+        """Return once that many subscriptions wait for the user's changes."""
+        await until(lambda: self.runtime.live.hub.count(user_id) == count)
+
+    async def until_unconnected(self) -> None:
+        """Return once no socket and no event stream is open."""
+        await until(lambda: not self.app.state.connections.connections)
 
 
 class _Server(uvicorn.Server):

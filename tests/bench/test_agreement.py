@@ -44,8 +44,6 @@ def tokens() -> Tokens:
 
 
 class ChangedServer:
-    """A server whose answers are changed."""
-
     def __init__(self, server: Server, old: str, new: str) -> None:
         self.kind = server.kind
         self.database_url = server.database_url

@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 
-from playwright.async_api import Locator, expect
+from playwright.async_api import Locator, Page, expect
 
 from tests.browsers import WatchedPage
 from tests.examples.elsewhere import Elsewhere
 
 
 class ChatPage(WatchedPage):
-    """The page and what is on it."""
+    """The page and what is on it, for the person who is elsewhere too."""
+
+    def __init__(self, page: Page, url: str, elsewhere: Elsewhere) -> None:
+        super().__init__(page)
+        self.url, self.elsewhere = url, elsewhere
 
     @property
     def status(self) -> Locator:
@@ -36,22 +40,25 @@ class ChatPage(WatchedPage):
         return self.page.get_by_role("button", name=name, exact=True)
 
     def box(self, title: str) -> Locator:
-        """Return what completes a task."""
         return self.page.get_by_role("checkbox", name=title)
 
-    async def enter(self, url: str, elsewhere: Elsewhere, button: str = "Sign in") -> None:
-        await self.page.goto(url)
-        await self.page.get_by_label("Email").fill(elsewhere.email)
-        await self.page.get_by_label("Password").fill(elsewhere.password)
+    async def enter(self, button: str = "Sign in", *, over: str = "socket") -> None:
+        await self.page.goto(f"{self.url}/?over={over}")
+        await self.page.get_by_label("Email").fill(self.elsewhere.email)
+        await self.page.get_by_label("Password").fill(self.elsewhere.password)
         await self.button(button).click()
         await expect(self.status).to_have_text("live")
+
+    async def join(self, *, over: str = "socket") -> None:
+        """Make an account of it, and sign in elsewhere too."""
+        await self.enter("Create an account", over=over)
+        await self.elsewhere.sign_in()
 
     async def write(self, content: str) -> None:
         await self.field.fill(content)
         await self.field.press("Enter")
 
     async def ask(self, content: str, reply: str) -> None:
-        """Write to the assistant, and wait for its reply."""
         await self.write(content)
         await expect(self.messages.nth(-2)).to_have_text(content)
         await expect(self.messages.last).to_contain_text(reply)

@@ -1,34 +1,27 @@
 """What the tests of the examples are given: the examples' server behind a line that can be cut, and somebody else."""
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser
 from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from core.settings import Settings
-from tests.assistant.provider import Provider, serve_provider
+from tests.assistant.provider import Provider
+from tests.examples.chat_page import ChatPage
 from tests.examples.cuttable import Cuttable
 from tests.examples.elsewhere import Elsewhere
+from tests.graph_client import GraphClient
 from tests.npm import NPM, alone_in, npm
-from tests.servers import serve
+from tests.servers import RunningServer, serve_with
 
 CHAT = Path(__file__).parents[2] / "examples" / "chat"
-
-Opening = AbstractAsyncContextManager[tuple[Cuttable, Elsewhere]]
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[Provider]:
-    """Give a provider that says what a test lets it say."""
-    async with serve_provider() as serving:
-        yield serving
 
 
 def go_on(provider: Provider) -> None:
@@ -37,21 +30,11 @@ def go_on(provider: Provider) -> None:
     provider.go_on.clear()
 
 
-@pytest.fixture
-async def page(browser: Browser) -> AsyncIterator[Page]:
-    context = await browser.new_context()
-    yield await context.new_page()
-    await context.close()
-
-
 @pytest.fixture(scope="session")
 async def built_page() -> Path:
-    """Build the page, unless that was done with the same sources."""
     if NPM is None:
         pytest.skip("needs npm")
-    sources = (
-        [path for path in CHAT.iterdir() if path.is_file()] + sorted(CHAT.glob("src/*")) + sorted(CHAT.glob("public/*"))
-    )
+    sources = [path for glob in ("*", "src/*", "public/*") for path in CHAT.glob(glob) if path.is_file()]
     digest = hashlib.sha256(b"\n".join(path.read_bytes() for path in sorted(sources))).hexdigest()
     stamp, dist = CHAT / "node_modules" / ".built", CHAT / "dist"
     async with alone_in(CHAT):
@@ -72,23 +55,36 @@ class _Page(StaticFiles):
 
 
 @pytest.fixture
-def open_line(settings: Settings) -> Callable[..., Opening]:
-    """Serve the application, with a page at its root if one is given, behind a line that can be cut."""
-    from server.app import create_app
-
-    @asynccontextmanager
-    async def opening(page: Path | None = None, **overrides: object) -> AsyncIterator[tuple[Cuttable, Elsewhere]]:
-        app = create_app(settings.model_copy(update=overrides))
-        if page is not None:
+async def served(settings: Settings, request: pytest.FixtureRequest) -> AsyncIterator[RunningServer]:
+    """Serve the application: with the page to tests of it, with the provider's model to those that have a provider."""
+    names = request.fixturenames
+    overrides: dict[str, Any] = request.getfixturevalue("provider_settings") if "provider" in names else {}
+    async with serve_with(settings, **overrides) as server:
+        if "chat" in names:
             # As where a proxy serves the page, which then stands in place of what the API says at /.
-            others = [route for route in app.router.routes if getattr(route, "path", None) != "/"]
-            app.router.routes[:] = [*others, Mount("/", _Page(directory=page, html=True))]
-        async with serve(app) as server, Elsewhere.at(server.url) as elsewhere:
-            line = Cuttable(server.url)
-            await line.mend()
-            try:
-                yield line, elsewhere
-            finally:
-                await line.cut()
+            page = Mount("/", _Page(directory=request.getfixturevalue("built_page"), html=True))
+            others = [route for route in server.app.router.routes if getattr(route, "path", None) != "/"]
+            server.app.router.routes[:] = [*others, page]
+        yield server
 
-    return opening
+
+@pytest.fixture
+async def line(served: RunningServer) -> AsyncIterator[Cuttable]:
+    line = Cuttable(served.url)
+    await line.mend()
+    yield line
+    await line.cut()
+
+
+@pytest.fixture
+async def elsewhere(served: RunningServer) -> AsyncIterator[Elsewhere]:
+    """Give the same person at another device, who is signed up by the first that signs in."""
+    async with served.client() as http:
+        yield Elsewhere(GraphClient(http))
+
+
+@pytest.fixture
+async def chat(browser: Browser, line: Cuttable, elsewhere: Elsewhere) -> AsyncIterator[ChatPage]:
+    """Give the page, which nobody has entered yet."""
+    async with await browser.new_context() as context:
+        yield ChatPage(await context.new_page(), line.url, elsewhere)

@@ -19,11 +19,9 @@ class Cuttable:
 
     @property
     def url(self) -> str:
-        """Return where the server seems to be."""
         return f"http://127.0.0.1:{self._port}"
 
     def turn_to(self, server_url: str) -> None:
-        """Lead who connects from now on to another server."""
         self._target = urlsplit(server_url)
 
     async def mend(self) -> None:

@@ -1,90 +1,62 @@
 """The same person at another device, which no cut concerns."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
-
-import httpx2
+from typing import Any
 
 from core.ids import new_id
-from tests.waiting import PATIENCE_S
-
-_AT_ONCE = 50
-_LOOK_EVERY_S = 0.02
+from tests.graph_client import GraphClient
+from tests.waiting import until_so
 
 
 @dataclass
 class Elsewhere:
     """Sends operations straight to the server."""
 
-    http: httpx2.AsyncClient
+    client: GraphClient
     email: str = field(default_factory=lambda: f"{new_id()}@example.com")
     password: str = "correct horse battery staple"
-
-    @classmethod
-    @asynccontextmanager
-    async def at(cls, url: str) -> AsyncIterator[Self]:
-        async with httpx2.AsyncClient(base_url=url, timeout=PATIENCE_S) as http:
-            yield cls(http)
+    token: str | None = None
 
     async def sign_up(self) -> None:
-        given = {"email": self.email, "password": self.password, "name": "Ada"}
-        await self._obtain("signUp", "SignUpInput", given)
+        answer = await self._mutate("signUp", email=self.email, password=self.password, name="Ada")
+        self.token = answer["accessToken"]
 
     async def sign_in(self) -> None:
-        await self._obtain("signIn", "SignInInput", {"email": self.email, "password": self.password})
+        # An old token that came along would be refused.
+        self.token = None
+        self.token = (await self._mutate("signIn", email=self.email, password=self.password))["accessToken"]
 
     async def create_conversation(self, title: str = "Plans") -> str:
-        query = "mutation ($title: String) { made: createConversation(input: {title: $title}) { conversation { id } } }"
-        conversation_id: str = (await self._ask(query, title=title))["made"]["conversation"]["id"]
+        conversation_id: str = (await self._mutate("createConversation", title=title))["conversation"]["id"]
         return conversation_id
 
     async def create_task(self, title: str) -> None:
-        query = "mutation ($title: String!) { made: createTask(input: {title: $title}) { errors { message } } }"
-        assert await self._ask(query, title=title) == {"made": {"errors": []}}
+        await self._mutate("createTask", title=title)
 
     async def task_titles(self) -> list[str]:
-        answer = await self._ask("{ tasks { nodes { title } } }")
+        answer = await self.client.query("{ tasks { nodes { title } } }", as_=self.token)
         return [task["title"] for task in answer["tasks"]["nodes"]]
 
     async def until_last_message(self, content: str) -> None:
         """Return once this is what was said last; replies count while they are written."""
-        async with asyncio.timeout(PATIENCE_S):
-            while await self.last_message() != content:  # noqa: ASYNC110 - nothing here tells of it
-                await asyncio.sleep(_LOOK_EVERY_S)
+
+        async def is_last() -> bool:
+            return await self.last_message() == content
+
+        await until_so(is_last)
 
     async def last_message(self) -> str:
-        answer = await self._ask("{ conversations(first: 1) { nodes { lastMessage { content } } } }")
-        (conversation,) = answer["conversations"]["nodes"]
+        query = "{ conversations(first: 1) { nodes { lastMessage { content } } } }"
+        (conversation,) = (await self.client.query(query, as_=self.token))["conversations"]["nodes"]
         content: str = conversation["lastMessage"]["content"]
         return content
 
     async def write(self, conversation_id: str, contents: Sequence[str]) -> None:
-        """Add messages, in this order."""
-        for start in range(0, len(contents), _AT_ONCE):
-            some = contents[start : start + _AT_ONCE]
-            names = ", ".join(f"$m{i}: String!" for i in range(len(some)))
-            fields = " ".join(
-                f"m{i}: addMessage(input: {{conversationId: $id, content: $m{i}}}) {{ errors {{ message }} }}"
-                for i in range(len(some))
-            )
-            query = f"mutation ($id: ID!, {names}) {{ {fields} }}"
-            variables = {f"m{i}": content for i, content in enumerate(some)}
-            answer = await self._ask(query, id=conversation_id, **variables)
-            assert all(payload == {"errors": []} for payload in answer.values()), answer
+        for content in contents:
+            await self._mutate("addMessage", conversationId=conversation_id, content=content)
 
-    async def _obtain(self, mutation: str, input_type: str, given: dict[str, str]) -> None:
-        # An old token that came along would be refused.
-        self.http.headers.pop("Authorization", None)
-        query = f"mutation ($given: {input_type}!) {{ tokens: {mutation}(input: $given) {{ accessToken }} }}"
-        answer = await self._ask(query, given=given)
-        self.http.headers["Authorization"] = f"Bearer {answer['tokens']['accessToken']}"
-
-    async def _ask(self, query: str, **variables: object) -> dict[str, Any]:
-        response = await self.http.post("/graphql", json={"query": query, "variables": variables})
-        answer: dict[str, Any] = response.json()
-        assert "errors" not in answer, answer
-        data: dict[str, Any] = answer["data"]
-        return data
+    async def _mutate(self, name: str, /, **given: str) -> dict[str, Any]:
+        payload = await self.client.mutate(name, given, as_=self.token)
+        assert payload["errors"] == []
+        return payload

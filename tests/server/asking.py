@@ -4,25 +4,19 @@ import json
 from hashlib import sha256
 from typing import Any, Final
 
-import httpx2
+from httpx2 import AsyncClient, Response
 
 GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
 JSON: Final = "application/json"
 
 
-async def ask(api: httpx2.AsyncClient, accept: str = GRAPHQL_RESPONSE, **parameters: Any) -> httpx2.Response:
+async def ask(api: AsyncClient, accept: str = GRAPHQL_RESPONSE, **parameters: Any) -> Response:
     return await api.post("/graphql", json=parameters, headers={"Accept": accept})
 
 
-async def ask_by_get(api: httpx2.AsyncClient, accept: str = GRAPHQL_RESPONSE, **parameters: Any) -> httpx2.Response:
+async def ask_by_get(api: AsyncClient, accept: str = GRAPHQL_RESPONSE, **parameters: Any) -> Response:
     sent = {name: value if isinstance(value, str) else json.dumps(value) for name, value in parameters.items()}
     return await api.get("/graphql", params=sent, headers={"Accept": accept})
-
-
-async def post(
-    api: httpx2.AsyncClient, query: str, accept: str = GRAPHQL_RESPONSE, **parameters: Any
-) -> httpx2.Response:
-    return await ask(api, accept, query=query, **parameters)
 
 
 def hash_of(text: str) -> str:
@@ -34,12 +28,12 @@ def persisted(text: str, **changes: Any) -> dict[str, Any]:
     return {"persistedQuery": {"version": 1, "sha256Hash": hash_of(text)} | changes}
 
 
-def only_error(response: httpx2.Response) -> dict[str, Any]:
+def only_error(response: Response) -> dict[str, Any]:
     errors: list[dict[str, Any]] = response.json()["errors"]
     assert len(errors) == 1
     return errors[0]
 
 
-def only_code(response: httpx2.Response) -> str:
+def only_code(response: Response) -> str:
     code: str = only_error(response)["extensions"]["code"]
     return code

@@ -2,22 +2,22 @@
 
 from collections.abc import AsyncIterator
 
-import httpx2
 import pytest
+from httpx2 import AsyncClient
 
 from tests.server import sample
 from tests.server.wire import Wire, connected
 
 
 @pytest.fixture(scope="session")
-async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx2.AsyncClient]:
+async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[AsyncClient]:
     settings = sample.sample_settings(tmp_path_factory.mktemp("api"), graphql_max_body_bytes=100_000)
     async with sample.open_api(settings) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
-async def production_api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx2.AsyncClient]:
+async def production_api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[AsyncClient]:
     settings = sample.sample_settings(tmp_path_factory.mktemp("production"), environment="production")
     async with sample.open_api(settings) as client:
         yield client
@@ -25,13 +25,11 @@ async def production_api(tmp_path_factory: pytest.TempPathFactory) -> AsyncItera
 
 @pytest.fixture
 def happenings() -> sample.Happenings:
-    """Give what resolvers do, with nothing done yet."""
     sample.happenings = sample.Happenings()
     return sample.happenings
 
 
 @pytest.fixture
-async def wire(api: httpx2.AsyncClient) -> AsyncIterator[Wire]:
-    """Give a connection to the application."""
+async def wire(api: AsyncClient) -> AsyncIterator[Wire]:
     async with connected(str(api.base_url)) as wire:
         yield wire

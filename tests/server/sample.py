@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import strawberry
+from httpx2 import AsyncClient
 
 from core.clock import utc_now
 from core.errors import BadUserInputError, NotFoundError, RateLimitedError, UnavailableError
@@ -30,8 +30,6 @@ FAILURES = {
 
 
 class Happenings:
-    """What resolvers did, for tests to see."""
-
     def __init__(self) -> None:
         self.began = asyncio.Event()
         self.may_end = asyncio.Event()
@@ -63,8 +61,19 @@ class Thing:
         return Thing()
 
 
+def fail(how: str) -> str | None:
+    raise FAILURES[how]
+
+
+async def wait() -> str:
+    return await happenings.take_part()
+
+
 @strawberry.type
 class Query:
+    fail: str | None = strawberry.field(resolver=fail)
+    wait: str = strawberry.field(resolver=wait)
+
     @strawberry.field
     def hello(self, name: str = "world") -> str:
         return f"Hello, {name}!"
@@ -82,32 +91,19 @@ class Query:
         return Thing()
 
     @strawberry.field
-    def fail(self, how: str) -> str | None:
-        raise FAILURES[how]
-
-    @strawberry.field
-    async def wait(self) -> str:
-        return await happenings.take_part()
-
-    @strawberry.field
     def long(self, characters: int) -> str:
         return "x" * characters
 
 
 @strawberry.type
 class Mutation:
+    fail: str | None = strawberry.field(resolver=fail)
+    wait: str = strawberry.field(resolver=wait)
+
     @strawberry.mutation
     async def note(self, text: str) -> str | None:
         happenings.ended.append(text)
         return text
-
-    @strawberry.mutation
-    def fail(self, how: str) -> str | None:
-        raise FAILURES[how]
-
-    @strawberry.mutation
-    async def wait(self) -> str:
-        return await happenings.take_part()
 
 
 @strawberry.type
@@ -126,15 +122,13 @@ schema = strawberry.Schema(query=Query, mutation=Mutation, subscription=Subscrip
 
 
 def sample_settings(folder: Path, **overrides: Any) -> Settings:
-    """Return the settings of an application whose database nobody asks."""
     return make_settings(f"sqlite:///{folder}/none.db", **overrides)
 
 
 @asynccontextmanager
-async def open_api(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
-    """Serve the sample over real HTTP and give a client of it."""
+async def open_api(settings: Settings) -> AsyncIterator[AsyncClient]:
     async with (
         serve(create_app(settings, schema)) as running,
-        httpx2.AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client,
+        AsyncClient(base_url=running.url, timeout=PATIENCE_S) as client,
     ):
         yield client

@@ -26,8 +26,6 @@ WAITING = post(b'{"query": "{ wait }"}')
 
 
 class Wire:
-    """A connection."""
-
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
@@ -40,14 +38,12 @@ class Wire:
                 await asyncio.sleep(0)
 
     async def answer(self) -> bytes:
-        """Return the next answer."""
         head = await self.reader.readuntil(b"\r\n\r\n")
         length = re.search(rb"content-length: (\d+)", head)
         assert length is not None, head
         return head + await self.reader.readexactly(int(length[1]))
 
     async def ask(self, *pieces: bytes) -> bytes:
-        """Return the answer to one request."""
         await self.send(*pieces)
         return await self.answer()
 

@@ -3,16 +3,19 @@
 import asyncio
 import io
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Final
 
 import httpx2
@@ -23,25 +26,21 @@ from core.database import Database
 from core.ids import new_id
 from core.settings import Settings
 from models import User
-from server.app import create_app
 from server.cli import main
 from tests.databases import make_settings, only_sqlite, opened
 from tests.factories import make_user
-from tests.server.processes import ROOT, TASKTALK, serving, until_ready, variables
-from tests.servers import serve
-from tests.waiting import PATIENCE_S, START_PATIENCE_S, until_so
+from tests.graph_client import GraphClient
+from tests.live.processes import ROOT
+from tests.live.processes import serving as serving_with
+from tests.servers import RunningServer
+from tests.waiting import PATIENCE_S, START_PATIENCE_S, until, until_so
 
+TASKTALK: Final = (sys.executable, "-m", "server.cli")
+UNREACHABLE: Final = {"DATABASE_URL": "postgres://a:pw@127.0.0.1:1/n"}
 COMMANDS: Final = ("serve", "migrate", "schema", "admin", "demo")
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    status: int
-    output: str
-    errors: str
-
-
-async def tasktalk(*arguments: str, **environment: str) -> Ended:
+async def tasktalk(*arguments: str, **environment: str) -> CompletedProcess[str]:
     """Run a command in this process, which spares its imports."""
     output, errors = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
@@ -51,18 +50,59 @@ async def tasktalk(*arguments: str, **environment: str) -> Ended:
             status = await asyncio.to_thread(main, arguments)
         except SystemExit as stop:
             status = int(stop.code or 0)
-    return Ended(status, output.getvalue(), errors.getvalue())
+    return CompletedProcess(arguments, status, output.getvalue(), errors.getvalue())
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the empty folder that the commands run in."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    return {"DATABASE_URL": settings.database_url, "SECRET_KEY": settings.secret_key}
+
+
+def new_database(folder: Path) -> dict[str, str]:
+    """Return the variables of a server in production whose database has no tables yet."""
+    database_url = f"sqlite:///{folder}/empty.db"
+    return {"ENVIRONMENT": "production", "SECRET_KEY": "k" * 32, "DATABASE_URL": database_url}
+
+
+@asynccontextmanager
+async def serving(**environment: str) -> AsyncIterator[tuple[str, str]]:
+    """Run `tasktalk serve` with these settings alone, give what it is at which URL, and let Ctrl-C end it."""
+    given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"} | environment
+    process = await asyncio.create_subprocess_exec(*TASKTALK, "serve", "--port", "0", env=given, stdout=PIPE)
+    assert process.stdout is not None
+    try:
+        greeting = (await process.stdout.readline()).decode()
+        found = re.fullmatch(r"(\w+) at (http://127\.0\.0\.1:\d+)/graphql\n", greeting)
+        assert found is not None, greeting
+        yield found[1], found[2]
+        process.send_signal(signal.SIGINT)
+        await asyncio.wait_for(process.communicate(), START_PATIENCE_S)
+        assert process.returncode == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def until_answered(url: str) -> httpx2.Response:
+    """Return what /ready answers, but for a database that is only slower than a probe waits."""
+    transport = httpx2.AsyncHTTPTransport(retries=9)
+    async with (
+        asyncio.timeout(START_PATIENCE_S),
+        httpx2.AsyncClient(base_url=url, transport=transport, timeout=PATIENCE_S) as client,
+    ):
+        while "does not answer" in (response := await client.get("/ready")).text:
+            pass
+    return response
 
 
 def test_help_names_every_command_and_loads_nothing_of_the_server() -> None:
@@ -74,21 +114,16 @@ def test_help_names_every_command_and_loads_nothing_of_the_server() -> None:
     assert [name for name in COMMANDS if not re.search(rf"^ +{name} +\w", ended.stdout, re.MULTILINE)] == []
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-async def test_each_command_has_help(command: str, folder: Path) -> None:
-    ended = await tasktalk(command, "--help")
-    assert ended.status == 0
-    assert ended.output.startswith(f"usage: tasktalk {command} ")
-    assert re.search(r"\n\n[A-Z].*\.\n\n", ended.output, re.DOTALL)
-    assert names_in(folder) == set()
-
-
-async def test_version_and_schema_need_no_setting(folder: Path) -> None:
+async def test_help_version_and_schema_need_no_setting(folder: Path) -> None:
+    for command in COMMANDS:
+        ended = await tasktalk(command, "--help")
+        assert ended.returncode == 0
+        assert re.match(rf"usage: tasktalk {command} .*\n\n[A-Z].*\.\n\n", ended.stdout, re.DOTALL)
     ended = await tasktalk("--version")
-    assert (ended.status, ended.output) == (0, f"tasktalk {version('tasktalk')}\n")
+    assert (ended.returncode, ended.stdout) == (0, f"tasktalk {version('tasktalk')}\n")
     ended = await tasktalk("schema", ENVIRONMENT="production")
-    assert (ended.status, ended.errors) == (0, "")
-    assert "type Query {" in ended.output
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "type Query {" in ended.stdout
     assert names_in(folder) == set()
 
 
@@ -101,13 +136,9 @@ async def test_version_and_schema_need_no_setting(folder: Path) -> None:
         (("serve",), {"API_PORT": "x"}, "API_PORT is wrong: "),
         (("serve",), {"ENVIRONMENT": "production"}, "SECRET_KEY is wrong: it must have at least 32 bytes"),
         (("migrate",), {"DATABASE_URL": "mysql://h/n"}, "DATABASE_URL is wrong: mysql:// is not supported"),
-        (
-            ("migrate",),
-            {"DATABASE_URL": "postgres://a:pw@127.0.0.1:1/n"},
-            "postgres://a:***@127.0.0.1:1/n cannot be used",
-        ),
-        (("serve",), {"DATABASE_URL": "postgres://a:pw@127.0.0.1:1/n", "API_PORT": "0"}, "cannot be used"),
-        (("admin", "a@example.com"), {"DATABASE_URL": "postgres://a:pw@127.0.0.1:1/n"}, "cannot be used"),
+        (("migrate",), UNREACHABLE, "postgres://a:***@127.0.0.1:1/n cannot be used"),
+        (("serve",), UNREACHABLE | {"API_PORT": "0"}, "cannot be used"),
+        (("admin", "a@example.com"), UNREACHABLE, "cannot be used"),
         (("admin", "a@example.com"), {}, "a@example.com. The database is sqlite:////"),
         (("demo", "ann"), {}, "'ann' is no email address"),
         (("serve", "--host", "999.1.1.1"), {}, "; choose another with --host or API_HOST"),
@@ -115,25 +146,23 @@ async def test_version_and_schema_need_no_setting(folder: Path) -> None:
 )
 async def test_error_is_printed_in_one_line(arguments: tuple[str, ...], environment: dict[str, str], line: str) -> None:
     ended = await tasktalk(*arguments, **environment)
-    assert ended.status == 2
-    assert line in ended.errors.splitlines()[-1]
-    assert "Traceback" not in ended.errors
-    assert ended.output == ""
-    assert ":pw@" not in ended.errors
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert line in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+    assert ":pw@" not in ended.stderr
 
 
 async def test_database_without_tables_names_the_migrate_command(folder: Path) -> None:
-    production = {"ENVIRONMENT": "production", "SECRET_KEY": "k" * 32, "DATABASE_URL": f"sqlite:///{folder}/empty.db"}
-    ended = await tasktalk("admin", "a@example.com", **production)
-    assert ended.status == 2
-    assert ended.errors.endswith("cannot be used: no such table: users; run `tasktalk migrate` first\n")
+    ended = await tasktalk("admin", "a@example.com", **new_database(folder))
+    assert ended.returncode == 2
+    assert ended.stderr.endswith("cannot be used: no such table: users; run `tasktalk migrate` first\n")
 
 
 async def test_migrate_makes_the_default_database(folder: Path) -> None:
     for _ in range(2):
         ended = await tasktalk("migrate")
-        assert (ended.status, ended.errors) == (0, "")
-        assert ended.output == f"The database is at revision {migrations.head_revision()}, the newest.\n"
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert ended.stdout == f"The database is at revision {migrations.head_revision()}, the newest.\n"
     async with opened(make_settings(f"sqlite:///{folder}/data/tasktalk.db")) as database:
         await make_user(database)
 
@@ -141,86 +170,63 @@ async def test_migrate_makes_the_default_database(folder: Path) -> None:
 async def test_admin_makes_an_account_an_admin(database: Database, settings: Settings) -> None:
     user = await make_user(database)
     ended = await tasktalk("admin", user.email.upper(), **variables(settings))
-    assert (ended.status, ended.output) == (0, f"{user.email} is an admin now.\n")
+    assert (ended.returncode, ended.stdout) == (0, f"{user.email} is an admin now.\n")
     async with database.read() as session:
         assert (await session.get_one(User, user.id)).is_admin
 
 
-async def test_demo_makes_an_account_that_can_sign_in_and_fills_it_once(settings: Settings) -> None:
+async def test_demo_makes_an_account_that_can_sign_in_and_fills_it_once(
+    server: RunningServer, client: GraphClient, settings: Settings
+) -> None:
+    assert server.runtime.settings == settings
     address = f"{new_id()}@example.com"
     ended = await tasktalk("demo", address, **variables(settings))
-    assert (ended.status, ended.errors) == (0, "")
-    found = re.fullmatch(
-        rf"{address} has a month of (\d+) tasks and (\d+) conversations now\. Its password is (\S+)\n", ended.output
-    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    told = rf"{address} has a month of (\d+) tasks and (\d+) conversations now\. Its password is (\S+)\n"
+    found = re.fullmatch(told, ended.stdout)
     assert found is not None
-    async with (
-        serve(create_app(settings)) as server,
-        httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client,
-    ):
-        sign_in = "mutation ($input: SignInInput!) { signIn(input: $input) { accessToken } }"
-        signed_in = await client.post(
-            "/graphql", json={"query": sign_in, "variables": {"input": {"email": address, "password": found[3]}}}
-        )
-        headers = {"Authorization": f"Bearer {signed_in.json()['data']['signIn']['accessToken']}"}
-        counts = "{ tasks { totalCount } conversations { totalCount nodes { messages { totalCount } } } }"
-        data = (await client.post("/graphql", json={"query": counts}, headers=headers)).json()["data"]
+    token = (await client.mutate("signIn", {"email": address, "password": found[3]}))["accessToken"]
+    counts = "{ tasks { totalCount } conversations { totalCount nodes { messages { totalCount } } } }"
+    data = await client.query(counts, as_=token)
     assert data["tasks"]["totalCount"] == int(found[1]) >= 40
     assert data["conversations"]["totalCount"] == int(found[2])
     assert all(node["messages"]["totalCount"] > 0 for node in data["conversations"]["nodes"])
     again = await tasktalk("demo", address, **variables(settings))
-    assert (again.status, again.output) == (2, "")
-    assert "this account has tasks already" in again.errors
-
-
-async def test_demo_refuses_what_is_no_address() -> None:
-    ended = await tasktalk("demo", "ann")
-    assert (ended.status, ended.output) == (2, "")
-    assert "'ann' is no email address" in ended.errors
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "this account has tasks already" in again.stderr
 
 
 async def test_serve_in_an_empty_folder_migrates_prints_the_address_and_trusts_no_proxy(folder: Path) -> None:
-    async with serving("--port", "0", SIGN_IN_ATTEMPTS="1") as (process, greeting):
-        found = re.fullmatch(r"GraphiQL at (http://127\.0\.0\.1:\d+)/graphql\n", greeting)
-        assert found is not None
-        assert (await until_ready(found[1])).status_code == 200
+    async with serving(SIGN_IN_ATTEMPTS="1") as (name, url):
+        assert (name, (await until_answered(url)).status_code) == ("GraphiQL", 200)
         # No proxy is named, so nobody may say where a client is.
-        assert await codes_of_guesses(found[1]) == ["UNAUTHENTICATED", "RATE_LIMITED"]
-        process.send_signal(signal.SIGINT)
-        await asyncio.wait_for(process.communicate(), START_PATIENCE_S)
-        assert process.returncode == 0
+        assert await codes_of_guesses(url) == ["UNAUTHENTICATED", "RATE_LIMITED"]
     assert names_in(folder / "data") >= {"secret_key", "tasktalk.db"}
 
 
 async def test_serve_in_production_leaves_the_migrations_to_their_command(folder: Path) -> None:
-    production = {"ENVIRONMENT": "production", "SECRET_KEY": "k" * 32, "DATABASE_URL": f"sqlite:///{folder}/empty.db"}
-    async with serving("--port", "0", **production) as (_, greeting):
-        found = re.fullmatch(r"GraphQL at (http://127\.0\.0\.1:\d+)/graphql\n", greeting)
-        assert found is not None
-        response = await until_ready(found[1])
-        assert response.status_code == 503
-        assert "tasktalk migrate" in response.text
+    async with serving(**new_database(folder)) as (name, url):
+        response = await until_answered(url)
+        assert (name, response.status_code, "tasktalk migrate" in response.text) == ("GraphQL", 503, True)
 
 
 @only_sqlite
 async def test_workers_share_metrics_lose_no_log_line_and_trust_the_named_proxy(settings: Settings) -> None:
     proxy = {"SIGN_IN_ATTEMPTS": "1", "FORWARDED_ALLOW_IPS": "127.0.0.1"}
-    environment = variables(settings, ENVIRONMENT="production", PYTHONUNBUFFERED="1") | proxy
-    async with serving("--port", "0", "--workers", "2", **environment) as (process, greeting):
-        url = greeting.removeprefix("GraphQL at ").removesuffix("/graphql\n")
-        assert (await until_ready(url)).status_code == 200
+    environment = {"ENVIRONMENT": "production", "PYTHONUNBUFFERED": "1"} | proxy
+    async with serving_with(settings, workers=2, **environment) as running:
         for _ in range(20):
-            async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
-                response = await client.post(f"{url}/graphql", json={"query": "query Shared { __typename }"})
-                assert response.json() == {"data": {"__typename": "Query"}}
+            assert '{"__typename":"Query"}' in await answer(running.url, "/graphql?query=query Shared{__typename}")
         # The last of them may have been answered by a worker that has not counted it yet.
-        await until_so(partial(has_counted, url, 20))
-        assert not await has_counted(url, 21)
-        assert await codes_of_guesses(url) == ["UNAUTHENTICATED", "UNAUTHENTICATED"]
-        process.send_signal(signal.SIGTERM)
-        output, _ = await asyncio.wait_for(process.communicate(), START_PATIENCE_S)
-    lines = [json.loads(line) for line in output.splitlines() if line.startswith(b"{")]
-    assert sum(line.get("operation") == "Shared" for line in lines) == 20
+        await until_so(partial(has_counted, running.url, 20))
+        assert "\ntasktalk_pool_connections_allowed 30.0\n" in await answer(running.url, "/metrics")
+        assert await codes_of_guesses(running.url) == ["UNAUTHENTICATED", "UNAUTHENTICATED"]
+        await running.stop()
+        await until(lambda: operations_in(running.lines).count("Shared") == 20)
+
+
+def operations_in(lines: list[str]) -> list[str | None]:
+    return [json.loads(line).get("operation") for line in lines if line.startswith("{")]
 
 
 async def codes_of_guesses(url: str) -> list[str]:
@@ -234,12 +240,14 @@ async def codes_of_guesses(url: str) -> list[str]:
     return codes
 
 
-async def has_counted(url: str, least: int) -> bool:
-    async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
-        metrics = (await client.get(f"{url}/metrics")).text
-    counted = re.search(r'tasktalk_graphql_operations_total\{name="Shared",outcome="ok"\} (\d+)', metrics)
-    assert counted is not None
-    return int(counted[1]) >= least
+async def answer(url: str, path: str) -> str:
+    """Ask over a connection of its own, which any of the workers may take."""
+    async with httpx2.AsyncClient(base_url=url, timeout=PATIENCE_S) as client:
+        return (await client.get(path)).text
+
+
+async def has_counted(url: str, count: int) -> bool:
+    return f'_operations_total{{name="Shared",outcome="ok"}} {count}.0\n' in await answer(url, "/metrics")
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -247,6 +255,6 @@ async def test_port_in_use_is_an_error_before_anything_starts(workers: str, fold
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = await tasktalk("serve", "--port", str(port), "--workers", workers)
-    assert ended.status == 2
-    assert ended.errors.startswith(f"tasktalk: cannot listen on 127.0.0.1:{port}: Address already in use; stop what ")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"tasktalk: cannot listen on 127.0.0.1:{port}: Address already in use; stop what ")
     assert not (folder / "data" / "tasktalk.db").exists()

@@ -1,31 +1,35 @@
-"""The npm clients graphql-ws and graphql-sse: subscriptions resume by their cursor after each disconnect."""
+"""npm packages: the audits of graphql-http, clients that follow subscriptions, clients with persisted queries."""
 
 import asyncio
 import json
+import shutil
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from core.database import Database
 from core.settings import Settings
+from server.app import create_app
 from tests.examples.cuttable import Cuttable
 from tests.factories import SignedIn, make_conversation, make_message, make_task
-from tests.npm import NPM
-from tests.server.graphql.test_http_audit import NODE, NODE_CLIENTS, node_clients
-from tests.servers import RunningServer, serve_with
-from tests.waiting import START_PATIENCE_S, until
+from tests.npm import NPM, alone_in, npm
+from tests.server import sample
+from tests.servers import RunningServer, serve, serve_with
+from tests.waiting import START_PATIENCE_S
 
-__all__ = ["node_clients"]
+NODE_CLIENTS: Final = Path(__file__).parents[2] / "node"
+NODE: Final = shutil.which("node")
 
 pytestmark = [
     pytest.mark.skipif(NODE is None or NPM is None, reason="needs Node: node or npm is not on the path"),
     pytest.mark.usefixtures("node_clients"),
-    pytest.mark.parametrize("transport", ["graphql-ws", "graphql-sse"]),
 ]
+either_transport = pytest.mark.parametrize("transport", ["graphql-ws", "graphql-sse"])
 
 MESSAGES: Final = """subscription ($id: ID!, $cursor: String) {
     messageAdded(conversationId: $id, after: $cursor) { cursor message { content } }
@@ -35,10 +39,51 @@ CHANGES: Final = """subscription ($cursor: String) {
 }"""
 
 
+@pytest.fixture(scope="session")
+async def node_clients() -> None:
+    async with alone_in(NODE_CLIENTS):
+        if not (NODE_CLIENTS / "node_modules/@urql/exchange-persisted").is_dir():
+            await npm(NODE_CLIENTS, "ci", "--no-audit", "--no-fund", "--fetch-retries=0", or_skip=True)
+
+
+@asynccontextmanager
+async def running(*command: str) -> AsyncIterator[Process]:
+    process = await asyncio.create_subprocess_exec(str(NODE), *command, cwd=NODE_CLIENTS, stdout=PIPE, stderr=PIPE)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def output_of(*command: str) -> Any:
+    async with running(*command) as process:
+        output, errors = await asyncio.wait_for(process.communicate(), START_PATIENCE_S)
+        assert process.returncode == 0, errors
+    return json.loads(output)
+
+
+async def test_every_audit_is_ok(server: RunningServer) -> None:
+    audits = await output_of("audit.mjs", f"{server.url}/graphql")
+    not_ok = [audit for audit in audits if audit["status"] != "ok"]
+    assert not not_ok, "\n".join("{status} {id} {name}: {reason}".format(**audit) for audit in not_ok)
+    assert len(audits) == 61
+
+
+@pytest.mark.parametrize("library", ["apollo", "urql"])
+@pytest.mark.parametrize("get", [False, True])
+async def test_clients_use_persisted_queries(tmp_path: Path, library: str, get: bool) -> None:
+    async with serve(create_app(sample.sample_settings(tmp_path), sample.schema)) as server:
+        given = {"library": library, "url": f"{server.url}/graphql", "get": get, "query": "query Greet { hello }"}
+        told = await output_of("persisted.mjs", json.dumps(given))
+    by_hash = "GET hash" if get else "POST hash"
+    by_query = "GET query" if get and library == "urql" else "POST query"
+    assert told == {"answers": ["Hello, world!"] * 3, "sent": [by_hash, by_query, by_hash, by_hash]}
+
+
 @dataclass(frozen=True, slots=True)
 class NodeClient:
-    """A process that follows a subscription."""
-
     process: Process
 
     async def line(self) -> dict[str, Any]:
@@ -50,11 +95,9 @@ class NodeClient:
         return printed
 
     async def contents(self, count: int) -> list[str]:
-        """Return what the next messages say."""
         return [(await self.line())["data"]["messageAdded"]["message"]["content"] for _ in range(count)]
 
     async def titles(self, count: int) -> list[str]:
-        """Return the titles of the next changed tasks."""
         found: list[str] = []
         while len(found) < count:
             found += [row["title"] for row in (await self.line())["data"]["changes"]["changed"] if row]
@@ -66,23 +109,12 @@ async def node_client(
     transport: str, url: str, user: SignedIn, query: str, field: str, **variables: str
 ) -> AsyncIterator[NodeClient]:
     given = {"transport": transport, "url": f"{url}/graphql", "token": user.token, "query": query, "field": field}
-    process = await asyncio.create_subprocess_exec(
-        *(str(NODE), "follow.mjs", json.dumps(given | {"variables": variables})), cwd=NODE_CLIENTS, stdout=PIPE
-    )
-    try:
+    async with running("follow.mjs", json.dumps(given | {"variables": variables})) as process:
         yield NodeClient(process)
-    finally:
-        process.kill()
-        await process.wait()
 
 
-async def followed(server: RunningServer, user: SignedIn) -> None:
-    await until(lambda: user.user.id in server.runtime.live.hub.users)
-
-
-async def test_messages_continue_after_a_broken_connection(
-    server: RunningServer, user: SignedIn, transport: str
-) -> None:
+@either_transport
+async def test_messages_continue_after_a_disconnect(server: RunningServer, user: SignedIn, transport: str) -> None:
     database = server.runtime.database
     conversation = await make_conversation(database, user.caller)
     said: list[str] = []
@@ -96,7 +128,7 @@ async def test_messages_continue_after_a_broken_connection(
     await way.mend()
     heard: list[str] = []
     async with node_client(transport, way.url, user, MESSAGES, "messageAdded", id=conversation.id) as client:
-        await followed(server, user)
+        await server.until_followed(user.user.id)
         for _ in range(2):
             await say(5)
             heard += await client.contents(5)
@@ -112,14 +144,13 @@ async def test_messages_continue_after_a_broken_connection(
     await way.cut()
 
 
-async def test_changes_continue_after_a_shutdown(
-    settings: Settings, database: Database, user: SignedIn, transport: str
-) -> None:
+@either_transport
+async def test_changes_survive_shutdown(settings: Settings, database: Database, user: SignedIn, transport: str) -> None:
     async with serve_with(settings) as first, serve_with(settings) as second:
         way = Cuttable(first.url)
         await way.mend()
         async with node_client(transport, way.url, user, CHANGES, "changes") as client:
-            await followed(first, user)
+            await first.until_followed(user.user.id)
             await make_task(first.runtime.database, user.caller, "before")
             assert await client.titles(1) == ["before"]
             way.turn_to(second.url)
@@ -131,6 +162,7 @@ async def test_changes_continue_after_a_shutdown(
         await way.cut()
 
 
+@either_transport
 async def test_validation_error_reaches_the_client(server: RunningServer, user: SignedIn, transport: str) -> None:
     async with node_client(transport, server.url, user, "subscription { nope }", "nope") as client:
         line = await client.line()

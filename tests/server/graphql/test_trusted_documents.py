@@ -25,33 +25,38 @@ TICKS = "subscription Ticks { ticks }"
 HELLO = {"data": {"hello": "Hello, world!"}}
 
 
+def write(path: Path, content: object) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
 def write_map(folder: Path, texts: dict[str, str]) -> Path:
     """Write what relay-compiler and graphql-codegen write."""
-    path = folder / "persisted.json"
-    path.write_text(json.dumps(texts))
-    return path
+    return write(folder / "persisted.json", texts)
 
 
 def write_apollos(folder: Path, texts: dict[str, str]) -> Path:
     """Write what generate-persisted-query-manifest writes."""
     operations = [{"id": name, "name": name, "type": "query", "body": text} for name, text in texts.items()]
-    path = folder / "manifest.json"
-    path.write_text(json.dumps({"format": "apollo-persisted-query-manifest", "version": 1, "operations": operations}))
-    return path
+    return write(folder / "manifest.json", apollos(operations))
+
+
+def apollos(operations: Any, version: int = 1) -> dict[str, Any]:
+    return {"format": "apollo-persisted-query-manifest", "version": version, "operations": operations}
 
 
 def write_folder(folder: Path, texts: dict[str, str]) -> Path:
     """Write what people write, in folders of folders, with the line break that editors add."""
+    documents = folder / "documents"
     for number, (name, text) in enumerate(texts.items()):
-        path = folder / "documents" / str(number) / f"{name}.graphql"
-        path.parent.mkdir(parents=True)
-        path.write_text(text + "\n")
-    (folder / "documents" / "README.md").write_text("not a document")
-    return folder / "documents"
+        (documents / str(number)).mkdir(parents=True)
+        write(documents / str(number) / f"{name}.graphql", text + "\n")
+    write(documents / "README.md", "not a document")
+    return documents
 
 
 Write = Callable[[Path, dict[str, str]], Path]
-in_each_form = pytest.mark.parametrize("write", [write_map, write_apollos, write_folder])
+in_each_form = pytest.mark.parametrize("written", [write_map, write_apollos, write_folder])
 
 
 @asynccontextmanager
@@ -62,7 +67,6 @@ async def open_trusting(path: Path, **overrides: Any) -> AsyncIterator[httpx2.As
 
 
 def refusal_of(path: Path, **overrides: Any) -> str:
-    """Return how the start is refused."""
     settings = sample.sample_settings(path.parent, trusted_documents=path, **overrides)
     with pytest.raises(SettingsError) as raised:
         Operations(sample.schema, settings)
@@ -73,8 +77,8 @@ def refusal_of(path: Path, **overrides: Any) -> str:
 
 
 @in_each_form
-async def test_trusted_document_is_found_by_id_and_hash(tmp_path: Path, write: Write) -> None:
-    path = write(tmp_path, {"greet": GREET, "note": NOTE})
+async def test_trusted_document_is_found_by_id_and_hash(tmp_path: Path, written: Write) -> None:
+    path = written(tmp_path, {"greet": GREET, "note": NOTE})
     text_hash = hash_of(GREET)
     async with open_trusting(path, trusted_documents_only=True) as api:
         for send in (ask, ask_by_get):
@@ -83,7 +87,7 @@ async def test_trusted_document_is_found_by_id_and_hash(tmp_path: Path, write: W
             for name in ("greet", text_hash):
                 assert (await send(api, extensions=persisted("", sha256Hash=name))).json() == HELLO
             # Editors end a file with a line break, which clients may print or not.
-            for text in (GREET, GREET + "\n") if write is write_folder else (GREET,):
+            for text in (GREET, GREET + "\n") if written is write_folder else (GREET,):
                 assert (await send(api, query=text)).json() == HELLO
                 assert (await send(api, query=text, extensions=persisted(text))).json() == HELLO
                 assert (await send(api, extensions=persisted(text))).json() == HELLO
@@ -104,22 +108,13 @@ async def test_other_documents_are_executed_by_default(tmp_path: Path) -> None:
         assert (await ask(api, extensions=persisted("{ userId }"))).status_code == 200
 
 
+HASH: Final = f"sha256:{hash_of('{ hello }')}"
 UNTRUSTED: Final[list[dict[str, Any]]] = [
-    {"query": "{ hello }"},
-    {"query": GREET + " "},
-    {"query": "{"},
-    {"query": ""},
+    *({"query": query} for query in ("{ hello }", GREET + " ", "{", "", "{ __typename }", "x" * 1_000_000)),
     {"query": get_introspection_query()},
-    {"query": "{ __typename }"},
-    {"query": "x" * 1_000_000},
-    {"query": "{ hello }", "extensions": persisted("{ hello }")},
-    {"query": "{ hello }", "documentId": "greet"},
-    {"query": "{ hello }", "documentId": f"sha256:{hash_of('{ hello }')}"},
-    {"extensions": persisted("{ hello }")},
-    {"documentId": f"sha256:{hash_of('{ hello }')}"},
-    {"documentId": "other"},
-    {"documentId": "Greet"},
-    {"documentId": "x" * 1_000_000},
+    *({"documentId": document_id} for document_id in (HASH, "other", "Greet", "x" * 1_000_000)),
+    *({"query": "{ hello }", "documentId": document_id} for document_id in ("greet", HASH)),
+    *({"extensions": persisted("{ hello }")}, {"query": "{ hello }", "extensions": persisted("{ hello }")}),
 ]
 
 
@@ -128,25 +123,22 @@ async def test_other_documents_are_refused_in_trusted_only_mode(tmp_path: Path, 
     path = write_map(tmp_path, {"greet": GREET})
     async with open_trusting(path, trusted_documents_only=True, environment=environment) as api:
         for parameters in UNTRUSTED:
-            for accept, status in ((GRAPHQL_RESPONSE, 400), (JSON, 200)):
-                for _ in range(2):
-                    refusal = await ask(api, accept, **parameters)
-                    case = str(parameters)[:100]
-                    assert (refusal.status_code, only_code(refusal)) == (status, "DOCUMENT_NOT_TRUSTED"), case
-                    assert only_error(refusal)["message"].endswith("add it to those that TRUSTED_DOCUMENTS names.")
-            assert (await ask(api, query=GREET)).json() == HELLO
+            for accept, status in ((GRAPHQL_RESPONSE, 400), (JSON, 200)) * 2:
+                refusal = await ask(api, accept, **parameters)
+                case = str(parameters)[:100]
+                assert (refusal.status_code, only_code(refusal)) == (status, "DOCUMENT_NOT_TRUSTED"), case
+                assert only_error(refusal)["message"].endswith("add it to those that TRUSTED_DOCUMENTS names.")
+        assert (await ask(api, query=GREET)).json() == HELLO
 
 
 async def test_malformed_document_id_is_refused(tmp_path: Path) -> None:
+    no_texts: list[Any] = [1, True, [], ["greet"], {}]
+    no_hashes = ["sha256:", "sha256:x", "sha256:greet", f"sha256:{hash_of(GREET).upper()}"]
     async with open_trusting(write_map(tmp_path, {"greet": GREET})) as api:
-        malformed_ids: tuple[Any, ...] = (1, True, [], ["greet"], {})
-        for document_id in malformed_ids:
+        for document_id in no_texts + no_hashes:
             for query in (None, GREET):
                 refusal = await ask(api, documentId=document_id, query=query)
                 assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT"), document_id
-        for malformed in ("sha256:", "sha256:x", "sha256:greet", f"sha256:{hash_of(GREET).upper()}"):
-            refusal = await ask(api, documentId=malformed)
-            assert (refusal.status_code, only_code(refusal)) == (400, "BAD_USER_INPUT"), malformed
         assert (await ask(api, documentId="", query=GREET)).json() == HELLO
 
 
@@ -170,68 +162,57 @@ async def test_streams_take_trusted_documents(tmp_path: Path) -> None:
             assert await socket.receive() == {"type": "complete", "id": "1"}
         await socket.subscribe("subscription { ticks }")
         assert await socket.codes() == ["DOCUMENT_NOT_TRUSTED"]
-        async with httpx2.AsyncClient(base_url=running.url) as client:
+        async with running.client() as client:
             assert 'data: {"data":{"ticks":1}}\n' in (await ask(client, "text/event-stream", documentId="ticks")).text
             refused = await ask(client, "text/event-stream", query="subscription { ticks }")
             assert "DOCUMENT_NOT_TRUSTED" in refused.text
 
 
+INVALID: Final = {
+    "query {\n  nope\n}": "Cannot query field 'nope' on type 'Query'. (line 2, column 3)",
+    "{": "Syntax Error: Expected Name, found <EOF>. (line ",
+    "": "Syntax Error: Unexpected <EOF>.",
+    "fragment F on Query { hello }": "The document has no operation.",
+    "{ ...F }": "Unknown fragment 'F'.",
+    "{ thing " + "{ inner " * 20 + "{ name }" + "}" * 21: "nests fields 22 deep",
+    "{ " + "hello " * 6_000 + "}": "more than 5000 tokens",
+}
+
+
 @in_each_form
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("query {\n  nope\n}", "Cannot query field 'nope' on type 'Query'. (line 2, column 3)"),
-        ("{", "Syntax Error: Expected Name, found <EOF>. (line "),
-        ("", "Syntax Error: Unexpected <EOF>."),
-        ("fragment F on Query { hello }", "The document has no operation."),
-        ("{ ...F }", "Unknown fragment 'F'."),
-        ("{ thing " + "{ inner " * 20 + "{ name }" + "}" * 21, "nests fields 22 deep"),
-        ("{ " + "hello " * 6_000 + "}", "more than 5000 tokens"),
-    ],
-)
-def test_invalid_document_is_a_settings_error(tmp_path: Path, write: Write, text: str, reason: str) -> None:
-    message = refusal_of(write(tmp_path, {"greet": GREET, "wrong": text}))
-    place = "PATH/1/wrong.graphql: " if write is write_folder else "PATH: wrong: "
-    assert message.startswith(place)
-    assert reason in message
+def test_invalid_document_is_a_settings_error(tmp_path: Path, written: Write) -> None:
+    for number, (text, reason) in enumerate(INVALID.items()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        message = refusal_of(written(folder, {"greet": GREET, "wrong": text}))
+        assert message.startswith("PATH/1/wrong.graphql: " if written is write_folder else "PATH: wrong: ")
+        assert reason in message
 
 
 def test_serve_fails_with_invalid_trusted_documents(tmp_path: Path) -> None:
-    path = write_folder(tmp_path, {"greet": GREET})
+    path = write_map(tmp_path, {"greet": GREET})
     with pytest.raises(SettingsError, match="Cannot query field 'hello' on type 'Query'"):
         check(sample.sample_settings(tmp_path, trusted_documents=path))
-
-
-def test_introspection_in_production(tmp_path: Path) -> None:
-    path = write_map(tmp_path, {"schema": get_introspection_query()})
+    write(path, {"schema": get_introspection_query()})
     assert "introspection" in refusal_of(path, environment="production")
     Operations(sample.schema, sample.sample_settings(tmp_path, trusted_documents=path))
+    assert sample.sample_settings(tmp_path, trusted_documents="").trusted_documents is None
 
 
-@pytest.mark.parametrize(
-    ("manifest", "reason"),
-    [
-        ("", "PATH is not valid JSON: "),
-        ("{ hello }", "PATH is not valid JSON: "),
-        ("{}", "PATH has no documents"),
-        ('{"format": "apollo-persisted-query-manifest", "version": 1, "operations": []}', "PATH has no documents"),
-        ("[]", "PATH is neither a map from ids to documents nor a manifest"),
-        ("null", "PATH is neither"),
-        ('{"a": 1}', "PATH is neither"),
-        ('{"format": "apollo-persisted-query-manifest", "version": 2, "operations": []}', "PATH is neither"),
-        ('{"format": "apollo-persisted-query-manifest", "version": 1, "operations": {}}', "PATH is neither"),
-        ('{"format": "apollo-persisted-query-manifest", "version": 1, "operations": ["x"]}', "PATH is neither"),
-        ('{"format": "apollo-persisted-query-manifest", "version": 1, "operations": [{"id": "a"}]}', "PATH is neither"),
-        ('{"sha256:abc": "{ hello }"}', "PATH: sha256:abc: the id is not the hash of the text, which is "),
+MALFORMED: Final[dict[str, list[object]]] = {
+    "PATH is not valid JSON: ": ["", "{ hello }"],
+    "PATH has no documents": [{}, apollos([])],
+    "PATH is neither a map from ids to documents nor a manifest": [
+        *([], None, {"a": 1}, apollos([], version=2), apollos({}), apollos(["x"]), apollos([{"id": "a"}])),
     ],
-)
-def test_malformed_manifest_is_a_settings_error(tmp_path: Path, manifest: str, reason: str) -> None:
-    path = tmp_path / "manifest.json"
-    path.write_text(manifest)
-    assert refusal_of(path).startswith(reason)
+    "PATH: sha256:abc: the id is not the hash of the text, which is ": [{"sha256:abc": "{ hello }"}],
+}
 
 
-def test_unreadable_file_is_a_settings_error(tmp_path: Path) -> None:
+def test_malformed_manifest_or_unreadable_file_is_a_settings_error(tmp_path: Path) -> None:
+    for reason, manifests in MALFORMED.items():
+        for manifest in manifests:
+            assert refusal_of(write(tmp_path / "manifest.json", manifest)).startswith(reason), manifest
     folder = tmp_path / "documents"
     folder.mkdir()
     assert refusal_of(folder) == "PATH has no documents"
@@ -240,22 +221,16 @@ def test_unreadable_file_is_a_settings_error(tmp_path: Path) -> None:
 
 
 def test_duplicate_id_is_a_settings_error(tmp_path: Path) -> None:
-    folder = tmp_path / "documents"
-    for name, text in (("a", "{ hello }"), ("b", "{ hello } ")):
-        (folder / name).mkdir(parents=True)
-        (folder / name / "same.graphql").write_text(text)
-    assert refusal_of(folder) == "PATH/b/same.graphql: another document has the id 'same' too"
-    (folder / "b" / "same.graphql").write_text("{ hello }")
+    folder = write_folder(tmp_path, {"same": "{ hello }", "other": "{ hello } "})
+    (folder / "1" / "other.graphql").rename(folder / "1" / "same.graphql")
+    assert refusal_of(folder) == "PATH/1/same.graphql: another document has the id 'same' too"
+    write(folder / "1" / "same.graphql", "{ hello }\n")
     Operations(sample.schema, sample.sample_settings(tmp_path, trusted_documents=folder))
 
 
-async def test_trusted_documents_are_never_evicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_trusted_document_is_never_evicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.graphql.documents.MAX_CACHE_BYTES", 1)
     async with open_trusting(write_map(tmp_path, {"greet": GREET})) as api:
         for number in range(3):
             assert (await ask(api, query=f"{{ a{number}: hello }}")).status_code == 200
         assert (await ask(api, documentId="greet")).json() == HELLO
-
-
-def test_empty_setting_names_no_documents(tmp_path: Path) -> None:
-    assert sample.sample_settings(tmp_path, trusted_documents="").trusted_documents is None

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal
 
-import httpx2
+from httpx2 import AsyncClient, Response
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import (
@@ -18,15 +18,15 @@ from mcp.types import (
 
 from tests.waiting import PATIENCE_S
 
+Mode = Literal["auto", "legacy"]
 VERSION: Final = "2026-07-28"
 OLDER_VERSION: Final = "2025-11-25"
 
 
 @asynccontextmanager
-async def connected(url: str, token: str, mode: Literal["auto", "legacy"] = "auto") -> AsyncIterator[Client]:
-    """Give the official client, connected with the token."""
+async def connected(url: str, token: str, mode: Mode = "auto") -> AsyncIterator[Client]:
     async with (
-        httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_S) as http,
+        AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_S) as http,
         Client(streamable_http_client(f"{url}/mcp", http_client=http), mode=mode) as client,
     ):
         yield client
@@ -46,13 +46,11 @@ def json_text_of(result: ReadResourceResult) -> str:
 
 
 def message(method: str, **params: Any) -> dict[str, Any]:
-    """Return a message as a client of today sends it."""
     meta = {PROTOCOL_VERSION_META_KEY: VERSION, CLIENT_CAPABILITIES_META_KEY: {}}
     return {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
 
 
 def older_message(method: str, **params: Any) -> dict[str, Any]:
-    """Return a message as clients before that send it."""
     return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
 
 
@@ -69,13 +67,12 @@ def headers_of(token: str | None, sent: dict[str, Any] | None = None) -> dict[st
 
 
 async def post(
-    http: httpx2.AsyncClient, token: str | None, sent: dict[str, Any], headers: dict[str, str] | None = None
-) -> httpx2.Response:
-    """Send a message."""
+    http: AsyncClient, token: str | None, sent: dict[str, Any], headers: dict[str, str] | None = None
+) -> Response:
     return await http.post("/mcp", json=sent, headers=headers_of(token, sent) | (headers or {}))
 
 
-def refusal(response: httpx2.Response) -> tuple[int, str, str]:
+def refusal(response: Response) -> tuple[int, str, str]:
     """Return the status, our own code and the message of a request that was not served."""
     answer = response.json()
     assert answer.keys() == {"jsonrpc", "id", "error"}

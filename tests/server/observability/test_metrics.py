@@ -1,9 +1,8 @@
-"""What Prometheus reads: requests, operations, durations, statements and the pool, with labels that have an end."""
+"""What is asked of a server that runs: its metrics for Prometheus, /health and /ready."""
 
 import asyncio
 import os
 import re
-import sys
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -11,29 +10,33 @@ from typing import Final
 
 import httpx2
 import pytest
-from prometheus_client import CollectorRegistry
-from prometheus_client.multiprocess import MultiProcessCollector
+from httpx2 import AsyncClient
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import CapturingLogger
 
-from core.database import Database
+from core.clock import utc_now
 from core.settings import Settings
-from tests.factories import sign_in
-from tests.server.processes import ROOT
+from server.observability.health import Readiness
+from tests.databases import make_settings, only_sqlite, opened, run_sql
+from tests.event_client import open_events
+from tests.factories import SignedIn, make_conversation, make_message, make_task
+from tests.live.processes import ROOT
 from tests.server.sample import open_api, sample_settings
-from tests.servers import RunningServer, serve_with
-from tests.waiting import PATIENCE_S, START_PATIENCE_S, until_so
+from tests.servers import serve_with
+from tests.socket_client import signed_in_socket
+from tests.waiting import until_so
 
 PACKAGES: Final = ("core", "models", "services", "live", "assistant", "engine", "graph", "resolvers", "server")
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 @pytest.fixture
-async def fresh_api(tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
+async def fresh_api(tmp_path: Path) -> AsyncIterator[AsyncClient]:
     async with open_api(sample_settings(tmp_path)) as client:
         yield client
 
 
-async def read(client: httpx2.AsyncClient) -> Samples:
+async def read(client: AsyncClient) -> Samples:
     response = await client.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain; version=")
     families = text_string_to_metric_families(response.text)
@@ -44,7 +47,12 @@ def value(samples: Samples, metric: str, /, **labels: str) -> float:
     return samples.get((f"tasktalk_{metric}", frozenset(labels.items())), 0)
 
 
-async def test_requests_are_counted_by_path_and_status(fresh_api: httpx2.AsyncClient) -> None:
+def counts(samples: Samples, metric: str, *labels: str) -> dict[tuple[str, ...], float]:
+    found = {given: count for (name, given), count in samples.items() if name == f"tasktalk_{metric}"}
+    return {tuple(dict(given)[label] for label in labels): count for given, count in found.items()}
+
+
+async def test_requests_are_counted_by_path_and_status(fresh_api: AsyncClient) -> None:
     await fresh_api.get("/health")
     await fresh_api.get("/health")
     await fresh_api.post("/graphql")
@@ -52,39 +60,28 @@ async def test_requests_are_counted_by_path_and_status(fresh_api: httpx2.AsyncCl
         await fresh_api.get(f"/nothing/{n}")
     await fresh_api.request("PROPFIND", "/nothing")
     samples = await read(fresh_api)
-    count = "http_requests_total"
-    assert value(samples, count, method="GET", path="/health", status="200") == 2
-    assert value(samples, count, method="POST", path="/graphql", status="415") == 1
-    assert value(samples, count, method="GET", path="other", status="404") == 5
-    assert value(samples, count, method="other", path="other", status="404") == 1
+    others = {("GET", "other", "404"): 5, ("other", "other", "404"): 1}
+    known = {("GET", "/health", "200"): 2, ("POST", "/graphql", "415"): 1}
+    assert counts(samples, "http_requests_total", "method", "path", "status") == known | others
     assert value(samples, "http_request_duration_seconds_count", path="/health") == 2
-    assert value(await read(fresh_api), count, method="GET", path="/health", status="200") == 2
 
 
-async def test_operations_are_counted_by_name_and_outcome(fresh_api: httpx2.AsyncClient) -> None:
+async def test_operations_are_counted_by_bounded_names_and_outcome(fresh_api: AsyncClient) -> None:
     for query in ("query A { hello }", "query A { hello }", 'query A { fail(how: "gone") }', "{ hello }", "{ nope }"):
         await fresh_api.post("/graphql", json={"query": query})
-    samples = await read(fresh_api)
-    count = "graphql_operations_total"
-    assert value(samples, count, name="A", outcome="ok") == 2
-    assert value(samples, count, name="A", outcome="errors") == 1
-    assert value(samples, count, name="anonymous", outcome="ok") == 1
-    assert value(samples, count, name="unknown", outcome="refused") == 1
+    samples, metric = await read(fresh_api), "graphql_operations_total"
+    others = {("anonymous", "ok"): 1, ("unknown", "refused"): 1}
+    assert counts(samples, metric, "name", "outcome") == {("A", "ok"): 2, ("A", "errors"): 1} | others
     assert value(samples, "graphql_operation_duration_seconds_count", name="A") == 3
-
-
-async def test_operation_names_are_bounded(fresh_api: httpx2.AsyncClient) -> None:
-    names = ["N" * 65, *(f"N{n}" for n in range(110)), "N0"]
-    for name in names:
+    for name in ("N" * 65, *(f"N{n}" for n in range(110)), "N0"):
         await fresh_api.post("/graphql", json={"query": f"query {name} {{ hello }}"})
-    samples = await read(fresh_api)
-    seen = {dict(labels)["name"] for metric, labels in samples if metric == "tasktalk_graphql_operations_total"}
-    assert len(seen) == 101
-    assert value(samples, "graphql_operations_total", name="other", outcome="ok") == 11
-    assert value(samples, "graphql_operations_total", name="N0", outcome="ok") == 2
+    counted = counts(await read(fresh_api), metric, "name", "outcome")
+    # A hundred names, of refused ones "unknown", and of further ones "other".
+    assert len({name for name, _ in counted}) == 102
+    assert (counted["other", "ok"], counted["N0", "ok"]) == (13, 2)
 
 
-async def test_every_cache_is_measured(fresh_api: httpx2.AsyncClient) -> None:
+async def test_every_cache_is_measured(fresh_api: AsyncClient) -> None:
     for _ in range(3):
         await fresh_api.post("/graphql", json={"query": "{ hello }"})
     samples = await read(fresh_api)
@@ -97,115 +94,145 @@ async def test_every_cache_is_measured(fresh_api: httpx2.AsyncClient) -> None:
     assert measured == {name for path in sources for name in re.findall(r'\bLRUCache\(\s*"(\w+)"', path.read_text())}
 
 
-@pytest.fixture
-async def own_server(settings: Settings) -> AsyncIterator[RunningServer]:
-    """Give a server whose pool nobody else uses, not even to look for dead runs."""
-    async with serve_with(settings, run_lease_s=3600.0) as running:
-        yield running
+async def test_statements_and_pool_connections_are_counted(settings: Settings, user: SignedIn) -> None:
+    # A server whose pool nobody else uses, not even to look for dead runs.
+    async with serve_with(settings, run_lease_s=3600.0) as server, server.client() as http:
+        before = value(await read(http), "sql_statements_total")
+        await http.post("/graphql", json={"query": "{ viewer { id } }"}, headers=user.headers)
+        samples = await read(http)
+        assert value(samples, "sql_statements_total") > before
+        assert value(samples, "pool_connections_in_use") == 0
+        allowed = settings.database_pool_size + settings.database_max_overflow
+        assert value(samples, "pool_connections_allowed") == allowed
+
+        async def are_in_use(count: int) -> bool:
+            return value(await read(http), "pool_connections_in_use") == count
+
+        async with server.runtime.database.read() as session:
+            await session.connection()
+            await until_so(partial(are_in_use, 1))
+        await until_so(partial(are_in_use, 0))
 
 
-async def test_statements_and_pool_connections_are_counted(
-    own_server: RunningServer, database: Database, settings: Settings
-) -> None:
-    async with httpx2.AsyncClient(base_url=own_server.url, timeout=PATIENCE_S) as http:
-        await look_at_the_pool(own_server, http, database, settings)
+async def test_gauges_of_workers_that_have_ended_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    dead = await asyncio.create_subprocess_exec("true")
+    await dead.wait()
+    own, dropped = f"gauge_livesum_{os.getpid()}.db", f"gauge_livesum_{dead.pid}.db"
+    names = {own, dropped, f"gauge_livesum_{os.getppid()}.db", f"counter_{dead.pid}.db", f"counter_{os.getpid()}.db"}
+    for name in names:
+        (tmp_path / name).write_bytes(bytes(8))
+    async with open_api(sample_settings(tmp_path)) as api:
+        await read(api)
+        assert {name for name in names if not tmp_path.joinpath(name).exists()} == {dropped}
+    assert {name for name in names if not tmp_path.joinpath(name).exists()} == {dropped, own}
 
 
-async def look_at_the_pool(
-    server: RunningServer, http: httpx2.AsyncClient, database: Database, settings: Settings
-) -> None:
-    signed_in = await sign_in(database, settings)
-    before = value(await read(http), "sql_statements_total")
-    await http.post("/graphql", json={"query": "{ viewer { id } }"}, headers=signed_in.headers)
-    samples = await read(http)
-    assert value(samples, "sql_statements_total") > before
-    assert value(samples, "pool_connections_in_use") == 0
-    allowed = settings.database_pool_size + settings.database_max_overflow
-    assert value(samples, "pool_connections_allowed") == allowed
-
-    async def are_in_use(count: int) -> bool:
-        return value(await read(http), "pool_connections_in_use") == count
-
-    async with server.runtime.database.read() as session:
-        await session.connection()
-        await until_so(partial(are_in_use, 1))
-    await until_so(partial(are_in_use, 0))
+CHANGES = "subscription { changes { changed { id } } }"
+MESSAGES = """subscription ($id: ID!, $after: String) {
+    messageAdded(conversationId: $id, after: $after) { cursor }
+}"""
 
 
-WORKER = """
-import asyncio, sys, time
-from pathlib import Path
-import httpx2
-from tests.server.processes import ROOT
-from tests.server.sample import open_api, sample_settings
-from tests.server.observability.test_metrics import read, value
-
-async def main() -> None:
-    async with open_api(sample_settings(Path(sys.argv[1]))) as api:
-        for _ in range(3):
-            await api.post("/graphql", json={"query": "query Shared { hello }"})
-        print("ready", flush=True)
-        while await asyncio.to_thread(sys.stdin.readline):
-            samples = await read(api)
-            count = value(samples, "graphql_operations_total", name="Shared", outcome="ok")
-            print("shown", int(count), int(value(samples, "pool_connections_allowed")), flush=True)
-
-asyncio.run(main())
-"""
-
-
-async def test_workers_share_their_metrics(tmp_path: Path) -> None:
-    folder = tmp_path / "metrics"
-    folder.mkdir()
-    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
-    first, second = workers = [await _start_worker(tmp_path, environment) for _ in range(2)]
-    try:
-        assert await _shown(second) == ["6", "30"]
-        # A worker that is killed takes its gauges along; its counters stay.
-        second.kill()
-        await second.wait()
-        assert await _shown(first) == ["6", "15"]
-        # So does one that ends by itself.
-        await first.communicate(b"")
-    finally:
-        for worker in workers:
-            if worker.returncode is None:
-                worker.kill()
-                await worker.wait()
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
-    labels = {"name": "Shared", "outcome": "ok"}
-    assert registry.get_sample_value("tasktalk_graphql_operations_total", labels) == 6
-    assert registry.get_sample_value("tasktalk_pool_connections_allowed") is None
+@only_sqlite
+async def test_sockets_subscriptions_and_events_are_counted(settings: Settings, user: SignedIn) -> None:
+    # By the poll a change may be seen before this process notifies of it.
+    async with serve_with(settings, poll_s=3_600) as server, server.client() as http:
+        database = server.runtime.database
+        conversation = await make_conversation(database, user.caller)
+        variables = {"id": conversation.id}
+        async with signed_in_socket(server, user.token) as socket, signed_in_socket(server, None):
+            await socket.subscribe(MESSAGES, variables)
+            async with open_events(server, CHANGES, token=user.token) as events:
+                await server.until_followed(user.user.id, 2)
+                samples = await read(http)
+                assert (value(samples, "sockets"), value(samples, "subscriptions")) == (2, 2)
+                cursor, begun_at = None, utc_now()
+                for _ in range(3):
+                    await make_message(database, user.caller, conversation.id)
+                    cursor = (await socket.data())["messageAdded"]["cursor"]
+                took_s = (utc_now() - begun_at).total_seconds()
+                await events.data()
+            await socket.complete()
+            await socket.round_trip()
+        await server.until_unconnected()
+        samples = await read(http)
+        assert (value(samples, "sockets"), value(samples, "subscriptions")) == (0, 0)
+        assert value(samples, "events_delivered_total") >= 4
+        assert value(samples, "event_lag_seconds_count") == 3
+        assert 0 < value(samples, "event_lag_seconds_sum") < 3 * took_s
+        # Each change wakes one or both of two waiters; one that already reads is not woken.
+        assert value(samples, "wake_ups_total", kind="local") >= 4
+        assert value(samples, "wake_ups_total", kind="poll") == 0
+        # An event that was missed during a disconnect has no lag.
+        await make_message(database, user.caller, conversation.id)
+        async with signed_in_socket(server, user.token) as socket:
+            await socket.subscribe(MESSAGES, {**variables, "after": cursor})
+            await socket.data()
+        assert value(await read(http), "event_lag_seconds_count") == 3
 
 
-async def _start_worker(folder: Path, environment: dict[str, str]) -> asyncio.subprocess.Process:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        WORKER,
-        str(folder),
-        env=environment,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    while (await _line(process)) != "ready":
-        pass
-    return process
+async def test_wake_ups_by_the_poll_are_counted(settings: Settings, user: SignedIn) -> None:
+    async with (
+        serve_with(settings, poll_s=0.02, database_listen=False) as server,
+        serve_with(settings, database_listen=False) as elsewhere,
+        server.client() as http,
+        signed_in_socket(server, user.token) as socket,
+    ):
+        await socket.subscribe(CHANGES)
+        await server.until_followed(user.user.id)
+        task = await make_task(elsewhere.runtime.database, user.caller)
+        assert await socket.data() == {"changes": {"changed": [{"id": task.id}]}}
+        samples = await read(http)
+        assert value(samples, "wake_ups_total", kind="poll") == pytest.approx(1)
+        assert value(samples, "wake_ups_total", kind="local") == 0
 
 
-async def _shown(process: asyncio.subprocess.Process) -> list[str]:
-    """Return what the worker reads at /metrics: the operations counted, the connections allowed."""
-    assert process.stdin is not None
-    process.stdin.write(b"\n")
-    while not (line := await _line(process)).startswith("shown "):
-        pass
-    return line.split()[1:]
+async def test_health_and_ready_answer_ok(http: httpx2.AsyncClient) -> None:
+    for path in ("/health", "/ready", "/metrics"):
+        response = await http.post(path)
+        assert response.status_code == 405
+        assert response.json()["errors"][0]["extensions"] == {"code": "METHOD_NOT_ALLOWED"}
+    for path in ("/health", "/ready"):
+        response = await http.get(path)
+        assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
-async def _line(process: asyncio.subprocess.Process) -> str:
-    assert process.stdout is not None
-    async with asyncio.timeout(START_PATIENCE_S):
-        line = await process.stdout.readline()
-    assert line, "the worker has ended"
-    return line.decode().strip()
+async def change(settings: Settings, statement: str) -> None:
+    async with opened(settings) as database:
+        await database.write(partial(run_sql, statement=statement))
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [("UPDATE alembic_version SET version_num = '0001'", "0001"), ("DROP TABLE alembic_version", "none")],
+)
+async def test_ready_fails_before_the_migrations(fresh_settings: Settings, statement: str, found: str) -> None:
+    await change(fresh_settings, statement)
+    async with open_api(fresh_settings) as api:
+        assert (await api.get("/health")).status_code == 200
+        response = await api.get("/ready")
+    assert (response.status_code, response.json()["status"]) == (503, "not ready")
+    assert response.json()["reason"].startswith(f"The database is at migration {found}, the code expects ")
+
+
+async def test_missing_migration_is_logged(fresh_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = CapturingLogger()
+    monkeypatch.setattr("server.observability.health._log", log)
+    async with opened(fresh_settings) as database:
+        await Readiness(database).warn()
+        assert log.calls == []
+        await change(fresh_settings, "DELETE FROM alembic_version")
+        await Readiness(database).warn()
+    (call,) = log.calls
+    assert (call.method_name, call.args) == ("warning", ("not ready",))
+    assert call.kwargs["reason"].endswith("run `tasktalk migrate`.")
+
+
+@pytest.mark.parametrize("url", ["postgresql://nobody@127.0.0.1:1/none", "sqlite:///{folder}/missing/none.db"])
+async def test_ready_fails_without_a_database(url: str, tmp_path: Path) -> None:
+    async with open_api(make_settings(url.format(folder=tmp_path))) as api:
+        assert (await api.get("/health")).status_code == 200
+        response = await api.get("/ready")
+    told = {"status": "not ready", "reason": "The database does not answer."}
+    assert (response.status_code, response.json()) == (503, told)

@@ -11,19 +11,15 @@ from tests.factories import SignedIn
 
 @dataclass(frozen=True, slots=True)
 class RestClient:
-    """Sends requests, and expects what comes back to be of the right form."""
-
     http: httpx2.AsyncClient
     user: SignedIn | None = None
 
     def as_(self, user: SignedIn) -> "RestClient":
-        """Return the client of another user."""
         return RestClient(self.http, user)
 
     async def send(
         self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None, **query: Any
     ) -> httpx2.Response:
-        """Send a request; a body is sent as JSON."""
         sent = {**(self.user.headers if self.user else {}), **(headers or {})}
         response = await self.http.request(method, f"/api{path}", json=body, headers=sent, params=query)
         is_fine = response.status_code < httpx2.codes.BAD_REQUEST
@@ -34,19 +30,16 @@ class RestClient:
         return response
 
     async def ok(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
-        """Return what a request that must succeed answers."""
         response = await self.send(method, path, body, **more)
         assert response.is_success, response.text
         return response.json() if response.content else None
 
     async def problem(self, method: str, path: str, body: Any = None, **more: Any) -> dict[str, Any]:
-        """Return the problem of a request that must fail."""
         response = await self.send(method, path, body, **more)
         return problem_of(response)
 
 
 def problem_of(response: httpx2.Response) -> dict[str, Any]:
-    """Return the problem in a response."""
     assert response.headers["content-type"] == "application/problem+json", response.text
     problem: dict[str, Any] = json.loads(response.content)
     assert problem["status"] == response.status_code

@@ -1,7 +1,7 @@
 """Fixtures of the REST tests."""
 
-import httpx2
 import pytest
+from httpx2 import AsyncClient
 
 from core.database import Database
 from core.settings import Settings
@@ -10,18 +10,15 @@ from tests.server.rest.client import RestClient
 
 
 @pytest.fixture(scope="session")
-def anyone(http: httpx2.AsyncClient) -> RestClient:
-    """Give a client of nobody."""
+def anyone(http: AsyncClient) -> RestClient:
     return RestClient(http)
 
 
 @pytest.fixture
-def rest(http: httpx2.AsyncClient, user: SignedIn) -> RestClient:
-    """Give a client of the user."""
+def rest(http: AsyncClient, user: SignedIn) -> RestClient:
     return RestClient(http, user)
 
 
 @pytest.fixture
-async def admin(database: Database, settings: Settings, http: httpx2.AsyncClient) -> RestClient:
-    """Give a client of an admin."""
+async def admin(database: Database, settings: Settings, http: AsyncClient) -> RestClient:
     return RestClient(http, await sign_in(database, settings, await make_user(database, is_admin=True)))

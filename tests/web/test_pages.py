@@ -1,20 +1,20 @@
-"""GraphiQL in a real browser: everything comes from our own server, and the examples work as they stand."""
+"""GraphiQL and Swagger UI in a real browser: everything comes from our own server, and the examples work."""
 
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
 from httpx2 import AsyncClient
-from playwright.async_api import Browser, Locator, expect
+from playwright.async_api import Browser, Page, expect
 
-from core.database import Database
-from core.settings import Settings
+from core.ids import new_id
 from tests.browsers import WatchedPage, needs_browser, one_database
-from tests.factories import SignedIn, sign_in
+from tests.factories import SignedIn, make_task
+from tests.graph_client import GraphClient
 from tests.servers import RunningServer
-from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "images" / "graphiql.png"
@@ -30,15 +30,9 @@ pytestmark = [
 
 
 class GraphiQLPage(WatchedPage):
-    """The page as somebody uses it."""
-
-    @property
-    def badge(self) -> Locator:
-        return self.page.get_by_role("status")
-
-    @property
-    def response(self) -> Locator:
-        return self.page.locator(".graphiql-response")
+    def __init__(self, page: Page) -> None:
+        super().__init__(page)
+        self.badge, self.response = page.get_by_role("status"), page.locator(".graphiql-response")
 
     async def keep_token(self, token: str) -> None:
         await self.page.evaluate("token => localStorage['tasktalk:accessToken'] = token", token)
@@ -83,27 +77,7 @@ async def graphiql(server: RunningServer, browser: Browser) -> AsyncIterator[Gra
     await context.close()
 
 
-@pytest.fixture
-async def signed_in(database: Database, settings: Settings) -> SignedIn:
-    return await sign_in(database, settings)
-
-
-async def until_followed(server: RunningServer, signed_in: SignedIn) -> None:
-    """Return once a subscription waits for the user's changes: what is written before would not come."""
-    await until(lambda: signed_in.user.id in server.runtime.live.hub.users)
-
-
-async def create_task(http: AsyncClient, signed_in: SignedIn, title: str) -> None:
-    query = "mutation ($title: String!) { createTask(input: {title: $title}) { errors { message } } }"
-    response = await http.post(
-        "/graphql", json={"query": query, "variables": {"title": title}}, headers=signed_in.headers
-    )
-    assert response.json() == {"data": {"createTask": {"errors": []}}}
-
-
-async def test_examples_work_from_left_to_right_with_our_own_server_alone(
-    server: RunningServer, graphiql: GraphiQLPage
-) -> None:
+async def test_examples_work_from_left_to_right(server: RunningServer, graphiql: GraphiQLPage) -> None:
     await expect(graphiql.page).to_have_title("Tasktalk GraphiQL")
     await expect(graphiql.badge).to_have_text("Not signed in")
     await graphiql.run("SignUp")
@@ -115,10 +89,10 @@ async def test_examples_work_from_left_to_right_with_our_own_server_alone(
     await expect(graphiql.response).to_contain_text('"title": "Water the plants"')
     if os.environ.get("TASKTALK_PICTURES"):
         await graphiql.take_picture()
-    for operation_name, answer in (
-        ("AskAssistant", '"name": "add_task"'),
-        ("ListConversations", '"role": "ASSISTANT"'),
-    ):
+    for operation_name, answer in {
+        "AskAssistant": '"name": "add_task"',
+        "ListConversations": '"role": "ASSISTANT"',
+    }.items():
         await graphiql.run("AskAssistant")
         await graphiql.page.get_by_role("menuitem", name=operation_name).click()
         await expect(graphiql.response).to_contain_text(answer)
@@ -129,58 +103,54 @@ async def test_examples_work_from_left_to_right_with_our_own_server_alone(
 
 
 async def test_subscription_shows_changes_until_it_is_stopped_or_its_session_ends(
-    server: RunningServer, graphiql: GraphiQLPage, signed_in: SignedIn, http: AsyncClient
+    server: RunningServer, graphiql: GraphiQLPage, user: SignedIn, client: GraphClient
 ) -> None:
-    await graphiql.keep_token(signed_in.token)
+    await graphiql.keep_token(user.token)
     async with graphiql.page.expect_websocket() as opening:
         await graphiql.run("Subscribe")
     socket = await opening.value
     assert socket.url == f"{server.url.replace('http', 'ws')}/graphql"
-    await until_followed(server, signed_in)
+    await server.until_followed(user.user.id)
     for title in ("Made elsewhere", "And another"):
-        await create_task(http, signed_in, title)
+        await make_task(server.runtime.database, user.caller, title)
         await expect(graphiql.response).to_contain_text(f'"title": "{title}"')
     async with socket.expect_event("close"):
         await graphiql.page.get_by_role("button", name="Stop query").click()
     assert graphiql.hosts == {urlsplit(server.url).netloc}
     assert graphiql.errors == []
-    await until(lambda: signed_in.user.id not in server.runtime.live.hub.users)
+    await server.until_followed(user.user.id, 0)
     async with graphiql.page.expect_websocket() as opening:
         await graphiql.page.get_by_role("button", name="Execute query").click()
-    await until_followed(server, signed_in)
-    sign_out = {"query": "mutation { signOut { errors { code } } }"}
+    await server.until_followed(user.user.id)
     async with (await opening.value).expect_event("close"):
-        await http.post("/graphql", json=sign_out, headers=signed_in.headers)
+        await client.mutate("signOut", as_=user)
     await expect(graphiql.response).to_contain_text('"code": "UNAUTHENTICATED"')
     await expect(graphiql.badge).to_have_text("The server refused the access token: sign in again")
     assert await graphiql.kept_token() is None
 
 
 async def test_kept_token_is_forgotten_when_refused_and_at_sign_out_which_ends_the_session(
-    graphiql: GraphiQLPage, signed_in: SignedIn, http: AsyncClient
+    graphiql: GraphiQLPage, user: SignedIn, client: GraphClient
 ) -> None:
-    await graphiql.keep_token(signed_in.token)
-    await expect(graphiql.badge).to_contain_text(f"Signed in as {signed_in.user.email}")
+    await graphiql.keep_token(user.token)
+    await expect(graphiql.badge).to_contain_text(f"Signed in as {user.user.email}")
     await graphiql.page.get_by_role("button", name="Sign out").click()
     await expect(graphiql.badge).to_have_text("Not signed in")
     assert await graphiql.kept_token() is None
-    response = await http.post("/graphql", json={"query": "{ __typename }"}, headers=signed_in.headers)
-    assert response.status_code == 401
+    assert (await client.execute("{ __typename }", as_=user)).status == 401
     assert graphiql.errors == []
     await graphiql.keep_token("spent")
     await expect(graphiql.badge).to_have_text("The server refused the access token: sign in again")
     assert await graphiql.kept_token() is None
 
 
-async def test_headers_pane_replaces_the_kept_token_in_requests_and_sockets(
-    graphiql: GraphiQLPage, signed_in: SignedIn
-) -> None:
-    await graphiql.keep_token(signed_in.token)
+async def test_headers_pane_replaces_the_kept_token(graphiql: GraphiQLPage, user: SignedIn) -> None:
+    await graphiql.keep_token(user.token)
     await graphiql.page.get_by_role("tab", name="ListTasks").click()
     await graphiql.write_headers('{"AUTHORIZATION": "Bearer of my own"}')
     await graphiql.run("ListTasks")
     await expect(graphiql.response).to_contain_text('"code": "UNAUTHENTICATED"')
-    assert await graphiql.kept_token() == signed_in.token
+    assert await graphiql.kept_token() == user.token
     await graphiql.page.reload()
     await graphiql.until_ready()
     await graphiql.page.get_by_role("button", name="Headers", exact=True).click()
@@ -189,3 +159,38 @@ async def test_headers_pane_replaces_the_kept_token_in_requests_and_sockets(
     await graphiql.write_headers('{"Authorization": "Bearer of my own"}')
     await graphiql.run("Subscribe")
     await expect(graphiql.response).to_contain_text('"closeCode": 4403')
+
+
+PASSWORD: Final = "correct horse battery staple"
+
+
+async def test_page_shows_the_operations_and_signs_in_with_our_own_server_alone(
+    server: RunningServer, browser: Browser, http: AsyncClient
+) -> None:
+    given = {"email": f"{new_id()}@example.com", "password": PASSWORD, "name": "Ann"}
+    assert (await http.post("/api/auth/register", json=given)).status_code == 201
+    async with await browser.new_context(viewport={"width": 1280, "height": 1000}) as context:
+        docs = WatchedPage(await context.new_page())
+        page = docs.page
+        await page.goto(f"{server.url}/docs")
+        await expect(page).to_have_title("Tasktalk REST")
+        for operation in (
+            "POST /api/auth/login",
+            "GET /api/tasks",
+            "POST /api/chat/stream",
+            "DELETE /api/users/{user_id}",
+        ):
+            method, path = operation.split()
+            await expect(page.locator(f'.opblock-{method.lower()} [data-path="{path}"]')).to_be_visible()
+        await page.locator(".auth-wrapper .authorize").first.click()
+        dialog = page.locator(".dialog-ux")
+        await dialog.locator("#oauth_username").fill(given["email"])
+        await dialog.locator("#oauth_password").fill(PASSWORD)
+        await dialog.get_by_role("button", name="Apply given OAuth2 credentials").click()
+        await expect(dialog).to_contain_text("Authorized")
+        await dialog.get_by_role("button", name="Close").click()
+        await page.locator('.opblock-get [data-path="/api/me"]').click()
+        await page.get_by_role("button", name="Execute").click()
+        answer = page.locator(".live-responses-table .response .microlight").first
+        await expect(answer).to_contain_text(given["email"])
+        assert (docs.hosts, docs.errors) == ({urlsplit(server.url).netloc}, [])
