@@ -127,7 +127,9 @@ async def test_queries_behind_a_pooler_run_their_own_statement(own_postgres: Pos
         for turn in range(20):
             assert await database.reader.fetch(echo, {"text": f"{number} {turn}"}) == [(f"{number} {turn}",)]
 
-    async with pgbouncer(own_postgres.server) as address:
-        async with opened(make_settings(f"{address}/postgres?pgbouncer=true")) as database:
-            await asyncio.gather(*(read(database, number) for number in range(20)))
-            assert database.pool.in_use == 0
+    async with (
+        pgbouncer(own_postgres.server) as address,
+        opened(make_settings(f"{address}/postgres?pgbouncer=true")) as database,
+    ):
+        await asyncio.gather(*(read(database, number) for number in range(20)))
+        assert database.pool.in_use == 0

@@ -16,16 +16,12 @@ def test_storable(text: str) -> None:
 @pytest.mark.parametrize("text", ["\0", "a\0b", "é\0", "\ud800", "a\udfffb", "😀\udc00"])
 def test_nul_and_lone_surrogates_are_refused(text: str) -> None:
     assert not is_storable(text)
-    with pytest.raises(
-        BadUserInputError, match="title contains a NUL character or a lone surrogate; remove it"
-    ) as raised:
+    with pytest.raises(BadUserInputError, match="title contains a NUL character or a lone surrogate;") as raised:
         require_line(text, PATH, max_length=500)
     assert raised.value.path == PATH
 
 
-@pytest.mark.parametrize(
-    ("text", "kept"), [(" Buy milk\n", "Buy milk"), ("\u00a0x\u2003", "x"), ("x" * 500, "x" * 500)]
-)
+@pytest.mark.parametrize(("text", "kept"), [(" a b\n", "a b"), ("\u00a0x\u2003", "x"), ("x" * 500, "x" * 500)])
 def test_line_is_trimmed(text: str, kept: str) -> None:
     assert require_line(text, PATH, max_length=500) == kept
 
