@@ -14,12 +14,12 @@ ACTIVE = SessionStatus(is_admin=False)
 class FakeLoad:
     """A query that counts its calls and waits until the test lets it finish."""
 
-    def __init__(self, status: SessionStatus | None = ACTIVE) -> None:
+    def __init__(self, status: SessionStatus | None = ACTIVE, *, is_held: bool = False) -> None:
         self.status: SessionStatus | Exception | None = status
         self.calls = 0
-        self.started = asyncio.Event()
-        self.may_finish = asyncio.Event()
-        self.may_finish.set()
+        self.started, self.may_finish = asyncio.Event(), asyncio.Event()
+        if not is_held:
+            self.may_finish.set()
 
     async def __call__(self) -> SessionStatus | None:
         self.calls += 1
@@ -55,8 +55,7 @@ async def test_status_is_cached_for_four_seconds(now_s: list[float], status: Ses
 
 
 async def test_age_of_status_counts_from_before_its_query(now_s: list[float]) -> None:
-    cache, load = SessionCache(), FakeLoad()
-    load.may_finish.clear()
+    cache, load = SessionCache(), FakeLoad(is_held=True)
     slow = asyncio.create_task(cache.get("user", "session", load))
     await load.started.wait()
     now_s[0] += 4.5
@@ -67,8 +66,7 @@ async def test_age_of_status_counts_from_before_its_query(now_s: list[float]) ->
 
 
 async def test_concurrent_requests_share_one_query_that_no_cancellation_ends() -> None:
-    cache, load = SessionCache(), FakeLoad()
-    load.may_finish.clear()
+    cache, load = SessionCache(), FakeLoad(is_held=True)
     waiting = [asyncio.create_task(cache.get("user", "session", load)) for _ in range(20)]
     await load.started.wait()
     waiting[0].cancel()
@@ -91,8 +89,7 @@ async def test_invalidate_drops_all_sessions_of_one_user_only() -> None:
 
 
 async def test_invalidate_discards_the_result_of_a_query_under_way() -> None:
-    cache, load = SessionCache(), FakeLoad()
-    load.may_finish.clear()
+    cache, load = SessionCache(), FakeLoad(is_held=True)
     waiting = asyncio.create_task(cache.get("user", "session", load))
     await load.started.wait()
     load.status = None

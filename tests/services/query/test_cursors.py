@@ -42,35 +42,17 @@ def test_encoded_values_are_decoded(values: list[Any]) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "=",
-        "x",
-        " ",
-        "\0",
-        "\ud800",
-        "\N{ROCKET}",
-        "W10=x",
-        encoded(b"{}"),
-        encoded(b"7"),
-        encoded(b"[1"),
-        encoded(b"\xff"),
-        encoded(b'["\\ud800"]'),
-        encoded(b"[" * 5_000),
-        "W10" * 5_000,
+        *("", "=", "x", " ", "\0", "\ud800", "\N{ROCKET}", "W10=x", "W10" * 5_000),
+        *map(encoded, (b"{}", b"7", b"[1", b"\xff", b'["\\ud800"]', b"[" * 5_000)),
     ],
 )
 def test_text_that_is_no_cursor_decodes_to_none(text: str) -> None:
     assert decode_cursor(text) is None
 
 
-@pytest.mark.parametrize("value", [0, 1, (1 << 31) - 1])
-def test_integer_in_range_is_a_revision(value: int) -> None:
-    assert is_revision(value)
-
-
-@pytest.mark.parametrize("value", [True, False, -1, 1 << 31, 1 << 64, 1.0, "1", None, [1]])
-def test_any_other_value_is_no_revision(value: object) -> None:
-    assert not is_revision(value)
+def test_integer_in_range_alone_is_a_revision() -> None:
+    assert all(map(is_revision, (0, 1, (1 << 31) - 1)))
+    assert not any(map(is_revision, (True, False, -1, 1 << 31, 1 << 64, 1.0, "1", None, [1])))
 
 
 @given(REVISIONS, st.none() | STORABLE, REVISIONS)
@@ -103,23 +85,16 @@ def test_any_text_is_refused_or_means_the_same_written_again(text: str) -> None:
             assert read(cursor.write(), name) == cursor
 
 
+NO_REVISIONS = (True, 1.0, "1", -1, 1 << 31, 10**18)
+
+
 @pytest.mark.parametrize(
     "values",
     [
-        ["messages", 1, None],
-        ["changes", 1, None],
-        ["changes", 1, None, 0, 0],
-        ["changes", True, None, 0],
-        ["changes", 1, None, False],
-        ["changes", 1.0, None, 0],
-        ["changes", "1", None, 0],
-        ["changes", -1, None, 0],
-        ["changes", 1 << 31, None, 0],
-        ["changes", 10**18, None, 0],
-        ["changes", 1, None, 10**18],
-        ["changes", 1, 7, 0],
-        ["changes", 1, "\0", 0],
-        [None, 1, None, 0],
+        *(["messages", 1, None], ["changes", 1, None], ["changes", 1, None, 0, 0], [None, 1, None, 0]),
+        *(["changes", revision, None, 0] for revision in NO_REVISIONS),
+        *(["changes", 1, None, base] for base in NO_REVISIONS),
+        *(["changes", 1, row_id, 0] for row_id in (7, "\0")),
     ],
 )
 def test_malformed_cursor_of_changes_is_refused(values: list[Any]) -> None:
@@ -130,15 +105,9 @@ def test_malformed_cursor_of_changes_is_refused(values: list[Any]) -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        ["changes", 1, None, 0],
-        ["messages", 1],
-        ["messages", True, None],
-        ["messages", 1.0, None],
-        ["messages", -1, None],
-        ["messages", 1 << 31, None],
-        ["messages", 1, "x"],
-        ["messages", 1, "0190F0C8-7B5E-7CC1-9D6F-2F6B8A5C4D3E"],
-        ["messages", 1, 7],
+        *(["changes", 1, None, 0], ["messages", 1]),
+        *(["messages", revision, None] for revision in NO_REVISIONS),
+        *(["messages", 1, row_id] for row_id in ("x", "0190F0C8-7B5E-7CC1-9D6F-2F6B8A5C4D3E", 7)),
     ],
 )
 def test_malformed_cursor_of_messages_is_refused(values: list[Any]) -> None:

@@ -102,18 +102,17 @@ class _Shifting:
     """Adds rows and removes others, and remembers which there ever were."""
 
     def __init__(self, database: Database, caller: Caller, tasks: Sequence[Task]) -> None:
-        self._database = database
-        self._caller = caller
+        self.database, self.caller = database, caller
         self.ever = list(tasks)
         self.gone: set[str] = set()
 
     async def change(self, added: Drawn, removed: Sequence[int]) -> None:
-        new = [task_row(self._caller.user_id, **values | {"id": new_id()}) for values in added]
-        await store(self._database, *new)
+        new = [task_row(self.caller.user_id, **values | {"id": new_id()}) for values in added]
+        await store(self.database, *new)
         self.ever += new
         gone = {self.ever[index % len(self.ever)].id for index in removed if self.ever}
-        statement = delete(TASKS).where(self._caller.owns(TASKS), TASKS.c.id.in_(gone))
-        await self._database.write(lambda session: execute(session, statement))
+        statement = delete(TASKS).where(self.caller.owns(TASKS), TASKS.c.id.in_(gone))
+        await self.database.write(lambda session: execute(session, statement))
         self.gone |= gone
 
 
@@ -145,7 +144,9 @@ async def test_pages_of_many_parents_equal_those_of_each_alone(
 ) -> None:
     caller, parents = await make_tasks(database, [{}] * data.draw(st.integers(1, 4)))
     listing = task_listing(caller, frozenset({"parent_id", "title"}), order=order)
-    children = await _make_children(database, drawn, parents, data)
+    parent = st.sampled_from([task.id for task in parents])
+    children = [task_row(caller.user_id, **values, parent_id=data.draw(parent)) for values in drawn]
+    await store(database, *children)
     cursors = st.none() | st.sampled_from(children).map(listing.order.cursor) if children else st.none()
     sizes: Any = {data.draw(st.sampled_from(["first", "last"])): data.draw(st.integers(0, 6))}
     arguments = PageArguments(after=data.draw(cursors), before=data.draw(cursors), **sizes)
@@ -165,15 +166,6 @@ def _below(parent_id: str) -> Conditions:
     return Conditions(FilterTemplate(parent_id, lambda shape: (TASKS.c.parent_id == shape,)), {})
 
 
-async def _make_children(
-    database: Database, drawn: Drawn, parents: Sequence[Task], data: st.DataObject
-) -> Sequence[Task]:
-    parent = st.sampled_from([task.id for task in parents])
-    children = [task_row(parents[0].user_id, **values, parent_id=data.draw(parent)) for values in drawn]
-    await store(database, *children)
-    return children
-
-
 def _values(page: Page) -> tuple[list[tuple[str, str]], bool, bool]:
     return [(row.id, row.title) for row in page.rows], page.has_next_page, page.has_previous_page
 
@@ -189,10 +181,8 @@ async def test_no_parents_have_no_pages(database: Database) -> None:
     ("arguments", "size", "backwards"),
     [
         (PageArguments(), 20, False),
-        (PageArguments(first=0), 0, False),
-        (PageArguments(first=100), 100, False),
-        (PageArguments(last=0), 0, True),
-        (PageArguments(last=100), 100, True),
+        *((PageArguments(first=size), size, False) for size in (0, 100)),
+        *((PageArguments(last=size), size, True) for size in (0, 100)),
     ],
 )
 def test_page_size_is_what_was_asked_or_the_default(arguments: PageArguments, size: int, backwards: bool) -> None:
@@ -202,12 +192,9 @@ def test_page_size_is_what_was_asked_or_the_default(arguments: PageArguments, si
 @pytest.mark.parametrize(
     ("arguments", "path", "message"),
     [
-        (PageArguments(first=-1), "first", "first must be 0 to 100; it is -1."),
-        (PageArguments(first=101), "first", "first must be 0 to 100; it is 101."),
-        (PageArguments(last=-1), "last", "last must be 0 to 100; it is -1."),
-        (PageArguments(last=101), "last", "last must be 0 to 100; it is 101."),
-        (PageArguments(first=1, last=1), "last", "Pass first or last, not both."),
-        (PageArguments(first=0, last=0), "last", "Pass first or last, not both."),
+        *((PageArguments(first=size), "first", f"first must be 0 to 100; it is {size}.") for size in (-1, 101)),
+        *((PageArguments(last=size), "last", f"last must be 0 to 100; it is {size}.") for size in (-1, 101)),
+        *((PageArguments(first=size, last=size), "last", "Pass first or last, not both.") for size in (0, 1)),
     ],
 )
 def test_page_size_out_of_bounds_is_refused(arguments: PageArguments, path: str, message: str) -> None:
