@@ -14,50 +14,36 @@ from services.query.sql import execute
 from services.tasks.undo import KeptChange
 from services.tasks.undo_plan import CHANGED, CHANGED_SINCE_MADE, CIRCLE, DELETED, HAS_SUBTASKS, ID_TAKEN, NO_PARENT
 from tests.factories import SignedIn
-from tests.histories import CHANGES, Assisted, Hand, assisted, history_of, task_ids, tasks_of
+from tests.histories import CHANGES, Assisted, Hand, assisted, task_ids
 
 NOON: Final = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-async def test_what_somebody_changed_since_stays(database: Database, person: Hand, run: Assisted) -> None:
-    task = await person.make("first", due_at=NOON)
-    await run.change(task, title="second", due_at=None, completed=True)
-    await person.change(task, title="third", tags=["mine"])
+async def test_field_that_somebody_changed_since_stays(person: Hand, run: Assisted) -> None:
+    changed, done, between = await person.make("first", due_at=NOON), await person.make(), await person.make("first")
+    await run.change(changed, title="second", due_at=None, completed=True)
+    await person.change(changed, title="third", tags=["mine"])
+    await run.change(done, completed=True)
+    await person.change(done, completed=False)
+    again = await person.change(done, completed=True)
+    await run.change(between, title="second")
+    await person.change(between, title="third")
+    await run.change(between, title="fourth")
     undone = await run.undo()
-    assert task_ids(undone) == [task.id]
-    assert undone.kept == [KeptChange(task.id, "title", CHANGED)]
-    (now,) = (await tasks_of(database, person.caller)).values()
+    fields = ((changed, "title"), (done, "completed"), (between, "title"))
+    assert set(undone.kept) == {KeptChange(task.id, field, CHANGED) for task, field in fields}
+    assert set(task_ids(undone)) == {changed.id, between.id}
+    tasks = await person.tasks()
+    now = tasks[changed.id]
     assert (now["title"], now["due_at"], now["completed"], now["tags"]) == ("third", NOON, False, ["mine"])
-    assert (await history_of(database, person.caller, task.id))[-1].after.keys() == {
-        "due_at",
-        "completed",
-        "completed_at",
-    }
-
-
-async def test_a_task_stays_done_that_was_done_again(database: Database, person: Hand, run: Assisted) -> None:
-    task = await person.make()
-    await run.change(task, completed=True)
-    await person.change(task, completed=False)
-    again = await person.change(task, completed=True)
-    undone = await run.undo()
-    assert undone.kept == [KeptChange(task.id, "completed", CHANGED)]
-    assert undone.tasks == []
-    assert (await tasks_of(database, person.caller))[task.id]["completed_at"] == again.completed_at
-
-
-async def test_back_to_what_somebody_wrote_in_between(database: Database, person: Hand, run: Assisted) -> None:
-    task = await person.make("first")
-    await run.change(task, title="second")
-    await person.change(task, title="third")
-    await run.change(task, title="fourth")
-    undone = await run.undo()
-    assert undone.kept == [KeptChange(task.id, "title", CHANGED)]
-    assert (await tasks_of(database, person.caller))[task.id]["title"] == "third"
+    assert (await person.history(changed))[-1].after.keys() == {"due_at", "completed", "completed_at"}
+    assert tasks[done.id]["completed_at"] == again.completed_at
+    # It goes back to what somebody wrote in between.
+    assert tasks[between.id]["title"] == "third"
 
 
 @pytest.mark.parametrize("is_changed_since", [False, True])
-async def test_undoing_of_another_run_is_no_change_whatever_the_clock_says(
+async def test_undo_of_another_run_is_no_change_whatever_the_clock_says(
     database: Database,
     person: Hand,
     run: Assisted,
@@ -78,49 +64,36 @@ async def test_undoing_of_another_run_is_no_change_whatever_the_clock_says(
         await person.change(task, title="fourth")
     kept = [KeptChange(task.id, "title", CHANGED)] if is_changed_since else []
     assert (await run.undo()).kept == kept
-    title = (await tasks_of(database, person.caller))[task.id]["title"]
+    title = (await person.tasks())[task.id]["title"]
     assert title == ("fourth" if is_changed_since else "first")
-    moments = [entry.created_at for entry in await history_of(database, person.caller, task.id)]
+    moments = [entry.created_at for entry in await person.history(task)]
     assert moments == sorted(moments)
 
 
-async def test_a_task_that_somebody_deleted(database: Database, person: Hand, run: Assisted) -> None:
-    task, made = await person.make(), await run.make()
-    await run.change(task, title="x")
-    await run.change(task, completed=True)
-    await run.change(made, title="x")
-    for each in (task, made):
+async def test_task_that_somebody_deleted_or_changed_since_it_was_made_stays_so(person: Hand, run: Assisted) -> None:
+    deleted, made_and_deleted, changed, back = await person.make(), *[await run.make() for _ in range(3)]
+    await run.change(deleted, title="x")
+    await run.change(deleted, completed=True)
+    await run.change(made_and_deleted, title="x")
+    await run.change(changed, title="better")
+    for each in (deleted, made_and_deleted):
         await person.delete(each)
+    await person.change(changed, completed=True)
+    await person.change(back, title="mine")
+    before = await person.tasks()
+    await run.delete(back)
     undone = await run.undo()
-    # Of what the run had made, nothing is left to take back.
-    assert undone.kept == [KeptChange(task.id, None, DELETED)]
-    assert (undone.tasks, undone.deleted_ids) == ([], [])
-    assert await tasks_of(database, person.caller) == {}
+    # Of what the run had made and the person deleted, nothing is left to take back.
+    assert set(undone.kept) == {
+        KeptChange(deleted.id, None, DELETED),
+        KeptChange(changed.id, None, CHANGED_SINCE_MADE),
+        KeptChange(back.id, None, CHANGED_SINCE_MADE),
+    }
+    assert (task_ids(undone), undone.deleted_ids) == ([back.id], [])
+    assert await person.tasks() == before
 
 
-async def test_a_task_that_somebody_changed_since_it_was_made(database: Database, person: Hand, run: Assisted) -> None:
-    made = await run.make("made")
-    await run.change(made, title="better")
-    await person.change(made, completed=True)
-    before = await tasks_of(database, person.caller)
-    undone = await run.undo()
-    assert undone.kept == [KeptChange(made.id, None, CHANGED_SINCE_MADE)]
-    assert (undone.tasks, undone.deleted_ids) == ([], [])
-    assert await tasks_of(database, person.caller) == before
-
-
-async def test_made_and_changed_by_somebody_and_deleted_by_the_run(
-    database: Database, person: Hand, run: Assisted
-) -> None:
-    made = await run.make("made")
-    await person.change(made, title="mine")
-    await run.delete(made)
-    undone = await run.undo()
-    assert (task_ids(undone), undone.kept) == ([made.id], [KeptChange(made.id, None, CHANGED_SINCE_MADE)])
-    assert (await tasks_of(database, person.caller))[made.id]["title"] == "mine"
-
-
-async def test_a_subtask_of_somebodys_keeps_all_above_it(database: Database, person: Hand, run: Assisted) -> None:
+async def test_subtask_of_somebody_keeps_all_above_it(person: Hand, run: Assisted) -> None:
     root = await run.make("root")
     child = await run.make("child", parent_id=root.id)
     alone = await run.make("alone", parent_id=root.id)
@@ -128,10 +101,10 @@ async def test_a_subtask_of_somebodys_keeps_all_above_it(database: Database, per
     undone = await run.undo()
     assert undone.deleted_ids == [alone.id]
     assert set(undone.kept) == {KeptChange(each.id, None, HAS_SUBTASKS) for each in (root, child)}
-    assert (await tasks_of(database, person.caller)).keys() == {root.id, child.id, mine.id}
+    assert (await person.tasks()).keys() == {root.id, child.id, mine.id}
 
 
-async def test_a_parent_that_is_gone(database: Database, person: Hand, run: Assisted) -> None:
+async def test_parent_that_is_gone_is_not_restored(person: Hand, run: Assisted) -> None:
     parent, new_parent = await person.make(), await person.make()
     moved = await person.make("moved", parent_id=parent.id)
     deleted = await person.make("deleted", parent_id=parent.id)
@@ -141,24 +114,24 @@ async def test_a_parent_that_is_gone(database: Database, person: Hand, run: Assi
     undone = await run.undo()
     assert task_ids(undone) == [deleted.id, moved.id]
     assert set(undone.kept) == {KeptChange(each.id, "parent_id", NO_PARENT) for each in (moved, deleted)}
-    tasks = await tasks_of(database, person.caller)
+    tasks = await person.tasks()
     assert (tasks[deleted.id]["parent_id"], tasks[deleted.id]["title"]) == (None, "deleted")
     assert (tasks[moved.id]["parent_id"], tasks[moved.id]["title"]) == (new_parent.id, "moved")
 
 
-async def test_a_circle_that_taking_back_would_make(database: Database, person: Hand, run: Assisted) -> None:
+async def test_parent_that_would_make_a_circle_is_not_restored(person: Hand, run: Assisted) -> None:
     outer = await person.make("outer")
     inner = await person.make("inner", parent_id=outer.id)
     await run.change(inner, parent_id=None, title="x")
     await person.change(outer, parent_id=inner.id)
     undone = await run.undo()
     assert undone.kept == [KeptChange(inner.id, "parent_id", CIRCLE)]
-    tasks = await tasks_of(database, person.caller)
+    tasks = await person.tasks()
     assert (tasks[inner.id]["title"], tasks[inner.id]["parent_id"]) == ("inner", None)
     assert tasks[outer.id]["parent_id"] == inner.id
 
 
-async def test_an_id_that_is_taken(database: Database, person: Hand, run: Assisted) -> None:
+async def test_task_whose_id_is_taken_does_not_come_back(database: Database, person: Hand, run: Assisted) -> None:
     task = await person.make()
     child = await person.make("child", parent_id=task.id)
     again = await person.make("again")
@@ -175,12 +148,12 @@ async def test_an_id_that_is_taken(database: Database, person: Hand, run: Assist
         KeptChange(child.id, "parent_id", NO_PARENT),
         KeptChange(again.id, None, CHANGED),
     }
-    tasks = await tasks_of(database, person.caller)
+    tasks = await person.tasks()
     assert tasks.keys() == {child.id, mine.id}
     assert tasks[mine.id]["title"] == "mine"
 
 
-async def test_another_run_is_somebody_else(database: Database, user: SignedIn, person: Hand, run: Assisted) -> None:
+async def test_change_by_another_run_stays(database: Database, user: SignedIn, person: Hand, run: Assisted) -> None:
     task, made = await person.make("first"), await run.make()
     other = await assisted(database, user)
     await run.change(task, title="second")
@@ -192,14 +165,14 @@ async def test_another_run_is_somebody_else(database: Database, user: SignedIn, 
         KeptChange(made.id, None, CHANGED_SINCE_MADE),
     }
     assert (await other.undo()).kept == []
-    assert (await tasks_of(database, person.caller))[task.id]["title"] == "second"
+    assert (await person.tasks())[task.id]["title"] == "second"
 
 
 async def test_runs_are_taken_back_one_after_the_other(
     database: Database, user: SignedIn, person: Hand, run: Assisted
 ) -> None:
     task, doomed = await person.make("first"), await person.make("doomed")
-    before = await tasks_of(database, person.caller)
+    before = await person.tasks()
     made = await run.make()
     await run.change(task, title="second")
     other = await assisted(database, user)
@@ -210,10 +183,10 @@ async def test_runs_are_taken_back_one_after_the_other(
     assert (await other.undo()).kept == []
     undone = await run.undo()
     assert (undone.kept, undone.deleted_ids) == ([], [made.id])
-    assert await tasks_of(database, person.caller) == before
+    assert await person.tasks() == before
 
 
-async def test_history_that_has_been_cleared_away(database: Database, person: Hand, run: Assisted) -> None:
+async def test_change_whose_history_is_gone_is_not_taken_back(database: Database, person: Hand, run: Assisted) -> None:
     task, gone = await person.make("first"), await person.make("gone")
     await run.change(task, title="second")
     await run.delete(gone)
