@@ -1,8 +1,9 @@
 """Creating a row in a transaction of its own: by one statement on PostgreSQL, or by several, wholly or not at all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -14,15 +15,15 @@ from core.database import Database
 from core.errors import BadUserInputError, UnauthenticatedError, UnavailableError
 from core.ids import new_id
 from core.settings import Settings
-from models import HistoryEntry, Task, TaskPriority, User
+from models import HistoryEntry, Task, TaskPriority
 from services.accounts.caller import Actor, Caller
 from services.entities import single_statement
 from services.entities.service import NewRow
 from services.query.sql import fetch_all, table_of
 from services.tasks.tasks import tasks
 from tests.databases import counted, only_postgresql, opened, run_sql
-from tests.factories import make_user, sign_in
-from tests.services.rows import change_user, read_user
+from tests.factories import SignedIn, sign_in
+from tests.services.rows import read_user
 from tests.waiting import PATIENCE_S, until_so
 
 FULL: Final = NewRow(
@@ -55,8 +56,8 @@ def is_single(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-async def caller(database: Database, settings: Settings) -> Caller:
-    return (await sign_in(database, settings)).caller
+def caller(user: SignedIn) -> Caller:
+    return user.caller
 
 
 async def stored(database: Database, model: Any, caller: Caller) -> list[Any]:
@@ -77,7 +78,7 @@ def without_own(row: Any) -> dict[str, Any]:
 async def test_row_by_one_statement_equals_row_by_transaction(
     database: Database, caller: Caller, new: NewRow, actor: Actor | None
 ) -> None:
-    by = Caller(caller.user_id, caller.session_id, caller.is_admin, caller.expires_at, actor)
+    by = replace(caller, actor=actor)
     with counted() as statements:
         made = await tasks.create_alone(database, by, new)
     assert len(statements) == 1
@@ -111,20 +112,13 @@ async def test_concurrent_creates_have_ascending_revisions_and_moments(database:
 
 
 @pytest.mark.parametrize(
-    "given",
-    [
-        {"title": " "},
-        {"title": "a\0b"},
-        {"title": "x" * 501},
-        {"title": "x", "tags": [""]},
-        {"title": "x", "description": "\0"},
-    ],
+    "given", [*({"title": title} for title in (" ", "a\0b", "x" * 501)), {"tags": [""]}, {"description": "\0"}]
 )
 async def test_invalid_values_are_refused_without_a_statement(
     database: Database, caller: Caller, given: dict[str, Any]
 ) -> None:
     with counted() as statements, pytest.raises(BadUserInputError):
-        await tasks.create_alone(database, caller, NewRow(given))
+        await tasks.create_alone(database, caller, NewRow({"title": "x"} | given))
     assert len(statements) == 0
 
 
@@ -176,43 +170,27 @@ async def waits_no_more(database: Database) -> bool:
     return not await waits_for_a_lock(database)
 
 
-async def deactivate(database: Database, user: User) -> None:
-    await change_user(database, user.id, is_active=False)
-
-
-async def delete(database: Database, user: User) -> None:
-    await database.write(lambda session: run_sql(session, "DELETE FROM users WHERE id = :id", id=user.id))
-
-
 @pytest.mark.usefixtures("is_single")
-@pytest.mark.parametrize("end", [deactivate, delete])
-async def test_create_for_inactive_or_deleted_account_stores_nothing(
-    database: Database, settings: Settings, end: Callable[[Database, User], Awaitable[None]]
-) -> None:
-    signed_in = await sign_in(database, settings, await make_user(database))
-    await end(database, signed_in.user)
-    with pytest.raises(UnauthenticatedError, match="gone or deactivated"):
-        await tasks.create_alone(database, signed_in.caller, X)
-    await nothing_is_left(database, signed_in.caller)
-
-
-@pytest.mark.usefixtures("is_single")
+@pytest.mark.parametrize("is_meanwhile", [False, True])
 @pytest.mark.parametrize(
     "statement", ["UPDATE users SET is_active = false WHERE id = :id", "DELETE FROM users WHERE id = :id"]
 )
-async def test_create_while_the_account_ends_stores_nothing(fresh_settings: Settings, statement: str) -> None:
+async def test_create_for_an_account_that_has_ended_or_ends_meanwhile_stores_nothing(
+    fresh_settings: Settings, statement: str, is_meanwhile: bool
+) -> None:
     async with opened(fresh_settings) as database:
         caller = (await sign_in(database, fresh_settings)).caller
+        making: list[asyncio.Task[Any]] = []
 
         async def end(session: Any) -> None:
             await run_sql(session, statement, id=caller.user_id)
-            making.append(asyncio.create_task(tasks.create_alone(database, caller, X)))
-            await until_so(partial(waits_for_a_lock, database))
+            if is_meanwhile:
+                making.append(asyncio.create_task(tasks.create_alone(database, caller, X)))
+                await until_so(partial(waits_for_a_lock, database))
 
-        making: list[asyncio.Task[Any]] = []
         await database.write(end)
         with pytest.raises(UnauthenticatedError, match="gone or deactivated"):
-            await making[0]
+            await (making[0] if is_meanwhile else tasks.create_alone(database, caller, X))
         await nothing_is_left(database, caller)
 
 

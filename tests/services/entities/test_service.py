@@ -116,7 +116,8 @@ async def test_deleting_a_row_clears_the_references_to_it_and_records_that(
 
 
 async def test_deleting_a_row_takes_along_what_refers_to_it_and_cascades(shelf: Database, owner: SignedIn) -> None:
-    parent = await create(shelf, owner.caller, notes)
+    folder = await create(shelf, owner.caller, folders, name="home")
+    parent = await create(shelf, owner.caller, notes, folder_id=folder.id)
     child = await create(shelf, owner.caller, notes, parent_id=parent.id)
     leaf = await create(shelf, owner.caller, notes, parent_id=child.id.upper())
     await create(shelf, owner.caller, notes)
@@ -125,37 +126,28 @@ async def test_deleting_a_row_takes_along_what_refers_to_it_and_cascades(shelf: 
     state = await state_of(shelf, owner.user.id)
     assert {row_id: row.kind for row_id, row in state.deletions.items()} == dict.fromkeys(deleted, "NOTE")
     history = (await rows_of(shelf, HistoryEntry, owner.user.id)).values()
-    assert {row.row_id for row in history if row.kind is HistoryAction.DELETED} == set(deleted)
+    before = {row.row_id: row.before for row in history if row.kind is HistoryAction.DELETED}
+    assert before.keys() == set(deleted)
+    assert before[parent.id]["folder_id"] == folder.id
 
 
-async def test_folder_that_goes_with_its_note_keeps_it_in_the_history(shelf: Database, owner: SignedIn) -> None:
-    folder = await create(shelf, owner.caller, folders, name="home")
-    note = await create(shelf, owner.caller, notes, folder_id=folder.id)
-    await shelf.write(partial(notes.delete, caller=owner.caller, row_id=note.id))
-    (deletion,) = [
-        row for row in (await rows_of(shelf, HistoryEntry, owner.user.id)).values() if row.kind is HistoryAction.DELETED
-    ]
-    assert deletion.before["folder_id"] == folder.id
-
-
-@pytest.mark.parametrize("column", ["folder_id", "parent_id"])
+@pytest.mark.parametrize(("column", "path"), [("folder_id", "folderId"), ("parent_id", "parentId")])
 async def test_reference_to_what_is_not_the_callers_is_refused(
-    shelf: Database, owner: SignedIn, fresh_settings: Settings, column: str
+    shelf: Database, owner: SignedIn, fresh_settings: Settings, column: str, path: str
 ) -> None:
     other = (await sign_in(shelf, fresh_settings)).caller
-    of = folders if column == "folder_id" else notes
-    theirs = await create(shelf, other, of, **({"name": "x"} if of is folders else {}))
+    folder = await create(shelf, other, folders, name="x")
+    theirs = folder if column == "folder_id" else await create(shelf, other, notes)
     note = await create(shelf, owner.caller, notes)
-    path = "folderId" if column == "folder_id" else "parentId"
     for tried in (theirs.id, new_id(), "nothing", "\0"):
-        update = partial(notes.update, caller=owner.caller, row_id=note.id, changes={column: tried})
-        update_all = partial(notes.update_many, caller=owner.caller, row_ids=[note.id], changes={column: tried})
-        with pytest.raises(NotFoundError) as refusal:
-            await create(shelf, owner.caller, notes, **{column: tried})
-        assert refusal.value.path == ("input", path)
-        for work in (update, update_all):
+        changes = {column: tried}
+        for work in (
+            partial(notes.create, new=NewRow(changes)),
+            partial(notes.update, row_id=note.id, changes=changes),
+            partial(notes.update_many, row_ids=[note.id], changes=changes),
+        ):
             with pytest.raises(NotFoundError) as refusal:
-                await shelf.write(work)
+                await shelf.write(partial(work, caller=owner.caller))
             assert refusal.value.path == ("input", path)
     assert list(await rows_of(shelf, Note, owner.user.id)) == [note.id]
 
@@ -213,25 +205,23 @@ async def test_request_that_differs_only_in_defaults_is_the_same(database: Datab
 
 
 @pytest.mark.parametrize("is_first", [False, True])
-async def test_update_that_changes_nothing_rolls_back_no_other_write(
-    database: Database, user: SignedIn, *, is_first: bool
+async def test_update_that_changes_nothing_takes_no_revision_and_rolls_back_no_other_write(
+    database: Database, user: SignedIn, is_first: bool
 ) -> None:
     changed, same = [await make_task(database, user.caller) for _ in range(2)]
-    updates = [(changed.id, {"title": "New"}), (same.id, {"title": same.title})]
+    before = await state_of(database, user.user.id)
+    update_same = partial(task_service.update, caller=user.caller, row_id=same.id, changes={"title": same.title})
+    assert (await database.write(update_same)).revision == 2
+    assert await state_of(database, user.user.id) == before
 
     async def work(session: AsyncSession) -> None:
-        for row_id, changes in reversed(updates) if is_first else updates:
-            await task_service.update(session, user.caller, row_id, changes)
+        if is_first:
+            await update_same(session)
+        await task_service.update(session, user.caller, changed.id, {"title": "New"})
+        if not is_first:
+            await update_same(session)
 
     await database.write(work)
     state = await state_of(database, user.user.id)
     assert (state.rows[changed.id].title, state.rows[changed.id].revision) == ("New", 3)
     assert (state.rows[same.id].revision, state.revision) == (2, 3)
-
-
-async def test_update_that_changes_nothing_takes_no_revision(database: Database, user: SignedIn) -> None:
-    task = await make_task(database, user.caller)
-    before = await state_of(database, user.user.id)
-    update = partial(task_service.update, caller=user.caller, row_id=task.id, changes={"title": task.title})
-    assert (await database.write(update)).revision == 1
-    assert await state_of(database, user.user.id) == before
