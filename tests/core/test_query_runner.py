@@ -10,16 +10,15 @@ from functools import partial
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
 from core.database import Database
 from core.errors import UnavailableError
 from core.prepared_statement import PreparedStatement
 from core.settings import Settings
 from tests.core.statements import BY_ID, ONE, SINGLE, USERS, one, read_value
-from tests.databases import PostgresDatabases, make_settings, only_postgresql, only_sqlite, opened, run_sql
+from tests.databases import only_postgresql, only_sqlite, opened, run_sql
 from tests.factories import make_user
-from tests.live.programs import needs_pgbouncer, pgbouncer
 from tests.waiting import PATIENCE_S, until, until_so
 
 PROCESS: Final = one("pg_backend_pid()")
@@ -117,19 +116,3 @@ async def test_table_altered_after_preparing_is_still_read(fresh_settings: Setti
         for change in ("ADD COLUMN colour text", "ALTER COLUMN image TYPE text", "DROP COLUMN colour"):
             await database.write(partial(run_sql, statement=f"ALTER TABLE users {change}"))
             assert await database.reader.fetch(whole, values) == [before]
-
-
-@needs_pgbouncer
-async def test_queries_behind_a_pooler_run_their_own_statement(own_postgres: PostgresDatabases) -> None:
-    echo = PreparedStatement(select(bindparam("text", type_=USERS.c.name.type).label("text")))
-
-    async def read(database: Database, number: int) -> None:
-        for turn in range(20):
-            assert await database.reader.fetch(echo, {"text": f"{number} {turn}"}) == [(f"{number} {turn}",)]
-
-    async with (
-        pgbouncer(own_postgres.server) as address,
-        opened(make_settings(f"{address}/postgres?pgbouncer=true")) as database,
-    ):
-        await asyncio.gather(*(read(database, number) for number in range(20)))
-        assert database.pool.in_use == 0

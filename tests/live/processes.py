@@ -30,6 +30,7 @@ class ServerProcess:
     process: Process
     url: str = ""
     lines: list[str] = field(default_factory=list)
+    reader: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
@@ -127,7 +128,7 @@ async def start(settings: Settings, *, workers: int = 1, **variables: str) -> Se
 
 async def _answering(server: ServerProcess) -> None:
     greeted = asyncio.Event()
-    _keep(asyncio.create_task(_read_lines(server, greeted)))
+    server.reader = asyncio.create_task(_read_lines(server, greeted))
     await asyncio.wait_for(greeted.wait(), LONGEST_S)
     async with httpx2.AsyncClient(timeout=LONGEST_S) as client:
         await until_so(lambda: _is_ready(client, server), LONGEST_S)
@@ -148,11 +149,3 @@ async def _read_lines(server: ServerProcess, greeted: asyncio.Event) -> None:
             server.url = server.lines[-1].split()[-1].removesuffix("/graphql")
             greeted.set()
     greeted.set()
-
-
-_readers: Final[set[asyncio.Task[None]]] = set()
-
-
-def _keep(task: asyncio.Task[None]) -> None:
-    _readers.add(task)
-    task.add_done_callback(_readers.discard)

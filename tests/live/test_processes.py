@@ -5,9 +5,8 @@ import json
 import os
 import signal
 import socket
-import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -15,11 +14,11 @@ import httpx2
 import pytest
 
 from core.settings import Settings
-from tests.databases import Backend, only_postgresql, only_sqlite
-from tests.live.following import execute, opened_socket
+from tests.databases import Backend, locked_file, only_postgresql, only_sqlite
 from tests.live.processes import LONGEST_S, ServerProcess, needs_proc, serving, start
 from tests.live.talk import Talk
-from tests.waiting import PATIENCE_S, until
+from tests.socket_client import signed_in_socket
+from tests.waiting import PATIENCE_S, until, until_so
 
 GOING_AWAY = 1012
 
@@ -51,12 +50,6 @@ async def connection_to(server: ServerProcess, worker: int) -> socket.socket:
     return connection
 
 
-async def until_replaced(server: ServerProcess, killed: int, count: int) -> None:
-    async with asyncio.timeout(LONGEST_S):
-        while killed in (workers := server.workers()) or len(workers) < count:  # noqa: ASYNC110 - it has no event
-            await asyncio.sleep(0.05)
-
-
 @needs_proc
 @only_postgresql
 async def test_subscribers_of_a_killed_worker_miss_nothing_at_another(server: ServerProcess, talk: Talk) -> None:
@@ -67,16 +60,20 @@ async def test_subscribers_of_a_killed_worker_miss_nothing_at_another(server: Se
             connection = await connection_to(server, worker)
             followers.append(await stack.enter_async_context(talk.messages(server.url, connection=connection)))
         connection = await connection_to(server, survivor)
-        opened = await stack.enter_async_context(opened_socket(server.url, talk.user, connection))
-        await execute(opened, *talk.addition([f"{number}" for number in range(30)]))
+        opened = await stack.enter_async_context(signed_in_socket(server.url, talk.user.token, sock=connection))
+
+        async def add(contents: Sequence[str]) -> None:
+            assert "errors" not in await opened.result(*talk.addition(contents))
+
+        await add([f"{number}" for number in range(30)])
         await asyncio.gather(*(follower.until_count(30) for follower in followers))
 
-        writing = asyncio.create_task(execute(opened, *talk.addition([f"{number}" for number in range(60)])))
+        writing = asyncio.create_task(add([f"{number}" for number in range(60)]))
         await followers[0].until_count(40)
         os.kill(killed, signal.SIGKILL)
         await writing
-        await until_replaced(server, killed, len(workers))
-        await execute(opened, *talk.addition(["the last"]))
+        await until(lambda: killed not in server.workers() and len(server.workers()) == len(workers), LONGEST_S)
+        await add(["the last"])
         await asyncio.gather(*(follower.until_count(91) for follower in followers))
         expected = await talk.contents()
         assert [follower.contents for follower in followers] == [expected] * 2
@@ -87,8 +84,7 @@ async def test_subscribers_of_a_killed_worker_miss_nothing_at_another(server: Se
 async def held_up(settings: Settings, backend: Backend) -> AsyncIterator[None]:
     """Let no transaction write until the block ends."""
     if backend == "sqlite":
-        with closing(sqlite3.connect(settings.database_url.removeprefix("sqlite:///"))) as locked:
-            locked.execute("BEGIN IMMEDIATE")
+        with locked_file(settings):
             yield
         return
     connection = await asyncpg.connect(settings.database_url)
@@ -99,14 +95,11 @@ async def held_up(settings: Settings, backend: Backend) -> AsyncIterator[None]:
         await connection.close()
 
 
-async def until_not_ready(server: ServerProcess) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
-                ready = await client.get(f"{server.url}/ready")
-            if ready.status_code == httpx2.codes.SERVICE_UNAVAILABLE:
-                assert "shutting down" in ready.text
-                return
+async def is_shutting_down(server: ServerProcess) -> bool:
+    async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
+        ready = await client.get(f"{server.url}/ready")
+    assert ready.is_success or "shutting down" in ready.text
+    return not ready.is_success
 
 
 @asynccontextmanager
@@ -141,7 +134,7 @@ async def test_sigterm_lets_requests_finish(
         async with held_up(settings, backend):
             running = await stack.enter_async_context(asking(server, talk, "meanwhile"))
             server.process.send_signal(signal.SIGTERM)
-            await until_not_ready(server)
+            await until_so(lambda: is_shutting_down(server))
             # It may have tried again at once, and met another worker that was leaving.
             await messages.until(lambda follower: set(follower.cuts) == {GOING_AWAY})
             assert not running.done()

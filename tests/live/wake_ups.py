@@ -1,6 +1,5 @@
 """What has woken a server's subscribers so far."""
 
-import asyncio
 import re
 
 import httpx2
@@ -21,9 +20,7 @@ async def wake_ups(server: RunningServer) -> dict[WakeUp, int]:
 
 async def until_told(server: RunningServer) -> None:
     """Wait until other processes' signals arrive at the server."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not server.runtime.live.is_told:  # noqa: ASYNC110 - nothing tells when
-            await asyncio.sleep(0.01)
+    await until(lambda: server.runtime.live.is_told)
 
 
 async def assert_notify_wakes(server: RunningServer, other: RunningServer, talk: Talk) -> None:
