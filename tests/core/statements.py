@@ -24,7 +24,6 @@ each_read: Final = pytest.mark.parametrize("in_session", [True, False], ids=["se
 
 
 def one(expression: str) -> PreparedStatement:
-    """Return the statement that reads one value."""
     return PreparedStatement(select(literal_column(expression).label("value")))
 
 

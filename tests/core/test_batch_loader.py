@@ -21,7 +21,6 @@ ENDLESS: Final = """(WITH RECURSIVE endless(x) AS (SELECT 1 UNION ALL SELECT x +
 
 
 def by_id(*columns: ColumnElement[Any]) -> KeyedStatement:
-    """Return the statement that finds these columns of users by id."""
     statement = select(USERS.c.id, *columns).where(IsAnyOf(USERS.c.id, text_list_param("ids")))
     return KeyedStatement(PreparedStatement(statement), "ids")
 

@@ -97,9 +97,7 @@ async def take(step: Step, visits: list[Visit], database: Database) -> None:
 
 
 @given(walk=STEPS)
-async def test_pool_stays_within_its_bound_and_loses_no_connection_whatever_callers_do(
-    settings: Settings, walk: list[Step]
-) -> None:
+async def test_pool_stays_within_its_bound_and_loses_no_connection(settings: Settings, walk: list[Step]) -> None:
     async with narrow(settings) as database:
         visits: list[Visit] = []
         for step in walk:

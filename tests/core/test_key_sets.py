@@ -186,9 +186,7 @@ async def test_first_fetch_is_retried_after_five_seconds(remote: Remote) -> None
     assert await remote.knows(key)
 
 
-async def test_broken_answers_leave_the_known_keys_and_an_empty_set_removes_them(
-    remote: Remote, known: SigningKey
-) -> None:
+async def test_broken_answers_leave_the_known_keys_and_an_empty_set_none(remote: Remote, known: SigningKey) -> None:
     answers = [
         Response(status_code=500),
         Response(status_code=204),
@@ -208,9 +206,7 @@ async def test_broken_answers_leave_the_known_keys_and_an_empty_set_removes_them
     assert not await remote.knows(known)
 
 
-async def test_fetch_times_out_and_known_keys_stay(
-    remote: Remote, known: SigningKey, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_slow_fetch_leaves_known_keys(remote: Remote, known: SigningKey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.key_sets._FETCH_TIMEOUT_S", 0.05)
     remote.server.may_answer.clear()
     remote.now_s += REFRESH_AFTER_S

@@ -45,7 +45,7 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("name", "value", "remedy"), WRONG)
-def test_wrong_setting_is_named_in_one_line_with_the_remedy(
+def test_wrong_setting_is_named_with_remedy(
     name: str, value: str, remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -71,9 +71,7 @@ def test_secrets_are_not_shown() -> None:
 
 
 @pytest.mark.parametrize("key", [{}, {"SECRET_KEY": ""}], ids=["none", "empty"])
-def test_production_wants_a_secret_key_and_makes_none(
-    key: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_production_makes_no_secret_key(key: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ({"ENVIRONMENT": "production"} | key).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=r"SECRET_KEY is wrong: .* make one with"):

@@ -44,7 +44,6 @@ class Follower:
     failure: Exception | None = None
 
     async def run(self) -> None:
-        """Follow until cancelled."""
         for url in itertools.cycle(self.urls):
             try:
                 self.cuts.append(await self._follow(url))
@@ -74,18 +73,15 @@ class Follower:
                 self.variables["cursor"] = event["cursor"]
 
     async def until(self, is_enough: Callable[["Follower"], bool]) -> None:
-        """Wait until what has come is enough."""
         await until(lambda: self.failure or is_enough(self), PATIENCE_S)
         if self.failure is not None:
             raise self.failure
 
     async def until_count(self, count: int) -> None:
-        """Wait until that many messages have come."""
         await self.until(lambda follower: len(follower.contents) >= count)
 
     @property
     def contents(self) -> list[str]:
-        """Return what the messages say, as they came."""
         if self.document == MESSAGES:
             return [event["message"]["content"] for event in self.events]
         return [row["content"] for event in self.events for row in event["changed"] if "content" in row]
@@ -99,7 +95,6 @@ async def following(
     variables: dict[str, Any],
     connection: socket.socket | None = None,
 ) -> AsyncIterator[Follower]:
-    """Follow a subscription while the block runs."""
     follower = Follower(urls, user, document, variables, connection)
     running = asyncio.create_task(follower.run())
     try:

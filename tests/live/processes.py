@@ -37,12 +37,10 @@ class ServerProcess:
         return int(self.url.rpartition(":")[2])
 
     async def kill(self) -> None:
-        """End it as kill -9 does."""
         self.process.kill()
         await self.process.wait()
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to end, and return its status."""
         if self.process.returncode is None:
             self.process.send_signal(number)
         return await asyncio.wait_for(self.process.wait(), LONGEST_S)
@@ -86,7 +84,6 @@ def _open_files(pid: int) -> set[str]:
 
 @asynccontextmanager
 async def serving(settings: Settings, *, workers: int = 1, **variables: str) -> AsyncIterator[ServerProcess]:
-    """Run `tasktalk serve` as a process of its own; stop it at the end."""
     server = await start(settings, workers=workers, **variables)
     try:
         yield server

@@ -77,7 +77,6 @@ class Talk:
         return document, dict(zip(names, given, strict=True))
 
     async def contents(self) -> list[str]:
-        """Return what the messages say, in the order in which they were committed."""
         statement = (
             select(_MESSAGES.c.content)
             .where(_MESSAGES.c.user_id == self.user.user.id)

@@ -9,8 +9,6 @@ from tests.waiting import PATIENCE_S
 
 
 class Told(Hub):
-    """A hub that keeps what it has told its observer."""
-
     def __init__(self) -> None:
         self.kinds: list[WakeUp] = []
         super().__init__(self.kinds.append)

@@ -36,7 +36,7 @@ async def test_notify_wakes_the_other_process(attentive: RunningServer, neighbou
 
 
 @only_postgresql
-async def test_terminated_listener_reconnects_and_misses_nothing(
+async def test_terminated_listener_misses_nothing(
     settings: Settings, attentive: RunningServer, neighbour: RunningServer, talk: Talk
 ) -> None:
     server = attentive

@@ -46,7 +46,6 @@ async def pooled(postgres: "PostgresServer") -> AsyncIterator[Settings]:
 
 @pytest.fixture
 async def pooled_talk(pooled: Settings) -> AsyncIterator[Talk]:
-    """Give a conversation in that database."""
     async with opened(pooled) as database:
         yield await Talk.begin(database, pooled)
 

@@ -20,7 +20,6 @@ pytestmark = [needs_redis, only_sqlite]
 
 @pytest.fixture
 async def own_redis() -> AsyncIterator[Redis]:
-    """Give a Redis that a test may stop."""
     async with redis() as server:
         yield server
 
@@ -54,7 +53,7 @@ async def test_redis_wakes_the_other_process_and_comes_back(settings: Settings, 
         assert messages.cuts == changes.cuts == []
 
 
-async def test_unresponsive_redis_delays_nothing(
+async def test_silent_redis_delays_nothing(
     settings: Settings, own_redis: Redis, talk: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Whoever waited for it would wait for ever.

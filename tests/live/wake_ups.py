@@ -11,7 +11,6 @@ from tests.waiting import PATIENCE_S, until, until_so
 
 
 async def wake_ups(server: RunningServer) -> dict[WakeUp, int]:
-    """Return how often subscribers were woken, by kind."""
     async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
         metrics = (await client.get(f"{server.url}/metrics")).text
     found = re.findall(r'^tasktalk_wake_ups_total\{kind="(\w+)"\} (\d+)', metrics, re.MULTILINE)

@@ -38,7 +38,6 @@ Short = Annotated[str, StringConstraints(max_length=5)]
 
 
 def column_of(annotation: Any, **field: Any) -> Column:
-    """Return the description of a column of a model that has no other."""
     namespace = {"__annotations__": {"estimate": annotation}, "estimate": Field(**field), "__module__": __name__}
     return columns_of(type("Plan", (SQLModel,), namespace))["estimate"]
 
@@ -95,9 +94,7 @@ def test_bounds_are_part_of_the_description_of_inputs(annotation: Any, field: di
         (Annotated[str, References("tasks")], {}, "refers to a row whose deletion clears it"),
     ],
 )
-def test_wrong_description_raises_error_that_names_the_column(
-    annotation: Any, field: dict[str, Any], problem: str
-) -> None:
+def test_wrong_description_raises_error_naming_the_column(annotation: Any, field: dict[str, Any], problem: str) -> None:
     with pytest.raises(TypeError, match=rf"^Plan\.estimate {problem}"):
         column_of(Annotated[annotation, Writable()], **field)
 
@@ -140,8 +137,6 @@ def test_cursor_reads_what_its_column_can_hold_and_nothing_else() -> None:
 
 
 class Marked(SQLModel):
-    """A model with a column of each marking."""
-
     given: Annotated[str | None, Writable()] = Field(default=None, max_length=9, description="Set at any time.")
     needed: Annotated[str, Writable()] = Field(max_length=9, description="Set at any time, and never missing.")
     later: Annotated[bool, Writable(create=False)] = Field(default=False, description="Set by updates alone.")
@@ -188,8 +183,6 @@ def test_described_enum_is_its_value() -> None:
 
 
 class Estimate(Editable):
-    """A model that has columns of all kinds that clients set."""
-
     minutes: Annotated[int | None, Writable(), Filterable(), Sortable()] = Field(
         default=None, ge=1, le=6_000, description="How long it takes."
     )
@@ -226,9 +219,7 @@ def test_values_are_kept_as_given_or_in_their_plain_form(given: dict[str, Any], 
         ({"labels": ["a", "123456"]}, ("labels", "1"), None),
     ],
 )
-def test_value_beyond_its_bounds_is_refused_with_its_place(
-    given: dict[str, Any], path: tuple[str, ...], message: str | None
-) -> None:
+def test_value_beyond_its_bounds_is_refused(given: dict[str, Any], path: tuple[str, ...], message: str | None) -> None:
     with pytest.raises(BadUserInputError) as refusal:
         check_values(Estimate, given, ("input", "0"))
     assert refusal.value.path == ("input", "0", *path)

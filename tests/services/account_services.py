@@ -48,7 +48,6 @@ class AccountServices:
         return await self.authenticator.authenticate(signed_in.access_token)
 
     async def is_over(self, signed_in: SessionTokens) -> bool:
-        """Tell whether the session has ended."""
         try:
             await self.caller(signed_in)
         except UnauthenticatedError as error:

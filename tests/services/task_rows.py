@@ -90,7 +90,6 @@ def caller_of(user_id: str) -> Caller:
 
 
 async def make_tasks(database: Database, drawn: Sequence[dict[str, Any]]) -> tuple[Caller, list[Task]]:
-    """Store the tasks as those of a new user."""
     caller = caller_of((await make_user(database)).id)
     tasks = [task_row(caller.user_id, **values) for values in drawn]
     await store(database, *tasks)
@@ -98,8 +97,6 @@ async def make_tasks(database: Database, drawn: Sequence[dict[str, Any]]) -> tup
 
 
 def task_pages(database: Database, caller: Caller, order: Sequence[TaskOrder]) -> ReadPage:
-    """Return what reads pages of the caller's tasks."""
-
     async def read(**arguments: Any) -> Page:
         listing = task_listing(caller, order=order)
         async with database.read() as session:

@@ -91,7 +91,7 @@ async def test_sign_in_starts_another_session_and_deletes_those_that_are_over(se
     assert session.id == (await services.caller(latest)).session_id
 
 
-async def test_unknown_address_is_refused_like_a_wrong_password_and_costs_the_same_work(
+async def test_unknown_address_is_refused_like_a_wrong_password(
     services: AccountServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signed_up = await services.sign_up()

@@ -118,9 +118,7 @@ async def test_cached_token_expires_at_its_second(
         await authenticator.authenticate(user.token)
 
 
-async def test_cache_of_verified_tokens_is_bounded_in_bytes(
-    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_token_cache_is_bounded(database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(authentication, "_MAX_TOKEN_CACHE_BYTES", 2_500)
     authenticator = Authenticator(database, settings)
     users: list[SignedIn] = [await sign_in(database, settings) for _ in range(3)]

@@ -87,7 +87,7 @@ async def test_one_address_is_limited_across_accounts() -> None:
         ("unknown", "", False),
     ],
 )
-async def test_ipv6_network_counts_as_one_address(one: str, other: str, *, is_same: bool) -> None:
+async def test_ipv6_network_counts_as_one_address(one: str, other: str, is_same: bool) -> None:
     limit = make_limit(sign_in_attempts_per_address=1)
     await attempt(limit, "ada", one)
     assert await is_limited(limit, "grace", other) is is_same

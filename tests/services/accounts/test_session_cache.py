@@ -111,9 +111,7 @@ async def test_failed_query_fails_every_waiter_and_is_not_cached() -> None:
     assert load.calls == 2
 
 
-async def test_memory_is_bounded_across_users_and_for_one_user(
-    now_s: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_memory_is_bounded_for_all_users_and_for_one(now_s: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_cache, "_MAX_BYTES", 10 * 1024)
     cache, load = SessionCache(), FakeLoad()
     for number in range(15):

@@ -129,9 +129,7 @@ async def test_reply_has_the_state_of_its_run(database: Database, user: SignedIn
         assert (reply.has_ended, reply.is_paused) == (has_ended, is_paused), status
 
 
-async def test_unknown_and_foreign_messages_are_not_found(
-    database: Database, settings: Settings, user: SignedIn
-) -> None:
+async def test_foreign_or_unknown_message_is_not_found(database: Database, settings: Settings, user: SignedIn) -> None:
     theirs = await said(database, await sign_in(database, settings), TEXT)
     task = await make_task(database, user.caller)
     for message_id in (theirs.id, task.id, new_id(), "", "x", "\0", "\ud800"):

@@ -75,7 +75,7 @@ def without_own(row: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("new", NEW)
 @pytest.mark.parametrize("actor", [None, Actor(new_id(), new_id())])
-async def test_row_by_one_statement_equals_row_by_transaction(
+async def test_row_equals_one_by_transaction(
     database: Database, caller: Caller, new: NewRow, actor: Actor | None
 ) -> None:
     by = replace(caller, actor=actor)
@@ -114,9 +114,7 @@ async def test_concurrent_creates_have_ascending_revisions_and_moments(database:
 @pytest.mark.parametrize(
     "given", [*({"title": title} for title in (" ", "a\0b", "x" * 501)), {"tags": [""]}, {"description": "\0"}]
 )
-async def test_invalid_values_are_refused_without_a_statement(
-    database: Database, caller: Caller, given: dict[str, Any]
-) -> None:
+async def test_invalid_values_need_no_statement(database: Database, caller: Caller, given: dict[str, Any]) -> None:
     with counted() as statements, pytest.raises(BadUserInputError):
         await tasks.create_alone(database, caller, NewRow({"title": "x"} | given))
     assert len(statements) == 0
@@ -175,7 +173,7 @@ async def waits_no_more(database: Database) -> bool:
 @pytest.mark.parametrize(
     "statement", ["UPDATE users SET is_active = false WHERE id = :id", "DELETE FROM users WHERE id = :id"]
 )
-async def test_create_for_an_account_that_has_ended_or_ends_meanwhile_stores_nothing(
+async def test_create_for_an_ended_account_stores_nothing(
     fresh_settings: Settings, statement: str, is_meanwhile: bool
 ) -> None:
     async with opened(fresh_settings) as database:

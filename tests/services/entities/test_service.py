@@ -31,8 +31,6 @@ METADATA = MetaData()
 
 
 class Folder(Editable, table=True):
-    """Something that notes can have."""
-
     __tablename__ = "folders"
     metadata = METADATA
 
@@ -40,8 +38,6 @@ class Folder(Editable, table=True):
 
 
 class Note(Editable, table=True):
-    """Something that has a folder, and may be a part of another."""
-
     __tablename__ = "notes"
     metadata = METADATA
 
@@ -95,7 +91,7 @@ async def rows_of(database: Database, model: Any, user_id: str) -> dict[str, Any
         return {row.id: row for row in await fetch_all(session, select(table).where(table.c.user_id == user_id))}
 
 
-async def test_deleting_a_row_clears_the_references_to_it_and_records_that(
+async def test_deletion_clears_references_and_records_it(
     shelf: Database, owner: SignedIn, fresh_settings: Settings
 ) -> None:
     caller, other = owner.caller, (await sign_in(shelf, fresh_settings)).caller
@@ -132,7 +128,7 @@ async def test_deleting_a_row_takes_along_what_refers_to_it_and_cascades(shelf: 
 
 
 @pytest.mark.parametrize(("column", "path"), [("folder_id", "folderId"), ("parent_id", "parentId")])
-async def test_reference_to_what_is_not_the_callers_is_refused(
+async def test_foreign_reference_is_refused(
     shelf: Database, owner: SignedIn, fresh_settings: Settings, column: str, path: str
 ) -> None:
     other = (await sign_in(shelf, fresh_settings)).caller
@@ -205,7 +201,7 @@ async def test_request_that_differs_only_in_defaults_is_the_same(database: Datab
 
 
 @pytest.mark.parametrize("is_first", [False, True])
-async def test_update_that_changes_nothing_takes_no_revision_and_rolls_back_no_other_write(
+async def test_update_that_changes_nothing_takes_no_revision(
     database: Database, user: SignedIn, is_first: bool
 ) -> None:
     changed, same = [await make_task(database, user.caller) for _ in range(2)]

@@ -56,7 +56,6 @@ class Library:
     conversation_ids: list[str]
 
     async def plan(self, work: Work, *settings: str) -> str:
-        """Return how the database goes about the one statement of the work."""
         engine, seen = self.database.engine.sync_engine, list[tuple[str, Any]]()
 
         def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
@@ -79,7 +78,6 @@ class Library:
 
 @pytest.fixture(scope="module")
 async def library(databases: Databases) -> AsyncIterator[Library]:
-    """Give such a database, with its statistics gathered."""
     settings = make_settings(await databases.create())
     async with opened(settings) as database:
         people = (User(email="", name="", created_at=NOON + timedelta(seconds=index)) for index in range(1_000))

@@ -178,7 +178,7 @@ def test_cursor_of_another_order_or_list_is_refused() -> None:
 
 
 @given(values=task_values, order=orders, data=st.data())
-async def test_accepted_cursor_is_accepted_by_the_database(
+async def test_accepted_cursor_suits_the_database(
     database: Database, values: dict[str, Any], order: list[TaskOrder], data: st.DataObject
 ) -> None:
     keys = order_of(*order)

@@ -52,7 +52,7 @@ BY_CREATION: Final = task_listing(caller_of("nobody")).order
 
 
 @given(drawn=task_lists, order=orders, walked=steps)
-async def test_walked_pages_give_the_list_once_and_in_order(
+async def test_pages_give_the_list_in_order(
     database: Database, drawn: Drawn, order: list[TaskOrder], walked: Steps
 ) -> None:
     caller, tasks = await make_tasks(database, drawn)
@@ -117,7 +117,7 @@ class _Shifting:
 
 
 @given(drawn=task_lists, order=orders, data=st.data())
-async def test_page_between_two_cursors_is_the_rows_between(
+async def test_page_is_between_its_cursors(
     database: Database, drawn: Drawn, order: list[TaskOrder], data: st.DataObject
 ) -> None:
     caller, _ = await make_tasks(database, drawn)

@@ -21,8 +21,11 @@ NOBODY = caller_of("nobody")
 ALL_OF_THEM = Window(size=1_000, backwards=False, after=None, before=None)
 
 
+Shelf = tuple[Caller, list[Task]]
+
+
 @pytest.fixture(scope="module")
-async def shelf(database: Database) -> tuple[Caller, list[Task]]:
+async def shelf(database: Database) -> Shelf:
     """Give a user's tasks of every kind, every third one a part of the one before."""
     caller = caller_of((await make_user(database)).id)
     tasks = [task_row(caller.user_id, **values) for values in various_tasks(40)]
@@ -43,9 +46,7 @@ async def found(database: Database, caller: Caller, wanted: TaskFilter) -> set[s
 
 
 @given(wanted=task_filters)
-async def test_a_filter_against_plain_python(
-    database: Database, shelf: tuple[Caller, list[Task]], wanted: TaskFilter
-) -> None:
+async def test_filter_equals_plain_python(database: Database, shelf: Shelf, wanted: TaskFilter) -> None:
     caller, tasks = shelf
     assert await found(database, caller, wanted) == {task.id for task in tasks if lets_through(wanted, task)}
 
@@ -85,9 +86,7 @@ DUE_BEFORE = TaskFilter(due_at=DateTimeFilter(lt=NOON))
         (TaskFilter(due_at=DateTimeFilter(lte=MOMENTS[3])), TaskFilter(due_at=DateTimeFilter(is_null=False))),
     ],
 )
-async def test_filters_that_mean_the_same(
-    database: Database, shelf: tuple[Caller, list[Task]], wanted: TaskFilter, same: TaskFilter
-) -> None:
+async def test_filters_mean_the_same(database: Database, shelf: Shelf, wanted: TaskFilter, same: TaskFilter) -> None:
     caller, tasks = shelf
     expected = {task.id for task in tasks if lets_through(same, task)}
     assert await found(database, caller, wanted) == await found(database, caller, same) == expected
@@ -131,7 +130,7 @@ def _densely_nested(depth: int) -> TaskFilter:
     [_nested(9), _densely_nested(9), TaskFilter(and_=[ALL] * 99), TaskFilter(or_=[DUE_BEFORE] * 99)],
     ids=["nested", "densely nested", "and", "or"],
 )
-async def test_a_filter_may_be_large(database: Database, shelf: tuple[Caller, list[Task]], wanted: TaskFilter) -> None:
+async def test_a_filter_may_be_large(database: Database, shelf: Shelf, wanted: TaskFilter) -> None:
     caller, tasks = shelf
     expected = {task.id for task in tasks if lets_through(wanted, task)}
     assert await found(database, caller, wanted) == expected

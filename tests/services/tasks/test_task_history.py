@@ -107,9 +107,7 @@ async def test_deletion_is_recorded_for_each_task_of_a_tree(person: Hand) -> Non
     assert len(await person.history(spared)) == 1
 
 
-async def test_change_is_recorded_with_the_tool_call_that_made_it(
-    database: Database, user: SignedIn, person: Hand
-) -> None:
+async def test_change_is_recorded_with_its_tool_call(database: Database, user: SignedIn, person: Hand) -> None:
     run = await assisted(database, user)
     task = await run.make()
     await person.change(task, title="Mine")
@@ -203,9 +201,7 @@ async def test_history_and_runs_are_deleted_with_their_account(services: Account
             assert {row.user_id for row in await fetch_all(session, whose)} == {other.user.id}, table.name
 
 
-async def test_changes_follow_each_other_where_clocks_disagree(
-    database: Database, user: SignedIn, person: Hand
-) -> None:
+async def test_changes_stay_in_order_where_clocks_disagree(database: Database, user: SignedIn, person: Hand) -> None:
     ahead = utc_now() + timedelta(hours=1)
     task = task_row(user.user.id, created_at=ahead, updated_at=ahead)
     await store(database, task)

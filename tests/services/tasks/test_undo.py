@@ -119,9 +119,7 @@ async def test_run_is_undone_once(database: Database, person: Hand, run: Assiste
 
 
 @pytest.mark.parametrize("status", RunStatus)
-async def test_only_a_run_that_has_ended_is_undone(
-    database: Database, user: SignedIn, person: Hand, *, status: RunStatus
-) -> None:
+async def test_only_ended_runs_are_undone(database: Database, user: SignedIn, person: Hand, status: RunStatus) -> None:
     run = await assisted(database, user, status)
     task = await run.make()
     if status in (RunStatus.COMPLETED, RunStatus.CANCELLED, RunStatus.FAILED):
@@ -133,9 +131,7 @@ async def test_only_a_run_that_has_ended_is_undone(
     assert await state_of(database, person.caller.user_id) == before
 
 
-async def test_run_of_another_user_is_not_found(
-    database: Database, stranger: SignedIn, person: Hand, run: Assisted
-) -> None:
+async def test_run_of_others_is_not_found(database: Database, stranger: SignedIn, person: Hand, run: Assisted) -> None:
     task = await run.make()
     for row_id in ("", "x", "\0", "\ud800", "x" * 36, NOBODYS_ID, task.id, run.answered.reply.id, run.run.id):
         with pytest.raises(NotFoundError, match=r"^There is no such run\.$"):
@@ -143,9 +139,7 @@ async def test_run_of_another_user_is_not_found(
     assert (await person.tasks()).keys() == {task.id}
 
 
-async def test_undo_leaves_tasks_of_another_user_with_the_same_ids(
-    database: Database, stranger: SignedIn, person: Hand, run: Assisted
-) -> None:
+async def test_undo_spares_tasks_of_others(database: Database, stranger: SignedIn, person: Hand, run: Assisted) -> None:
     theirs = Hand(database, stranger.caller)
     kept, doomed = new_id(), new_id()
     mine, _ = [await hand.make("first", id=doomed) for hand in (person, theirs)]

@@ -168,9 +168,7 @@ async def test_change_by_another_run_stays(database: Database, user: SignedIn, p
     assert (await person.tasks())[task.id]["title"] == "second"
 
 
-async def test_runs_are_taken_back_one_after_the_other(
-    database: Database, user: SignedIn, person: Hand, run: Assisted
-) -> None:
+async def test_runs_are_undone_one_by_one(database: Database, user: SignedIn, person: Hand, run: Assisted) -> None:
     task, doomed = await person.make("first"), await person.make("doomed")
     before = await person.tasks()
     made = await run.make()

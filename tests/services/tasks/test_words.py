@@ -47,9 +47,11 @@ def test_words_are_of_letters_digits_and_underscores(text: str) -> None:
         assert all(char.isalnum() or char == "_" for char in word)
 
 
+Shelf = tuple[Caller, list[Task]]
+
+
 @pytest.fixture(scope="module")
-async def shelf(database: Database) -> tuple[Caller, list[Task]]:
-    """Give tasks with all sorts of words."""
+async def shelf(database: Database) -> Shelf:
     texts: list[tuple[str, str | None]] = [
         ("Water the plants", "in the Kitchen, twice"),
         ("water", None),
@@ -91,7 +93,7 @@ SEARCHES: list[tuple[list[str] | None, list[str]]] = [
 ]
 
 
-async def test_search_finds_every_word_by_its_beginning(database: Database, shelf: tuple[Caller, list[Task]]) -> None:
+async def test_search_finds_every_word_by_its_beginning(database: Database, shelf: Shelf) -> None:
     caller, tasks = shelf
     everything = sorted(task.title for task in tasks)
     for beginnings, searches in SEARCHES:
