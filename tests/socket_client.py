@@ -115,10 +115,8 @@ async def open_socket(
 
 
 @asynccontextmanager
-async def signed_in_socket(
-    server: RunningServer | str, token: str | None, **options: Any
-) -> AsyncIterator[SocketClient]:
+async def signed_in_socket(server: RunningServer | str, token: str | None) -> AsyncIterator[SocketClient]:
     """Open a socket that is ready for operations."""
-    async with open_socket(server, **options) as socket:
+    async with open_socket(server) as socket:
         await socket.init(token)
         yield socket

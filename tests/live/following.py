@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import json
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -37,7 +36,6 @@ class Follower:
     user: SignedIn
     document: str
     variables: dict[str, Any]
-    first_connection: socket.socket | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
     # The code with which a socket was closed, if any, or of the error that ended the subscription.
     cuts: list[int | str | None] = field(default_factory=list)
@@ -57,9 +55,7 @@ class Follower:
 
     async def _follow(self, url: str) -> str:
         """Take the events of one subscription; return the code of the error that it ends with."""
-        connection, self.first_connection = self.first_connection, None
-        options = {} if connection is None else {"sock": connection}
-        async with signed_in_socket(url, self.user.token, **options) as opened:
+        async with signed_in_socket(url, self.user.token) as opened:
             await opened.subscribe(self.document, self.variables)
             while True:
                 message = json.loads(await opened.connection.recv())
@@ -89,13 +85,9 @@ class Follower:
 
 @asynccontextmanager
 async def following(
-    urls: Sequence[str],
-    user: SignedIn,
-    document: str,
-    variables: dict[str, Any],
-    connection: socket.socket | None = None,
+    urls: Sequence[str], user: SignedIn, document: str, variables: dict[str, Any]
 ) -> AsyncIterator[Follower]:
-    follower = Follower(urls, user, document, variables, connection)
+    follower = Follower(urls, user, document, variables)
     running = asyncio.create_task(follower.run())
     try:
         yield follower

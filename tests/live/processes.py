@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 import httpx2
-import pytest
 
 from core.settings import Settings
 from tests.databases import PATIENT
@@ -20,7 +19,6 @@ from tests.waiting import until_so
 
 ROOT: Final = Path(__file__).parents[2]
 LONGEST_S: Final = 120
-needs_proc: Final = pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="there is no /proc here")
 
 
 @dataclass(slots=True)
@@ -44,42 +42,6 @@ class ServerProcess:
         if self.process.returncode is None:
             self.process.send_signal(number)
         return await asyncio.wait_for(self.process.wait(), LONGEST_S)
-
-    def workers(self) -> set[int]:
-        """Return the ids of the processes that serve in its stead; of one alone, its own."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return {int(child) for child in children if b"spawn_main" in _command(child)} or {self.process.pid}
-
-    def worker_of(self, client_port: int) -> int | None:
-        """Return which of them has taken the connection that a client has from the port."""
-        inode = _inode(self.port, client_port)
-        wanted = f"socket:[{inode}]"
-        return next((worker for worker in self.workers() if inode and wanted in _open_files(worker)), None)
-
-
-def _command(pid: str) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-def _inode(server_port: int, client_port: int) -> int:
-    for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]:
-        local, remote, inode = (line.split()[index] for index in (1, 2, 9))
-        if (int(local[-4:], 16), int(remote[-4:], 16)) == (server_port, client_port):
-            return int(inode)
-    return 0
-
-
-def _open_files(pid: int) -> set[str]:
-    found = set()
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            found.add(str(entry.readlink()))
-        except OSError:
-            continue
-    return found
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """A user's conversation, written through any door, and what subscribers must have received of it."""
 
 import asyncio
-import socket
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -40,10 +39,10 @@ class Talk:
         conversation = await make_conversation(database, user.caller)
         return cls(database, user, conversation.id, conversation.revision)
 
-    def messages(self, *urls: str, connection: socket.socket | None = None) -> AbstractAsyncContextManager[Follower]:
+    def messages(self, *urls: str) -> AbstractAsyncContextManager[Follower]:
         """Follow its messages from the first on."""
         variables = {"conversation": self.conversation_id, "cursor": MessageCursor(self.revision).write()}
-        return following(urls, self.user, MESSAGES, variables, connection)
+        return following(urls, self.user, MESSAGES, variables)
 
     def changes(self, *urls: str) -> AbstractAsyncContextManager[Follower]:
         """Follow all that changes after it was made."""
@@ -59,14 +58,11 @@ class Talk:
 
         async def write_some(client: GraphClient) -> None:
             while some := list(islice(rest, a_request)):
-                await self._add(client, some)
+                added = await client.query(*self.addition(some), as_=self.user)
+                assert [payload["errors"] for payload in added.values()] == [[]] * len(some)
 
         async with httpx2.AsyncClient(base_url=url, timeout=60, limits=SHORT_LIVED) as http:
             await asyncio.gather(*(write_some(GraphClient(http)) for _ in range(at_once)))
-
-    async def _add(self, client: GraphClient, contents: Sequence[str]) -> None:
-        added = await client.query(*self.addition(contents), as_=self.user)
-        assert [payload["errors"] for payload in added.values()] == [[]] * len(contents)
 
     def addition(self, contents: Sequence[str]) -> tuple[str, dict[str, Any]]:
         """Return the mutations that add messages one after another, and their variables."""

@@ -2,23 +2,19 @@
 
 import asyncio
 import json
-import os
 import signal
-import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 import asyncpg
 import httpx2
 import pytest
 
 from core.settings import Settings
-from tests.databases import Backend, locked_file, only_postgresql, only_sqlite
-from tests.live.processes import LONGEST_S, ServerProcess, needs_proc, serving, start
+from tests.databases import Backend, locked_file, only_sqlite
+from tests.live.processes import ServerProcess, serving, start
 from tests.live.talk import Talk
-from tests.socket_client import signed_in_socket
-from tests.waiting import PATIENCE_S, until, until_so
+from tests.waiting import PATIENCE_S, until_so
 
 GOING_AWAY = 1012
 
@@ -30,54 +26,20 @@ async def server(settings: Settings, backend: Backend) -> AsyncIterator[ServerPr
         yield server
 
 
-def is_stopped(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-
-async def connection_to(server: ServerProcess, worker: int) -> socket.socket:
-    """Connect to a worker: the others are stopped until it has accepted, for all of them listen on one socket."""
-    others = server.workers() - {worker}
-    try:
-        for other in others:
-            os.kill(other, signal.SIGSTOP)
-        await until(lambda: all(map(is_stopped, others)))
-        connection = socket.create_connection(("127.0.0.1", server.port))
-        await until(lambda: server.worker_of(connection.getsockname()[1]) == worker)
-    finally:
-        for other in others:
-            os.kill(other, signal.SIGCONT)
-    connection.setblocking(False)
-    return connection
-
-
-@needs_proc
-@only_postgresql
-async def test_subscribers_of_a_killed_worker_miss_nothing_at_another(server: ServerProcess, talk: Talk) -> None:
-    survivor, killed = workers = sorted(server.workers())
-    async with AsyncExitStack() as stack:
-        followers = []
-        for worker in workers:
-            connection = await connection_to(server, worker)
-            followers.append(await stack.enter_async_context(talk.messages(server.url, connection=connection)))
-        connection = await connection_to(server, survivor)
-        opened = await stack.enter_async_context(signed_in_socket(server.url, talk.user.token, sock=connection))
-
-        async def add(contents: Sequence[str]) -> None:
-            assert "errors" not in await opened.result(*talk.addition(contents))
-
-        await add([f"{number}" for number in range(30)])
-        await asyncio.gather(*(follower.until_count(30) for follower in followers))
-
-        writing = asyncio.create_task(add([f"{number}" for number in range(60)]))
-        await followers[0].until_count(40)
-        os.kill(killed, signal.SIGKILL)
-        await writing
-        await until(lambda: killed not in server.workers() and len(server.workers()) == len(workers), LONGEST_S)
-        await add(["the last"])
-        await asyncio.gather(*(follower.until_count(91) for follower in followers))
-        expected = await talk.contents()
-        assert [follower.contents for follower in followers] == [expected] * 2
-        assert [follower.cuts for follower in followers] == [[], [None]]
+async def test_subscribers_of_a_killed_process_miss_nothing_at_another(settings: Settings, talk: Talk) -> None:
+    async with serving(settings) as killed, serving(settings) as survivor:
+        urls = killed.url, survivor.url
+        async with talk.messages(*urls) as moving, talk.changes(*urls) as following, talk.messages(urls[1]) as staying:
+            followers = (moving, following, staying)
+            await talk.write(survivor.url, [f"{number}" for number in range(30)])
+            await asyncio.gather(*(follower.until_count(30) for follower in followers))
+            writing = asyncio.create_task(talk.write(survivor.url, [f"{number}" for number in range(60)]))
+            await moving.until_count(40)
+            await killed.kill()
+            await writing
+            await asyncio.gather(*(follower.until_count(90) for follower in followers))
+            assert [follower.contents for follower in followers] == [await talk.contents()] * 3
+            assert [follower.cuts for follower in followers] == [[None], [None], []]
 
 
 @asynccontextmanager

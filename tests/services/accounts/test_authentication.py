@@ -1,7 +1,6 @@
 """Access tokens of ours turned into callers, and what is cached of them."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from unittest.mock import Mock
@@ -58,17 +57,6 @@ async def test_token_of_a_session_that_is_over_is_refused(
             await change_sessions(database, user_id, **{ended: utc_now()})
     with pytest.raises(UnauthenticatedError, match="The session is over; sign in again"):
         await authenticator.authenticate(token)
-
-
-async def test_change_by_another_process_is_seen_within_five_seconds(
-    database: Database, user: SignedIn, authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await authenticator.authenticate(user.token)
-    await change_user(database, user.user.id, is_active=False)
-    loaded_at = time.monotonic()
-    monkeypatch.setattr("services.accounts.session_cache.time.monotonic", lambda: loaded_at + 4.0)
-    with pytest.raises(UnauthenticatedError):
-        await authenticator.authenticate(user.token)
 
 
 async def test_invalidate_makes_changed_rights_and_revocation_visible_at_once(

@@ -15,7 +15,6 @@ from core.ids import new_id
 from models import Task
 from services.accounts.caller import Caller
 from services.query.filters import Conditions, FilterTemplate
-from services.query.ordering import OrderDirection
 from services.query.pagination import (
     Page,
     PageArguments,
@@ -30,7 +29,6 @@ from services.query.sql import execute, table_of
 from services.tasks.task_lists import TaskOrder, task_listing
 from tests.factories import store, task_row
 from tests.services.task_rows import (
-    NOON,
     Steps,
     caller_of,
     ids,
@@ -47,7 +45,6 @@ from tests.services.task_rows import (
 Drawn = list[dict[str, Any]]
 
 TASKS: Final = table_of(Task)
-SINGLE_ORDERS: Final = [TaskOrder(field, direction) for field in TaskOrder.fields for direction in OrderDirection]
 BY_CREATION: Final = task_listing(caller_of("nobody")).order
 
 
@@ -62,16 +59,6 @@ async def test_pages_give_the_list_in_order(
     assert all(page.rows for page in pages) == bool(tasks)
     assert [page.has_next_page for page in in_sequence] == [True] * (len(pages) - 1) + [False]
     assert [page.has_previous_page for page in in_sequence] == [False] + [True] * (len(pages) - 1)
-
-
-@pytest.mark.parametrize("backwards", [False, True])
-@pytest.mark.parametrize("order", SINGLE_ORDERS, ids=lambda order: f"{order.field}-{order.direction}")
-async def test_each_order_walks_ties_and_nulls(database: Database, order: TaskOrder, backwards: bool) -> None:
-    drawn = [{"due_at": due_at, "created_at": NOON, "updated_at": NOON} for due_at in (NOON, None, NOON, None, NOON)]
-    caller, tasks = await make_tasks(database, drawn)
-    pages = [page async for page in walk(task_pages(database, caller, [order]), Steps([1], backwards))]
-    found = [row_id for page in pages for row_id in ids(page)]
-    assert (found[::-1] if backwards else found) == in_order(tasks, [order])
 
 
 @given(

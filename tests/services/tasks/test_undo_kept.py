@@ -168,22 +168,6 @@ async def test_change_by_another_run_stays(database: Database, user: SignedIn, p
     assert (await person.tasks())[task.id]["title"] == "second"
 
 
-async def test_runs_are_undone_one_by_one(database: Database, user: SignedIn, person: Hand, run: Assisted) -> None:
-    task, doomed = await person.make("first"), await person.make("doomed")
-    before = await person.tasks()
-    made = await run.make()
-    await run.change(task, title="second")
-    other = await assisted(database, user)
-    await other.change(task, title="third")
-    await other.change(made, completed=True)
-    await run.change(doomed, completed=True)
-    await other.delete(doomed)
-    assert (await other.undo()).kept == []
-    undone = await run.undo()
-    assert (undone.kept, undone.deleted_ids) == ([], [made.id])
-    assert await person.tasks() == before
-
-
 async def test_change_whose_history_is_gone_is_not_taken_back(database: Database, person: Hand, run: Assisted) -> None:
     task, gone = await person.make("first"), await person.make("gone")
     await run.change(task, title="second")
