@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
-from functools import partial
+from datetime import datetime
 from typing import Any, Final
 
 import pytest
@@ -18,25 +17,26 @@ from core.settings import Settings
 from models import HistoryEntry, Task, TaskPriority
 from services.accounts.caller import Actor, Caller
 from services.entities import single_statement
+from services.entities.revision import next_revision
 from services.entities.service import NewRow
 from services.query.sql import fetch_all, table_of
 from services.tasks.tasks import tasks
+from tests.core.rows_of_all_tables import FIRST, LAST
 from tests.databases import counted, only_postgresql, opened, run_sql
 from tests.factories import SignedIn, sign_in
-from tests.services.rows import read_user
 from tests.waiting import PATIENCE_S, until_so
 
+X: Final = NewRow({"title": "x"})
 FULL: Final = NewRow(
     {
         "title": '  Pay \U0001f4b6 "it\'s" $1 %s :x \\  ',
         "description": "e\u0301\u202e\n\u0001",
         "priority": TaskPriority.HIGH,
-        "due_at": datetime.max.replace(tzinfo=UTC),
+        "due_at": LAST,
         "tags": ["a,b", "{}", "NULL", 'x"y'],
     }
 )
-X: Final = NewRow({"title": "x"})
-NEW: Final = [X, FULL, NewRow({"title": "x", "description": "", "due_at": datetime.min.replace(tzinfo=UTC)})]
+NEW: Final = [X, FULL, NewRow({"title": "x", "description": "", "due_at": FIRST})]
 BE_STRICT: Final = """
 DO $$ BEGIN EXECUTE format(
     'ALTER DATABASE %I SET default_transaction_isolation = ''repeatable read''', current_database()
@@ -98,13 +98,9 @@ async def test_row_equals_one_by_transaction(
 async def test_concurrent_creates_have_ascending_revisions_and_moments(database: Database, caller: Caller) -> None:
     notified: list[int] = []
     database.after_commit.append(lambda revisions: notified.extend(revisions.values()))
-    try:
-        async with asyncio.TaskGroup() as group:
-            for number in range(15):
-                group.create_task(tasks.create_alone(database, caller, NewRow({"title": f"{number}"})))
-                group.create_task(tasks.create_alone(database, caller, NewRow({"title": f"{number}"}, id=new_id())))
-    finally:
-        database.after_commit.pop()
+    new = [each for _ in range(15) for each in (X, NewRow({"title": "x"}, id=new_id()))]
+    await asyncio.gather(*(tasks.create_alone(database, caller, each) for each in new))
+    database.after_commit.pop()
     rows = await stored(database, Task, caller)
     assert [row.revision for row in rows] == list(range(1, 31))
     assert sorted(notified) == list(range(1, 31))
@@ -134,9 +130,8 @@ async def test_row_that_depends_on_stored_rows_takes_several_statements(database
     assert len(await stored(database, Task, caller)) == 4
 
 
-async def nothing_is_left(database: Database, caller: Caller) -> None:
-    assert await stored(database, Task, caller) == []
-    assert await stored(database, HistoryEntry, caller) == []
+async def nothing_is_left(database: Database, caller: Caller) -> bool:
+    return not await stored(database, Task, caller) and not await stored(database, HistoryEntry, caller)
 
 
 @asynccontextmanager
@@ -145,7 +140,7 @@ async def holding(database: Database, caller: Caller) -> AsyncIterator[asyncio.E
     holds, is_over = asyncio.Event(), asyncio.Event()
 
     async def work(session: Any) -> None:
-        await run_sql(session, "UPDATE users SET revision = revision + 1 WHERE id = :id", id=caller.user_id)
+        await next_revision(session, caller.user_id)
         holds.set()
         await is_over.wait()
 
@@ -158,14 +153,14 @@ async def holding(database: Database, caller: Caller) -> AsyncIterator[asyncio.E
             is_over.set()
 
 
-async def waits_for_a_lock(database: Database) -> bool:
+async def until_it_waits_for_a_lock(database: Database, *, no_more: bool = False) -> None:
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    async with database.read() as session:
-        return bool(await run_sql(session, waiting))
 
+    async def is_so() -> bool:
+        async with database.read() as session:
+            return bool(await run_sql(session, waiting)) is not no_more
 
-async def waits_no_more(database: Database) -> bool:
-    return not await waits_for_a_lock(database)
+    await until_so(is_so)
 
 
 @pytest.mark.usefixtures("is_single")
@@ -174,22 +169,20 @@ async def waits_no_more(database: Database) -> bool:
     "statement", ["UPDATE users SET is_active = false WHERE id = :id", "DELETE FROM users WHERE id = :id"]
 )
 async def test_create_for_an_ended_account_stores_nothing(
-    fresh_settings: Settings, statement: str, is_meanwhile: bool
+    database: Database, caller: Caller, statement: str, is_meanwhile: bool
 ) -> None:
-    async with opened(fresh_settings) as database:
-        caller = (await sign_in(database, fresh_settings)).caller
-        making: list[asyncio.Task[Any]] = []
+    making: list[asyncio.Task[Any]] = []
 
-        async def end(session: Any) -> None:
-            await run_sql(session, statement, id=caller.user_id)
-            if is_meanwhile:
-                making.append(asyncio.create_task(tasks.create_alone(database, caller, X)))
-                await until_so(partial(waits_for_a_lock, database))
+    async def end(session: Any) -> None:
+        await run_sql(session, statement, id=caller.user_id)
+        if is_meanwhile:
+            making.append(asyncio.create_task(tasks.create_alone(database, caller, X)))
+            await until_it_waits_for_a_lock(database)
 
-        await database.write(end)
-        with pytest.raises(UnauthenticatedError, match="gone or deactivated"):
-            await (making[0] if is_meanwhile else tasks.create_alone(database, caller, X))
-        await nothing_is_left(database, caller)
+    await database.write(end)
+    with pytest.raises(UnauthenticatedError, match="gone or deactivated"):
+        await (making[0] if is_meanwhile else tasks.create_alone(database, caller, X))
+    assert await nothing_is_left(database, caller)
 
 
 @pytest.mark.usefixtures("is_single")
@@ -200,7 +193,7 @@ async def test_create_is_retried_after_serialization_failure(fresh_settings: Set
         async with opened(fresh_settings) as strict:
             async with holding(usual, caller) as is_over:
                 making = asyncio.create_task(tasks.create_alone(strict, caller, X))
-                await until_so(partial(waits_for_a_lock, usual))
+                await until_it_waits_for_a_lock(usual)
                 is_over.set()
             assert (await making).revision == 2
             assert strict.pool.in_use == 0
@@ -209,30 +202,19 @@ async def test_create_is_retried_after_serialization_failure(fresh_settings: Set
 
 
 @pytest.mark.usefixtures("is_single")
-async def test_create_beyond_the_statement_timeout_stores_nothing(fresh_settings: Settings) -> None:
-    async with (
-        opened(fresh_settings) as patient,
-        opened(fresh_settings, database_statement_timeout_s=0.2) as database,
-    ):
-        caller = (await sign_in(patient, fresh_settings)).caller
-        async with holding(patient, caller):
+async def test_create_that_takes_too_long_or_is_cancelled_stores_nothing(
+    database: Database, settings: Settings, caller: Caller
+) -> None:
+    async with holding(database, caller), asyncio.timeout(PATIENCE_S):
+        async with opened(settings, database_statement_timeout_s=0.2) as impatient:
             with pytest.raises(UnavailableError):
-                await tasks.create_alone(database, caller, X)
-            await until_so(partial(waits_no_more, patient))
-        await nothing_is_left(patient, caller)
-        assert (await read_user(patient, caller.user_id)).revision == 1
-
-
-@pytest.mark.usefixtures("is_single")
-async def test_cancelled_create_stores_nothing(fresh_settings: Settings) -> None:
-    async with opened(fresh_settings) as database:
-        caller = (await sign_in(database, fresh_settings)).caller
-        async with holding(database, caller), asyncio.timeout(PATIENCE_S):
-            making = asyncio.create_task(tasks.create_alone(database, caller, X))
-            await until_so(partial(waits_for_a_lock, database))
-            making.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await making
-            await until_so(partial(waits_no_more, database))
-        await nothing_is_left(database, caller)
-        assert (await tasks.create_alone(database, caller, X)).revision == 2
+                await tasks.create_alone(impatient, caller, X)
+        await until_it_waits_for_a_lock(database, no_more=True)
+        making = asyncio.create_task(tasks.create_alone(database, caller, X))
+        await until_it_waits_for_a_lock(database)
+        making.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await making
+        await until_it_waits_for_a_lock(database, no_more=True)
+    assert await nothing_is_left(database, caller)
+    assert (await tasks.create_alone(database, caller, X)).revision == 2

@@ -111,7 +111,7 @@ async def test_deletion_clears_references_and_records_it(
     assert (entry.before, entry.after) == ({"folder_id": folder.id}, {"folder_id": None})
 
 
-async def test_deleting_a_row_takes_along_what_refers_to_it_and_cascades(shelf: Database, owner: SignedIn) -> None:
+async def test_deletion_takes_along_what_refers_to_the_row_and_cascades(shelf: Database, owner: SignedIn) -> None:
     folder = await create(shelf, owner.caller, folders, name="home")
     parent = await create(shelf, owner.caller, notes, folder_id=folder.id)
     child = await create(shelf, owner.caller, notes, parent_id=parent.id)
@@ -135,8 +135,7 @@ async def test_foreign_reference_is_refused(
     folder = await create(shelf, other, folders, name="x")
     theirs = folder if column == "folder_id" else await create(shelf, other, notes)
     note = await create(shelf, owner.caller, notes)
-    for tried in (theirs.id, new_id(), "nothing", "\0"):
-        changes = {column: tried}
+    for changes in ({column: tried} for tried in (theirs.id, new_id(), "nothing", "\0")):
         for work in (
             partial(notes.create, new=NewRow(changes)),
             partial(notes.update, row_id=note.id, changes=changes),
@@ -149,28 +148,29 @@ async def test_foreign_reference_is_refused(
 
 
 async def test_rows_made_together_refer_to_those_before_them_alone(shelf: Database, owner: SignedIn) -> None:
-    first, second = new_id(), new_id()
-    new = [NewRow({}, first), NewRow({"parent_id": first.upper()}, second)]
-    await shelf.write(partial(notes.create_many, caller=owner.caller, new=new))
+    first, second, third, fourth = (new_id() for _ in range(4))
+    create_many = partial(notes.create_many, caller=owner.caller)
+    await shelf.write(partial(create_many, new=[NewRow({}, first), NewRow({"parent_id": first.upper()}, second)]))
     assert (await rows_of(shelf, Note, owner.user.id))[second].parent_id == first
-    for parent in (third := new_id(), fourth := new_id()):
-        new = [NewRow({"parent_id": parent}, third), NewRow({}, fourth)]
+    for parent in (third, fourth):
         with pytest.raises(NotFoundError) as refusal:
-            await shelf.write(partial(notes.create_many, caller=owner.caller, new=new))
+            await shelf.write(partial(create_many, new=[NewRow({"parent_id": parent}, third), NewRow({}, fourth)]))
         assert refusal.value.path == ("input", "notes", "0", "parentId")
 
 
 async def test_bulk_operations_are_bounded_and_take_no_keys_of_single_rows(shelf: Database, owner: SignedIn) -> None:
-    caller = owner.caller
-    with pytest.raises(BadUserInputError, match="notes takes at most 100 at once; it has 101") as refusal:
-        await shelf.write(partial(notes.create_many, caller=caller, new=[NewRow({})] * 101))
-    assert refusal.value.path == ("input", "notes")
-    for work in (partial(notes.update_many, changes={}), notes.delete_many):
-        with pytest.raises(BadUserInputError, match="ids takes at most 100 at once; it has 101"):
-            await shelf.write(partial(work, caller=caller, row_ids=["x"] * 101))
+    ids, keyed = ["x"] * 101, [NewRow({}, idempotency_key="key")]
+    for work, name in (
+        (partial(notes.create_many, new=[NewRow({})] * 101), "notes"),
+        (partial(notes.update_many, row_ids=ids, changes={}), "ids"),
+        (partial(notes.delete_many, row_ids=ids), "ids"),
+    ):
+        with pytest.raises(BadUserInputError, match=f"{name} takes at most 100 at once; it has 101") as refusal:
+            await shelf.write(partial(work, caller=owner.caller))
+        assert refusal.value.path == ("input", name)
     with pytest.raises(BadUserInputError, match="Notes made together have one idempotencyKey"):
-        await shelf.write(partial(notes.create_many, caller=caller, new=[NewRow({}, idempotency_key="key")]))
-    assert (await state_of(shelf, caller.user_id)).revision == 0
+        await shelf.write(partial(notes.create_many, caller=owner.caller, new=keyed))
+    assert (await state_of(shelf, owner.user.id)).revision == 0
 
 
 class LaterFolder(SQLModel):
