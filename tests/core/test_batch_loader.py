@@ -98,18 +98,14 @@ async def test_more_than_a_thousand_keys_are_read_by_several_statements(database
     assert len(statements) == 3
 
 
-async def test_error_is_raised_in_each_waiter(database: Database) -> None:
-    ids = await user_ids(database, "Ada", "Ada")
-    outcomes = await load(database, by_id(literal_column("nothing")), ids)
-    assert all(isinstance(outcome, Exception) for outcome in outcomes)
-    assert await load(database, NAMES, ids[:1]) == [(ids[0], "Ada")]
-
-
-async def test_unreadable_row_fails_its_own_waiter_alone(database: Database) -> None:
+async def test_error_is_raised_in_each_waiter_and_unreadable_row_in_its_own(database: Database) -> None:
     class Name(StrEnum):
         ADA = "ADA"
 
     ids = await user_ids(database, "ADA", "unknown", "ADA")
+    outcomes = await load(database, by_id(literal_column("nothing")), ids)
+    assert all(isinstance(outcome, Exception) for outcome in outcomes)
     first, unreadable, last = await load(database, by_id(type_coerce(USERS.c.name, Named(Name)).label("name")), ids)
     assert isinstance(unreadable, KeyError)
     assert [first, last] == [(ids[0], Name.ADA), (ids[2], Name.ADA)]
+    assert await load(database, NAMES, ids[:1]) == [(ids[0], "ADA")]

@@ -30,10 +30,12 @@ COUNT: Final = PreparedStatement(
 
 
 @each_write
-async def test_write_is_kept_and_its_statements_are_counted(database: Database, write: Any) -> None:
-    user = await make_user(database)
+async def test_write_is_kept_counted_and_told_with_its_revisions(database: Database, write: Any) -> None:
+    user, told = await make_user(database), list[Any]()
+    database.after_commit.append(told.append)
 
     async def work(writer: Writer) -> Any:
+        writer.info[REVISIONS] = {"a user": 7}
         row = await rename(writer, user, "Grace")
         assert await read(writer, NAME, {"user_id": user.id}) == [("Grace",)]
         return row
@@ -41,6 +43,8 @@ async def test_write_is_kept_and_its_statements_are_counted(database: Database, 
     with counted() as statements:
         assert await write(database, work) == ("Grace", user.updated_at)
         assert await name_of(database, user) == "Grace"
+    database.after_commit.remove(told.append)
+    assert told == [{"a user": 7}]
     assert [statement.split()[0] for statement in statements] == ["UPDATE", "SELECT", "SELECT"]
 
 
@@ -85,19 +89,6 @@ async def test_failed_or_unchanged_work_leaves_no_trace(fresh_settings: Settings
         await write(database, lambda writer: rename(writer, user, "Joan"))
         assert await name_of(database, user) == "Joan"
         assert database.pool.in_use == 0
-
-
-@each_write
-async def test_commit_is_told_with_the_revisions_of_the_transaction(database: Database, write: Any) -> None:
-    told: list[Any] = []
-    database.after_commit.append(told.append)
-
-    async def work(writer: Writer) -> None:
-        writer.info[REVISIONS] = {"a user": 7}
-
-    await write(database, work)
-    database.after_commit.remove(told.append)
-    assert told == [{"a user": 7}]
 
 
 async def test_broken_constraint_is_not_called_unavailable(database: Database) -> None:

@@ -54,11 +54,9 @@ def test_verified_modes_check_the_certificate(mode: str, checks_name: bool) -> N
 
 def test_pooled_neon_address_as_pasted() -> None:
     target = parse_database_url(f"{NEON}?sslmode=require&channel_binding=require")
-    assert target.url.password == "pa@ss"
-    assert target.url.query == {}
-    assert target.connect_args["ssl"] == "require"
-    assert target.connect_args["statement_cache_size"] == 0
-    assert target.connect_args["prepared_statement_cache_size"] == 0
+    assert (target.url.password, target.url.query, target.connect_args["ssl"]) == ("pa@ss", {}, "require")
+    names = ("statement_cache_size", "prepared_statement_cache_size")
+    assert [target.connect_args[name] for name in names] == [0, 0]
 
 
 @pytest.mark.parametrize(

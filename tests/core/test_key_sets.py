@@ -68,29 +68,21 @@ async def known(remote: Remote) -> SigningKey:
 
 
 @pytest.mark.parametrize("make_key", [ed25519_key, es256_key, rs256_key])
-async def test_signature_of_each_algorithm_is_verified(remote: Remote, make_key: Any) -> None:
+async def test_signature_is_verified_with_the_algorithm_of_its_key_only(remote: Remote, make_key: Any) -> None:
     key, other = make_key(), make_key()
     remote.server.publish(key)
     claims = remote.server.claims()
-    assert (await remote.verify(key.token(claims))).subject == claims["sub"]
-    forged = compact({"alg": key.algorithm, "kid": key.id}, claims, other.sign)
-    with pytest.raises(UnauthenticatedError):
-        await remote.verify(forged)
-    for signature in ("AA", encoded(b"\0" * 64), encoded(b"\xff" * 256)):
+    token = key.token(claims)
+    assert (await remote.verify(token)).subject == claims["sub"]
+    forged = [compact({"alg": key.algorithm, "kid": key.id}, claims, other.sign)]
+    forged += [f"{token.rpartition('.')[0]}.{each}" for each in ("AA", encoded(b"\0" * 64), encoded(b"\xff" * 256))]
+    public = hmac_sign(key.published.get("x", key.published.get("n", "")).encode())
+    for algorithm in {"EdDSA", "ES256", "RS256", "RS512", "PS256", "HS256", "none"} - {key.algorithm}:
+        sign = public if algorithm == "HS256" else key.sign
+        forged.append(compact({"alg": algorithm, "kid": key.id}, claims, sign))
+    for each in forged:
         with pytest.raises(UnauthenticatedError):
-            await remote.verify(f"{key.token(claims).rpartition('.')[0]}.{signature}")
-
-
-async def test_key_is_used_with_its_own_algorithm_only(remote: Remote) -> None:
-    keys = [ed25519_key(), es256_key(), rs256_key()]
-    remote.server.publish(*keys)
-    claims = remote.server.claims()
-    for key in keys:
-        public = key.published.get("x", key.published.get("n", "")).encode()
-        for algorithm in {"EdDSA", "ES256", "RS256", "RS512", "PS256", "HS256", "none"} - {key.algorithm}:
-            sign = hmac_sign(public) if algorithm == "HS256" else key.sign
-            with pytest.raises(UnauthenticatedError):
-                await remote.verify(compact({"alg": algorithm, "kid": key.id}, claims, sign))
+            await remote.verify(each)
 
 
 async def test_bad_keys_are_skipped(remote: Remote) -> None:
@@ -135,13 +127,13 @@ async def test_unknown_key_ids_cause_one_request_a_minute(remote: Remote, known:
     assert remote.server.requests == 1
     remote.server.publish(known, new)
     for _ in range(20):
-        assert await remote.keys.key(ed25519_key().id) is None
+        assert not await remote.knows(ed25519_key())
     assert not await remote.knows(new)
     assert remote.server.requests == 1
     remote.now_s += REFETCH_AFTER_S
     assert await remote.knows(new)
     for _ in range(20):
-        assert await remote.keys.key(ed25519_key().id) is None
+        assert not await remote.knows(ed25519_key())
     assert remote.server.requests == 2
 
 

@@ -45,40 +45,36 @@ async def test_rows_equal_those_of_sqlalchemy_for_every_table(fresh_settings: Se
             assert kinds == [[type(value) for value in row] for row in expected]
 
 
-async def test_moments_have_an_offset(database: Database) -> None:
-    far = timezone(timedelta(hours=14))
-    moments = [FIRST, LAST, datetime(1970, 1, 1, tzinfo=far), datetime(2026, 3, 29, 2, 30, 0, 1, tzinfo=UTC)]
-    statement = echo(moment=UtcDateTime)
-    for moment in moments:
-        ((found,),) = await database.reader.fetch(statement, {"moment": moment})
-        assert (found, found.utcoffset()) == (moment, timedelta())
-    ((nothing,),) = await database.reader.fetch(statement, {"moment": None})
-    assert nothing is None
+FAR: Final = timezone(timedelta(hours=14))
+PARAMETERS: Final[dict[str, tuple[Any, list[Any]]]] = {
+    "moments": (UtcDateTime, [FIRST, LAST, datetime(1970, 1, 1, tzinfo=FAR), datetime(2026, 3, 29, 2, 30, 0, 1, UTC)]),
+    "ranks": (table_of(Task).c.priority.type, list(TaskPriority)),
+    "names": (table_of(Message).c.status.type, list(MessageStatus)),
+    "texts": (TextList, [[], [""], ["NULL", "null", "{}", 'a"b', "a,b", "\\"], [WILD] * 1_000, ("a", "b"), ()]),
+    "ids": (Id, [new_id()]),
+}
 
 
-async def test_enums_are_their_members(database: Database) -> None:
-    statement = echo(rank=table_of(Task).c.priority.type, name=table_of(Message).c.status.type)
-    for rank, name in [*zip(TaskPriority, MessageStatus, strict=False), (None, None)]:
-        ((found_rank, found_name),) = await database.reader.fetch(statement, {"rank": rank, "name": name})
-        assert found_rank is rank
-        assert found_name is name
-    # A member that is not known is no missing value.
+@pytest.mark.parametrize("name", PARAMETERS)
+async def test_parameter_comes_back_as_it_was(database: Database, name: str) -> None:
+    type_, values = PARAMETERS[name]
+    for value in values if name == "texts" else [*values, None]:
+        ((found,),) = await database.reader.fetch(echo(value=type_), {"value": value})
+        expected = list(value) if isinstance(value, tuple) else value
+        assert (found, type(found)) == (expected, type(expected))
+        if isinstance(found, datetime):
+            assert found.utcoffset() == timedelta()
+
+
+async def test_unknown_enum_member_is_not_called_missing(database: Database) -> None:
     with pytest.raises(KeyError, match="unknown"):
-        await database.reader.fetch(statement, {"rank": "unknown", "name": None})
-
-
-async def test_lists_of_texts_come_back(database: Database) -> None:
-    for tags in ([], [""], ["NULL", "null", "{}", 'a"b', "a,b", "\\"], [WILD] * 1_000, ("a", "b"), ()):
-        assert await database.reader.fetch(echo(tags=TextList), {"tags": tags}) == [(list(tags),)]
+        await database.reader.fetch(echo(rank=table_of(Task).c.priority.type), {"rank": "unknown"})
 
 
 async def test_ids_are_text_in_unions_too(database: Database) -> None:
-    one = select(bindparam("id", type_=Id).label("id"), literal("x").label("kind"))
-    row_id = new_id()
-    for statement in (PreparedStatement(one), PreparedStatement(union_all(one, one))):
-        rows = await database.reader.fetch(statement, {"id": row_id})
-        assert {tuple(row) for row in rows} == {(row_id, "x")}
-    assert await database.reader.fetch(PreparedStatement(one), {"id": None}) == [(None, "x")]
+    one, row_id = select(bindparam("id", type_=Id).label("id"), literal("x").label("kind")), new_id()
+    rows = await database.reader.fetch(PreparedStatement(union_all(one, one)), {"id": row_id})
+    assert {tuple(row) for row in rows} == {(row_id, "x")}
 
 
 async def test_row_has_the_names_of_its_columns(database: Database) -> None:
@@ -89,14 +85,10 @@ async def test_row_has_the_names_of_its_columns(database: Database) -> None:
     assert (row.id, row.count, row.index) == row == (user.id, 1, "Ada")
 
 
-async def test_default_of_a_parameter_is_used_where_no_value_is_given(database: Database) -> None:
+async def test_parameter_without_a_value_has_its_default_or_is_missing(database: Database) -> None:
     statement = PreparedStatement(select(literal(7).label("constant"), bindparam("given", 1).label("given")))
-    assert await database.reader.fetch(statement, {}) == [(7, 1)]
-    assert await database.reader.fetch(statement, {"given": 2}) == [(7, 2)]
-    assert await database.reader.fetch(statement, {}) == [(7, 1)]
-
-
-async def test_missing_value_raises_its_name(database: Database) -> None:
+    for values, given in (({}, 1), ({"given": 2}, 2), ({}, 1)):
+        assert await database.reader.fetch(statement, values) == [(7, given)]
     statement = PreparedStatement(select(USERS.id).limit(bindparam("limit", type_=Integer())))
     with pytest.raises(LookupError, match="needs a value for limit"):
         await database.reader.fetch(statement, {"user_id": "x"})
