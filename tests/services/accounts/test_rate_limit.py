@@ -40,8 +40,8 @@ async def test_wrong_passwords_are_limited_and_the_error_tells_until_when() -> N
     begun_at = utc_now()
     await attempt(limit)
     counted_by = utc_now()
-    for _ in range(2):
-        await attempt(limit)
+    await attempt(limit)
+    await attempt(limit)
     with pytest.raises(RateLimitedError) as refusal:
         await attempt(limit, correct=True)
     # The window starts with the first wrong password; its end may be rounded to seconds.
@@ -57,13 +57,8 @@ async def test_wrong_passwords_are_limited_and_the_error_tells_until_when() -> N
 
 async def test_correct_passwords_do_not_count_and_reset_the_account() -> None:
     limit = make_limit()
-    for _ in range(20):
-        await attempt(limit, correct=True)
-    for _ in range(2):
-        await attempt(limit)
-    await attempt(limit, correct=True)
-    for _ in range(3):
-        await attempt(limit)
+    for is_correct in (*[True] * 20, False, False, True, False, False, False):
+        await attempt(limit, correct=is_correct)
     assert await is_limited(limit)
 
 

@@ -78,12 +78,11 @@ async def test_concurrent_requests_share_one_query_that_no_cancellation_ends() -
 
 async def test_invalidate_drops_all_sessions_of_one_user_only() -> None:
     cache, load, load_other = SessionCache(), FakeLoad(), FakeLoad()
-    for session in ("one", "two"):
-        await cache.get("user", session, load)
     await cache.get("other", "one", load_other)
-    cache.invalidate("user")
-    load.status = None
-    assert [await cache.get("user", session, load) for session in ("one", "two")] == [None, None]
+    for status in (ACTIVE, None):
+        load.status = status
+        assert [await cache.get("user", session, load) for session in ("one", "two")] == [status] * 2
+        cache.invalidate("user")
     assert await cache.get("other", "one", load_other) is ACTIVE
     assert (load.calls, load_other.calls) == (4, 1)
 

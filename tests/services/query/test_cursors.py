@@ -55,16 +55,11 @@ def test_integer_in_range_alone_is_a_revision() -> None:
     assert not any(map(is_revision, (True, False, -1, 1 << 31, 1 << 64, 1.0, "1", None, [1])))
 
 
-@given(REVISIONS, st.none() | STORABLE, REVISIONS)
-def test_cursor_of_changes_comes_back(revision: int, row_id: str | None, base: int) -> None:
-    cursor = Cursor(revision, row_id, base)
-    assert read_cursor(cursor.write(), "since") == cursor
-
-
-@given(REVISIONS, st.none() | st.uuids().map(str))
-def test_cursor_of_messages_comes_back(revision: int, message_id: str | None) -> None:
-    cursor = MessageCursor(revision, message_id)
-    assert read_message_cursor(cursor.write(), "after") == cursor
+@given(REVISIONS, st.none() | STORABLE, REVISIONS, st.none() | st.uuids().map(str))
+def test_cursors_come_back(revision: int, row_id: str | None, base: int, message_id: str | None) -> None:
+    changes, messages = Cursor(revision, row_id, base), MessageCursor(revision, message_id)
+    assert read_cursor(changes.write(), "since") == changes
+    assert read_message_cursor(messages.write(), "after") == messages
 
 
 MARKS = st.sampled_from(["changes", "messages", "tasks", ""])

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from string import ascii_letters, digits
 from typing import Any, Final
 
 import orjson
@@ -95,17 +96,15 @@ def test_cursor_of_the_longest_title_is_read(char: str) -> None:
 
 
 def test_refused_cursor_says_how_to_mend_it() -> None:
+    expected = "after is not a cursor of this list in this order; pass one that it returned, with the same orderBy."
     with pytest.raises(BadUserInputError) as caught:
         order_of().read_cursor("no cursor", "after")
-    assert caught.value.path == ("after",)
-    assert caught.value.message == (
-        "after is not a cursor of this list in this order; pass one that it returned, with the same orderBy."
-    )
+    assert (caught.value.path, caught.value.message) == (("after",), expected)
 
 
 def test_cursor_is_safe_in_a_url() -> None:
     cursor = order_of(TaskOrder.by("title")).cursor(task_row(ID, id=ID, title="\N{PARTY POPPER}?~>" * 20))
-    assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+    assert set(cursor) <= {*ascii_letters, *digits, "-", "_"}
 
 
 contents: Final = st.binary(max_size=200) | json_values.map(orjson.dumps)
@@ -159,21 +158,18 @@ def test_hostile_cursor_is_refused(cursor: str) -> None:
 
 def test_cursor_of_another_order_or_list_is_refused() -> None:
     row = task_row(ID, id=ID, created_at=NOON, updated_at=NOON, due_at=NOON)
-    task_orders = [
+    every = [
         order_of(TaskOrder(field, direction), *more)
         for field in TaskOrder.fields
         for direction in OrderDirection
         for more in ((), (TaskOrder.by("title"),))
         if not more or field is not TaskOrder.fields("TITLE")
     ]
-    others = [
-        conversation_listing(CALLER).order,
-        message_listing(CALLER).order,
-        user_listing(replace(CALLER, is_admin=True)).order,
-    ]
-    for order in (*task_orders, *others):
+    admin = replace(CALLER, is_admin=True)
+    every += [each.order for each in (conversation_listing(CALLER), message_listing(CALLER), user_listing(admin))]
+    for order in every:
         cursor = order.cursor(row)
-        for other in (*task_orders, *others):
+        for other in every:
             assert (read_or_refuse(other, cursor) is not None) == (other == order)
 
 
@@ -192,8 +188,7 @@ async def test_accepted_cursor_suits_the_database(
 
 
 async def test_extreme_position_is_accepted_by_the_database(database: Database) -> None:
-    read = task_pages(database, CALLER, EVERY_ORDER)
-    keys = order_of(*EVERY_ORDER)
     for moment in MOMENTS:
         row = task_row(ID, id=ID, created_at=moment, updated_at=moment, due_at=moment, title="x" * 500)
-        assert (await read(after=keys.cursor(row))).rows == []
+        cursor = order_of(*EVERY_ORDER).cursor(row)
+        assert (await task_pages(database, CALLER, EVERY_ORDER)(after=cursor)).rows == []
