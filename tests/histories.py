@@ -37,7 +37,7 @@ class Hand:
         return await tasks_of(self.database, self.caller)
 
     async def history(self, task: Task | None = None) -> list[Any]:
-        return await history_of(self.database, self.caller, task and task.id)
+        return await history_of(self.database, self.caller, None if task is None else task.id)
 
 
 @dataclass(frozen=True, slots=True)

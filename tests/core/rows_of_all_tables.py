@@ -42,7 +42,8 @@ def rows_of_all_tables(user_id: str, *, is_full: bool) -> list[SQLModel]:
         make(_MODELS[table.name], **special.get(_MODELS[table.name], {}))
     # Now with a parent; and with each kind of result.
     make(models.Task)
-    for result in ("text", 0, False, []) if is_full else ():
+    results: list[Any] = ["text", 0, False, []]
+    for result in results if is_full else ():
         make(models.ToolCall, result=result)
     return rows
 
@@ -65,5 +66,6 @@ def _value(column: Column, user_id: str, made: dict[str, str], *, is_full: bool)
         Kind.JSON: ({}, JSON),
     }
     if column.kind is Kind.ENUM:
-        return list(column.type)[-1 if is_full else 0]
+        members: Any = column.type
+        return list(members)[-1 if is_full else 0]
     return ends[column.kind][is_full]

@@ -50,9 +50,9 @@ async def test_each_caller_gets_its_own_row_of_one_statement(database: Database)
 async def test_other_statements_and_later_iterations_are_separate(database: Database) -> None:
     user, mails = await make_user(database), by_id(USERS.c.email)
     with counted() as statements:
-        found = await asyncio.gather(load(database, NAMES, [user.id]), load(database, mails, [user.id]))
-        assert found == [[(user.id, user.name)], [(user.id, user.email)]]
-        assert await load(database, NAMES, [user.id]) == found[0]
+        names, found = await asyncio.gather(load(database, NAMES, [user.id]), load(database, mails, [user.id]))
+        assert (names, found) == ([(user.id, user.name)], [(user.id, user.email)])
+        assert await load(database, NAMES, [user.id]) == names
     assert len(statements) == 3
 
 

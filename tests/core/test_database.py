@@ -137,7 +137,7 @@ async def test_write_that_takes_too_long_is_called_unavailable(fresh_settings: S
 
         async def answers() -> bool:
             try:
-                return await write(database, lambda writer: read(writer, NAME, {"user_id": ""})) == []
+                return bool(await write(database, lambda writer: read(writer, NAME, {"user_id": ""})) == [])
             except UnavailableError:
                 return False
 

@@ -59,20 +59,17 @@ def test_pooled_neon_address_as_pasted() -> None:
     assert [target.connect_args[name] for name in names] == [0, 0]
 
 
-@pytest.mark.parametrize(
-    ("text", "is_pooled"),
-    [
+def test_statements_behind_a_pooler_have_no_names() -> None:
+    for text, is_pooled in (
         (NEON, True),
         (NEON.replace("-pooler", ""), False),
         ("postgresql://ada@host:6432/name?pgbouncer=true", True),
         ("postgresql://ada@host:6432/name?pgbouncer=false", False),
         ("postgresql://ada@db-pooler.internal:6432/name", True),
-    ],
-)
-def test_statements_behind_a_pooler_have_no_names(text: str, is_pooled: bool) -> None:
-    make_name = parse_database_url(text).connect_args.get("prepared_statement_name_func")
-    assert (make_name is not None) is is_pooled
-    assert make_name is None or make_name() == ""
+    ):
+        make_name = parse_database_url(text).connect_args.get("prepared_statement_name_func")
+        assert (make_name is not None) is is_pooled
+        assert make_name is None or make_name() == ""
 
 
 def test_socket_folder_stays_in_the_url() -> None:

@@ -90,15 +90,15 @@ async def test_bad_keys_are_skipped(remote: Remote) -> None:
     eddsa, es256, rs256 = (key.published for key in good)
     bad: list[Any] = [None, "key", [], {}, {"kid": "no type"}]
     bad += [eddsa | {"kid": key_id} for key_id in (1, "", "x" * 256, ["list"])]
-    broken: list[tuple[dict[str, Any], dict[str, Any]]] = [
-        *((eddsa, change) for change in ({"x": "AAAA"}, {"x": "\u00e9"}, {"x": 1}, {"crv": "X25519"}, {"crv": []})),
-        *((eddsa, change) for change in ({"alg": "HS256"}, {"use": "enc"}, {"key_ops": ["sign"]}, {"d": "AAAA"})),
-        *((es256, change) for change in ({"y": es256["x"]}, {"y": None}, {"crv": "P-384"})),
-        *((rs256, change) for change in ({"e": "Ag"}, {"n": ""}, {"n": {"n": []}, "e": []})),
-        (rs256_key(1024).published, {}),
-        ({"kty": "oct", "k": "AAAA", "alg": "HS256"}, {}),
+    broken: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
+        (eddsa, [{"x": "AAAA"}, {"x": "\u00e9"}, {"x": 1}, {"crv": "X25519"}, {"crv": []}, {"alg": "HS256"}]),
+        (eddsa, [{"use": "enc"}, {"key_ops": ["sign"]}, {"d": "AAAA"}]),
+        (es256, [{"y": es256["x"]}, {"y": None}, {"crv": "P-384"}]),
+        (rs256, [{"e": "Ag"}, {"n": ""}, {"n": {"n": []}, "e": []}, rs256_key(1024).published]),
+        ({"kty": "oct", "k": "AAAA", "alg": "HS256"}, [{}]),
     ]
-    bad += [entry | change | {"kid": f"broken {number}"} for number, (entry, change) in enumerate(broken)]
+    changed = [entry | change for entry, changes in broken for change in changes]
+    bad += [entry | {"kid": f"broken {number}"} for number, entry in enumerate(changed)]
     remote.server.keys = [*bad, *(key.published for key in good)]
     claims = remote.server.claims()
     for key in good:

@@ -97,6 +97,9 @@ def tampered() -> str:
 NEXT_CENTURY = 4_200_000_000
 NUMBERS = ("Infinity", "-Infinity", "NaN", "1e999", "9" * 25, "9" * 4_000)
 
+HEADERS: list[Any] = [[], "kid", b"{", b"\xff\xfe", DEEP, b'{"alg":"HS256","kid":' + DEEP]
+CLAIMS: list[Any] = [[], None, b"{", {}, DEEP, b'{"exp":' + DEEP]
+
 HOSTILE: dict[str, Callable[[], str]] = {
     **{repr(text): partial(str, text) for text in ("", "not a token", "..", "\u0661.\u0661.\u0661", "a.b.c.d.e")},
     "two parts": lambda: with_claims().rpartition(".")[0],
@@ -124,14 +127,8 @@ HOSTILE: dict[str, Callable[[], str]] = {
             "crit": (["exp"], []),
         },
     ),
-    **{
-        f"header {content!r:.20}": lambda content=content: compact(content, claims(), SIGN)  # type: ignore[misc]
-        for content in ([], "kid", b"{", b"\xff\xfe", DEEP, b'{"alg":"HS256","kid":' + DEEP)
-    },
-    **{
-        f"claims {content!r:.20}": lambda content=content: compact(header(), content, SIGN)  # type: ignore[misc]
-        for content in ([], None, b"{", {}, DEEP, b'{"exp":' + DEEP)
-    },
+    **{f"header {each!r:.20}": partial(compact, each, claims(), SIGN) for each in HEADERS},
+    **{f"claims {each!r:.20}": partial(compact, header(), each, SIGN) for each in CLAIMS},
     **with_many(
         with_claims,
         {

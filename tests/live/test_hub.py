@@ -19,7 +19,7 @@ def hub() -> Told:
     return Told()
 
 
-async def test_wake_wakes_the_waiters_of_the_topic(hub: Told) -> None:
+async def test_wake_wakes_the_waiters_of_the_topic_and_is_kept_between_waits(hub: Told) -> None:
     with hub.waiting("ada") as first, hub.waiting("ada") as second, hub.waiting("eve") as other:
         assert sorted(hub.users) == ["ada", "eve"]
         assert [hub.count(name) for name in ("ada", "eve", "nobody")] == [2, 1, 0]
@@ -28,19 +28,15 @@ async def test_wake_wakes_the_waiters_of_the_topic(hub: Told) -> None:
             await asyncio.gather(first.wait(), second.wait())
         assert hub.kinds == [WakeUp.LOCAL, WakeUp.LOCAL]
         assert other.seen == -1
-    assert hub.users == []
-
-
-async def test_wake_up_between_waits_is_kept(hub: Told) -> None:
-    with hub.waiting("ada") as waiter:
-        hub.wake({"ada": 1}, WakeUp.LOCAL)
-        hub.wake({"ada": 2}, WakeUp.NOTIFY)
-        await waiter.wait()
-        waiting = asyncio.create_task(waiter.wait())
+        hub.wake({"ada": 2}, WakeUp.LOCAL)
+        hub.wake({"ada": 3}, WakeUp.NOTIFY)
+        await first.wait()
+        waiting = asyncio.create_task(first.wait())
         await asyncio.sleep(0)
         assert not waiting.done()
-        hub.wake({"ada": 3}, WakeUp.POLL)
+        hub.wake({"ada": 4}, WakeUp.POLL)
         await waiting
+    assert hub.users == []
 
 
 def test_seen_revision_wakes_nobody(hub: Told) -> None:

@@ -42,9 +42,8 @@ def column_of(annotation: Any, **field: Any) -> Column:
     return columns_of(type("Plan", (SQLModel,), namespace))["estimate"]
 
 
-@pytest.mark.parametrize(
-    ("annotation", "kind", "element", "is_nullable"),
-    [
+def test_kind_follows_from_the_annotation() -> None:
+    for annotation, kind, element, is_nullable in (
         (str, Kind.TEXT, str, False),
         (str | None, Kind.TEXT, str, True),
         (int | None, Kind.INTEGER, int, True),
@@ -58,32 +57,26 @@ def column_of(annotation: Any, **field: Any) -> Column:
         (list[int], Kind.JSON, object, False),
         (dict[str, Any], Kind.JSON, object, False),
         (int | str, Kind.JSON, object, False),
-    ],
-)
-def test_kind_follows_from_the_annotation(annotation: Any, kind: Kind, element: type, *, is_nullable: bool) -> None:
-    column = column_of(annotation)
-    assert (column.kind, column.type, column.is_nullable) == (kind, element, is_nullable)
+    ):
+        column = column_of(annotation)
+        assert (column.kind, column.type, column.is_nullable) == (kind, element, is_nullable)
 
 
-@pytest.mark.parametrize(
-    ("annotation", "field", "bounds"),
-    [
+def test_bounds_are_part_of_the_description_of_inputs() -> None:
+    for annotation, field, bounds in (
         (str, {"min_length": 1, "max_length": 500}, "1 to 500 characters"),
         (str, {"max_length": 10_000}, "up to 10,000 characters"),
         (int, {"ge": -5, "le": 6_000}, "-5 to 6,000"),
         (list[Short], {"max_length": 20}, "up to 20, of up to 5 characters each"),
         (bool, {}, ""),
-    ],
-)
-def test_bounds_are_part_of_the_description_of_inputs(annotation: Any, field: dict[str, Any], bounds: str) -> None:
-    column = column_of(annotation, description="How long.", **field)
-    assert column.bounds == bounds
-    assert column.input_description == (f"How long; {bounds}." if bounds else "How long.")
+    ):
+        column = column_of(annotation, description="How long.", **field)
+        assert column.bounds == bounds
+        assert column.input_description == (f"How long; {bounds}." if bounds else "How long.")
 
 
-@pytest.mark.parametrize(
-    ("annotation", "field", "problem"),
-    [
+def test_wrong_description_raises_error_naming_the_column() -> None:
+    cases: list[tuple[Any, dict[str, Any], str]] = [
         (int, {"ge": 0, "le": 9}, "is Writable but has no description"),
         (int, {"description": "x", "le": 9}, "is Writable but has no lower bound"),
         (int, {"description": "x", "ge": 0}, "is Writable but has no upper bound"),
@@ -91,11 +84,10 @@ def test_bounds_are_part_of_the_description_of_inputs(annotation: Any, field: di
         (list[str], {"description": "x", "max_length": 9}, "is Writable but has elements without an upper bound"),
         (dict[str, Any], {"description": "x"}, "is Writable but is of a type that clients cannot set"),
         (Annotated[str, References("tasks")], {}, "refers to a row whose deletion clears it"),
-    ],
-)
-def test_wrong_description_raises_error_naming_the_column(annotation: Any, field: dict[str, Any], problem: str) -> None:
-    with pytest.raises(TypeError, match=rf"^Plan\.estimate {problem}"):
-        column_of(Annotated[annotation, Writable()], **field)
+    ]
+    for annotation, field, problem in cases:
+        with pytest.raises(TypeError, match=rf"^Plan\.estimate {problem}"):
+            column_of(Annotated[annotation, Writable()], **field)
 
 
 def test_column_without_filter_or_order_of_its_kind_raises_error_that_names_it() -> None:
@@ -145,17 +137,14 @@ class Marked(SQLModel):
     hidden: int = 0
 
 
-@pytest.mark.parametrize(
-    ("columns", "names"),
-    [
+def test_markers_choose_who_sets_and_records_a_column() -> None:
+    for columns, names in (
         (creatable_columns, ["needed", "given", "once"]),
         (updatable_columns, ["given", "needed", "later"]),
         (recorded_columns, ["given", "needed", "later", "once", "kept"]),
         (public_columns, ["given", "needed", "later", "once", "kept", "shown"]),
-    ],
-)
-def test_markers_choose_who_sets_and_records_a_column(columns: Any, names: list[str]) -> None:
-    assert [column.name for column in columns(Marked)] == names
+    ):
+        assert [column.name for column in columns(Marked)] == names
 
 
 def test_completion_of_a_task_is_set_by_updates_alone_and_its_moment_by_nobody() -> None:
@@ -190,39 +179,33 @@ class Estimate(Editable):
     is_rough: Annotated[bool, Writable()] = Field(default=True, description="Whether it is a guess.")
 
 
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [
+def test_values_are_kept_as_given_or_in_their_plain_form() -> None:
+    for given, kept in (
         ({"minutes": 1}, {"minutes": 1}),
         ({"minutes": None}, {"minutes": None}),
         ({"labels": None}, {"labels": []}),
         ({"labels": ["b", " a ", "b"]}, {"labels": ["b", "a"]}),
         ({"note": " x "}, {"note": " x "}),
         ({}, {}),
-    ],
-)
-def test_values_are_kept_as_given_or_in_their_plain_form(given: dict[str, Any], kept: dict[str, Any]) -> None:
-    assert check_values(Estimate, given) == kept
-    defaults: dict[str, Any] = {"minutes": None, "note": "", "labels": [], "is_rough": True}
-    assert check_new_values(Estimate, given) == defaults | kept
+    ):
+        assert check_values(Estimate, given) == kept
+        defaults: dict[str, Any] = {"minutes": None, "note": "", "labels": [], "is_rough": True}
+        assert check_new_values(Estimate, given) == defaults | kept
 
 
-@pytest.mark.parametrize(
-    ("given", "path", "message"),
-    [
+def test_value_beyond_its_bounds_is_refused() -> None:
+    for given, path, message in (
         ({"minutes": 0}, ("minutes",), "minutes must be 1 to 6,000; it is 0."),
         ({"minutes": 6_001}, ("minutes",), "minutes must be 1 to 6,000; it is 6001."),
         ({"is_rough": None}, ("isRough",), "isRough cannot be cleared; leave it out to keep it as it is."),
         ({"note": "123456"}, ("note",), None),
         ({"labels": ["a", "b", "c", "d"]}, ("labels",), "A estimate has at most 3 labels; these are 4."),
         ({"labels": ["a", "123456"]}, ("labels", "1"), None),
-    ],
-)
-def test_value_beyond_its_bounds_is_refused(given: dict[str, Any], path: tuple[str, ...], message: str | None) -> None:
-    with pytest.raises(BadUserInputError) as refusal:
-        check_values(Estimate, given, ("input", "0"))
-    assert refusal.value.path == ("input", "0", *path)
-    assert message in {None, refusal.value.message}
+    ):
+        with pytest.raises(BadUserInputError) as refusal:
+            check_values(Estimate, given, ("input", "0"))
+        assert refusal.value.path == ("input", "0", *path)
+        assert message in {None, refusal.value.message}
 
 
 def test_table_gets_checks_indexes_and_references_from_its_columns() -> None:

@@ -16,9 +16,8 @@ from tests.factories import make_user, sign_in
 from tests.services.account_services import AccountServices
 
 
-@pytest.mark.parametrize(
-    ("text", "email"),
-    [
+def test_email_address_is_normalized_or_refused() -> None:
+    for text, email in (
         ("ada@example.com", "ada@example.com"),
         ("  Ada.Lovelace+Notes@Example.COM\n", "ada.lovelace+notes@example.com"),
         ("ada@localhost", "ada@localhost"),
@@ -30,10 +29,8 @@ from tests.services.account_services import AccountServices
         *((f"{name}@example.com", None) for name in ("", "ada@", "ada love", "\u212aelvin", "ad\u00e4", "\ud800")),
         *((f"ada@{host}", None) for host in ("", "-example.com", "example-.com", "example..com", "example.com.")),
         *((text, None) for text in ("", "ada", "ada@a.com\0", "ada@exa\nmple.com", "a" * 10**6, "a@" + "a-" * 10**5)),
-    ],
-)
-def test_email_address_is_normalized_or_refused(text: str, email: str | None) -> None:
-    assert users.normalize_email(text) == email
+    ):
+        assert users.normalize_email(text) == email
 
 
 async def update_profile(services: AccountServices, caller: Caller, sent: dict[str, Any]) -> None:

@@ -127,7 +127,7 @@ def _name(value: Any) -> str | None:
 
 
 @pytest.mark.parametrize(("listing", "field"), LISTS, ids=_name)
-async def test_a_page_in_any_order_is_read_off_an_index(library: Library, listing: Listing, field: str) -> None:
+async def test_page_in_any_order_is_read_off_an_index(library: Library, listing: Listing, field: str) -> None:
     if listing.caller is not None:
         listing = replace(listing, caller=library.caller)
     async with library.database.read() as session:
@@ -150,8 +150,8 @@ async def test_pages_of_many_parents_are_read_off_an_index(library: Library, dir
         (messages, ("conversation_id", library.conversation_ids), "ix_messages_conversation"),
         (history_listing(library.caller), ("row_id", library.task_ids), "ix_history_row"),
     ):
-        for arguments in ({"first": 5}, {"last": 5}):
-            window = read_window(listing.order, PageArguments(**arguments))
+        for arguments in (PageArguments(first=5), PageArguments(last=5)):
+            window = read_window(listing.order, arguments)
             plan = await library.plan(lambda session: fetch_pages(session, listing, window, *parents))  # noqa: B023
             assert index in plan
             assert "Sort" not in plan
@@ -159,16 +159,13 @@ async def test_pages_of_many_parents_are_read_off_an_index(library: Library, dir
 
 
 @only_postgresql
-@pytest.mark.parametrize(
-    ("wanted", "index"),
-    [
+async def test_search_can_be_looked_up_in_an_index(library: Library) -> None:
+    for wanted, index in (
         (TaskFilter(search="word17"), "ix_tasks_words"),
         (TaskFilter(search="word171 task"), "ix_tasks_words"),
         (TaskFilter(tags=["tag7"]), "ix_tasks_tags"),
-    ],
-)
-async def test_a_search_can_be_looked_up_in_an_index(library: Library, wanted: TaskFilter, index: str) -> None:
-    # Of anybody's tasks: among one user's few, reading them all may well be quicker.
-    listing = replace(task_listing(library.caller, task_filter=wanted), caller=None)
-    plan = await library.plan(lambda session: count_rows(session, listing), "enable_seqscan = off")
-    assert f"Bitmap Index Scan on {index}" in plan
+    ):
+        # Of anybody's tasks: among one user's few, reading them all may well be quicker.
+        listing = replace(task_listing(library.caller, task_filter=wanted), caller=None)
+        plan = await library.plan(lambda session: count_rows(session, listing), "enable_seqscan = off")  # noqa: B023
+        assert f"Bitmap Index Scan on {index}" in plan

@@ -134,26 +134,23 @@ def _created_at(moment: Any, row_id: Any = ID) -> str:
     return encoded([*decoded(order_of().cursor(task_row(ID, id=ID)))[:1], moment, row_id])
 
 
-NO_MOMENTS: Final = [
+NO_MOMENTS: Final[list[Any]] = [
     *(None, True, 10**18, [], {}, "", "\0", "2026-01-31", "2026-01-31T12:00:00", "2026-02-30T00:00:00+00:00"),
     *("10000-01-01T00:00:00+00:00", "0000-01-01T00:00:00+00:00"),
     *("0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01"),
 ]
 
 
-@pytest.mark.parametrize(
-    "cursor",
-    [
+def test_hostile_cursor_is_refused() -> None:
+    for cursor in (
         *("", "\ud800", "\0", "=", "A", "A" * 1_000_000, _created_at(NOON.isoformat())[:-1] + "!"),
         *map(encoded, ([], {}, "created_at,id", None, b"[1e999]", b"[" + b"9" * 1_000 + b"]", b'["\\ud800"]')),
         *(encoded(b"[" * depth + b"]" * depth) for depth in (2_000, 10_000)),
         encoded(b'{"a":' * 500 + b"1" + b"}" * 500),
         *(_created_at(NOON.isoformat(), row_id) for row_id in (None, 7, "\0", f"{ID}0", f"{{{ID}}}", [ID])),
         *map(_created_at, NO_MOMENTS),
-    ],
-)
-def test_hostile_cursor_is_refused(cursor: str) -> None:
-    assert read_or_refuse(order_of(), cursor) is None
+    ):
+        assert read_or_refuse(order_of(), cursor) is None
 
 
 def test_cursor_of_another_order_or_list_is_refused() -> None:

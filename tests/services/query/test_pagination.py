@@ -159,27 +159,21 @@ def _values(page: Page) -> tuple[list[tuple[str, str]], bool, bool]:
     return [(row.id, row.title) for row in page.rows], page.has_next_page, page.has_previous_page
 
 
-@pytest.mark.parametrize(
-    ("arguments", "size", "backwards"),
-    [
+def test_page_size_is_what_was_asked_or_the_default() -> None:
+    for arguments, size, backwards in (
         (PageArguments(), 20, False),
         *((PageArguments(first=size), size, False) for size in (0, 100)),
         *((PageArguments(last=size), size, True) for size in (0, 100)),
-    ],
-)
-def test_page_size_is_what_was_asked_or_the_default(arguments: PageArguments, size: int, backwards: bool) -> None:
-    assert read_window(BY_CREATION, arguments) == Window(size, backwards, after=None, before=None)
+    ):
+        assert read_window(BY_CREATION, arguments) == Window(size, backwards, after=None, before=None)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "path", "message"),
-    [
+def test_page_size_out_of_bounds_is_refused() -> None:
+    for arguments, path, message in (
         *((PageArguments(first=size), "first", f"first must be 0 to 100; it is {size}.") for size in (-1, 101)),
         *((PageArguments(last=size), "last", f"last must be 0 to 100; it is {size}.") for size in (-1, 101)),
         *((PageArguments(first=size, last=size), "last", "Pass first or last, not both.") for size in (0, 1)),
-    ],
-)
-def test_page_size_out_of_bounds_is_refused(arguments: PageArguments, path: str, message: str) -> None:
-    with pytest.raises(BadUserInputError) as caught:
-        read_window(BY_CREATION, arguments)
-    assert (caught.value.path, caught.value.message) == ((path,), message)
+    ):
+        with pytest.raises(BadUserInputError) as caught:
+            read_window(BY_CREATION, arguments)
+        assert (caught.value.path, caught.value.message) == ((path,), message)

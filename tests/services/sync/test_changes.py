@@ -138,22 +138,19 @@ async def test_counter_is_that_of_the_caller(database: Database, user: SignedIn)
             await read_counter(session, caller_of("nobody"))
 
 
-@pytest.mark.parametrize(
-    ("since", "problem"),
-    [
+def test_cursor_is_resumed_unless_it_is_too_old_or_ahead() -> None:
+    for since, problem in (
         *((cursor, "too old") for cursor in (Cursor(4), Cursor(5, "x"), Cursor(0, "x", 4), Cursor(0, None, 4))),
         *((cursor, None) for cursor in (Cursor(5), Cursor(6, "x"), Cursor(0, None, 5), Cursor(9), Cursor(9, "x"))),
         (Cursor(10), "ahead of what the account holds"),
-    ],
-)
-def test_cursor_is_resumed_unless_it_is_too_old_or_ahead(since: Cursor, problem: str | None) -> None:
-    counter = Counter(revision=9, forgotten=5)
-    if problem is None:
-        assert resume(since, counter) == since
-    else:
-        with pytest.raises(CursorExpiredError, match=f"{problem}.*; begin anew, without a cursor"):
-            resume(since, counter)
-    assert resume(None, counter) == Cursor(-1, None, 9)
+    ):
+        counter = Counter(revision=9, forgotten=5)
+        if problem is None:
+            assert resume(since, counter) == since
+        else:
+            with pytest.raises(CursorExpiredError, match=f"{problem}.*; begin anew, without a cursor"):
+                resume(since, counter)
+        assert resume(None, counter) == Cursor(-1, None, 9)
 
 
 def test_size_of_a_page_is_1_to_100() -> None:

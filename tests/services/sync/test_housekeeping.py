@@ -23,7 +23,7 @@ def ago(days: int) -> datetime:
 
 async def left(database: Database, users: list[User], *columns: ColumnElement[Any]) -> list[Any]:
     """Return what the users still have of a table, sorted."""
-    statement = select(*columns).where(columns[0].table.c.user_id.in_([user.id for user in users]))  # type: ignore[attr-defined]
+    statement = select(*columns).where(columns[0].table.c.user_id.in_([user.id for user in users]))
     async with database.read() as session:
         return sorted(tuple(row) for row in await fetch_all(session, statement))
 

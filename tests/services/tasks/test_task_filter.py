@@ -108,34 +108,27 @@ async def test_empty_contradictory_and_large_filters(database: Database, shelf: 
 
 
 @pytest.mark.parametrize("text", ["\0", "a\0b", "\ud800", "a\udfffb"])
-@pytest.mark.parametrize(
-    ("name", "make"),
-    [
-        ("tags", lambda text: TaskFilter(tags=["home", text])),
-        ("search", lambda text: TaskFilter(search=text)),
-        ("eq", lambda text: TaskFilter(title=StringFilter(eq=text))),
-        ("contains", lambda text: TaskFilter(title=StringFilter(contains=text))),
-        ("startsWith", lambda text: TaskFilter(title=StringFilter(starts_with=text))),
-    ],
-)
-def test_text_that_no_database_keeps_is_refused(name: str, make: Any, text: str) -> None:
-    for wanted in (make(text), TaskFilter(not_=TaskFilter(or_=[make(text)]))):
-        with pytest.raises(BadUserInputError) as caught:
-            task_listing(NOBODY, task_filter=wanted)
-        assert caught.value.path is not None
-        assert (caught.value.path[0], caught.value.path[-1]) == ("filter", name)
+def test_text_that_no_database_keeps_is_refused(text: str) -> None:
+    for name, wanted in (
+        ("tags", TaskFilter(tags=["home", text])),
+        ("search", TaskFilter(search=text)),
+        ("eq", TaskFilter(title=StringFilter(eq=text))),
+        ("contains", TaskFilter(title=StringFilter(contains=text))),
+        ("startsWith", TaskFilter(title=StringFilter(starts_with=text))),
+    ):
+        for each in (wanted, TaskFilter(not_=TaskFilter(or_=[wanted]))):
+            with pytest.raises(BadUserInputError) as caught:
+                task_listing(NOBODY, task_filter=each)
+            path = caught.value.path or ("",)
+            assert (path[0], path[-1]) == ("filter", name)
 
 
-@pytest.mark.parametrize(
-    ("wanted", "message"),
-    [
+def test_larger_filter_is_refused() -> None:
+    for wanted, message in (
         *((_nested(depth), "filter is nested more than 10 deep; ask for less.") for depth in (10, 5_000)),
         (TaskFilter(and_=[ALL] * 100), "filter has more than 100 parts; ask for less."),
         (TaskFilter(or_=[ALL] * 100_000), "filter has more than 100 parts; ask for less."),
-    ],
-    ids=["nested", "deeply nested", "and", "or"],
-)
-def test_a_larger_filter_is_refused(wanted: TaskFilter, message: str) -> None:
-    with pytest.raises(BadUserInputError) as caught:
-        task_listing(NOBODY, task_filter=wanted)
-    assert (caught.value.path, caught.value.message) == (("filter",), message)
+    ):
+        with pytest.raises(BadUserInputError) as caught:
+            task_listing(NOBODY, task_filter=wanted)
+        assert (caught.value.path, caught.value.message) == (("filter",), message)

@@ -1,5 +1,6 @@
 """Whatever runs and people do to tasks, in any order: an undo restores what it can, and what others wrote stands."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,26 +31,20 @@ class Step:
     async def take(self, hand: Hand, ids: list[str]) -> None:
         task, other = task_row(hand.caller.user_id, id=ids[self.slot]), ids[self.other]
         with suppress(TasktalkError):
-            match self.kind:
-                case "make":
-                    await hand.make(f"made {self.other}", id=task.id)
-                case "make below":
-                    await hand.make("made below", id=task.id, parent_id=other)
-                case "rename":
-                    await hand.change(task, title=f"title {self.other}")
-                case "complete":
-                    await hand.change(task, completed=self.other % 2 == 0)
-                case "move":
-                    await hand.change(task, parent_id=other)
-                case "move out":
-                    await hand.change(task, parent_id=None)
-                case "delete":
-                    await hand.delete(task)
+            await KINDS[self.kind](self, hand, task, other)
 
 
-KINDS: Final = ("make", "make below", "rename", "complete", "move", "move out", "delete")
+KINDS: Final[dict[str, Callable[[Step, Hand, Task, str], Awaitable[Any]]]] = {
+    "make": lambda step, hand, task, _: hand.make(f"made {step.other}", id=task.id),
+    "make below": lambda _, hand, task, other: hand.make("made below", id=task.id, parent_id=other),
+    "rename": lambda step, hand, task, _: hand.change(task, title=f"title {step.other}"),
+    "complete": lambda step, hand, task, _: hand.change(task, completed=step.other % 2 == 0),
+    "move": lambda _, hand, task, other: hand.change(task, parent_id=other),
+    "move out": lambda _, hand, task, _other: hand.change(task, parent_id=None),
+    "delete": lambda _, hand, task, _other: hand.delete(task),
+}
 slots = st.integers(0, SLOTS - 1)
-steps = st.lists(st.builds(Step, st.sampled_from(KINDS), slots, slots), max_size=8)
+steps = st.lists(st.builds(Step, st.sampled_from(list(KINDS)), slots, slots), max_size=8)
 turns = st.lists(st.tuples(st.sampled_from(["run", "another run", "person"]), steps), max_size=5)
 
 
@@ -96,9 +91,7 @@ async def test_what_others_wrote_last_stands(
             of_field = [change for change in touched if name in change.after or name in change.before]
             if of_field[-1] in by_others and row_id in now:
                 assert now[row_id][name] == then[row_id][name]
-    assert {kept.task_id for kept in undone.kept} <= {
-        change.row_id for change in history if change.run_id == run.run.id
-    }
+    assert {kept.task_id for kept in undone.kept} <= {each.row_id for each in history if each.run_id == run.run.id}
 
 
 def assert_no_circle(tasks: dict[str, dict[str, Any]]) -> None:
