@@ -22,13 +22,14 @@ WRONG = [
     ("DATABASE_POOL_SIZE", "0", "greater than or equal to 1"),
     ("DATABASE_POOL_TIMEOUT_S", "inf", "finite number"),
     ("DATABASE_STATEMENT_TIMEOUT_S", "-1", "greater than 0"),
-    ("BETTER_AUTH_URL", "app.example.com", "write it with its scheme"),
-    ("OPENAI_BASE_URL", "api.example.com/v1", "write it with its scheme"),
+    *((f"{name}_URL", "example.com/v1", "write it with its scheme") for name in ("BETTER_AUTH", "OPENAI_BASE")),
     ("MCP_SERVER_URL", "https://", "write it with its scheme"),
     ("ALLOWED_ORIGINS", "app.example.com", "write it such as https://app.example.com"),
     ("ALLOWED_ORIGINS", "https://app.example.com/path", "without a path"),
-    ("ACCESS_TOKEN_EXPIRE_MINUTES", "99999999999999", "less than or equal to"),
-    ("REFRESH_TOKEN_EXPIRE_DAYS", "99999999999999", "less than or equal to"),
+    *(
+        (name, "9" * 14, "less than or equal to")
+        for name in ("ACCESS_TOKEN_EXPIRE_MINUTES", "REFRESH_TOKEN_EXPIRE_DAYS")
+    ),
     ("API_HOST", "", "at least 1 character"),
     ("BROKER_URL", "localhost:6379", "redis://localhost:6379"),
     ("DATABASE_DIRECT_URL", "sqlite:///data/x.db", "postgresql://"),

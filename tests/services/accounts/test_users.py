@@ -83,29 +83,24 @@ async def test_users_by_id_shows_others_to_admins_only(database: Database, setti
     admin = await sign_in(database, settings, await make_user(database, is_admin=True))
     ids = [other.user.id, new_id(), one.user.id, "\0", other.user.id]
     for caller, seen in ((one.caller, {one.user.id}), (admin.caller, {one.user.id, other.user.id})):
-        async with database.read() as session:
-            rows = await users.users_by_id(session, caller, ids, ["email"])
+        rows = await users.users_by_id(database.reader, caller, ids, ["email"])
         assert [row and row.id for row in rows] == [user_id if user_id in seen else None for user_id in ids]
 
 
-async def test_deactivation_ends_sessions_and_activation_does_not_restore_them(services: AccountServices) -> None:
-    admin = await services.admin()
-    signed_up = await services.sign_up()
-    await services.caller(signed_up)
+async def test_admin_deactivates_activates_and_deletes_a_user(services: AccountServices) -> None:
+    admin, first = await services.admin(), await services.sign_up()
+    user_id = first.user.id
+    assert not await services.is_over(first)
     for is_active, revision in ((True, 0), (False, 1), (False, 1), (True, 2), (True, 2)):
-        user = await services.accounts.set_user_active(admin, signed_up.user.id, is_active=is_active)
+        user = await services.accounts.set_user_active(admin, user_id, is_active=is_active)
         assert (user.is_active, user.revision) == (is_active, revision)
-        if revision:
-            assert await services.is_over(signed_up)
-    await services.caller(await services.sign_in(signed_up.user.email))
-
-
-async def test_admin_deletes_a_user(services: AccountServices) -> None:
-    signed_up = await services.sign_up()
-    assert not await services.is_over(signed_up)
-    await services.accounts.delete_user(await services.admin(), signed_up.user.id)
-    assert await services.row(signed_up.user.id) is None
-    assert await services.is_over(signed_up)
+        # What has ended is not restored.
+        assert await services.is_over(first) == (revision > 0)
+    second = await services.sign_in(first.user.email)
+    assert not await services.is_over(second)
+    await services.accounts.delete_user(admin, user_id)
+    assert await services.row(user_id) is None
+    assert await services.is_over(second)
 
 
 @pytest.mark.parametrize("case", ["not an admin", "no longer an admin", "oneself", "unknown"])

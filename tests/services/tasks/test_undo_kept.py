@@ -8,6 +8,7 @@ from sqlalchemy import delete
 
 from core.clock import utc_now
 from core.database import Database
+from models import Task
 from services.conversations.conversations import conversations
 from services.entities.service import NewRow
 from services.query.sql import execute
@@ -17,6 +18,10 @@ from tests.factories import SignedIn
 from tests.histories import CHANGES, Assisted, Hand, assisted, task_ids
 
 NOON: Final = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def kept(*changes: tuple[Task, str | None, str]) -> set[KeptChange]:
+    return {KeptChange(task.id, field, reason) for task, field, reason in changes}
 
 
 async def test_field_that_somebody_changed_since_stays(person: Hand, run: Assisted) -> None:
@@ -30,8 +35,8 @@ async def test_field_that_somebody_changed_since_stays(person: Hand, run: Assist
     await person.change(between, title="third")
     await run.change(between, title="fourth")
     undone = await run.undo()
-    fields = ((changed, "title"), (done, "completed"), (between, "title"))
-    assert set(undone.kept) == {KeptChange(task.id, field, CHANGED) for task, field in fields}
+    expected = kept((changed, "title", CHANGED), (done, "completed", CHANGED), (between, "title", CHANGED))
+    assert set(undone.kept) == expected
     assert set(task_ids(undone)) == {changed.id, between.id}
     tasks = await person.tasks()
     now = tasks[changed.id]
@@ -44,17 +49,11 @@ async def test_field_that_somebody_changed_since_stays(person: Hand, run: Assist
 
 @pytest.mark.parametrize("is_changed_since", [False, True])
 async def test_undo_of_another_run_is_no_change_whatever_the_clock_says(
-    database: Database,
-    person: Hand,
-    run: Assisted,
-    user: SignedIn,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    is_changed_since: bool,
+    user: SignedIn, person: Hand, run: Assisted, monkeypatch: pytest.MonkeyPatch, is_changed_since: bool
 ) -> None:
     task = await person.make("first")
     await run.change(task, title="second")
-    other = await assisted(database, user)
+    other = await assisted(person.database, user)
     await other.change(task, title="third")
     # The moments above are then those of another clock, such as the database's.
     for module in ("services.entities.service", "services.tasks.undo"):
@@ -62,8 +61,7 @@ async def test_undo_of_another_run_is_no_change_whatever_the_clock_says(
     assert (await other.undo()).kept == []
     if is_changed_since:
         await person.change(task, title="fourth")
-    kept = [KeptChange(task.id, "title", CHANGED)] if is_changed_since else []
-    assert (await run.undo()).kept == kept
+    assert set((await run.undo()).kept) == (kept((task, "title", CHANGED)) if is_changed_since else set())
     title = (await person.tasks())[task.id]["title"]
     assert title == ("fourth" if is_changed_since else "first")
     moments = [entry.created_at for entry in await person.history(task)]
@@ -84,11 +82,8 @@ async def test_task_that_somebody_deleted_or_changed_since_it_was_made_stays_so(
     await run.delete(back)
     undone = await run.undo()
     # Of what the run had made and the person deleted, nothing is left to take back.
-    assert set(undone.kept) == {
-        KeptChange(deleted.id, None, DELETED),
-        KeptChange(changed.id, None, CHANGED_SINCE_MADE),
-        KeptChange(back.id, None, CHANGED_SINCE_MADE),
-    }
+    since = CHANGED_SINCE_MADE
+    assert set(undone.kept) == kept((deleted, None, DELETED), (changed, None, since), (back, None, since))
     assert (task_ids(undone), undone.deleted_ids) == ([back.id], [])
     assert await person.tasks() == before
 
@@ -100,54 +95,41 @@ async def test_subtask_of_somebody_keeps_all_above_it(person: Hand, run: Assiste
     mine = await person.make("mine", parent_id=child.id)
     undone = await run.undo()
     assert undone.deleted_ids == [alone.id]
-    assert set(undone.kept) == {KeptChange(each.id, None, HAS_SUBTASKS) for each in (root, child)}
+    assert set(undone.kept) == kept((root, None, HAS_SUBTASKS), (child, None, HAS_SUBTASKS))
     assert (await person.tasks()).keys() == {root.id, child.id, mine.id}
 
 
-async def test_parent_that_is_gone_is_not_restored(person: Hand, run: Assisted) -> None:
-    parent, new_parent = await person.make(), await person.make()
-    moved = await person.make("moved", parent_id=parent.id)
-    deleted = await person.make("deleted", parent_id=parent.id)
+async def test_parent_that_is_gone_or_would_make_a_circle_is_not_restored(person: Hand, run: Assisted) -> None:
+    parent, new_parent, outer = [await person.make() for _ in range(3)]
+    moved, deleted = [await person.make(title, parent_id=parent.id) for title in ("moved", "deleted")]
+    inner = await person.make("inner", parent_id=outer.id)
+    await run.change(inner, parent_id=None, title="x")
+    await person.change(outer, parent_id=inner.id)
     await run.change(moved, title="x", parent_id=new_parent.id)
     await run.delete(deleted)
     await person.delete(parent)
     undone = await run.undo()
-    assert task_ids(undone) == [deleted.id, moved.id]
-    assert set(undone.kept) == {KeptChange(each.id, "parent_id", NO_PARENT) for each in (moved, deleted)}
+    assert task_ids(undone) == [deleted.id, moved.id, inner.id]
+    gone = (moved, "parent_id", NO_PARENT), (deleted, "parent_id", NO_PARENT)
+    assert set(undone.kept) == kept(*gone, (inner, "parent_id", CIRCLE))
     tasks = await person.tasks()
-    assert (tasks[deleted.id]["parent_id"], tasks[deleted.id]["title"]) == (None, "deleted")
-    assert (tasks[moved.id]["parent_id"], tasks[moved.id]["title"]) == (new_parent.id, "moved")
-
-
-async def test_parent_that_would_make_a_circle_is_not_restored(person: Hand, run: Assisted) -> None:
-    outer = await person.make("outer")
-    inner = await person.make("inner", parent_id=outer.id)
-    await run.change(inner, parent_id=None, title="x")
-    await person.change(outer, parent_id=inner.id)
-    undone = await run.undo()
-    assert undone.kept == [KeptChange(inner.id, "parent_id", CIRCLE)]
-    tasks = await person.tasks()
-    assert (tasks[inner.id]["title"], tasks[inner.id]["parent_id"]) == ("inner", None)
+    for task, title, parent_id in ((deleted, "deleted", None), (moved, "moved", new_parent.id), (inner, "inner", None)):
+        assert (tasks[task.id]["title"], tasks[task.id]["parent_id"]) == (title, parent_id)
     assert tasks[outer.id]["parent_id"] == inner.id
 
 
 async def test_task_whose_id_is_taken_does_not_come_back(database: Database, person: Hand, run: Assisted) -> None:
-    task = await person.make()
+    task, again = await person.make(), await person.make("again")
     child = await person.make("child", parent_id=task.id)
-    again = await person.make("again")
     for each in (task, again):
         await run.delete(each)
-    await database.write(
-        lambda session: conversations.create(session, person.caller, NewRow({"title": "Mine"}, task.id))
-    )
+    new = NewRow({"title": "Mine"}, task.id)
+    await database.write(lambda session: conversations.create(session, person.caller, new))
     mine = await person.make("mine", id=again.id)
     undone = await run.undo()
     assert task_ids(undone) == [child.id]
-    assert set(undone.kept) == {
-        KeptChange(task.id, None, ID_TAKEN),
-        KeptChange(child.id, "parent_id", NO_PARENT),
-        KeptChange(again.id, None, CHANGED),
-    }
+    expected = kept((task, None, ID_TAKEN), (child, "parent_id", NO_PARENT), (again, None, CHANGED))
+    assert set(undone.kept) == expected
     tasks = await person.tasks()
     assert tasks.keys() == {child.id, mine.id}
     assert tasks[mine.id]["title"] == "mine"
@@ -160,10 +142,7 @@ async def test_change_by_another_run_stays(database: Database, user: SignedIn, p
     await other.change(task, title="third")
     await other.change(made, completed=True)
     undone = await run.undo()
-    assert set(undone.kept) == {
-        KeptChange(task.id, "title", CHANGED),
-        KeptChange(made.id, None, CHANGED_SINCE_MADE),
-    }
+    assert set(undone.kept) == kept((task, "title", CHANGED), (made, None, CHANGED_SINCE_MADE))
     assert (await other.undo()).kept == []
     assert (await person.tasks())[task.id]["title"] == "second"
 
