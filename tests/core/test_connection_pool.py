@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import pytest
 from asyncpg import InterfaceError
@@ -71,28 +71,24 @@ class Visit:
             self.is_served = False
 
 
-class Step(NamedTuple):
-    """What happens next, and to which of those who are there."""
-
-    kind: str
-    which: int
-
-
+# What happens next, and to which of those who are there.
+Step = tuple[str, int]
 KINDS: Final = ["come", "come for a session", "go", "go and drop", "cancel", "wait", "wait long"]
-STEPS: Final = st.lists(st.builds(Step, st.sampled_from(KINDS), st.integers(0, 9)), max_size=40)
+STEPS: Final = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 9)), max_size=40)
 
 
 async def take(step: Step, visits: list[Visit], database: Database) -> None:
-    if step.kind.startswith("come"):
-        visits.append(Visit(database, for_session=step.kind != "come"))
-    elif step.kind.startswith("wait"):
-        await asyncio.sleep(SOON_S if step.kind == "wait long" else 0)
+    kind, which = step
+    if kind.startswith("come"):
+        visits.append(Visit(database, for_session=kind != "come"))
+    elif kind.startswith("wait"):
+        await asyncio.sleep(SOON_S if kind == "wait long" else 0)
     elif visits:
-        visit = visits[step.which % len(visits)]
-        if step.kind == "cancel":
+        visit = visits[which % len(visits)]
+        visit.is_to_drop = kind == "go and drop"
+        if kind == "cancel":
             visit.task.cancel()
         else:
-            visit.is_to_drop = step.kind == "go and drop"
             visit.may_go.set()
 
 

@@ -107,13 +107,12 @@ async def test_concurrent_creates_have_ascending_revisions_and_moments(database:
     assert rows == sorted(rows, key=lambda row: row.created_at)
 
 
-@pytest.mark.parametrize(
-    "given", [*({"title": title} for title in (" ", "a\0b", "x" * 501)), {"tags": [""]}, {"description": "\0"}]
-)
-async def test_invalid_values_need_no_statement(database: Database, caller: Caller, given: dict[str, Any]) -> None:
-    with counted() as statements, pytest.raises(BadUserInputError):
-        await tasks.create_alone(database, caller, NewRow({"title": "x"} | given))
-    assert len(statements) == 0
+async def test_invalid_values_need_no_statement(database: Database, caller: Caller) -> None:
+    titles: list[dict[str, Any]] = [{"title": title} for title in (" ", "a\0b", "x" * 501)]
+    for given in (*titles, {"title": "x", "tags": [""]}, {"title": "x", "description": "\0"}):
+        with counted() as statements, pytest.raises(BadUserInputError):
+            await tasks.create_alone(database, caller, NewRow(given))
+        assert len(statements) == 0
 
 
 async def test_row_that_depends_on_stored_rows_takes_several_statements(database: Database, caller: Caller) -> None:

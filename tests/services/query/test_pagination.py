@@ -1,7 +1,7 @@
 """Pages: walked in any order, size and direction they give the list once, whatever comes and goes meanwhile."""
 
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -13,7 +13,6 @@ from core.database import Database
 from core.errors import BadUserInputError
 from core.ids import new_id
 from models import Task
-from services.accounts.caller import Caller
 from services.query.filters import Conditions, FilterTemplate
 from services.query.pagination import (
     Page,
@@ -73,34 +72,20 @@ async def test_unchanged_row_appears_once_while_others_come_and_go(
     database: Database, drawn: Drawn, changes: list[tuple[Drawn, list[int]]], order: list[TaskOrder], walked: Steps
 ) -> None:
     caller, tasks = await make_tasks(database, drawn)
-    shifting = _Shifting(database, caller, tasks)
-    seen: list[str] = []
+    ever, gone, seen = list(tasks), set[str](), list[str]()
     async for page in walk(task_pages(database, caller, order), walked):
         seen += ids(page)[::-1] if walked.backwards else ids(page)
-        if changes:
-            await shifting.change(*changes.pop())
+        added, removed = changes.pop() if changes else ([], [])
+        new = [task_row(caller.user_id, **values | {"id": new_id()}) for values in added]
+        await store(database, *new)
+        ever += new
+        gone |= {ever[index % len(ever)].id for index in removed if ever}
+        statement = delete(TASKS).where(caller.owns(TASKS), TASKS.c.id.in_(gone))
+        await database.write(partial(execute, statement=statement))
     if walked.backwards:
         seen.reverse()
-    assert seen == [row_id for row_id in in_order(shifting.ever, order) if row_id in seen]
-    assert {task.id for task in tasks} - shifting.gone <= set(seen)
-
-
-class _Shifting:
-    """Adds rows and removes others, and remembers which there ever were."""
-
-    def __init__(self, database: Database, caller: Caller, tasks: Sequence[Task]) -> None:
-        self.database, self.caller = database, caller
-        self.ever = list(tasks)
-        self.gone: set[str] = set()
-
-    async def change(self, added: Drawn, removed: Sequence[int]) -> None:
-        new = [task_row(self.caller.user_id, **values | {"id": new_id()}) for values in added]
-        await store(self.database, *new)
-        self.ever += new
-        gone = {self.ever[index % len(self.ever)].id for index in removed if self.ever}
-        statement = delete(TASKS).where(self.caller.owns(TASKS), TASKS.c.id.in_(gone))
-        await self.database.write(lambda session: execute(session, statement))
-        self.gone |= gone
+    assert seen == [row_id for row_id in in_order(ever, order) if row_id in seen]
+    assert {task.id for task in tasks} - gone <= set(seen)
 
 
 @given(drawn=task_lists, order=orders, data=st.data())

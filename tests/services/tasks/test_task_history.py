@@ -21,6 +21,7 @@ from services.entities.history import history_listing, read_values, snapshot
 from services.query.pagination import PageArguments, fetch_page, read_window
 from services.query.sql import fetch_all, table_of
 from services.tasks.tasks import tasks as task_service
+from tests.core.rows_of_all_tables import FIRST, LAST
 from tests.databases import counted
 from tests.factories import SignedIn, make_task, new_task, sign_in, store, task_row
 from tests.histories import Hand, assisted
@@ -73,7 +74,7 @@ async def test_update_is_recorded_with_what_changed_alone(person: Hand) -> None:
     assert changed.after == {"title": "New", "due_at": None, "completed": True}
 
 
-@pytest.mark.parametrize("moment", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
+@pytest.mark.parametrize("moment", [FIRST, LAST])
 async def test_first_and_last_moment_are_recorded(person: Hand, moment: datetime) -> None:
     task = await person.make(due_at=moment)
     await person.change(task, due_at=None)
@@ -140,32 +141,26 @@ async def test_request_that_changes_nothing_is_not_recorded(database: Database, 
 
 
 Work = Callable[[AsyncSession, Caller, list[str]], Awaitable[Any]]
-MUTATIONS: Final[dict[str, tuple[Work, int]]] = {
+CHANGES: Final = {"title": "x", "completed": True}
+MUTATIONS: Final[list[tuple[int, Work]]] = [
     # The counter, the task, its history.
-    "create_task": (lambda session, caller, _: task_service.create(session, caller, new_task("x")), 3),
-    "create_tasks": (
-        lambda session, caller, ids: task_service.create_many(session, caller, [new_task() for _ in ids]),
-        3,
-    ),
+    (3, lambda session, caller, _: task_service.create(session, caller, new_task("x"))),
+    (3, lambda session, caller, ids: task_service.create_many(session, caller, [new_task() for _ in ids])),
     # The counter, the task as it is, the task as it becomes, its history.
-    "update_task": (
-        lambda session, caller, ids: task_service.update(session, caller, ids[0], {"title": "x", "completed": True}),
-        4,
-    ),
-    "toggle_task": (lambda session, caller, ids: task_service.toggle(session, caller, ids[0]), 4),
-    "set_tasks_completed": (
-        lambda session, caller, ids: task_service.update_many(session, caller, ids, {"completed": True}),
-        4,
-    ),
+    (4, lambda session, caller, ids: task_service.update(session, caller, ids[0], CHANGES)),
+    (4, lambda session, caller, ids: task_service.toggle(session, caller, ids[0])),
+    (4, lambda session, caller, ids: task_service.update_many(session, caller, ids, {"completed": True})),
     # The counter, the tasks, tombstones, all that goes, the deletion, its history.
-    "delete_task": (lambda session, caller, ids: task_service.delete(session, caller, ids[0]), 6),
-    "delete_tasks": (task_service.delete_many, 6),
-}
+    (6, lambda session, caller, ids: task_service.delete(session, caller, ids[0])),
+    (6, task_service.delete_many),
+]
+NAMES: Final = ("create", "create_many", "update", "toggle", "update_many", "delete", "delete_many")
 
 
-@pytest.mark.parametrize("name", MUTATIONS)
-async def test_as_many_statements_for_one_task_as_for_a_hundred(database: Database, user: SignedIn, name: str) -> None:
-    work, statements = MUTATIONS[name]
+@pytest.mark.parametrize(("statements", "work"), MUTATIONS, ids=NAMES)
+async def test_as_many_statements_for_one_task_as_for_a_hundred(
+    database: Database, user: SignedIn, statements: int, work: Work
+) -> None:
     for count in (1, 100):
         tops = [task_row(user.user.id) for _ in range(count)]
         below = [task_row(user.user.id, parent_id=tops[0].id) for _ in range(count)]
