@@ -128,16 +128,21 @@ async def test_cancelled_write_leaves_nothing_behind(fresh_settings: Settings, w
         assert await name_of(database, user) == "Joan"
 
 
+async def read_in_session(database: Database, work: Any) -> Any:
+    async with database.read() as session:
+        return await work(session)
+
+
 @only_postgresql
-@each_write
-async def test_write_that_takes_too_long_is_called_unavailable(fresh_settings: Settings, write: Any) -> None:
+@pytest.mark.parametrize("run", [Database.write, Database.transaction, read_in_session])
+async def test_statement_that_takes_too_long_is_called_unavailable(fresh_settings: Settings, run: Any) -> None:
     async with opened(fresh_settings, **SINGLE, database_statement_timeout_s=0.2) as database:
         with pytest.raises(UnavailableError):
-            await write(database, lambda writer: value_of(writer, SLEEP))
+            await run(database, lambda source: value_of(source, SLEEP))
 
         async def answers() -> bool:
             try:
-                return bool(await write(database, lambda writer: read(writer, NAME, {"user_id": ""})) == [])
+                return bool(await run(database, lambda source: read(source, NAME, {"user_id": ""})) == [])
             except UnavailableError:
                 return False
 

@@ -46,7 +46,7 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("name", "value", "remedy"), WRONG)
-def test_wrong_setting_is_named_with_remedy(
+def test_wrong_setting_is_named_in_one_line(
     name: str, value: str, remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)

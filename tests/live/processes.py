@@ -41,7 +41,11 @@ class ServerProcess:
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         if self.process.returncode is None:
             self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), LONGEST_S)
+        try:
+            return await asyncio.wait_for(self.process.wait(), LONGEST_S)
+        except TimeoutError:
+            await self.kill()
+            raise
 
 
 @asynccontextmanager
@@ -50,11 +54,7 @@ async def serving(settings: Settings, *, workers: int = 1, **variables: str) -> 
     try:
         yield server
     finally:
-        try:
-            await server.stop()
-        finally:
-            if server.process.returncode is None:
-                await server.kill()
+        await server.stop()
 
 
 async def start(settings: Settings, *, workers: int = 1, **variables: str) -> ServerProcess:

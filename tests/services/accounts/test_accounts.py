@@ -86,9 +86,7 @@ async def test_email_address_is_unique_even_for_concurrent_sign_ups(services: Ac
         await services.sign_up(email.upper())
 
 
-async def test_sign_in_starts_another_session_and_deletes_those_that_are_over(
-    services: AccountServices, first: SessionTokens
-) -> None:
+async def test_sign_in_starts_a_session_and_deletes_ended_ones(services: AccountServices, first: SessionTokens) -> None:
     second = await services.sign_in(f" {first.user.email.upper()}")
     assert second.user.id == first.user.id
     assert (await services.caller(second)).session_id != (await services.caller(first)).session_id
@@ -98,9 +96,7 @@ async def test_sign_in_starts_another_session_and_deletes_those_that_are_over(
     assert session.id == (await services.caller(latest)).session_id
 
 
-async def test_unknown_address_is_refused_like_a_wrong_password(
-    services: AccountServices, first: SessionTokens
-) -> None:
+async def test_unknown_address_is_refused_as_a_wrong_password(services: AccountServices, first: SessionTokens) -> None:
     with patch.object(Argon2Hasher, "verify", autospec=True, side_effect=Argon2Hasher.verify) as verify:
         for email in (first.user.email, "nobody@example.com", "no address", "nul\0@example.com", "\ud800", ""):
             with pytest.raises(UnauthenticatedError) as refusal:
@@ -115,9 +111,7 @@ async def test_unknown_address_is_refused_like_a_wrong_password(
     assert len(await services.sessions(first.user.id)) == 1
 
 
-async def test_deactivation_is_told_only_to_who_knows_the_password(
-    services: AccountServices, first: SessionTokens
-) -> None:
+async def test_deactivation_is_told_with_the_password_only(services: AccountServices, first: SessionTokens) -> None:
     await change_user(services.database, first.user.id, is_active=False)
     with pytest.raises(ForbiddenError, match="This account is deactivated"):
         await services.sign_in(first.user.email)
@@ -145,9 +139,7 @@ async def test_refresh_rotates_the_tokens_of_a_session(services: AccountServices
     assert session.generation == 2
 
 
-async def test_refresh_token_used_twice_ends_its_session_and_no_other(
-    services: AccountServices, first: SessionTokens
-) -> None:
+async def test_refresh_token_used_twice_ends_its_session_only(services: AccountServices, first: SessionTokens) -> None:
     other = await services.sign_in(first.user.email)
     second = await services.accounts.refresh(first.refresh_token)
     assert not await services.is_over(second)
@@ -164,9 +156,7 @@ async def test_refresh_token_used_twice_ends_its_session_and_no_other(
 
 
 @pytest.mark.parametrize("ended", ["expires_at", "revoked_at", "inactive", "deleted", "unknown"])
-async def test_session_that_is_over_is_not_refreshed(
-    services: AccountServices, first: SessionTokens, ended: str
-) -> None:
+async def test_session_that_is_over_is_refused(services: AccountServices, first: SessionTokens, ended: str) -> None:
     user_id, token = first.user.id, first.refresh_token
     match ended:
         case "inactive":
@@ -204,9 +194,7 @@ async def test_password_change_ends_the_other_sessions(services: AccountServices
     await services.sign_in(first.user.email, "another password")
 
 
-async def test_refused_password_change_leaves_password_and_sessions(
-    services: AccountServices, first: SessionTokens
-) -> None:
+async def test_refused_password_change_leaves_all_as_it_was(services: AccountServices, first: SessionTokens) -> None:
     second = await services.sign_in(first.user.email)
     before = await services.row(first.user.id)
     for current, new, path, message in (
@@ -228,9 +216,7 @@ async def test_concurrent_password_changes_succeed_once(services: AccountService
     assert (await services.row(caller.user_id)).revision == 1
 
 
-async def test_current_password_shares_the_rate_limit_of_sign_in(
-    services: AccountServices, first: SessionTokens
-) -> None:
+async def test_current_password_shares_rate_limit_of_sign_in(services: AccountServices, first: SessionTokens) -> None:
     caller, address = await services.caller(first), new_id()
     for _ in range(services.settings.sign_in_attempts):
         with pytest.raises(BadUserInputError, match="The current password is wrong"):
@@ -242,9 +228,7 @@ async def test_current_password_shares_the_rate_limit_of_sign_in(
     await services.sign_in(first.user.email, PASSWORD, ELSEWHERE)
 
 
-async def test_deleted_account_leaves_no_rows_and_its_address_is_free(
-    services: AccountServices, first: SessionTokens
-) -> None:
+async def test_deleted_account_leaves_no_rows_and_no_address(services: AccountServices, first: SessionTokens) -> None:
     caller = await services.caller(first)
     await make_task(services.database, caller)
     await services.accounts.delete_account(caller, password=PASSWORD, client_address=HERE)

@@ -92,9 +92,7 @@ async def test_signature_is_verified_once_and_a_changed_token_is_refused(
         await authenticator.authenticate(f"{user.token}x")
 
 
-async def test_cached_token_expires_at_its_second(
-    user: SignedIn, authenticator: Authenticator, clock: MovableClock
-) -> None:
+async def test_cached_token_expires_in_time(user: SignedIn, authenticator: Authenticator, clock: MovableClock) -> None:
     caller = await authenticator.authenticate(user.token)
     clock.move_on(caller.expires_at - utc_now() - timedelta(seconds=1))
     assert await authenticator.authenticate(user.token) == caller

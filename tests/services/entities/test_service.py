@@ -80,6 +80,11 @@ async def owner(shelf: Database, fresh_settings: Settings) -> SignedIn:
     return await sign_in(shelf, fresh_settings)
 
 
+@pytest.fixture
+async def other(shelf: Database, fresh_settings: Settings) -> Caller:
+    return (await sign_in(shelf, fresh_settings)).caller
+
+
 async def create(database: Database, caller: Caller, of: EntityService[Any], **values: Any) -> Any:
     row_id = values.pop("id", None)
     return await database.write(partial(of.create, caller=caller, new=NewRow(values, row_id)))
@@ -91,10 +96,8 @@ async def rows_of(database: Database, model: Any, user_id: str) -> dict[str, Any
         return {row.id: row for row in await fetch_all(session, select(table).where(table.c.user_id == user_id))}
 
 
-async def test_deletion_clears_references_and_records_it(
-    shelf: Database, owner: SignedIn, fresh_settings: Settings
-) -> None:
-    caller, other = owner.caller, (await sign_in(shelf, fresh_settings)).caller
+async def test_deletion_clears_references_and_records_it(shelf: Database, owner: SignedIn, other: Caller) -> None:
+    caller = owner.caller
     folder = await create(shelf, caller, folders, name="home")
     await create(shelf, other, folders, name="home", id=folder.id)
     noted = await create(shelf, caller, notes, folder_id=folder.id)
@@ -129,9 +132,8 @@ async def test_deletion_takes_along_what_refers_to_the_row_and_cascades(shelf: D
 
 @pytest.mark.parametrize(("column", "path"), [("folder_id", "folderId"), ("parent_id", "parentId")])
 async def test_foreign_reference_is_refused(
-    shelf: Database, owner: SignedIn, fresh_settings: Settings, column: str, path: str
+    shelf: Database, owner: SignedIn, other: Caller, column: str, path: str
 ) -> None:
-    other = (await sign_in(shelf, fresh_settings)).caller
     folder = await create(shelf, other, folders, name="x")
     theirs = folder if column == "folder_id" else await create(shelf, other, notes)
     note = await create(shelf, owner.caller, notes)
@@ -201,9 +203,7 @@ async def test_request_that_differs_only_in_defaults_is_the_same(database: Datab
 
 
 @pytest.mark.parametrize("is_first", [False, True])
-async def test_update_that_changes_nothing_takes_no_revision(
-    database: Database, user: SignedIn, is_first: bool
-) -> None:
+async def test_update_that_changes_nothing_has_no_revision(database: Database, user: SignedIn, is_first: bool) -> None:
     changed, same = [await make_task(database, user.caller) for _ in range(2)]
     before = await state_of(database, user.user.id)
     update_same = partial(task_service.update, caller=user.caller, row_id=same.id, changes={"title": same.title})

@@ -48,9 +48,7 @@ BY_CREATION: Final = task_listing(caller_of("nobody")).order
 
 
 @given(drawn=task_lists, order=orders, walked=steps)
-async def test_pages_give_the_list_in_order(
-    database: Database, drawn: Drawn, order: list[TaskOrder], walked: Steps
-) -> None:
+async def test_pages_give_all_in_order(database: Database, drawn: Drawn, order: list[TaskOrder], walked: Steps) -> None:
     caller, tasks = await make_tasks(database, drawn)
     pages = [page async for page in walk(task_pages(database, caller, order), walked)]
     in_sequence = pages[::-1] if walked.backwards else pages

@@ -113,9 +113,7 @@ async def test_row_that_changes_while_pages_are_read_comes_again(database: Datab
     assert [each.id for each in rest] == [tasks[index].id for index in (3, 5, 0, 4)]
 
 
-async def test_changes_are_the_callers_and_their_profile(
-    database: Database, user: SignedIn, stranger: SignedIn
-) -> None:
+async def test_changes_are_those_of_the_caller(database: Database, user: SignedIn, stranger: SignedIn) -> None:
     await live(database, stranger)
     assert [each.id for each in await everything(database, user, FROM_THE_START, 10)] == [user.user.id]
     task = await make_task(database, user.caller)

@@ -96,9 +96,7 @@ async def test_parent_comes_back_before_its_subtasks(person: Hand, run: Assisted
     assert await person.tasks() == before
 
 
-async def test_run_is_undone_once_even_where_it_changed_nothing(
-    database: Database, person: Hand, run: Assisted
-) -> None:
+async def test_run_is_undone_once_even_if_it_changed_nothing(database: Database, person: Hand, run: Assisted) -> None:
     task = await person.make()
     undone = await run.undo()
     assert (undone.tasks, undone.deleted_ids, undone.kept) == ([], [], [])

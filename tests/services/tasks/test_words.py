@@ -76,9 +76,7 @@ texts = st.lists(st.sampled_from(PARTS), max_size=4).map("".join)
 
 
 @given(titles=st.lists(texts.filter(str.strip), min_size=1, max_size=8), search=texts)
-async def test_search_finds_titles_with_every_word_by_its_beginning(
-    database: Database, titles: list[str], search: str
-) -> None:
+async def test_search_finds_every_word_by_its_beginning(database: Database, titles: list[str], search: str) -> None:
     caller, _ = await make_tasks(database, [{"title": title} for title in titles])
     assert await found(database, caller, search) == sorted(
         title for title in titles if has_all(words_of(title), search)
