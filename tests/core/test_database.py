@@ -1,6 +1,7 @@
 """Writes in one transaction, in a session or on the driver: kept or undone as a whole, and no connection is lost."""
 
 import asyncio
+import time
 from typing import Any, Final
 
 import pytest
@@ -15,8 +16,20 @@ from core.settings import Settings
 from core.transaction import Transaction, leave_unchanged
 from models import Session, User
 from services.query.sql import Writer, read
-from tests.core.statements import BY_ID, NAME, SINGLE, SLEEP, USERS, each_write, name_of, one, rename, value_of
-from tests.databases import counted, only_postgresql, opened, run_sql
+from tests.core.statements import (
+    BY_ID,
+    NAME,
+    SINGLE,
+    SLEEP,
+    USERS,
+    each_write,
+    name_of,
+    one,
+    read_value,
+    rename,
+    value_of,
+)
+from tests.databases import counted, locked_file, only_postgresql, only_sqlite, opened, run_sql
 from tests.factories import make_user, store
 from tests.waiting import PATIENCE_S, until, until_so
 
@@ -190,3 +203,27 @@ async def test_serialization_failure_is_retried_three_times(database: Database, 
         with pytest.raises(UnavailableError):
             await database.write(work)
     assert attempts == min(failures + 1, 4)
+
+
+@only_sqlite
+async def test_write_waits_for_a_locked_file_and_reads_go_on(fresh_settings: Settings) -> None:
+    async with opened(fresh_settings) as database:
+        with locked_file(fresh_settings):
+            writing = asyncio.create_task(make_user(database))
+            await asyncio.sleep(0.3)
+            assert not writing.done()
+            assert await read_value(database, one("(SELECT count(*) FROM users)"), in_session=True) == 0
+        await writing
+
+
+@only_sqlite
+async def test_file_that_stays_locked_is_called_unavailable_for_all_in_time(fresh_settings: Settings) -> None:
+    count, timeout_s = 100, 0.4
+    async with opened(fresh_settings, database_statement_timeout_s=timeout_s) as database:
+        with locked_file(fresh_settings):
+            started_s = time.monotonic()
+            outcomes = await asyncio.gather(*(make_user(database) for _ in range(count)), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [UnavailableError] * count
+        # Far from the time that it would take one after another.
+        assert time.monotonic() - started_s < count * timeout_s / 2
+        await make_user(database)

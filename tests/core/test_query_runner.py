@@ -1,4 +1,4 @@
-"""Reads on the driver: what dies in hand, hangs or is left alone costs nobody else anything."""
+"""Reads: what dies in hand, hangs or is left alone costs nobody else anything."""
 
 import asyncio
 import os
@@ -11,13 +11,22 @@ from typing import Any, Final
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from core.database import Database
 from core.errors import UnavailableError
 from core.prepared_statement import PreparedStatement
 from core.settings import Settings
-from tests.core.statements import BY_ID, ONE, SINGLE, USERS, one, read_value
-from tests.databases import only_postgresql, only_sqlite, opened, run_sql
+from tests.core.statements import BY_ID, ONE, SINGLE, SLEEP, USERS, each_read, one, read_value, value_of
+from tests.databases import (
+    PostgresDatabases,
+    make_settings,
+    only_postgresql,
+    only_sqlite,
+    opened,
+    postgres_server,
+    run_sql,
+)
 from tests.factories import make_user
 from tests.waiting import PATIENCE_S, until, until_so
 
@@ -116,3 +125,66 @@ async def test_table_altered_after_preparing_is_still_read(fresh_settings: Setti
         for change in ("ADD COLUMN colour text", "ALTER COLUMN image TYPE text", "DROP COLUMN colour"):
             await database.write(partial(run_sql, statement=f"ALTER TABLE users {change}"))
             assert await database.reader.fetch(whole, values) == [before]
+
+
+@each_read
+async def test_wrong_statement_is_not_called_unavailable(database: Database, in_session: bool) -> None:
+    for _ in range(3):
+        with pytest.raises(Exception, match="nothing") as raised:
+            await read_value(database, one("nothing"), in_session=in_session)
+        assert isinstance(raised.value, DBAPIError) == in_session
+        assert not isinstance(raised.value, UnavailableError)
+    assert await read_value(database, ONE, in_session=in_session) == 1
+
+
+async def is_asleep(database: Database) -> bool:
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+    async with database.read() as session:
+        return bool(await run_sql(session, asleep))
+
+
+@only_postgresql
+@each_read
+async def test_cancelled_query_ends_at_the_server(fresh_settings: Settings, in_session: bool) -> None:
+    async with opened(fresh_settings, **SINGLE) as database, opened(fresh_settings) as other:
+        for _ in range(3):
+            sleeping = asyncio.create_task(read_value(database, SLEEP, in_session=in_session))
+            await until_so(partial(is_asleep, other))
+            sleeping.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await sleeping
+            assert await read_value(database, ONE, in_session=in_session) == 1
+            assert not await is_asleep(other)
+        await until(lambda: database.pool.in_use == 0)
+
+
+async def answers(database: Database) -> bool:
+    try:
+        return bool(await read_value(database, ONE, in_session=True) == 1)
+    except UnavailableError:
+        return False
+
+
+async def test_restart_of_postgresql_is_called_unavailable_and_recovered_from() -> None:
+    with postgres_server() as server:
+        async with opened(make_settings(PostgresDatabases(server).url("postgres"))) as database:
+
+            async def read_some() -> None:
+                for in_session in (True, False):
+                    reads = (read_value(database, ONE, in_session=in_session) for _ in range(5))
+                    assert await asyncio.gather(*reads) == [1] * 5
+
+            await read_some()
+            server.stop()
+            for number in range(12):
+                with pytest.raises(UnavailableError):
+                    await read_value(database, ONE, in_session=number % 2 == 0)
+            with pytest.raises(UnavailableError):
+                await database.write(lambda session: value_of(session, ONE))
+            server.ensure_postgres_running()
+            await read_some()
+            await until(lambda: database.pool.in_use == 0)
+            # A restart that is over before the next request fails one request at most.
+            server.stop()
+            server.ensure_postgres_running()
+            assert [await answers(database) for _ in range(8)][1:] == [True] * 7

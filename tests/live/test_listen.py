@@ -12,8 +12,7 @@ from core.settings import Settings
 from server.app import create_app
 from tests.databases import PostgresDatabases, make_settings, only_postgresql, opened, postgres_server
 from tests.graph_client import GraphClient
-from tests.live.talk import Talk
-from tests.live.wake_ups import assert_notify_wakes, until_told
+from tests.live.talk import Talk, assert_notify_wakes, until_told
 from tests.servers import RunningServer, serve, serve_with
 from tests.waiting import PATIENCE_S, START_PATIENCE_S, until_so
 

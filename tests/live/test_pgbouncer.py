@@ -20,8 +20,7 @@ from tests.databases import PostgresDatabases, make_settings, opened
 from tests.factories import sign_in
 from tests.graph_client import GraphClient
 from tests.live.programs import needs_pgbouncer, pgbouncer
-from tests.live.talk import Talk
-from tests.live.wake_ups import assert_notify_wakes, until_told, wake_ups
+from tests.live.talk import Talk, assert_notify_wakes, until_told, wake_ups
 from tests.servers import serve_with
 from tests.waiting import PATIENCE_S, until
 

@@ -4,8 +4,7 @@ import asyncio
 
 from core.settings import Settings
 from live.hub import WakeUp
-from tests.live.talk import Talk
-from tests.live.wake_ups import until_told, wake_ups
+from tests.live.talk import Talk, until_told, wake_ups
 from tests.servers import RunningServer, serve_with
 from tests.services.rows import all_statements
 from tests.waiting import until

@@ -10,8 +10,7 @@ from core.settings import Settings
 from live.hub import WakeUp
 from tests.databases import only_sqlite
 from tests.live.programs import Redis, needs_redis, redis
-from tests.live.talk import Talk
-from tests.live.wake_ups import until_told, wake_ups
+from tests.live.talk import Talk, until_told, wake_ups
 from tests.servers import serve_with
 
 # Redis stands in for LISTEN, whichever the database is.

