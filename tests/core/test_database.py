@@ -71,6 +71,8 @@ async def test_transaction_inserts_and_deletes_many_rows(database: Database) -> 
         await transaction.execute_many(DELETE, [{"user_id": user.id} for user in users])
 
     await database.transaction(insert_all)
+    async with database.read() as session:
+        assert (await session.get_one(User, users[0].id)).model_dump() == users[0].model_dump()
     assert [await name_of(database, user) for user in users] == [user.name for user in users]
     await database.transaction(delete_all)
     assert [await name_of(database, user) for user in users] == [None] * 3

@@ -52,9 +52,7 @@ async def test_status_is_cached_for_four_seconds(now_s: list[float], status: Ses
     assert cache.get_cached("user", "session") is None
     assert await cache.get("user", "session", load) is None
     assert load.calls == 2
-
-
-async def test_age_of_status_counts_from_before_its_query(now_s: list[float]) -> None:
+    # Its age counts from before the query.
     cache, load = SessionCache(), FakeLoad(is_held=True)
     slow = asyncio.create_task(cache.get("user", "session", load))
     await load.started.wait()

@@ -16,7 +16,8 @@ from core.database import Database
 from core.errors import BadUserInputError
 from core.ids import parse_id
 from core.text import is_storable
-from models import TaskPriority
+from models import Task
+from models.columns import columns_of
 from services.accounts.users import user_listing
 from services.conversations.conversations import conversation_listing
 from services.conversations.messages import message_listing
@@ -69,11 +70,10 @@ def read_or_refuse(order: Order, cursor: str) -> tuple[Any, ...] | None:
 
 
 def _is_of_its_type(column: str, value: Any) -> bool:
-    if column.endswith("_at"):
-        return isinstance(value, datetime) and value.tzinfo is UTC
-    if column == "priority":
-        return isinstance(value, TaskPriority)
-    return isinstance(value, str) and is_storable(value) and (column != "id" or parse_id(value) == value)
+    if isinstance(value, datetime):
+        return columns_of(Task)[column].type is datetime and value.tzinfo is UTC
+    is_text = isinstance(value, str) and is_storable(value) and (column != "id" or parse_id(value) == value)
+    return isinstance(value, columns_of(Task)[column].type) and (is_text or not isinstance(value, str))
 
 
 def _lower(values: Iterable[Any]) -> list[Any]:

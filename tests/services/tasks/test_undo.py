@@ -78,14 +78,14 @@ async def test_undo_stamps_and_records_what_it_changes(database: Database, perso
     assert set(changes.entries) == {Change(kind, row_id, state.revision) for kind, row_id in expected}
 
 
-async def test_newest_change_is_taken_back_first(person: Hand, run: Assisted) -> None:
+async def test_newest_change_is_taken_back_first_and_parents_before_subtasks(
+    user: SignedIn, person: Hand, run: Assisted
+) -> None:
     tasks = [await person.make() for _ in range(3)]
     for task in (tasks[1], tasks[0], tasks[2], tasks[0]):
         await run.change(task, completed=not task.completed, title=new_id())
     assert task_ids(await run.undo()) == [tasks[0].id, tasks[2].id, tasks[1].id]
-
-
-async def test_parent_comes_back_before_its_subtasks(person: Hand, run: Assisted) -> None:
+    run = await assisted(person.database, user)
     chain = [await person.make("0")]
     for depth in range(1, 30):
         chain.append(await person.make(str(depth), parent_id=chain[-1].id))
