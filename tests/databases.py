@@ -2,10 +2,11 @@
 
 import os
 import shutil
+import sqlite3
 import tempfile
 import warnings
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -83,6 +84,14 @@ async def run_sql(session: AsyncSession, statement: str, **values: Any) -> Any:
     """Run a statement and return its first value, if it gives any."""
     result = await (await session.connection()).execute(text(statement), values)
     return result.scalar() if result.returns_rows else None
+
+
+@contextmanager
+def locked_file(settings: Settings) -> Iterator[None]:
+    """Hold SQLite's write lock as another process would."""
+    with closing(sqlite3.connect(settings.database_url.removeprefix("sqlite:///"))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
 
 
 class Databases(Protocol):

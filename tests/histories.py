@@ -33,6 +33,12 @@ class Hand:
     async def delete(self, task: Task) -> list[str]:
         return await self.database.write(lambda session: task_service.delete(session, self.caller, task.id))
 
+    async def tasks(self) -> dict[str, dict[str, Any]]:
+        return await tasks_of(self.database, self.caller)
+
+    async def history(self, task: Task | None = None) -> list[Any]:
+        return await history_of(self.database, self.caller, None if task is None else task.id)
+
 
 @dataclass(frozen=True, slots=True)
 class Assisted(Hand):

@@ -91,16 +91,17 @@ class SocketClient:
 
 @asynccontextmanager
 async def open_socket(
-    server: RunningServer,
+    server: RunningServer | str,
     *,
     headers: Mapping[str, str] | None = None,
     origin: str | None = None,
     subprotocols: Sequence[str] = (PROTOCOL,),
     **options: Any,
 ) -> AsyncIterator[SocketClient]:
-    """Open a socket to the server; nothing is sent on it yet."""
+    """Open a socket to the server, or to that of the URL; nothing is sent on it yet."""
+    url = server if isinstance(server, str) else server.url
     async with connect(
-        server.url.replace("http", "ws", 1) + "/graphql",
+        url.replace("http", "ws", 1) + "/graphql",
         subprotocols=[Subprotocol(each) for each in subprotocols] or None,
         additional_headers=headers,
         origin=None if origin is None else Origin(origin),
@@ -114,7 +115,7 @@ async def open_socket(
 
 
 @asynccontextmanager
-async def signed_in_socket(server: RunningServer, token: str | None) -> AsyncIterator[SocketClient]:
+async def signed_in_socket(server: RunningServer | str, token: str | None) -> AsyncIterator[SocketClient]:
     """Open a socket that is ready for operations."""
     async with open_socket(server) as socket:
         await socket.init(token)

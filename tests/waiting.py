@@ -15,9 +15,9 @@ _LOOK_EVERY_S: Final = 0.005
 SHORT_LIVED: Final = httpx2.Limits(keepalive_expiry=1)
 
 
-async def until(condition: Callable[[], object]) -> None:
+async def until(condition: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
     """Return once the condition holds; fail where it never does."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(patience_s):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(_LOOK_EVERY_S)
 

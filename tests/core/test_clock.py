@@ -6,7 +6,7 @@ from datetime import timedelta
 from core.clock import call_at, utc_now
 
 
-async def test_it_is_done_at_its_moment_and_not_before() -> None:
+async def test_work_is_done_at_its_moment_and_not_before() -> None:
     loop, done = asyncio.get_running_loop(), asyncio.Event()
     begun_s = loop.time()
     call_at(utc_now() + timedelta(seconds=0.1), done.set)
@@ -15,16 +15,10 @@ async def test_it_is_done_at_its_moment_and_not_before() -> None:
     assert loop.time() - begun_s > 0.09
 
 
-async def test_what_is_overdue_is_done_soon() -> None:
-    done = asyncio.Event()
-    call_at(utc_now() - timedelta(days=1), done.set)
-    assert not done.is_set()
-    await done.wait()
-
-
-async def test_what_is_cancelled_is_not_done() -> None:
+async def test_overdue_work_is_done_soon_unless_it_is_cancelled() -> None:
     done, later = asyncio.Event(), asyncio.Event()
     call_at(utc_now(), done.set).cancel()
-    call_at(utc_now(), later.set)
+    call_at(utc_now() - timedelta(days=1), later.set)
+    assert not later.is_set()
     await later.wait()
     assert not done.is_set()

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import pytest
 from asyncpg import InterfaceError
@@ -16,6 +16,7 @@ from core.database import Database
 from core.errors import UnavailableError
 from core.settings import Settings
 from tests.databases import make_settings, opened, run_sql
+from tests.factories import make_user
 from tests.ports import free_port
 from tests.waiting import until, until_so
 
@@ -42,68 +43,57 @@ def pool_of(database: Database) -> QueuePool:
 
 
 class Visit:
-    """Somebody who comes for a connection, by themselves or for a session, and stays until told to go."""
+    """Somebody who takes a connection, by themselves or for a session, and keeps it until told to go."""
 
     def __init__(self, database: Database, *, for_session: bool) -> None:
         self.is_served = False
         self.is_to_drop = False
-        self._database = database
-        self._told_to_go = asyncio.Event()
-        self.task = asyncio.create_task(self._in_session() if for_session else self._alone())
+        self.may_go = asyncio.Event()
+        self.task = asyncio.create_task(self._in_session(database) if for_session else self._alone(database.pool))
 
-    async def _alone(self) -> None:
-        pool = self._database.pool
+    async def _alone(self, pool: ConnectionPool) -> None:
         connection = await pool.acquire()
         try:
             await self._stay()
         finally:
             (pool.discard if self.is_to_drop else pool.release)(connection)
 
-    async def _in_session(self) -> None:
-        async with self._database.read() as session:
+    async def _in_session(self, database: Database) -> None:
+        async with database.read() as session:
             await run_sql(session, "SELECT 1")
             await self._stay()
 
     async def _stay(self) -> None:
         self.is_served = True
         try:
-            await self._told_to_go.wait()
+            await self.may_go.wait()
         finally:
             self.is_served = False
 
-    def go(self, *, drop: bool = False) -> None:
-        self.is_to_drop = drop
-        self._told_to_go.set()
 
-
-class Step(NamedTuple):
-    """What happens next, and to which of those who are there."""
-
-    kind: str
-    which: int
-
-
+# What happens next, and to which of those who are there.
+Step = tuple[str, int]
 KINDS: Final = ["come", "come for a session", "go", "go and drop", "cancel", "wait", "wait long"]
-STEPS: Final = st.lists(st.builds(Step, st.sampled_from(KINDS), st.integers(0, 9)), max_size=40)
+STEPS: Final = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 9)), max_size=40)
 
 
 async def take(step: Step, visits: list[Visit], database: Database) -> None:
-    if step.kind.startswith("come"):
-        visits.append(Visit(database, for_session=step.kind != "come"))
-    elif step.kind.startswith("wait"):
-        await asyncio.sleep(SOON_S if step.kind == "wait long" else 0)
+    kind, which = step
+    if kind.startswith("come"):
+        visits.append(Visit(database, for_session=kind != "come"))
+    elif kind.startswith("wait"):
+        await asyncio.sleep(SOON_S if kind == "wait long" else 0)
     elif visits:
-        visit = visits[step.which % len(visits)]
-        if step.kind == "cancel":
+        visit = visits[which % len(visits)]
+        visit.is_to_drop = kind == "go and drop"
+        if kind == "cancel":
             visit.task.cancel()
         else:
-            visit.go(drop=step.kind == "go and drop")
+            visit.may_go.set()
 
 
 @given(walk=STEPS)
-async def test_pool_stays_within_its_bound_and_loses_no_connection_whatever_callers_do(
-    settings: Settings, walk: list[Step]
-) -> None:
+async def test_pool_stays_within_its_bound_and_loses_no_connection(settings: Settings, walk: list[Step]) -> None:
     async with narrow(settings) as database:
         visits: list[Visit] = []
         for step in walk:
@@ -111,14 +101,14 @@ async def test_pool_stays_within_its_bound_and_loses_no_connection_whatever_call
             assert sum(visit.is_served for visit in visits) <= database.pool.in_use <= MOST
             assert pool_of(database).checkedout() <= MOST
         for visit in visits:
-            visit.go()
+            visit.may_go.set()
         ended = await asyncio.gather(*(visit.task for visit in visits), return_exceptions=True)
         assert {type(each) for each in ended} <= {type(None), asyncio.CancelledError}
         await until(lambda: database.pool.in_use == 0)
         again = [Visit(database, for_session=bool(number % 2)) for number in range(MOST)]
         await until(lambda: all(visit.is_served for visit in again))
         for visit in again:
-            visit.go()
+            visit.may_go.set()
         await asyncio.gather(*(visit.task for visit in again))
     assert database.pool.in_use == 0
 
@@ -140,23 +130,31 @@ async def test_callers_are_served_in_the_order_of_asking(settings: Settings) -> 
         assert served == list(range(20))
 
 
-async def test_released_connection_goes_to_the_next_caller(settings: Settings) -> None:
+def driver_of(connection: PoolProxiedConnection) -> Any:
+    return connection.driver_connection
+
+
+async def test_released_connection_goes_to_the_next_caller_who_is_not_cancelled(settings: Settings) -> None:
     async with narrow(settings, most=1) as database:
         pool = database.pool
         first = await pool.acquire()
-        coming = asyncio.create_task(pool.acquire())
+        leaving, next_one = (asyncio.create_task(pool.acquire()) for _ in range(2))
         await asyncio.sleep(0)
         pool.release(first)
-        second = await coming
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        second = await next_one
         assert driver_of(second) is driver_of(first)
         pool.release(second)
+        assert pool.in_use == 0
 
 
 async def test_exhausted_pool_raises_unavailable_after_its_timeout(settings: Settings) -> None:
     async with narrow(settings, most=1, database_pool_timeout_s=0.05) as database:
         pool = database.pool
         connection = await pool.acquire()
-        for attempt in (pool.acquire(), pool.acquire(), enter(pool)):
+        for attempt in (pool.acquire(), pool.acquire(), enter(pool), make_user(database)):
             with pytest.raises(UnavailableError, match="no database connection came free"):
                 await attempt
         assert pool.in_use == 1
@@ -170,58 +168,12 @@ async def enter(pool: ConnectionPool) -> None:
         pass
 
 
-async def test_caller_cancelled_while_being_served_leaves_the_connection_to_the_next(settings: Settings) -> None:
-    async with narrow(settings, most=1) as database:
-        pool = database.pool
-        connection = await pool.acquire()
-        leaving, next_one = (asyncio.create_task(pool.acquire()) for _ in range(2))
-        await asyncio.sleep(0)
-        pool.release(connection)
-        leaving.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await leaving
-        pool.release(await next_one)
-        assert pool.in_use == 0
-
-
-async def test_idle_connections_are_checked_in(settings: Settings) -> None:
-    async with narrow(settings, database_pool_size=2) as database:
-        taken = await take_all(database)
-        for connection in taken:
-            database.pool.release(connection)
-        pool = pool_of(database)
-        await until(lambda: pool.checkedout() == 0)
-        # It keeps as many as it has room for.
-        await until(lambda: pool.overflow() <= 0)
-        assert pool.checkedin() == 2
-
-
 async def take_all(database: Database) -> list[PoolProxiedConnection]:
     return [await database.pool.acquire() for _ in range(MOST)]
 
 
-async def test_old_connection_in_steady_use_is_recycled(settings: Settings) -> None:
-    async with narrow(settings, most=1, database_pool_recycle_s=0) as database:
-        first = driver_of(await read_once(database))
-
-        async def is_new() -> bool:
-            return driver_of(await read_once(database)) is not first
-
-        await until_so(is_new)
-
-
-async def read_once(database: Database) -> PoolProxiedConnection:
-    connection = await database.pool.acquire()
-    database.pool.release(connection)
-    return connection
-
-
-def driver_of(connection: PoolProxiedConnection) -> object:
-    return connection.driver_connection
-
-
-async def test_connections_in_use_are_sampled_until_none_is(settings: Settings) -> None:
-    async with narrow(settings) as database:
+async def test_connections_are_sampled_while_in_use_and_checked_in_when_idle(settings: Settings) -> None:
+    async with narrow(settings, database_pool_size=2) as database:
         told: list[int] = []
         database.pool.on_sample = told.append
         taken = await take_all(database)
@@ -229,12 +181,33 @@ async def test_connections_in_use_are_sampled_until_none_is(settings: Settings) 
         for connection in taken:
             database.pool.release(connection)
         await until(lambda: told[-1] == 0)
+        pool = pool_of(database)
+        await until(lambda: pool.checkedout() == 0)
+        # It keeps as many as it has room for.
+        await until(lambda: pool.overflow() <= 0)
+        assert pool.checkedin() == 2
+
+
+async def test_old_connection_in_steady_use_is_recycled(settings: Settings) -> None:
+    async with narrow(settings, most=1, database_pool_recycle_s=0) as database:
+
+        async def use() -> Any:
+            connection = await database.pool.acquire()
+            database.pool.release(connection)
+            return driver_of(connection)
+
+        first = await use()
+
+        async def is_new() -> bool:
+            return await use() is not first
+
+        await until_so(is_new)
 
 
 async def test_connection_released_after_close_is_closed(settings: Settings) -> None:
     async with narrow(settings) as database:
         taken = await take_all(database)
-    drivers: list[Any] = [driver_of(connection) for connection in taken]
+    drivers = [driver_of(connection) for connection in taken]
     for connection in taken:
         database.pool.release(connection)
     # Whoever comes even later is served, and leaves nothing open either.

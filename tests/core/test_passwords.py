@@ -50,9 +50,7 @@ async def test_default_cost_is_strong_and_hashes_of_another_cost_are_replaced(pa
     strong.close()
 
 
-async def test_event_loop_runs_while_a_password_is_hashed(
-    passwords: Passwords, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_event_loop_runs_during_hashing(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
     began, may_end = threading.Event(), threading.Event()
     argon2 = PasswordHash.hash
 

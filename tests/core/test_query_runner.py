@@ -1,4 +1,4 @@
-"""Reads on the driver: what dies in hand, hangs or is left alone costs nobody else anything."""
+"""Reads: what dies in hand, hangs or is left alone costs nobody else anything."""
 
 import asyncio
 import os
@@ -10,77 +10,49 @@ from functools import partial
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import bindparam, column, literal_column, select, table, text
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from core.database import Database
 from core.errors import UnavailableError
 from core.prepared_statement import PreparedStatement
 from core.settings import Settings
-from models import User
-from services.query.sql import table_of
+from tests.core.statements import BY_ID, ONE, SINGLE, SLEEP, USERS, each_read, one, read_value, value_of
 from tests.databases import (
     PostgresDatabases,
-    counted,
     make_settings,
     only_postgresql,
     only_sqlite,
     opened,
+    postgres_server,
     run_sql,
 )
 from tests.factories import make_user
-from tests.live.programs import needs_pgbouncer, pgbouncer
 from tests.waiting import PATIENCE_S, until, until_so
 
-
-def one(expression: str) -> PreparedStatement:
-    """Return the statement that reads one value."""
-    return PreparedStatement(select(literal_column(expression).label("value")))
-
-
-ONE: Final = one("1")
 PROCESS: Final = one("pg_backend_pid()")
 END_ITSELF: Final = one("pg_terminate_backend(pg_backend_pid())")
-SLEEP: Final = one("pg_sleep(3600)")
-WRONG: Final = one("1 / 0")
-SINGLE: Final[dict[str, Any]] = {"database_pool_size": 1, "database_max_overflow": 0}
-
-
-async def value_of(database: Database, statement: PreparedStatement) -> Any:
-    ((value,),) = await database.reader.fetch(statement, {})
-    return value
-
-
-async def end_all_others(database: Database) -> None:
-    ending = (
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-        "WHERE pid <> pg_backend_pid() AND datname = current_database()"
-    )
-    async with database.read() as session:
-        await run_sql(session, ending)
-
-
-async def test_query_counts_among_the_statements_of_the_request(database: Database) -> None:
-    with counted() as count:
-        await value_of(database, ONE)
-    assert len(count) == 1
+END_ALL_OTHERS: Final = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+    "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+)
 
 
 @only_postgresql
 async def test_idle_connections_that_have_died_are_passed_over(fresh_settings: Settings) -> None:
     async with opened(fresh_settings) as database, opened(fresh_settings) as other:
-        await asyncio.gather(*(value_of(database, ONE) for _ in range(5)))
-        await end_all_others(other)
+        await asyncio.gather(*(read_value(database, ONE) for _ in range(5)))
+        async with other.read() as session:
+            await run_sql(session, END_ALL_OTHERS)
         # Whatever is at hand and in the pool, not one read pays for it once the driver has heard of it.
         await until_so(partial(reads_without_failing, database, 5))
-        assert await asyncio.gather(*(value_of(database, ONE) for _ in range(5))) == [1] * 5
-        async with database.read() as session:
-            assert await run_sql(session, "SELECT 1") == 1
+        assert await asyncio.gather(*(read_value(database, ONE) for _ in range(5))) == [1] * 5
+        assert await read_value(database, ONE, in_session=True) == 1
         await until(lambda: database.pool.in_use == 0)
 
 
 async def reads_without_failing(database: Database, count: int) -> bool:
-    outcomes = await asyncio.gather(*(value_of(database, ONE) for _ in range(count)), return_exceptions=True)
+    outcomes = await asyncio.gather(*(read_value(database, ONE) for _ in range(count)), return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} <= {int, UnavailableError}
     return outcomes == [1] * count
 
@@ -89,29 +61,20 @@ async def reads_without_failing(database: Database, count: int) -> bool:
 async def test_connection_that_dies_in_use_fails_that_query_alone(fresh_settings: Settings) -> None:
     async with opened(fresh_settings, **SINGLE) as database:
         reads = (ONE, END_ITSELF, ONE, ONE, END_ITSELF, ONE)
-        outcomes = await asyncio.gather(*(value_of(database, each) for each in reads), return_exceptions=True)
-        assert [type(outcome) for outcome in outcomes] == [
-            UnavailableError if each is END_ITSELF else int for each in reads
-        ]
+        outcomes = await asyncio.gather(*(read_value(database, each) for each in reads), return_exceptions=True)
+        expected = [UnavailableError if each is END_ITSELF else int for each in reads]
+        assert [type(outcome) for outcome in outcomes] == expected
         await until(lambda: database.pool.in_use == 0)
 
 
 @only_postgresql
 async def test_refused_statement_keeps_its_connection(fresh_settings: Settings) -> None:
     async with opened(fresh_settings, **SINGLE) as database:
-        process = await value_of(database, PROCESS)
+        process = await read_value(database, PROCESS)
         with pytest.raises(Exception, match="division by zero"):
-            await value_of(database, WRONG)
-        assert await value_of(database, PROCESS) == process
+            await read_value(database, one("1 / 0"))
+        assert await read_value(database, PROCESS) == process
         assert database.pool.in_use == 0
-
-
-async def test_wrong_statement_is_not_called_unavailable(database: Database) -> None:
-    for _ in range(3):
-        with pytest.raises(Exception, match="nothing") as raised:
-            await database.reader.fetch(PreparedStatement(select(text("x")).select_from(table("nothing"))), {})
-        assert not isinstance(raised.value, UnavailableError | DBAPIError)
-    assert await value_of(database, ONE) == 1
 
 
 @contextmanager
@@ -127,25 +90,11 @@ def frozen(process: int) -> Iterator[None]:
 @only_postgresql
 async def test_connection_that_hangs_fails_that_query_alone(fresh_settings: Settings) -> None:
     async with opened(fresh_settings, **SINGLE, database_statement_timeout_s=0.2) as database:
-        with frozen(await value_of(database, PROCESS)):
+        with frozen(await read_value(database, PROCESS)):
             with pytest.raises(UnavailableError):
-                await value_of(database, ONE)
+                await read_value(database, ONE)
             await until_so(partial(reads_without_failing, database, 1))
-            assert await value_of(database, ONE) == 1
-        await until(lambda: database.pool.in_use == 0)
-
-
-@only_postgresql
-async def test_cancelled_query_ends_at_the_server(fresh_settings: Settings) -> None:
-    async with opened(fresh_settings, **SINGLE) as database, opened(fresh_settings) as other:
-        for _ in range(3):
-            sleeping = asyncio.create_task(value_of(database, SLEEP))
-            await until_so(partial(is_asleep, other))
-            sleeping.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await sleeping
-            assert await value_of(database, ONE) == 1
-            assert not await is_asleep(other)
+            assert await read_value(database, ONE) == 1
         await until(lambda: database.pool.in_use == 0)
 
 
@@ -158,13 +107,34 @@ async def test_cancelled_query_ends_in_its_thread(fresh_settings: Settings) -> N
         driver: Any = connection.driver_connection
         await driver.create_function("begun", 0, begun.set)
         database.pool.release(connection)
-        reading = asyncio.create_task(value_of(database, endless))
+        reading = asyncio.create_task(read_value(database, endless))
         await until(begun.is_set)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
-        assert await value_of(database, ONE) == 1
+        assert await read_value(database, ONE) == 1
         assert database.pool.in_use == 0
+
+
+@only_postgresql
+async def test_table_altered_after_preparing_is_still_read(fresh_settings: Settings) -> None:
+    whole = PreparedStatement(select(USERS).where(BY_ID))
+    async with opened(fresh_settings) as database:
+        values = {"user_id": (await make_user(database)).id}
+        (before,) = await database.reader.fetch(whole, values)
+        for change in ("ADD COLUMN colour text", "ALTER COLUMN image TYPE text", "DROP COLUMN colour"):
+            await database.write(partial(run_sql, statement=f"ALTER TABLE users {change}"))
+            assert await database.reader.fetch(whole, values) == [before]
+
+
+@each_read
+async def test_wrong_statement_is_not_called_unavailable(database: Database, in_session: bool) -> None:
+    for _ in range(3):
+        with pytest.raises(Exception, match="nothing") as raised:
+            await read_value(database, one("nothing"), in_session=in_session)
+        assert isinstance(raised.value, DBAPIError) == in_session
+        assert not isinstance(raised.value, UnavailableError)
+    assert await read_value(database, ONE, in_session=in_session) == 1
 
 
 async def is_asleep(database: Database) -> bool:
@@ -174,41 +144,47 @@ async def is_asleep(database: Database) -> bool:
 
 
 @only_postgresql
-async def test_table_altered_after_preparing_is_still_read(fresh_settings: Settings) -> None:
-    whole = PreparedStatement(select(table_of(User)).where(column("id") == bindparam("id")))
-    async with opened(fresh_settings) as database:
-        user = await make_user(database)
-        (before,) = await database.reader.fetch(whole, {"id": user.id})
-        for change in ("ADD COLUMN colour text", "ALTER COLUMN image TYPE text", "DROP COLUMN colour"):
-            await database.write(partial(run_sql, statement=f"ALTER TABLE users {change}"))
-            assert await database.reader.fetch(whole, {"id": user.id}) == [before]
-
-
-async def test_restart_of_postgresql_is_called_unavailable_and_recovered_from(
-    own_postgres: PostgresDatabases,
-) -> None:
-    async with opened(make_settings(own_postgres.url("postgres"))) as database:
-        await asyncio.gather(*(value_of(database, ONE) for _ in range(5)))
-        own_postgres.server.stop()
-        for _ in range(6):
-            with pytest.raises(UnavailableError):
-                await value_of(database, ONE)
-        own_postgres.server.ensure_postgres_running()
-        assert await asyncio.gather(*(value_of(database, ONE) for _ in range(5))) == [1] * 5
+@each_read
+async def test_cancelled_query_ends_at_the_server(fresh_settings: Settings, in_session: bool) -> None:
+    async with opened(fresh_settings, **SINGLE) as database, opened(fresh_settings) as other:
+        for _ in range(3):
+            sleeping = asyncio.create_task(read_value(database, SLEEP, in_session=in_session))
+            await until_so(partial(is_asleep, other))
+            sleeping.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await sleeping
+            assert await read_value(database, ONE, in_session=in_session) == 1
+            assert not await is_asleep(other)
         await until(lambda: database.pool.in_use == 0)
 
 
-@needs_pgbouncer
-async def test_queries_behind_a_pooler_run_their_own_statement(own_postgres: PostgresDatabases) -> None:
-    echo = PreparedStatement(select(bindparam("text", type_=table_of(User).c.name.type).label("text")))
+async def answers(database: Database) -> bool:
+    try:
+        return bool(await read_value(database, ONE, in_session=True) == 1)
+    except UnavailableError:
+        return False
 
-    async def read(database: Database, number: int) -> None:
-        for turn in range(20):
-            rows = await database.reader.fetch(echo, {"text": f"{number} {turn}"})
-            assert [tuple(row) for row in rows] == [(f"{number} {turn}",)]
 
-    async with pgbouncer(own_postgres.server) as address:
-        settings = make_settings(f"{address}/postgres?pgbouncer=true")
-        async with opened(settings) as database:
-            await asyncio.gather(*(read(database, number) for number in range(20)))
-            assert database.pool.in_use == 0
+async def test_restart_of_postgresql_is_called_unavailable_and_recovered_from() -> None:
+    with postgres_server() as server:
+        async with opened(make_settings(PostgresDatabases(server).url("postgres"))) as database:
+
+            async def read_some() -> None:
+                for in_session in (True, False):
+                    reads = (read_value(database, ONE, in_session=in_session) for _ in range(5))
+                    assert await asyncio.gather(*reads) == [1] * 5
+
+            await read_some()
+            server.stop()
+            for number in range(12):
+                with pytest.raises(UnavailableError):
+                    await read_value(database, ONE, in_session=number % 2 == 0)
+            with pytest.raises(UnavailableError):
+                await database.write(lambda session: value_of(session, ONE))
+            server.ensure_postgres_running()
+            await read_some()
+            await until(lambda: database.pool.in_use == 0)
+            # A restart that is over before the next request fails one request at most.
+            server.stop()
+            server.ensure_postgres_running()
+            assert [await answers(database) for _ in range(8)][1:] == [True] * 7

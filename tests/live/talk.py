@@ -1,7 +1,7 @@
-"""A user's conversation, written through any door, and what subscribers must have received of it."""
+"""A user's conversation, written through any door; what subscribers must have received of it, and what woke them."""
 
 import asyncio
-import socket
+import re
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from core.database import Database
 from core.settings import Settings
+from live.hub import WakeUp
 from models import Message
 from services.conversations.messages import MessageCursor
 from services.query.sql import fetch_all, table_of
@@ -20,7 +21,8 @@ from services.sync.changes import Cursor
 from tests.factories import SignedIn, make_conversation, make_message, sign_in
 from tests.graph_client import GraphClient
 from tests.live.following import CHANGES, MESSAGES, Follower, following
-from tests.waiting import SHORT_LIVED
+from tests.servers import RunningServer
+from tests.waiting import PATIENCE_S, SHORT_LIVED, until, until_so
 
 _MESSAGES: Final = table_of(Message)
 
@@ -40,10 +42,10 @@ class Talk:
         conversation = await make_conversation(database, user.caller)
         return cls(database, user, conversation.id, conversation.revision)
 
-    def messages(self, *urls: str, connection: socket.socket | None = None) -> AbstractAsyncContextManager[Follower]:
+    def messages(self, *urls: str) -> AbstractAsyncContextManager[Follower]:
         """Follow its messages from the first on."""
         variables = {"conversation": self.conversation_id, "cursor": MessageCursor(self.revision).write()}
-        return following(urls, self.user, MESSAGES, variables, connection)
+        return following(urls, self.user, MESSAGES, variables)
 
     def changes(self, *urls: str) -> AbstractAsyncContextManager[Follower]:
         """Follow all that changes after it was made."""
@@ -59,14 +61,11 @@ class Talk:
 
         async def write_some(client: GraphClient) -> None:
             while some := list(islice(rest, a_request)):
-                await self._add(client, some)
+                added = await client.query(*self.addition(some), as_=self.user)
+                assert [payload["errors"] for payload in added.values()] == [[]] * len(some)
 
         async with httpx2.AsyncClient(base_url=url, timeout=60, limits=SHORT_LIVED) as http:
             await asyncio.gather(*(write_some(GraphClient(http)) for _ in range(at_once)))
-
-    async def _add(self, client: GraphClient, contents: Sequence[str]) -> None:
-        added = await client.query(*self.addition(contents), as_=self.user)
-        assert [payload["errors"] for payload in added.values()] == [[]] * len(contents)
 
     def addition(self, contents: Sequence[str]) -> tuple[str, dict[str, Any]]:
         """Return the mutations that add messages one after another, and their variables."""
@@ -77,7 +76,6 @@ class Talk:
         return document, dict(zip(names, given, strict=True))
 
     async def contents(self) -> list[str]:
-        """Return what the messages say, in the order in which they were committed."""
         statement = (
             select(_MESSAGES.c.content)
             .where(_MESSAGES.c.user_id == self.user.user.id)
@@ -85,3 +83,33 @@ class Talk:
         )
         async with self.database.read() as session:
             return [row.content for row in await fetch_all(session, statement)]
+
+
+async def wake_ups(server: RunningServer) -> dict[WakeUp, int]:
+    async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
+        metrics = (await client.get(f"{server.url}/metrics")).text
+    found = re.findall(r'^tasktalk_wake_ups_total\{kind="(\w+)"\} (\d+)', metrics, re.MULTILINE)
+    return dict.fromkeys(WakeUp, 0) | {WakeUp(kind): int(count) for kind, count in found}
+
+
+async def until_told(server: RunningServer) -> None:
+    """Wait until other processes' signals arrive at the server."""
+    await until(lambda: server.runtime.live.is_told)
+
+
+async def assert_notify_wakes(server: RunningServer, other: RunningServer, talk: Talk) -> None:
+    """Check that each write at another server wakes a subscriber once, by NOTIFY, and no poll does."""
+    await until_told(server)
+    async with talk.messages(server.url) as messages:
+        await until(lambda: talk.user.user.id in server.runtime.live.hub.users)
+        before = await wake_ups(server)
+        for count in (1, 2):
+            await talk.write(other.url, [f"{count}"])
+            await messages.until_count(count)
+
+            # A message may be found by the first read, before its wake-up.
+            async def is_notified(notified: int = before[WakeUp.NOTIFY] + count) -> bool:
+                return (await wake_ups(server))[WakeUp.NOTIFY] >= notified
+
+            await until_so(is_notified)
+        assert await wake_ups(server) == before | {WakeUp.NOTIFY: before[WakeUp.NOTIFY] + 2}

@@ -3,19 +3,19 @@
 import asyncio
 
 from core.settings import Settings
-from live.hub import Hub, WakeUp
-from server.app import create_app
-from tests.live.talk import Talk
-from tests.live.wake_ups import until_told, wake_ups
-from tests.servers import RunningServer, serve
+from live.hub import WakeUp
+from tests.live.talk import Talk, until_told, wake_ups
+from tests.servers import RunningServer, serve_with
 from tests.services.rows import all_statements
 from tests.waiting import until
 
 
 async def test_poll_alone_wakes_subscribers(settings: Settings, neighbour: RunningServer, talk: Talk) -> None:
-    async with serve(create_app(settings.model_copy(update={"database_listen": False}))) as server:
+    async with serve_with(settings, database_listen=False) as server:
         assert not server.runtime.live.is_told
         async with talk.messages(server.url) as messages, talk.changes(server.url) as changes:
+            # Or the first look would find what was written meanwhile.
+            await until(lambda: server.runtime.live.hub.count(talk.user.user.id) == 2)
             await talk.write(neighbour.url, [f"{number}" for number in range(30)], a_request=10)
             await asyncio.gather(messages.until_count(30), changes.until_count(30))
             assert messages.contents == changes.contents == await talk.contents()
@@ -36,19 +36,15 @@ async def test_poll_finds_a_change_without_a_signal(server: RunningServer, talk:
 async def test_idle_server_polls_by_one_statement_and_only_for_subscribers(settings: Settings, talk: Talk) -> None:
     # No poll but those that the test requests, and no look for runs that have died.
     rarely = {"database_listen": False, "poll_s": 3_600.0, "run_lease_s": 36_000.0}
-    others = [await Talk.begin(talk.database, settings) for _ in range(3)]
-    async with serve(create_app(settings.model_copy(update=rarely))) as server:
+    other = await Talk.begin(talk.database, settings)
+    async with serve_with(settings, **rarely) as server:
         hub = server.runtime.live.hub
         with all_statements(server.runtime.database) as statements:
             await poll(server)
             assert statements == []
-            async with (
-                talk.messages(server.url) as messages,
-                talk.changes(server.url) as changes,
-                others[0].changes(server.url),
-            ):
-                users = [talk.user.user.id, talk.user.user.id, others[0].user.user.id]
-                await until(lambda: sorted(waited_for(hub)) == sorted(users))
+            url = server.url
+            async with talk.messages(url) as messages, talk.changes(url) as changes, other.changes(url):
+                await until(lambda: [hub.count(each.user.user.id) for each in (talk, other)] == [2, 1])
                 await talk.say("hello")
                 await poll(server)
                 await asyncio.gather(messages.until_count(1), changes.until_count(1))
@@ -66,7 +62,3 @@ async def poll(server: RunningServer) -> None:
     await until(lambda: not hub._poll_requested.is_set())  # noqa: SLF001 - nothing else says so
     hub.request_poll()
     await until(lambda: not hub._poll_requested.is_set())  # noqa: SLF001
-
-
-def waited_for(hub: Hub) -> list[str]:
-    return [user_id for user_id in hub.users for _ in hub._waiters[user_id]]  # noqa: SLF001

@@ -2,24 +2,19 @@
 
 import asyncio
 import json
-import os
 import signal
-import socket
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
-from pathlib import Path
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
 import httpx2
 import pytest
 
 from core.settings import Settings
-from tests.databases import Backend, only_postgresql, only_sqlite
-from tests.live.following import execute, opened_socket
-from tests.live.processes import LONGEST_S, ServerProcess, needs_proc, serving, start
+from tests.databases import Backend, locked_file, only_sqlite
+from tests.live.processes import ServerProcess, serving, start
 from tests.live.talk import Talk
-from tests.waiting import PATIENCE_S, until
+from tests.waiting import PATIENCE_S, until_so
 
 GOING_AWAY = 1012
 
@@ -31,64 +26,27 @@ async def server(settings: Settings, backend: Backend) -> AsyncIterator[ServerPr
         yield server
 
 
-def is_stopped(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-
-async def connection_to(server: ServerProcess, worker: int) -> socket.socket:
-    """Connect to a worker: the others are stopped until it has accepted, for all of them listen on one socket."""
-    others = server.workers() - {worker}
-    try:
-        for other in others:
-            os.kill(other, signal.SIGSTOP)
-        await until(lambda: all(map(is_stopped, others)))
-        connection = socket.create_connection(("127.0.0.1", server.port))
-        await until(lambda: server.worker_of(connection.getsockname()[1]) == worker)
-    finally:
-        for other in others:
-            os.kill(other, signal.SIGCONT)
-    connection.setblocking(False)
-    return connection
-
-
-async def until_replaced(server: ServerProcess, killed: int, count: int) -> None:
-    async with asyncio.timeout(LONGEST_S):
-        while killed in (workers := server.workers()) or len(workers) < count:  # noqa: ASYNC110 - it has no event
-            await asyncio.sleep(0.05)
-
-
-@needs_proc
-@only_postgresql
-async def test_subscribers_of_a_killed_worker_miss_nothing_at_another(server: ServerProcess, talk: Talk) -> None:
-    survivor, killed = workers = sorted(server.workers())
-    async with AsyncExitStack() as stack:
-        followers = []
-        for worker in workers:
-            connection = await connection_to(server, worker)
-            followers.append(await stack.enter_async_context(talk.messages(server.url, connection=connection)))
-        connection = await connection_to(server, survivor)
-        opened = await stack.enter_async_context(opened_socket(server.url, talk.user, connection))
-        await execute(opened, *talk.addition([f"{number}" for number in range(30)]))
-        await asyncio.gather(*(follower.until_count(30) for follower in followers))
-
-        writing = asyncio.create_task(execute(opened, *talk.addition([f"{number}" for number in range(60)])))
-        await followers[0].until_count(40)
-        os.kill(killed, signal.SIGKILL)
-        await writing
-        await until_replaced(server, killed, len(workers))
-        await execute(opened, *talk.addition(["the last"]))
-        await asyncio.gather(*(follower.until_count(91) for follower in followers))
-        expected = await talk.contents()
-        assert [follower.contents for follower in followers] == [expected] * 2
-        assert [follower.cuts for follower in followers] == [[], [None]]
+async def test_subscribers_of_a_killed_process_miss_nothing_at_another(settings: Settings, talk: Talk) -> None:
+    async with serving(settings) as killed, serving(settings) as survivor:
+        urls = killed.url, survivor.url
+        async with talk.messages(*urls) as moving, talk.changes(*urls) as following, talk.messages(urls[1]) as staying:
+            followers = (moving, following, staying)
+            await talk.write(survivor.url, [f"{number}" for number in range(30)])
+            await asyncio.gather(*(follower.until_count(30) for follower in followers))
+            writing = asyncio.create_task(talk.write(survivor.url, [f"{number}" for number in range(60)]))
+            await moving.until_count(40)
+            await killed.kill()
+            await writing
+            await asyncio.gather(*(follower.until_count(90) for follower in followers))
+            assert [follower.contents for follower in followers] == [await talk.contents()] * 3
+            assert [follower.cuts for follower in followers] == [[None], [None], []]
 
 
 @asynccontextmanager
 async def held_up(settings: Settings, backend: Backend) -> AsyncIterator[None]:
     """Let no transaction write until the block ends."""
     if backend == "sqlite":
-        with closing(sqlite3.connect(settings.database_url.removeprefix("sqlite:///"))) as locked:
-            locked.execute("BEGIN IMMEDIATE")
+        with locked_file(settings):
             yield
         return
     connection = await asyncpg.connect(settings.database_url)
@@ -99,14 +57,11 @@ async def held_up(settings: Settings, backend: Backend) -> AsyncIterator[None]:
         await connection.close()
 
 
-async def until_not_ready(server: ServerProcess) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
-                ready = await client.get(f"{server.url}/ready")
-            if ready.status_code == httpx2.codes.SERVICE_UNAVAILABLE:
-                assert "shutting down" in ready.text
-                return
+async def is_shutting_down(server: ServerProcess) -> bool:
+    async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
+        ready = await client.get(f"{server.url}/ready")
+    assert ready.is_success or "shutting down" in ready.text
+    return not ready.is_success
 
 
 @asynccontextmanager
@@ -141,7 +96,7 @@ async def test_sigterm_lets_requests_finish(
         async with held_up(settings, backend):
             running = await stack.enter_async_context(asking(server, talk, "meanwhile"))
             server.process.send_signal(signal.SIGTERM)
-            await until_not_ready(server)
+            await until_so(lambda: is_shutting_down(server))
             # It may have tried again at once, and met another worker that was leaving.
             await messages.until(lambda follower: set(follower.cuts) == {GOING_AWAY})
             assert not running.done()

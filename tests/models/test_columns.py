@@ -1,6 +1,5 @@
 """What a field of a model says of its column, and the errors at import time that name a column described wrongly."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Annotated, Any
@@ -35,16 +34,16 @@ from services.accounts.caller import Caller
 from services.entities.lists import EntityFilter, EntityOrder, entity_listing
 from services.entities.values import check_new_values, check_values
 
+Short = Annotated[str, StringConstraints(max_length=5)]
+
 
 def column_of(annotation: Any, **field: Any) -> Column:
-    """Return the description of a column of a model that has no other."""
     namespace = {"__annotations__": {"estimate": annotation}, "estimate": Field(**field), "__module__": __name__}
     return columns_of(type("Plan", (SQLModel,), namespace))["estimate"]
 
 
-@pytest.mark.parametrize(
-    ("annotation", "kind", "element", "is_nullable"),
-    [
+def test_kind_follows_from_the_annotation() -> None:
+    for annotation, kind, element, is_nullable in (
         (str, Kind.TEXT, str, False),
         (str | None, Kind.TEXT, str, True),
         (int | None, Kind.INTEGER, int, True),
@@ -52,61 +51,43 @@ def column_of(annotation: Any, **field: Any) -> Column:
         (datetime | None, Kind.MOMENT, datetime, True),
         (TaskPriority, Kind.ENUM, TaskPriority, False),
         (list[str], Kind.TEXTS, str, False),
-        (list[Annotated[str, StringConstraints(max_length=5)]], Kind.TEXTS, str, False),
+        (list[Short], Kind.TEXTS, str, False),
         (Annotated[str | None, References("tasks")], Kind.REFERENCE, str, True),
+        (Annotated[str, References("tasks", cascades=True)], Kind.REFERENCE, str, False),
         (list[int], Kind.JSON, object, False),
         (dict[str, Any], Kind.JSON, object, False),
         (int | str, Kind.JSON, object, False),
-    ],
-)
-def test_kind_follows_from_the_annotation(annotation: Any, kind: Kind, element: type, *, is_nullable: bool) -> None:
-    column = column_of(annotation)
-    assert (column.kind, column.type, column.is_nullable) == (kind, element, is_nullable)
+    ):
+        column = column_of(annotation)
+        assert (column.kind, column.type, column.is_nullable) == (kind, element, is_nullable)
 
 
-@pytest.mark.parametrize(
-    ("annotation", "field", "bounds"),
-    [
+def test_bounds_are_part_of_the_description_of_inputs() -> None:
+    for annotation, field, bounds in (
         (str, {"min_length": 1, "max_length": 500}, "1 to 500 characters"),
         (str, {"max_length": 10_000}, "up to 10,000 characters"),
         (int, {"ge": -5, "le": 6_000}, "-5 to 6,000"),
-        (
-            list[Annotated[str, StringConstraints(max_length=50)]],
-            {"max_length": 20},
-            "up to 20, of up to 50 characters each",
-        ),
+        (list[Short], {"max_length": 20}, "up to 20, of up to 5 characters each"),
         (bool, {}, ""),
-    ],
-)
-def test_bounds_are_part_of_the_description_of_inputs(annotation: Any, field: dict[str, Any], bounds: str) -> None:
-    column = column_of(annotation, description="How long.", **field)
-    assert column.bounds == bounds
-    assert column.input_description == (f"How long; {bounds}." if bounds else "How long.")
+    ):
+        column = column_of(annotation, description="How long.", **field)
+        assert column.bounds == bounds
+        assert column.input_description == (f"How long; {bounds}." if bounds else "How long.")
 
 
-@pytest.mark.parametrize(
-    ("annotation", "field", "problem"),
-    [
+def test_wrong_description_raises_error_naming_the_column() -> None:
+    cases: list[tuple[Any, dict[str, Any], str]] = [
         (int, {"ge": 0, "le": 9}, "is Writable but has no description"),
-        (int, {"description": "x", "ge": 0}, "is Writable but has no upper bound"),
         (int, {"description": "x", "le": 9}, "is Writable but has no lower bound"),
-        (str, {"description": "x"}, "is Writable but has no upper bound"),
-        (list[str], {"description": "x"}, "is Writable but has no upper bound"),
+        (int, {"description": "x", "ge": 0}, "is Writable but has no upper bound"),
+        *((kind, {"description": "x"}, "is Writable but has no upper bound") for kind in (str, list[str])),
         (list[str], {"description": "x", "max_length": 9}, "is Writable but has elements without an upper bound"),
         (dict[str, Any], {"description": "x"}, "is Writable but is of a type that clients cannot set"),
-    ],
-)
-def test_wrong_description_raises_error_that_names_the_column(
-    annotation: Any, field: dict[str, Any], problem: str
-) -> None:
-    with pytest.raises(TypeError, match=rf"^Plan\.estimate {problem}"):
-        column_of(Annotated[annotation, Writable()], **field)
-
-
-def test_required_reference_that_does_not_cascade_raises_error_that_names_it() -> None:
-    with pytest.raises(TypeError, match=r"^Plan\.estimate refers to a row whose deletion clears it"):
-        column_of(Annotated[str, References("tasks")])
-    assert column_of(Annotated[str, References("tasks", cascades=True)]).references
+        (Annotated[str, References("tasks")], {}, "refers to a row whose deletion clears it"),
+    ]
+    for annotation, field, problem in cases:
+        with pytest.raises(TypeError, match=rf"^Plan\.estimate {problem}"):
+            column_of(Annotated[annotation, Writable()], **field)
 
 
 def test_column_without_filter_or_order_of_its_kind_raises_error_that_names_it() -> None:
@@ -135,9 +116,8 @@ def test_cursor_reads_what_its_column_can_hold_and_nothing_else() -> None:
     caller = Caller(new_id(), None, is_admin=False, expires_at=utc_now())
     order = entity_listing(caller, None, by.by("stars")).order
     for stars in (-(2**31), 2**31 - 1):
-        position = (stars, new_id())
-        cursor = order.cursor(SimpleNamespace(stars=position[0], id=position[1]))
-        assert order.read_cursor(cursor, "after") == position
+        row = SimpleNamespace(stars=stars, id=new_id())
+        assert order.read_cursor(order.cursor(row), "after") == (stars, row.id)
     for stars in (-(2**31) - 1, 2**31, 2**63, True):
         with pytest.raises(BadUserInputError, match=r"^after is not a cursor of this list"):
             order.read_cursor(order.cursor(SimpleNamespace(stars=stars, id=new_id())), "after")
@@ -147,17 +127,33 @@ def test_cursor_reads_what_its_column_can_hold_and_nothing_else() -> None:
         assert order.read_cursor(order.cursor(row), "after") == (mood, row.id)
 
 
-def test_markers_choose_who_sets_and_records_a_column() -> None:
-    def names(columns: Iterable[Column]) -> set[str]:
-        return {column.name for column in columns}
+class Marked(SQLModel):
+    given: Annotated[str | None, Writable()] = Field(default=None, max_length=9, description="Set at any time.")
+    needed: Annotated[str, Writable()] = Field(max_length=9, description="Set at any time, and never missing.")
+    later: Annotated[bool, Writable(create=False)] = Field(default=False, description="Set by updates alone.")
+    once: Annotated[bool, Writable(update=False)] = Field(default=False, description="Set by creation alone.")
+    kept: Annotated[int, Recorded()] = Field(default=0, description="Recorded, and set by nobody.")
+    shown: int = Field(default=0, description="Shown, and set by nobody.")
+    hidden: int = 0
 
-    assert names(creatable_columns(Task)) == {"title", "description", "priority", "due_at", "tags", "parent_id"}
-    assert names(updatable_columns(Task)) == names(creatable_columns(Task)) | {"completed"}
-    assert names(recorded_columns(Task)) == names(updatable_columns(Task)) | {"completed_at"}
-    assert creatable_columns(Task)[0].is_required
-    assert names(public_columns(Task)) == names(recorded_columns(Task)) | {"revision", "created_at", "updated_at"}
-    assert column_of(Annotated[int, Recorded()]).is_recorded
-    assert not column_of(int).is_recorded
+
+def test_markers_choose_who_sets_and_records_a_column() -> None:
+    for columns, names in (
+        (creatable_columns, ["needed", "given", "once"]),
+        (updatable_columns, ["given", "needed", "later"]),
+        (recorded_columns, ["given", "needed", "later", "once", "kept"]),
+        (public_columns, ["given", "needed", "later", "once", "kept", "shown"]),
+    ):
+        assert [column.name for column in columns(Marked)] == names
+
+
+def test_completion_of_a_task_is_set_by_updates_alone_and_its_moment_by_nobody() -> None:
+    creatable, updatable, recorded, public = (
+        {column.name for column in columns(Task)}
+        for columns in (creatable_columns, updatable_columns, recorded_columns, public_columns)
+    )
+    assert (updatable - creatable, recorded - updatable) == ({"completed"}, {"completed_at"})
+    assert columns_of(Task).keys() - public == {"id", "user_id", "words"}
 
 
 @pytest.mark.parametrize("model", ENTITIES)
@@ -175,53 +171,41 @@ def test_described_enum_is_its_value() -> None:
 
 
 class Estimate(Editable):
-    """A model that has columns of all kinds that clients set."""
-
     minutes: Annotated[int | None, Writable(), Filterable(), Sortable()] = Field(
         default=None, ge=1, le=6_000, description="How long it takes."
     )
     note: Annotated[str, Writable()] = Field(default="", max_length=5, description="More about it.")
-    labels: Annotated[list[Annotated[str, StringConstraints(max_length=3)]], Writable()] = Field(
-        default_factory=list, max_length=3, description="Labels."
-    )
+    labels: Annotated[list[Short], Writable()] = Field(default_factory=list, max_length=3, description="Labels.")
     is_rough: Annotated[bool, Writable()] = Field(default=True, description="Whether it is a guess.")
 
 
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [
+def test_values_are_kept_as_given_or_in_their_plain_form() -> None:
+    for given, kept in (
         ({"minutes": 1}, {"minutes": 1}),
         ({"minutes": None}, {"minutes": None}),
         ({"labels": None}, {"labels": []}),
         ({"labels": ["b", " a ", "b"]}, {"labels": ["b", "a"]}),
         ({"note": " x "}, {"note": " x "}),
         ({}, {}),
-    ],
-)
-def test_values_are_kept_as_given_or_in_their_plain_form(given: dict[str, Any], kept: dict[str, Any]) -> None:
-    assert check_values(Estimate, given) == kept
-    defaults: dict[str, Any] = {"minutes": None, "note": "", "labels": [], "is_rough": True}
-    assert check_new_values(Estimate, given) == defaults | kept
+    ):
+        assert check_values(Estimate, given) == kept
+        defaults: dict[str, Any] = {"minutes": None, "note": "", "labels": [], "is_rough": True}
+        assert check_new_values(Estimate, given) == defaults | kept
 
 
-@pytest.mark.parametrize(
-    ("given", "path", "message"),
-    [
+def test_value_beyond_its_bounds_is_refused() -> None:
+    for given, path, message in (
         ({"minutes": 0}, ("minutes",), "minutes must be 1 to 6,000; it is 0."),
         ({"minutes": 6_001}, ("minutes",), "minutes must be 1 to 6,000; it is 6001."),
         ({"is_rough": None}, ("isRough",), "isRough cannot be cleared; leave it out to keep it as it is."),
         ({"note": "123456"}, ("note",), None),
         ({"labels": ["a", "b", "c", "d"]}, ("labels",), "A estimate has at most 3 labels; these are 4."),
-        ({"labels": ["a", "1234"]}, ("labels", "1"), None),
-    ],
-)
-def test_value_beyond_its_bounds_is_refused_with_its_place(
-    given: dict[str, Any], path: tuple[str, ...], message: str | None
-) -> None:
-    with pytest.raises(BadUserInputError) as refusal:
-        check_values(Estimate, given, ("input", "0"))
-    assert refusal.value.path == ("input", "0", *path)
-    assert message in {None, refusal.value.message}
+        ({"labels": ["a", "123456"]}, ("labels", "1"), None),
+    ):
+        with pytest.raises(BadUserInputError) as refusal:
+            check_values(Estimate, given, ("input", "0"))
+        assert refusal.value.path == ("input", "0", *path)
+        assert message in {None, refusal.value.message}
 
 
 def test_table_gets_checks_indexes_and_references_from_its_columns() -> None:
@@ -238,14 +222,8 @@ def test_table_gets_checks_indexes_and_references_from_its_columns() -> None:
     table = Review.__table__  # type: ignore[attr-defined]
     checks = {str(each.sqltext) for each in table.constraints if isinstance(each, CheckConstraint)}
     assert checks == {"stars BETWEEN 1 AND 5"}
-    assert {index.name for index in table.indexes} == {
-        "ix_reviews_revision",
-        "ix_reviews_stars",
-        "ix_reviews_due_at",
-        "ix_reviews_due_at_desc",
-        "ix_reviews_created_at",
-        "ix_reviews_updated_at",
-    }
+    indexes = ("revision", "stars", "due_at", "due_at_desc", "created_at", "updated_at")
+    assert {index.name for index in table.indexes} == {f"ix_reviews_{name}" for name in indexes}
     keys = [each for each in table.constraints if isinstance(each, ForeignKeyConstraint) and len(each.columns) > 1]
     assert {(key.name, key.column_keys[1], key.ondelete) for key in keys} == {
         ("fk_reviews_of_task_id", "task_id", None),

@@ -8,23 +8,24 @@ from typing import Any
 from sqlalchemy import select
 
 from core.database import Database
+from core.errors import UnauthenticatedError
 from core.ids import new_id
-from core.passwords import Passwords
+from core.passwords import Argon2Cost, Passwords
 from core.settings import Settings
-from models import Session, User
+from models import Session
 from services.accounts import users
 from services.accounts.accounts import Accounts, SessionTokens
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
 from services.accounts.rate_limit import SignInRateLimit
-from services.query.sql import execute, fetch_all, table_of
+from services.query.sql import fetch_all, table_of
+from tests.services.rows import read_user
 
 PASSWORD = "correct horse battery"
 HERE = "192.0.2.1"
 ELSEWHERE = "198.51.100.7"
 WRONG = "The email address or the password is wrong."
 
-_USERS = table_of(User)
 _SESSIONS = table_of(Session)
 
 
@@ -46,6 +47,13 @@ class AccountServices:
     async def caller(self, signed_in: SessionTokens) -> Caller:
         return await self.authenticator.authenticate(signed_in.access_token)
 
+    async def is_over(self, signed_in: SessionTokens) -> bool:
+        try:
+            await self.caller(signed_in)
+        except UnauthenticatedError as error:
+            return error.message.startswith("The session is over")
+        return False
+
     async def admin(self) -> Caller:
         signed_in = await self.sign_up()
         await self.database.write(lambda session: users.make_admin(session, signed_in.user.email))
@@ -53,8 +61,7 @@ class AccountServices:
         return await self.caller(signed_in)
 
     async def row(self, user_id: str) -> Any:
-        async with self.database.read() as session:
-            return (await execute(session, select(_USERS).where(_USERS.c.id == user_id))).one_or_none()
+        return await read_user(self.database, user_id)
 
     async def sessions(self, user_id: str) -> list[Any]:
         async with self.database.read() as session:
@@ -62,8 +69,10 @@ class AccountServices:
 
 
 @asynccontextmanager
-async def open_account_services(database: Database, settings: Settings) -> AsyncIterator[AccountServices]:
-    passwords = Passwords()
+async def open_account_services(
+    database: Database, settings: Settings, cost: Argon2Cost | None = None
+) -> AsyncIterator[AccountServices]:
+    passwords = Passwords(cost)
     authenticator = Authenticator(database, settings)
     accounts = Accounts(database, settings, passwords, authenticator, SignInRateLimit(settings))
     yield AccountServices(database, settings, authenticator, accounts)

@@ -13,18 +13,15 @@ from tests.services.account_services import AccountServices, open_account_servic
 
 @pytest.fixture
 async def services(database: Database, settings: Settings) -> AsyncIterator[AccountServices]:
-    """Give the services of accounts on the shared database."""
     async with open_account_services(database, settings) as opened:
         yield opened
 
 
 @pytest.fixture
 def person(database: Database, user: SignedIn) -> Hand:
-    """Give what changes the user's tasks as the user does."""
     return Hand(database, user.caller)
 
 
 @pytest.fixture
 async def run(database: Database, user: SignedIn) -> Assisted:
-    """Give what changes the user's tasks as a run of the assistant's does."""
     return await assisted(database, user)

@@ -1,4 +1,4 @@
-"""Rows of users, read and changed behind the services' back."""
+"""Rows of users and their sessions, read and changed behind the services' back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +9,11 @@ from sqlalchemy import event, select, update
 
 from core.database import Database
 from core.prepared_statement import PreparedStatement, Rows, Values
-from models import User
+from models import Session, User
 from services.query.sql import execute, table_of
 
 _USERS = table_of(User)
+_SESSIONS = table_of(Session)
 
 
 @contextmanager
@@ -38,6 +39,11 @@ def all_statements(database: Database) -> Iterator[list[str]]:
 
 async def change_user(database: Database, user_id: str, **values: Any) -> None:
     statement = update(_USERS).where(_USERS.c.id == user_id).values(values)
+    await database.write(lambda session: execute(session, statement))
+
+
+async def change_sessions(database: Database, user_id: str, **values: Any) -> None:
+    statement = update(_SESSIONS).where(_SESSIONS.c.user_id == user_id).values(values)
     await database.write(lambda session: execute(session, statement))
 
 

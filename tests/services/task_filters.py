@@ -44,9 +44,7 @@ _LEAVES: Final[dict[str, st.SearchStrategy[Any]]] = {
     "tags": st.none() | st.lists(st.sampled_from([*_TAGS, "never"]), max_size=2),
     "title": _text_filters,
     "search": st.none() | st.sampled_from(_SEARCHES),
-    "due_at": _moment_filters,
-    "created_at": _moment_filters,
-    "updated_at": _moment_filters,
+    **dict.fromkeys(("due_at", "created_at", "updated_at"), _moment_filters),
     "is_subtask": _flags,
 }
 # A column that becomes filterable is to be tried too.
@@ -54,17 +52,13 @@ assert {column.name for column in columns_of(Task).values() if column.is_filtera
 _leaves: Final = st.fixed_dictionaries({}, optional=_LEAVES)
 
 
-def _filter(values: dict[str, Any]) -> TaskFilter:
-    return TaskFilter(**values)
-
-
 def _combined(inner: st.SearchStrategy[TaskFilter]) -> st.SearchStrategy[TaskFilter]:
     lists = st.lists(inner, max_size=3)
     nested = st.fixed_dictionaries({}, optional={"and_": lists, "or_": lists, "not_": inner})
-    return st.builds(lambda leaf, parts: _filter(leaf | parts), _leaves, nested)
+    return st.builds(lambda leaf, parts: TaskFilter(**leaf | parts), _leaves, nested)
 
 
-task_filters: Final = st.recursive(_leaves.map(_filter), _combined, max_leaves=6)
+task_filters: Final = st.recursive(_leaves.map(lambda values: TaskFilter(**values)), _combined, max_leaves=6)
 
 
 def various_tasks(count: int) -> list[dict[str, Any]]:
@@ -96,9 +90,8 @@ def _answers(wanted: Any, task: Task) -> Iterator[bool]:
     yield wanted.title is None or _fits_text(wanted.title, task.title)
     own_words = words_of(task.title, task.description)
     yield all(any(own.startswith(word) for own in own_words) for word in words_of(wanted.search))
-    yield wanted.due_at is None or _fits_moment(wanted.due_at, task.due_at)
-    yield wanted.created_at is None or _fits_moment(wanted.created_at, task.created_at)
-    yield wanted.updated_at is None or _fits_moment(wanted.updated_at, task.updated_at)
+    for name in ("due_at", "created_at", "updated_at"):
+        yield getattr(wanted, name) is None or _fits_moment(getattr(wanted, name), getattr(task, name))
     yield wanted.is_subtask in {None, task.parent_id is not None}
     yield all(lets_through(part, task) for part in wanted.and_ or ())
     yield wanted.or_ is None or any(lets_through(part, task) for part in wanted.or_)

@@ -18,6 +18,7 @@ from services.accounts.caller import Caller
 from services.query.ordering import OrderDirection
 from services.query.pagination import Page, PageArguments, fetch_page, read_window
 from services.tasks.task_lists import TaskOrder, task_listing
+from tests.core.rows_of_all_tables import FIRST, LAST
 from tests.factories import make_user, store, task_row
 
 ReadPage = Callable[..., Awaitable[Page]]
@@ -32,12 +33,7 @@ class Steps:
 
 
 NOON: Final = datetime(2026, 1, 31, 12, tzinfo=UTC)
-MOMENTS: Final = (
-    NOON,
-    NOON + timedelta(microseconds=1),
-    datetime(1, 1, 1, tzinfo=UTC),
-    datetime.max.replace(tzinfo=UTC),
-)
+MOMENTS: Final = (NOON, NOON + timedelta(microseconds=1), FIRST, LAST)
 TITLES: Final = ("a", "A", "b", "B", "_", "é", "É", "a b", "\N{PARTY POPPER}", "\uffee")
 
 # Few values, so that most draws have ties.
@@ -47,8 +43,7 @@ task_values: Final = st.fixed_dictionaries(
         "title": st.sampled_from(TITLES),
         "priority": st.sampled_from(TaskPriority),
         "due_at": st.none() | st.sampled_from(MOMENTS),
-        "created_at": st.sampled_from(MOMENTS),
-        "updated_at": st.sampled_from(MOMENTS),
+        **dict.fromkeys(("created_at", "updated_at"), st.sampled_from(MOMENTS)),
     }
 )
 task_lists: Final = st.lists(task_values, max_size=12, unique_by=lambda values: values["id"])
@@ -90,7 +85,6 @@ def caller_of(user_id: str) -> Caller:
 
 
 async def make_tasks(database: Database, drawn: Sequence[dict[str, Any]]) -> tuple[Caller, list[Task]]:
-    """Store the tasks as those of a new user."""
     caller = caller_of((await make_user(database)).id)
     tasks = [task_row(caller.user_id, **values) for values in drawn]
     await store(database, *tasks)
@@ -98,12 +92,9 @@ async def make_tasks(database: Database, drawn: Sequence[dict[str, Any]]) -> tup
 
 
 def task_pages(database: Database, caller: Caller, order: Sequence[TaskOrder]) -> ReadPage:
-    """Return what reads pages of the caller's tasks."""
-
     async def read(**arguments: Any) -> Page:
         listing = task_listing(caller, order=order)
-        async with database.read() as session:
-            return await fetch_page(session, listing, read_window(listing.order, PageArguments(**arguments)))
+        return await fetch_page(database.reader, listing, read_window(listing.order, PageArguments(**arguments)))
 
     return read
 

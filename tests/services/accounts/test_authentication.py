@@ -1,13 +1,11 @@
 """Access tokens of ours turned into callers, and what is cached of them."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from unittest.mock import Mock
 
 import pytest
-from sqlalchemy import update
 
 from core.clock import utc_now
 from core.database import Database
@@ -15,16 +13,12 @@ from core.errors import UnauthenticatedError
 from core.ids import new_id
 from core.settings import Settings
 from core.tokens import AccessTokens
-from models import Session
 from services.accounts import authentication
 from services.accounts.authentication import Authenticator
-from services.query.sql import execute, table_of
 from tests.better_auth import BetterAuthServer, ed25519_key
 from tests.clock import MovableClock
 from tests.factories import SignedIn, make_user, sign_in
-from tests.services.rows import all_statements, change_user
-
-_SESSIONS = table_of(Session)
+from tests.services.rows import all_statements, change_sessions, change_user
 
 
 @pytest.fixture
@@ -34,114 +28,83 @@ async def authenticator(database: Database, settings: Settings) -> AsyncIterator
     await made.close()
 
 
-async def change_session(database: Database, session_id: str | None, **values: object) -> None:
-    statement = update(_SESSIONS).where(_SESSIONS.c.id == session_id).values(values)
-    await database.write(lambda session: execute(session, statement))
-
-
 async def test_valid_tokens_authenticate_with_one_query_for_all_sessions(
-    database: Database, settings: Settings, authenticator: Authenticator
+    database: Database, user: SignedIn, stranger: SignedIn, authenticator: Authenticator
 ) -> None:
-    users = [await sign_in(database, settings) for _ in range(2)]
+    users = [user, stranger]
     assert authenticator.get_cached(users[0].token) is None
     with all_statements(database) as statements:
         callers = await asyncio.gather(*(authenticator.authenticate(users[n % 2].token) for n in range(100)))
-    assert callers == [user.caller for user in users] * 50
+    assert callers == [each.caller for each in users] * 50
     assert len(statements) == 1
     assert authenticator.get_cached(users[0].token) == users[0].caller
 
 
-@pytest.mark.parametrize("ended", ["expired", "revoked", "gone", "inactive", "another's"])
+@pytest.mark.parametrize("ended", ["expires_at", "revoked_at", "gone", "inactive", "another's"])
 async def test_token_of_a_session_that_is_over_is_refused(
-    database: Database, settings: Settings, authenticator: Authenticator, ended: str
+    database: Database, settings: Settings, user: SignedIn, authenticator: Authenticator, ended: str
 ) -> None:
-    signed_in = await sign_in(database, settings)
-    token, session_id = signed_in.token, signed_in.caller.session_id or ""
+    user_id, session_id, token = user.user.id, user.caller.session_id or "", user.token
     tokens = AccessTokens(settings.secret_key, timedelta(minutes=1))
-    if ended == "expired":
-        await change_session(database, session_id, expires_at=utc_now())
-    elif ended == "revoked":
-        await change_session(database, session_id, revoked_at=utc_now())
-    elif ended == "gone":
-        token = tokens.issue(signed_in.user.id, new_id()).text
-    elif ended == "inactive":
-        await change_user(database, signed_in.user.id, is_active=False)
-    else:
-        token = tokens.issue((await make_user(database)).id, session_id).text
+    match ended:
+        case "gone":
+            token = tokens.issue(user_id, new_id()).text
+        case "inactive":
+            await change_user(database, user_id, is_active=False)
+        case "another's":
+            token = tokens.issue((await make_user(database)).id, session_id).text
+        case _:
+            await change_sessions(database, user_id, **{ended: utc_now()})
     with pytest.raises(UnauthenticatedError, match="The session is over; sign in again"):
         await authenticator.authenticate(token)
 
 
-async def test_change_by_another_process_is_seen_within_five_seconds(
-    database: Database, settings: Settings, authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    signed_in = await sign_in(database, settings)
-    await authenticator.authenticate(signed_in.token)
-    await change_user(database, signed_in.user.id, is_active=False)
-    loaded_at = time.monotonic()
-    monkeypatch.setattr("services.accounts.session_cache.time.monotonic", lambda: loaded_at + 4.0)
-    with pytest.raises(UnauthenticatedError):
-        await authenticator.authenticate(signed_in.token)
-
-
 async def test_invalidate_makes_changed_rights_and_revocation_visible_at_once(
-    database: Database, settings: Settings, authenticator: Authenticator
+    database: Database, user: SignedIn, stranger: SignedIn, authenticator: Authenticator
 ) -> None:
-    signed_in, other = await sign_in(database, settings), await sign_in(database, settings)
-    for each in (signed_in, other):
+    for each in (user, stranger):
         assert not (await authenticator.authenticate(each.token)).is_admin
-    await change_user(database, signed_in.user.id, is_admin=True)
-    assert not (await authenticator.authenticate(signed_in.token)).is_admin
+    await change_user(database, user.user.id, is_admin=True)
+    assert not (await authenticator.authenticate(user.token)).is_admin
     invalidated: list[str] = []
     authenticator.on_invalidate.append(invalidated.append)
-    authenticator.invalidate(signed_in.user.id)
-    assert invalidated == [signed_in.user.id]
-    assert (await authenticator.authenticate(signed_in.token)).is_admin
-    await change_session(database, signed_in.caller.session_id, revoked_at=utc_now())
-    authenticator.invalidate(signed_in.user.id)
-    assert authenticator.get_cached(signed_in.token) is None
+    authenticator.invalidate(user.user.id)
+    assert invalidated == [user.user.id]
+    assert (await authenticator.authenticate(user.token)).is_admin
+    await change_sessions(database, user.user.id, revoked_at=utc_now())
+    authenticator.invalidate(user.user.id)
+    assert authenticator.get_cached(user.token) is None
     with pytest.raises(UnauthenticatedError, match="The session is over"):
-        await authenticator.authenticate(signed_in.token)
-    assert authenticator.get_cached(other.token) == other.caller
+        await authenticator.authenticate(user.token)
+    assert authenticator.get_cached(stranger.token) == stranger.caller
 
 
 async def test_signature_is_verified_once_and_a_changed_token_is_refused(
-    database: Database, settings: Settings, authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
+    user: SignedIn, authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    signed_in = await sign_in(database, settings)
     verify = Mock(wraps=authenticator.tokens.verify)
     monkeypatch.setattr(authenticator.tokens, "verify", verify)
     for _ in range(3):
-        await authenticator.authenticate(signed_in.token)
-        authenticator.invalidate(signed_in.user.id)
-    verify.assert_called_once_with(signed_in.token)
+        await authenticator.authenticate(user.token)
+        authenticator.invalidate(user.user.id)
+    verify.assert_called_once_with(user.token)
     with pytest.raises(UnauthenticatedError, match="not valid"):
-        await authenticator.authenticate(f"{signed_in.token}x")
+        await authenticator.authenticate(f"{user.token}x")
 
 
-@pytest.mark.parametrize("is_session_cached", [True, False])
-async def test_cached_token_expires_at_its_second(
-    database: Database,
-    settings: Settings,
-    authenticator: Authenticator,
-    monkeypatch: pytest.MonkeyPatch,
-    is_session_cached: bool,
-) -> None:
-    signed_in = await sign_in(database, settings)
-    caller = await authenticator.authenticate(signed_in.token)
-    clock = MovableClock.put_in(monkeypatch)
+async def test_cached_token_expires_in_time(user: SignedIn, authenticator: Authenticator, clock: MovableClock) -> None:
+    caller = await authenticator.authenticate(user.token)
     clock.move_on(caller.expires_at - utc_now() - timedelta(seconds=1))
-    assert await authenticator.authenticate(signed_in.token) == caller
+    assert await authenticator.authenticate(user.token) == caller
     clock.move_on(timedelta(seconds=1))
-    if not is_session_cached:
-        authenticator.invalidate(signed_in.user.id)
-    with pytest.raises(UnauthenticatedError, match="has expired"):
-        await authenticator.authenticate(signed_in.token)
+    for _ in range(2):
+        with pytest.raises(UnauthenticatedError, match="has expired"):
+            await authenticator.authenticate(user.token)
+        # Nor is the token accepted where its session is not cached any more.
+        authenticator.invalidate(user.user.id)
 
 
-async def test_cache_of_verified_tokens_is_bounded_in_bytes(
-    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_token_cache_is_bounded(database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(authentication, "_MAX_TOKEN_CACHE_BYTES", 2_500)
     authenticator = Authenticator(database, settings)
     users: list[SignedIn] = [await sign_in(database, settings) for _ in range(3)]

@@ -5,29 +5,10 @@ import pytest
 from core.database import Database
 from core.errors import BadUserInputError, CursorExpiredError, NotFoundError
 from core.ids import new_id, new_ids
-from core.settings import Settings
 from models import Message, MessageStatus, RunStatus
-from services.conversations.messages import (
-    MAX_COMPLETED,
-    MessageCursor,
-    Reply,
-    check_offset,
-    completed_since,
-    current_revision,
-    read_reply,
-    resume,
-)
-from tests.factories import (
-    SignedIn,
-    answered_rows,
-    make_conversation,
-    make_message,
-    make_task,
-    message_row,
-    sign_in,
-    store,
-    store_answered,
-)
+from services.conversations import messages
+from services.conversations.messages import MessageCursor, Reply, completed_since, current_revision, resume
+from tests.factories import SignedIn, make_answered, make_conversation, make_message, make_task, message_row, store
 from tests.services.rows import all_statements
 
 COLUMNS = frozenset({"content"})
@@ -39,41 +20,25 @@ async def test_completed_messages_are_paged_in_order_of_completion(database: Dat
     # Ids do not follow revisions: a reply that takes long is begun before, and completed after, a short one.
     ids = new_ids(250)
     rows = [message_row(user, conversation.id, id=ids[-n], content=str(n), revision=1 + n // 7) for n in range(250)]
-    await store(database, *rows)
-    expected = sorted((row.revision, row.id) for row in rows)
+    incomplete = [status for status in MessageStatus if status is not MessageStatus.COMPLETE]
+    await store(database, *rows, *(message_row(user, conversation.id, status=status) for status in incomplete))
     cursor, found = MessageCursor(0), []
     async with database.read() as session:
         while page := await completed_since(session, user.caller, conversation.id, cursor, COLUMNS):
-            assert len(page) <= MAX_COMPLETED
+            assert len(page) <= messages.MAX_COMPLETED
             found += [(row.revision, row.id) for row in page]
             cursor = MessageCursor(*found[-1])
-    assert found == expected
-
-
-async def test_completed_messages_have_the_selected_columns(database: Database, user: SignedIn) -> None:
-    conversation = await make_conversation(database, user.caller)
-    await make_message(database, user.caller, conversation.id)
-    async with database.read() as session:
+        assert found == sorted((row.revision, row.id) for row in rows)
         for columns in (frozenset[str](), COLUMNS, frozenset({"role", "status"})):
-            (row,) = await completed_since(session, user.caller, conversation.id, MessageCursor(0), columns)
+            row, *_ = await completed_since(session, user.caller, conversation.id, MessageCursor(0), columns)
             assert set(row._fields) == columns | {"id", "revision", "created_at"}
 
 
-async def test_incomplete_messages_are_left_out(database: Database, user: SignedIn) -> None:
-    conversation = await make_conversation(database, user.caller)
-    incomplete = [status for status in MessageStatus if status is not MessageStatus.COMPLETE]
-    await store(database, *(message_row(user, conversation.id, status=status) for status in incomplete))
+async def test_foreign_conversation_is_not_found(database: Database, user: SignedIn, stranger: SignedIn) -> None:
+    theirs = (await said(database, stranger, TEXT)).conversation_id
     async with database.read() as session:
-        assert not await completed_since(session, user.caller, conversation.id, MessageCursor(0), COLUMNS)
-
-
-async def test_foreign_conversation_is_not_found(database: Database, settings: Settings, user: SignedIn) -> None:
-    other = await sign_in(database, settings)
-    theirs = await make_conversation(database, other.caller)
-    await make_message(database, other.caller, theirs.id)
-    async with database.read() as session:
-        assert await current_revision(session, other.caller, theirs.id) == 2
-        for conversation_id in (theirs.id, new_id(), "", "\0"):
+        assert await current_revision(session, stranger.caller, theirs) == 2
+        for conversation_id in (theirs, new_id(), "", "\0"):
             with pytest.raises(NotFoundError):
                 await current_revision(session, user.caller, conversation_id)
             with pytest.raises(NotFoundError):
@@ -89,8 +54,7 @@ def test_resume_refuses_a_cursor_ahead_of_the_counter() -> None:
 
 
 async def read(database: Database, user: SignedIn, message_id: str, offset: int = 0) -> Reply:
-    async with database.read() as session:
-        return await read_reply(session, user.caller, message_id, offset)
+    return await messages.read_reply(database.reader, user.caller, message_id, offset)
 
 
 async def said(database: Database, user: SignedIn, content: str) -> Message:
@@ -106,40 +70,31 @@ async def test_reply_is_read_from_every_offset_by_one_statement(database: Databa
             reply = await read(database, user, message.id, offset)
             assert reply == Reply(TEXT[offset:], min(offset, len(TEXT)), len(TEXT), MessageStatus.COMPLETE)
     assert len(statements) == len(offsets)
-
-
-async def test_longest_reply_is_read_to_its_end(database: Database, user: SignedIn) -> None:
-    message = await said(database, user, "\N{ROCKET}" * 99_999 + "!")
-    assert (await read(database, user, message.id, 99_999)).text == "!"
-    assert (await read(database, user, message.id, 100_000)).text == ""
-    assert len((await read(database, user, message.id)).text) == 100_000
+    longest = await said(database, user, "\N{ROCKET}" * 99_999 + "!")
+    for offset, text in ((99_999, "!"), (100_000, ""), (0, longest.content)):
+        assert (await read(database, user, longest.id, offset)).text == text
 
 
 async def test_reply_has_the_state_of_its_run(database: Database, user: SignedIn) -> None:
     for status, has_ended, is_paused in (
-        (RunStatus.QUEUED, False, False),
-        (RunStatus.RUNNING, False, False),
+        *((status, False, False) for status in (RunStatus.QUEUED, RunStatus.RUNNING)),
         (RunStatus.AWAITING_APPROVAL, False, True),
         (RunStatus.COMPLETED, True, False),
     ):
         conversation = await make_conversation(database, user.caller)
-        answered = answered_rows(user, conversation.id, status=status)
-        await store_answered(database, answered)
+        answered = await make_answered(database, user, conversation.id, status=status)
         reply = await read(database, user, answered.reply.id.upper())
         assert (reply.has_ended, reply.is_paused) == (has_ended, is_paused), status
 
 
-async def test_unknown_and_foreign_messages_are_not_found(
-    database: Database, settings: Settings, user: SignedIn
-) -> None:
-    theirs = await said(database, await sign_in(database, settings), TEXT)
-    task = await make_task(database, user.caller)
+async def test_foreign_or_unknown_message_is_not_found(database: Database, user: SignedIn, stranger: SignedIn) -> None:
+    theirs, task = await said(database, stranger, TEXT), await make_task(database, user.caller)
     for message_id in (theirs.id, task.id, new_id(), "", "x", "\0", "\ud800"):
         with pytest.raises(NotFoundError, match=r"^There is no such message\.$"):
             await read(database, user, message_id)
 
 
 def test_negative_offset_is_refused() -> None:
-    assert [check_offset(each, "fromOffset") for each in (0, 1, 2**31 - 1)] == [0, 1, 2**31 - 1]
+    assert [messages.check_offset(each, "fromOffset") for each in (0, 1, 2**31 - 1)] == [0, 1, 2**31 - 1]
     with pytest.raises(BadUserInputError, match=r"^fromOffset counts from 0; it is -1\.$"):
-        check_offset(-1, "fromOffset")
+        messages.check_offset(-1, "fromOffset")

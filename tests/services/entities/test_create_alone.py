@@ -1,10 +1,10 @@
 """Creating a row in a transaction of its own: by one statement on PostgreSQL, or by several, wholly or not at all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from functools import partial
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 import pytest
@@ -14,28 +14,29 @@ from core.database import Database
 from core.errors import BadUserInputError, UnauthenticatedError, UnavailableError
 from core.ids import new_id
 from core.settings import Settings
-from models import HistoryEntry, Task, TaskPriority, User
+from models import HistoryEntry, Task, TaskPriority
 from services.accounts.caller import Actor, Caller
 from services.entities import single_statement
+from services.entities.revision import next_revision
 from services.entities.service import NewRow
 from services.query.sql import fetch_all, table_of
 from services.tasks.tasks import tasks
+from tests.core.rows_of_all_tables import FIRST, LAST
 from tests.databases import counted, only_postgresql, opened, run_sql
-from tests.factories import make_user, sign_in
-from tests.services.rows import change_user, read_user
+from tests.factories import SignedIn, sign_in
 from tests.waiting import PATIENCE_S, until_so
 
+X: Final = NewRow({"title": "x"})
 FULL: Final = NewRow(
     {
         "title": '  Pay \U0001f4b6 "it\'s" $1 %s :x \\  ',
         "description": "e\u0301\u202e\n\u0001",
         "priority": TaskPriority.HIGH,
-        "due_at": datetime.max.replace(tzinfo=UTC),
+        "due_at": LAST,
         "tags": ["a,b", "{}", "NULL", 'x"y'],
     }
 )
-X: Final = NewRow({"title": "x"})
-NEW: Final = [X, FULL, NewRow({"title": "x", "description": "", "due_at": datetime.min.replace(tzinfo=UTC)})]
+NEW: Final = [X, FULL, NewRow({"title": "x", "description": "", "due_at": FIRST})]
 BE_STRICT: Final = """
 DO $$ BEGIN EXECUTE format(
     'ALTER DATABASE %I SET default_transaction_isolation = ''repeatable read''', current_database()
@@ -55,8 +56,8 @@ def is_single(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-async def caller(database: Database, settings: Settings) -> Caller:
-    return (await sign_in(database, settings)).caller
+def caller(user: SignedIn) -> Caller:
+    return user.caller
 
 
 async def stored(database: Database, model: Any, caller: Caller) -> list[Any]:
@@ -74,10 +75,10 @@ def without_own(row: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("new", NEW)
 @pytest.mark.parametrize("actor", [None, Actor(new_id(), new_id())])
-async def test_row_by_one_statement_equals_row_by_transaction(
+async def test_row_equals_one_by_transaction(
     database: Database, caller: Caller, new: NewRow, actor: Actor | None
 ) -> None:
-    by = Caller(caller.user_id, caller.session_id, caller.is_admin, caller.expires_at, actor)
+    by = replace(caller, actor=actor)
     with counted() as statements:
         made = await tasks.create_alone(database, by, new)
     assert len(statements) == 1
@@ -97,35 +98,21 @@ async def test_row_by_one_statement_equals_row_by_transaction(
 async def test_concurrent_creates_have_ascending_revisions_and_moments(database: Database, caller: Caller) -> None:
     notified: list[int] = []
     database.after_commit.append(lambda revisions: notified.extend(revisions.values()))
-    try:
-        async with asyncio.TaskGroup() as group:
-            for number in range(15):
-                group.create_task(tasks.create_alone(database, caller, NewRow({"title": f"{number}"})))
-                group.create_task(tasks.create_alone(database, caller, NewRow({"title": f"{number}"}, id=new_id())))
-    finally:
-        database.after_commit.pop()
+    new = [each for _ in range(15) for each in (X, NewRow({"title": "x"}, id=new_id()))]
+    await asyncio.gather(*(tasks.create_alone(database, caller, each) for each in new))
+    database.after_commit.pop()
     rows = await stored(database, Task, caller)
     assert [row.revision for row in rows] == list(range(1, 31))
     assert sorted(notified) == list(range(1, 31))
     assert rows == sorted(rows, key=lambda row: row.created_at)
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"title": " "},
-        {"title": "a\0b"},
-        {"title": "x" * 501},
-        {"title": "x", "tags": [""]},
-        {"title": "x", "description": "\0"},
-    ],
-)
-async def test_invalid_values_are_refused_without_a_statement(
-    database: Database, caller: Caller, given: dict[str, Any]
-) -> None:
-    with counted() as statements, pytest.raises(BadUserInputError):
-        await tasks.create_alone(database, caller, NewRow(given))
-    assert len(statements) == 0
+async def test_invalid_values_need_no_statement(database: Database, caller: Caller) -> None:
+    titles: list[dict[str, Any]] = [{"title": title} for title in (" ", "a\0b", "x" * 501)]
+    for given in (*titles, {"title": "x", "tags": [""]}, {"title": "x", "description": "\0"}):
+        with counted() as statements, pytest.raises(BadUserInputError):
+            await tasks.create_alone(database, caller, NewRow(given))
+        assert len(statements) == 0
 
 
 async def test_row_that_depends_on_stored_rows_takes_several_statements(database: Database, caller: Caller) -> None:
@@ -142,9 +129,8 @@ async def test_row_that_depends_on_stored_rows_takes_several_statements(database
     assert len(await stored(database, Task, caller)) == 4
 
 
-async def nothing_is_left(database: Database, caller: Caller) -> None:
-    assert await stored(database, Task, caller) == []
-    assert await stored(database, HistoryEntry, caller) == []
+async def nothing_is_left(database: Database, caller: Caller) -> bool:
+    return not await stored(database, Task, caller) and not await stored(database, HistoryEntry, caller)
 
 
 @asynccontextmanager
@@ -153,7 +139,7 @@ async def holding(database: Database, caller: Caller) -> AsyncIterator[asyncio.E
     holds, is_over = asyncio.Event(), asyncio.Event()
 
     async def work(session: Any) -> None:
-        await run_sql(session, "UPDATE users SET revision = revision + 1 WHERE id = :id", id=caller.user_id)
+        await next_revision(session, caller.user_id)
         holds.set()
         await is_over.wait()
 
@@ -166,54 +152,36 @@ async def holding(database: Database, caller: Caller) -> AsyncIterator[asyncio.E
             is_over.set()
 
 
-async def waits_for_a_lock(database: Database) -> bool:
+async def until_it_waits_for_a_lock(database: Database, *, no_more: bool = False) -> None:
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    async with database.read() as session:
-        return bool(await run_sql(session, waiting))
 
+    async def is_so() -> bool:
+        async with database.read() as session:
+            return bool(await run_sql(session, waiting)) is not no_more
 
-async def waits_no_more(database: Database) -> bool:
-    return not await waits_for_a_lock(database)
-
-
-async def deactivate(database: Database, user: User) -> None:
-    await change_user(database, user.id, is_active=False)
-
-
-async def delete(database: Database, user: User) -> None:
-    await database.write(lambda session: run_sql(session, "DELETE FROM users WHERE id = :id", id=user.id))
+    await until_so(is_so)
 
 
 @pytest.mark.usefixtures("is_single")
-@pytest.mark.parametrize("end", [deactivate, delete])
-async def test_create_for_inactive_or_deleted_account_stores_nothing(
-    database: Database, settings: Settings, end: Callable[[Database, User], Awaitable[None]]
-) -> None:
-    signed_in = await sign_in(database, settings, await make_user(database))
-    await end(database, signed_in.user)
-    with pytest.raises(UnauthenticatedError, match="gone or deactivated"):
-        await tasks.create_alone(database, signed_in.caller, X)
-    await nothing_is_left(database, signed_in.caller)
-
-
-@pytest.mark.usefixtures("is_single")
+@pytest.mark.parametrize("is_meanwhile", [False, True])
 @pytest.mark.parametrize(
     "statement", ["UPDATE users SET is_active = false WHERE id = :id", "DELETE FROM users WHERE id = :id"]
 )
-async def test_create_while_the_account_ends_stores_nothing(fresh_settings: Settings, statement: str) -> None:
-    async with opened(fresh_settings) as database:
-        caller = (await sign_in(database, fresh_settings)).caller
+async def test_create_for_an_ended_account_stores_nothing(
+    database: Database, caller: Caller, statement: str, is_meanwhile: bool
+) -> None:
+    making: list[asyncio.Task[Any]] = []
 
-        async def end(session: Any) -> None:
-            await run_sql(session, statement, id=caller.user_id)
+    async def end(session: Any) -> None:
+        await run_sql(session, statement, id=caller.user_id)
+        if is_meanwhile:
             making.append(asyncio.create_task(tasks.create_alone(database, caller, X)))
-            await until_so(partial(waits_for_a_lock, database))
+            await until_it_waits_for_a_lock(database)
 
-        making: list[asyncio.Task[Any]] = []
-        await database.write(end)
-        with pytest.raises(UnauthenticatedError, match="gone or deactivated"):
-            await making[0]
-        await nothing_is_left(database, caller)
+    await database.write(end)
+    with pytest.raises(UnauthenticatedError, match="gone or deactivated"):
+        await (making[0] if is_meanwhile else tasks.create_alone(database, caller, X))
+    assert await nothing_is_left(database, caller)
 
 
 @pytest.mark.usefixtures("is_single")
@@ -224,7 +192,7 @@ async def test_create_is_retried_after_serialization_failure(fresh_settings: Set
         async with opened(fresh_settings) as strict:
             async with holding(usual, caller) as is_over:
                 making = asyncio.create_task(tasks.create_alone(strict, caller, X))
-                await until_so(partial(waits_for_a_lock, usual))
+                await until_it_waits_for_a_lock(usual)
                 is_over.set()
             assert (await making).revision == 2
             assert strict.pool.in_use == 0
@@ -233,30 +201,19 @@ async def test_create_is_retried_after_serialization_failure(fresh_settings: Set
 
 
 @pytest.mark.usefixtures("is_single")
-async def test_create_beyond_the_statement_timeout_stores_nothing(fresh_settings: Settings) -> None:
-    async with (
-        opened(fresh_settings) as patient,
-        opened(fresh_settings, database_statement_timeout_s=0.2) as database,
-    ):
-        caller = (await sign_in(patient, fresh_settings)).caller
-        async with holding(patient, caller):
+async def test_create_that_takes_too_long_or_is_cancelled_stores_nothing(
+    database: Database, settings: Settings, caller: Caller
+) -> None:
+    async with holding(database, caller), asyncio.timeout(PATIENCE_S):
+        async with opened(settings, database_statement_timeout_s=0.2) as impatient:
             with pytest.raises(UnavailableError):
-                await tasks.create_alone(database, caller, X)
-            await until_so(partial(waits_no_more, patient))
-        await nothing_is_left(patient, caller)
-        assert (await read_user(patient, caller.user_id)).revision == 1
-
-
-@pytest.mark.usefixtures("is_single")
-async def test_cancelled_create_stores_nothing(fresh_settings: Settings) -> None:
-    async with opened(fresh_settings) as database:
-        caller = (await sign_in(database, fresh_settings)).caller
-        async with holding(database, caller), asyncio.timeout(PATIENCE_S):
-            making = asyncio.create_task(tasks.create_alone(database, caller, X))
-            await until_so(partial(waits_for_a_lock, database))
-            making.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await making
-            await until_so(partial(waits_no_more, database))
-        await nothing_is_left(database, caller)
-        assert (await tasks.create_alone(database, caller, X)).revision == 2
+                await tasks.create_alone(impatient, caller, X)
+        await until_it_waits_for_a_lock(database, no_more=True)
+        making = asyncio.create_task(tasks.create_alone(database, caller, X))
+        await until_it_waits_for_a_lock(database)
+        making.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await making
+        await until_it_waits_for_a_lock(database, no_more=True)
+    assert await nothing_is_left(database, caller)
+    assert (await tasks.create_alone(database, caller, X)).revision == 2

@@ -31,8 +31,6 @@ METADATA = MetaData()
 
 
 class Folder(Editable, table=True):
-    """Something that notes can have."""
-
     __tablename__ = "folders"
     metadata = METADATA
 
@@ -40,8 +38,6 @@ class Folder(Editable, table=True):
 
 
 class Note(Editable, table=True):
-    """Something that has a folder, and may be a part of another."""
-
     __tablename__ = "notes"
     metadata = METADATA
 
@@ -84,6 +80,11 @@ async def owner(shelf: Database, fresh_settings: Settings) -> SignedIn:
     return await sign_in(shelf, fresh_settings)
 
 
+@pytest.fixture
+async def other(shelf: Database, fresh_settings: Settings) -> Caller:
+    return (await sign_in(shelf, fresh_settings)).caller
+
+
 async def create(database: Database, caller: Caller, of: EntityService[Any], **values: Any) -> Any:
     row_id = values.pop("id", None)
     return await database.write(partial(of.create, caller=caller, new=NewRow(values, row_id)))
@@ -95,10 +96,8 @@ async def rows_of(database: Database, model: Any, user_id: str) -> dict[str, Any
         return {row.id: row for row in await fetch_all(session, select(table).where(table.c.user_id == user_id))}
 
 
-async def test_deleting_a_row_clears_the_references_to_it_and_records_that(
-    shelf: Database, owner: SignedIn, fresh_settings: Settings
-) -> None:
-    caller, other = owner.caller, (await sign_in(shelf, fresh_settings)).caller
+async def test_deletion_clears_references_and_records_it(shelf: Database, owner: SignedIn, other: Caller) -> None:
+    caller = owner.caller
     folder = await create(shelf, caller, folders, name="home")
     await create(shelf, other, folders, name="home", id=folder.id)
     noted = await create(shelf, caller, notes, folder_id=folder.id)
@@ -115,8 +114,9 @@ async def test_deleting_a_row_clears_the_references_to_it_and_records_that(
     assert (entry.before, entry.after) == ({"folder_id": folder.id}, {"folder_id": None})
 
 
-async def test_deleting_a_row_takes_along_what_refers_to_it_and_cascades(shelf: Database, owner: SignedIn) -> None:
-    parent = await create(shelf, owner.caller, notes)
+async def test_deletion_takes_along_what_refers_to_the_row_and_cascades(shelf: Database, owner: SignedIn) -> None:
+    folder = await create(shelf, owner.caller, folders, name="home")
+    parent = await create(shelf, owner.caller, notes, folder_id=folder.id)
     child = await create(shelf, owner.caller, notes, parent_id=parent.id)
     leaf = await create(shelf, owner.caller, notes, parent_id=child.id.upper())
     await create(shelf, owner.caller, notes)
@@ -125,64 +125,54 @@ async def test_deleting_a_row_takes_along_what_refers_to_it_and_cascades(shelf: 
     state = await state_of(shelf, owner.user.id)
     assert {row_id: row.kind for row_id, row in state.deletions.items()} == dict.fromkeys(deleted, "NOTE")
     history = (await rows_of(shelf, HistoryEntry, owner.user.id)).values()
-    assert {row.row_id for row in history if row.kind is HistoryAction.DELETED} == set(deleted)
+    before = {row.row_id: row.before for row in history if row.kind is HistoryAction.DELETED}
+    assert before.keys() == set(deleted)
+    assert before[parent.id]["folder_id"] == folder.id
 
 
-async def test_folder_that_goes_with_its_note_keeps_it_in_the_history(shelf: Database, owner: SignedIn) -> None:
-    folder = await create(shelf, owner.caller, folders, name="home")
-    note = await create(shelf, owner.caller, notes, folder_id=folder.id)
-    await shelf.write(partial(notes.delete, caller=owner.caller, row_id=note.id))
-    (deletion,) = [
-        row for row in (await rows_of(shelf, HistoryEntry, owner.user.id)).values() if row.kind is HistoryAction.DELETED
-    ]
-    assert deletion.before["folder_id"] == folder.id
-
-
-@pytest.mark.parametrize("column", ["folder_id", "parent_id"])
-async def test_reference_to_what_is_not_the_callers_is_refused(
-    shelf: Database, owner: SignedIn, fresh_settings: Settings, column: str
+@pytest.mark.parametrize(("column", "path"), [("folder_id", "folderId"), ("parent_id", "parentId")])
+async def test_foreign_reference_is_refused(
+    shelf: Database, owner: SignedIn, other: Caller, column: str, path: str
 ) -> None:
-    other = (await sign_in(shelf, fresh_settings)).caller
-    of = folders if column == "folder_id" else notes
-    theirs = await create(shelf, other, of, **({"name": "x"} if of is folders else {}))
+    folder = await create(shelf, other, folders, name="x")
+    theirs = folder if column == "folder_id" else await create(shelf, other, notes)
     note = await create(shelf, owner.caller, notes)
-    path = "folderId" if column == "folder_id" else "parentId"
-    for tried in (theirs.id, new_id(), "nothing", "\0"):
-        update = partial(notes.update, caller=owner.caller, row_id=note.id, changes={column: tried})
-        update_all = partial(notes.update_many, caller=owner.caller, row_ids=[note.id], changes={column: tried})
-        with pytest.raises(NotFoundError) as refusal:
-            await create(shelf, owner.caller, notes, **{column: tried})
-        assert refusal.value.path == ("input", path)
-        for work in (update, update_all):
+    for changes in ({column: tried} for tried in (theirs.id, new_id(), "nothing", "\0")):
+        for work in (
+            partial(notes.create, new=NewRow(changes)),
+            partial(notes.update, row_id=note.id, changes=changes),
+            partial(notes.update_many, row_ids=[note.id], changes=changes),
+        ):
             with pytest.raises(NotFoundError) as refusal:
-                await shelf.write(work)
+                await shelf.write(partial(work, caller=owner.caller))
             assert refusal.value.path == ("input", path)
     assert list(await rows_of(shelf, Note, owner.user.id)) == [note.id]
 
 
 async def test_rows_made_together_refer_to_those_before_them_alone(shelf: Database, owner: SignedIn) -> None:
-    first, second = new_id(), new_id()
-    new = [NewRow({}, first), NewRow({"parent_id": first.upper()}, second)]
-    await shelf.write(partial(notes.create_many, caller=owner.caller, new=new))
+    first, second, third, fourth = (new_id() for _ in range(4))
+    create_many = partial(notes.create_many, caller=owner.caller)
+    await shelf.write(partial(create_many, new=[NewRow({}, first), NewRow({"parent_id": first.upper()}, second)]))
     assert (await rows_of(shelf, Note, owner.user.id))[second].parent_id == first
-    for parent in (third := new_id(), fourth := new_id()):
-        new = [NewRow({"parent_id": parent}, third), NewRow({}, fourth)]
+    for parent in (third, fourth):
         with pytest.raises(NotFoundError) as refusal:
-            await shelf.write(partial(notes.create_many, caller=owner.caller, new=new))
+            await shelf.write(partial(create_many, new=[NewRow({"parent_id": parent}, third), NewRow({}, fourth)]))
         assert refusal.value.path == ("input", "notes", "0", "parentId")
 
 
 async def test_bulk_operations_are_bounded_and_take_no_keys_of_single_rows(shelf: Database, owner: SignedIn) -> None:
-    caller = owner.caller
-    with pytest.raises(BadUserInputError, match="notes takes at most 100 at once; it has 101") as refusal:
-        await shelf.write(partial(notes.create_many, caller=caller, new=[NewRow({})] * 101))
-    assert refusal.value.path == ("input", "notes")
-    for work in (partial(notes.update_many, changes={}), notes.delete_many):
-        with pytest.raises(BadUserInputError, match="ids takes at most 100 at once; it has 101"):
-            await shelf.write(partial(work, caller=caller, row_ids=["x"] * 101))
+    ids, keyed = ["x"] * 101, [NewRow({}, idempotency_key="key")]
+    for work, name in (
+        (partial(notes.create_many, new=[NewRow({})] * 101), "notes"),
+        (partial(notes.update_many, row_ids=ids, changes={}), "ids"),
+        (partial(notes.delete_many, row_ids=ids), "ids"),
+    ):
+        with pytest.raises(BadUserInputError, match=f"{name} takes at most 100 at once; it has 101") as refusal:
+            await shelf.write(partial(work, caller=owner.caller))
+        assert refusal.value.path == ("input", name)
     with pytest.raises(BadUserInputError, match="Notes made together have one idempotencyKey"):
-        await shelf.write(partial(notes.create_many, caller=caller, new=[NewRow({}, idempotency_key="key")]))
-    assert (await state_of(shelf, caller.user_id)).revision == 0
+        await shelf.write(partial(notes.create_many, caller=owner.caller, new=keyed))
+    assert (await state_of(shelf, owner.user.id)).revision == 0
 
 
 class LaterFolder(SQLModel):
@@ -213,25 +203,21 @@ async def test_request_that_differs_only_in_defaults_is_the_same(database: Datab
 
 
 @pytest.mark.parametrize("is_first", [False, True])
-async def test_update_that_changes_nothing_rolls_back_no_other_write(
-    database: Database, user: SignedIn, *, is_first: bool
-) -> None:
+async def test_update_that_changes_nothing_has_no_revision(database: Database, user: SignedIn, is_first: bool) -> None:
     changed, same = [await make_task(database, user.caller) for _ in range(2)]
-    updates = [(changed.id, {"title": "New"}), (same.id, {"title": same.title})]
+    before = await state_of(database, user.user.id)
+    update_same = partial(task_service.update, caller=user.caller, row_id=same.id, changes={"title": same.title})
+    assert (await database.write(update_same)).revision == 2
+    assert await state_of(database, user.user.id) == before
 
     async def work(session: AsyncSession) -> None:
-        for row_id, changes in reversed(updates) if is_first else updates:
-            await task_service.update(session, user.caller, row_id, changes)
+        if is_first:
+            await update_same(session)
+        await task_service.update(session, user.caller, changed.id, {"title": "New"})
+        if not is_first:
+            await update_same(session)
 
     await database.write(work)
     state = await state_of(database, user.user.id)
     assert (state.rows[changed.id].title, state.rows[changed.id].revision) == ("New", 3)
     assert (state.rows[same.id].revision, state.revision) == (2, 3)
-
-
-async def test_update_that_changes_nothing_takes_no_revision(database: Database, user: SignedIn) -> None:
-    task = await make_task(database, user.caller)
-    before = await state_of(database, user.user.id)
-    update = partial(task_service.update, caller=user.caller, row_id=task.id, changes={"title": task.title})
-    assert (await database.write(update)).revision == 1
-    assert await state_of(database, user.user.id) == before

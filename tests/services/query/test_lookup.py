@@ -1,10 +1,9 @@
 """Rows of any kind by their ids: each caller is given their own, whoever asks at the same time."""
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace as Node
 from typing import Any, Final
-
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
 from core.ids import new_id
@@ -14,6 +13,7 @@ from services.accounts.caller import Caller
 from services.query.lookup import ColumnsByModel, find_node
 from tests.databases import counted
 from tests.factories import SignedIn, make_conversation, make_message, make_task, sign_in
+from tests.histories import Hand
 
 WANTED: Final[ColumnsByModel] = (
     (Task, frozenset({"title", "tags", "priority"})),
@@ -47,37 +47,23 @@ async def test_each_caller_finds_their_own_node_by_one_statement(database: Datab
     assert len(count) == 1
 
 
-async def test_node_of_what_is_no_id_is_none(database: Database, user: SignedIn) -> None:
-    (task_id, row), *_ = (await made_by(database, user.caller)).items()
+async def test_node_of_another_id_model_or_owner_is_none(database: Database, user: SignedIn) -> None:
+    rows = await made_by(database, user.caller)
+    (task_id, row), *_ = rows.items()
     ids = [task_id.upper(), task_id, new_id(), "", "x", "\0", "é" * 36, f"{task_id[:-1]}\n", '",{}\\"']
     found = [await find_node(database.batch_loader, user.caller, WANTED, given) for given in ids]
     assert found == [row, row, *[None] * 7]
-
-
-async def test_node_of_another_model_is_none(database: Database, user: SignedIn) -> None:
-    rows = await made_by(database, user.caller)
     wanted = ((Message, frozenset[str]()),)
     found = [await find_node(database.batch_loader, user.caller, wanted, row_id) for row_id in rows]
     assert [row and row.type_name for row in found] == [None, None, "Message"]
+    strange = [replace(user.caller, user_id=f"{quoted}{user.user.id}") for quoted in ('"', "\\", "{,}", "é ")]
+    finding = (find_node(database.batch_loader, caller, WANTED, task_id) for caller in (*strange, user.caller))
+    assert await asyncio.gather(*finding) == [None, None, None, None, row]
 
 
 async def test_changed_node_is_read_again(database: Database, user: SignedIn) -> None:
-    task = await make_task(database, user.caller)
-    before = await find_node(database.batch_loader, user.caller, WANTED, task.id)
-
-    async def rename(session: AsyncSession) -> None:
-        (await session.get_one(Task, (user.user.id, task.id))).title = "Changed"
-
-    await database.write(rename)
-    after = await find_node(database.batch_loader, user.caller, WANTED, task.id)
-    assert (before.title, after.title) == (task.title, "Changed")
-
-
-async def test_node_of_owner_whose_id_needs_quotes_is_none(database: Database, user: SignedIn) -> None:
-    strange = [
-        Caller(f"{quoted}{user.user.id}", None, False, user.caller.expires_at) for quoted in ('"', "\\", "{,}", "é ")
-    ]
-    task = await make_task(database, user.caller)
-    callers = [*strange, user.caller]
-    found = await asyncio.gather(*(find_node(database.batch_loader, caller, WANTED, task.id) for caller in callers))
-    assert [row and row.id for row in found] == [None, None, None, None, task.id]
+    hand = Hand(database, user.caller)
+    task = await hand.make()
+    for title in (task.title, "Changed"):
+        await hand.change(task, title=title)
+        assert (await find_node(database.batch_loader, user.caller, WANTED, task.id)).title == title

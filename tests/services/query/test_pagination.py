@@ -1,7 +1,7 @@
 """Pages: walked in any order, size and direction they give the list once, whatever comes and goes meanwhile."""
 
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -13,9 +13,7 @@ from core.database import Database
 from core.errors import BadUserInputError
 from core.ids import new_id
 from models import Task
-from services.accounts.caller import Caller
 from services.query.filters import Conditions, FilterTemplate
-from services.query.ordering import OrderDirection
 from services.query.pagination import (
     Page,
     PageArguments,
@@ -30,7 +28,6 @@ from services.query.sql import execute, table_of
 from services.tasks.task_lists import TaskOrder, task_listing
 from tests.factories import store, task_row
 from tests.services.task_rows import (
-    NOON,
     Steps,
     caller_of,
     ids,
@@ -47,14 +44,11 @@ from tests.services.task_rows import (
 Drawn = list[dict[str, Any]]
 
 TASKS: Final = table_of(Task)
-SINGLE_ORDERS: Final = [TaskOrder(field, direction) for field in TaskOrder.fields for direction in OrderDirection]
 BY_CREATION: Final = task_listing(caller_of("nobody")).order
 
 
 @given(drawn=task_lists, order=orders, walked=steps)
-async def test_walked_pages_give_the_list_once_and_in_order(
-    database: Database, drawn: Drawn, order: list[TaskOrder], walked: Steps
-) -> None:
+async def test_pages_give_all_in_order(database: Database, drawn: Drawn, order: list[TaskOrder], walked: Steps) -> None:
     caller, tasks = await make_tasks(database, drawn)
     pages = [page async for page in walk(task_pages(database, caller, order), walked)]
     in_sequence = pages[::-1] if walked.backwards else pages
@@ -62,16 +56,6 @@ async def test_walked_pages_give_the_list_once_and_in_order(
     assert all(page.rows for page in pages) == bool(tasks)
     assert [page.has_next_page for page in in_sequence] == [True] * (len(pages) - 1) + [False]
     assert [page.has_previous_page for page in in_sequence] == [False] + [True] * (len(pages) - 1)
-
-
-@pytest.mark.parametrize("backwards", [False, True])
-@pytest.mark.parametrize("order", SINGLE_ORDERS, ids=lambda order: f"{order.field}-{order.direction}")
-async def test_each_order_walks_ties_and_nulls(database: Database, order: TaskOrder, backwards: bool) -> None:
-    drawn = [{"due_at": due_at, "created_at": NOON, "updated_at": NOON} for due_at in (NOON, None, NOON, None, NOON)]
-    caller, tasks = await make_tasks(database, drawn)
-    pages = [page async for page in walk(task_pages(database, caller, [order]), Steps([1], backwards))]
-    found = [row_id for page in pages for row_id in ids(page)]
-    assert (found[::-1] if backwards else found) == in_order(tasks, [order])
 
 
 @given(
@@ -86,39 +70,24 @@ async def test_unchanged_row_appears_once_while_others_come_and_go(
     database: Database, drawn: Drawn, changes: list[tuple[Drawn, list[int]]], order: list[TaskOrder], walked: Steps
 ) -> None:
     caller, tasks = await make_tasks(database, drawn)
-    shifting = _Shifting(database, caller, tasks)
-    seen: list[str] = []
+    ever, gone, seen = list(tasks), set[str](), list[str]()
     async for page in walk(task_pages(database, caller, order), walked):
         seen += ids(page)[::-1] if walked.backwards else ids(page)
-        if changes:
-            await shifting.change(*changes.pop())
+        added, removed = changes.pop() if changes else ([], [])
+        new = [task_row(caller.user_id, **values | {"id": new_id()}) for values in added]
+        await store(database, *new)
+        ever += new
+        gone |= {ever[index % len(ever)].id for index in removed if ever}
+        statement = delete(TASKS).where(caller.owns(TASKS), TASKS.c.id.in_(gone))
+        await database.write(partial(execute, statement=statement))
     if walked.backwards:
         seen.reverse()
-    assert seen == [row_id for row_id in in_order(shifting.ever, order) if row_id in seen]
-    assert {task.id for task in tasks} - shifting.gone <= set(seen)
-
-
-class _Shifting:
-    """Adds rows and removes others, and remembers which there ever were."""
-
-    def __init__(self, database: Database, caller: Caller, tasks: Sequence[Task]) -> None:
-        self._database = database
-        self._caller = caller
-        self.ever = list(tasks)
-        self.gone: set[str] = set()
-
-    async def change(self, added: Drawn, removed: Sequence[int]) -> None:
-        new = [task_row(self._caller.user_id, **values | {"id": new_id()}) for values in added]
-        await store(self._database, *new)
-        self.ever += new
-        gone = {self.ever[index % len(self.ever)].id for index in removed if self.ever}
-        statement = delete(TASKS).where(self._caller.owns(TASKS), TASKS.c.id.in_(gone))
-        await self._database.write(lambda session: execute(session, statement))
-        self.gone |= gone
+    assert seen == [row_id for row_id in in_order(ever, order) if row_id in seen]
+    assert {task.id for task in tasks} - gone <= set(seen)
 
 
 @given(drawn=task_lists, order=orders, data=st.data())
-async def test_page_between_two_cursors_is_the_rows_between(
+async def test_page_is_between_its_cursors(
     database: Database, drawn: Drawn, order: list[TaskOrder], data: st.DataObject
 ) -> None:
     caller, _ = await make_tasks(database, drawn)
@@ -145,72 +114,49 @@ async def test_pages_of_many_parents_equal_those_of_each_alone(
 ) -> None:
     caller, parents = await make_tasks(database, [{}] * data.draw(st.integers(1, 4)))
     listing = task_listing(caller, frozenset({"parent_id", "title"}), order=order)
-    children = await _make_children(database, drawn, parents, data)
+    parent = st.sampled_from([task.id for task in parents])
+    children = [task_row(caller.user_id, **values, parent_id=data.draw(parent)) for values in drawn]
+    await store(database, *children)
     cursors = st.none() | st.sampled_from(children).map(listing.order.cursor) if children else st.none()
     sizes: Any = {data.draw(st.sampled_from(["first", "last"])): data.draw(st.integers(0, 6))}
     arguments = PageArguments(after=data.draw(cursors), before=data.draw(cursors), **sizes)
     window = read_window(listing.order, arguments)
     parent_ids = [*(task.id for task in reversed(parents)), new_id()]
-    async with database.read() as session:
-        together = await fetch_pages(session, listing, window, "parent_id", parent_ids)
-        counts = await count_rows_of(session, listing, "parent_id", parent_ids)
-        for parent_id, page, count in zip(parent_ids, together, counts, strict=True):
-            alone = replace(listing, conditions=_below(parent_id))
-            assert _values(page) == _values(await fetch_page(session, alone, window))
-            assert all(row.parent_id == parent_id for row in page.rows)
-            assert count == await count_rows(session, alone)
+    source = database.reader
+    together = await fetch_pages(source, listing, window, "parent_id", parent_ids)
+    counts = await count_rows_of(source, listing, "parent_id", parent_ids)
+    for parent_id, page, count in zip(parent_ids, together, counts, strict=True):
+        alone = replace(listing, conditions=_below(parent_id))
+        assert _values(page) == _values(await fetch_page(source, alone, window))
+        assert all(row.parent_id == parent_id for row in page.rows)
+        assert count == await count_rows(source, alone)
+    assert await fetch_pages(source, listing, window, "parent_id", []) == []
+    assert await count_rows_of(source, listing, "parent_id", []) == []
 
 
 def _below(parent_id: str) -> Conditions:
     return Conditions(FilterTemplate(parent_id, lambda shape: (TASKS.c.parent_id == shape,)), {})
 
 
-async def _make_children(
-    database: Database, drawn: Drawn, parents: Sequence[Task], data: st.DataObject
-) -> Sequence[Task]:
-    parent = st.sampled_from([task.id for task in parents])
-    children = [task_row(parents[0].user_id, **values, parent_id=data.draw(parent)) for values in drawn]
-    await store(database, *children)
-    return children
-
-
 def _values(page: Page) -> tuple[list[tuple[str, str]], bool, bool]:
     return [(row.id, row.title) for row in page.rows], page.has_next_page, page.has_previous_page
 
 
-async def test_no_parents_have_no_pages(database: Database) -> None:
-    listing = task_listing(caller_of("nobody"))
-    async with database.read() as session:
-        assert await fetch_pages(session, listing, Window(1, False, None, None), "parent_id", []) == []
-        assert await count_rows_of(session, listing, "parent_id", []) == []
-
-
-@pytest.mark.parametrize(
-    ("arguments", "size", "backwards"),
-    [
+def test_page_size_is_what_was_asked_or_the_default() -> None:
+    for arguments, size, backwards in (
         (PageArguments(), 20, False),
-        (PageArguments(first=0), 0, False),
-        (PageArguments(first=100), 100, False),
-        (PageArguments(last=0), 0, True),
-        (PageArguments(last=100), 100, True),
-    ],
-)
-def test_page_size_is_what_was_asked_or_the_default(arguments: PageArguments, size: int, backwards: bool) -> None:
-    assert read_window(BY_CREATION, arguments) == Window(size, backwards, after=None, before=None)
+        *((PageArguments(first=size), size, False) for size in (0, 100)),
+        *((PageArguments(last=size), size, True) for size in (0, 100)),
+    ):
+        assert read_window(BY_CREATION, arguments) == Window(size, backwards, after=None, before=None)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "path", "message"),
-    [
-        (PageArguments(first=-1), "first", "first must be 0 to 100; it is -1."),
-        (PageArguments(first=101), "first", "first must be 0 to 100; it is 101."),
-        (PageArguments(last=-1), "last", "last must be 0 to 100; it is -1."),
-        (PageArguments(last=101), "last", "last must be 0 to 100; it is 101."),
-        (PageArguments(first=1, last=1), "last", "Pass first or last, not both."),
-        (PageArguments(first=0, last=0), "last", "Pass first or last, not both."),
-    ],
-)
-def test_page_size_out_of_bounds_is_refused(arguments: PageArguments, path: str, message: str) -> None:
-    with pytest.raises(BadUserInputError) as caught:
-        read_window(BY_CREATION, arguments)
-    assert (caught.value.path, caught.value.message) == ((path,), message)
+def test_page_size_out_of_bounds_is_refused() -> None:
+    for arguments, path, message in (
+        *((PageArguments(first=size), "first", f"first must be 0 to 100; it is {size}.") for size in (-1, 101)),
+        *((PageArguments(last=size), "last", f"last must be 0 to 100; it is {size}.") for size in (-1, 101)),
+        *((PageArguments(first=size, last=size), "last", "Pass first or last, not both.") for size in (0, 1)),
+    ):
+        with pytest.raises(BadUserInputError) as caught:
+            read_window(BY_CREATION, arguments)
+        assert (caught.value.path, caught.value.message) == ((path,), message)

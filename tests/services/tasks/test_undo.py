@@ -10,40 +10,51 @@ import pytest
 from core.database import Database
 from core.errors import ConflictError, NotFoundError
 from core.ids import new_id
-from core.settings import Settings
 from models import HistoryAction, Run, RunStatus, Task, TaskPriority
 from services.sync.changes import DELETION, Change, Cursor, read_changes
 from services.tasks.tasks import tasks as task_service
 from services.tasks.undo import KeptChange, Undone, undo_run
 from services.tasks.undo_plan import CHANGED_SINCE_MADE
 from tests.databases import counted
-from tests.factories import NOBODYS_ID, SignedIn, new_task, sign_in, store, task_row
-from tests.histories import Assisted, Hand, assisted, history_of, task_ids, tasks_of
+from tests.factories import NOBODYS_ID, SignedIn, new_task, store, task_row
+from tests.histories import Assisted, Hand, assisted, task_ids, tasks_of
 from tests.state import state_of
 
 NOON: Final = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-async def test_everything_that_a_run_can_do(database: Database, person: Hand, run: Assisted) -> None:
-    old = await person.make("old", description="Twice", due_at=NOON, tags=["b", "a"], priority=TaskPriority.HIGH)
-    done = await person.make("done")
-    await person.change(done, completed=True)
+async def test_all_that_a_run_did_is_taken_back(person: Hand, run: Assisted) -> None:
+    changed = await person.make("changed", description="Twice", due_at=NOON, tags=["b"], priority=TaskPriority.HIGH)
+    done = await person.change(await person.make("done"), completed=True)
     doomed = await person.make("doomed", due_at=NOON, tags=["x"])
-    leaf = await person.make("leaf", parent_id=doomed.id)
-    await person.change(leaf, completed=True)
-    before = await tasks_of(database, person.caller)
+    leaf = await person.change(await person.make("leaf", parent_id=doomed.id), completed=True)
+    outer = await person.make("outer")
+    inner = await person.make("inner", parent_id=outer.id)
+    before_history = [task_row(person.caller.user_id) for _ in range(2)]
+    await store(person.database, *before_history)
+    before = await person.tasks()
     made = await run.make("made")
-    await run.change(old, title="new", description=None, due_at=None, tags=[], priority=TaskPriority.LOW)
-    await run.change(old, title="newer", parent_id=made.id, completed=True)
+    tree = [await run.make("child", parent_id=made.id)]
+    tree += [await run.make("leaf", parent_id=tree[0].id) for _ in range(2)]
+    await run.change(changed, title="new", description=None, due_at=None, tags=[], priority=TaskPriority.LOW)
+    await run.change(changed, title="newer", parent_id=made.id, completed=True)
     await run.change(done, completed=False)
     await run.delete(doomed)
+    gone_again = await run.make()
+    await run.delete(gone_again)
+    # Turned round: the inner becomes the outer, within a task of the run's own.
+    await run.change(inner, parent_id=made.id)
+    await run.change(outer, parent_id=inner.id)
+    await run.change(before_history[0], title="x")
+    await run.delete(before_history[1])
     undone = await run.undo()
-    assert await tasks_of(database, person.caller) == before
-    assert (undone.kept, undone.deleted_ids) == ([], [made.id])
-    assert {task.id for task in undone.tasks} == {old.id, done.id, doomed.id, leaf.id}
+    assert await person.tasks() == before
+    assert (undone.kept, set(undone.deleted_ids)) == ([], {task.id for task in (made, *tree)})
+    assert set(task_ids(undone)) == {task.id for task in (changed, done, doomed, leaf, outer, inner, *before_history)}
+    assert len(await person.history(gone_again)) == 2
 
 
-async def test_the_stamps_and_the_history_of_it(database: Database, person: Hand, run: Assisted) -> None:
+async def test_undo_stamps_and_records_what_it_changes(database: Database, person: Hand, run: Assisted) -> None:
     changed, deleted = await person.make("changed"), await person.make("deleted")
     made = await run.make()
     await run.change(changed, title="x")
@@ -58,114 +69,52 @@ async def test_the_stamps_and_the_history_of_it(database: Database, person: Hand
     assert {row.id: row.revision for row in state.deletions.values()} == {made.id: state.revision}
     assert (undone.run.revision, undone.run.undone_at) == (state.revision, state.rows[changed.id].updated_at)
     for task, kind in ((changed, "UPDATED"), (deleted, "CREATED"), (made, "DELETED")):
-        last = (await history_of(database, person.caller, task.id))[-1]
+        last = (await person.history(task))[-1]
         assert (last.kind, last.run_id, last.tool_call_id) == (HistoryAction(kind), None, None)
         assert (last.revision, last.created_at) == (state.revision, undone.run.undone_at)
     async with database.read() as session:
         changes = await read_changes(session, person.caller, Cursor(before.revision), 100)
-    assert set(changes.entries) == {
-        Change(kind, row_id, state.revision)
-        for kind, row_id in (
-            ("Task", changed.id),
-            ("Task", deleted.id),
-            (DELETION, made.id),
-            ("Run", run.run.id),
-        )
-    }
+    expected = ("Task", changed.id), ("Task", deleted.id), (DELETION, made.id), ("Run", run.run.id)
+    assert set(changes.entries) == {Change(kind, row_id, state.revision) for kind, row_id in expected}
 
 
-async def test_a_run_that_changed_nothing(database: Database, person: Hand, run: Assisted) -> None:
-    task = await person.make()
-    undone = await run.undo()
-    assert (undone.tasks, undone.deleted_ids, undone.kept) == ([], [], [])
-    assert undone.run.undone_at is not None
-    assert len(await history_of(database, person.caller, task.id)) == 1
-
-
-async def test_the_newest_change_comes_first(person: Hand, run: Assisted) -> None:
+async def test_newest_change_is_taken_back_first_and_parents_before_subtasks(
+    user: SignedIn, person: Hand, run: Assisted
+) -> None:
     tasks = [await person.make() for _ in range(3)]
     for task in (tasks[1], tasks[0], tasks[2], tasks[0]):
         await run.change(task, completed=not task.completed, title=new_id())
     assert task_ids(await run.undo()) == [tasks[0].id, tasks[2].id, tasks[1].id]
-
-
-async def test_made_and_deleted_by_the_same_run(database: Database, person: Hand, run: Assisted) -> None:
-    made = await run.make()
-    await run.delete(made)
-    undone = await run.undo()
-    assert (undone.tasks, undone.deleted_ids, undone.kept) == ([], [], [])
-    assert await tasks_of(database, person.caller) == {}
-    assert len(await history_of(database, person.caller)) == 2
-
-
-async def test_a_tree_that_the_run_made(database: Database, person: Hand, run: Assisted) -> None:
-    root = await run.make("root")
-    child = await run.make("child", parent_id=root.id)
-    leaves = [await run.make("leaf", parent_id=child.id) for _ in range(2)]
-    undone = await run.undo()
-    assert set(undone.deleted_ids) == {root.id, child.id, *(leaf.id for leaf in leaves)}
-    assert await tasks_of(database, person.caller) == {}
-
-
-async def test_what_the_run_put_into_its_own_task_moves_out(database: Database, person: Hand, run: Assisted) -> None:
-    parent = await person.make("parent")
-    task, other = await person.make(parent_id=parent.id), await person.make()
-    made = await run.make()
-    for each in (task, other):
-        await run.change(each, parent_id=made.id)
-    undone = await run.undo()
-    assert (undone.deleted_ids, undone.kept) == ([made.id], [])
-    tasks = await tasks_of(database, person.caller)
-    assert {row_id: row["parent_id"] for row_id, row in tasks.items()} == {
-        parent.id: None,
-        task.id: parent.id,
-        other.id: None,
-    }
-
-
-async def test_a_parent_comes_back_first(database: Database, person: Hand, run: Assisted) -> None:
+    run = await assisted(person.database, user)
     chain = [await person.make("0")]
     for depth in range(1, 30):
         chain.append(await person.make(str(depth), parent_id=chain[-1].id))
-    before = await tasks_of(database, person.caller)
+    before = await person.tasks()
     for task in reversed(chain):
         await run.delete(task)
-    undone = await run.undo()
-    assert task_ids(undone) == [task.id for task in chain]
-    assert await tasks_of(database, person.caller) == before
+    assert task_ids(await run.undo()) == [task.id for task in chain]
+    assert await person.tasks() == before
 
 
-async def test_turning_a_family_round(database: Database, person: Hand, run: Assisted) -> None:
-    first = await person.make("first")
-    second = await person.make("second", parent_id=first.id)
-    before = await tasks_of(database, person.caller)
-    await run.change(second, parent_id=None)
-    await run.change(first, parent_id=second.id)
-    undone = await run.undo()
-    assert undone.kept == []
-    assert await tasks_of(database, person.caller) == before
-
-
-async def test_once_and_never_again(database: Database, person: Hand, run: Assisted) -> None:
+async def test_run_is_undone_once_even_if_it_changed_nothing(database: Database, person: Hand, run: Assisted) -> None:
     task = await person.make()
-    await run.change(task, title="x")
-    undone_at = (await run.undo()).run.undone_at
+    undone = await run.undo()
+    assert (undone.tasks, undone.deleted_ids, undone.kept) == ([], [], [])
+    assert len(await person.history(task)) == 1
+    undone_at = undone.run.undone_at
     await person.change(task, title="x")
-    before = await state_of(database, person.caller.user_id), await history_of(database, person.caller)
+    before = await state_of(database, person.caller.user_id), await person.history()
     with pytest.raises(ConflictError) as refused:
         await run.undo()
     assert undone_at is not None
-    assert (
-        refused.value.message == f"This run was undone already, at {undone_at.isoformat()}; it cannot be undone twice."
-    )
+    moment = undone_at.isoformat()
+    assert refused.value.message == f"This run was undone already, at {moment}; it cannot be undone twice."
     assert isinstance(refused.value.current, Run)
-    assert (await state_of(database, person.caller.user_id), await history_of(database, person.caller)) == before
+    assert (await state_of(database, person.caller.user_id), await person.history()) == before
 
 
 @pytest.mark.parametrize("status", RunStatus)
-async def test_only_runs_that_have_ended(
-    database: Database, user: SignedIn, person: Hand, *, status: RunStatus
-) -> None:
+async def test_only_ended_runs_are_undone(database: Database, user: SignedIn, person: Hand, status: RunStatus) -> None:
     run = await assisted(database, user, status)
     task = await run.make()
     if status in (RunStatus.COMPLETED, RunStatus.CANCELLED, RunStatus.FAILED):
@@ -177,33 +126,28 @@ async def test_only_runs_that_have_ended(
     assert await state_of(database, person.caller.user_id) == before
 
 
-async def test_a_run_that_is_none_of_the_callers(
-    database: Database, settings: Settings, person: Hand, run: Assisted
-) -> None:
-    stranger = await sign_in(database, settings)
+async def test_run_of_others_is_not_found(database: Database, stranger: SignedIn, person: Hand, run: Assisted) -> None:
     task = await run.make()
     for row_id in ("", "x", "\0", "\ud800", "x" * 36, NOBODYS_ID, task.id, run.answered.reply.id, run.run.id):
         with pytest.raises(NotFoundError, match=r"^There is no such run\.$"):
             await database.write(lambda session: undo_run(session, stranger.caller, row_id))  # noqa: B023
-    assert (await tasks_of(database, person.caller)).keys() == {task.id}
+    assert (await person.tasks()).keys() == {task.id}
 
 
-async def test_tasks_of_the_same_ids_are_another_users(
-    database: Database, settings: Settings, person: Hand, run: Assisted
-) -> None:
-    stranger = Hand(database, (await sign_in(database, settings)).caller)
+async def test_undo_spares_tasks_of_others(database: Database, stranger: SignedIn, person: Hand, run: Assisted) -> None:
+    theirs = Hand(database, stranger.caller)
     kept, doomed = new_id(), new_id()
-    mine, _ = [await hand.make("first", id=doomed) for hand in (person, stranger)]
+    mine, _ = [await hand.make("first", id=doomed) for hand in (person, theirs)]
     await run.delete(mine)
     made = await run.make(id=kept)
-    await stranger.make("theirs", id=kept, parent_id=doomed)
-    before = await state_of(database, stranger.caller.user_id)
+    await theirs.make("theirs", id=kept, parent_id=doomed)
+    before = await state_of(database, stranger.user.id)
     undone = await run.undo()
     assert (task_ids(undone), undone.deleted_ids, undone.kept) == ([doomed], [made.id], [])
-    assert await state_of(database, stranger.caller.user_id) == before
+    assert await state_of(database, stranger.user.id) == before
 
 
-async def test_a_hundred_tasks_take_as_many_statements_as_one(database: Database, user: SignedIn) -> None:
+async def test_undo_of_a_hundred_tasks_takes_as_many_statements_as_one(database: Database, user: SignedIn) -> None:
     person = user.caller
     taken: list[int] = []
     for count in (1, 100):
@@ -225,7 +169,7 @@ async def test_a_hundred_tasks_take_as_many_statements_as_one(database: Database
     assert taken[0] == taken[1] <= 18
 
 
-async def test_an_undo_while_somebody_changes_the_same(database: Database, user: SignedIn, person: Hand) -> None:
+async def test_undo_keeps_what_somebody_writes_meanwhile(database: Database, user: SignedIn, person: Hand) -> None:
     for _ in range(10):
         run = await assisted(database, user)
         task, made = await person.make("first"), await run.make("made")
@@ -233,29 +177,19 @@ async def test_an_undo_while_somebody_changes_the_same(database: Database, user:
         at_once = run.undo(), person.change(task, title="third"), person.change(made, title="mine")
         undone, _, changed = await asyncio.gather(*at_once, return_exceptions=True)
         assert isinstance(undone, Undone)
-        tasks = await tasks_of(database, person.caller)
+        tasks = await person.tasks()
         # Whoever comes last, what the person wrote stands.
         assert (tasks[task.id]["title"], tasks[task.id]["completed"]) == ("third", False)
         came_first = isinstance(changed, Task)
         assert (made.id in tasks) == came_first == (KeptChange(made.id, None, CHANGED_SINCE_MADE) in undone.kept)
         assert isinstance(changed, NotFoundError) != came_first
-        kinds = [each.kind for each in await history_of(database, person.caller, made.id)]
+        kinds = [each.kind for each in await person.history(made)]
         assert kinds == [HistoryAction.CREATED, HistoryAction.UPDATED if came_first else HistoryAction.DELETED]
 
 
-async def test_undone_twice_at_once(database: Database, person: Hand, run: Assisted) -> None:
+async def test_concurrent_undos_succeed_once(person: Hand, run: Assisted) -> None:
     task = await person.make("first")
     await run.change(task, title="second")
     outcomes = await asyncio.gather(*(run.undo() for _ in range(5)), return_exceptions=True)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["ConflictError"] * 4 + ["Undone"]
-    assert len(await history_of(database, person.caller, task.id)) == 3
-
-
-async def test_tasks_from_before_there_was_a_history(database: Database, person: Hand, run: Assisted) -> None:
-    old, doomed = [task_row(person.caller.user_id) for _ in range(2)]
-    await store(database, old, doomed)
-    before = await tasks_of(database, person.caller)
-    await run.change(old, title="x")
-    await run.delete(doomed)
-    assert (await run.undo()).kept == []
-    assert await tasks_of(database, person.caller) == before
+    assert len(await person.history(task)) == 3

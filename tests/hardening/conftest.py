@@ -1,4 +1,4 @@
-"""What the tests of the core are given."""
+"""What the tests of faults are given."""
 
 from collections.abc import Iterator
 
