@@ -40,10 +40,7 @@ async def test_unreadable_arguments_are_recorded_in_short(chat: Chat, provider: 
     assert again["reply"]["content"] == "Hello again."
 
 
-HOSTILE_IDS: dict[str, tuple[str, str]] = {
-    "NUL": ("a\0b", "a\0c"),
-    "long": ("x" * 500 + "1", "x" * 500 + "2"),
-}
+HOSTILE_IDS: dict[str, tuple[str, str]] = {"NUL": ("a\0b", "a\0c"), "long": ("x" * 500 + "1", "x" * 500 + "2")}
 
 
 @pytest.mark.parametrize("name", HOSTILE_IDS)

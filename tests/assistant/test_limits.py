@@ -36,10 +36,7 @@ BUSY: Final = "The assistant is still answering in this conversation; wait for t
 @asynccontextmanager
 async def chatting(settings: Settings, user: SignedIn, **overrides: Any) -> AsyncIterator[Chat]:
     """Give a user's talk with a server of its own."""
-    async with (
-        serve_with(settings, **overrides) as server,
-        httpx2.AsyncClient(base_url=server.url, timeout=60) as http,
-    ):
+    async with serve_with(settings, **overrides) as server, httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
         yield Chat(GraphClient(http), user)
 
 

@@ -67,8 +67,7 @@ def provider_settings(provider: Provider, weather: Weather) -> dict[str, Any]:
 
 async def test_read_only_remote_tools_need_no_approval(chat: Chat, provider: Provider) -> None:
     provider.script(
-        [UseTool("forecast", {"place": "Cork"}, "call_1"), UseTool("break_down", {}, "call_2")],
-        [Text(["It rains."])],
+        [UseTool("forecast", {"place": "Cork"}, "call_1"), UseTool("break_down", {}, "call_2")], [Text(["It rains."])]
     )
     answer = await chat.send("how is the weather?")
     assert answer["reply"]["content"] == "It rains."
@@ -118,10 +117,7 @@ async def test_run_goes_on_without_an_unreachable_mcp_server(
     settings: Settings, user: SignedIn, provider: Provider
 ) -> None:
     given = {"openai_api_key": "sk-test", "openai_base_url": provider.url, "mcp_server_url": "http://127.0.0.1:9/mcp"}
-    async with (
-        serve_with(settings, **given) as server,
-        httpx2.AsyncClient(base_url=server.url, timeout=60) as http,
-    ):
+    async with serve_with(settings, **given) as server, httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
         provider.script([Text(["I do not know."])])
         answer = await Chat(GraphClient(http), user).send("how is the weather?")
     assert answer["reply"]["content"] == "I do not know."

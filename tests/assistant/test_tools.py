@@ -78,14 +78,8 @@ def test_only_deleting_asks_for_approval() -> None:
             {"title": "a", "due_at": "2026-01-31T09:00:00"},
             f"due_at is wrong: '2026-01-31T09:00:00' is no moment; {HOW_TO_WRITE_A_MOMENT}",
         ),
-        (
-            {"title": "a", "user_id": "u"},
-            f"add_task has no argument 'user_id'; {ITS_ARGUMENTS}",
-        ),
-        (
-            {str(index): index for index in range(51)},
-            f"add_task does not take 51 arguments; {ITS_ARGUMENTS}",
-        ),
+        ({"title": "a", "user_id": "u"}, f"add_task has no argument 'user_id'; {ITS_ARGUMENTS}"),
+        ({str(index): index for index in range(51)}, f"add_task does not take 51 arguments; {ITS_ARGUMENTS}"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(raw: str | bytes | dict[str, Any], message: str) -> None:

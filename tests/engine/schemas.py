@@ -3,13 +3,7 @@
 from typing import Any, Final
 from zlib import crc32
 
-from graphql import (
-    GraphQLInterfaceType,
-    GraphQLObjectType,
-    GraphQLSchema,
-    GraphQLUnionType,
-    build_schema,
-)
+from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, GraphQLUnionType, build_schema
 
 import engine
 from tests.engine.decisions import Decisions

@@ -129,8 +129,7 @@ def _scalar() -> GraphQLScalarType:
 
 
 @given(
-    st.datetimes(),
-    st.integers(-(23 * 60 + 59), 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes))),
+    st.datetimes(), st.integers(-(23 * 60 + 59), 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 )
 def test_moment_survives_the_scalar(moment: datetime, offset: timezone) -> None:
     moment = moment.replace(tzinfo=offset)

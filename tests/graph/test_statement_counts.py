@@ -86,11 +86,7 @@ async def test_statement_count_is_independent_of_the_number_of_rows(
 
 ROWS: Final = [
     ("query ($id: ID!) { task(id: $id) { title } }", "task_ids", 1),
-    (
-        "query ($id: ID!) { task(id: $id) { parent { id } owner { id } subtasks { nodes { id } } } }",
-        "task_ids",
-        3,
-    ),
+    ("query ($id: ID!) { task(id: $id) { parent { id } owner { id } subtasks { nodes { id } } } }", "task_ids", 3),
     ("query ($id: ID!) { a: task(id: $id) { title } b: task(id: $id) { title } }", "task_ids", 1),
     ("query ($id: ID!) { a: task(id: $id) { title } b: task(id: $id) { tags } }", "task_ids", 2),
     ("query ($id: ID!) { conversation(id: $id) { title } }", "conversation_ids", 1),

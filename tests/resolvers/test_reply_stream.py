@@ -14,14 +14,7 @@ from services.conversations.conversations import conversations as conversation_s
 from services.runs.progress import Outcome, Pause, Progress, Tokens, finish_run, pause_run, write_reply
 from services.runs.run import cancel_run
 from tests.event_client import open_events
-from tests.factories import (
-    Answered,
-    SignedIn,
-    answered_rows,
-    make_conversation,
-    store_answered,
-    tool_call_row,
-)
+from tests.factories import Answered, SignedIn, answered_rows, make_conversation, store_answered, tool_call_row
 from tests.servers import RunningServer
 from tests.socket_client import SocketClient, signed_in_socket
 from tests.waiting import until

@@ -1,94 +1,71 @@
 """Parents and subtasks: who may be whose, and what goes when one goes."""
 
-from core.database import Database
 from core.ids import new_id
 from models import Task
-from tests.factories import SignedIn, make_task
-from tests.graph_client import GraphClient, refusal
-from tests.state import state_of
+from tests.resolvers.user_api import UserApi
 
-NO_TASK = "There is no such task."
-BELOW_ITSELF = "A task cannot be below itself; choose a parent outside its subtasks."
+BELOW_ITSELF = (
+    "BAD_USER_INPUT",
+    "input.parentId",
+    "A task cannot be below itself; choose a parent outside its subtasks.",
+)
 
 
-async def make_chain(database: Database, user: SignedIn, length: int) -> list[Task]:
+async def make_chain(api: UserApi, length: int) -> list[Task]:
     """Make tasks each of which is the parent of the next."""
     chain: list[Task] = []
     for depth in range(length):
-        parent_id = chain[-1].id if chain else None
-        chain.append(await make_task(database, user.caller, f"depth {depth}", parent_id=parent_id))
+        chain.append(await api.task(f"depth {depth}", parent_id=chain[-1].id if chain else None))
     return chain
 
 
-async def test_moved_task_keeps_its_subtasks(client: GraphClient, database: Database, user: SignedIn) -> None:
-    root, child, leaf = await make_chain(database, user, 3)
-    other, _ = await make_chain(database, user, 2)
-    for task, parent_id in ((child, other.id.upper()), (leaf, root.id), (root, leaf.id)):
-        payload = await client.mutate("updateTask", {"id": task.id, "parentId": parent_id}, as_=user)
-        if task is root:
-            assert refusal(payload) == ("BAD_USER_INPUT", "input.parentId", BELOW_ITSELF)
-        else:
-            assert payload["errors"] == []
-    rows = (await state_of(database, user.user.id)).rows
+async def test_moved_task_keeps_its_subtasks(api: UserApi) -> None:
+    root, child, leaf = await make_chain(api, 3)
+    other = await api.task()
+    await api.ok("updateTask", id=child.id, parentId=other.id.upper())
+    await api.ok("updateTask", id=leaf.id, parentId=root.id)
+    assert await api.refused("updateTask", id=root.id, parentId=leaf.id) == BELOW_ITSELF
+    rows = (await api.state()).rows
     assert [rows[task.id].parent_id for task in (root, child, leaf)] == [None, other.id, root.id]
 
 
-async def test_deletion_takes_the_subtasks_along(client: GraphClient, database: Database, user: SignedIn) -> None:
-    spared = await make_task(database, user.caller)
-    root, child, leaf = await make_chain(database, user, 3)
-    other_leaf = await make_task(database, user.caller, parent_id=child.id)
-    payload = await client.mutate("deleteTask", {"id": child.id.upper(), "expectedRevision": 3}, as_=user)
-    assert payload == {"deletedIds": [child.id, *sorted([leaf.id, other_leaf.id])], "errors": []}
-    state = await state_of(database, user.user.id)
-    assert set(state.rows) == {spared.id, root.id}
-    assert {row.id: (row.kind, row.revision) for row in state.deletions.values()} == {
-        task.id: ("TASK", 6) for task in (child, leaf, other_leaf)
-    }
-    assert state.revision == 6
-    for task in (child, leaf):
-        gone = await client.mutate("deleteTask", {"id": task.id}, as_=user)
-        assert refusal(gone) == ("NOT_FOUND", "input.id", NO_TASK)
-    assert await state_of(database, user.user.id) == state
+async def test_deletion_takes_the_subtasks_along(api: UserApi) -> None:
+    spared = await api.task()
+    root, child, leaf = await make_chain(api, 3)
+    other_leaf = await api.task(parent_id=child.id)
+    deleted = await api.ok("deleteTask", id=child.id.upper(), expectedRevision=3)
+    assert deleted == {"deletedIds": [child.id, *sorted([leaf.id, other_leaf.id])]}
+    state = await api.state()
+    assert (set(state.rows), state.revision) == ({spared.id, root.id}, 6)
+    tombstones = {row.id: (row.kind, row.revision) for row in state.deletions.values()}
+    assert tombstones == {task.id: ("TASK", 6) for task in (child, leaf, other_leaf)}
+    async with api.unchanged():
+        for task in (child, leaf):
+            gone = await api.refused("deleteTask", id=task.id)
+            assert gone == ("NOT_FOUND", "input.id", "There is no such task.")
+        # A creation that fails keeps the tombstone.
+        assert len((await api.mutate("createTask", title=" ", id=child.id))["errors"]) == 1
 
 
-async def test_id_of_a_deleted_task_can_be_used_again(client: GraphClient, database: Database, user: SignedIn) -> None:
-    parent, child = await make_chain(database, user, 2)
-    await client.mutate("deleteTask", {"id": parent.id}, as_=user)
-    made = await client.mutate("createTask", {"title": "Again", "id": child.id}, as_=user)
-    assert (made["errors"], made["task"]["revision"]) == ([], 4)
-    state = await state_of(database, user.user.id)
+async def test_id_of_a_deleted_task_can_be_used_again(api: UserApi) -> None:
+    parent, child = await make_chain(api, 2)
+    await api.ok("deleteTask", id=parent.id)
+    assert (await api.ok("createTask", title="Again", id=child.id))["task"]["revision"] == 4
+    state = await api.state()
     assert (set(state.rows), set(state.deletions)) == ({child.id}, {parent.id})
-    as_conversation = await client.mutate("createConversation", {"id": parent.id}, as_=user)
-    assert as_conversation["errors"] == []
+    await api.ok("createConversation", id=parent.id)
     for name, row_id in (("deleteTask", child.id), ("deleteConversation", parent.id)):
-        assert (await client.mutate(name, {"id": row_id}, as_=user))["deletedIds"] == [row_id]
-    state = await state_of(database, user.user.id)
-    assert {row.id: (row.kind, row.revision) for row in state.deletions.values()} == {
-        child.id: ("TASK", 6),
-        parent.id: ("CONVERSATION", 7),
-    }
+        assert await api.ok(name, id=row_id) == {"deletedIds": [row_id]}
+    tombstones = {row.id: (row.kind, row.revision) for row in (await api.state()).deletions.values()}
+    assert tombstones == {child.id: ("TASK", 6), parent.id: ("CONVERSATION", 7)}
 
 
-async def test_failed_creation_keeps_the_tombstone(client: GraphClient, database: Database, user: SignedIn) -> None:
-    task = await make_task(database, user.caller)
-    await client.mutate("deleteTask", {"id": task.id}, as_=user)
-    before = await state_of(database, user.user.id)
-    payload = await client.mutate("createTask", {"title": " ", "id": task.id}, as_=user)
-    assert len(payload["errors"]) == 1
-    assert await state_of(database, user.user.id) == before
-
-
-async def test_chain_of_three_hundred_is_deleted_whole(client: GraphClient, database: Database, user: SignedIn) -> None:
+async def test_chain_of_three_hundred_is_deleted_whole(api: UserApi) -> None:
     ids = [new_id() for _ in range(300)]
+    chain = [{"title": "x", "id": row_id, "parentId": up} for row_id, up in zip(ids, [None, *ids[:-1]], strict=True)]
     for begin in range(0, 300, 100):
-        batch = [
-            {"title": str(index), "id": ids[index], "parentId": ids[index - 1] if index else None}
-            for index in range(begin, begin + 100)
-        ]
-        assert (await client.mutate("createTasks", {"tasks": batch}, as_=user))["errors"] == []
-    circle = await client.mutate("updateTask", {"id": ids[0], "parentId": ids[-1]}, as_=user)
-    assert refusal(circle) == ("BAD_USER_INPUT", "input.parentId", BELOW_ITSELF)
-    payload = await client.mutate("deleteTask", {"id": ids[0]}, as_=user)
-    assert set(payload["deletedIds"]) == set(ids)
-    state = await state_of(database, user.user.id)
+        await api.ok("createTasks", tasks=chain[begin : begin + 100])
+    assert await api.refused("updateTask", id=ids[0], parentId=ids[-1]) == BELOW_ITSELF
+    assert set((await api.ok("deleteTask", id=ids[0]))["deletedIds"]) == set(ids)
+    state = await api.state()
     assert (state.rows, len(state.deletions)) == ({}, 300)

@@ -1,82 +1,72 @@
 """Profiles and administration of users over GraphQL."""
 
-from core.database import Database
 from core.ids import new_id
 from core.settings import Settings
+from models import User
+from models.columns import public_columns
 from tests.factories import SignedIn, make_user, sign_in
-from tests.graph_client import GraphClient, refusal
+from tests.graph_client import GraphClient
+from tests.resolvers.user_api import UserApi
 from tests.state import state_of
 
 USERS = "{ users { nodes { id } totalCount } }"
 
 
-async def test_viewer_is_the_caller_or_null(client: GraphClient, user: SignedIn) -> None:
-    query = "{ viewer { id email name image emailVerified isActive isAdmin createdAt updatedAt } }"
+async def test_viewer_is_the_caller_or_null(client: GraphClient, api: UserApi) -> None:
+    columns = public_columns(User)
+    query = f"{{ viewer {{ {' '.join(column.api_name for column in columns)} }} }}"
     assert await client.query(query) == {"viewer": None}
-    viewer = (await client.query(query, as_=user))["viewer"]
-    assert viewer.pop("createdAt") == user.user.created_at.isoformat()
-    assert viewer.pop("updatedAt") == user.user.updated_at.isoformat()
-    assert viewer == {
-        "id": user.user.id,
-        "email": user.user.email,
-        "name": "Ada",
-        "image": None,
-        "emailVerified": False,
-        "isActive": True,
-        "isAdmin": False,
-    }
+    expected = {column.api_name: getattr(api.user.user, column.name) for column in columns}
+    expected |= {name: expected[name].isoformat() for name in ("createdAt", "updatedAt")}
+    assert expected.items() >= {"name": "Ada", "image": None, "isActive": True, "isAdmin": False}.items()
+    assert await api.query(query) == {"viewer": expected}
 
 
-async def test_update_profile_changes_what_is_given(client: GraphClient, user: SignedIn) -> None:
+async def test_update_profile_changes_what_is_given(api: UserApi) -> None:
     image = "https://example.com/ada.png"
-    payload = await client.mutate("updateProfile", {"name": " Ada Lovelace ", "image": image}, as_=user)
-    assert payload["errors"] == []
-    assert payload["user"]["updatedAt"] > payload["user"]["createdAt"]
-    cleared = await client.mutate("updateProfile", {"image": None}, as_=user)
-    assert (payload["user"]["image"], cleared["user"]["image"]) == (image, None)
-    assert (payload["user"]["name"], cleared["user"]["name"]) == ("Ada Lovelace",) * 2
-    refused = await client.mutate("updateProfile", {"name": None}, as_=user)
-    assert refusal(refused) == (
-        "BAD_USER_INPUT",
-        "input.name",
-        "name cannot be cleared; leave it out to keep it as it is.",
-    )
+    changed = (await api.ok("updateProfile", name=" Ada Lovelace ", image=image))["user"]
+    assert changed["updatedAt"] > changed["createdAt"]
+    cleared = (await api.ok("updateProfile", image=None))["user"]
+    assert (changed["image"], cleared["image"]) == (image, None)
+    assert (changed["name"], cleared["name"]) == ("Ada Lovelace",) * 2
+    message = "name cannot be cleared; leave it out to keep it as it is."
+    assert await api.refused("updateProfile", name=None) == ("BAD_USER_INPUT", "input.name", message)
 
 
-async def test_admin_pages_through_all_users(client: GraphClient, database: Database, admin: SignedIn) -> None:
-    later = [(await make_user(database)).id for _ in range(3)]
-    query = "query ($after: String) { users(last: 2, before: $after) { edges { cursor node { id } } } }"
-    seen: list[str] = []
-    cursor = None
-    for _ in range(2):
-        edges = (await client.query(query, {"after": cursor}, as_=admin))["users"]["edges"]
-        seen = [edge["node"]["id"] for edge in edges] + seen
-        cursor = edges[0]["cursor"]
-    assert seen == [admin.user.id, *later]
+async def test_admin_pages_through_all_users(api: UserApi, admin: SignedIn) -> None:
+    later = [(await make_user(api.database)).id for _ in range(3)]
+    query = "query ($before: String) { users(last: 2, before: $before) { edges { cursor node { id } } } }"
+    edges = (await api.as_(admin).query(query))["users"]["edges"]
+    edges = (await api.as_(admin).query(query, before=edges[0]["cursor"]))["users"]["edges"] + edges
+    assert [edge["node"]["id"] for edge in edges] == [admin.user.id, *later]
 
 
 async def test_deactivated_admin_and_other_users_cannot_list_users(
-    client: GraphClient, database: Database, settings: Settings, admin: SignedIn, user: SignedIn
+    api: UserApi, settings: Settings, admin: SignedIn
 ) -> None:
-    other = await sign_in(database, settings, await make_user(database, is_admin=True))
-    assert (await client.execute(USERS, as_=other)).codes == []
-    await client.mutate("setUserActive", {"id": other.user.id, "isActive": False}, as_=admin)
-    refused = await client.execute(USERS, as_=other)
+    other = api.as_(await sign_in(api.database, settings, await make_user(api.database, is_admin=True)))
+    assert (await other.execute(USERS)).codes == []
+    await api.as_(admin).ok("setUserActive", id=other.user_id, isActive=False)
+    refused = await other.execute(USERS)
     assert (refused.status, refused.codes) == (401, ["UNAUTHENTICATED"])
-    assert (await client.execute(USERS, as_=user)).codes == ["FORBIDDEN"]
+    assert (await api.execute(USERS)).codes == ["FORBIDDEN"]
 
 
 async def test_admin_mutations_refuse_other_users_and_unknown_ids(
-    client: GraphClient, database: Database, admin: SignedIn, user: SignedIn, stranger: SignedIn
+    api: UserApi, admin: SignedIn, stranger: SignedIn
 ) -> None:
-    before = [await state_of(database, each.user.id) for each in (admin, user, stranger)]
+    before = [await state_of(api.database, each.user.id) for each in (admin, api.user, stranger)]
+    forbidden = ("FORBIDDEN", None, "Only admins may do this.")
+    unknown = ("NOT_FOUND", "input.id", "There is no such user.")
+    own = ("BAD_USER_INPUT", "input.id", "You cannot do this to your own account.")
+    as_admin = api.as_(admin)
     for name, rest in (("setUserActive", {"isActive": False}), ("deleteUser", {})):
         for caller, user_id, expected in (
-            (user, stranger.user.id, ("FORBIDDEN", None, "Only admins may do this.")),
-            (user, new_id(), ("FORBIDDEN", None, "Only admins may do this.")),
-            (admin, admin.user.id, ("BAD_USER_INPUT", "input.id", "You cannot do this to your own account.")),
-            (admin, new_id(), ("NOT_FOUND", "input.id", "There is no such user.")),
-            (admin, "\0", ("NOT_FOUND", "input.id", "There is no such user.")),
+            (api, stranger.user.id, forbidden),
+            (api, new_id(), forbidden),
+            (as_admin, admin.user.id, own),
+            (as_admin, new_id(), unknown),
+            (as_admin, "\0", unknown),
         ):
-            assert refusal(await client.mutate(name, {"id": user_id} | rest, as_=caller)) == expected
-    assert [await state_of(database, each.user.id) for each in (admin, user, stranger)] == before
+            assert await caller.refused(name, id=user_id, **rest) == expected
+    assert [await state_of(api.database, each.user.id) for each in (admin, api.user, stranger)] == before
