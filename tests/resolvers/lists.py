@@ -8,8 +8,8 @@ from typing import Any, Final
 from core.database import Database
 from core.ids import new_id, new_ids
 from core.settings import Settings
-from models import Conversation, Message, MessageRole
-from tests.factories import SignedIn, make_user, sign_in, store, task_row
+from models import Conversation
+from tests.factories import SignedIn, make_user, message_row, sign_in, store, task_row
 from tests.graph_client import Answer, GraphClient
 from tests.services.task_rows import NOON
 
@@ -69,33 +69,19 @@ class Lists:
 async def fill_lists(database: Database, settings: Settings, client: GraphClient) -> tuple[Lists, dict[str, list[str]]]:
     """Return a user with rows in every list, half of them of one moment, and their ids in order."""
     user = await sign_in(database, settings, await make_user(database, is_admin=True))
-    user_id = user.user.id
     moments = [NOON + timedelta(seconds=max(index - 10, 0)) for index in range(COUNT)]
     tops, parts, talks, said = (new_ids(COUNT) for _ in range(4))
+    talk: dict[str, Any] = {"user_id": user.user.id, "title": "t", "revision": 1}
     await store(
         database,
-        *(task_row(user_id, id=new, created_at=moment) for new, moment in zip(tops, moments, strict=True)),
-        *(
-            Conversation(user_id=user_id, id=new, title="t", revision=1, created_at=moment, updated_at=moment)
-            for new, moment in zip(talks, moments, strict=True)
-        ),
+        *(task_row(user.user.id, id=new, created_at=moment) for new, moment in zip(tops, moments, strict=True)),
+        *(Conversation(**talk, id=new, created_at=at, updated_at=at) for new, at in zip(talks, moments, strict=True)),
     )
     after = NOON + timedelta(days=1)
     await store(
         database,
-        *(task_row(user_id, id=new, parent_id=tops[0], created_at=after) for new in parts),
-        *(
-            Message(
-                user_id=user_id,
-                id=new,
-                conversation_id=talks[0],
-                role=MessageRole.USER,
-                content="Hello",
-                revision=1,
-                created_at=moment,
-            )
-            for new, moment in zip(said, moments, strict=True)
-        ),
+        *(task_row(user.user.id, id=new, parent_id=tops[0], created_at=after) for new in parts),
+        *(message_row(user, talks[0], id=new, created_at=at) for new, at in zip(said, moments, strict=True)),
     )
     in_order = [[*tops, *parts], [*tops, *parts], talks[::-1], talks[::-1], parts, said]
     return Lists(client, user, tops[0], talks[0]), dict(zip(FIELDS, in_order, strict=True))
