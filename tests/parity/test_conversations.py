@@ -35,9 +35,8 @@ def without_ids(shown: Any) -> Any:
 
 async def test_conversations_are_the_same_over_graphql_and_rest(served: Served, user: SignedIn) -> None:
     for writing, reading in (apis(served, user), apis(served, user)[::-1]):
-        made = await writing.make(title=" Plans ")
+        made, untitled = await writing.make(title=" Plans "), await writing.make()
         assert made == {"id": made["id"], "title": "Plans"}
-        untitled = await writing.make()
         assert await reading.titles() == await writing.titles() == ["New conversation", "Plans"]
         renamed = await writing.rename(made["id"], "Trips")
         assert renamed == await reading.read(made["id"].upper()) == {"id": made["id"], "title": "Trips"}
@@ -59,27 +58,21 @@ async def ended(api: ConversationAPI, run_id: str) -> dict[str, Any]:
 async def talk_it_through(api: ConversationAPI) -> list[Any]:
     """Say things, decide on what asks, and return all that was shown on the way."""
     shown: list[Any] = []
-    asked: dict[str, Any] = {}
+    given = {"time_zone": "Europe/Berlin"}
+    deletions = 0
     for message in (
-        "add buy milk !high #shop and tell me what's still open",
-        "add bread",
-        "complete it",
-        "what is high priority?",
-        "find nothing of the kind",
-        "sing a song",
-        "delete bread",
-        "delete bread",
+        *("add buy milk !high #shop and tell me what's still open", "add bread", "complete it"),
+        *("what is high priority?", "find nothing of the kind", "sing a song", "delete bread", "delete bread"),
     ):
-        given = {"conversation_id": asked["conversation_id"]} if asked else {"time_zone": "Europe/Berlin"}
         asked = await api.ask(message, **given)
+        given = {"conversation_id": asked["conversation_id"]}
         shown.append(asked)
         if asked["status"] == "AWAITING_APPROVAL":
-            call = asked["tool_calls"][-1]
-            shown.append(await api.resolve(call["id"], approve=message in str(shown[:-1])))
+            shown.append(await api.resolve(asked["tool_calls"][-1]["id"], approve=deletions > 0))
             shown.append(await ended(api, asked["run_id"]))
-    shown.append(await api.messages(asked["conversation_id"]))
-    shown.append(await api.titles())
-    return shown
+            deletions += 1
+    assert deletions == 2
+    return [*shown, await api.messages(given["conversation_id"]), await api.titles()]
 
 
 async def test_answers_are_the_same_over_graphql_and_rest(served: Served, settings: Settings) -> None:
@@ -88,37 +81,32 @@ async def test_answers_are_the_same_over_graphql_and_rest(served: Served, settin
         user = await sign_in(served.database, settings)
         await make_task(served.database, user.caller, "Sweep")
         talks.append(without_ids(await talk_it_through(apis(served, user)[index])))
-    over_graphql, over_rest = talks
-    assert len(over_graphql) == len(over_rest)
-    for seen in zip(over_graphql, over_rest, strict=True):
-        assert seen[0] == seen[1]
-    first = over_graphql[0]
+    for over_graphql, over_rest in zip(*talks, strict=True):
+        assert over_graphql == over_rest
+    first = talks[0][0]
     assert [call["name"] for call in first["tool_calls"]] == ["add_task", "list_tasks"]
     assert first["response"].startswith("Added \u201cbuy milk\u201d")
     assert "2 open tasks" in first["response"]
 
 
 async def test_run_started_over_one_api_continues_over_the_other(served: Served, user: SignedIn) -> None:
-    over_graphql, over_rest = apis(served, user)
-    for one, other in ((over_graphql, over_rest), (over_rest, over_graphql)):
+    for one, other in (apis(served, user), apis(served, user)[::-1]):
         key = type(one).__name__
         asked = await one.ask("add milk, eggs and bread", key=key)
         assert await other.ask("add milk, eggs and bread", key=key) == asked
-        assert await other.run(asked["run_id"]) == await one.run(asked["run_id"])
         deleting = await other.ask("delete the second one", conversation_id=asked["conversation_id"])
         assert deleting["status"] == "AWAITING_APPROVAL"
         assert await one.cancel(deleting["run_id"]) == "CANCELLED"
-        assert await one.run(deleting["run_id"]) == await other.run(deleting["run_id"])
+        for run in (asked, deleting):
+            assert await one.run(run["run_id"]) == await other.run(run["run_id"])
         assert await one.messages(asked["conversation_id"]) == await other.messages(asked["conversation_id"])
         await one.delete(asked["conversation_id"])
 
 
-Asking = Callable[[ConversationAPI], Awaitable[Any]]
-TITLE: Final = "title must be 1 to 500 characters long; it has"
 MARS: Final = "'Mars/Olympus' is no time zone; write a name such as Europe/Berlin or UTC."
 WAITS: Final = "The assistant waits for your approval in this conversation; decide on it, or cancel the run, first."
-REFUSALS: Final[list[tuple[Asking, str, str]]] = [
-    (lambda api: api.make(title=" "), "BAD_USER_INPUT", f"{TITLE} 0."),
+REFUSALS: Final[list[tuple[Callable[[ConversationAPI], Awaitable[Any]], str, str]]] = [
+    (lambda api: api.make(title=" "), "BAD_USER_INPUT", "title must be 1 to 500 characters long; it has 0."),
     (lambda api: api.rename(OWN, "x" * 501), "BAD_USER_INPUT", "500 characters long; it has 501."),
     (lambda api: api.rename(OWN, "\0"), "BAD_USER_INPUT", "title contains a NUL character"),
     (lambda api: api.ask(" "), "BAD_USER_INPUT", "is empty; write something."),
@@ -130,7 +118,7 @@ REFUSALS: Final[list[tuple[Asking, str, str]]] = [
 
 
 async def test_graphql_and_rest_refuse_alike_and_change_nothing(served: Served, user: SignedIn) -> None:
-    await GraphQLConversations(GraphClient(served.http), user).make(id=OWN)
+    await apis(served, user)[0].make(id=OWN)
     await make_answered(served.database, user, OWN, 1, status=RunStatus.AWAITING_APPROVAL)
     before = await state_of(served.database, user.user.id)
     for ask, code, message in REFUSALS:

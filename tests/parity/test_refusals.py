@@ -1,13 +1,12 @@
 """What one API refuses, every API refuses: with the same code, the same message, and no trace."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
 from typing import Any, Final
 
 import pytest
 
 from tests.factories import NOBODYS_ID, SignedIn, make_task
-from tests.parity.task_apis import ALL, WITHOUT_MCP, RefusedError, Served, TaskAPI
+from tests.parity.task_apis import ALL, WITHOUT_MCP, RefusedError, Served
 from tests.state import state_of
 
 OWN: Final = "0190aaaa-0000-7000-8000-000000000001"
@@ -18,8 +17,8 @@ EMPTY: Final = "must be 1 to 50 characters long; it has 0."
 CIRCLE: Final = "A task cannot be below itself; choose a parent outside its subtasks."
 MOMENT: Final = "is no moment; write it as RFC 3339 with an offset, such as 2026-01-31T09:00:00Z."
 
-Ask = Callable[[TaskAPI], Awaitable[Any]]
-PLACES_OF_IDS: Final[list[tuple[Callable[[TaskAPI, str], Awaitable[Any]], Sequence[str]]]] = [
+Ask = Callable[[Any], Awaitable[Any]]
+PLACES_OF_IDS: Final[list[tuple[Callable[[Any, str], Awaitable[Any]], Sequence[str]]]] = [
     (lambda api, row_id: api.get(row_id), WITHOUT_MCP),
     (lambda api, row_id: api.update(row_id, title="Mine"), ALL),
     (lambda api, row_id: api.complete(row_id), ALL),
@@ -69,8 +68,7 @@ OWN_MESSAGE: Final[list[tuple[Ask, str, Sequence[str]]]] = [
 async def refusals(served: Served, user: SignedIn, asked: Sequence[tuple[Ask, Sequence[str]]]) -> list[set[str]]:
     """Return the messages of each refusal, whose codes must be the same; a tool's result has none, for models."""
     found = []
-    async with AsyncExitStack() as opened:
-        apis = {name: await opened.enter_async_context(served.open(name, user)) for name in ALL}
+    async with served.open(user) as apis:
         for ask, names in asked:
             errors: dict[str, RefusedError] = {}
             for name in names:
