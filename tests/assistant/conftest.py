@@ -1,21 +1,20 @@
 """What the tests of the assistant are given."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
-import httpx2
 import pytest
 
 from core.settings import Settings
-from tests.assistant.chat import Chat
+from tests.assistant.chat import Chat, chatting, chatting_at
 from tests.assistant.provider import Provider, serve_provider
 from tests.factories import SignedIn
-from tests.graph_client import GraphClient
 from tests.servers import RunningServer, serve_with
 from tests.waiting import until
 
 ServerWith = Callable[[dict[str, Any]], Awaitable[RunningServer]]
+ChatWith = Callable[..., AbstractAsyncContextManager[Chat]]
 
 
 @pytest.fixture(scope="package")
@@ -68,5 +67,11 @@ async def server(
 @pytest.fixture
 async def chat(server: RunningServer, user: SignedIn) -> AsyncIterator[Chat]:
     """Give the user's talk with the assistant over HTTP."""
-    async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
-        yield Chat(GraphClient(http), user)
+    async with chatting_at(server.url, user) as chat:
+        yield chat
+
+
+@pytest.fixture
+def chat_with(settings: Settings, user: SignedIn, provider_settings: dict[str, Any]) -> ChatWith:
+    """Give what opens the user's talk with a server of its own, by the settings that differ."""
+    return lambda **overrides: chatting(settings, user, **provider_settings | overrides)

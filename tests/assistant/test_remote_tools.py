@@ -3,18 +3,15 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx2
 import pytest
 from mcp.server import MCPServer
 from mcp.types import ToolAnnotations
 
-from core.settings import Settings
 from tests.assistant.chat import Chat
+from tests.assistant.conftest import ChatWith
 from tests.assistant.provider import Provider, Refuse, Text, UseTool
 from tests.databases import only_sqlite
-from tests.factories import SignedIn
-from tests.graph_client import GraphClient
-from tests.servers import serve, serve_with
+from tests.servers import serve
 
 pytestmark = only_sqlite
 
@@ -26,10 +23,10 @@ class Weather:
         self.url = ""
         self.sent: list[str] = []
         self.server = MCPServer("weather")
-        self.server.add_tool(self.forecast, annotations=ToolAnnotations(read_only_hint=True))
-        self.server.add_tool(self.send_warning)
-        self.server.add_tool(self.add_task)
-        self.server.add_tool(self.break_down, annotations=ToolAnnotations(read_only_hint=True))
+        for harmless in (self.forecast, self.break_down):
+            self.server.add_tool(harmless, annotations=ToolAnnotations(read_only_hint=True))
+        for tool in (self.send_warning, self.add_task):
+            self.server.add_tool(tool)
 
     def forecast(self, place: str) -> str:
         """Tell the weather."""
@@ -113,11 +110,7 @@ async def test_unreadable_arguments_do_not_reach_the_mcp_server(chat: Chat, prov
     assert call["result"] == {"error": "The arguments must be one JSON object."}
 
 
-async def test_run_goes_on_without_an_unreachable_mcp_server(
-    settings: Settings, user: SignedIn, provider: Provider
-) -> None:
-    given = {"openai_api_key": "sk-test", "openai_base_url": provider.url, "mcp_server_url": "http://127.0.0.1:9/mcp"}
-    async with serve_with(settings, **given) as server, httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
-        provider.script([Text(["I do not know."])])
-        answer = await Chat(GraphClient(http), user).send("how is the weather?")
-    assert answer["reply"]["content"] == "I do not know."
+async def test_run_goes_on_without_an_unreachable_mcp_server(chat_with: ChatWith, provider: Provider) -> None:
+    provider.script([Text(["I do not know."])])
+    async with chat_with(mcp_server_url="http://127.0.0.1:9/mcp") as chat:
+        assert (await chat.send("how is the weather?"))["reply"]["content"] == "I do not know."
