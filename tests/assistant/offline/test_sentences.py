@@ -107,7 +107,7 @@ def test_the_document_lists_these_sentences() -> None:
 async def test_sentence_of_the_document_calls_its_tools(sentence: str) -> None:
     tasks = shelf()
     titles = {task["id"]: task["title"] for task in tasks.tasks}
-    talk = Talk(tasks)
+    talk = Talk(shelf=tasks)
     await talk.say("find milk" if re.search(r"\bit\b", sentence) else "what is open?")
     tasks.calls.clear()
     reply = await talk.say(sentence.replace("\u23ce", "\n"), lambda _: True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from agents import FunctionTool
@@ -11,6 +11,7 @@ from agents.tool_context import ToolContext
 from assistant.prompt import fence
 
 Task = dict[str, Any]
+PLAIN: Final[Task] = {"completed": False, "priority": "MEDIUM", "due_at": None, "tags": []}
 
 
 class TaskShelf:
@@ -26,32 +27,28 @@ class TaskShelf:
 
     def put(self, title: str, **fields: Any) -> Task:
         self._count += 1
-        task = {
-            "id": f"t{self._count}",
-            "title": title,
-            "completed": False,
-            "priority": "MEDIUM",
-            "due_at": None,
-            "tags": [],
-            **fields,
-        }
-        self.tasks.append(task)
-        return task
+        self.tasks.append(PLAIN | {"id": f"t{self._count}", "title": title} | fields)
+        return self.tasks[-1]
 
     def titled(self, title: str) -> Task:
         return next(task for task in self.tasks if task["title"] == title)
 
-    def titles(self, *, completed: bool | None = None) -> list[str]:
-        return [task["title"] for task in self.tasks if completed is None or task["completed"] is completed]
+    def titles(self) -> list[str]:
+        return [task["title"] for task in self.tasks]
 
     def called(self) -> list[str]:
         return [name for name, _ in self.calls]
 
     def tools(self) -> list[Any]:
-        kinds = {"list_tasks": self._list, "search": self._search, "add_task": self._add, "update_task": self._update}
-        kinds |= {"delete_task": self._delete}
-        kinds |= {"complete_task": lambda given: self._update({**given, "completed": True})}
-        kinds |= {"reopen_task": lambda given: self._update({**given, "completed": False})}
+        kinds: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "list_tasks": self._list,
+            "search": self._search,
+            "add_task": lambda given: {"task": self.put(**given)},
+            "update_task": self._update,
+            "complete_task": lambda given: self._update(given | {"completed": True}),
+            "reopen_task": lambda given: self._update(given | {"completed": False}),
+            "delete_task": self._delete,
+        }
         return [self._tool(name, work) for name, work in kinds.items()]
 
     def _tool(self, name: str, work: Callable[[dict[str, Any]], Any]) -> FunctionTool:
@@ -73,15 +70,12 @@ class TaskShelf:
         found = [task for task in self.tasks if words <= set(task["title"].casefold().split())]
         return {"tasks": found[: given["limit"]], "total": len(found)}
 
-    def _add(self, given: dict[str, Any]) -> dict[str, Any]:
-        return {"task": self.put(**given)}
-
     def _update(self, given: dict[str, Any]) -> dict[str, Any]:
-        task = next((task for task in self.tasks if task["id"] == given["task_id"]), None)
-        if task is None:
-            return {"error": "There is no such task."}
-        task.update({name: value for name, value in given.items() if name != "task_id"})
-        return {"task": task}
+        for task in self.tasks:
+            if task["id"] == given["task_id"]:
+                task.update({name: value for name, value in given.items() if name != "task_id"})
+                return {"task": task}
+        return {"error": "There is no such task."}
 
     def _delete(self, given: dict[str, Any]) -> dict[str, Any]:
         self.tasks = [task for task in self.tasks if task["id"] != given["task_id"]]
@@ -89,12 +83,14 @@ class TaskShelf:
 
 
 def _fits(task: Task, given: dict[str, Any]) -> bool:
-    due = task["due_at"] and datetime.fromisoformat(task["due_at"])
-    after, before = (given.get(name) for name in ("due_after", "due_before"))
+    due, after, before = (
+        moment and datetime.fromisoformat(moment)
+        for moment in (task["due_at"], given.get("due_after"), given.get("due_before"))
+    )
     return (
         given.get("completed") in {None, task["completed"]}
         and given.get("priority") in {None, task["priority"]}
         and set(given.get("tags") or ()) <= set(task["tags"])
-        and not (after and (not due or due < datetime.fromisoformat(after)))
-        and not (before and (not due or due >= datetime.fromisoformat(before)))
+        and not (after and (not due or due < after))
+        and not (before and (not due or due >= before))
     )
