@@ -1,6 +1,7 @@
 """Errors and nulls: how far a null propagates, and which errors are in the response, with which path."""
 
 import asyncio
+from types import SimpleNamespace as Node
 from typing import Any, Final
 
 import pytest
@@ -16,16 +17,6 @@ SCHEMA: Final = build_schema("""
     }
     type Query { node: Node  strictNode: Node!  nodes: [Node]  other: Int }
 """)
-
-
-class Failing:
-    def __init__(self, **values: Any) -> None:
-        self._values = values
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name not in self._values:
-            raise AttributeError(name)
-        return self._values[name]
 
 
 def fail(_info: Any) -> Any:
@@ -46,28 +37,17 @@ def locate(_info: Any) -> Any:
 
 
 ODD: Final = [
-    None,
-    fail,
-    fail_later,
-    refuse,
-    locate,
-    ValueError("returned"),
-    "wrong",
-    object(),
-    float("nan"),
-    {},
-    [None],
-    2**40,
+    *(None, fail, fail_later, refuse, locate),
+    *(ValueError("returned"), "wrong", object(), float("nan"), {}, [None], 2**40),
 ]
-LEAVES: Final = "nullable strict"
-LISTS: Final = "list strictItems strictList strictBoth grid strictGrid"
+LISTS: Final = ("list", "strictItems", "strictList", "strictBoth", "grid", "strictGrid")
 
 
 @pytest.mark.parametrize("value", ODD, ids=label)
-@pytest.mark.parametrize("field", [*LEAVES.split(), *LISTS.split()])
+@pytest.mark.parametrize("field", ["nullable", "strict", *LISTS])
 async def test_wrong_value_nulls_the_nearest_nullable_field(field: str, value: Any) -> None:
-    node = Failing(**{field: value})
-    root = {"node": Failing(child=node, strictChild=node), "nodes": [node, Failing(**{field: [1]}), node], "other": 1}
+    node = Node(**{field: value})
+    root = {"node": Node(child=node, strictChild=node), "nodes": [node, Node(**{field: [1]}), node], "other": 1}
     await same(SCHEMA, f"{{ node {{ child {{ {field} }} }} nodes {{ {field} }} other }}", root)
     await same(SCHEMA, f"{{ node {{ strictChild {{ {field} }} }} other }}", root)
     await same(SCHEMA, f"{{ strictNode {{ {field} }} other }}", {"strictNode": node, "other": 1})
@@ -76,19 +56,19 @@ async def test_wrong_value_nulls_the_nearest_nullable_field(field: str, value: A
 @pytest.mark.parametrize(
     "item", [None, ValueError("returned"), "wrong", [None], [1, ValueError("inner"), None]], ids=label
 )
-@pytest.mark.parametrize("field", LISTS.split())
+@pytest.mark.parametrize("field", LISTS)
 async def test_wrong_item_nulls_the_nearest_nullable_field(field: str, item: Any) -> None:
-    node = Failing(**{field: [item, 1, item, [2, item], []]})
+    node = Node(**{field: [item, 1, item, [2, item], []]})
     await same(SCHEMA, f"{{ node {{ {field} }} nodes {{ {field} }} }}", {"node": node, "nodes": [node, None, node]})
 
 
 @pytest.mark.parametrize("field", ["child", "strictChild", "children", "strictChildren"])
 @pytest.mark.parametrize("inner", ["strict", "strictChild { strict }", "nullable strict", "strict nullable"])
 async def test_null_propagates_through_non_null_types(field: str, inner: str) -> None:
-    node = Failing(strict=None, nullable=fail, strictChild=Failing(strict=fail))
-    value: Any = [node, Failing(strict=1, strictChild=Failing(strict=2)), node] if "ren" in field else node
+    node = Node(strict=None, nullable=fail, strictChild=Node(strict=fail))
+    value: Any = [node, Node(strict=1, strictChild=Node(strict=2)), node] if "ren" in field else node
     for outer in ("node", "strictNode"):
-        root = {outer: Failing(**{field: value}), "other": 1}
+        root = {outer: Node(**{field: value}), "other": 1}
         await same(SCHEMA, f"{{ other {outer} {{ {field} {{ {inner} }} }} }}", root)
 
 
@@ -108,13 +88,7 @@ ORDERS: Final = [
 
 @pytest.mark.parametrize("query", ORDERS)
 async def test_errors_within_nulled_objects_are_left_out(query: str) -> None:
-    bad = Failing(nullable=fail, strict=fail)
-    node = Failing(
-        nullable=fail,
-        strict=None,
-        child=bad,
-        strictChild=bad,
-        children=[bad, None, bad],
-        strictChildren=[bad, None, bad],
-    )
+    bad = Node(nullable=fail, strict=fail)
+    many = [bad, None, bad]
+    node = Node(nullable=fail, strict=None, child=bad, strictChild=bad, children=many, strictChildren=many)
     await same(SCHEMA, query, {"node": node, "strictNode": node, "nodes": [bad, node, None, bad], "other": fail})

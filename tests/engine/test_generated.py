@@ -3,19 +3,17 @@
 import asyncio
 import gc
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
 
 import pytest
-from graphql import GraphQLSchema, OperationType, parse
+from graphql import GraphQLObjectType, GraphQLSchema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.engine.both import breadth_first, depth_first, described, nulls, same
 from tests.engine.decisions import Choices, Decisions
-from tests.engine.operations import Operation, make_operation
-from tests.engine.schemas import make_schema, schema_text
-from tests.engine.sources import Source
+from tests.engine.generated import Operation, schema_text
+from tests.engine.sources import Source, make_schema
 
 # Half of what the profile says, for an example is a schema, an operation and its data.
 BOUNDED: Final = settings(
@@ -29,11 +27,10 @@ SEEDS: Final = st.integers(0, 2**32)
 BYTES: Final = st.binary(min_size=300, max_size=300)
 
 
-def make_root(schema: GraphQLSchema, operation: Operation, choices: Choices) -> Source:
-    is_mutation = parse(operation.text).definitions[0].operation is OperationType.MUTATION  # type: ignore[attr-defined]
-    root = schema.mutation_type if is_mutation else schema.query_type
-    assert root is not None
-    return Source(schema, root, replace(choices), 6)
+def make_root(schema: GraphQLSchema, operation: Operation, choices: Choices, *, is_immediate: bool = True) -> Source:
+    root = schema.type_map[operation.root.name]
+    assert isinstance(root, GraphQLObjectType)
+    return Source(root, schema, choices, is_immediate=is_immediate)
 
 
 @BOUNDED
@@ -42,7 +39,7 @@ async def test_immediate_results_and_errors_are_graphql_cores(
     shape: bytes, query: bytes, seed: int, failing: int
 ) -> None:
     schema = make_schema(schema_text(Decisions(shape)))
-    operation = make_operation(schema, Decisions(query, wrong=50))
+    operation = Operation(schema, Decisions(query, wrong=50))
     root = make_root(schema, operation, Choices(seed, failing, 0))
     await same(schema, operation.text, root, variables=operation.variables)
 
@@ -62,10 +59,10 @@ def make_waiting(
     """Return an operation, and where it is executed: what answers at once, and the same that is waited for."""
     text = schema_text(Decisions(shape))
     at_once, later = make_schema(text), make_schema(text, Decisions(shape[::-1]))
-    operation = make_operation(at_once, Decisions(query, wrong=50))
+    operation = Operation(at_once, Decisions(query, wrong=50))
     choices = Choices(seed, failing, waiting)
-    immediate = make_root(at_once, operation, replace(choices, is_immediate=True))
-    return operation, (at_once, immediate), (later, make_root(later, operation, choices))
+    waiting_root = make_root(later, operation, choices, is_immediate=False)
+    return operation, (at_once, make_root(at_once, operation, choices)), (later, waiting_root)
 
 
 @BOUNDED

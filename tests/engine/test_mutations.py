@@ -15,11 +15,13 @@ SDL: Final = """
 """
 
 
-class Journal:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
+class Step:
+    """A step that has been made, and the root, which makes them; both write down what they do."""
 
-    async def step(self, _info: Any, name: str) -> Any:
+    def __init__(self, name: str, lines: list[str]) -> None:
+        self.name, self.lines = name, lines
+
+    async def step(self, _info: Any, name: str) -> "Step":
         self.lines.append(f"begin {name}")
         await asyncio.sleep(0.001)
         self.lines.append(f"end {name}")
@@ -34,19 +36,13 @@ class Journal:
         self.lines.append("number")
         return 1
 
-
-class Step:
-    def __init__(self, name: str, lines: list[str]) -> None:
-        self.name = name
-        self._lines = lines
-
     async def after(self, _info: Any) -> str:
         await asyncio.sleep(0.001)
-        self._lines.append(f"after {self.name}")
+        self.lines.append(f"after {self.name}")
         return self.name
 
     def strict(self, _info: Any) -> None:
-        self._lines.append(f"strict {self.name}")
+        self.lines.append(f"strict {self.name}")
 
 
 @pytest.mark.parametrize(
@@ -68,15 +64,7 @@ class Step:
     ],
 )
 async def test_fields_of_a_mutation_are_executed_serially(query: str) -> None:
-    schema = build_schema(SDL)
-    both: list[list[str]] = []
-
-    class Root(Journal):
-        def __init__(self) -> None:
-            super().__init__()
-            both.append(self.lines)
-
-    root = Root()
-    await same(schema, query, root)
-    half = len(root.lines) // 2
-    assert root.lines[:half] == root.lines[half:]
+    lines: list[str] = []
+    await same(build_schema(SDL), query, Step("root", lines))
+    half = len(lines) // 2
+    assert lines[:half] == lines[half:]
