@@ -26,6 +26,23 @@ def make(resolve: Callable[..., Any], name: str = "double") -> GraphQLSchema:
     return schema
 
 
+def either(resolve: Callable[..., Any], *, is_async: bool) -> Callable[..., Any]:
+    """Return the resolver, or the same that is awaited."""
+
+    async def later(*args: Any, **given: Any) -> Any:
+        await asyncio.sleep(0)
+        return resolve(*args, **given)
+
+    return later if is_async else resolve
+
+
+def giving(answer: Any) -> Callable[..., Any]:
+    def resolve(_parents: list[Any], _info: Any, by: int) -> Any:  # noqa: ARG001
+        return answer
+
+    return resolve
+
+
 @pytest.mark.parametrize("is_async", [True, False])
 async def test_resolver_is_called_once_with_all_parents(is_async: bool) -> None:
     calls = []
@@ -34,28 +51,24 @@ async def test_resolver_is_called_once_with_all_parents(is_async: bool) -> None:
         calls.append(len(parents))
         return [parent["id"] * by for parent in parents]
 
-    async def double_later(parents: list[Any], info: Any, by: int) -> list[Any]:
-        await asyncio.sleep(0)
-        return double(parents, info, by)
-
-    schema = make(double_later if is_async else double)
+    schema = make(either(double, is_async=is_async))
     root = {"items": ITEMS, "item": {"id": 5}}
     result = await breadth_first(schema, "{ items { double } item { double(by: 3) } }", root)
     assert result.data == {"items": [{"double": 2}, None, {"double": 4}, {"double": 6}], "item": {"double": 15}}
     assert sorted(calls) == [1, 3]
     calls.clear()
     # Two fields ask for other numbers, so they are not one call for graphql-core either.
-    assert await depth_first(schema, "{ items { double a: double(by: 4) } }", root) == await breadth_first(
-        schema, "{ items { double a: double(by: 4) } }", root
-    )
+    query = "{ items { double a: double(by: 4) } }"
+    assert await depth_first(schema, query, root) == await breadth_first(schema, query, root)
     assert calls == ([3] * 4 if is_async else [1] * 6 + [3] * 2)
 
 
 async def test_objects_of_a_batch_are_completed() -> None:
-    async def items(parents: list[Any], _info: Any) -> list[Any]:
+    def items(parents: list[Any], _info: Any) -> list[Any]:
         return [[{"id": parent["id"] * 10 + number} for number in range(2)] for parent in parents]
 
-    await same(make(items, "items"), "{ items { items { id items { id } } } }", {"items": ITEMS})
+    schema = make(either(items, is_async=True), "items")
+    await same(schema, "{ items { items { id items { id } } } }", {"items": ITEMS})
 
 
 @pytest.mark.parametrize("is_async", [True, False])
@@ -63,59 +76,39 @@ async def test_exception_of_the_batch_is_the_error_of_each(is_async: bool) -> No
     def strict(_parents: list[Any], _info: Any) -> list[Any]:
         raise ValueError("all")
 
-    async def strict_later(parents: list[Any], info: Any) -> list[Any]:
-        return strict(parents, info)
-
-    schema = make(strict_later if is_async else strict, "strict")
+    schema = make(either(strict, is_async=is_async), "strict")
     result = await same(schema, "{ items { strict } item { id } }", {"items": ITEMS, "item": {"id": 1}})
     assert [error.path for error in result.errors or ()] == [["items", index, "strict"] for index in (0, 2, 3)]
 
 
 @pytest.mark.parametrize(
-    ("answer", "message"),
+    ("answer", "told"),
     [
-        (
-            [1],
-            "The batched resolver of Item.double returned 1 values for 3 parents; return one for each, in their order.",
-        ),
-        (
-            [1] * 4,
-            "The batched resolver of Item.double returned 4 values for 3 parents; return one for each, in their order.",
-        ),
-        (None, "The batched resolver of Item.double returned NoneType; return a list."),
-        ("123", "The batched resolver of Item.double returned str; return a list."),
-        ({1: 2}, "The batched resolver of Item.double returned dict; return a list."),
-        (iter([1, 2, 3]), "The batched resolver of Item.double returned list_iterator; return a list."),
+        ([1], "1 values for 3 parents; return one for each, in their order."),
+        ([1] * 4, "4 values for 3 parents; return one for each, in their order."),
+        (None, "NoneType; return a list."),
+        ("123", "str; return a list."),
+        ({1: 2}, "dict; return a list."),
+        (iter([1, 2, 3]), "list_iterator; return a list."),
     ],
+    ids=["too few", "too many", "nothing", "text", "dict", "iterator"],
 )
-async def test_wrong_number_of_values_is_an_error_of_each(answer: Any, message: str) -> None:
-    def double(_parents: list[Any], _info: Any, by: int) -> Any:  # noqa: ARG001
-        return answer
-
-    async def double_later(_parents: list[Any], _info: Any, by: int) -> Any:  # noqa: ARG001
-        return answer
-
+async def test_wrong_number_of_values_is_an_error_of_each(answer: Any, told: str) -> None:
     for result in (
-        await same(make(double_later), "{ items { double } }", {"items": ITEMS}),
-        await breadth_first(make(double), "{ items { double } }", {"items": ITEMS}),
+        await same(make(either(giving(answer), is_async=True)), "{ items { double } }", {"items": ITEMS}),
+        await breadth_first(make(giving(answer)), "{ items { double } }", {"items": ITEMS}),
     ):
+        message = f"The batched resolver of Item.double returned {told}"
         assert [error.message for error in result.errors or ()] == [message] * 3
         assert isinstance((result.errors or [])[0].original_error, engine.BatchError)
 
 
-@pytest.mark.parametrize("answer", [(1, 2, 3), [1, None, 3], [1, ValueError("two"), 3]])
-async def test_batch_may_give_any_sequence_of_values_and_exceptions(answer: Any) -> None:
-    async def double(_parents: list[Any], _info: Any, by: int) -> Any:  # noqa: ARG001
-        return answer
-
-    await same(make(double), "{ items { double } }", {"items": ITEMS})
-
-
-async def test_wrong_argument_is_an_error_of_each() -> None:
-    async def double(parents: list[Any], _info: Any, by: int) -> list[Any]:
-        return [by for _ in parents]
-
-    await same(make(double), '{ items { double(by: "x") } }', {"items": ITEMS})
+async def test_batch_may_give_any_sequence_of_values_and_exceptions() -> None:
+    for answer in ((1, 2, 3), [1, None, 3], [1, ValueError("two"), 3]):
+        schema = make(either(giving(answer), is_async=True))
+        await same(schema, "{ items { double } }", {"items": ITEMS})
+        # A wrong argument is an error of each.
+        await same(schema, '{ items { double(by: "x") } }', {"items": ITEMS})
 
 
 @pytest.mark.parametrize("execute", [breadth_first, depth_first])

@@ -34,11 +34,6 @@ class Small(BasePermission):
         return bool(source.id < 4)
 
 
-class Allowed(BasePermission):
-    def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:  # noqa: ARG002
-        return True
-
-
 class Failing(BasePermission):
     def has_permission(self, source: Any, info: strawberry.Info, **kwargs: Any) -> bool:  # noqa: ARG002
         raise ValueError(f"unknown permission of {source.id}")
@@ -126,7 +121,7 @@ async def test_loaders_of_cancelled_calls_are_forgotten() -> None:
 async def test_call_is_cancelled_with_the_last_that_awaits_it(execute: Any) -> None:
     log = []
 
-    async def forever(parents: strawberry.Parent[list[Any]], info: strawberry.Info) -> Any:  # noqa: ARG001
+    async def forever(parents: strawberry.Parent[list[Any]], info: strawberry.Info, by: int = 2) -> Any:  # noqa: ARG001
         log.append(len(parents))
         try:
             await asyncio.Event().wait()
@@ -134,18 +129,16 @@ async def test_call_is_cancelled_with_the_last_that_awaits_it(execute: Any) -> N
             log.append(0)
 
     @strawberry.type
-    class Thing:
-        id: int
-        endless: int | None = field(forever, extensions=[PermissionExtension([Allowed()])])
+    class Thing(Item):
+        endless: int | None = field(forever, permission_classes=[Even])
 
     @strawberry.type
     class Things:
         @strawberry.field
         def things(self) -> list[Thing]:
-            return [Thing(id=1), Thing(id=2)]
+            return [Thing(id=number) for number in range(4)]
 
-    schema = core_schema(strawberry.Schema(Things))
-    task = asyncio.ensure_future(execute(schema, "{ things { endless } }"))
+    task = asyncio.ensure_future(execute(core_schema(strawberry.Schema(Things)), "{ things { endless } }"))
     await until(lambda: log == [2])
     task.cancel()
     await until(lambda: log == [2, 0])

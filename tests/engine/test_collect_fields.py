@@ -116,17 +116,11 @@ async def test_more_combinations_of_conditions_than_are_kept() -> None:
 
 
 @pytest.mark.parametrize("variables", [{}, {"x": None}, {"x": True}])
-@pytest.mark.parametrize(
-    "query",
-    [
+async def test_condition_without_a_value(variables: dict[str, Any]) -> None:
+    for query in (
         "query ($x: Boolean) { a @skip(if: $x) b }",
         "query ($x: Boolean = true) { a @skip(if: $x) b item { a @include(if: $x) } }",
-        "{ a @skip(if: $x) b }",
-        "{ a @skip(if: 3) b }",
-        "{ a @skip b }",
-        "{ item { a @include b } }",
-    ],
-)
-async def test_condition_without_a_value(query: str, variables: dict[str, Any]) -> None:
-    expected = await depth_first(ITEMS, query, ITEM_ROOT, variables=variables)
-    assert await engine.Plan(ITEMS, parse(query)).execute(ITEM_ROOT, None, variables) == expected
+        *("{ a @skip(if: $x) b }", "{ a @skip(if: 3) b }", "{ a @skip b }", "{ item { a @include b } }"),
+    ):
+        expected = await depth_first(ITEMS, query, ITEM_ROOT, variables=variables)
+        assert await engine.Plan(ITEMS, parse(query)).execute(ITEM_ROOT, None, variables) == expected

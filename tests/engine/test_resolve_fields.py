@@ -3,7 +3,6 @@
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, Final
 
-import pytest
 from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, GraphQLString, build_schema
 
 from tests.engine.both import same
@@ -48,24 +47,14 @@ class Rated:
         return {"town": info.field_name}
 
 
-@pytest.mark.parametrize(
-    "person",
-    [
-        SimpleNamespace(name="Ada", age=1, home=None),
-        SimpleNamespace(),
-        MappingProxyType({"name": "Ada", "home": SimpleNamespace(town=lambda _info: "called")}),
-        Rated(),
-        {"name": Rated, "age": None},
-        object(),
-        17,
-    ],
-)
-async def test_default_resolver_reads_keys_attributes_and_methods(person: Any) -> None:
-    root = {"person": {"friends": [person, ADA, person]}}
-    await same(SCHEMA, "{ person { friends { name age home { town } } } }", root)
-
-
-async def test_missing_root_value_gives_nulls() -> None:
+async def test_default_resolver_reads_keys_attributes_and_methods() -> None:
+    mapping = MappingProxyType({"name": "Ada", "home": SimpleNamespace(town=lambda _info: "called")})
+    full = SimpleNamespace(name="Ada", age=1, home=None)
+    people: list[Any] = [full, SimpleNamespace(), mapping, Rated(), {"name": Rated, "age": None}, object(), 17]
+    for person in people:
+        root = {"person": {"friends": [person, ADA, person]}}
+        await same(SCHEMA, "{ person { friends { name age home { town } } } }", root)
+    # A missing root value gives nulls.
     assert (await same(SCHEMA, "{ word person { name } }")).data == {"word": None, "person": None}
 
 
@@ -85,10 +74,7 @@ async def test_failing_property_is_read_once_for_each_object() -> None:
 
     root = {"person": {"friends": [Person(number) for number in range(5)]}}
     result = await same(SCHEMA, "{ person { friends { name } } }", root)
-    assert [error.path for error in result.errors or ()] == [
-        ["person", "friends", 1, "name"],
-        ["person", "friends", 3, "name"],
-    ]
+    assert [error.path for error in result.errors or ()] == [["person", "friends", at, "name"] for at in (1, 3)]
     assert read == [0, 1, 2, 3, 4] * 2
 
 
@@ -106,24 +92,12 @@ async def test_info_of_a_resolver() -> None:
     infos: list[Any] = []
 
     def resolve(source: Any, info: Any) -> str:
+        keys = [node.alias.value for node in info.field_nodes]
+        of_field = (source, info.field_name, keys, info.return_type, info.parent_type.name)
+        of_path = (info.path.as_list(), info.path, info._replace(field_name="x").path)
+        of_operation = (info.operation.name.value, list(info.fragments), info.variable_values.coerced)
         infos.append(
-            (
-                source,
-                info.field_name,
-                [node.alias.value for node in info.field_nodes],
-                info.return_type,
-                info.parent_type.name,
-                info.path.as_list(),
-                info.path,
-                list(info.fragments),
-                info.root_value,
-                info.operation.name.value,
-                info.variable_values.coerced,
-                info.context,
-                info.schema,
-                info.is_awaitable(0),
-                info._replace(field_name="x").path,
-            )
+            (of_field, of_path, of_operation, info.root_value, info.context, info.schema, info.is_awaitable(0))
         )
         return "word"
 
