@@ -8,7 +8,7 @@ from tests.factories import Answered, answered_rows, make_answered, store_answer
 from tests.resolvers.user_api import UserApi
 
 FIELDS_OF: Final = {
-    model: " ".join(column.api_name for column in public_columns(model) if column.kind is not Kind.REFERENCE)
+    model: " ".join(["id", *(each.api_name for each in public_columns(model) if each.kind is not Kind.REFERENCE)])
     for model in (Run, ToolCall)
 }
 RUN: Final = f"""query ($id: ID!) {{ node(id: $id) {{ ... on Run {{
@@ -41,7 +41,7 @@ def shown(row: Run | ToolCall, **others: Any) -> dict[str, Any]:
     columns = [column for column in public_columns(type(row)) if column.kind is not Kind.REFERENCE]
     values = {column.api_name: getattr(row, column.name) for column in columns}
     moments = {column.api_name: values[column.api_name] for column in columns if column.kind is Kind.MOMENT}
-    return values | {name: moment and moment.isoformat() for name, moment in moments.items()} | others
+    return {"id": row.id} | values | {name: moment and moment.isoformat() for name, moment in moments.items()} | others
 
 
 async def test_run_shows_all_its_fields(api: UserApi) -> None:

@@ -14,9 +14,9 @@ USERS = "{ users { nodes { id } totalCount } }"
 
 async def test_viewer_is_the_caller_or_null(client: GraphClient, api: UserApi) -> None:
     columns = public_columns(User)
-    query = f"{{ viewer {{ {' '.join(column.api_name for column in columns)} }} }}"
+    query = f"{{ viewer {{ id {' '.join(column.api_name for column in columns)} }} }}"
     assert await client.query(query) == {"viewer": None}
-    expected = {column.api_name: getattr(api.user.user, column.name) for column in columns}
+    expected = {"id": api.user_id} | {column.api_name: getattr(api.user.user, column.name) for column in columns}
     expected |= {name: expected[name].isoformat() for name in ("createdAt", "updatedAt")}
     assert expected.items() >= {"name": "Ada", "image": None, "isActive": True, "isAdmin": False}.items()
     assert await api.query(query) == {"viewer": expected}
