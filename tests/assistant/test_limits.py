@@ -6,7 +6,6 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Final
 
-import httpx2
 import pytest
 from sqlalchemy import insert, select, update
 
@@ -21,8 +20,6 @@ from tests.assistant.conftest import ChatWith
 from tests.assistant.provider import Provider, Stall, Text, UseTool
 from tests.databases import only_sqlite
 from tests.factories import SignedIn, make_conversation, make_task, make_user, sign_in
-from tests.server.rest.client import RestClient
-from tests.servers import serve_with
 from tests.waiting import until
 
 USAGE: Final = table_of(TokenUsage)
@@ -68,26 +65,6 @@ async def test_daily_tokens_limit_new_runs(
         provider.script([Text(["Hello."])])
         assert (await Chat(chat.client, stranger).send("hello"))["reply"]["content"] == "Hello."
     assert len(provider.requests) == 3
-
-
-@only_sqlite
-async def test_daily_tokens_limit_new_runs_over_rest(settings: Settings, user: SignedIn, database: Database) -> None:
-    async with (
-        serve_with(settings, assistant_daily_tokens=1) as server,
-        httpx2.AsyncClient(base_url=server.url, timeout=60) as http,
-    ):
-        rest, key = RestClient(http, user), {"Idempotency-Key": "one"}
-        first = await rest.ok("POST", "/chat", {"message": "hello"}, headers=key)
-        assert sum(*(await usage(database, user)).values()) > 0
-        for path in ("/chat", "/chat/stream"):
-            refused = await rest.send("POST", path, {"message": "hello again"})
-            problem = refused.json()
-            assert (refused.status_code, problem["code"]) == (429, "RATE_LIMITED")
-            resets_at = datetime.fromisoformat(problem["retry_at"])
-            assert resets_at in next_midnights()
-            # Whoever comes back so many seconds later comes on the next day.
-            assert utc_now() + timedelta(seconds=int(refused.headers["Retry-After"]) + 1) >= resets_at
-        assert await rest.ok("POST", "/chat", {"message": "hello"}, headers=key) == first
 
 
 @only_sqlite

@@ -65,17 +65,6 @@ async def test_deletion_is_carried_out_as_decided(
 
 
 @only_sqlite
-async def test_run_that_waits_can_be_cancelled(chat: Chat, asked: dict[str, Any]) -> None:
-    cancelled = await chat.cancel(asked["run"]["id"])
-    assert (cancelled["errors"], cancelled["run"]["status"]) == ([], "CANCELLED")
-    assert cancelled["run"]["reply"] == {"id": asked["reply"]["id"], "content": ASKS, "status": "CANCELLED"}
-    assert refusals(await chat.resolve(waiting_calls(asked)[0]["id"], approve=True)) == DECIDED
-    assert await chat.titles() == ["Sweep", "Cook"]
-    again = await chat.send("complete sweep", conversationId=asked["conversation"]["id"])
-    assert again["reply"]["content"] == "Completed \u201cSweep\u201d."
-
-
-@only_sqlite
 async def test_conversation_that_waits_takes_no_other_message(chat: Chat, asked: dict[str, Any]) -> None:
     talk = asked["conversation"]["id"]
     for given in ({}, {"wait": False}, {"idempotencyKey": "new"}):

@@ -1,7 +1,6 @@
 """The tools: what models are told of them, what they take and refuse, and what they do for their caller alone."""
 
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -27,11 +26,11 @@ PLAIN: Final = {"completed": False} | {
 async def call(database: Database, user: SignedIn, name: str, **given: Any) -> dict[str, Any]:
     """Run a tool as a model asks for it."""
     tool = TOOLS_BY_NAME[name]
-    work = partial(tool.run, caller=user.caller, given=read_arguments(tool, given))
+    arguments = read_arguments(tool, given)
     if tool.writes:
-        return await database.write(work)
+        return await database.write(lambda session: tool.run(session, user.caller, arguments))
     async with database.read() as session:
-        return await work(session)
+        return await tool.run(session, user.caller, arguments)
 
 
 def titles(result: dict[str, Any]) -> list[str]:
@@ -116,7 +115,7 @@ async def test_update_keeps_what_is_absent_and_clears_what_is_null(database: Dat
     task = await make_task(database, user.caller, "Buy milk", description="two", due_at=NOON, tags=["shop"])
     renamed = (await call(database, user, "update_task", task_id=task.id, title="Buy oat milk"))["task"]
     assert (renamed["title"], renamed["description"], renamed["tags"]) == ("Buy oat milk", "two", ["shop"])
-    clearing = {"due_at": None, "description": None, "tags": []}
+    clearing: dict[str, Any] = {"due_at": None, "description": None, "tags": []}
     cleared = (await call(database, user, "update_task", task_id=task.id, **clearing))["task"]
     assert cleared == PLAIN | {"id": task.id, "title": "Buy oat milk"}
 
@@ -148,13 +147,11 @@ async def test_task_is_completed_reopened_and_deleted(database: Database, user: 
 
 async def test_list_is_filtered_ordered_and_bounded(database: Database, user: SignedIn) -> None:
     later = (NOON + timedelta(hours=1)).isoformat()
-    for given in (
-        {"title": "b", "priority": "LOW", "due_at": later, "tags": ["x"]},
-        {"title": "c", "priority": "HIGH", "tags": ["x", "y"], "due_at": NOON.isoformat()},
-        {"title": "a"},
-    ):
-        task = (await call(database, user, "add_task", **given))["task"]
-    await call(database, user, "complete_task", task_id=task["id"])
+    low: dict[str, Any] = {"priority": "LOW", "due_at": later, "tags": ["x"]}
+    high: dict[str, Any] = {"priority": "HIGH", "due_at": NOON.isoformat(), "tags": ["x", "y"]}
+    made = [await call(database, user, "add_task", title=title, **given) for title, given in (("b", low), ("c", high))]
+    made.append(await call(database, user, "add_task", title="a"))
+    await call(database, user, "complete_task", task_id=made[-1]["task"]["id"])
     cases: list[tuple[dict[str, Any], str]] = [
         *(({}, "bca"), ({"completed": True}, "a"), ({"completed": False}, "bc"), ({"priority": "MEDIUM"}, "a")),
         *(({"tags": ["x", "y"]}, "c"), ({"due_before": later}, "c"), ({"due_after": later}, "b")),

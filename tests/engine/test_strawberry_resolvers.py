@@ -42,28 +42,28 @@ def replaced(schema: GraphQLSchema) -> None:
 
 def replaced_result(schema: GraphQLSchema) -> None:
     type_: Any = schema.query_type
-    definition = type_.fields["word"].extensions["strawberry-definition"]
-    definition.get_result = lambda *_args, **_kwargs: "replaced"
+    type_.fields["word"].extensions["strawberry-definition"].get_result = lambda *_args, **_kwargs: "replaced"
 
 
-@pytest.mark.parametrize(
-    ("field", "change"),
-    [
-        (strawberry.field(resolver=word, extensions=[Loud()]), None),
-        (OwnField(python_name="word", base_resolver=StrawberryResolver(word)), None),
-        (StrawberryField(python_name="word", base_resolver=OwnResolver(word)), None),
-        (strawberry.field(resolver=word), replaced),
-        (strawberry.field(resolver=word), replaced_result),
-    ],
-)
-async def test_what_is_around_a_resolver_is_called(field: Any, change: Callable[[GraphQLSchema], None] | None) -> None:
+AROUND: dict[str, tuple[Any, Callable[[GraphQLSchema], None]]] = {
+    "extension": (strawberry.field(resolver=word, extensions=[Loud()]), lambda _: None),
+    "field": (OwnField(python_name="word", base_resolver=StrawberryResolver(word)), lambda _: None),
+    "resolver": (StrawberryField(python_name="word", base_resolver=OwnResolver(word)), lambda _: None),
+    "replaced": (strawberry.field(resolver=word), replaced),
+    "replaced result": (strawberry.field(resolver=word), replaced_result),
+}
+
+
+@pytest.mark.parametrize("name", AROUND)
+async def test_what_is_around_a_resolver_is_called(name: str) -> None:
+    field, change = AROUND[name]
+
     @strawberry.type
     class Root:
         word: str = field
 
     schema = core_schema(strawberry.Schema(Root))
-    if change is not None:
-        change(schema)
+    change(schema)
     assert (await same(schema, "{ word }")).data != {"word": "word"}
 
 
@@ -144,16 +144,16 @@ class Held:
         return [parent if parent.id == 1 else KeyError(parent.id) for parent in parents]
 
 
+@strawberry.type
+class Root:
+    @strawberry.field
+    def items(self) -> list[Held]:
+        return [Held(id=number) for number in range(4)]
+
+
 @pytest.mark.parametrize("name", ["plain", "batched"])
 async def test_exception_handlers(name: str) -> None:
-    @strawberry.type
-    class Root:
-        @strawberry.field
-        def items(self) -> list[Held]:
-            return [Held(id=number) for number in range(4)]
-
     schema = core_schema(strawberry.Schema(Root, exception_handlers=[Handler()]))
-    result = await same(
-        schema, f"{{ items {{ {name} {{ __typename ... on Held {{ id }} ... on Missing {{ reason }} }} }} }}"
-    )
+    found = "__typename ... on Held { id } ... on Missing { reason }"
+    result = await same(schema, f"{{ items {{ {name} {{ {found} }} }} }}")
     assert [error.path for error in result.errors or ()] == [["items", 3, name]]

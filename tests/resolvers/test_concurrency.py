@@ -8,8 +8,8 @@ from typing import Any
 import httpx2
 
 from core.settings import Settings
-from tests.factories import SignedIn, make_user, sign_in
-from tests.graph_client import GraphClient, mutation
+from tests.factories import SignedIn
+from tests.graph_client import GraphClient
 from tests.resolvers.user_api import UserApi
 from tests.servers import serve_with
 from tests.state import State
@@ -81,23 +81,6 @@ async def test_subtask_created_while_its_parent_is_deleted(api: UserApi) -> None
         assert (await api.state()).rows == {}
         if not made["errors"]:
             assert deleted["deletedIds"] == [parent.id, made["task"]["id"]]
-
-
-async def test_admins_deactivating_each_other_leave_one_active(api: UserApi, settings: Settings) -> None:
-    for name, rest in [("setUserActive", {"isActive": False}), ("deleteUser", {})] * 5:
-        admins = [await sign_in(api.database, settings, await make_user(api.database, is_admin=True)) for _ in range(2)]
-        document = mutation(name)
-        answers = await asyncio.gather(
-            *(
-                api.as_(one).execute(document, input={"id": other.user.id} | rest)
-                for one, other in (admins, admins[::-1])
-            )
-        )
-        # A late request is refused before or during its execution.
-        late = {code for answer in answers for code in answer.codes}
-        counted = codes(answer.data[name] for answer in answers if answer.data)
-        assert counted["OK"] >= 1
-        assert late | counted.keys() <= {"OK", "FORBIDDEN", "UNAUTHENTICATED"}
 
 
 async def test_account_deleted_while_it_is_written_to(api: UserApi, admin: SignedIn) -> None:

@@ -6,7 +6,6 @@ from typing import Any, Final
 import pytest
 
 from core.ids import new_id
-from tests.graph_client import refusal
 from tests.resolvers.user_api import UserApi
 
 USED: Final = (
@@ -56,15 +55,6 @@ async def test_concurrent_requests_of_one_key_create_once(api: UserApi, name: st
     after = await api.state()
     assert len(after.rows) - len(before.rows) == (2 if name == "createTasks" else 1)
     assert after.revision == before.revision + 1
-
-
-async def test_concurrent_inputs_of_one_key_create_one(api: UserApi) -> None:
-    sent = (api.mutate("createTask", title=str(number), idempotencyKey="once") for number in range(6))
-    payloads = await asyncio.gather(*sent)
-    (made,) = [payload["task"] for payload in payloads if not payload["errors"]]
-    assert [refusal(payload) for payload in payloads if payload["errors"]] == [USED] * 5
-    state = await api.state()
-    assert (set(state.rows), state.revision) == ({made["id"]}, 1)
 
 
 async def test_repeated_key_returns_rows_as_they_stand_now(api: UserApi) -> None:

@@ -109,16 +109,3 @@ async def test_regenerate_reply_takes_messages_of_the_user_and_of_runs_only(api:
     stored = (await api.ok("addMessage", conversationId=talk.id, content="Hello", role="ASSISTANT"))["message"]
     why = "No run of the assistant wrote this message; name the one to be answered."
     assert await api.refused("regenerateReply", messageId=stored["id"]) == ("BAD_USER_INPUT", "input.messageId", why)
-
-
-async def test_deletion_waits_for_approval(api: UserApi) -> None:
-    task = await api.task("Sweep")
-    answer = await send(api, "delete sweep")
-    assert (answer["run"]["status"], answer["reply"]["status"]) == ("AWAITING_APPROVAL", "STREAMING")
-    waiting = (await api.query(RUN, id=answer["run"]["id"]))["node"]["toolCalls"][-1]
-    assert (waiting["name"], waiting["arguments"]["task_id"]) == ("delete_task", task.id)
-    busy = await api.refused("sendMessage", conversationId=answer["conversation"]["id"], content="x")
-    assert busy[:2] == ("CONFLICT", "input.conversationId")
-    await api.ok("resolveToolCall", id=waiting["id"], approve=True)
-    await settle(api, answer["run"]["id"])
-    assert await api.query("{ tasks { totalCount } }") == {"tasks": {"totalCount": 0}}
