@@ -29,18 +29,14 @@ _MESSAGES: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """What one user asks of the assistant."""
-
     client: GraphClient
     user: SignedIn
 
     async def send(self, content: str, **given: Any) -> dict[str, Any]:
-        """Send a message and return what came of it."""
         document = f"mutation ($input: SendMessageInput!) {{ sendMessage(input: $input) {{ {_ANSWER} }} }}"
         return await self._mutate("sendMessage", document, content=content, **given)
 
     async def ask_again(self, message_id: str) -> dict[str, Any]:
-        """Let a message be answered anew."""
         document = f"mutation ($input: RegenerateReplyInput!) {{ regenerateReply(input: $input) {{ {_ANSWER} }} }}"
         return await self._mutate("regenerateReply", document, messageId=message_id)
 
@@ -48,16 +44,13 @@ class Chat:
         return await self._mutate("cancelRun", mutation("cancelRun", RUN), id=run_id)
 
     async def resolve(self, tool_call_id: str, *, approve: bool) -> dict[str, Any]:
-        """Approve or reject a tool call."""
         document = mutation("resolveToolCall", RUN)
         return await self._mutate("resolveToolCall", document, id=tool_call_id, approve=approve)
 
     async def run(self, run_id: str) -> Any:
-        """Return a run as it stands, or None."""
         return (await self.client.query(_RUN, {"id": run_id}, as_=self.user))["node"]
 
     async def until(self, run_id: str, *statuses: str) -> Any:
-        """Return a run once it has come so far."""
         async with asyncio.timeout(START_PATIENCE_S):
             while (run := await self.run(run_id))["status"] not in statuses:  # noqa: ASYNC110 - nothing tells when
                 await asyncio.sleep(0.02)
@@ -68,8 +61,6 @@ class Chat:
         return await self.until(run_id, "COMPLETED", "FAILED")
 
     async def until_written(self, run_id: str, content: str) -> None:
-        """Return once so much of a run's reply is there."""
-
         async def is_written() -> bool:
             return bool((await self.run(run_id))["reply"]["content"] == content)
 
@@ -94,7 +85,6 @@ class Chat:
 
 @asynccontextmanager
 async def chatting_at(url: str, user: SignedIn) -> AsyncIterator[Chat]:
-    """Give a user's talk with a server."""
     async with httpx2.AsyncClient(base_url=url, timeout=60, limits=SHORT_LIVED) as http:
         yield Chat(GraphClient(http), user)
 

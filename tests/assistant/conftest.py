@@ -19,14 +19,12 @@ ChatWith = Callable[..., AbstractAsyncContextManager[Chat]]
 
 @pytest.fixture(scope="package")
 async def shared_provider() -> AsyncIterator[Provider]:
-    """Give a provider's server."""
     async with serve_provider() as serving:
         yield serving
 
 
 @pytest.fixture
 async def provider(shared_provider: Provider) -> AsyncIterator[Provider]:
-    """Give the provider with an empty script."""
     shared_provider.reset()
     yield shared_provider
     shared_provider.end()
@@ -49,7 +47,6 @@ async def server_with(settings: Settings) -> AsyncIterator[ServerWith]:
 
 @pytest.fixture
 def provider_settings(provider: Provider) -> dict[str, Any]:
-    """Give the settings that make an assistant use the provider."""
     return {"openai_api_key": "sk-test", "openai_base_url": provider.url}
 
 
@@ -66,12 +63,10 @@ async def server(
 
 @pytest.fixture
 async def chat(server: RunningServer, user: SignedIn) -> AsyncIterator[Chat]:
-    """Give the user's talk with the assistant over HTTP."""
     async with chatting_at(server.url, user) as chat:
         yield chat
 
 
 @pytest.fixture
 def chat_with(settings: Settings, user: SignedIn, provider_settings: dict[str, Any]) -> ChatWith:
-    """Give what opens the user's talk with a server of its own, by the settings that differ."""
     return lambda **overrides: chatting(settings, user, **provider_settings | overrides)

@@ -22,7 +22,6 @@ GIVEN: Final = {"input": {"content": "count", "idempotencyKey": "count"}}
 
 @asynccontextmanager
 async def waiting(how: str, server: RunningServer, chat: Chat) -> AsyncIterator[None]:
-    """Wait for a reply within the block."""
     if how == "http":
         sending = asyncio.create_task(chat.client.query(SEND, GIVEN, as_=chat.user))
         yield

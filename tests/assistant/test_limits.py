@@ -29,7 +29,6 @@ BUSY: Final = "The assistant is still answering in this conversation; wait for t
 
 
 async def usage(database: Database, user: SignedIn) -> dict[date, tuple[int, int]]:
-    """Return the tokens that the user has used, day by day."""
     async with database.read() as session:
         rows = await fetch_all(session, select(USAGE).where(USAGE.c.user_id == user.user.id))
     return {row.day: (row.input_tokens, row.output_tokens) for row in rows}

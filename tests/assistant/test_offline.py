@@ -23,13 +23,11 @@ REPLY: Final = "subscription ($id: ID!) { replyStream(messageId: $id) { offset t
 
 @pytest.fixture
 def provider_settings() -> dict[str, Any]:
-    """Give no provider, as a server has none at first."""
     return {}
 
 
 @pytest.fixture
 async def asked(chat: Chat, database: Database) -> dict[str, Any]:
-    """Give the answer to someone who wants a task deleted."""
     task = await make_task(database, chat.user.caller, "Sweep")
     await make_task(database, chat.user.caller, "Cook")
     answer = await chat.send("delete sweep")

@@ -48,7 +48,6 @@ class Weather:
 
 @pytest.fixture(scope="module")
 async def weather() -> AsyncIterator[Weather]:
-    """Serve the weather."""
     offered = Weather()
     app: Any = offered.server.streamable_http_app(stateless_http=True, json_response=True)
     async with serve(app) as running:
@@ -58,7 +57,6 @@ async def weather() -> AsyncIterator[Weather]:
 
 @pytest.fixture
 def provider_settings(provider: Provider, weather: Weather) -> dict[str, Any]:
-    """Give the settings of an assistant that knows of the weather."""
     return {"openai_api_key": "sk-test", "openai_base_url": provider.url, "mcp_server_url": weather.url}
 
 

@@ -17,14 +17,12 @@ class Decisions:
         self._wrong = wrong
 
     def next(self, limit: int) -> int:
-        """Return a number below a limit."""
         return next(self._data, 0) % limit
 
     def one_in(self, number: int) -> bool:
         return self.next(number) == number - 1
 
     def goes_wrong(self) -> bool:
-        """Return whether a value is to be of another type."""
         return self._wrong > 0 and self.one_in(self._wrong)
 
     def choose(self, options: Sequence[Option]) -> Option:

@@ -75,7 +75,6 @@ def _named_value(decisions: Decisions, type_: str, declare: Callable[[str], Name
 
 
 def printed(given: Any) -> str:
-    """Return a value as a literal."""
     if isinstance(given, Name):
         return str(given)
     if isinstance(given, list):
@@ -149,7 +148,6 @@ class Operation:
     declared: list[str] = field(default_factory=lambda: ["$yes: Boolean!", "$no: Boolean = false"])
 
     def __post_init__(self) -> None:
-        """Write the text."""
         kind = "mutation" if self.decisions.one_in(5) else "query"
         root = self.schema.type_map[kind.title()]
         assert isinstance(root, GraphQLObjectType)

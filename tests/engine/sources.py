@@ -24,8 +24,6 @@ LEAVES: Final = {"Int": 7, "Float": 1.5, "String": "word", "Boolean": True, "ID"
 
 
 class Wrong:
-    """What is of no type."""
-
     def __repr__(self) -> str:
         return "<wrong>"
 
@@ -54,12 +52,10 @@ class Source:
         return self.later(name) if self.waits(name) else self.now(name)
 
     def waits(self, name: str) -> bool:
-        """Return whether a field has to be awaited."""
         random = self._choices.at(f"{self._path}.{name} waits")
         return not self._is_immediate and random.randrange(100) < self._choices.waiting
 
     def now(self, name: str) -> Any:
-        """Return the value of a field, or raise it."""
         if name not in self._values:
             path = f"{self._path}.{name}"
             self._values[name] = self._make(self.type.fields[name].type, self._choices.at(path), path)
@@ -69,7 +65,6 @@ class Source:
         return value() if isinstance(value, Items) else value
 
     async def later(self, name: str) -> Any:
-        """Return the value, or raise it, one tick later."""
         await asyncio.sleep(0)
         return self.now(name)
 
@@ -181,7 +176,6 @@ async def _resolve_type_later(value: Any, info: Any, type_: Any) -> Any:
 
 
 def _serialize_odd(value: int) -> int | None:
-    """Take odd numbers only."""
     if value == 0:
         raise ValueError("even")
     return value if value > 0 else None

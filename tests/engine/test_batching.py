@@ -27,8 +27,6 @@ def make(resolve: Callable[..., Any], name: str = "double") -> GraphQLSchema:
 
 
 def either(resolve: Callable[..., Any], *, is_async: bool) -> Callable[..., Any]:
-    """Return the resolver, or the same that is awaited."""
-
     async def later(*args: Any, **given: Any) -> Any:
         await asyncio.sleep(0)
         return resolve(*args, **given)

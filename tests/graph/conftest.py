@@ -50,11 +50,9 @@ async def _furnish(database: Database, settings: Settings, count: int) -> House:
 
 @pytest.fixture(scope="session")
 async def one_of_each(database: Database, settings: Settings) -> House:
-    """Give a user with one row of each kind on each level."""
     return await _furnish(database, settings, 1)
 
 
 @pytest.fixture(scope="session")
 async def fifty_of_each(database: Database, settings: Settings) -> House:
-    """Give a user with fifty."""
     return await _furnish(database, settings, 50)

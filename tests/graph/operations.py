@@ -19,8 +19,6 @@ _SELECTED: Final = re.compile(r"(?:tasks|history|conversations|messages|users|pa
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What an operation returned, and the statements that it took."""
-
     data: Any
     statements: list[str]
 

@@ -41,7 +41,6 @@ class RefusedError(Exception):
 
 
 def normal(task: Mapping[str, Any]) -> Task:
-    """Return a task in the one form that is compared."""
     shown = {name: task.get(name, task.get(to_camel(name))) for name in _NAMES}
     if shown["due_at"]:
         shown["due_at"] = datetime.fromisoformat(shown["due_at"]).astimezone(UTC).isoformat()
@@ -51,7 +50,6 @@ def normal(task: Mapping[str, Any]) -> Task:
 
 
 async def execute(client: GraphClient, user: SignedIn, document: str, variables: Mapping[str, Any]) -> Any:
-    """Return the data of a GraphQL operation."""
     answer = await client.execute(document, dict(variables), as_=user)
     for error in answer.errors:
         raise RefusedError(error["extensions"]["code"], error["message"])
@@ -68,7 +66,6 @@ async def mutate(client: GraphClient, user: SignedIn, name: str, fields: str | N
 
 
 async def send(client: RestClient, method: str, path: str, body: Any = None, **more: Any) -> Any:
-    """Return what REST answers."""
     response = await client.send(method, path, body, **more)
     told = response.json()
     if not response.is_success:
@@ -91,8 +88,6 @@ class _Shorthands:
 
 @dataclass(frozen=True)
 class GraphQLTasks(_Shorthands):
-    """The tasks over GraphQL."""
-
     client: GraphClient
     user: SignedIn
 
@@ -129,8 +124,6 @@ class GraphQLTasks(_Shorthands):
 
 @dataclass(frozen=True)
 class RestTasks(_Shorthands):
-    """The tasks over REST."""
-
     client: RestClient
 
     async def find(self, **wanted: Any) -> list[Task]:
@@ -197,8 +190,6 @@ class McpTasks:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """The server, and the database behind it."""
-
     server: RunningServer
     http: httpx2.AsyncClient
     database: Database

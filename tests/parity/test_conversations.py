@@ -19,8 +19,6 @@ RUN: Final = """query ($id: ID!) { node(id: $id) { ... on Run {
 
 
 class Apis:
-    """GraphQL and REST as one user sees them."""
-
     def __init__(self, served: Served, user: SignedIn) -> None:
         self.graphql, self.rest, self.user = GraphClient(served.http), RestClient(served.http, user), user
 

@@ -63,13 +63,11 @@ class Change:
 def changed(
     name: str, do: Callable[[Any], Awaitable[Any]], task: Task = AS_GARDEN, apis: Sequence[str] = ALL, **values: Any
 ) -> Change:
-    """Return a change of one of the tasks."""
     after = [each | values if each is task else each for each in (AS_GARDEN, AS_WATER)]
     return Change(name, do, task | values, after, ("UPDATED",) if values else (), apis)
 
 
 def made(name: str, do: Callable[[Any], Awaitable[Any]], apis: Sequence[str] = ALL, **values: Any) -> Change:
-    """Return the creation of a task."""
     task = PLAIN | {"id": NEW, **values}
     return Change(name, do, task, [AS_GARDEN, AS_WATER, task], ("CREATED",), apis)
 

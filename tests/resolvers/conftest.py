@@ -12,17 +12,14 @@ from tests.resolvers.user_api import UserApi
 
 @pytest.fixture
 def api(client: GraphClient, database: Database, user: SignedIn) -> UserApi:
-    """Give the API as the user sees it."""
     return UserApi(client, database, user)
 
 
 @pytest.fixture
 async def admin(database: Database, settings: Settings) -> SignedIn:
-    """Give an admin who is signed in."""
     return await sign_in(database, settings, await make_user(database, is_admin=True))
 
 
 @pytest.fixture
 async def run(database: Database, user: SignedIn) -> Assisted:
-    """Give a run of the user's that has ended."""
     return await assisted(database, user)

@@ -17,7 +17,6 @@ from tests.waiting import PATIENCE_S
 
 
 def codes(payloads: Iterable[dict[str, Any]]) -> Counter[str]:
-    """Count the payloads by the code of their error."""
     return Counter(payload["errors"][0]["code"] if payload["errors"] else "OK" for payload in payloads)
 
 

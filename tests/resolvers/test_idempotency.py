@@ -15,7 +15,6 @@ each_creation = pytest.mark.parametrize("name", ["createTask", "createTasks", "c
 
 
 async def request_of(api: UserApi, name: str, text: str = "Hello") -> dict[str, Any]:
-    """Return an input of the mutation with a key."""
     given: dict[str, Any] = {"title": text}
     if name == "createTask":
         given |= {"tags": ["a", "b"], "dueAt": "2026-03-01T09:30:00+01:00"}

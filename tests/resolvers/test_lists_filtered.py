@@ -27,7 +27,6 @@ PAGE: Final = """query ($filter: TaskFilter, $orderBy: [TaskOrder!]) {
 
 @pytest.fixture(scope="module")
 async def shelf(database: Database, settings: Settings) -> Shelf:
-    """Give a user's tasks of every kind."""
     user = await sign_in(database, settings)
     tasks = [task_row(user.user.id, **values) for values in various_tasks(40)]
     await store(database, *tasks)

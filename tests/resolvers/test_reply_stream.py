@@ -77,7 +77,6 @@ async def chunk(socket: SocketClient) -> Chunk:
 
 
 async def last_chunk(socket: SocketClient) -> Chunk:
-    """Return the chunk that ends the stream."""
     found = await chunk(socket)
     assert (await socket.receive())["type"] == "complete"
     return found

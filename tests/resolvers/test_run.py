@@ -19,7 +19,6 @@ WAITING: Final = {"status": ToolCallStatus.AWAITING_APPROVAL, "name": "delete_ta
 
 
 async def run_with(api: UserApi, calls: list[dict[str, Any]], **values: Any) -> Answered:
-    """Store a run with tool calls of these values."""
     answered = answered_rows(api.user, (await api.conversation()).id, **values)
     for position, given in enumerate(calls):
         answered.calls.append(tool_call_row(answered.run, **{"position": position} | given))
@@ -37,7 +36,6 @@ async def read(api: UserApi, answered: Answered) -> Any:
 
 
 def shown(row: Run | ToolCall, **others: Any) -> dict[str, Any]:
-    """Return what is shown of a row's own columns."""
     columns = [column for column in public_columns(type(row)) if column.kind is not Kind.REFERENCE]
     values = {column.api_name: getattr(row, column.name) for column in columns}
     moments = {column.api_name: values[column.api_name] for column in columns if column.kind is Kind.MOMENT}

@@ -15,14 +15,11 @@ from tests.state import State, state_of
 
 @dataclass(frozen=True, slots=True)
 class UserApi:
-    """Sends operations as a user."""
-
     client: GraphClient
     database: Database
     user: SignedIn
 
     def as_(self, user: SignedIn) -> "UserApi":
-        """Return the API of another user."""
         return replace(self, user=user)
 
     @property
@@ -59,7 +56,6 @@ class UserApi:
 
     @asynccontextmanager
     async def unchanged(self) -> AsyncIterator[None]:
-        """Check that nothing of the user's is changed within the block."""
         before = await self.state()
         yield
         assert await self.state() == before

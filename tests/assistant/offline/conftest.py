@@ -7,5 +7,4 @@ import pytest
 
 @pytest.fixture
 def provider_settings() -> dict[str, Any]:
-    """Give no provider, so that the offline model answers."""
     return {}

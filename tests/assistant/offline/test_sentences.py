@@ -79,7 +79,6 @@ SENTENCES: Final = {
 
 
 def shelf() -> TaskShelf:
-    """Return five open tasks and a done one; it is a Saturday."""
     tasks = TaskShelf()
     tasks.put("Buy milk", tags=["shop"])
     tasks.put("Call Ann", priority="HIGH")
@@ -91,7 +90,6 @@ def shelf() -> TaskShelf:
 
 
 def shown(titles: dict[str, str], name: str, arguments: dict[str, Any]) -> str:
-    """Return a call as the table has it."""
     rest = {key: value for key, value in arguments.items() if key not in {"limit", "order"}}
     title = titles[rest.pop("task_id")] if "task_id" in rest else rest.pop("title", "")
     values = {key: ",".join(value) if isinstance(value, list) else str(value) for key, value in rest.items()}
