@@ -1,10 +1,10 @@
-"""The history of a task as clients read it."""
+"""The history of tasks and undoRun, as clients see them."""
 
 from typing import Any, Final
 
-from models import Task
+from models import Task, TaskPriority
 from models.columns import recorded_columns
-from tests.histories import Assisted
+from tests.histories import Assisted, Hand
 from tests.resolvers.user_api import UserApi
 
 HISTORY: Final = """query ($id: ID!) { task(id: $id) { history {
@@ -43,3 +43,75 @@ async def test_change_by_a_deleted_run_names_the_assistant(api: UserApi, run: As
     await api.ok("deleteConversation", id=run.run.conversation_id)
     (made,) = await read(api, task.id)
     assert (made["by"], made["run"], made["toolCall"]) == ("ASSISTANT", None, None)
+
+
+UNDO: Final = """mutation ($id: ID!) { undoRun(input: {id: $id}) {
+    run { id status undoneAt revision toolCalls { name } }
+    tasks { id title revision createdAt parent { title } history(last: 1) { totalCount nodes { kind by } } }
+    deletedIds kept { taskId field message } errors { code message path }
+} }"""
+CHANGES: Final = "query ($since: String) { changes(since: $since) { changed { __typename id } deletedIds cursor } }"
+
+
+async def undo(api: UserApi, run_id: str) -> Any:
+    return (await api.query(UNDO, id=run_id))["undoRun"]
+
+
+def taken_back(task: Task, revision: int, parent: Any, changes: int, last: str) -> dict[str, Any]:
+    """Return a task as it was created, with what is new of it."""
+    return {
+        "id": task.id,
+        "title": task.title,
+        "revision": revision,
+        "createdAt": task.created_at.isoformat(),
+        "parent": parent,
+        "history": {"totalCount": changes, "nodes": [{"kind": last, "by": "USER"}]},
+    }
+
+
+async def test_undo_run_returns_restored_deleted_and_kept_tasks(api: UserApi, run: Assisted) -> None:
+    person = Hand(api.database, api.caller)
+    parent, changed = await person.make("parent"), await person.make("changed")
+    deleted = await person.make("deleted", parent_id=parent.id)
+    made, grown = await run.make("made"), await run.make("grown")
+    await run.change(changed, title="x", due_at=None, parent_id=parent.id, priority=TaskPriority.HIGH)
+    await run.delete(deleted)
+    await person.change(changed, parent_id=None)
+    await person.make(parent_id=grown.id)
+    cursor = (await api.query(CHANGES))["changes"]["cursor"]
+    payload = await undo(api, run.run.id.upper())
+    stamp = payload["run"]["revision"]
+    undone_at = payload["run"].pop("undoneAt")
+    assert payload == {
+        "run": {"id": run.run.id, "status": "COMPLETED", "revision": stamp, "toolCalls": [{"name": "add_task"}]},
+        "tasks": [
+            taken_back(deleted, stamp, {"title": "parent"}, 3, "CREATED"),
+            taken_back(changed, stamp, None, 4, "UPDATED"),
+        ],
+        "deletedIds": [made.id],
+        "kept": [
+            {"taskId": changed.id, "field": "parentId", "message": "It was changed since, and stays as it is."},
+            {"taskId": grown.id, "field": None, "message": "The task has subtasks by now, and stays."},
+        ],
+        "errors": [],
+    }
+    again = await undo(api, run.run.id)
+    message = f"This run was undone already, at {undone_at}; it cannot be undone twice."
+    assert again["errors"] == [{"code": "CONFLICT", "message": message, "path": ["input", "id"]}]
+    assert (again["run"]["undoneAt"], again["tasks"], again["deletedIds"], again["kept"]) == (undone_at, [], [], [])
+    seen = (await api.query(CHANGES, since=cursor))["changes"]
+    assert {row["id"] for row in seen["changed"]} == {run.run.id, deleted.id, changed.id}
+    assert seen["deletedIds"] == [made.id]
+
+
+async def test_run_of_the_assistant_is_undone(api: UserApi) -> None:
+    asking = 'mutation { sendMessage(input: {content: "add buy milk"}) { run { id toolCalls { id } } } }'
+    run = (await api.query(asking))["sendMessage"]["run"]
+    query = "{ tasks { nodes { id history { nodes { kind by run { id } toolCall { id } } } } } }"
+    (task,) = (await api.query(query))["tasks"]["nodes"]
+    assert task["history"]["nodes"] == [
+        {"kind": "CREATED", "by": "ASSISTANT", "run": {"id": run["id"]}, "toolCall": run["toolCalls"][0]}
+    ]
+    payload = await undo(api, run["id"])
+    assert (payload["errors"], payload["deletedIds"], payload["kept"]) == ([], [task["id"]], [])
+    assert await api.query(query) == {"tasks": {"nodes": []}}
