@@ -11,16 +11,8 @@ from graphql.type import GraphQLNamedType
 
 from tests.engine.decisions import Decisions
 
-COMMON: Final = """
-    enum Colour { RED GREEN }
-    scalar Odd
-    input Point { x: Int! = 1  y: [Int]  label: String = "none"  next: Point  colour: Colour = GREEN }
-    input Either @oneOf { a: Int  b: String  c: Point }
-"""
-_LEAVES: Final = ("String", "Int", "Float", "Boolean", "ID", "Colour", "Odd")
+_WRAPPINGS: Final = ("{}", "{}!", "[{}]", "[{}!]", "[{}!]!", "[{}]!", "[[{}]]", "[[{}!]!]!")
 _INPUTS: Final = ("Int", "String", "Boolean", "Float", "ID", "Colour", "Point", "Either")
-_WRAPPINGS: Final = ("{}", "{}!", "[{}]", "[{}!]", "[{}!]!", "[{}]!", "[[{}]]", "[[{}!]!]!", "{}", "{}!")
-_INPUT_WRAPPINGS: Final = ("{}", "{}", "{}!", "[{}!]", "[[{}]]!")
 # The values of each type, the last of them of none.
 _SCALARS: Final[dict[str, tuple[Any, ...]]] = {
     "Int": (3, 0, -1, "three"),
@@ -85,56 +77,39 @@ def printed(given: Any) -> str:
 
 
 def schema_text(decisions: Decisions) -> str:
-    """Return the definition of a schema: object types, interfaces and a union that refer to each other in every way."""
-    objects = [f"O{number}" for number in range(1 + decisions.next(3))]
-    interfaces = [f"I{number}" for number in range(decisions.next(3))]
-    composites = [*objects, *interfaces, "U"]
-    inherited = {name: _fields(decisions, name.lower(), composites) for name in interfaces}
-    parts = [COMMON, f"union U = {' | '.join(objects[: 1 + decisions.next(len(objects))])}"]
-    for name in interfaces:
-        above = ["I0"] if name != "I0" and decisions.one_in(2) else []
-        inherited[name] |= inherited["I0"] if above else {}
-        parts.append(_type(f"interface {name}", above, inherited[name]))
-    for name in objects:
-        implemented = [each for each in interfaces if decisions.one_in(2)]
-        if "I1" in implemented and "I0" not in implemented:
-            implemented.insert(0, "I0")
-        fields = _fields(decisions, "f", composites)
-        for each in implemented:
-            fields |= {key: _narrowed(decisions, text) for key, text in inherited[each].items()}
-        parts.append(_type(f"type {name}", implemented, fields))
-    return "\n".join([*parts, *(_type(f"type {root}", [], _fields(decisions, "f", composites)) for root in ROOTS)])
+    """Return the definition of a schema whose fields are of every type, wrapped in any way."""
+
+    def fields(*types: str) -> dict[str, str]:
+        return {f"f{at}": decisions.choose(_WRAPPINGS).format(of) for at, of in enumerate(types)}
+
+    def shown(types: dict[str, str]) -> str:
+        arguments = [f"g{at}(a: {_argument(decisions, of)}, b: {of}): String" for at, of in enumerate(_INPUTS)]
+        return "  ".join([*(f"{name}: {of}" for name, of in types.items()), *arguments])
+
+    of_first = fields("String", "I0", "U", "Int")
+    of_second = of_first | {f"i{name}": of for name, of in fields("I1", "Float").items()}
+    own = {f"o{name}": of for name, of in fields("ID", "Colour", "Odd", "O0", "O1", "O2", "Boolean").items()}
+    # What may stand for a field of an interface.
+    narrowed = {name: f"{of.removesuffix('!')}!" if decisions.one_in(3) else of for name, of in of_second.items()}
+    return f"""
+        enum Colour {{ RED GREEN }}
+        scalar Odd
+        input Point {{ x: Int! = 1  y: [Int]  label: String = "none"  next: Point  colour: Colour = GREEN }}
+        input Either @oneOf {{ a: Int  b: String  c: Point }}
+        union U = O0 | O1
+        interface I0 {{ {"  ".join(f"{name}: {of}" for name, of in of_first.items())} }}
+        interface I1 implements I0 {{ {"  ".join(f"{name}: {of}" for name, of in of_second.items())} }}
+        type O0 implements I0 {{ {shown(of_first | own)} }}
+        type O1 implements I0 & I1 {{ {shown(narrowed | own)} }}
+        type O2 {{ {shown(own)} }}
+        type Query {{ {shown(of_first | own)} }}
+        type Mutation {{ {shown(of_first | own)} }}
+    """
 
 
-ROOTS: Final = ("Query", "Mutation")
-
-
-def _type(heading: str, implemented: list[str], fields: dict[str, str]) -> str:
-    clause = f" implements {' & '.join(implemented)}" if implemented else ""
-    return f"{heading}{clause} {{ {'  '.join(f'{name}{text}' for name, text in fields.items())} }}"
-
-
-def _fields(decisions: Decisions, prefix: str, composites: list[str]) -> dict[str, str]:
-    """Return the arguments and the type of each field."""
-    return {f"{prefix}{number}": _field(decisions, composites) for number in range(2 + decisions.next(4))}
-
-
-def _field(decisions: Decisions, composites: list[str]) -> str:
-    if decisions.one_in(4):
-        arguments = " ".join(f"a{number}: {_argument(decisions)}" for number in range(1 + decisions.next(2)))
-        return f"({arguments}): String"
-    named = decisions.choose(composites if decisions.one_in(2) else _LEAVES)
-    return f": {decisions.choose(_WRAPPINGS).format(named)}"
-
-
-def _argument(decisions: Decisions) -> str:
-    type_ = decisions.choose(_INPUT_WRAPPINGS).format(decisions.choose(_INPUTS))
+def _argument(decisions: Decisions, of: str) -> str:
+    type_ = decisions.choose(_WRAPPINGS).format(of)
     return f"{type_} = {printed(value(decisions, type_))}" if decisions.one_in(3) else type_
-
-
-def _narrowed(decisions: Decisions, text: str) -> str:
-    """Return a field that may stand for one of an interface."""
-    return f"{text}!" if not text.endswith("!") and decisions.one_in(3) else text
 
 
 @dataclass
