@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -15,35 +15,29 @@ from starlette.routing import Route
 from tests.servers import serve
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     pieces: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class UseTool:
+class UseTool(NamedTuple):
     name: str
     arguments: dict[str, Any] | str
     call_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(NamedTuple):
     status: int
 
 
-@dataclass(frozen=True, slots=True)
 class Stall:
     """Says nothing more, until the test lets it go on."""
 
 
-@dataclass(frozen=True, slots=True)
 class Cut:
     """Breaks the connection off."""
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(NamedTuple):
     """Sends something just as it is, and nothing else."""
 
     pieces: Iterable[str]

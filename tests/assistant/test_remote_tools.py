@@ -89,22 +89,18 @@ async def test_other_remote_tools_need_approval(
 
 async def test_remote_tools_do_not_replace_ours(chat: Chat, provider: Provider) -> None:
     provider.script([UseTool("add_task", {"title": "Take an umbrella"}, "call_1")], [Text(["Added."])])
-    answer = await chat.send("add a task")
-    assert answer["run"]["toolCalls"][0]["status"] == "COMPLETED"
+    assert (await chat.send("add a task"))["run"]["toolCalls"][0]["status"] == "COMPLETED"
     assert await chat.titles() == ["Take an umbrella"]
 
 
-async def test_provider_failure_is_not_taken_for_one_of_the_mcp_server(chat: Chat, provider: Provider) -> None:
+async def test_failures_are_not_taken_for_those_of_the_mcp_server(chat: Chat, provider: Provider) -> None:
     provider.script([Refuse(401)])
-    answer = await chat.send("how is the weather?")
-    assert answer["run"]["error"] == "The assistant is not set up properly. Tell whoever runs this server."
-
-
-async def test_unreadable_arguments_do_not_reach_the_mcp_server(chat: Chat, provider: Provider) -> None:
+    failed = (await chat.send("how is the weather?"))["run"]
+    assert failed["error"] == "The assistant is not set up properly. Tell whoever runs this server."
     provider.script([UseTool("forecast", "[1, 2]", "call_1")], [Text(["That did not work."])])
-    answer = await chat.send("how is the weather?")
-    (call,) = answer["run"]["toolCalls"]
-    assert (answer["run"]["status"], call["status"]) == ("COMPLETED", "FAILED")
+    run = (await chat.send("how is the weather?"))["run"]
+    (call,) = run["toolCalls"]
+    assert (run["status"], call["status"]) == ("COMPLETED", "FAILED")
     assert call["result"] == {"error": "The arguments must be one JSON object."}
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import pytest
-from graphql import build_schema, parse
+from graphql import build_schema
 
 import engine
 from tests.engine.both import breadth_first
@@ -83,8 +83,8 @@ async def test_resolvers_of_a_level_start_in_one_tick() -> None:
 async def test_cancellation_cancels_running_resolvers() -> None:
     log: list[str] = []
     events = {"root.slow": asyncio.Event(), "root.fast.slow": asyncio.Event()}
-    query = parse("{ slow { id } fast { slow { id } fast { id } } }")
-    task = asyncio.ensure_future(engine.Plan(SCHEMA, query).execute(Tracked(log, events)))
+    query = "{ slow { id } fast { slow { id } fast { id } } }"
+    task = asyncio.ensure_future(breadth_first(SCHEMA, query, Tracked(log, events)))
     await until(lambda: "root.fast.fast" in log)
     await cancel(task)
     assert sorted(log)[-2:] == ["root.slow", "root.slow cancelled"]
@@ -110,16 +110,14 @@ async def test_cancellation_cancels_batches_and_async_iterators() -> None:
         yield {"id": 1}
         await wait("stream")
 
-    @engine.batched
-    async def slow(parents: list[Any], _info: Any) -> Any:
+    async def slow(parents: list[Any], _info: Any) -> None:
         await wait(f"batch of {len(parents)}")
 
     schema = build_schema("type Item { slow: Int  items: [Item] } type Query { items: [Item] }")
     item: Any = schema.type_map["Item"]
-    item.fields["slow"].resolve = slow
-    items = [{"items": [{}, {"items": stream}]}, {}]
-    query = "{ items { slow items { slow items { slow } } } }"
-    task = asyncio.ensure_future(breadth_first(schema, query, {"items": items}))
+    item.fields["slow"].resolve = engine.batched(slow)
+    root = {"items": [{"items": [{}, {"items": stream}]}, {}]}
+    task = asyncio.ensure_future(breadth_first(schema, "{ items { slow items { slow items { slow } } } }", root))
     await until(lambda: len(log) == 3)
     await cancel(task)
     assert log[:3] == ["batch of 2", "batch of 2", "stream"]
@@ -170,8 +168,7 @@ async def test_async_helpers_of_info() -> None:
 
     result = await breadth_first(SCHEMA, "{ items { id } }", {"items": items})
     assert result.data == {"items": [{"id": 2}, {"id": 3}]}
-    await asyncio.sleep(0.001)
-    assert sorted(done) == [1, 2, 3]
+    await until(lambda: sorted(done) == [1, 2, 3])
 
 
 async def test_exception_beside_cancelled_results_is_retrieved() -> None:
@@ -186,8 +183,8 @@ async def test_exception_beside_cancelled_results_is_retrieved() -> None:
         begun.set()
         await asyncio.Event().wait()
 
-    schema = build_schema("type Query { both: [Int] }")
-    task = asyncio.ensure_future(breadth_first(schema, "{ both }", {"both": lambda _info: [fail(), wait()]}))
+    root = {"both": lambda _info: [fail(), wait()]}
+    task = asyncio.ensure_future(breadth_first(build_schema("type Query { both: [Int] }"), "{ both }", root))
     await begun.wait()
     await asyncio.sleep(0)
     await cancel(task)

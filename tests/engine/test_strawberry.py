@@ -165,20 +165,22 @@ async def test_data_loaders_batch() -> None:
         assert LOADED == [[1, 2, 3, 4], [2, 3, 4, 5]] * 2, executions
 
 
+@strawberry.type
+class Thing:
+    id: int
+    name: str | None
+
+
+@strawberry.type
+class Things:
+    @strawberry.field(graphql_type=list[Thing])  # type: ignore[untyped-decorator]
+    def things(self) -> Any:
+        return [{"id": 1, "name": "dict"}, Thing(id=2, name=None), {"id": 3}]
+
+
 async def test_custom_default_resolver() -> None:
     def get(source: Any, name: str) -> Any:
         return source[name] if isinstance(source, dict) else getattr(source, name)
-
-    @strawberry.type
-    class Thing:
-        id: int
-        name: str | None
-
-    @strawberry.type
-    class Things:
-        @strawberry.field(graphql_type=list[Thing])  # type: ignore[untyped-decorator]
-        def things(self) -> Any:
-            return [{"id": 1, "name": "dict"}, Thing(id=2, name=None), {"id": 3}]
 
     schema = core_schema(strawberry.Schema(Things, config=StrawberryConfig(default_resolver=get)))
     await same(schema, "{ things { id name } }")
@@ -241,48 +243,46 @@ class OwnInfo(strawberry.Info):
         return f"more of {self.field_name}"
 
 
-async def test_custom_info_class() -> None:
-    @strawberry.type
-    class Root:
-        @strawberry.field
-        def word(self, info: strawberry.Info) -> str:
-            assert isinstance(info, OwnInfo)
-            return info.more
-
-    schema = core_schema(strawberry.Schema(Root, config=StrawberryConfig(info_class=OwnInfo)))
-    assert (await same(schema, "{ word }")).data == {"word": "more of word"}
+NOTED: Final[list[str]] = []
 
 
-async def test_decorator_of_a_batched_resolver_is_called() -> None:
-    calls = []
+def noted(resolve: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(resolve)
+    async def around(*args: Any, **kwargs: Any) -> Any:
+        NOTED.append("noted")
+        return await resolve(*args, **kwargs)
 
-    def noted(resolve: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(resolve)
-        async def around(*args: Any, **kwargs: Any) -> Any:
-            calls.append("noted")
-            return await resolve(*args, **kwargs)
+    return around
 
-        return around
 
-    @strawberry.type
-    class Item:
-        id: int
+@strawberry.type
+class Doubled:
+    id: int
 
-        @strawberry.field(graphql_type=int)  # type: ignore[untyped-decorator]
-        @noted
-        @engine.batched
-        async def double(parents: strawberry.Parent[list[Any]]) -> Any:  # noqa: N805
-            return [parent.id * 2 for parent in parents]
+    @strawberry.field(graphql_type=int)  # type: ignore[untyped-decorator]
+    @noted
+    @engine.batched
+    async def double(parents: strawberry.Parent[list[Any]]) -> Any:  # noqa: N805
+        return [parent.id * 2 for parent in parents]
 
-    @strawberry.type
-    class Root:
-        @strawberry.field
-        def items(self) -> list[Item]:
-            return [Item(id=1), Item(id=2)]
 
-    result = await same(core_schema(strawberry.Schema(Root)), "{ items { double } }")
-    assert result.data == {"items": [{"double": 2}, {"double": 4}]}
-    assert calls == ["noted"] * 3
+@strawberry.type
+class Own:
+    @strawberry.field
+    def word(self, info: strawberry.Info) -> str:
+        assert isinstance(info, OwnInfo)
+        return info.more
+
+    @strawberry.field
+    def items(self) -> list[Doubled]:
+        return [Doubled(id=1), Doubled(id=2)]
+
+
+async def test_custom_info_class_and_decorator_of_a_batched_resolver() -> None:
+    schema = core_schema(strawberry.Schema(Own, config=StrawberryConfig(info_class=OwnInfo)))
+    result = await same(schema, "{ word items { double } }")
+    assert result.data == {"word": "more of word", "items": [{"double": 2}, {"double": 4}]}
+    assert NOTED == ["noted"] * 3
 
 
 @strawberry.type
