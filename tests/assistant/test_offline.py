@@ -137,29 +137,3 @@ async def test_conversation_is_called_after_its_first_message(chat: Chat) -> Non
         conversation = (await chat.send(content))["conversation"]
         again = await chat.send("and now?", conversationId=conversation["id"])
         assert conversation["title"] == again["conversation"]["title"] == title
-
-
-async def test_conversation_goes_on_and_a_new_reply_supersedes_the_old(chat: Chat, database: Database) -> None:
-    first = await chat.send("what is open?")
-    assert first["reply"]["content"] == "You have no open tasks."
-    await make_task(database, chat.user.caller, "Sweep")
-    again = await chat.ask_again(first["reply"]["id"])
-    assert again["reply"]["content"] == "You have 1 open task:\n1. Sweep"
-    for message, reply in (
-        ("complete the first one", "Completed \u201cSweep\u201d."),
-        ("rename it to mop", "Renamed \u201cSweep\u201d to \u201cmop\u201d."),
-    ):
-        answer = await chat.send(message, conversationId=first["conversation"]["id"])
-        assert answer["reply"]["content"] == reply
-    elsewhere = await chat.send("complete it")
-    assert (elsewhere["run"]["toolCalls"], elsewhere["run"]["model"]) == ([], "offline")
-    assert elsewhere["reply"]["content"].startswith("Which task do you mean?")
-
-
-@only_sqlite
-async def test_tool_refusal_is_told_in_its_own_words(chat: Chat) -> None:
-    answer = await chat.send(f"add {'x' * 600}")
-    told = f"I could not add \u201c{'x' * 99}\u2026\u201d: title must be 1 to 500"
-    assert answer["reply"]["content"].startswith(told)
-    assert min(answer["run"]["inputTokens"], answer["run"]["outputTokens"]) > 0
-    assert await chat.titles() == []

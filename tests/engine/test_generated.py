@@ -1,16 +1,12 @@
 """Both executors give the same for all that is generated: schemas, operations, data, errors, nulls in wrong places."""
 
-import asyncio
-import gc
-from collections.abc import Iterator
 from typing import Final
 
-import pytest
 from graphql import GraphQLObjectType, GraphQLSchema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.engine.both import breadth_first, depth_first, described, nulls, same
+from tests.engine.both import breadth_first, depth_first, described, same
 from tests.engine.decisions import Choices, Decisions
 from tests.engine.generated import Operation, schema_text
 from tests.engine.sources import Source, make_schema
@@ -44,15 +40,6 @@ async def test_immediate_results_and_errors_are_graphql_cores(
     await same(schema, operation.text, root, variables=operation.variables)
 
 
-@pytest.fixture
-def cleared() -> Iterator[None]:
-    """Let what graphql-core has given up be collected here, and nowhere else."""
-    gc.disable()
-    yield
-    gc.enable()
-    gc.collect()
-
-
 def make_waiting(
     shape: bytes, query: bytes, seed: int, failing: int, waiting: int
 ) -> tuple[Operation, tuple[GraphQLSchema, Source], tuple[GraphQLSchema, Source]]:
@@ -75,21 +62,3 @@ async def test_awaited_results_and_errors_are_those_of_immediate_ones(
     found = await breadth_first(later, operation.text, root, variables=operation.variables)
     assert found.data == expected.data
     assert described(found.errors) == described(expected.errors)
-
-
-@pytest.mark.usefixtures("cleared")
-@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
-@BOUNDED
-@given(BYTES, BYTES, SEEDS, st.sampled_from([0, 1, 4]), st.sampled_from([10, 60]))
-async def test_batched_resolvers_under_graphql_core(
-    shape: bytes, query: bytes, seed: int, failing: int, waiting: int
-) -> None:
-    """All but the errors that race; of what graphql-core gives up after one of them, it awaits not all."""
-    operation, (at_once, immediate), (later, root) = make_waiting(shape, query, seed, failing, waiting)
-    expected = await depth_first(at_once, operation.text, immediate, variables=operation.variables)
-    raced = await depth_first(later, operation.text, root, variables=operation.variables)
-    assert raced.data == expected.data
-    assert nulls(raced) == nulls(expected)
-    # What graphql-core has given up may still be running.
-    for _ in range(3):
-        await asyncio.sleep(0)

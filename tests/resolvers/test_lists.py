@@ -170,18 +170,6 @@ async def test_filter_and_order_select_the_rows_of_plain_python(
         assert found["totalCount"] == len(expected)
 
 
-async def test_null_arguments_are_as_absent_ones(client: GraphClient, shelf: Shelf) -> None:
-    user, tasks = shelf
-    expected = {"totalCount": 40, "nodes": [{"id": row_id} for row_id in in_order(tasks, [])[:20]]}
-    for literal in (
-        *("", "(filter: null)", "(filter: {})", "(orderBy: null)", "(orderBy: [])", "(orderBy: {field: CREATED_AT})"),
-        "(first: null, after: null, last: null, before: null)",
-        "(filter: {completed: null, priority: null, tags: null, search: null, and: null, or: null, not: null})",
-    ):
-        found = await client.query(f"{{ tasks{literal} {{ totalCount nodes {{ id }} }} }}", as_=user)
-        assert found == {"tasks": expected}
-
-
 async def test_malformed_filter_or_order_is_refused(client: GraphClient, shelf: Shelf) -> None:
     filters: list[Any] = [
         *({"completed": "yes"}, {"priority": ["URGENT"]}, {"priority": [None]}, {"tags": [7]}, {"tags": [None]}),

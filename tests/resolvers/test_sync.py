@@ -1,15 +1,12 @@
 """changes: all there is, page by page, and what changed since, while others write."""
 
-import asyncio
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 
 import pytest
 
 from services.conversations.messages import MessageCursor
 from services.sync.changes import Cursor
-from services.tasks.tasks import tasks as task_service
 from tests.graph.operations import run
 from tests.resolvers.user_api import UserApi
 from tests.servers import RunningServer
@@ -85,30 +82,6 @@ async def test_first_pages_name_no_earlier_deletions(api: UserApi, replica: Repl
     await api.ok("deleteTasks", ids=[tasks[3].id, new.id])
     await replica.read_all(1)
     assert (replica.titles, set(replica.deleted)) == ({"1", "2"}, {tasks[3].id, new.id})
-
-
-@pytest.mark.parametrize("first", [1, 3, 100])
-async def test_pages_lose_no_change_while_others_write(api: UserApi, replica: Replica, first: int) -> None:
-    write = api.database.write
-    tasks = [await api.task(str(number)) for number in range(12)]
-
-    async def change() -> None:
-        for number, task in enumerate(tasks):
-            await api.task(f"new {number}")
-            changes = {"title": f"changed {number}"}
-            await write(partial(task_service.update, caller=api.caller, row_id=task.id, changes=changes))
-            if number % 3 == 0:
-                await write(partial(task_service.delete, caller=api.caller, row_id=task.id))
-
-    changing = asyncio.create_task(change())
-    while not changing.done():
-        await replica.read(first)
-    await changing
-    await replica.read_all(first)
-    changed = {f"changed {number}" for number in range(12) if number % 3}
-    assert replica.titles == {f"new {number}" for number in range(12)} | changed
-    assert set(replica.deleted) <= {task.id for task in tasks[::3]}
-    assert len(replica.deleted) == len(set(replica.deleted))
 
 
 async def test_sizes_and_cursors_are_checked(api: UserApi, replica: Replica) -> None:

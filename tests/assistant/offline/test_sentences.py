@@ -6,8 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.assistant.offline.talk import Talk
-from tests.assistant.offline.tools_in_memory import TaskShelf
+from tests.assistant.offline.talk import Talk, TaskShelf
 
 DOCUMENT: Final = Path(__file__).parents[3] / "docs" / "assistant.md"
 # Sentence, calls (without those that look tasks up), and how the reply begins.
