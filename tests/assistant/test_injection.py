@@ -115,17 +115,20 @@ async def test_calls_reach_nothing_of_another_user(
     theirs = await make_task(database, stranger.caller, "Their secret")
     own = await make_task(database, chat.user.caller)
     before = [await state_of(database, stranger.user.id), await chat.tasks()]
-    tools: dict[str, dict[str, Any]] = {"update_task": {"title": "Mine"}, "complete_task": {}, "reopen_task": {}}
-    of_theirs = [(name, given | {"task_id": theirs.id}) for name, given in tools.items()]
-    of_theirs.append(("add_task", {"title": "Mine", "parent_id": theirs.id}))
-    named = [{"user_id": stranger.user.id}, {"owner": stranger.user.id}, {"caller": {"user_id": stranger.user.id}}]
+    # Of each tool: its arguments, and which of them names a task.
+    tools: list[tuple[str, dict[str, Any], str]] = [
+        *(("update_task", {"title": "Mine"}, "task_id"), ("complete_task", {}, "task_id")),
+        *(("reopen_task", {}, "task_id"), ("add_task", {"title": "Mine"}, "parent_id")),
+    ]
+    of_theirs = [(name, given | {key: theirs.id}) for name, given, key in tools]
+    others: list[tuple[str, dict[str, Any], str]] = [
+        ("delete_task", {}, "task_id"),
+        ("search", {"query": "secret"}, ""),
+    ]
     for_them = [
-        (name, given | each)
-        for name, given in (
-            *((name, given | {"task_id": own.id}) for name, given in (tools | {"delete_task": {}}).items()),
-            *(("search", {"query": "secret"}), ("list_tasks", {}), ("add_task", {"title": "Mine"})),
-        )
-        for each in named
+        (name, given | ({key: own.id} if key else {}) | {who: stranger.user.id})
+        for name, given, key in [*tools, *others, ("list_tasks", {}, "")]
+        for who in ("user_id", "owner")
     ]
     made = [UseTool(name, given, f"call_{index}") for index, (name, given) in enumerate([*of_theirs, *for_them])]
     provider.script(made, [delete(theirs.id, "last")], [Text(["I cannot."])])

@@ -152,7 +152,7 @@ async def test_runs_of_one_user_are_limited(
     async with chat_with(assistant_max_runs_per_user=2) as chat:
         paused = await chat.send("delete it")
         call_id = paused["run"]["toolCalls"][0]["id"]
-        provider.script(*[[Stall(), Text(["Late."])]] * 2)
+        provider.script([Stall(), Text(["Late."])], [Stall(), Text(["Late."])])
         begun = [await chat.send("hello", wait=False) for _ in range(2)]
         assert [codes(answer) for answer in begun] == [[], []]
         message = "The assistant is writing 2 replies to you already; wait for one of them, or cancel it, first."

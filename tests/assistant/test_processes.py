@@ -84,10 +84,7 @@ async def test_runs_survive_cancellation_and_kill_of_their_process(
     provider_settings: dict[str, Any],
 ) -> None:
     variables = {name.upper(): value for name, value in provider_settings.items()}
-    async with (
-        chat_with(run_lease_s=3.0) as elsewhere,
-        chat_with(run_lease_s=3.0) as another,
-    ):
+    async with chat_with(run_lease_s=3.0) as elsewhere, chat_with(run_lease_s=3.0) as another:
         # In production a server loads the SDK before it is ready.
         doomed = await start(settings, ENVIRONMENT="production", **variables)
         try:

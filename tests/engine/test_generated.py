@@ -16,8 +16,8 @@ BOUNDED: Final = settings(
     max_examples=settings().max_examples // 2,
     deadline=None,
     derandomize=True,
-    suppress_health_check=list(HealthCheck),
     database=None,
+    suppress_health_check=list(HealthCheck),
 )
 SEEDS: Final = st.integers(0, 2**32)
 BYTES: Final = st.binary(min_size=300, max_size=300)
@@ -40,25 +40,19 @@ async def test_immediate_results_and_errors_are_graphql_cores(
     await same(schema, operation.text, root, variables=operation.variables)
 
 
-def make_waiting(
-    shape: bytes, query: bytes, seed: int, failing: int, waiting: int
-) -> tuple[Operation, tuple[GraphQLSchema, Source], tuple[GraphQLSchema, Source]]:
-    """Return an operation, and where it is executed: what answers at once, and the same that is waited for."""
-    text = schema_text(Decisions(shape))
-    at_once, later = make_schema(text), make_schema(text, Decisions(shape[::-1]))
-    operation = Operation(at_once, Decisions(query, wrong=50))
-    choices = Choices(seed, failing, waiting)
-    waiting_root = make_root(later, operation, choices, is_immediate=False)
-    return operation, (at_once, make_root(at_once, operation, choices)), (later, waiting_root)
-
-
 @BOUNDED
 @given(BYTES, BYTES, SEEDS, st.sampled_from([0, 1, 4]), st.sampled_from([10, 60]))
 async def test_awaited_results_and_errors_are_those_of_immediate_ones(
     shape: bytes, query: bytes, seed: int, failing: int, waiting: int
 ) -> None:
-    operation, (at_once, immediate), (later, root) = make_waiting(shape, query, seed, failing, waiting)
-    expected = await depth_first(at_once, operation.text, immediate, variables=operation.variables)
-    found = await breadth_first(later, operation.text, root, variables=operation.variables)
+    text, choices = schema_text(Decisions(shape)), Choices(seed, failing, waiting)
+    at_once, later = make_schema(text), make_schema(text, Decisions(shape[::-1]))
+    operation = Operation(at_once, Decisions(query, wrong=50))
+    root, waiting_root = (
+        make_root(at_once, operation, choices),
+        make_root(later, operation, choices, is_immediate=False),
+    )
+    expected = await depth_first(at_once, operation.text, root, variables=operation.variables)
+    found = await breadth_first(later, operation.text, waiting_root, variables=operation.variables)
     assert found.data == expected.data
     assert described(found.errors) == described(expected.errors)

@@ -91,7 +91,7 @@ PLAIN: Final[dict[str, Any]] = {
     "colour": Colour.RED,
     "when": datetime(2026, 1, 1, tzinfo=UTC),
 }
-NAMES: Final = [field.name for field in dataclasses.fields(Thing) if field.init]  # type: ignore[arg-type]  # Strawberry makes it one
+NAMES: Final = [field.name for field in dataclasses.fields(Thing) if field.init]
 STORED: Final = " ".join(NAMES)
 ALL: Final = f"{STORED} double"
 Row: Any = namedtuple("Row", NAMES, defaults=[None, None, None, None, ()])  # type: ignore[misc]  # noqa: PYI024

@@ -10,6 +10,7 @@ import pytest
 from services.accounts.access_tokens import CreatedAccessToken
 from tests.access_tokens import make_access_token
 from tests.factories import NOBODYS_ID, SignedIn, make_task, make_user, sign_in
+from tests.graph_client import GraphClient
 from tests.parity.task_apis import ALL, WITHOUT_MCP, RefusedError, Served
 from tests.server.mcp.client import headers_of, message
 from tests.state import state_of
@@ -138,25 +139,15 @@ async def ask_all(served: Served, user: SignedIn, issued: CreatedAccessToken, ti
     return [await ask(served.http, api, token, title) for api, token in tokens.items()]
 
 
-Ending = Callable[[Served, SignedIn, SignedIn], Awaitable[object]]
-ENDINGS: Final[dict[str, Ending]] = {
-    "deactivated": lambda served, user, admin: served.server.runtime.accounts.set_user_active(
-        admin.caller, user.user.id, is_active=False
-    ),
-    "deleted": lambda served, user, admin: served.server.runtime.accounts.delete_user(admin.caller, user.user.id),
-}
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(("name", "given"), [("setUserActive", {"isActive": False}), ("deleteUser", {})])
 async def test_deactivated_and_deleted_users_are_refused_by_every_api(
-    served: Served, user: SignedIn, ending: str
+    served: Served, user: SignedIn, name: str, given: dict[str, Any]
 ) -> None:
     settings = served.server.runtime.settings
     admin = await sign_in(served.database, settings, await make_user(served.database, is_admin=True))
-    await make_task(served.database, user.caller)
     issued = await make_access_token(served.database, user.caller)
     assert await ask_all(served, user, issued) == [SERVED] * 3
-    await ENDINGS[ending](served, user, admin)
+    await GraphClient(served.http).mutate(name, {"id": user.user.id} | given, as_=admin)
     assert await ask_all(served, user, issued) == [DENIED] * 3
 
 

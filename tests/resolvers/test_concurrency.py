@@ -31,10 +31,7 @@ async def test_fifty_updates_through_two_servers_are_serialized(api: UserApi, se
     before = await api.state()
     given = {"id": task.id, "expectedRevision": task.revision}
     changes = (("toggleTask", given), ("updateTask", given | {"title": "New"}), ("deleteTask", given))
-    async with (
-        serve_with(settings) as second,
-        httpx2.AsyncClient(base_url=second.url, timeout=PATIENCE_S) as http,
-    ):
+    async with serve_with(settings) as second, httpx2.AsyncClient(base_url=second.url, timeout=PATIENCE_S) as http:
         clients = (api.client, GraphClient(http))
         sent = (clients[index % 2].mutate(*changes[index % 3], as_=api.user) for index in range(50))
         counted = codes(await asyncio.gather(*sent))

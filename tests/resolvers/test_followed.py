@@ -130,7 +130,7 @@ async def test_changes_of_one_row_come_in_order(server: RunningServer, api: User
 async def test_malformed_and_expired_cursors_are_refused(server: RunningServer, api: UserApi) -> None:
     talk = await api.conversation()
     await change_user(api.database, api.user_id, revision=9, forgotten_revision=5)
-    cursors = {
+    cursors: dict[str, tuple[list[Any], list[Any]]] = {
         CHANGES: ([MessageCursor(0), ""], [Cursor(4), Cursor(5, "x"), Cursor(10)]),
         # An account that was restored knows less than its clients.
         MESSAGES: ([Cursor(1), "", "x", "\0", "\N{ROCKET}", "W10", "x" * 100_000], [MessageCursor(1_000_000)]),

@@ -158,7 +158,7 @@ async def settle(api: UserApi, run_id: str) -> None:
     """Return once the run has ended well."""
 
     async def has_ended() -> bool:
-        return (await api.query(RUN, id=run_id))["node"]["status"] == "COMPLETED"
+        return bool((await api.query(RUN, id=run_id))["node"]["status"] == "COMPLETED")
 
     await until_so(has_ended)
 
