@@ -59,12 +59,6 @@ def test_type_shows_public_columns_as_they_are_described(model: type[SQLModel]) 
     assert str(fields["id"].type) == "ID!"
 
 
-def test_entities_are_nodes() -> None:
-    nodes: list[type[SQLModel]] = [*ENTITIES, models.User]
-    for model in nodes:
-        assert [interface.name for interface in type_of(model).interfaces] == ["Node"]
-
-
 def test_fields_read_columns_of_their_tables() -> None:
     assert set(COLUMNS_BY_FIELD) == set(MODELS)
     for model, fields in COLUMNS_BY_FIELD.items():

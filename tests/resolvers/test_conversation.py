@@ -2,27 +2,20 @@
 
 from typing import Any
 
-import pytest
-
 from tests.resolvers.user_api import UserApi
 
 
-@pytest.mark.parametrize(
-    ("given", "title"),
-    [
-        ({}, "New conversation"),
-        ({"title": None}, "New conversation"),
-        ({"title": "  Plans\n"}, "Plans"),
-        ({"title": "\N{ROCKET}" * 500}, "\N{ROCKET}" * 500),
-    ],
-    ids=["nothing", "null", "trimmed", "longest"],
-)
-async def test_create_conversation_returns_it(api: UserApi, given: dict[str, Any], title: str) -> None:
-    made = (await api.ok("createConversation", **given))["conversation"]
-    assert (made["title"], made["revision"]) == (title, 1)
-    assert made["createdAt"] == made["updatedAt"]
-    query = f"query ($id: ID!) {{ conversation(id: $id) {{ {' '.join(made)} }} }}"
-    assert await api.query(query, id=made["id"].upper()) == {"conversation": made}
+async def test_create_conversation_returns_it(api: UserApi) -> None:
+    longest = "\N{ROCKET}" * 500
+    cases: list[tuple[dict[str, Any], str]] = [
+        *(({}, "New conversation"), ({"title": None}, "New conversation")),
+        *(({"title": "  Plans\n"}, "Plans"), ({"title": longest}, longest)),
+    ]
+    for revision, (given, title) in enumerate(cases, 1):
+        made = (await api.ok("createConversation", **given))["conversation"]
+        assert (made["title"], made["revision"], made["createdAt"]) == (title, revision, made["updatedAt"])
+        query = f"query ($id: ID!) {{ conversation(id: $id) {{ {' '.join(made)} }} }}"
+        assert await api.query(query, id=made["id"].upper()) == {"conversation": made}
 
 
 async def test_update_conversation_changes_the_title(api: UserApi) -> None:

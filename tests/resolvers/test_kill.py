@@ -51,8 +51,7 @@ def send(client: GraphClient, users: list[SignedIn], numbers: Iterable[int]) -> 
 
 
 async def all_wait(connection: asyncpg.Connection, count: int) -> bool:
-    waiting: int = await connection.fetchval(WAITING)
-    return waiting >= count
+    return bool(await connection.fetchval(WAITING) >= count)
 
 
 async def rows_per_request(database: Database, user: SignedIn) -> Counter[int]:
@@ -89,9 +88,8 @@ async def test_killed_in_the_middle(fresh_settings: Settings, backend: Backend) 
                 await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
                 # There it stays: the last ones it cannot do any more, however soon it has done the rest.
                 process.send_signal(signal.SIGSTOP)
-                sent += send(client, users, range(PER_USER - 1, PER_USER))
-            else:
-                sent += send(client, users, range(PER_USER - 1, PER_USER))
+            sent += send(client, users, range(PER_USER - 1, PER_USER))
+            if connection is not None:
                 await until_so(partial(all_wait, connection, len(users)))
             process.kill()
             outcomes = await asyncio.gather(*sent, return_exceptions=True)
