@@ -1,33 +1,30 @@
 """What the tests of the assistant are given."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
-import httpx2
 import pytest
 
 from core.settings import Settings
-from tests.assistant.chat import Chat
+from tests.assistant.chat import Chat, chatting, chatting_at
 from tests.assistant.provider import Provider, serve_provider
 from tests.factories import SignedIn
-from tests.graph_client import GraphClient
 from tests.servers import RunningServer, serve_with
 from tests.waiting import until
 
 ServerWith = Callable[[dict[str, Any]], Awaitable[RunningServer]]
+ChatWith = Callable[..., AbstractAsyncContextManager[Chat]]
 
 
 @pytest.fixture(scope="package")
 async def shared_provider() -> AsyncIterator[Provider]:
-    """Give a provider's server."""
     async with serve_provider() as serving:
         yield serving
 
 
 @pytest.fixture
 async def provider(shared_provider: Provider) -> AsyncIterator[Provider]:
-    """Give the provider with an empty script."""
     shared_provider.reset()
     yield shared_provider
     shared_provider.end()
@@ -50,7 +47,6 @@ async def server_with(settings: Settings) -> AsyncIterator[ServerWith]:
 
 @pytest.fixture
 def provider_settings(provider: Provider) -> dict[str, Any]:
-    """Give the settings that make an assistant use the provider."""
     return {"openai_api_key": "sk-test", "openai_base_url": provider.url}
 
 
@@ -67,6 +63,10 @@ async def server(
 
 @pytest.fixture
 async def chat(server: RunningServer, user: SignedIn) -> AsyncIterator[Chat]:
-    """Give the user's talk with the assistant over HTTP."""
-    async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
-        yield Chat(GraphClient(http), user)
+    async with chatting_at(server.url, user) as chat:
+        yield chat
+
+
+@pytest.fixture
+def chat_with(settings: Settings, user: SignedIn, provider_settings: dict[str, Any]) -> ChatWith:
+    return lambda **overrides: chatting(settings, user, **provider_settings | overrides)

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -15,41 +15,29 @@ from starlette.routing import Route
 from tests.servers import serve
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Says something, piece by piece."""
-
+class Text(NamedTuple):
     pieces: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class UseTool:
-    """Calls a tool."""
-
+class UseTool(NamedTuple):
     name: str
     arguments: dict[str, Any] | str
     call_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """Answers with an HTTP error."""
-
+class Refuse(NamedTuple):
     status: int
 
 
-@dataclass(frozen=True, slots=True)
 class Stall:
     """Says nothing more, until the test lets it go on."""
 
 
-@dataclass(frozen=True, slots=True)
 class Cut:
     """Breaks the connection off."""
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(NamedTuple):
     """Sends something just as it is, and nothing else."""
 
     pieces: Iterable[str]
@@ -69,7 +57,6 @@ class Provider:
     open_streams: int = 0
 
     def reset(self) -> None:
-        """Begin with an empty script."""
         self.answers, self.requests, self.go_on = [], [], asyncio.Event()
 
     def end(self) -> None:
@@ -78,11 +65,9 @@ class Provider:
         self.go_on.set()
 
     def script(self, *answers: Sequence[Step]) -> None:
-        """Say what the next answers are."""
         self.answers += answers
 
     async def complete(self, request: Request) -> Response:
-        """Answer a request for a completion."""
         self.requests.append(json.loads(await request.body()))
         steps = self.answers.pop(0) if self.answers else [Refuse(401)]
         if isinstance(steps[0], Refuse):
@@ -132,19 +117,16 @@ async def _as_it_is(raw: Raw) -> AsyncIterator[str]:
 
 
 def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> str:
-    """Return a piece of an answer."""
     return event({"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]})
 
 
 def event(content: dict[str, Any]) -> str:
-    """Return an event of the stream."""
     whole = {"id": "scripted", "object": "chat.completion.chunk", "created": 0, "model": "scripted"} | content
     return f"data: {json.dumps(whole)}\n\n"
 
 
 @asynccontextmanager
 async def serve_provider() -> AsyncIterator[Provider]:
-    """Serve a provider with an empty script."""
     provider = Provider()
     app = FastAPI()
     app.router.routes.append(Route("/v1/chat/completions", provider.complete, methods=["POST"]))

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from core.settings import Settings
-from tests.assistant.chat import Chat
+from tests.assistant.chat import Chat, refusals
 from tests.assistant.provider import Provider, Stall, Text
 from tests.databases import only_sqlite
 from tests.event_client import open_events
@@ -21,43 +21,32 @@ GIVEN: Final = {"input": {"content": "count", "idempotencyKey": "count"}}
 
 
 @asynccontextmanager
-async def over_http(_server: RunningServer, chat: Chat) -> AsyncIterator[None]:
-    sending = asyncio.create_task(chat.client.query(SEND, GIVEN, as_=chat.user))
-    yield
-    sending.cancel()
-    await asyncio.gather(sending, return_exceptions=True)
-
-
-@asynccontextmanager
-async def over_a_socket(server: RunningServer, chat: Chat) -> AsyncIterator[None]:
-    async with signed_in_socket(server, chat.user.token) as socket:
-        await socket.subscribe(SEND, GIVEN)
+async def waiting(how: str, server: RunningServer, chat: Chat) -> AsyncIterator[None]:
+    if how == "http":
+        sending = asyncio.create_task(chat.client.query(SEND, GIVEN, as_=chat.user))
         yield
-
-
-@asynccontextmanager
-async def over_a_socket_that_stays(server: RunningServer, chat: Chat) -> AsyncIterator[None]:
-    async with signed_in_socket(server, chat.user.token) as socket:
-        await socket.subscribe(SEND, GIVEN)
-        yield
-        await socket.complete()
-        await socket.round_trip()
-
-
-@asynccontextmanager
-async def over_an_event_stream(server: RunningServer, chat: Chat) -> AsyncIterator[None]:
-    async with open_events(server, SEND, GIVEN, token=chat.user.token):
-        yield
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+    elif how == "event stream":
+        async with open_events(server, SEND, GIVEN, token=chat.user.token):
+            yield
+    else:
+        async with signed_in_socket(server, chat.user.token) as socket:
+            await socket.subscribe(SEND, GIVEN)
+            yield
+            if how == "socket that stays":
+                await socket.complete()
+                await socket.round_trip()
 
 
 @only_sqlite
-@pytest.mark.parametrize("waiting", [over_http, over_a_socket, over_a_socket_that_stays, over_an_event_stream])
+@pytest.mark.parametrize("how", ["http", "socket", "socket that stays", "event stream"])
 async def test_waiting_ends_with_the_client_but_the_run_goes_on(
-    server: RunningServer, chat: Chat, provider: Provider, waiting: Any
+    server: RunningServer, chat: Chat, provider: Provider, how: str
 ) -> None:
     provider.script([Text(["One, "]), Stall(), Text(["two."])])
     waiters, user_id = server.runtime.live.hub, chat.user.user.id
-    async with waiting(server, chat):
+    async with waiting(how, server, chat):
         await until(lambda: provider.open_streams and user_id in waiters.users)
     await until(lambda: user_id not in waiters.users)
     assert provider.open_streams == 1
@@ -76,7 +65,7 @@ async def test_server_stops_after_a_waiting_client_has_left(
     provider.script([Stall()])
     # The server's end waits for every mutation to end by itself.
     async with serve_with(settings, **provider_settings) as server:
-        async with over_a_socket(server, chat):
+        async with waiting("socket", server, chat):
             await until(lambda: provider.open_streams)
         await until(lambda: chat.user.user.id not in server.runtime.live.hub.users)
 
@@ -88,8 +77,6 @@ async def test_deleted_conversation_ends_the_waiting(chat: Chat, provider: Provi
     await until(lambda: provider.open_streams)
     await chat.client.mutate("deleteConversation", {"id": conversation["id"]}, as_=chat.user)
     answer = await sending
-    assert [(error["code"], error["message"]) for error in answer["errors"]] == [
-        ("NOT_FOUND", "The conversation was deleted before the reply was complete.")
-    ]
+    assert refusals(answer) == [("NOT_FOUND", "The conversation was deleted before the reply was complete.")]
     assert (answer["conversation"], answer["run"]) == (None, None)
     await until(lambda: provider.open_streams == 0)

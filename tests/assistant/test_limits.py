@@ -1,14 +1,11 @@
 """What bounds the assistant: tokens a day, one run at a time in a conversation, runs at once, time."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Final
 
-import httpx2
 import pytest
 from sqlalchemy import insert, select, update
 
@@ -18,13 +15,11 @@ from core.settings import Settings
 from models import TokenUsage
 from services.accounts.users import set_active
 from services.query.sql import execute, fetch_all, table_of
-from tests.assistant.chat import Chat
+from tests.assistant.chat import Chat, codes, refusals
+from tests.assistant.conftest import ChatWith
 from tests.assistant.provider import Provider, Stall, Text, UseTool
 from tests.databases import only_sqlite
 from tests.factories import SignedIn, make_conversation, make_task, make_user, sign_in
-from tests.graph_client import GraphClient
-from tests.server.rest.client import RestClient
-from tests.servers import serve_with
 from tests.waiting import until
 
 USAGE: Final = table_of(TokenUsage)
@@ -33,18 +28,7 @@ A_TURN: Final = 110
 BUSY: Final = "The assistant is still answering in this conversation; wait for the reply, or cancel the run, first."
 
 
-@asynccontextmanager
-async def chatting(settings: Settings, user: SignedIn, **overrides: Any) -> AsyncIterator[Chat]:
-    """Give a user's talk with a server of its own."""
-    async with (
-        serve_with(settings, **overrides) as server,
-        httpx2.AsyncClient(base_url=server.url, timeout=60) as http,
-    ):
-        yield Chat(GraphClient(http), user)
-
-
 async def usage(database: Database, user: SignedIn) -> dict[date, tuple[int, int]]:
-    """Return the tokens that the user has used, day by day."""
     async with database.read() as session:
         rows = await fetch_all(session, select(USAGE).where(USAGE.c.user_id == user.user.id))
     return {row.day: (row.input_tokens, row.output_tokens) for row in rows}
@@ -56,15 +40,11 @@ def next_midnights() -> set[datetime]:
     return {datetime.combine(moment.date() + timedelta(days=1), time(), UTC) for moment in moments}
 
 
-def codes(answer: dict[str, Any]) -> list[str]:
-    return [error["code"] for error in answer["errors"]]
-
-
 async def test_daily_tokens_limit_new_runs(
-    settings: Settings, user: SignedIn, database: Database, provider: Provider, provider_settings: dict[str, Any]
+    chat_with: ChatWith, user: SignedIn, stranger: SignedIn, database: Database, provider: Provider
 ) -> None:
     provider.script([Text(["One."])], [Text(["Two."])])
-    async with chatting(settings, user, assistant_daily_tokens=2 * A_TURN, **provider_settings) as chat:
+    async with chat_with(assistant_daily_tokens=2 * A_TURN) as chat:
         first = await chat.send("one", idempotencyKey="one")
         await chat.send("two")
         assert list((await usage(database, user)).values()) == [(200, 20)]
@@ -82,40 +62,19 @@ async def test_daily_tokens_limit_new_runs(
         assert await chat.send("one", idempotencyKey="one") == first
         assert [message["content"] for message in await chat.messages(talk)] == ["one", "One."]
         provider.script([Text(["Hello."])])
-        other = Chat(chat.client, await sign_in(database, settings))
-        assert (await other.send("hello"))["reply"]["content"] == "Hello."
+        assert (await Chat(chat.client, stranger).send("hello"))["reply"]["content"] == "Hello."
     assert len(provider.requests) == 3
 
 
 @only_sqlite
-async def test_daily_tokens_limit_new_runs_over_rest(settings: Settings, user: SignedIn, database: Database) -> None:
-    async with (
-        serve_with(settings, assistant_daily_tokens=1) as server,
-        httpx2.AsyncClient(base_url=server.url, timeout=60) as http,
-    ):
-        rest, key = RestClient(http, user), {"Idempotency-Key": "one"}
-        first = await rest.ok("POST", "/chat", {"message": "hello"}, headers=key)
-        assert sum(*(await usage(database, user)).values()) > 0
-        for path in ("/chat", "/chat/stream"):
-            refused = await rest.send("POST", path, {"message": "hello again"})
-            problem = refused.json()
-            assert (refused.status_code, problem["code"]) == (429, "RATE_LIMITED")
-            resets_at = datetime.fromisoformat(problem["retry_at"])
-            assert resets_at in next_midnights()
-            # Whoever comes back so many seconds later comes on the next day.
-            assert utc_now() + timedelta(seconds=int(refused.headers["Retry-After"]) + 1) >= resets_at
-        assert await rest.ok("POST", "/chat", {"message": "hello"}, headers=key) == first
-
-
-@only_sqlite
 async def test_tokens_of_another_day_do_not_count(
-    settings: Settings, user: SignedIn, database: Database, provider: Provider, provider_settings: dict[str, Any]
+    chat_with: ChatWith, user: SignedIn, database: Database, provider: Provider
 ) -> None:
     yesterday = utc_now().date() - timedelta(days=1)
     row = {"user_id": user.user.id, "day": yesterday, "input_tokens": 9_000, "output_tokens": 9_000}
     await database.write(lambda session: execute(session, insert(USAGE), row))
     provider.script([Text(["One."])])
-    async with chatting(settings, user, assistant_daily_tokens=1, **provider_settings) as chat:
+    async with chat_with(assistant_daily_tokens=1) as chat:
         assert (await chat.send("one"))["errors"] == []
         assert codes(await chat.send("two")) == ["RATE_LIMITED"]
         used = await usage(database, user)
@@ -129,11 +88,11 @@ async def test_tokens_of_another_day_do_not_count(
 
 @only_sqlite
 async def test_approved_run_is_finished_beyond_the_daily_tokens(
-    settings: Settings, user: SignedIn, database: Database, provider: Provider, provider_settings: dict[str, Any]
+    chat_with: ChatWith, user: SignedIn, database: Database, provider: Provider
 ) -> None:
     task = await make_task(database, user.caller)
     provider.script([UseTool("delete_task", {"task_id": task.id}, "call_1")], [Text(["Gone."])])
-    async with chatting(settings, user, assistant_daily_tokens=1, **provider_settings) as chat:
+    async with chat_with(assistant_daily_tokens=1) as chat:
         asked = (await chat.send("delete it"))["run"]
         assert asked["status"] == "AWAITING_APPROVAL"
         assert list((await usage(database, user)).values()) == [(100, 10)]
@@ -145,20 +104,18 @@ async def test_approved_run_is_finished_beyond_the_daily_tokens(
 
 
 async def test_one_of_two_concurrent_messages_in_a_conversation_is_refused(
-    settings: Settings, user: SignedIn, database: Database, provider: Provider, provider_settings: dict[str, Any]
+    chat_with: ChatWith, user: SignedIn, database: Database, provider: Provider
 ) -> None:
     talk = (await make_conversation(database, user.caller)).id
-    async with (
-        chatting(settings, user, **provider_settings) as one,
-        chatting(settings, user, **provider_settings) as other,
-    ):
+    async with chat_with() as one, chat_with() as other:
         for turn, second in enumerate((one, other, other)):
             provider.script([Stall(), Text(["Once."])])
             said = [chat.send(f"turn {turn}", conversationId=talk, wait=False) for chat in (one, second)]
             both = await asyncio.gather(*said)
             (begun,) = [answer for answer in both if not answer["errors"]]
             (refused,) = [answer for answer in both if answer["errors"]]
-            assert [(error["code"], error["message"]) for error in refused["errors"]] == [("CONFLICT", BUSY)]
+            again = await one.ask_again(begun["message"]["id"])
+            assert refusals(refused) == refusals(again) == [("CONFLICT", BUSY)]
             provider.go_on.set()
             await one.until(begun["run"]["id"], "COMPLETED")
             provider.go_on.clear()
@@ -168,55 +125,48 @@ async def test_one_of_two_concurrent_messages_in_a_conversation_is_refused(
 
 
 @only_sqlite
-async def test_runs_beyond_the_slots_are_queued(
-    settings: Settings, user: SignedIn, provider: Provider, provider_settings: dict[str, Any]
-) -> None:
+async def test_runs_beyond_the_slots_are_queued(chat_with: ChatWith, provider: Provider) -> None:
     provider.script([Stall(), Text(["One."])], [Text(["Two."])], [Text(["Three."])])
-    async with chatting(settings, user, assistant_max_runs=1, **provider_settings) as chat:
+    async with chat_with(assistant_max_runs=1) as chat:
         first = await chat.send("one", wait=False)
         await until(lambda: provider.open_streams == 1)
         second, third = await chat.send("two", wait=False), await chat.send("three", wait=False)
         assert [answer["run"]["status"] for answer in (first, second, third)] == ["RUNNING", "QUEUED", "QUEUED"]
         # Who waits in the queue can be done without.
-        cancelled = await chat.cancel(third["run"]["id"])
-        assert (cancelled["run"]["status"], cancelled["run"]["reply"]["status"]) == ("CANCELLED", "CANCELLED")
-        waiting = await chat.send("two?", conversationId=second["conversation"]["id"])
-        assert codes(waiting) == ["CONFLICT"]
-        assert (await chat.run(second["run"]["id"]))["status"] == "QUEUED"
-        assert len(provider.requests) == 1
+        cancelled = (await chat.cancel(third["run"]["id"]))["run"]
+        assert (cancelled["status"], cancelled["reply"]["status"]) == ("CANCELLED", "CANCELLED")
+        assert codes(await chat.send("two?", conversationId=second["conversation"]["id"])) == ["CONFLICT"]
+        assert ((await chat.run(second["run"]["id"]))["status"], len(provider.requests)) == ("QUEUED", 1)
         provider.go_on.set()
         for begun, reply in ((first, "One."), (second, "Two.")):
-            run = await chat.until(begun["run"]["id"], "COMPLETED")
-            assert run["reply"]["content"] == reply
-        assert (await chat.run(third["run"]["id"]))["status"] == "CANCELLED"
-        assert len(provider.requests) == 2
+            assert (await chat.until(begun["run"]["id"], "COMPLETED"))["reply"]["content"] == reply
+        assert ((await chat.run(third["run"]["id"]))["status"], len(provider.requests)) == ("CANCELLED", 2)
 
 
 @only_sqlite
 async def test_runs_of_one_user_are_limited(
-    settings: Settings, database: Database, user: SignedIn, provider: Provider, provider_settings: dict[str, Any]
+    chat_with: ChatWith, database: Database, user: SignedIn, stranger: SignedIn, provider: Provider
 ) -> None:
     task = await make_task(database, user.caller)
     provider.script([UseTool("delete_task", {"task_id": task.id}, "call_1")])
-    async with chatting(settings, user, assistant_max_runs_per_user=2, **provider_settings) as chat:
+    async with chat_with(assistant_max_runs_per_user=2) as chat:
         paused = await chat.send("delete it")
+        call_id = paused["run"]["toolCalls"][0]["id"]
         provider.script([Stall(), Text(["Late."])], [Stall(), Text(["Late."])])
         begun = [await chat.send("hello", wait=False) for _ in range(2)]
-        further = [
-            await chat.send("hello", wait=False),
-            await chat.ask_again((await chat.messages(paused["conversation"]["id"]))[0]["id"]),
-        ]
-        assert [codes(answer) for answer in (*begun, *further)] == [[], [], ["CONFLICT"], ["CONFLICT"]]
+        assert [codes(answer) for answer in begun] == [[], []]
         message = "The assistant is writing 2 replies to you already; wait for one of them, or cancel it, first."
-        assert further[0]["errors"][0]["message"] == message
-        call_id = paused["run"]["toolCalls"][0]["id"]
-        decided = await chat.resolve(call_id, approve=True)
-        assert codes(decided) == ["CONFLICT"]
+        for further in (
+            await chat.send("hello", wait=False),
+            await chat.ask_again(paused["message"]["id"]),
+            await chat.resolve(call_id, approve=True),
+        ):
+            assert codes(further) == ["CONFLICT"]
+        assert refusals(await chat.send("hello", wait=False)) == [("CONFLICT", message)]
         assert (await chat.run(paused["run"]["id"]))["status"] == "AWAITING_APPROVAL"
         # Others are not kept waiting, and a place that is given up can be taken.
         provider.script([Text(["Hello."])], [Text(["Deleted."])])
-        other = Chat(chat.client, await sign_in(database, settings))
-        assert (await other.send("hello"))["reply"]["content"] == "Hello."
+        assert (await Chat(chat.client, stranger).send("hello"))["reply"]["content"] == "Hello."
         await chat.cancel(begun[0]["run"]["id"])
         await chat.resolve(call_id, approve=True)
         await chat.until(paused["run"]["id"], "COMPLETED")
@@ -225,15 +175,14 @@ async def test_runs_of_one_user_are_limited(
 
 @only_sqlite
 async def test_run_of_a_deactivated_user_stops(
-    settings: Settings, database: Database, user: SignedIn, provider: Provider, provider_settings: dict[str, Any]
+    chat_with: ChatWith, settings: Settings, database: Database, user: SignedIn, provider: Provider
 ) -> None:
     provider.script([Text(["Half a"]), Stall()])
-    admin = await make_user(database, is_admin=True)
-    shut_out = partial(set_active, user_id=user.user.id, is_active=False)
-    async with chatting(settings, user, **provider_settings | {"assistant_stall_s": 60.0}) as chat:
+    admin = await sign_in(database, settings, await make_user(database, is_admin=True))
+    async with chat_with(assistant_stall_s=60.0) as chat:
         await chat.send("hello", wait=False)
         await until(lambda: provider.open_streams == 1)
-        await database.write(partial(shut_out, caller=(await sign_in(database, settings, admin)).caller))
+        await database.write(partial(set_active, caller=admin.caller, user_id=user.user.id, is_active=False))
         await until(lambda: provider.open_streams == 0)
 
 

@@ -1,12 +1,9 @@
 """Runs over several processes: cancelled from elsewhere, killed, approved after a restart, stopped."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-import httpx2
 from sqlalchemy import update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -17,22 +14,15 @@ from core.database import Database
 from core.settings import Settings
 from models import Run
 from services.query.sql import execute, table_of
-from tests.assistant.chat import Chat
+from tests.assistant.chat import Chat, chatting_at, codes
+from tests.assistant.conftest import ChatWith
 from tests.assistant.provider import Provider, Stall, Text, UseTool
 from tests.databases import only_postgresql
 from tests.factories import SignedIn, make_task
-from tests.graph_client import GraphClient
 from tests.live.processes import start
-from tests.servers import serve_with
-from tests.waiting import SHORT_LIVED, until
+from tests.waiting import until
 
 ADD_MILK = UseTool("add_task", {"title": "Buy milk"}, "call_1")
-
-
-@asynccontextmanager
-async def chatting(url: str, user: SignedIn) -> AsyncIterator[Chat]:
-    async with httpx2.AsyncClient(base_url=url, timeout=60, limits=SHORT_LIVED) as http:
-        yield Chat(GraphClient(http), user)
 
 
 async def end_lease(session: AsyncSession, run_id: str) -> None:
@@ -80,25 +70,25 @@ async def assert_approved_once(chats: tuple[Chat, Chat], provider: Provider, pau
     assert run["reply"]["content"] == "Shall I? \n\nIt is gone."
     assert [(call["status"], call["result"]) for call in run["toolCalls"]] == [("COMPLETED", {"deleted_ids": [task]})]
     assert await chats[1].titles() == ["Buy milk"]
-    late = await chats[1].resolve(call["id"], approve=False)
-    assert [error["code"] for error in late["errors"]] == ["CONFLICT"]
+    assert codes(await chats[1].resolve(call["id"], approve=False)) == ["CONFLICT"]
 
 
 @only_postgresql
 async def test_runs_survive_cancellation_and_kill_of_their_process(
-    settings: Settings, database: Database, user: SignedIn, provider: Provider, provider_settings: dict[str, Any]
+    *,
+    settings: Settings,
+    database: Database,
+    user: SignedIn,
+    chat_with: ChatWith,
+    provider: Provider,
+    provider_settings: dict[str, Any],
 ) -> None:
     variables = {name.upper(): value for name, value in provider_settings.items()}
-    async with (
-        serve_with(settings, **provider_settings, run_lease_s=3.0) as second,
-        serve_with(settings, **provider_settings, run_lease_s=3.0) as third,
-        chatting(second.url, user) as elsewhere,
-        chatting(third.url, user) as another,
-    ):
+    async with chat_with(run_lease_s=3.0) as elsewhere, chat_with(run_lease_s=3.0) as another:
         # In production a server loads the SDK before it is ready.
         doomed = await start(settings, ENVIRONMENT="production", **variables)
         try:
-            async with chatting(doomed.url, user) as chat:
+            async with chatting_at(doomed.url, user) as chat:
                 await assert_cancelled_from_elsewhere(chat, elsewhere, provider)
                 task = await make_task(database, user.caller)
                 deleting = UseTool("delete_task", {"task_id": task.id}, "call_1")
@@ -118,10 +108,8 @@ async def test_runs_survive_cancellation_and_kill_of_their_process(
         await assert_approved_once((elsewhere, another), provider, paused, task.id)
 
 
-async def test_server_that_stops_fails_its_runs(
-    settings: Settings, chat: Chat, provider: Provider, provider_settings: dict[str, Any]
-) -> None:
-    async with serve_with(settings, **provider_settings) as leaving, chatting(leaving.url, chat.user) as there:
+async def test_server_that_stops_fails_its_runs(chat: Chat, chat_with: ChatWith, provider: Provider) -> None:
+    async with chat_with() as there:
         provider.script([Text(["Half a"]), Stall()])
         begun = await there.send("hello", wait=False)
         await there.until_written(begun["run"]["id"], "Half a")

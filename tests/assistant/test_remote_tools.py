@@ -3,18 +3,15 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx2
 import pytest
 from mcp.server import MCPServer
 from mcp.types import ToolAnnotations
 
-from core.settings import Settings
 from tests.assistant.chat import Chat
+from tests.assistant.conftest import ChatWith
 from tests.assistant.provider import Provider, Refuse, Text, UseTool
 from tests.databases import only_sqlite
-from tests.factories import SignedIn
-from tests.graph_client import GraphClient
-from tests.servers import serve, serve_with
+from tests.servers import serve
 
 pytestmark = only_sqlite
 
@@ -26,10 +23,10 @@ class Weather:
         self.url = ""
         self.sent: list[str] = []
         self.server = MCPServer("weather")
-        self.server.add_tool(self.forecast, annotations=ToolAnnotations(read_only_hint=True))
-        self.server.add_tool(self.send_warning)
-        self.server.add_tool(self.add_task)
-        self.server.add_tool(self.break_down, annotations=ToolAnnotations(read_only_hint=True))
+        for harmless in (self.forecast, self.break_down):
+            self.server.add_tool(harmless, annotations=ToolAnnotations(read_only_hint=True))
+        for tool in (self.send_warning, self.add_task):
+            self.server.add_tool(tool)
 
     def forecast(self, place: str) -> str:
         """Tell the weather."""
@@ -51,7 +48,6 @@ class Weather:
 
 @pytest.fixture(scope="module")
 async def weather() -> AsyncIterator[Weather]:
-    """Serve the weather."""
     offered = Weather()
     app: Any = offered.server.streamable_http_app(stateless_http=True, json_response=True)
     async with serve(app) as running:
@@ -61,14 +57,12 @@ async def weather() -> AsyncIterator[Weather]:
 
 @pytest.fixture
 def provider_settings(provider: Provider, weather: Weather) -> dict[str, Any]:
-    """Give the settings of an assistant that knows of the weather."""
     return {"openai_api_key": "sk-test", "openai_base_url": provider.url, "mcp_server_url": weather.url}
 
 
 async def test_read_only_remote_tools_need_no_approval(chat: Chat, provider: Provider) -> None:
     provider.script(
-        [UseTool("forecast", {"place": "Cork"}, "call_1"), UseTool("break_down", {}, "call_2")],
-        [Text(["It rains."])],
+        [UseTool("forecast", {"place": "Cork"}, "call_1"), UseTool("break_down", {}, "call_2")], [Text(["It rains."])]
     )
     answer = await chat.send("how is the weather?")
     assert answer["reply"]["content"] == "It rains."
@@ -95,33 +89,22 @@ async def test_other_remote_tools_need_approval(
 
 async def test_remote_tools_do_not_replace_ours(chat: Chat, provider: Provider) -> None:
     provider.script([UseTool("add_task", {"title": "Take an umbrella"}, "call_1")], [Text(["Added."])])
-    answer = await chat.send("add a task")
-    assert answer["run"]["toolCalls"][0]["status"] == "COMPLETED"
+    assert (await chat.send("add a task"))["run"]["toolCalls"][0]["status"] == "COMPLETED"
     assert await chat.titles() == ["Take an umbrella"]
 
 
-async def test_provider_failure_is_not_taken_for_one_of_the_mcp_server(chat: Chat, provider: Provider) -> None:
+async def test_failures_are_not_taken_for_those_of_the_mcp_server(chat: Chat, provider: Provider) -> None:
     provider.script([Refuse(401)])
-    answer = await chat.send("how is the weather?")
-    assert answer["run"]["error"] == "The assistant is not set up properly. Tell whoever runs this server."
-
-
-async def test_unreadable_arguments_do_not_reach_the_mcp_server(chat: Chat, provider: Provider) -> None:
+    failed = (await chat.send("how is the weather?"))["run"]
+    assert failed["error"] == "The assistant is not set up properly. Tell whoever runs this server."
     provider.script([UseTool("forecast", "[1, 2]", "call_1")], [Text(["That did not work."])])
-    answer = await chat.send("how is the weather?")
-    (call,) = answer["run"]["toolCalls"]
-    assert (answer["run"]["status"], call["status"]) == ("COMPLETED", "FAILED")
+    run = (await chat.send("how is the weather?"))["run"]
+    (call,) = run["toolCalls"]
+    assert (run["status"], call["status"]) == ("COMPLETED", "FAILED")
     assert call["result"] == {"error": "The arguments must be one JSON object."}
 
 
-async def test_run_goes_on_without_an_unreachable_mcp_server(
-    settings: Settings, user: SignedIn, provider: Provider
-) -> None:
-    given = {"openai_api_key": "sk-test", "openai_base_url": provider.url, "mcp_server_url": "http://127.0.0.1:9/mcp"}
-    async with (
-        serve_with(settings, **given) as server,
-        httpx2.AsyncClient(base_url=server.url, timeout=60) as http,
-    ):
-        provider.script([Text(["I do not know."])])
-        answer = await Chat(GraphClient(http), user).send("how is the weather?")
-    assert answer["reply"]["content"] == "I do not know."
+async def test_run_goes_on_without_an_unreachable_mcp_server(chat_with: ChatWith, provider: Provider) -> None:
+    provider.script([Text(["I do not know."])])
+    async with chat_with(mcp_server_url="http://127.0.0.1:9/mcp") as chat:
+        assert (await chat.send("how is the weather?"))["reply"]["content"] == "I do not know."

@@ -14,7 +14,6 @@ import engine
 async def depth_first(
     schema: GraphQLSchema, query: str, root: Any = None, context: Any = None, **how: Any
 ) -> ExecutionResult:
-    """Execute by graphql-core."""
     result = execute_depth_first(schema, parse(query), root, context, how.get("variables"), how.get("name"))
     return await result if isinstance(result, Awaitable) else result
 
@@ -52,7 +51,6 @@ async def same(
 
 
 def core_schema(schema: strawberry.Schema) -> GraphQLSchema:
-    """Return what graphql-core executes of a schema of Strawberry's."""
     core: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry gives it no public name
     return core
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import TypeVar
 
 Option = TypeVar("Option")
@@ -16,42 +17,26 @@ class Decisions:
         self._wrong = wrong
 
     def next(self, limit: int) -> int:
-        """Return a number below a limit."""
         return next(self._data, 0) % limit
 
     def one_in(self, number: int) -> bool:
-        """Return true once in so many times."""
         return self.next(number) == number - 1
 
     def goes_wrong(self) -> bool:
-        """Return whether a value is to be of another type."""
         return self._wrong > 0 and self.one_in(self._wrong)
 
     def choose(self, options: Sequence[Option]) -> Option:
-        """Return one of several."""
         return options[self.next(len(options))]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Choices:
-    """Decides what each field gives."""
+    """Decides what the field of a path gives: always the same, whoever reads it in which order."""
 
     seed: int
     # How many of a hundred.
     failing: int
     waiting: int
-    # Nothing waits, but all decisions are the same.
-    is_immediate: bool = False
 
-    def next(self, limit: int) -> int:
-        """Return a number below a limit."""
-        self.seed = (self.seed * 6364136223846793005 + 1442695040888963407) % 2**64
-        return (self.seed >> 33) % limit
-
-    def fails(self) -> bool:
-        """Return whether something fails."""
-        return self.next(100) < self.failing
-
-    def waits(self) -> bool:
-        """Return whether something has to be awaited."""
-        return self.next(100) < self.waiting and not self.is_immediate
+    def at(self, path: str) -> Random:
+        return Random(f"{self.seed} {path}")  # noqa: S311 - not for secrets

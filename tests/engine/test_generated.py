@@ -1,39 +1,32 @@
 """Both executors give the same for all that is generated: schemas, operations, data, errors, nulls in wrong places."""
 
-import asyncio
-import gc
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
 
-import pytest
-from graphql import GraphQLSchema, OperationType, parse
+from graphql import GraphQLObjectType, GraphQLSchema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.engine.both import breadth_first, depth_first, described, nulls, same
+from tests.engine.both import breadth_first, depth_first, described, same
 from tests.engine.decisions import Choices, Decisions
-from tests.engine.operations import Operation, make_operation
-from tests.engine.schemas import make_schema, schema_text
-from tests.engine.sources import Source
+from tests.engine.generated import Operation, schema_text
+from tests.engine.sources import Source, make_schema
 
 # Half of what the profile says, for an example is a schema, an operation and its data.
 BOUNDED: Final = settings(
     max_examples=settings().max_examples // 2,
     deadline=None,
     derandomize=True,
-    suppress_health_check=list(HealthCheck),
     database=None,
+    suppress_health_check=list(HealthCheck),
 )
 SEEDS: Final = st.integers(0, 2**32)
 BYTES: Final = st.binary(min_size=300, max_size=300)
 
 
-def make_root(schema: GraphQLSchema, operation: Operation, choices: Choices) -> Source:
-    is_mutation = parse(operation.text).definitions[0].operation is OperationType.MUTATION  # type: ignore[attr-defined]
-    root = schema.mutation_type if is_mutation else schema.query_type
-    assert root is not None
-    return Source(schema, root, replace(choices), 6)
+def make_root(schema: GraphQLSchema, operation: Operation, choices: Choices, *, is_immediate: bool = True) -> Source:
+    root = schema.type_map[operation.root.name]
+    assert isinstance(root, GraphQLObjectType)
+    return Source(root, schema, choices, is_immediate=is_immediate)
 
 
 @BOUNDED
@@ -42,30 +35,9 @@ async def test_immediate_results_and_errors_are_graphql_cores(
     shape: bytes, query: bytes, seed: int, failing: int
 ) -> None:
     schema = make_schema(schema_text(Decisions(shape)))
-    operation = make_operation(schema, Decisions(query, wrong=50))
+    operation = Operation(schema, Decisions(query, wrong=50))
     root = make_root(schema, operation, Choices(seed, failing, 0))
     await same(schema, operation.text, root, variables=operation.variables)
-
-
-@pytest.fixture
-def cleared() -> Iterator[None]:
-    """Let what graphql-core has given up be collected here, and nowhere else."""
-    gc.disable()
-    yield
-    gc.enable()
-    gc.collect()
-
-
-def make_waiting(
-    shape: bytes, query: bytes, seed: int, failing: int, waiting: int
-) -> tuple[Operation, tuple[GraphQLSchema, Source], tuple[GraphQLSchema, Source]]:
-    """Return an operation, and where it is executed: what answers at once, and the same that is waited for."""
-    text = schema_text(Decisions(shape))
-    at_once, later = make_schema(text), make_schema(text, Decisions(shape[::-1]))
-    operation = make_operation(at_once, Decisions(query, wrong=50))
-    choices = Choices(seed, failing, waiting)
-    immediate = make_root(at_once, operation, replace(choices, is_immediate=True))
-    return operation, (at_once, immediate), (later, make_root(later, operation, choices))
 
 
 @BOUNDED
@@ -73,26 +45,14 @@ def make_waiting(
 async def test_awaited_results_and_errors_are_those_of_immediate_ones(
     shape: bytes, query: bytes, seed: int, failing: int, waiting: int
 ) -> None:
-    operation, (at_once, immediate), (later, root) = make_waiting(shape, query, seed, failing, waiting)
-    expected = await depth_first(at_once, operation.text, immediate, variables=operation.variables)
-    found = await breadth_first(later, operation.text, root, variables=operation.variables)
+    text, choices = schema_text(Decisions(shape)), Choices(seed, failing, waiting)
+    at_once, later = make_schema(text), make_schema(text, Decisions(shape[::-1]))
+    operation = Operation(at_once, Decisions(query, wrong=50))
+    root, waiting_root = (
+        make_root(at_once, operation, choices),
+        make_root(later, operation, choices, is_immediate=False),
+    )
+    expected = await depth_first(at_once, operation.text, root, variables=operation.variables)
+    found = await breadth_first(later, operation.text, waiting_root, variables=operation.variables)
     assert found.data == expected.data
     assert described(found.errors) == described(expected.errors)
-
-
-@pytest.mark.usefixtures("cleared")
-@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
-@BOUNDED
-@given(BYTES, BYTES, SEEDS, st.sampled_from([0, 1, 4]), st.sampled_from([10, 60]))
-async def test_batched_resolvers_under_graphql_core(
-    shape: bytes, query: bytes, seed: int, failing: int, waiting: int
-) -> None:
-    """All but the errors that race; of what graphql-core gives up after one of them, it awaits not all."""
-    operation, (at_once, immediate), (later, root) = make_waiting(shape, query, seed, failing, waiting)
-    expected = await depth_first(at_once, operation.text, immediate, variables=operation.variables)
-    raced = await depth_first(later, operation.text, root, variables=operation.variables)
-    assert raced.data == expected.data
-    assert nulls(raced) == nulls(expected)
-    # What graphql-core has given up may still be running.
-    for _ in range(3):
-        await asyncio.sleep(0)

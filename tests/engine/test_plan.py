@@ -20,9 +20,9 @@ from graphql import (
 import engine
 from tests.engine.both import depth_first, described, same
 
-SCHEMA: Final = build_schema(
-    "type Item { id: Int!  items: [[Item!]!]! } type Query { item(by: Int): Item  word: String }"
-)
+SCHEMA: Final = build_schema("""
+    type Item { id: Int!  items: [[Item!]!]! } type Query { item(by: Int): Item  word: String }
+""")
 
 
 async def test_concurrent_executions_of_a_plan() -> None:
@@ -31,10 +31,8 @@ async def test_concurrent_executions_of_a_plan() -> None:
         return {"id": by if by % 4 else None}
 
     plan = engine.Plan(SCHEMA, parse("query ($by: Int!) { item(by: $by) { id } word }"))
-    results = await asyncio.gather(
-        *(plan.execute({"item": item, "word": f"{by}"}, None, {"by": by}) for by in range(20))
-    )
-    for by, result in enumerate(results):
+    executing = (plan.execute({"item": item, "word": f"{by}"}, None, {"by": by}) for by in range(20))
+    for by, result in enumerate(await asyncio.gather(*executing)):
         assert result.data == {"item": {"id": by} if by % 4 else None, "word": f"{by}"}
         assert len(result.errors or ()) == (not by % 4)
 
@@ -73,44 +71,45 @@ DEEP: Final = "{ item " * 150 + "{ id }" + " }" * 150
 )
 async def test_unplannable_operations_are_left_to_graphql_core(query: str) -> None:
     document = parse(query)
-    assert not engine.Plan(ITEM_SCHEMA, document).is_planned
-    assert await engine.Plan(ITEM_SCHEMA, document).execute(ITEM_ROOT) == await depth_first(
-        ITEM_SCHEMA, query, ITEM_ROOT
-    )
+    plan = engine.Plan(ITEM_SCHEMA, document)
+    assert not plan.is_planned
+    assert await plan.execute(ITEM_ROOT) == await depth_first(ITEM_SCHEMA, query, ITEM_ROOT)
 
 
 async def test_other_operations_of_a_document_do_not_matter() -> None:
     document = parse("query A { __schema { queryType { name } } } query B { id }")
-    assert not engine.Plan(ITEM_SCHEMA, document, "A").is_planned
-    assert engine.Plan(ITEM_SCHEMA, document, "B").is_planned
-    assert (await engine.Plan(ITEM_SCHEMA, document, "C").execute(ITEM_ROOT)).errors == [
-        GraphQLError("Unknown operation named 'C'.")
-    ]
+    plans = {name: engine.Plan(ITEM_SCHEMA, document, name) for name in "ABC"}
+    assert (plans["A"].is_planned, plans["B"].is_planned) == (False, True)
+    assert (await plans["C"].execute(ITEM_ROOT)).errors == [GraphQLError("Unknown operation named 'C'.")]
 
 
-async def test_deferred_fragment_is_refused() -> None:
-    with pytest.raises(GraphQLError, match="multiple payloads"):
-        await engine.Plan(ITEM_SCHEMA, parse("{ id ... @defer { item { id } } }")).execute(ITEM_ROOT)
+WITH_DEFER: Final[dict[str, Any]] = ITEM_SCHEMA.to_kwargs() | {
+    "directives": [*specified_directives, GraphQLDeferDirective]
+}
 
 
-async def test_schema_with_defer_is_refused() -> None:
-    kwargs: dict[str, Any] = {**ITEM_SCHEMA.to_kwargs(), "directives": [*specified_directives, GraphQLDeferDirective]}
-    with pytest.raises(GraphQLError, match="defer"):
-        await engine.Plan(GraphQLSchema(**kwargs), parse("{ id }")).execute(ITEM_ROOT)
-
-
-async def test_invalid_schema_is_refused() -> None:
-    with pytest.raises(TypeError, match="Query root type must be provided"):
-        await engine.Plan(GraphQLSchema(), parse("{ id }")).execute()
+@pytest.mark.parametrize(
+    ("schema", "query", "error", "message"),
+    [
+        (ITEM_SCHEMA, "{ id ... @defer { item { id } } }", GraphQLError, "multiple payloads"),
+        (GraphQLSchema(**WITH_DEFER), "{ id }", GraphQLError, "defer"),
+        (GraphQLSchema(), "{ id }", TypeError, "Query root type must be provided"),
+    ],
+    ids=["deferred fragment", "schema with defer", "invalid schema"],
+)
+async def test_deferred_fragments_and_invalid_schemas_are_refused(
+    schema: GraphQLSchema, query: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        await engine.Plan(schema, parse(query)).execute(ITEM_ROOT)
 
 
 async def test_suggestions_can_be_hidden() -> None:
     schema = build_schema("input Place { town: String } type Query { id(at: Place): Int }")
     document = parse("query ($at: Place) { id(at: $at) }")
     for hidden in (True, False):
-        result = await engine.Plan(schema, document).execute(
-            None, None, {"at": {"tow": "Ulm"}}, hide_suggestions=hidden
-        )
+        plan = engine.Plan(schema, document)
+        result = await plan.execute(None, None, {"at": {"tow": "Ulm"}}, hide_suggestions=hidden)
         assert ("Did you mean" in str(result.errors)) is not hidden
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-import pytest
 import strawberry
 from graphql import ExecutionResult, build_schema, execute, parse
 
@@ -38,27 +37,21 @@ async def selected_by_both(query: str, field: str, read: Callable[[engine.Select
     return found[0]
 
 
-@pytest.mark.parametrize(
-    ("path", "names"),
-    [
-        ([], {"__typename", "id", "pets"}),
-        (["pets"], {"name", "lives", "barks", "owner"}),
-        (["pets", "owner"], {"id", "cat"}),
-        (["pets", "owner", "cat"], {"name"}),
-        (["cat"], set()),
-    ],
-)
-async def test_selected_names_at_every_depth(path: list[str], names: set[str]) -> None:
-    found = await selected_by_both(QUERY, "people", lambda selected: selected.below(*path).names)
-    assert found == names
-
-
-async def test_selected_names_by_type() -> None:
-    found = await selected_by_both(
-        QUERY, "people", lambda selected: (selected.below("pets").names_by_type, selected.names_by_type)
+async def test_selected_names_at_every_depth_and_by_type() -> None:
+    paths = {
+        (): {"__typename", "id", "pets"},
+        ("pets",): {"name", "lives", "barks", "owner"},
+        ("pets", "owner"): {"id", "cat"},
+        ("pets", "owner", "cat"): {"name"},
+        ("cat",): set(),
+    }
+    found = await selected_by_both(QUERY, "people", lambda root: {path: root.below(*path).names for path in paths})
+    assert found == paths
+    by_type = await selected_by_both(
+        QUERY, "people", lambda root: (root.below("pets").names_by_type, root.names_by_type)
     )
     pets = {"Cat": {"name", "lives", "owner"}, "Dog": {"name", "barks", "owner"}}
-    assert found == (pets, {"Person": {"__typename", "id", "pets"}})
+    assert by_type == (pets, {"Person": {"__typename", "id", "pets"}})
 
 
 async def test_once_calls_a_function_once_for_its_arguments() -> None:
@@ -68,17 +61,11 @@ async def test_once_calls_a_function_once_for_its_arguments() -> None:
         calls.append(name)
         return len(selected.below(name).names)
 
-    found = await selected_by_both(
-        QUERY, "people", lambda selected: [selected.once(count, name) for name in ("pets", "cat", "pets")]
-    )
-    assert found == [4, 0, 4]
-    assert calls == ["pets", "cat"] * 2
-
-
-async def test_leaf_has_no_selected_fields() -> None:
-    found = await selected_by_both(
-        "{ number }", "number", lambda selected: (selected.names, selected.below("any", "thing").names)
-    )
+    names = ("pets", "cat", "pets")
+    found = await selected_by_both(QUERY, "people", lambda selected: [selected.once(count, name) for name in names])
+    assert (found, calls) == ([4, 0, 4], ["pets", "cat"] * 2)
+    # A leaf has no selected fields.
+    found = await selected_by_both("{ number }", "number", lambda leaf: (leaf.names, leaf.below("any", "thing").names))
     assert found == (frozenset(), frozenset())
 
 
@@ -101,22 +88,12 @@ class Query:
 
 
 async def test_selected_attributes_of_strawberry() -> None:
-    found: list[Any] = []
-    schema = core_schema(strawberry.Schema(Query))
-    await same(schema, "{ leaf { createdAt other a: longName } }", context=found)
+    schema, found = strawberry.Schema(Query), list[Any]()
+    await same(core_schema(schema), "{ leaf { createdAt other a: longName } }", context=found)
     assert found == [{"created_at", "renamed", "long_name"}] * 2
-
-
-async def test_selected_fields_under_strawberrys_executor() -> None:
-    found: list[Any] = []
-    schema = strawberry.Schema(Query)
+    # Under Strawberry's own executor too.
     document = parse("query ($no: Boolean!) { leaf { createdAt other @include(if: $no) } }")
-    result = execute(
-        core_schema(schema),
-        document,
-        context_value=found,
-        variable_values={"no": False},
-        executor_class=schema.execution_context_class,
-    )
+    executor = schema.execution_context_class
+    result = execute(core_schema(schema), document, None, found, {"no": False}, executor_class=executor)
     assert isinstance(result, ExecutionResult)
-    assert (result.data, found) == ({"leaf": {"createdAt": 1}}, [{"created_at"}])
+    assert (result.data, found[2:]) == ({"leaf": {"createdAt": 1}}, [{"created_at"}])

@@ -21,10 +21,6 @@ class House:
     conversation_ids: list[str]
     message_ids: list[str]
 
-    @property
-    def node_ids(self) -> list[str]:
-        return [*self.task_ids, *self.conversation_ids, *self.message_ids, self.owner.user.id]
-
 
 async def _furnish(database: Database, settings: Settings, count: int) -> House:
     owner = await sign_in(database, settings, await make_user(database, is_admin=True))
@@ -50,11 +46,9 @@ async def _furnish(database: Database, settings: Settings, count: int) -> House:
 
 @pytest.fixture(scope="session")
 async def one_of_each(database: Database, settings: Settings) -> House:
-    """Give a user with one row of each kind on each level."""
     return await _furnish(database, settings, 1)
 
 
 @pytest.fixture(scope="session")
 async def fifty_of_each(database: Database, settings: Settings) -> House:
-    """Give a user with fifty."""
     return await _furnish(database, settings, 50)

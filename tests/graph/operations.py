@@ -13,14 +13,12 @@ from tests.databases import counted
 from tests.factories import SignedIn
 from tests.servers import RunningServer
 
-_SCHEMA: Final = core_schema(schema)
+SCHEMA: Final = core_schema(schema)
 _SELECTED: Final = re.compile(r"(?:tasks|history|conversations|messages|users|page)\.(\w+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What an operation returned, and the statements that it took."""
-
     data: Any
     statements: list[str]
 
@@ -33,9 +31,9 @@ class Run:
 async def run(server: RunningServer, user: SignedIn | None, query: str, variables: dict[str, Any] | None = None) -> Run:
     """Execute an operation that must have no errors."""
     document = parse(query)
-    assert not validate(_SCHEMA, document)
+    assert not validate(SCHEMA, document)
     with counted() as count:
         context = Context(server.runtime, user.caller if user else None, "test", "127.0.0.1")
-        result = await Plan(_SCHEMA, document).execute(None, context, variables)
+        result = await Plan(SCHEMA, document).execute(None, context, variables)
     assert not result.errors, result.errors
     return Run(result.data, count)

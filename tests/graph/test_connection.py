@@ -39,20 +39,16 @@ async def check(server: RunningServer, house: House, many: str, one: str, variab
         assert [parent] == list(alone.data.values())
 
 
-@settings(max_examples=8, deadline=None)
-@given(size=sizes, order=orders(task_fields))
-async def test_page_of_subtasks_equals_that_of_the_task_alone(
-    server: RunningServer, fifty_of_each: House, size: dict[str, int], order: list[dict[str, str]]
+@settings(max_examples=16, deadline=None)
+@given(size=sizes, order=orders(task_fields), names=st.sampled_from(["subtasks", "messages"]))
+async def test_nested_page_equals_that_of_the_parent_alone(
+    server: RunningServer, fifty_of_each: House, size: dict[str, int], order: list[dict[str, str]], names: str
 ) -> None:
-    await check(server, fifty_of_each, TASKS, TASK, size | {"orderBy": order})
-
-
-@settings(max_examples=8, deadline=None)
-@given(size=sizes, order=orders(st.just("CREATED_AT")))
-async def test_page_of_messages_equals_that_of_the_conversation_alone(
-    server: RunningServer, fifty_of_each: House, size: dict[str, int], order: list[dict[str, str]]
-) -> None:
-    await check(server, fifty_of_each, TALKS, TALK, size | {"orderBy": order})
+    if names == "subtasks":
+        await check(server, fifty_of_each, TASKS, TASK, size | {"orderBy": order})
+    else:
+        order = [each | {"field": "CREATED_AT"} for each in order]
+        await check(server, fifty_of_each, TALKS, TALK, size | {"orderBy": order})
 
 
 async def test_cursor_of_one_parent_is_valid_for_all(server: RunningServer, fifty_of_each: House) -> None:

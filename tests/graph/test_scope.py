@@ -15,7 +15,7 @@ from tests.graph.test_statement_counts import OPERATIONS
 from tests.graph_client import GraphClient
 from tests.servers import RunningServer
 
-QUERIES: Final = [query for query, count in OPERATIONS if count]
+QUERIES: Final = [query for query, count in OPERATIONS.items() if count]
 OWNED: Final = [table.name for table in SQLModel.metadata.sorted_tables if "user_id" in table.c]
 FROM_OWNED: Final = re.compile(rf"\b(?:FROM|JOIN) (?:{'|'.join(OWNED)})\b")
 SCOPED: Final = re.compile(r"\buser_id = (?:\?|\$\d+::)")

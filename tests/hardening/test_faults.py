@@ -17,7 +17,7 @@ from tests.waiting import until_so
 async def answers(database: Database) -> bool:
     """Tell whether the database answers within the time that it has."""
     try:
-        return await value_of(database.reader, ONE) == 1
+        return bool(await value_of(database.reader, ONE) == 1)
     except UnavailableError:
         return False
 
@@ -63,9 +63,7 @@ async def test_full_disk_is_called_unavailable_until_there_is_room(
         assert [record.getMessage() for record in caplog.records] == ["No writes: The database's disk is full."]
         assert await name_of(database, user) == "Ada"
         await limit_pages(1 << 30)
-        await database.write(
-            lambda session: run_sql(session, "UPDATE users SET name = 'Grace' WHERE id = :id", id=user.id)
-        )
+        await database.write(lambda session: run_sql(session, "UPDATE users SET name = 'Grace'"))
         assert database.write_problem is None
 
 

@@ -10,5 +10,4 @@ from tests.servers import RunningServer
 
 @pytest.fixture(scope="session")
 def served(server: RunningServer, http: httpx2.AsyncClient, database: Database) -> Served:
-    """Give the server with its apis."""
     return Served(server, http, database)

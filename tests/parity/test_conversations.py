@@ -1,141 +1,113 @@
-"""Conversations and what the assistant does in them come to the same over GraphQL and REST."""
+"""Conversations and what the assistant does in them come to the same over GraphQL and REST; MCP only reads them."""
 
-import asyncio
-import json
-import re
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import pytest
 
-from core.settings import Settings
 from models import RunStatus
-from tests.factories import SignedIn, make_answered, make_task, sign_in
+from tests.factories import SignedIn, make_answered, make_conversation, make_task
 from tests.graph_client import GraphClient
-from tests.parity.conversation_apis import ConversationAPI, GraphQLConversations, RestConversations
-from tests.parity.task_apis import RefusedError, Served
+from tests.parity.task_apis import RefusedError, Served, execute, mutate, send
 from tests.server.rest.client import RestClient
 from tests.state import state_of
-from tests.waiting import PATIENCE_S
+from tests.waiting import until_so
 
-OWN: Final = "0190aaaa-0000-7000-8000-000000000011"
-_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-def apis(served: Served, user: SignedIn) -> tuple[ConversationAPI, ConversationAPI]:
-    return GraphQLConversations(GraphClient(served.http), user), RestConversations(RestClient(served.http, user))
+TALK: Final = "query ($id: ID!) { conversation(id: $id) { id title messages { nodes { id role content status } } } }"
+RUN: Final = """query ($id: ID!) { node(id: $id) { ... on Run {
+    status error reply { content } toolCalls { id name arguments result status }
+} } }"""
 
 
-def without_ids(shown: Any) -> Any:
-    """Return what was shown with each id named by its place among them."""
-    names: dict[str, str] = {}
-    text = _ID.sub(lambda found: names.setdefault(found[0], f"id {len(names)}"), json.dumps(shown, sort_keys=True))
-    return json.loads(text)
+class Apis:
+    def __init__(self, served: Served, user: SignedIn) -> None:
+        self.graphql, self.rest, self.user = GraphClient(served.http), RestClient(served.http, user), user
+
+    async def ask(self, api: str, message: str, key: str | None = None, **given: Any) -> list[str]:
+        """Return the ids of the conversation and of the run."""
+        if api == "graphql":
+            given |= {"content": message, "idempotency_key": key}
+            answer = await mutate(self.graphql, self.user, "sendMessage", "id", **given)
+            return [answer["conversation"]["id"], answer["run"]["id"]]
+        headers = {"Idempotency-Key": key} if key else {}
+        answer = await send(self.rest, "POST", "/chat", {"message": message, **given}, headers=headers)
+        return [answer["conversation_id"], answer["run_id"]]
+
+    async def change(self, api: str, name: str, path: str, **given: Any) -> Any:
+        """Call a mutation, or send its input without the id to a path, by the method that stands before it."""
+        if api == "graphql":
+            return await mutate(self.graphql, self.user, name, "id", **given)
+        method, path = path.split()
+        body = {key: value for key, value in given.items() if key != "id"}
+        return await send(self.rest, method, path.format(id=given.get("id")), body or None)
+
+    async def shown(self, talk_id: str, run_id: str) -> dict[str, Any]:
+        """Return a run as REST shows it; GraphQL must show the same of it and of its conversation."""
+        node = (await execute(self.graphql, self.user, RUN, {"id": run_id}))["node"]
+        run: dict[str, Any] = await send(self.rest, "GET", f"/runs/{run_id}")
+        assert (run["status"], run["error"], run["tool_calls"]) == (node["status"], node["error"], node["toolCalls"])
+        assert run["response"] == node["reply"]["content"]
+        talk = (await execute(self.graphql, self.user, TALK, {"id": talk_id}))["conversation"]
+        found = await send(self.rest, "GET", f"/conversations/{talk_id}")
+        assert (found["id"], found["title"]) == (talk["id"], talk["title"])
+        items = (await send(self.rest, "GET", f"/conversations/{talk_id}/messages"))["items"]
+        names = ("id", "role", "content", "status")
+        assert [{name: item[name] for name in names} for item in items] == talk["messages"]["nodes"]
+        return run
 
 
-async def test_conversations_are_the_same_over_graphql_and_rest(served: Served, user: SignedIn) -> None:
-    for writing, reading in (apis(served, user), apis(served, user)[::-1]):
-        made = await writing.make(title=" Plans ")
-        assert made == {"id": made["id"], "title": "Plans"}
-        untitled = await writing.make()
-        assert await reading.titles() == await writing.titles() == ["New conversation", "Plans"]
-        renamed = await writing.rename(made["id"], "Trips")
-        assert renamed == await reading.read(made["id"].upper()) == {"id": made["id"], "title": "Trips"}
-        # The latest active first.
-        assert await reading.titles() == await writing.titles() == ["Trips", "New conversation"]
-        for each in (made, untitled):
-            assert await writing.delete(each["id"]) == [each["id"]]
-        assert await reading.titles() == []
-
-
-async def ended(api: ConversationAPI, run_id: str) -> dict[str, Any]:
-    """Return a run that goes on by itself once it has ended."""
-    async with asyncio.timeout(PATIENCE_S):
-        while (run := await api.run(run_id))["status"] == "RUNNING":  # noqa: ASYNC110 - nothing tells when
-            await asyncio.sleep(0.01)
-    return run
-
-
-async def talk_it_through(api: ConversationAPI) -> list[Any]:
-    """Say things, decide on what asks, and return all that was shown on the way."""
-    shown: list[Any] = []
-    asked: dict[str, Any] = {}
-    for message in (
-        "add buy milk !high #shop and tell me what's still open",
-        "add bread",
-        "complete it",
-        "what is high priority?",
-        "find nothing of the kind",
-        "sing a song",
-        "delete bread",
-        "delete bread",
+@pytest.mark.parametrize(("one", "other"), [("graphql", "rest"), ("rest", "graphql")])
+async def test_conversation_goes_on_over_both_apis_and_is_shown_alike(
+    served: Served, user: SignedIn, one: str, other: str
+) -> None:
+    apis = Apis(served, user)
+    await make_task(served.database, user.caller, "Sweep")
+    given = {"time_zone": "Europe/Berlin"}
+    for number, message in enumerate(
+        ("add buy milk !high #shop and tell me what's still open", "add bread", "sing a song")
     ):
-        given = {"conversation_id": asked["conversation_id"]} if asked else {"time_zone": "Europe/Berlin"}
-        asked = await api.ask(message, **given)
-        shown.append(asked)
-        if asked["status"] == "AWAITING_APPROVAL":
-            call = asked["tool_calls"][-1]
-            shown.append(await api.resolve(call["id"], approve=message in str(shown[:-1])))
-            shown.append(await ended(api, asked["run_id"]))
-    shown.append(await api.messages(asked["conversation_id"]))
-    shown.append(await api.titles())
-    return shown
+        asked = [await apis.ask(api, message, f"key {number}", **given) for api in (one, other)]
+        # The key is the same, so that nothing is asked twice.
+        assert asked[0] == asked[1]
+        run = await apis.shown(*asked[0])
+        assert [call["name"] for call in run["tool_calls"]] == [["add_task", "list_tasks"], ["add_task"], []][number]
+        given = {"conversation_id": asked[0][0]}
+    for approve in (False, True):
+        talk_id, run_id = await apis.ask(one, "delete bread", **given)
+        run = await apis.shown(talk_id, run_id)
+        call_id = run["tool_calls"][-1]["id"]
+        await apis.change(other, "resolveToolCall", "POST /tool-calls/{id}/resolve", id=call_id, approve=approve)
+
+        async def is_complete(run_id: str = run_id) -> bool:
+            return bool((await send(apis.rest, "GET", f"/runs/{run_id}"))["status"] == "COMPLETED")
+
+        await until_so(is_complete)
+        run = await apis.shown(talk_id, run_id)
+        assert run["tool_calls"][-1]["status"] == ("COMPLETED" if approve else "REJECTED")
+    talk_id, run_id = await apis.ask(one, "delete milk", **given)
+    await apis.change(other, "cancelRun", "POST /runs/{id}/cancel", id=run_id)
+    assert (await apis.shown(talk_id, run_id))["status"] == "CANCELLED"
 
 
-async def test_answers_are_the_same_over_graphql_and_rest(served: Served, settings: Settings) -> None:
-    talks = []
-    for index in range(2):
-        user = await sign_in(served.database, settings)
-        await make_task(served.database, user.caller, "Sweep")
-        talks.append(without_ids(await talk_it_through(apis(served, user)[index])))
-    over_graphql, over_rest = talks
-    assert len(over_graphql) == len(over_rest)
-    for seen in zip(over_graphql, over_rest, strict=True):
-        assert seen[0] == seen[1]
-    first = over_graphql[0]
-    assert [call["name"] for call in first["tool_calls"]] == ["add_task", "list_tasks"]
-    assert first["response"].startswith("Added \u201cbuy milk\u201d")
-    assert "2 open tasks" in first["response"]
-
-
-async def test_run_started_over_one_api_continues_over_the_other(served: Served, user: SignedIn) -> None:
-    over_graphql, over_rest = apis(served, user)
-    for one, other in ((over_graphql, over_rest), (over_rest, over_graphql)):
-        key = type(one).__name__
-        asked = await one.ask("add milk, eggs and bread", key=key)
-        assert await other.ask("add milk, eggs and bread", key=key) == asked
-        assert await other.run(asked["run_id"]) == await one.run(asked["run_id"])
-        deleting = await other.ask("delete the second one", conversation_id=asked["conversation_id"])
-        assert deleting["status"] == "AWAITING_APPROVAL"
-        assert await one.cancel(deleting["run_id"]) == "CANCELLED"
-        assert await one.run(deleting["run_id"]) == await other.run(deleting["run_id"])
-        assert await one.messages(asked["conversation_id"]) == await other.messages(asked["conversation_id"])
-        await one.delete(asked["conversation_id"])
-
-
-Asking = Callable[[ConversationAPI], Awaitable[Any]]
-TITLE: Final = "title must be 1 to 500 characters long; it has"
-MARS: Final = "'Mars/Olympus' is no time zone; write a name such as Europe/Berlin or UTC."
-WAITS: Final = "The assistant waits for your approval in this conversation; decide on it, or cancel the run, first."
-REFUSALS: Final[list[tuple[Asking, str, str]]] = [
-    (lambda api: api.make(title=" "), "BAD_USER_INPUT", f"{TITLE} 0."),
-    (lambda api: api.rename(OWN, "x" * 501), "BAD_USER_INPUT", "500 characters long; it has 501."),
-    (lambda api: api.rename(OWN, "\0"), "BAD_USER_INPUT", "title contains a NUL character"),
-    (lambda api: api.ask(" "), "BAD_USER_INPUT", "is empty; write something."),
-    (lambda api: api.ask("x" * 100_001), "BAD_USER_INPUT", "100000 characters long; it has 100001."),
-    (lambda api: api.ask("\0"), "BAD_USER_INPUT", "contains a NUL character"),
-    (lambda api: api.ask("hello", time_zone="Mars/Olympus"), "BAD_USER_INPUT", MARS),
-    (lambda api: api.ask("hello", conversation_id=OWN), "CONFLICT", WAITS),
-]
-
-
-async def test_graphql_and_rest_refuse_alike_and_change_nothing(served: Served, user: SignedIn) -> None:
-    await GraphQLConversations(GraphClient(served.http), user).make(id=OWN)
-    await make_answered(served.database, user, OWN, 1, status=RunStatus.AWAITING_APPROVAL)
+@pytest.mark.parametrize("api", ["graphql", "rest"])
+async def test_conversations_and_messages_are_refused_alike(served: Served, user: SignedIn, api: str) -> None:
+    apis = Apis(served, user)
+    own = (await make_conversation(served.database, user.caller)).id
+    await make_answered(served.database, user, own, 1, status=RunStatus.AWAITING_APPROVAL)
     before = await state_of(served.database, user.user.id)
-    for ask, code, message in REFUSALS:
-        for api in apis(served, user):
-            with pytest.raises(RefusedError) as refused:
-                await ask(api)
-            assert (refused.value.code, message in refused.value.message) == (code, True), refused.value
+    create, rename = ("createConversation", "POST /conversations"), ("updateConversation", "PATCH /conversations/{id}")
+    waits = "The assistant waits for your approval in this conversation; decide on it, or cancel the run, first."
+    mars = "'Mars/Olympus' is no time zone; write a name such as Europe/Berlin or UTC."
+    for refusing, code, part in (
+        (apis.change(api, *create, title=" "), "BAD_USER_INPUT", "title must be 1 to 500 characters long; it has 0."),
+        (apis.change(api, *rename, id=own, title="x" * 501), "BAD_USER_INPUT", "500 characters long; it has 501."),
+        (apis.change(api, *rename, id=own, title="\0"), "BAD_USER_INPUT", "title contains a NUL character"),
+        (apis.ask(api, " "), "BAD_USER_INPUT", "is empty; write something."),
+        (apis.ask(api, "x" * 100_001), "BAD_USER_INPUT", "100000 characters long; it has 100001."),
+        (apis.ask(api, "\0"), "BAD_USER_INPUT", "contains a NUL character"),
+        (apis.ask(api, "hello", time_zone="Mars/Olympus"), "BAD_USER_INPUT", mars),
+        (apis.ask(api, "hello", conversation_id=own), "CONFLICT", waits),
+    ):
+        with pytest.raises(RefusedError) as refused:
+            await refusing
+        assert (refused.value.code, part in refused.value.message) == (code, True), refused.value
     assert await state_of(served.database, user.user.id) == before

@@ -1,13 +1,18 @@
-"""What one API refuses, every API refuses: with the same code, the same message, and no trace."""
+"""Every API accepts and refuses the same callers and values: with the same code, the same message, and no trace."""
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
 from typing import Any, Final
 
+import httpx2
 import pytest
 
-from tests.factories import NOBODYS_ID, SignedIn, make_task
-from tests.parity.task_apis import ALL, WITHOUT_MCP, RefusedError, Served, TaskAPI
+from services.accounts.access_tokens import CreatedAccessToken
+from tests.access_tokens import make_access_token
+from tests.factories import NOBODYS_ID, SignedIn, make_task, make_user, sign_in
+from tests.graph_client import GraphClient
+from tests.parity.task_apis import ALL, WITHOUT_MCP, RefusedError, Served
+from tests.server.mcp.client import headers_of, message
 from tests.state import state_of
 
 OWN: Final = "0190aaaa-0000-7000-8000-000000000001"
@@ -18,8 +23,8 @@ EMPTY: Final = "must be 1 to 50 characters long; it has 0."
 CIRCLE: Final = "A task cannot be below itself; choose a parent outside its subtasks."
 MOMENT: Final = "is no moment; write it as RFC 3339 with an offset, such as 2026-01-31T09:00:00Z."
 
-Ask = Callable[[TaskAPI], Awaitable[Any]]
-PLACES_OF_IDS: Final[list[tuple[Callable[[TaskAPI, str], Awaitable[Any]], Sequence[str]]]] = [
+Ask = Callable[[Any], Awaitable[Any]]
+PLACES_OF_IDS: Final[list[tuple[Callable[[Any, str], Awaitable[Any]], Sequence[str]]]] = [
     (lambda api, row_id: api.get(row_id), WITHOUT_MCP),
     (lambda api, row_id: api.update(row_id, title="Mine"), ALL),
     (lambda api, row_id: api.complete(row_id), ALL),
@@ -69,8 +74,7 @@ OWN_MESSAGE: Final[list[tuple[Ask, str, Sequence[str]]]] = [
 async def refusals(served: Served, user: SignedIn, asked: Sequence[tuple[Ask, Sequence[str]]]) -> list[set[str]]:
     """Return the messages of each refusal, whose codes must be the same; a tool's result has none, for models."""
     found = []
-    async with AsyncExitStack() as opened:
-        apis = {name: await opened.enter_async_context(served.open(name, user)) for name in ALL}
+    async with served.open(user) as apis:
         for ask, names in asked:
             errors: dict[str, RefusedError] = {}
             for name in names:
@@ -102,3 +106,65 @@ async def test_every_api_refuses_alike_and_changes_nothing(served: Served, user:
     for messages, (_, part, _) in zip(own, OWN_MESSAGE, strict=True):
         assert all(each.startswith("BAD_USER_INPUT: ") and part in each for each in messages), messages
     assert [await state_of(served.database, each.user.id) for each in (user, stranger)] == before
+
+
+DENIED: Final = (401, "UNAUTHENTICATED")
+SERVED: Final = (200, None)
+_LIST: Final = "{ tasks { nodes { title } } }"
+_ADD: Final = "mutation ($title: String!) { createTask(input: {title: $title}) { errors { code } } }"
+
+
+async def ask(http: httpx2.AsyncClient, api: str, token: str | None, title: str | None = None) -> tuple[int, Any]:
+    """Read, or add a task whose title is put into JSON just as it is; return the status and the code of a refusal."""
+    credentials = {} if token is None else {"Authorization": f"Bearer {token}"}
+    headers = {"Content-Type": "application/json", "Accept": "application/graphql-response+json"} | credentials
+    given: dict[str, Any] = {} if title is None else {"title": "TITLE"}
+    method, path, body = "POST", "/graphql", {"query": _ADD if given else _LIST, "variables": given}
+    if api == "rest":
+        method, path, body = "POST" if given else "GET", "/api/tasks", given
+    elif api == "mcp":
+        path, body = "/mcp", message("tools/call", name="add_task" if given else "list_tasks", arguments=given)
+        headers = headers_of(token, body)
+    content = json.dumps(body).replace('"TITLE"', f'"{title}"').encode()
+    response = await http.request(method, path, content=content, headers=headers)
+    answer = response.json()
+    if api == "rest":
+        return response.status_code, answer.get("code")
+    errors = answer.get("errors", []) if api == "graphql" else [answer["error"]] if "error" in answer else []
+    return response.status_code, next((error.get("extensions", error.get("data"))["code"] for error in errors), None)
+
+
+async def ask_all(served: Served, user: SignedIn, issued: CreatedAccessToken, title: str | None = None) -> list[Any]:
+    tokens = {"graphql": user.token, "rest": user.token, "mcp": issued.text}
+    return [await ask(served.http, api, token, title) for api, token in tokens.items()]
+
+
+@pytest.mark.parametrize(("name", "given"), [("setUserActive", {"isActive": False}), ("deleteUser", {})])
+async def test_deactivated_and_deleted_users_are_refused_by_every_api(
+    served: Served, user: SignedIn, name: str, given: dict[str, Any]
+) -> None:
+    settings = served.server.runtime.settings
+    admin = await sign_in(served.database, settings, await make_user(served.database, is_admin=True))
+    issued = await make_access_token(served.database, user.caller)
+    assert await ask_all(served, user, issued) == [SERVED] * 3
+    await GraphClient(served.http).mutate(name, {"id": user.user.id} | given, as_=admin)
+    assert await ask_all(served, user, issued) == [DENIED] * 3
+
+
+async def test_token_is_accepted_by_its_own_apis_only(served: Served, user: SignedIn) -> None:
+    issued = await make_access_token(served.database, user.caller)
+    for token, expected in (
+        # Of a GraphQL document parts may be answered to anyone.
+        (None, [(200, "UNAUTHENTICATED"), DENIED, DENIED]),
+        (user.token, [SERVED, SERVED, DENIED]),
+        (issued.text, [DENIED, DENIED, SERVED]),
+    ):
+        assert [await ask(served.http, api, token) for api in ALL] == expected
+
+
+async def test_lone_surrogate_is_refused_by_every_api(served: Served, user: SignedIn) -> None:
+    issued = await make_access_token(served.database, user.caller)
+    before = await state_of(served.database, user.user.id)
+    for title in ("\\ud800", "a\\udfff", "\\udc00\\ud800"):
+        assert await ask_all(served, user, issued, title) == [(400, "BAD_USER_INPUT")] * 3
+    assert await state_of(served.database, user.user.id) == before

@@ -5,9 +5,21 @@ import pytest
 from core.database import Database
 from core.settings import Settings
 from tests.factories import SignedIn, make_user, sign_in
+from tests.graph_client import GraphClient
+from tests.histories import Assisted, assisted
+from tests.resolvers.user_api import UserApi
+
+
+@pytest.fixture
+def api(client: GraphClient, database: Database, user: SignedIn) -> UserApi:
+    return UserApi(client, database, user)
 
 
 @pytest.fixture
 async def admin(database: Database, settings: Settings) -> SignedIn:
-    """Give an admin who is signed in."""
     return await sign_in(database, settings, await make_user(database, is_admin=True))
+
+
+@pytest.fixture
+async def run(database: Database, user: SignedIn) -> Assisted:
+    return await assisted(database, user)

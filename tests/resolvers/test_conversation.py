@@ -1,80 +1,83 @@
-"""Making, changing and deleting conversations."""
+"""Creating, changing and deleting conversations, and storing messages."""
 
 from typing import Any
 
-import pytest
-
-from core.database import Database
-from tests.factories import SignedIn, make_conversation, make_message
-from tests.graph_client import GraphClient, refusal
-from tests.state import state_of
-
-NO_CONVERSATION = "There is no such conversation."
+from tests.resolvers.user_api import UserApi
 
 
-@pytest.mark.parametrize(
-    ("given", "title"),
-    [
-        ({}, "New conversation"),
-        ({"title": None}, "New conversation"),
-        ({"title": "  Plans\n"}, "Plans"),
-        ({"title": "\N{ROCKET}" * 500}, "\N{ROCKET}" * 500),
-    ],
-)
-async def test_create_conversation_returns_it(
-    client: GraphClient, user: SignedIn, given: dict[str, Any], title: str
-) -> None:
-    payload = await client.mutate("createConversation", given, as_=user)
-    made = payload["conversation"]
-    assert payload["errors"] == []
-    assert (made["title"], made["revision"]) == (title, 1)
-    assert made["createdAt"] == made["updatedAt"]
-    query = "query ($id: ID!) { conversation(id: $id) { id title revision createdAt updatedAt messagesCursor } }"
-    assert await client.query(query, {"id": made["id"].upper()}, as_=user) == {"conversation": made}
+async def test_create_conversation_returns_it(api: UserApi) -> None:
+    longest = "\N{ROCKET}" * 500
+    cases: list[tuple[dict[str, Any], str]] = [
+        *(({}, "New conversation"), ({"title": None}, "New conversation")),
+        *(({"title": "  Plans\n"}, "Plans"), ({"title": longest}, longest)),
+    ]
+    for revision, (given, title) in enumerate(cases, 1):
+        made = (await api.ok("createConversation", **given))["conversation"]
+        assert (made["title"], made["revision"], made["createdAt"]) == (title, revision, made["updatedAt"])
+        query = f"query ($id: ID!) {{ conversation(id: $id) {{ {' '.join(made)} }} }}"
+        assert await api.query(query, id=made["id"].upper()) == {"conversation": made}
 
 
-async def test_update_conversation_changes_the_title(client: GraphClient, database: Database, user: SignedIn) -> None:
-    conversation = await make_conversation(database, user.caller)
-    seen = {"id": conversation.id.upper(), "title": " Other plans ", "expectedRevision": 1}
-    payload = await client.mutate("updateConversation", seen, as_=user)
-    assert payload["errors"] == []
-    changed = payload["conversation"]
-    assert (changed["title"], changed["revision"]) == ("Other plans", 2)
-    assert changed["updatedAt"] > changed["createdAt"]
-    before = await state_of(database, user.user.id)
-    for given in ({}, {"title": "Other plans"}, {"title": "  Other plans "}):
-        again = await client.mutate("updateConversation", {"id": conversation.id} | given, as_=user)
-        assert again == payload
-    assert await state_of(database, user.user.id) == before
+async def test_update_conversation_changes_the_title(api: UserApi) -> None:
+    talk = await api.conversation()
+    changed = await api.ok("updateConversation", id=talk.id.upper(), title=" Other plans ", expectedRevision=1)
+    assert (changed["conversation"]["title"], changed["conversation"]["revision"]) == ("Other plans", 2)
+    assert changed["conversation"]["updatedAt"] > changed["conversation"]["createdAt"]
+    async with api.unchanged():
+        for given in ({}, {"title": "Other plans"}, {"title": "  Other plans "}):
+            assert await api.ok("updateConversation", id=talk.id, **given) == changed
 
 
-async def test_stale_revision_is_a_conflict(client: GraphClient, database: Database, user: SignedIn) -> None:
-    conversation = await make_conversation(database, user.caller)
-    await make_message(database, user.caller, conversation.id)
-    before = await state_of(database, user.user.id)
-    stale = {"id": conversation.id, "expectedRevision": 1}
-    payload = await client.mutate("updateConversation", stale | {"title": "Other plans"}, as_=user)
-    (error,) = payload["errors"]
-    assert (error["code"], error["path"]) == ("CONFLICT", ["input", "expectedRevision"])
-    assert (payload["conversation"]["title"], payload["conversation"]["revision"]) == ("Plans", 2)
-    deleted = await client.mutate("deleteConversation", stale, as_=user)
-    code, path, _ = refusal(deleted)
-    assert (code, path) == ("CONFLICT", "input.expectedRevision")
-    assert await state_of(database, user.user.id) == before
+async def test_stale_revision_is_a_conflict(api: UserApi) -> None:
+    talk = await api.conversation()
+    await api.message(talk.id)
+    async with api.unchanged():
+        payload = await api.mutate("updateConversation", id=talk.id, expectedRevision=1, title="Other plans")
+        (error,) = payload["errors"]
+        assert (error["code"], error["path"]) == ("CONFLICT", ["input", "expectedRevision"])
+        assert (payload["conversation"]["title"], payload["conversation"]["revision"]) == ("Plans", 2)
+        refused = await api.refused("deleteConversation", id=talk.id, expectedRevision=1)
+        assert refused[:2] == ("CONFLICT", "input.expectedRevision")
 
 
-async def test_deletion_takes_the_messages_along(client: GraphClient, database: Database, user: SignedIn) -> None:
-    conversation, spared = [await make_conversation(database, user.caller) for _ in range(2)]
-    messages = [await make_message(database, user.caller, conversation.id, str(number)) for number in range(3)]
-    kept = await make_message(database, user.caller, spared.id)
-    payload = await client.mutate("deleteConversation", {"id": conversation.id.upper()}, as_=user)
-    ids = [message.id for message in messages]
-    assert payload == {"deletedIds": [conversation.id, *ids], "errors": []}
-    state = await state_of(database, user.user.id)
+async def test_deletion_takes_the_messages_along(api: UserApi) -> None:
+    talk, spared = [await api.conversation() for _ in range(2)]
+    ids = [(await api.message(talk.id, str(number))).id for number in range(3)]
+    kept = await api.message(spared.id)
+    assert await api.ok("deleteConversation", id=talk.id.upper()) == {"deletedIds": [talk.id, *ids]}
+    state = await api.state()
     assert set(state.rows) == {spared.id, kept.id}
-    assert {row.id: (row.kind, row.revision) for row in state.deletions.values()} == {
-        conversation.id: ("CONVERSATION", 7)
-    } | dict.fromkeys(ids, ("MESSAGE", 7))
-    again = await client.mutate("deleteConversation", {"id": conversation.id}, as_=user)
-    assert refusal(again) == ("NOT_FOUND", "input.id", NO_CONVERSATION)
-    assert await state_of(database, user.user.id) == state
+    tombstones = {row.id: (row.kind, row.revision) for row in state.deletions.values()}
+    assert tombstones == {talk.id: ("CONVERSATION", 7)} | dict.fromkeys(ids, ("MESSAGE", 7))
+    async with api.unchanged():
+        gone = await api.refused("deleteConversation", id=talk.id)
+        assert gone == ("NOT_FOUND", "input.id", "There is no such conversation.")
+
+
+async def test_messages_are_stored_as_they_were_sent_in_their_order(api: UserApi) -> None:
+    talk = await api.conversation()
+    query = """query ($id: ID!) { conversation(id: $id) {
+        revision updatedAt lastMessage { id role content status revision createdAt } messages { nodes { content } }
+    } }"""
+    # Escaped, the rockets are nearly the largest body.
+    contents = ["Hello", " \n  indented, and\ttabbed \n", "\N{ROCKET}" * 80_000, "\u202eright to left\u202c"]
+    for revision, content in enumerate(contents, 2):
+        role = "ASSISTANT" if revision % 2 else "USER"
+        message = (await api.ok("addMessage", conversationId=talk.id.upper(), content=content, role=role))["message"]
+        assert (message["content"], message["role"], message["status"]) == (content, role, "COMPLETE")
+        read = (await api.query(query, id=talk.id))["conversation"]
+        assert [node["content"] for node in read.pop("messages")["nodes"]] == contents[: revision - 1]
+        assert read == {"revision": revision, "updatedAt": message["createdAt"], "lastMessage": message}
+    assert (await api.state()).stamps == [2, 3, 4, 5, 5]
+
+
+async def test_empty_and_too_long_messages_are_refused(api: UserApi) -> None:
+    talk = await api.conversation()
+    async with api.unchanged():
+        for content, message in (
+            ("", "content is empty; write something."),
+            (" \t\n\u3000", "content is empty; write something."),
+            ("x" * 100_001, "content must be 1 to 100000 characters long; it has 100001."),
+        ):
+            refused = await api.refused("addMessage", conversationId=talk.id, content=content)
+            assert refused == ("BAD_USER_INPUT", "input.content", message)

@@ -9,9 +9,13 @@ from graphql import GraphQLInputObjectType, GraphQLObjectType, get_named_type
 
 from core.database import Database
 from core.ids import new_id
-from tests.factories import SignedIn, make_answered, make_conversation, make_message, make_task
+from models import RunStatus
+from tests.factories import SignedIn, make_answered, make_conversation, make_task
 from tests.graph_client import GraphClient
+from tests.resolvers.user_api import UserApi
 from tests.schema_walk import SCHEMA, SOME_ID, Place, operations
+from tests.servers import RunningServer
+from tests.socket_client import signed_in_socket
 from tests.state import state_of
 
 MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT[^\"]+")
@@ -42,18 +46,16 @@ def fields_of(place: Place) -> set[str]:
     return {name for each in inputs if isinstance(each, GraphQLInputObjectType) for name in each.fields}
 
 
-def test_only_fields_of_roots_take_ids() -> None:
+def takers_of_ids(named: GraphQLObjectType) -> set[str]:
+    fields = named.fields.items()
+    return {name for name, field in fields for each in field.args.values() if get_named_type(each.type).name == "ID"}
+
+
+def test_all_fields_that_take_ids_are_tried() -> None:
     of_types = [named for named in SCHEMA.type_map.values() if isinstance(named, GraphQLObjectType)]
-    roots = {SCHEMA.query_type, SCHEMA.mutation_type, SCHEMA.subscription_type}
-    arguments = [
-        f"{named.name}.{name}({argument})"
-        for named in of_types
-        if named not in roots
-        for name, field in named.fields.items()
-        for argument, each in field.args.items()
-        if get_named_type(each.type).name == "ID"
-    ]
-    assert arguments == []
+    taking = {named.name: takers_of_ids(named) for named in of_types if takers_of_ids(named)}
+    assert taking.pop("Subscription") == FOLLOWED.keys()
+    assert taking.keys() <= {"Query", "Mutation"}
 
 
 async def answers(client: GraphClient, place: Place, tried: str, own: str, caller: SignedIn) -> Any:
@@ -63,88 +65,94 @@ async def answers(client: GraphClient, place: Place, tried: str, own: str, calle
     return json.loads(seen.replace(tried, "the id that was tried"))
 
 
+async def rows_of(database: Database, owner: SignedIn, status: RunStatus = RunStatus.COMPLETED) -> list[str]:
+    """Return the ids of one of everything that is the owner's."""
+    talk = await make_conversation(database, owner.caller)
+    answered = await make_answered(database, owner, talk.id, 1, status=status)
+    task = await make_task(database, owner.caller)
+    return [row.id for row in (talk, answered.message, answered.reply, answered.run, answered.calls[0], task)]
+
+
 @pytest.mark.parametrize("place", PLACES, ids=str)
 async def test_id_of_another_user_is_answered_as_an_unknown_one(
     client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn, *, place: Place
 ) -> None:
     own = (await make_task(database, user.caller, id=new_id())).id
-    conversation = await make_conversation(database, stranger.caller)
-    answered = await make_answered(database, stranger, conversation.id, 1)
-    theirs = [
-        (await make_task(database, stranger.caller)).id,
-        conversation.id,
-        answered.message.id,
-        answered.reply.id,
-        answered.run.id,
-        answered.calls[0].id,
-    ]
+    theirs = await rows_of(database, stranger)
     if not is_new(place):
         theirs.append(stranger.user.id)
-    before = [await state_of(database, each.user.id) for each in (user, stranger)]
+    before = await state_of(database, stranger.user.id)
+    mine = await state_of(database, user.user.id)
     expected = await answers(client, place, new_id(), own, user)
     if is_new(place):
-        before[0] = await state_of(database, user.user.id)
+        mine = await state_of(database, user.user.id)
     for tried in theirs:
         assert await answers(client, place, tried, own, user) == expected
-        if not is_new(place):
-            assert await state_of(database, user.user.id) == before[0]
-        assert await state_of(database, stranger.user.id) == before[1]
-    if is_new(place):
-        assert set((await state_of(database, user.user.id)).rows) == {*before[0].rows, *theirs}
-
-
-async def test_rows_of_the_same_id_are_each_users_own(
-    client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn
-) -> None:
-    root, child, talk = new_id(), new_id(), new_id()
-    for each, name in ((user, "mine"), (stranger, "theirs")):
-        await make_task(database, each.caller, name, id=root)
-        await make_task(database, each.caller, name, id=child, parent_id=root)
-        await client.mutate("createConversation", {"id": talk, "title": name}, as_=each)
-        await client.mutate("addMessage", {"conversationId": talk, "content": name}, as_=each)
-    task = """title history { nodes { fields { after } } } owner { id } parent { title }
-        subtasks { totalCount nodes { title parent { title } } }"""
-    talks = (
-        "title owner { id } lastMessage { content } messages { totalCount nodes { content conversation { title } } }"
-    )
-    query = f"""query ($root: ID!, $child: ID!, $talk: ID!) {{
-        task(id: $root) {{ {task} }}
-        node(id: $child) {{ ... on Task {{ {task} }} }}
-        conversation(id: $talk) {{ {talks} }}
-        nodes(ids: [$root, $talk]) {{ ... on Task {{ {task} }} ... on Conversation {{ {talks} }} }}
-        tasks {{ totalCount nodes {{ {task} }} }}
-        conversations {{ totalCount edges {{ node {{ {talks} }} }} }}
-        viewer {{ tasks {{ totalCount nodes {{ title }} }} conversations {{ totalCount nodes {{ title }} }} }}
-        changes {{ changed {{ ... on Task {{ title }} ... on Conversation {{ title }} ... on Message {{ content }} }} }}
-    }}"""
-    ids = {"root": root, "child": child, "talk": talk}
-
-    async def read(caller: SignedIn) -> str:
-        return MOMENT.sub("a moment", json.dumps(await client.query(query, ids, as_=caller)))
-
-    seen = await read(user)
-    assert ("theirs" in seen, stranger.user.id in seen) == (False, False)
-    theirs = await read(stranger)
-    assert theirs == seen.replace("mine", "theirs").replace(user.user.id, stranger.user.id)
-
-
-async def test_deletion_leaves_rows_of_the_same_id_of_another_user(
-    client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn
-) -> None:
-    root, talk = new_id(), new_id()
-    for each in (user, stranger):
-        await make_task(database, each.caller, id=root)
-        await client.mutate("createConversation", {"id": talk}, as_=each)
-    await make_task(database, stranger.caller, parent_id=root)
-    await make_message(database, stranger.caller, talk)
-    before = await state_of(database, stranger.user.id)
-    child = await client.mutate("createTask", {"title": "x", "parentId": root}, as_=user)
-    for name, row_id, below in (("deleteTask", root, [child["task"]["id"]]), ("deleteConversation", talk, [])):
-        payload = await client.mutate(name, {"id": row_id}, as_=user)
-        assert payload == {"deletedIds": [row_id, *below], "errors": []}
-    state = await state_of(database, user.user.id)
-    assert (state.rows, set(state.deletions)) == ({}, {root, talk, child["task"]["id"]})
     assert await state_of(database, stranger.user.id) == before
+    after = await state_of(database, user.user.id)
+    if is_new(place):
+        assert set(after.rows) == {*mine.rows, *theirs}
+    else:
+        assert after == mine
+
+
+FOLLOWED: Final = {
+    "messageAdded": ("subscription ($id: ID!) { messageAdded(conversationId: $id) { cursor } }", "conversation"),
+    "replyStream": ("subscription ($id: ID!) { replyStream(messageId: $id) { text } }", "message"),
+}
+
+
+@pytest.mark.parametrize("status", [RunStatus.COMPLETED, RunStatus.AWAITING_APPROVAL])
+@pytest.mark.parametrize("name", FOLLOWED)
+async def test_following_rows_of_another_user_is_refused(
+    server: RunningServer, user: SignedIn, database: Database, stranger: SignedIn, *, name: str, status: RunStatus
+) -> None:
+    query, kind = FOLLOWED[name]
+    theirs = await rows_of(database, stranger, status)
+    before = await state_of(database, stranger.user.id)
+    async with signed_in_socket(server, user.token) as socket:
+        for row_id in (*theirs, stranger.user.id, new_id(), "", "x", "\0"):
+            await socket.subscribe(query, {"id": row_id})
+            refused = await socket.receive()
+            (error,) = refused["payload"]
+            told = (refused["type"], error["extensions"]["code"], error["message"])
+            assert told == ("error", "NOT_FOUND", f"There is no such {kind}."), row_id
+        await socket.round_trip()
+    assert await state_of(database, stranger.user.id) == before
+
+
+async def test_rows_of_the_same_id_are_each_users_own(api: UserApi, stranger: SignedIn) -> None:
+    root, child, talk = new_id(), new_id(), new_id()
+    theirs = api.as_(stranger)
+    for each, name in ((api, "mine"), (theirs, "theirs")):
+        await each.task(name, id=root)
+        await each.task(name, id=child, parent_id=root)
+        await each.ok("createConversation", id=talk, title=name)
+        await each.ok("addMessage", conversationId=talk, content=name)
+    query = """query ($root: ID!, $child: ID!, $talk: ID!) {
+        task(id: $root) { ...OfTask } node(id: $child) { ...OfTask } conversation(id: $talk) { ...OfTalk }
+        nodes(ids: [$root, $talk]) { ...OfTask ...OfTalk }
+        tasks { totalCount nodes { ...OfTask } } conversations { totalCount edges { node { ...OfTalk } } }
+        viewer { tasks { totalCount nodes { title } } conversations { totalCount nodes { title } } }
+        changes { changed { ... on Task { title } ... on Conversation { title } ... on Message { content } } }
+    }
+    fragment OfTask on Task {
+        title history { nodes { fields { after } } } owner { id } parent { title }
+        subtasks { totalCount nodes { title parent { title } } }
+    }
+    fragment OfTalk on Conversation {
+        title owner { id } lastMessage { content } messages { totalCount nodes { content conversation { title } } }
+    }"""
+    found = [json.dumps(await each.query(query, root=root, child=child, talk=talk)) for each in (api, theirs)]
+    seen, seen_by_them = (MOMENT.sub("a moment", each) for each in found)
+    assert ("theirs" in seen, stranger.user.id in seen) == (False, False)
+    assert seen_by_them == seen.replace("mine", "theirs").replace(api.user_id, stranger.user.id)
+    # What one deletes, the other keeps.
+    before = await theirs.state()
+    assert await api.ok("deleteTask", id=root) == {"deletedIds": [root, child]}
+    assert (await api.ok("deleteConversation", id=talk))["deletedIds"][0] == talk
+    assert (await api.state()).rows == {}
+    assert await theirs.state() == before
 
 
 async def test_operation_without_a_caller_is_refused(client: GraphClient) -> None:

@@ -1,124 +1,95 @@
-"""Mutations sent twice."""
+"""Mutations sent twice, and ids that clients make."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
-from core.database import Database
 from core.ids import new_id
-from tests.factories import SignedIn, make_conversation
-from tests.graph_client import GraphClient, refusal
-from tests.state import state_of
+from tests.resolvers.user_api import UserApi
 
-USED = "This idempotencyKey was used for another request; use a new one."
-NAMES = ["createTask", "createTasks", "createConversation", "addMessage"]
-
-
-async def request_of(database: Database, user: SignedIn, name: str, text: str = "Hello") -> dict[str, Any]:
-    """Return an input of the mutation, without a key."""
-    match name:
-        case "createTask":
-            return {"title": text, "tags": ["a", "b"], "dueAt": "2026-03-01T09:30:00+01:00"}
-        case "createTasks":
-            return {"tasks": [{"title": text}, {"title": "and another", "priority": "HIGH"}]}
-        case "createConversation":
-            return {"title": text}
-    return {"conversationId": (await make_conversation(database, user.caller)).id, "content": text}
+USED: Final = (
+    "CONFLICT", "input.idempotencyKey", "This idempotencyKey was used for another request; use a new one.",
+)  # fmt: skip
+each_creation = pytest.mark.parametrize("name", ["createTask", "createTasks", "createConversation", "addMessage"])
 
 
-@pytest.mark.parametrize("name", NAMES)
-async def test_repeated_key_returns_the_first_answer(
-    client: GraphClient, database: Database, user: SignedIn, name: str
-) -> None:
-    given = await request_of(database, user, name) | {"idempotencyKey": "once"}
-    first = await client.mutate(name, given, as_=user)
-    assert first["errors"] == []
-    state = await state_of(database, user.user.id)
-    for _ in range(2):
-        assert await client.mutate(name, given, as_=user) == first
-    assert await state_of(database, user.user.id) == state
+async def request_of(api: UserApi, name: str, text: str = "Hello") -> dict[str, Any]:
+    given: dict[str, Any] = {"title": text}
+    if name == "createTask":
+        given |= {"tags": ["a", "b"], "dueAt": "2026-03-01T09:30:00+01:00"}
+    elif name == "createTasks":
+        given = {"tasks": [given, {"title": "and another", "priority": "HIGH"}]}
+    elif name == "addMessage":
+        given = {"conversationId": (await api.conversation()).id, "content": text}
+    return given | {"idempotencyKey": "once"}
 
 
-@pytest.mark.parametrize("name", NAMES)
-async def test_key_with_another_input_is_refused(
-    client: GraphClient, database: Database, user: SignedIn, name: str
-) -> None:
-    given = await request_of(database, user, name) | {"idempotencyKey": "once"}
-    await client.mutate(name, given, as_=user)
-    other = await request_of(database, user, name, "Goodbye") | {"idempotencyKey": "once"}
-    state = await state_of(database, user.user.id)
-    for body in (other, given | {"id": new_id()} if name in {"createTask", "createConversation"} else other):
-        assert refusal(await client.mutate(name, body, as_=user)) == ("CONFLICT", "input.idempotencyKey", USED)
-    assert await state_of(database, user.user.id) == state
+@each_creation
+async def test_repeated_key_returns_the_first_answer_and_another_input_is_refused(api: UserApi, name: str) -> None:
+    given = await request_of(api, name)
+    other = await request_of(api, name, "Goodbye")
+    first = await api.ok(name, **given)
+    async with api.unchanged():
+        for _ in range(2):
+            assert await api.ok(name, **given) == first
+        others = [other, given | {"id": new_id()}] if name in {"createTask", "createConversation"} else [other]
+        for body in others:
+            assert await api.refused(name, **body) == USED
 
 
-async def test_key_of_another_mutation_is_refused(client: GraphClient, database: Database, user: SignedIn) -> None:
-    await client.mutate("createConversation", {"title": "x", "idempotencyKey": "once"}, as_=user)
-    state = await state_of(database, user.user.id)
-    for name, given in (("createTask", {"title": "x"}), ("createTasks", {"tasks": [{"title": "x"}]})):
-        payload = await client.mutate(name, given | {"idempotencyKey": "once"}, as_=user)
-        assert refusal(payload) == ("CONFLICT", "input.idempotencyKey", USED)
-    assert await state_of(database, user.user.id) == state
+async def test_key_of_another_mutation_is_refused(api: UserApi) -> None:
+    await api.ok("createConversation", title="x", idempotencyKey="once")
+    async with api.unchanged():
+        assert await api.refused("createTask", title="x", idempotencyKey="once") == USED
+        assert await api.refused("createTasks", tasks=[{"title": "x"}], idempotencyKey="once") == USED
 
 
-@pytest.mark.parametrize("name", NAMES)
-async def test_concurrent_requests_of_one_key_create_once(
-    client: GraphClient, database: Database, user: SignedIn, name: str
-) -> None:
-    given = await request_of(database, user, name) | {"idempotencyKey": "once"}
-    before = await state_of(database, user.user.id)
-    payloads = await asyncio.gather(*(client.mutate(name, given, as_=user) for _ in range(8)))
-    assert payloads[0]["errors"] == []
-    assert all(payload == payloads[0] for payload in payloads)
-    after = await state_of(database, user.user.id)
+@each_creation
+async def test_concurrent_requests_of_one_key_create_once(api: UserApi, name: str) -> None:
+    given = await request_of(api, name)
+    before = await api.state()
+    first, *others = await asyncio.gather(*(api.ok(name, **given) for _ in range(8)))
+    assert others == [first] * 7
+    after = await api.state()
     assert len(after.rows) - len(before.rows) == (2 if name == "createTasks" else 1)
     assert after.revision == before.revision + 1
 
 
-async def test_concurrent_inputs_of_one_key_create_one(client: GraphClient, database: Database, user: SignedIn) -> None:
-    bodies = [{"title": str(number), "idempotencyKey": "once"} for number in range(6)]
-    payloads = await asyncio.gather(*(client.mutate("createTask", body, as_=user) for body in bodies))
-    (made,) = [payload["task"] for payload in payloads if not payload["errors"]]
-    refused = [refusal(payload) for payload in payloads if payload["errors"]]
-    assert refused == [("CONFLICT", "input.idempotencyKey", USED)] * 5
-    state = await state_of(database, user.user.id)
-    assert (set(state.rows), state.revision) == ({made["id"]}, 1)
+async def test_repeated_key_returns_rows_as_they_stand_now(api: UserApi) -> None:
+    # The key of a request that failed can be used again.
+    assert (await api.refused("createTask", title=" ", idempotencyKey="once"))[1] == "input.title"
+    made = (await api.ok("createTask", title="x", idempotencyKey="once"))["task"]
+    changed = await api.ok("updateTask", id=made["id"], title="y")
+    assert await api.ok("createTask", title="x", idempotencyKey="once") == changed
+    assert (await api.state()).revision == 2
 
 
-async def test_repeated_key_returns_rows_as_they_stand_now(
-    client: GraphClient, database: Database, user: SignedIn
-) -> None:
-    given = {"title": "x", "idempotencyKey": "once"}
-    made = (await client.mutate("createTask", given, as_=user))["task"]
-    changed = (await client.mutate("updateTask", {"id": made["id"], "title": "y"}, as_=user))["task"]
-    assert (await client.mutate("createTask", given, as_=user))["task"] == changed
-    assert (await state_of(database, user.user.id)).revision == 2
+async def test_malformed_key_is_refused(api: UserApi) -> None:
+    length = "must be 1 to 200 characters long; it has"
+    nul = "contains a NUL character or a lone surrogate; remove it and send the text as valid Unicode."
+    async with api.unchanged():
+        for key, message in (("", f"{length} 0."), (" ", f"{length} 0."), ("x" * 201, f"{length} 201."), ("a\0", nul)):
+            refused = await api.refused("createTask", title="x", idempotencyKey=key)
+            assert refused == ("BAD_USER_INPUT", "input.idempotencyKey", f"idempotencyKey {message}")
 
 
-async def test_key_of_a_failed_request_can_be_used_again(
-    client: GraphClient, database: Database, user: SignedIn
-) -> None:
-    failed = await client.mutate("createTask", {"title": " ", "idempotencyKey": "once"}, as_=user)
-    assert refusal(failed)[1] == "input.title"
-    mended = await client.mutate("createTask", {"title": "x", "idempotencyKey": "once"}, as_=user)
-    assert (mended["errors"], (await state_of(database, user.user.id)).revision) == ([], 1)
+async def test_row_gets_the_id_of_the_client(api: UserApi) -> None:
+    given, random = new_id().upper(), "0f8fad5b-d9cb-469f-a165-70867728950e"
+    assert (await api.ok("createTask", title="x", id=given))["task"]["id"] == given.lower()
+    read = await api.query("query ($id: ID!) { task(id: $id) { id } }", id=given)
+    assert read == {"task": {"id": given.lower()}}
+    assert (await api.ok("createTask", title="x", parentId=given, id=random))["task"]["id"] == random
 
 
-async def test_malformed_key_is_refused(client: GraphClient, database: Database, user: SignedIn) -> None:
-    for key, message in [
-        ("", "idempotencyKey must be 1 to 200 characters long; it has 0."),
-        (" ", "idempotencyKey must be 1 to 200 characters long; it has 0."),
-        ("x" * 201, "idempotencyKey must be 1 to 200 characters long; it has 201."),
-        (
-            "a\0",
-            (
-                "idempotencyKey contains a NUL character or a lone surrogate; "
-                "remove it and send the text as valid Unicode."
-            ),
-        ),
-    ]:
-        before = await state_of(database, user.user.id)
-        payload = await client.mutate("createTask", {"title": "x", "idempotencyKey": key}, as_=user)
-        assert refusal(payload) == ("BAD_USER_INPUT", "input.idempotencyKey", message)
-        assert await state_of(database, user.user.id) == before
+async def test_id_that_is_no_uuid_or_taken_is_refused(api: UserApi) -> None:
+    talk = await api.conversation()
+    rows = (await api.task(), talk, await api.message(talk.id), api.user.user)
+    no_uuid = "id must be a UUID, such as 0190f0c8-7b5e-7cc1-9d6f-2f6b8a5c4d3e."
+    async with api.unchanged():
+        for given in ("", "1", "x" * 36, "{0190f0c87b5e7cc19d6f2f6b8a5c4d3e}--", "9" * 10_000, " " * 36):
+            assert await api.refused("createTask", title="x", id=given) == ("BAD_USER_INPUT", "input.id", no_uuid)
+        for row in rows:
+            for name in ("createTask", "createConversation"):
+                refused = await api.refused(name, title="x", id=row.id.upper())
+                assert refused == ("CONFLICT", "input.id", "This id is already in use; make a new one.")

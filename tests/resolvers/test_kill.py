@@ -1,14 +1,12 @@
 """A server that is killed with mutations half done leaves each wholly done or not at all."""
 
 import asyncio
-import os
 import signal
-import sys
+from asyncio.subprocess import Process
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
@@ -16,46 +14,28 @@ import httpx2
 
 from core.database import Database
 from core.settings import Settings
-from tests.databases import PATIENT, Backend
+from tests.databases import Backend
 from tests.factories import SignedIn, sign_in
 from tests.graph_client import GraphClient
+from tests.live.processes import start
 from tests.state import state_of
 from tests.waiting import SHORT_LIVED, START_PATIENCE_S, until_so
 
-ROOT: Final = Path(__file__).parents[2]
 PER_USER: Final = 6
 AT_ONCE: Final = 50
 WAITING: Final = "SELECT count(*) FROM pg_locks WHERE relation = 'idempotency_keys'::regclass AND NOT granted"
 
 
 @asynccontextmanager
-async def running(settings: Settings, folder: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, GraphClient]]:
+async def running(settings: Settings) -> AsyncIterator[tuple[Process, GraphClient]]:
     """Run `tasktalk serve` as a process of its own; kill it at the end."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
-        "ENVIRONMENT": "production",
-        "DATABASE_URL": settings.database_url,
-        "SECRET_KEY": settings.secret_key,
-        **{name.upper(): str(seconds) for name, seconds in PATIENT.items()},
-    }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "server.cli", "serve", "--port", "0"),
-        cwd=folder,
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert process.stdout is not None
+    server = await start(settings, ENVIRONMENT="production")
     try:
-        greeting = (await process.stdout.readline()).decode()
-        url = greeting.split()[-1].removesuffix("/graphql")
-        async with httpx2.AsyncClient(base_url=url, timeout=START_PATIENCE_S, limits=SHORT_LIVED) as http:
-            yield process, GraphClient(http)
+        async with httpx2.AsyncClient(base_url=server.url, timeout=START_PATIENCE_S, limits=SHORT_LIVED) as http:
+            yield server.process, GraphClient(http)
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+        if server.process.returncode is None:
+            await server.kill()
 
 
 def request_of(number: int) -> dict[str, Any]:
@@ -71,8 +51,7 @@ def send(client: GraphClient, users: list[SignedIn], numbers: Iterable[int]) -> 
 
 
 async def all_wait(connection: asyncpg.Connection, count: int) -> bool:
-    waiting: int = await connection.fetchval(WAITING)
-    return waiting >= count
+    return bool(await connection.fetchval(WAITING) >= count)
 
 
 async def rows_per_request(database: Database, user: SignedIn) -> Counter[int]:
@@ -96,11 +75,11 @@ async def held_up(settings: Settings, backend: Backend) -> AsyncIterator[asyncpg
         await connection.close()
 
 
-async def test_killed_in_the_middle(fresh_settings: Settings, backend: Backend, tmp_path: Path) -> None:
+async def test_killed_in_the_middle(fresh_settings: Settings, backend: Backend) -> None:
     settings = fresh_settings
     database = Database(settings)
     users = [await sign_in(database, settings) for _ in range(4)]
-    async with running(settings, tmp_path) as (process, client):
+    async with running(settings) as (process, client):
         for user in users:
             await client.mutate("createTasks", request_of(0), as_=user)
         async with held_up(settings, backend) as connection:
@@ -109,9 +88,8 @@ async def test_killed_in_the_middle(fresh_settings: Settings, backend: Backend, 
                 await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
                 # There it stays: the last ones it cannot do any more, however soon it has done the rest.
                 process.send_signal(signal.SIGSTOP)
-                sent += send(client, users, range(PER_USER - 1, PER_USER))
-            else:
-                sent += send(client, users, range(PER_USER - 1, PER_USER))
+            sent += send(client, users, range(PER_USER - 1, PER_USER))
+            if connection is not None:
                 await until_so(partial(all_wait, connection, len(users)))
             process.kill()
             outcomes = await asyncio.gather(*sent, return_exceptions=True)
@@ -123,7 +101,7 @@ async def test_killed_in_the_middle(fresh_settings: Settings, backend: Backend, 
     assert sum(len(counter) for counter in made) >= len(users) + answered
     assert sum(len(counter) for counter in made) < len(users) * PER_USER
 
-    async with running(settings, tmp_path) as (_, client):
+    async with running(settings) as (_, client):
         for user in users:
             for number in range(PER_USER):
                 payload = await client.mutate("createTasks", request_of(number), as_=user)

@@ -1,13 +1,21 @@
-"""Anything by its id."""
+"""Anything by its id: each entity is a node, comes in changes, and leaves a tombstone and its history."""
 
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
-from core.database import Database
+import pytest
+from graphql import GraphQLInterfaceType
+
 from core.ids import new_id
-from tests.factories import SignedIn, make_answered, make_conversation, make_message, make_task
-from tests.graph_client import GraphClient
+from models import ENTITIES, Conversation, HistoryAction, Run, ToolCall
+from models.base import Editable, Entity
+from services.entities.service import EntityService
+from tests.factories import SignedIn, make_each_entity
+from tests.histories import history_of
+from tests.resolvers.user_api import UserApi
+from tests.schema_walk import SCHEMA
 
-FIELDS = """__typename id
+FIELDS: Final = """__typename id
     ... on Task { title owner { id } }
     ... on Conversation { name: title lastMessage { content } }
     ... on Message { content conversation { id } }
@@ -15,57 +23,79 @@ FIELDS = """__typename id
     ... on ToolCall { name calledBy: run { id } }
     ... on User { email }
 """
-NODE = f"query ($id: ID!) {{ node(id: $id) {{ {FIELDS} }} }}"
-NODES = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ {FIELDS} }} }}"
+NODE: Final = f"query ($id: ID!) {{ node(id: $id) {{ {FIELDS} }} }}"
+NODES: Final = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ {FIELDS} }} }}"
+CHANGES: Final = "query ($since: String) { changes(since: $since) { changed { __typename id } deletedIds cursor } }"
 
 
-async def expected_nodes(database: Database, user: SignedIn) -> dict[str, dict[str, Any]]:
-    conversation = await make_conversation(database, user.caller)
-    message = await make_message(database, user.caller, conversation.id)
-    task = await make_task(database, user.caller)
-    answered = await make_answered(database, user, (await make_conversation(database, user.caller)).id, 1)
-    run, (call,) = answered.run, answered.calls
-    nodes: list[dict[str, Any]] = [
-        {"__typename": "Task", "id": task.id, "title": "Water the plants", "owner": {"id": user.user.id}},
-        {"__typename": "Conversation", "id": conversation.id, "name": "Plans", "lastMessage": {"content": "Hello"}},
-        {"__typename": "Message", "id": message.id, "content": "Hello", "conversation": {"id": conversation.id}},
-        {"__typename": "Run", "id": run.id, "model": "offline", "toolCalls": [{"id": call.id}]},
-        {"__typename": "ToolCall", "id": call.id, "name": "add_task", "calledBy": {"id": run.id}},
-        {"__typename": "User", "id": user.user.id, "email": user.user.email},
-    ]
-    return {node["id"]: node for node in nodes}
+async def expected_nodes(api: UserApi) -> dict[str, dict[str, Any]]:
+    """Make a row of each entity, and return what is shown of each, and of the user."""
+    ids = await make_each_entity(api.database, api.user)
+    shown: dict[str, dict[str, Any]] = {
+        "Task": {"title": "Water the plants", "owner": {"id": api.user_id}},
+        "Conversation": {"name": "Plans", "lastMessage": {"content": "Done."}},
+        "Message": {"content": "Done.", "conversation": {"id": ids[Conversation]}},
+        "Run": {"model": "offline", "toolCalls": [{"id": ids[ToolCall]}]},
+        "ToolCall": {"name": "add_task", "calledBy": {"id": ids[Run]}},
+    }
+    nodes = {
+        row_id: {"__typename": model.__name__, "id": row_id} | shown[model.__name__] for model, row_id in ids.items()
+    }
+    return nodes | {api.user_id: {"__typename": "User", "id": api.user_id, "email": api.user.user.email}}
 
 
-async def test_nodes_come_in_the_order_of_their_ids(
-    client: GraphClient, database: Database, user: SignedIn, stranger: SignedIn
-) -> None:
-    nodes, theirs = await expected_nodes(database, user), await expected_nodes(database, stranger)
+async def test_nodes_come_in_the_order_of_their_ids(api: UserApi, stranger: SignedIn) -> None:
+    nodes, theirs = await expected_nodes(api), await expected_nodes(api.as_(stranger))
     ids = [*nodes, *theirs, new_id(), "", "x", "\0", "é" * 36, *reversed(nodes)]
-    answer = await client.query(NODES, {"ids": ids}, as_=user)
-    assert answer["nodes"] == [nodes.get(node_id) for node_id in ids]
+    assert (await api.query(NODES, ids=ids))["nodes"] == [nodes.get(node_id) for node_id in ids]
 
 
-async def test_nodes_takes_at_most_a_hundred_ids(client: GraphClient, database: Database, user: SignedIn) -> None:
-    task = await make_task(database, user.caller)
+async def test_nodes_takes_at_most_a_hundred_ids(api: UserApi) -> None:
+    task = await api.task()
     query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
-    answer = await client.query(query, {"ids": [task.id] * 100}, as_=user)
-    assert answer["nodes"] == [{"id": task.id}] * 100
-    assert await client.query(query, {"ids": []}, as_=user) == {"nodes": []}
-    refused = await client.execute(query, {"ids": [task.id] * 101}, as_=user)
-    assert refused.codes == ["BAD_USER_INPUT"]
-    assert refused.errors[0]["message"] == "ids takes at most 100; it has 101."
+    assert await api.query(query, ids=[task.id] * 100) == {"nodes": [{"id": task.id}] * 100}
+    assert await api.query(query, ids=[]) == {"nodes": []}
+    refused = await api.execute(query, ids=[task.id] * 101)
+    assert (refused.codes, refused.errors[0]["message"]) == (["BAD_USER_INPUT"], "ids takes at most 100; it has 101.")
 
 
-async def test_admin_finds_users_but_no_rows_of_theirs(
-    client: GraphClient, database: Database, stranger: SignedIn, admin: SignedIn
-) -> None:
-    nodes = await expected_nodes(database, stranger)
+async def test_admin_finds_users_but_no_rows_of_theirs(api: UserApi, admin: SignedIn) -> None:
+    nodes, as_admin = await expected_nodes(api), api.as_(admin)
+    own = {"__typename": "User", "id": admin.user.id, "email": admin.user.email}
     ids = [*nodes, admin.user.id, new_id(), "", "\0", "x" * 1_000]
-    answer = await client.query(NODES, {"ids": ids}, as_=admin)
-    assert answer["nodes"] == [
-        *[None] * 5,
-        nodes[stranger.user.id],
-        {"__typename": "User", "id": admin.user.id, "email": admin.user.email},
-        *[None] * 4,
-    ]
-    assert await client.query(NODE, {"id": stranger.user.id}, as_=admin) == {"node": nodes[stranger.user.id]}
+    shown = {api.user_id: nodes[api.user_id], admin.user.id: own}
+    assert (await as_admin.query(NODES, ids=ids))["nodes"] == [shown.get(node_id) for node_id in ids]
+    assert await as_admin.query(NODE, id=api.user_id) == {"node": nodes[api.user_id]}
+
+
+def test_nodes_of_the_schema_are_the_entities_and_users() -> None:
+    node = SCHEMA.type_map["Node"]
+    assert isinstance(node, GraphQLInterfaceType)
+    possible = {named.name for named in SCHEMA.get_possible_types(node)}
+    assert possible == {entity.__name__ for entity in ENTITIES} | {"User"}
+
+
+@pytest.mark.parametrize("entity", ENTITIES)
+async def test_row_of_each_entity_is_a_node_until_it_leaves_a_tombstone(api: UserApi, entity: type[Entity]) -> None:
+    ids = await make_each_entity(api.database, api.user)
+    assert entity in ids, f"tests.factories.make_each_entity makes no {entity.__name__}"
+    row_id = ids[entity]
+    expected = {"__typename": entity.__name__, "id": row_id}
+    assert expected.items() <= (await api.query(NODE, id=row_id))["node"].items()
+    seen = (await api.query(CHANGES))["changes"]
+    assert expected in seen["changed"]
+    # What is not edited by its owner goes with what it belongs to.
+    for model in [model for model in ids if issubclass(model, Editable)]:
+        await api.database.write(partial(EntityService(model).delete, caller=api.caller, row_id=ids[model]))
+    assert (await api.state()).deletions[row_id].kind == entity.entity_kind()
+    assert row_id in (await api.query(CHANGES, since=seen["cursor"]))["changes"]["deletedIds"]
+    assert await api.query(NODE, id=row_id) == {"node": None}
+
+
+@pytest.mark.parametrize("entity", [entity for entity in ENTITIES if entity.has_history])
+async def test_history_has_each_change_of_each_entity_that_has_one(api: UserApi, entity: type[Editable]) -> None:
+    row_id = (await make_each_entity(api.database, api.user))[entity]
+    await api.database.write(partial(EntityService(entity).delete, caller=api.caller, row_id=row_id))
+    entries = await history_of(api.database, api.caller, row_id)
+    kinds = [HistoryAction.CREATED, HistoryAction.DELETED]
+    assert [(entry.entity, entry.kind) for entry in entries] == [(entity.entity_kind(), kind) for kind in kinds]

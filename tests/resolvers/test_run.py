@@ -1,199 +1,247 @@
-"""Runs and their tool calls: read by id and as changes, cancelled and decided on, and gone with their conversation."""
+"""sendMessage, regenerateReply, and the runs that answer: what is stored, shown, refused, cancelled and decided."""
 
+import asyncio
 from typing import Any, Final
 
-import pytest
+from models import MessageStatus, Run, RunStatus, ToolCall, ToolCallStatus
+from models.columns import Kind, public_columns
+from tests.factories import Answered, answered_rows, make_answered, store_answered, tool_call_row
+from tests.resolvers.user_api import UserApi
+from tests.waiting import until_so
 
-from core.database import Database
-from models import MessageStatus, RunStatus, ToolCallStatus
-from tests.factories import (
-    Answered,
-    SignedIn,
-    answered_rows,
-    make_answered,
-    make_conversation,
-    make_message,
-    store_answered,
-    tool_call_row,
-)
-from tests.graph_client import GraphClient
-from tests.state import state_of
-
-RUN: Final = """query ($id: ID!) { node(id: $id) { __typename id ... on Run {
-    status model inputTokens outputTokens error revision createdAt finishedAt undoneAt
-    conversation { title } message { content role run { id } } reply { content status run { id } }
-    toolCalls { id name arguments result status revision createdAt run { id } }
-} } }"""
+FIELDS_OF: Final = {
+    model: " ".join(["id", *(each.api_name for each in public_columns(model) if each.kind is not Kind.REFERENCE)])
+    for model in (Run, ToolCall)
+}
+RUN: Final = f"""query ($id: ID!) {{ node(id: $id) {{ ... on Run {{
+    {FIELDS_OF[Run]} toolCalls {{ {FIELDS_OF[ToolCall]} run {{ id }} }}
+    conversation {{ title }} message {{ content role run {{ id }} }} reply {{ content status run {{ id }} }}
+}} }} }}"""
 WAITING: Final = {"status": ToolCallStatus.AWAITING_APPROVAL, "name": "delete_task", "result": None}
 
 
-async def paused(database: Database, user: SignedIn, calls: int) -> Answered:
-    """Let a run wait for the approval of so many tool calls."""
-    conversation = await make_conversation(database, user.caller)
-    answered = answered_rows(user, conversation.id, status=RunStatus.AWAITING_APPROVAL, state="{}")
-    answered.calls.extend(tool_call_row(answered.run, position, **WAITING) for position in range(calls))
-    await store_answered(database, answered)
+async def run_with(api: UserApi, calls: list[dict[str, Any]], **values: Any) -> Answered:
+    answered = answered_rows(api.user, (await api.conversation()).id, **values)
+    for position, given in enumerate(calls):
+        answered.calls.append(tool_call_row(answered.run, **{"position": position} | given))
+    await store_answered(api.database, answered)
     return answered
 
 
-async def test_run_shows_all_its_fields(client: GraphClient, database: Database, user: SignedIn) -> None:
-    conversation = await make_conversation(database, user.caller)
-    answered = await make_answered(database, user, conversation.id, 2, input_tokens=120, output_tokens=7)
-    run, (first, second) = answered.run, answered.calls
-    node = (await client.query(RUN, {"id": run.id.upper()}, as_=user))["node"]
-    assert node["toolCalls"] == [
-        {
-            "id": call.id,
-            "name": "add_task",
-            "arguments": {"title": "Buy milk"},
-            "result": {"task": {"title": "Buy milk"}},
-            "status": "COMPLETED",
-            "revision": 2,
-            "createdAt": call.created_at.isoformat(),
-            "run": {"id": run.id},
-        }
-        for call in (first, second)
-    ]
-    del node["toolCalls"]
-    assert node == {
-        "__typename": "Run",
-        "id": run.id,
-        "status": "COMPLETED",
-        "model": "offline",
-        "inputTokens": 120,
-        "outputTokens": 7,
-        "error": None,
-        "revision": 2,
-        "createdAt": run.created_at.isoformat(),
-        "finishedAt": run.finished_at and run.finished_at.isoformat(),
-        "undoneAt": None,
-        "conversation": {"title": "Plans"},
-        "message": {"content": "Hello", "role": "USER", "run": None},
-        "reply": {"content": "Done.", "status": "COMPLETE", "run": {"id": run.id}},
-    }
+async def paused(api: UserApi) -> Answered:
+    """Let a run wait for the approval of two tool calls."""
+    return await run_with(api, [WAITING] * 2, status=RunStatus.AWAITING_APPROVAL, state="{}")
 
 
-async def test_tool_calls_are_ordered_by_position(client: GraphClient, database: Database, user: SignedIn) -> None:
-    conversation = await make_conversation(database, user.caller)
-    answered = answered_rows(user, conversation.id)
-    positions = [3, 0, 2, 1]
-    answered.calls.extend(tool_call_row(answered.run, each, name=f"tool_{each}") for each in positions)
-    await store_answered(database, answered)
-    node = (await client.query(RUN, {"id": answered.run.id}, as_=user))["node"]
-    assert [call["name"] for call in node["toolCalls"]] == ["tool_0", "tool_1", "tool_2", "tool_3"]
+async def read(api: UserApi, answered: Answered) -> Any:
+    return (await api.query(RUN, id=answered.run.id.upper()))["node"]
 
 
-VALUES: Final[list[Any]] = [
-    None,
-    True,
-    0,
-    -1.5,
-    "text",
-    "\N{ROCKET} \\ \" ' \u202e",
-    [],
-    {},
-    {"a": [{"b": None}, 2**53]},
-    [[[[]]]],
-]
+def shown(row: Run | ToolCall, **others: Any) -> dict[str, Any]:
+    columns = [column for column in public_columns(type(row)) if column.kind is not Kind.REFERENCE]
+    values = {column.api_name: getattr(row, column.name) for column in columns}
+    moments = {column.api_name: values[column.api_name] for column in columns if column.kind is Kind.MOMENT}
+    return {"id": row.id} | values | {name: moment and moment.isoformat() for name, moment in moments.items()} | others
 
 
-async def test_tool_call_shows_any_json_as_it_is(client: GraphClient, database: Database, user: SignedIn) -> None:
-    conversation = await make_conversation(database, user.caller)
-    answered = answered_rows(user, conversation.id)
-    answered.calls.extend(
-        tool_call_row(answered.run, position, arguments={"given": value}, result=value)
-        for position, value in enumerate(VALUES)
+async def test_run_shows_all_its_fields(api: UserApi) -> None:
+    talk = await api.conversation()
+    answered = await make_answered(api.database, api.user, talk.id, 2, input_tokens=120, output_tokens=7)
+    run_id = {"id": answered.run.id}
+    node = await read(api, answered)
+    assert (node["status"], node["inputTokens"], node["revision"], node["undoneAt"]) == ("COMPLETED", 120, 2, None)
+    assert node == shown(
+        answered.run,
+        conversation={"title": "Plans"},
+        message={"content": "Hello", "role": "USER", "run": None},
+        reply={"content": "Done.", "status": "COMPLETE", "run": run_id},
+        toolCalls=[shown(call, run=run_id) for call in answered.calls],
     )
-    await store_answered(database, answered)
-    query = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ToolCall { arguments result } } }"
-    shown = await client.query(query, {"ids": [call.id for call in answered.calls]}, as_=user)
-    assert shown == {"nodes": [{"arguments": {"given": value}, "result": value} for value in VALUES]}
 
 
-async def test_message_without_a_run_has_none(client: GraphClient, database: Database, user: SignedIn) -> None:
-    conversation = await make_conversation(database, user.caller)
-    given = {"conversationId": conversation.id, "content": "Hello", "role": "ASSISTANT"}
-    stored = await client.mutate("addMessage", given, as_=user)
+async def test_tool_calls_are_ordered_by_position_and_show_any_json(api: UserApi) -> None:
+    values: list[Any] = [
+        *(None, True, 0, -1.5, "text", "\N{ROCKET} \\ \" ' \u202e"),
+        *([], {}, {"a": [{"b": None}, 2**53]}, [[[[]]]]),
+    ]
+    given = [{"position": 9 - at, "arguments": {"given": value}, "result": value} for at, value in enumerate(values)]
+    calls = (await read(api, await run_with(api, given)))["toolCalls"]
+    assert [(call["arguments"], call["result"]) for call in calls] == [({"given": each}, each) for each in values[::-1]]
+
+
+async def test_message_without_a_run_has_none(api: UserApi) -> None:
+    talk = await api.conversation()
+    stored = (await api.ok("addMessage", conversationId=talk.id, content="Hello", role="ASSISTANT"))["message"]
     query = "query ($id: ID!) { node(id: $id) { ... on Message { run { id } } } }"
-    said = (stored["message"]["id"], (await make_message(database, user.caller, conversation.id)).id)
-    for message_id in said:
-        assert await client.query(query, {"id": message_id}, as_=user) == {"node": {"run": None}}
+    for message_id in (stored["id"], (await api.message(talk.id)).id):
+        assert await api.query(query, id=message_id) == {"node": {"run": None}}
 
 
-async def test_deleted_conversation_deletes_its_runs(client: GraphClient, database: Database, user: SignedIn) -> None:
-    gone, kept = [await make_conversation(database, user.caller) for _ in range(2)]
-    doomed, spared = [await make_answered(database, user, each.id, 2) for each in (gone, kept)]
-    payload = await client.mutate("deleteConversation", {"id": gone.id}, as_=user)
-    kinds = {
-        gone.id: "CONVERSATION",
-        doomed.message.id: "MESSAGE",
-        doomed.reply.id: "MESSAGE",
-        doomed.run.id: "RUN",
-        **dict.fromkeys((call.id for call in doomed.calls), "TOOL_CALL"),
+async def test_deleted_conversation_deletes_its_runs(api: UserApi) -> None:
+    gone, kept = [await api.conversation() for _ in range(2)]
+    doomed, spared = [await make_answered(api.database, api.user, each.id, 2) for each in (gone, kept)]
+    deleted = await api.ok("deleteConversation", id=gone.id)
+    kinds = dict.fromkeys((doomed.message.id, doomed.reply.id), "MESSAGE") | {gone.id: "CONVERSATION"}
+    kinds |= {doomed.run.id: "RUN"} | dict.fromkeys((call.id for call in doomed.calls), "TOOL_CALL")
+    assert deleted["deletedIds"] == [gone.id, *sorted(kinds.keys() - {gone.id})]
+    state = await api.state()
+    assert {row.id: (row.kind, row.revision) for row in state.deletions.values()} == {
+        row_id: (kind, 5) for row_id, kind in kinds.items()
     }
-    assert payload["deletedIds"] == [gone.id, *sorted(kinds.keys() - {gone.id})]
-    state = await state_of(database, user.user.id)
-    assert {row.id: row.kind for row in state.deletions.values()} == kinds
-    assert {row.revision for row in state.deletions.values()} == {5}
-    rows = {kept.id, spared.message.id, spared.reply.id, spared.run.id, *(call.id for call in spared.calls)}
-    assert set(state.rows) == rows
+    rows = (kept, spared.message, spared.reply, spared.run, *spared.calls)
+    assert set(state.rows) == {row.id for row in rows}
 
 
-async def test_cancel_run_ends_run_reply_and_calls(client: GraphClient, database: Database, user: SignedIn) -> None:
-    answered = await paused(database, user, 2)
-    payload = await client.mutate("cancelRun", {"id": answered.run.id.upper()}, as_=user)
-    assert payload["errors"] == []
-    assert (payload["run"]["status"], payload["run"]["error"]) == ("CANCELLED", None)
-    assert payload["run"]["finishedAt"] is not None
-    state = await state_of(database, user.user.id)
+async def test_cancel_run_ends_run_reply_and_calls(api: UserApi) -> None:
+    answered = await paused(api)
+    ended = (await api.ok("cancelRun", id=answered.run.id.upper()))["run"]
+    assert (ended["status"], ended["error"]) == ("CANCELLED", None)
+    assert ended["finishedAt"] is not None
+    state = await api.state()
     run = state.rows[answered.run.id]
     assert (run.status, run.state, run.lease_until) == (RunStatus.CANCELLED, None, None)
     assert state.rows[answered.reply.id].status is MessageStatus.CANCELLED
     assert {state.rows[call.id].status for call in answered.calls} == {ToolCallStatus.REJECTED}
-    changed = [answered.run.id, answered.reply.id, *(call.id for call in answered.calls)]
-    assert {state.rows[row_id].revision for row_id in changed} == {state.revision}
-    again = await client.mutate("cancelRun", {"id": answered.run.id}, as_=user)
-    assert again["run"] == payload["run"]
-    assert [(error["code"], error["message"]) for error in again["errors"]] == [
-        ("CONFLICT", "This run has ended already.")
-    ]
-    late = await client.mutate("resolveToolCall", {"id": answered.calls[0].id, "approve": True}, as_=user)
-    assert late["run"] == payload["run"]
-    message = "This tool call does not wait for approval, or no longer."
-    assert [(error["code"], error["message"]) for error in late["errors"]] == [("CONFLICT", message)]
-    assert await state_of(database, user.user.id) == state
+    changed = (answered.run, answered.reply, *answered.calls)
+    assert {state.rows[row.id].revision for row in changed} == {state.revision}
+    async with api.unchanged():
+        for name, row_id, given, message in (
+            ("cancelRun", answered.run.id, {}, "This run has ended already."),
+            (
+                *("resolveToolCall", answered.calls[0].id, {"approve": True}),
+                "This tool call does not wait for approval, or no longer.",
+            ),
+        ):
+            late = await api.mutate(name, id=row_id, **given)
+            assert late["run"] == ended
+            assert [(error["code"], error["message"]) for error in late["errors"]] == [("CONFLICT", message)]
 
 
-@pytest.mark.parametrize("approve", [True, False])
-async def test_run_waits_until_all_calls_are_decided(
-    client: GraphClient, database: Database, user: SignedIn, *, approve: bool
-) -> None:
-    answered = await paused(database, user, 2)
-    payload = await client.mutate("resolveToolCall", {"id": answered.calls[1].id, "approve": approve}, as_=user)
-    assert (payload["errors"], payload["run"]["status"]) == ([], "AWAITING_APPROVAL")
-    node = (await client.query(RUN, {"id": answered.run.id}, as_=user))["node"]
-    decided = "RUNNING" if approve else "REJECTED"
-    assert [call["status"] for call in node["toolCalls"]] == ["AWAITING_APPROVAL", decided]
-    await client.mutate("cancelRun", {"id": answered.run.id}, as_=user)
+async def test_run_waits_until_all_calls_are_decided(api: UserApi) -> None:
+    for approve, decided in ((True, "RUNNING"), (False, "REJECTED")):
+        answered = await paused(api)
+        payload = await api.ok("resolveToolCall", id=answered.calls[1].id, approve=approve)
+        assert payload["run"]["status"] == "AWAITING_APPROVAL"
+        statuses = [call["status"] for call in (await read(api, answered))["toolCalls"]]
+        assert statuses == ["AWAITING_APPROVAL", decided]
+        await api.ok("cancelRun", id=answered.run.id)
 
 
-async def test_mutation_reads_the_changes_of_the_one_before(
-    client: GraphClient, database: Database, user: SignedIn
-) -> None:
-    answered = await paused(database, user, 2)
+async def test_mutation_reads_the_changes_of_the_one_before(api: UserApi) -> None:
+    answered = await paused(api)
     query = """mutation ($run: ID!, $call: ID!) {
         decided: resolveToolCall(input: {id: $call, approve: false}) { run { ...Seen } }
         cancelled: cancelRun(input: {id: $run}) { run { ...Seen } }
     }
     fragment Seen on Run { status reply { status } toolCalls { status } }"""
-    seen = await client.query(query, {"run": answered.run.id, "call": answered.calls[0].id}, as_=user)
-    assert seen["decided"]["run"] == {
-        "status": "AWAITING_APPROVAL",
-        "reply": {"status": "STREAMING"},
-        "toolCalls": [{"status": "REJECTED"}, {"status": "AWAITING_APPROVAL"}],
-    }
-    assert seen["cancelled"]["run"] == {
-        "status": "CANCELLED",
-        "reply": {"status": "CANCELLED"},
-        "toolCalls": [{"status": "REJECTED"}, {"status": "REJECTED"}],
-    }
+    seen = await api.query(query, run=answered.run.id, call=answered.calls[0].id)
+    for name, status, reply, calls in (
+        ("decided", "AWAITING_APPROVAL", "STREAMING", ["REJECTED", "AWAITING_APPROVAL"]),
+        ("cancelled", "CANCELLED", "CANCELLED", ["REJECTED", "REJECTED"]),
+    ):
+        run = {"status": status, "reply": {"status": reply}, "toolCalls": [{"status": each} for each in calls]}
+        assert seen[name] == {"run": run}
+
+
+SEND: Final = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) {
+    conversation { id title revision updatedAt lastMessage { id } messages { totalCount } }
+    message { id content role status run { id } } reply { id content role status revision run { id status } }
+    run { id status finishedAt message { id } reply { id } conversation { id } } errors { code message path }
+} }"""
+
+
+async def send(api: UserApi, content: str, **given: Any) -> Any:
+    return (await api.query(SEND, input={"content": content} | given))["sendMessage"]
+
+
+async def settle(api: UserApi, run_id: str) -> None:
+    """Return once the run has ended well."""
+
+    async def has_ended() -> bool:
+        return bool((await api.query(RUN, id=run_id))["node"]["status"] == "COMPLETED")
+
+    await until_so(has_ended)
+
+
+async def test_send_message_starts_a_conversation(api: UserApi) -> None:
+    answer = await send(api, "add buy milk")
+    assert answer["errors"] == []
+    talk, message, reply, run = (answer[name] for name in ("conversation", "message", "reply", "run"))
+    assert (talk["title"], talk["lastMessage"], talk["messages"]) == (
+        "add buy milk",
+        {"id": reply["id"]},
+        {"totalCount": 2},
+    )
+    said = {"content": "add buy milk", "role": "USER", "status": "COMPLETE", "run": None}
+    assert message == said | {"id": message["id"]}
+    assert (reply["role"], reply["status"], "buy milk" in reply["content"]) == ("ASSISTANT", "COMPLETE", True)
+    assert reply["run"] == {"id": run["id"], "status": "COMPLETED"}
+    for name, row in (("message", message), ("reply", reply), ("conversation", talk)):
+        assert run[name] == {"id": row["id"]}
+    # The reply that is complete is a change of its conversation.
+    assert (talk["revision"], talk["updatedAt"]) == (reply["revision"], run["finishedAt"])
+    assert await api.query("{ tasks { nodes { title } } }") == {"tasks": {"nodes": [{"title": "buy milk"}]}}
+
+
+async def test_send_message_continues_a_conversation_and_waits_only_if_asked(api: UserApi) -> None:
+    talk = await api.conversation()
+    answer = await send(api, "add buy milk", conversationId=talk.id.upper(), wait=False)
+    assert (answer["errors"], answer["message"]["content"]) == ([], "add buy milk")
+    assert (answer["conversation"]["id"], answer["conversation"]["title"]) == (talk.id, "Plans")
+    assert answer["run"]["status"] in {"QUEUED", "RUNNING"}
+    await settle(api, answer["run"]["id"])
+    again = await send(api, "what is open?", conversationId=talk.id)
+    assert again["conversation"]["messages"]["totalCount"] == 4
+    assert "buy milk" in again["reply"]["content"]
+
+
+async def test_repeated_idempotency_key_starts_one_run(api: UserApi) -> None:
+    first, second = await asyncio.gather(*(send(api, "add buy milk", idempotencyKey="once") for _ in range(2)))
+    assert first == second == await send(api, "add buy milk", idempotencyKey="once", wait=False)
+    counts = await api.query("{ tasks { totalCount } conversations { totalCount } }")
+    assert counts == {"tasks": {"totalCount": 1}, "conversations": {"totalCount": 1}}
+    refused = await api.refused("sendMessage", content="add bread", idempotencyKey="once")
+    assert refused[:2] == ("CONFLICT", "input.idempotencyKey")
+
+
+async def test_invalid_send_message_is_refused_without_a_trace(api: UserApi) -> None:
+    talk = await api.conversation()
+    cases = [
+        ("content", "", "content is empty; write something."),
+        ("content", " \n", "content is empty; write something."),
+        ("content", "x" * 100_001, "content must be 1 to 100000 characters long; it has 100001."),
+        ("timeZone", "Mars/Olympus", "'Mars/Olympus' is no time zone; write a name such as "),
+        ("timeZone", "", "'' is no time zone; "),
+        ("timeZone", "../../etc/passwd", "'../../etc/passwd' is no time zone; "),
+        ("timeZone", "x" * 100_000, f"'{'x' * 60}' is no time zone; "),
+        ("timeZone", "\0", ""),
+        ("idempotencyKey", "x" * 201, ""),
+    ]
+    async with api.unchanged():
+        for name, value, message in cases:
+            for place in ({}, {"conversationId": talk.id}):
+                code, path, why = await api.refused("sendMessage", **{"content": "hello"} | place | {name: value})
+                assert (code, path, why[: len(message)]) == ("BAD_USER_INPUT", f"input.{name}", message)
+
+
+async def test_regenerate_reply_answers_the_message_again(api: UserApi) -> None:
+    first = await send(api, "what is open?")
+    talk_id, message_id = first["conversation"]["id"], first["message"]["id"]
+    await api.task("Sweep")
+    for named in (first["reply"]["id"], message_id):
+        again = await api.ok("regenerateReply", messageId=named)
+        assert (again["message"]["id"], again["conversation"]["id"]) == (message_id, talk_id)
+        assert "Sweep" in again["reply"]["content"]
+        assert again["reply"]["id"] != first["reply"]["id"]
+    query = "query ($id: ID!) { conversation(id: $id) { messages { nodes { role } } } }"
+    roles = [node["role"] for node in (await api.query(query, id=talk_id))["conversation"]["messages"]["nodes"]]
+    assert roles == ["USER"] + ["ASSISTANT"] * 3
+
+
+async def test_regenerate_reply_takes_messages_of_the_user_and_of_runs_only(api: UserApi) -> None:
+    talk = await api.conversation()
+    message = await api.message(talk.id, "add buy milk")
+    assert (await api.ok("regenerateReply", messageId=message.id))["run"]["status"] == "COMPLETED"
+    stored = (await api.ok("addMessage", conversationId=talk.id, content="Hello", role="ASSISTANT"))["message"]
+    why = "No run of the assistant wrote this message; name the one to be answered."
+    assert await api.refused("regenerateReply", messageId=stored["id"]) == ("BAD_USER_INPUT", "input.messageId", why)

@@ -1,70 +1,117 @@
-"""The history of a task as clients read it."""
+"""The history of tasks and undoRun, as clients see them."""
 
 from typing import Any, Final
 
-import pytest
+from models import Task, TaskPriority
+from models.columns import recorded_columns
+from tests.histories import Assisted, Hand
+from tests.resolvers.user_api import UserApi
 
-from core.database import Database
-from tests.factories import SignedIn, make_task
-from tests.graph_client import GraphClient
-from tests.histories import Assisted, assisted
-
-HISTORY: Final = """query ($id: ID!, $first: Int, $after: String, $last: Int, $before: String) { task(id: $id) {
-    history(first: $first, after: $after, last: $last, before: $before) {
-        totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
-        nodes { id kind by createdAt fields { name before after } run { id status } toolCall { id name } }
-    }
-} }"""
+HISTORY: Final = """query ($id: ID!) { task(id: $id) { history {
+    nodes { kind by createdAt fields { name before after } run { id status } toolCall { id name } }
+} } }"""
 
 
-@pytest.fixture
-async def run(database: Database, user: SignedIn) -> Assisted:
-    return await assisted(database, user)
+async def read(api: UserApi, task_id: str) -> Any:
+    return (await api.query(HISTORY, id=task_id))["task"]["history"]["nodes"]
 
 
-async def read(client: GraphClient, user: SignedIn, task_id: str, **page: Any) -> Any:
-    return (await client.query(HISTORY, {"id": task_id} | page, as_=user))["task"]["history"]
-
-
-async def test_history_has_changes_of_user_and_assistant(
-    client: GraphClient, database: Database, user: SignedIn, run: Assisted
-) -> None:
-    parent = await make_task(database, user.caller)
-    made = await client.mutate("createTask", {"title": "first", "dueAt": "2026-03-01T09:30:00+02:00"}, as_=user)
-    task_id = made["task"]["id"]
+async def test_history_has_changes_of_user_and_assistant(api: UserApi, run: Assisted) -> None:
+    parent = await api.task()
+    made = (await api.ok("createTask", title="first", dueAt="2026-03-01T09:30:00+02:00"))["task"]
     await run.change(parent, title="x")
-    given = {"id": task_id, "parentId": parent.id, "tags": ["a"], "priority": "HIGH"}
-    changed = await client.mutate("updateTask", given, as_=user)
-    history = await read(client, user, task_id)
-    first, second = history["nodes"]
+    given = {"id": made["id"], "parentId": parent.id, "tags": ["a"], "priority": "HIGH"}
+    changed = (await api.ok("updateTask", **given))["task"]
+    first, second = await read(api, made["id"])
     assert (first["kind"], first["by"], first["run"], first["toolCall"]) == ("CREATED", "USER", None, None)
-    assert first["createdAt"] == made["task"]["createdAt"]
-    assert first["fields"] == [
-        {"name": "title", "before": None, "after": "first"},
-        {"name": "description", "before": None, "after": None},
-        {"name": "completed", "before": None, "after": False},
-        {"name": "completedAt", "before": None, "after": None},
-        {"name": "priority", "before": None, "after": "MEDIUM"},
-        {"name": "dueAt", "before": None, "after": made["task"]["dueAt"]},
-        {"name": "tags", "before": None, "after": []},
-        {"name": "parentId", "before": None, "after": None},
-        {"name": "createdAt", "before": None, "after": made["task"]["createdAt"]},
-    ]
-    assert second["createdAt"] == changed["task"]["updatedAt"]
+    assert (first["createdAt"], second["createdAt"]) == (made["createdAt"], changed["updatedAt"])
+    names = [*(column.api_name for column in recorded_columns(Task)), "createdAt"]
+    assert first["fields"] == [{"name": name, "before": None, "after": made.get(name)} for name in names]
     assert second["fields"] == [
         {"name": "priority", "before": "MEDIUM", "after": "HIGH"},
         {"name": "tags", "before": [], "after": ["a"]},
         {"name": "parentId", "before": None, "after": parent.id},
     ]
-    (_, by_run) = (await read(client, user, parent.id))["nodes"]
+    (_, by_run) = await read(api, parent.id)
     assert (by_run["kind"], by_run["by"]) == ("UPDATED", "ASSISTANT")
     assert by_run["run"] == {"id": run.run.id, "status": "COMPLETED"}
     assert by_run["toolCall"] == {"id": run.answered.calls[0].id, "name": "add_task"}
 
 
-async def test_change_by_a_deleted_run_names_the_assistant(client: GraphClient, user: SignedIn, run: Assisted) -> None:
+async def test_change_by_a_deleted_run_names_the_assistant(api: UserApi, run: Assisted) -> None:
     task = await run.make()
-    deleted = await client.mutate("deleteConversation", {"id": run.run.conversation_id}, as_=user)
-    assert deleted["errors"] == []
-    (made,) = (await read(client, user, task.id))["nodes"]
+    await api.ok("deleteConversation", id=run.run.conversation_id)
+    (made,) = await read(api, task.id)
     assert (made["by"], made["run"], made["toolCall"]) == ("ASSISTANT", None, None)
+
+
+UNDO: Final = """mutation ($id: ID!) { undoRun(input: {id: $id}) {
+    run { id status undoneAt revision toolCalls { name } }
+    tasks { id title revision createdAt parent { title } history(last: 1) { totalCount nodes { kind by } } }
+    deletedIds kept { taskId field message } errors { code message path }
+} }"""
+CHANGES: Final = "query ($since: String) { changes(since: $since) { changed { __typename id } deletedIds cursor } }"
+
+
+async def undo(api: UserApi, run_id: str) -> Any:
+    return (await api.query(UNDO, id=run_id))["undoRun"]
+
+
+def taken_back(task: Task, revision: int, parent: Any, changes: int, last: str) -> dict[str, Any]:
+    """Return a task as it was created, with what is new of it."""
+    return {
+        "id": task.id,
+        "title": task.title,
+        "revision": revision,
+        "createdAt": task.created_at.isoformat(),
+        "parent": parent,
+        "history": {"totalCount": changes, "nodes": [{"kind": last, "by": "USER"}]},
+    }
+
+
+async def test_undo_run_returns_restored_deleted_and_kept_tasks(api: UserApi, run: Assisted) -> None:
+    person = Hand(api.database, api.caller)
+    parent, changed = await person.make("parent"), await person.make("changed")
+    deleted = await person.make("deleted", parent_id=parent.id)
+    made, grown = await run.make("made"), await run.make("grown")
+    await run.change(changed, title="x", due_at=None, parent_id=parent.id, priority=TaskPriority.HIGH)
+    await run.delete(deleted)
+    await person.change(changed, parent_id=None)
+    await person.make(parent_id=grown.id)
+    cursor = (await api.query(CHANGES))["changes"]["cursor"]
+    payload = await undo(api, run.run.id.upper())
+    stamp = payload["run"]["revision"]
+    undone_at = payload["run"].pop("undoneAt")
+    assert payload == {
+        "run": {"id": run.run.id, "status": "COMPLETED", "revision": stamp, "toolCalls": [{"name": "add_task"}]},
+        "tasks": [
+            taken_back(deleted, stamp, {"title": "parent"}, 3, "CREATED"),
+            taken_back(changed, stamp, None, 4, "UPDATED"),
+        ],
+        "deletedIds": [made.id],
+        "kept": [
+            {"taskId": changed.id, "field": "parentId", "message": "It was changed since, and stays as it is."},
+            {"taskId": grown.id, "field": None, "message": "The task has subtasks by now, and stays."},
+        ],
+        "errors": [],
+    }
+    again = await undo(api, run.run.id)
+    message = f"This run was undone already, at {undone_at}; it cannot be undone twice."
+    assert again["errors"] == [{"code": "CONFLICT", "message": message, "path": ["input", "id"]}]
+    assert (again["run"]["undoneAt"], again["tasks"], again["deletedIds"], again["kept"]) == (undone_at, [], [], [])
+    seen = (await api.query(CHANGES, since=cursor))["changes"]
+    assert {row["id"] for row in seen["changed"]} == {run.run.id, deleted.id, changed.id}
+    assert seen["deletedIds"] == [made.id]
+
+
+async def test_run_of_the_assistant_is_undone(api: UserApi) -> None:
+    asking = 'mutation { sendMessage(input: {content: "add buy milk"}) { run { id toolCalls { id } } } }'
+    run = (await api.query(asking))["sendMessage"]["run"]
+    query = "{ tasks { nodes { id history { nodes { kind by run { id } toolCall { id } } } } } }"
+    (task,) = (await api.query(query))["tasks"]["nodes"]
+    assert task["history"]["nodes"] == [
+        {"kind": "CREATED", "by": "ASSISTANT", "run": {"id": run["id"]}, "toolCall": run["toolCalls"][0]}
+    ]
+    payload = await undo(api, run["id"])
+    assert (payload["errors"], payload["deletedIds"], payload["kept"]) == ([], [task["id"]], [])
+    assert await api.query(query) == {"tasks": {"nodes": []}}

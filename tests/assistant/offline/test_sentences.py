@@ -6,8 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.assistant.offline.talk import Talk
-from tests.assistant.offline.tools_in_memory import TaskShelf
+from tests.assistant.offline.talk import Talk, TaskShelf
 
 DOCUMENT: Final = Path(__file__).parents[3] / "docs" / "assistant.md"
 # Sentence, calls (without those that look tasks up), and how the reply begins.
@@ -79,7 +78,6 @@ SENTENCES: Final = {
 
 
 def shelf() -> TaskShelf:
-    """Return five open tasks and a done one; it is a Saturday."""
     tasks = TaskShelf()
     tasks.put("Buy milk", tags=["shop"])
     tasks.put("Call Ann", priority="HIGH")
@@ -91,7 +89,6 @@ def shelf() -> TaskShelf:
 
 
 def shown(titles: dict[str, str], name: str, arguments: dict[str, Any]) -> str:
-    """Return a call as the table has it."""
     rest = {key: value for key, value in arguments.items() if key not in {"limit", "order"}}
     title = titles[rest.pop("task_id")] if "task_id" in rest else rest.pop("title", "")
     values = {key: ",".join(value) if isinstance(value, list) else str(value) for key, value in rest.items()}
@@ -107,7 +104,7 @@ def test_the_document_lists_these_sentences() -> None:
 async def test_sentence_of_the_document_calls_its_tools(sentence: str) -> None:
     tasks = shelf()
     titles = {task["id"]: task["title"] for task in tasks.tasks}
-    talk = Talk(tasks)
+    talk = Talk(shelf=tasks)
     await talk.say("find milk" if re.search(r"\bit\b", sentence) else "what is open?")
     tasks.calls.clear()
     reply = await talk.say(sentence.replace("\u23ce", "\n"), lambda _: True)
