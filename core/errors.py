@@ -87,3 +87,13 @@ class QueryTooComplexError(TasktalkError):
         super().__init__(message)
         self.cost = cost
         self.limit = limit
+
+
+class TooManyOperationsError(TasktalkError):
+    """The caller runs as many operations at once as it may."""
+
+    code = "TOO_MANY_OPERATIONS"
+
+    def __init__(self, message: str, *, limit: int) -> None:
+        super().__init__(message)
+        self.limit = limit

@@ -89,6 +89,7 @@ class Settings(BaseSettings):
     max_connections: Count = Field(8_192, description="most connections of clients to one worker; further ones get 503")
     max_connections_per_address: Count = Field(4_096, description="the same, from one address that is no trusted proxy")
     max_sockets_per_user: Count = Field(20, description="most sockets and event streams of a user in one process")
+    max_subscriptions_per_user: Count = Field(200, description="most subscriptions of a user in one process")
     max_operations_per_socket: Count = Field(100, description="most operations at once on one socket")
     socket_send_timeout_s: Seconds = Field(10, description="how long a client may not read before it is cut off")
     connection_init_timeout_s: Seconds = Field(10, description="how long a new socket may stay silent")

@@ -1,6 +1,7 @@
 """What changed for the caller after a cursor, as GraphQL shows it."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import strawberry
@@ -44,9 +45,11 @@ async def _load_kind(info: Info, kind: str, entries: Sequence[Change]) -> dict[C
     ids = [entry.id for entry in entries]
     reader = info.context.database.reader
     if model is models.User:
-        rows = await users_by_id(reader, caller, ids, columns)
+        read = partial(users_by_id, reader, caller, ids, columns)
     else:
-        rows = await rows_by_id(reader, caller, model, ids, columns)
+        read = partial(rows_by_id, reader, caller, model, ids, columns)
+    # All that follow the user's changes have been woken for this one, and ask for it together.
+    rows = await info.context.runtime.live.shared_reads.read((caller.user_id, model, *ids, columns), read)
     return {
         entry: TypedRow(kind, row)
         for entry, row in zip(entries, rows, strict=True)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, Protocol, TypeVar
 
-from core.errors import UnavailableError
+from core.errors import TooManyOperationsError, UnavailableError
 from live.hub import Waiter
 from live.live import Live
 
@@ -41,6 +41,7 @@ async def follow_changes(
     The waiter is registered before the first read, so that nothing falls between reading and waiting; changes
     up to `revision`, which the first read sees, do not wake it.
     """
+    check_followers(live, user_id)
     with live.hub.waiting(user_id) as waiter:
         waiter.seen = revision
         while True:
@@ -55,6 +56,7 @@ async def follow_reply(
     live: Live, user_id: str, reply_id: str, read: Callable[[], Awaitable[State]]
 ) -> AsyncGenerator[State, None]:
     """Yield the reply's state as often as it may have changed, until it has ended."""
+    check_followers(live, user_id)
     with live.replies.waiting(reply_id) as text, live.hub.waiting(user_id) as changes:
         while True:
             state = await retry_while_unavailable(read)
@@ -69,6 +71,15 @@ async def follow_reply(
             await _wait_for_any((text, changes), _POLL_REPLY_EVERY_S)
             # The reply may end without becoming longer.
             text.seen = -1
+
+
+def check_followers(live: Live, user_id: str) -> None:
+    """Raise TooManyOperationsError where the user follows too much already."""
+    if live.hub.count(user_id) >= live.max_followers_per_user:
+        raise TooManyOperationsError(
+            f"A user may have {live.max_followers_per_user} subscriptions at once; end another one first.",
+            limit=live.max_followers_per_user,
+        )
 
 
 def pause_between_reads_s(followers: int) -> float:

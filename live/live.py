@@ -14,6 +14,7 @@ from core.prepared_statement import PreparedStatement
 from core.settings import Settings
 from live.broker import Broker
 from live.hub import Hub, WakeUp
+from live.shared_reads import SharedReads
 from models import User
 from services.query.filters import IsAnyOf, text_list_param
 from services.query.sql import table_of
@@ -34,6 +35,8 @@ class Live:
         self.hub = Hub(observe)
         # By message: woken when more of a reply has been stored.
         self.replies = Hub(observe)
+        self.shared_reads = SharedReads()
+        self.max_followers_per_user = settings.max_subscriptions_per_user
         self._database = database
         self._settings = settings
         self._broker = self._make_broker()

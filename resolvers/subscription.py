@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import strawberry
@@ -28,6 +29,7 @@ class Subscription:
         self, info: Info, conversation_id: strawberry.ID, after: str | None = None
     ) -> AsyncGenerator[MessageEvent, None]:
         caller, columns = info.context.require_caller(), selected_columns(info, models.Message, "message")
+        live = info.context.runtime.live
         cursor = None if after is None else messages.read_message_cursor(after, "after")
         async with info.context.database.read() as session:
             revision = await messages.current_revision(session, caller, conversation_id)
@@ -35,14 +37,16 @@ class Subscription:
 
         async def read() -> tuple[Any | None, bool]:
             nonlocal place
-            found = await messages.completed_since(
-                info.context.database.reader, caller, conversation_id, place, columns
+            find = partial(
+                messages.completed_since, info.context.database.reader, caller, conversation_id, place, columns
             )
+            key = (messages.completed_since, caller.user_id, conversation_id, place, columns)
+            found = await live.shared_reads.read(key, find)
             if found:
                 place = messages.MessageCursor(found[-1].revision, found[-1].id)
             return found or None, len(found) == messages.MAX_COMPLETED
 
-        async for found in follow_changes(info.context.runtime.live, caller.user_id, revision, read):
+        async for found in follow_changes(live, caller.user_id, revision, read):
             for row in found:
                 cursor = messages.MessageCursor(row.revision, row.id)
                 yield MessageEvent(cursor=cursor.write(), message=row)
@@ -55,11 +59,13 @@ class Subscription:
     ) -> AsyncGenerator[ReplyChunk, None]:
         offset = messages.check_offset(from_offset, "fromOffset")
         caller, reply_id = info.context.require_caller(), parse_id(message_id) or message_id
+        live = info.context.runtime.live
 
         async def read() -> messages.Reply:
-            return await messages.read_reply(info.context.database.reader, caller, reply_id, offset)
+            find = partial(messages.read_reply, info.context.database.reader, caller, reply_id, offset)
+            return await live.shared_reads.read((messages.read_reply, caller.user_id, reply_id, offset), find)
 
-        async with aclosing(follow_reply(info.context.runtime.live, caller.user_id, reply_id, read)) as replies:
+        async with aclosing(follow_reply(live, caller.user_id, reply_id, read)) as replies:
             async for reply in replies:
                 if reply.text or reply.has_ended:
                     start, offset = reply.offset, reply.offset + len(reply.text)
@@ -75,19 +81,18 @@ class Subscription:
         description="What lies beyond a cursor, then every change as it comes; without a cursor, from now on."
     )
     async def changes(self, info: Info, since: str | None = None) -> AsyncGenerator[ChangeSet, None]:
-        caller = info.context.require_caller()
+        caller, live = info.context.require_caller(), info.context.runtime.live
         cursor = None if since is None else sync.read_cursor(since, "since")
-        async with info.context.database.read() as session:
-            counter = await sync.read_counter(session, caller)
+        counter = await sync.read_counter(info.context.database.reader, caller)
         place = sync.Cursor(counter.revision) if cursor is None else sync.resume(cursor, counter)
 
         async def read() -> tuple[Any | None, bool]:
             nonlocal place
-            async with info.context.database.read() as session:
-                changes = await sync.read_changes(session, caller, place, MAX_PAGE_SIZE)
+            find = partial(sync.read_changes, info.context.database.reader, caller, place, MAX_PAGE_SIZE)
+            changes = await live.shared_reads.read((sync.read_changes, caller.user_id, place), find)
             found = await load_changes(info, changes) if changes.entries else None
             place = changes.cursor
             return found, changes.has_more
 
-        async for found in follow_changes(info.context.runtime.live, caller.user_id, counter.revision, read):
+        async for found in follow_changes(live, caller.user_id, counter.revision, read):
             yield found

@@ -6,7 +6,13 @@ from typing import Any, Final
 import structlog
 from graphql import GraphQLError
 
-from core.errors import QueryTooComplexError, RateLimitedError, TasktalkError, UnavailableError
+from core.errors import (
+    QueryTooComplexError,
+    RateLimitedError,
+    TasktalkError,
+    TooManyOperationsError,
+    UnavailableError,
+)
 from core.tokens import expired_token
 
 FormattedError = dict[str, Any]
@@ -105,4 +111,6 @@ def _extensions(error: TasktalkError) -> dict[str, Any]:
         extensions["retryAt"] = error.retry_at.isoformat()
     elif isinstance(error, QueryTooComplexError):
         extensions |= {"cost": error.cost, "limit": error.limit}
+    elif isinstance(error, TooManyOperationsError):
+        extensions["limit"] = error.limit
     return extensions

@@ -4,17 +4,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, Executable, Select, String, and_, cast, literal, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Integer,
+    Select,
+    String,
+    and_,
+    bindparam,
+    cast,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 from sqlmodel import SQLModel
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import AccountGoneError, BadUserInputError, CursorExpiredError
+from core.prepared_statement import PreparedStatement, cached_statement
 from core.text import is_storable
 from models import ENTITIES, Deletion, User
-from services.accounts.caller import Caller
+from services.accounts.caller import OWNER, Caller, owned
 from services.query.cursors import decode_cursor, encode_cursor, is_revision
 from services.query.pagination import MAX_PAGE_SIZE
-from services.query.sql import execute, fetch_all, table_of
+from services.query.sql import Source, read, table_of
 
 _CURSOR_KIND: Final = "changes"
 # A new user's own row has the revision 0.
@@ -84,13 +97,12 @@ def read_cursor(text: str, name: str) -> Cursor:
     raise BadUserInputError(f"{name} is not a cursor of changes; pass one that changes returned.", path=(name,))
 
 
-async def read_counter(session: AsyncSession, caller: Caller) -> Counter:
+async def read_counter(source: Source, caller: Caller) -> Counter:
     """Return the caller's counter."""
-    statement = select(_USERS.c.revision, _USERS.c.forgotten_revision).where(_USERS.c.id == caller.user_id)
-    row = (await execute(session, statement)).one_or_none()
-    if row is None:
+    rows = await read(source, _COUNTER, {OWNER: caller.user_id})
+    if not rows:
         raise AccountGoneError
-    return Counter(row.revision, row.forgotten_revision)
+    return Counter(rows[0].revision, rows[0].forgotten_revision)
 
 
 def resume(since: Cursor | None, counter: Counter) -> Cursor:
@@ -104,9 +116,10 @@ def resume(since: Cursor | None, counter: Counter) -> Cursor:
     return since
 
 
-async def read_changes(session: AsyncSession, caller: Caller, after: Cursor, first: int) -> Changes:
+async def read_changes(source: Source, caller: Caller, after: Cursor, first: int) -> Changes:
     """Return the caller's changes after the cursor."""
-    found = await fetch_all(session, _statement(caller, after, first + 1))
+    values = {OWNER: caller.user_id, "after": after.revision, "row_id": after.row_id, "base": after.base}
+    found = await read(source, _log_of_all(after.row_id is not None), values | {"size": first + 1})
     entries = [Change(row.kind, row.id, row.revision) for row in found[:first]]
     has_more = len(found) > first
     if not entries:
@@ -125,26 +138,39 @@ def check_size(first: int | None) -> int:
     return first
 
 
-def _statement(caller: Caller, after: Cursor, limit: int) -> Executable:
+@cached_statement
+def _log_of_all(within_revision: bool) -> Executable:  # noqa: FBT001 - part of a cache's key
+    """Return the statement of the changes behind a cursor, which stands within its revision or at its end."""
     logs = []
     for entity in ENTITIES:
         table = table_of(entity)
-        logs.append(_log(entity.__name__, table.c.revision, table.c.id, caller.owns(table), after))
-    logs.append(_log(User.__name__, _USERS.c.profile_revision, _USERS.c.id, _USERS.c.id == caller.user_id, after))
-    is_relevant = and_(caller.owns(_DELETIONS), _DELETIONS.c.revision > after.base)
-    logs.append(_log(DELETION, _DELETIONS.c.revision, _DELETIONS.c.id, is_relevant, after))
+        logs.append(_log(entity.__name__, table.c.revision, table.c.id, owned(table), within_revision))
+    own_row = _USERS.c.id == bindparam(OWNER)
+    logs.append(_log(User.__name__, _USERS.c.profile_revision, _USERS.c.id, own_row, within_revision))
+    is_relevant = and_(owned(_DELETIONS), _DELETIONS.c.revision > bindparam("base", type_=Integer))
+    logs.append(_log(DELETION, _DELETIONS.c.revision, _DELETIONS.c.id, is_relevant, within_revision))
     # Each is limited by itself, so that an index serves it; a subquery, for SQLite takes no limit within a union.
-    merged = union_all(*(select(*log.limit(limit).subquery().c) for log in logs)).subquery("merged")
-    return select(*merged.c).order_by(merged.c.revision, merged.c.id).limit(limit)
+    size = bindparam("size", type_=Integer)
+    merged = union_all(*(select(*log.limit(size).subquery().c) for log in logs)).subquery("merged")
+    return select(*merged.c).order_by(merged.c.revision, merged.c.id).limit(size)
 
 
 def _log(
-    kind: str, revision: ColumnElement[int], row_id: ColumnElement[str], scope: ColumnElement[bool], after: Cursor
+    kind: str,
+    revision: ColumnElement[int],
+    row_id: ColumnElement[str],
+    scope: ColumnElement[bool],
+    within_revision: bool,  # noqa: FBT001
 ) -> Select[int, str, str]:
     """Return the statement of the changes of one kind after the cursor."""
-    text_id = cast(row_id, String)
-    is_after: ColumnElement[bool] = revision > after.revision
-    if after.row_id is not None:
-        is_after = and_(revision >= after.revision, or_(is_after, text_id > after.row_id))
+    text_id, after = cast(row_id, String), bindparam("after", type_=Integer)
+    is_after: ColumnElement[bool] = revision > after
+    if within_revision:
+        is_after = and_(revision >= after, or_(is_after, text_id > bindparam("row_id", type_=String)))
     columns = (revision.label("revision"), text_id.label("id"), literal(kind).label("kind"))
     return select(*columns).where(scope, is_after).order_by(revision, text_id)
+
+
+_COUNTER: Final = PreparedStatement(
+    select(_USERS.c.revision, _USERS.c.forgotten_revision).where(_USERS.c.id == bindparam(OWNER))
+)

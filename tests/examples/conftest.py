@@ -55,14 +55,22 @@ class _Page(StaticFiles):
 
 
 @pytest.fixture
-async def served(settings: Settings, request: pytest.FixtureRequest) -> AsyncIterator[RunningServer]:
+def page(request: pytest.FixtureRequest) -> Mount | None:
+    """Give the chat's page to its tests, as where a proxy serves it in place of what the API says at /."""
+    if "chat" not in request.fixturenames:
+        return None
+    return Mount("/", _Page(directory=request.getfixturevalue("built_page"), html=True))
+
+
+@pytest.fixture
+async def served(
+    settings: Settings, page: Mount | None, request: pytest.FixtureRequest
+) -> AsyncIterator[RunningServer]:
     """Serve the application: with the page to tests of it, with the provider's model to those that have a provider."""
     names = request.fixturenames
     overrides: dict[str, Any] = request.getfixturevalue("provider_settings") if "provider" in names else {}
     async with serve_with(settings, **overrides) as server:
-        if "chat" in names:
-            # As where a proxy serves the page, which then stands in place of what the API says at /.
-            page = Mount("/", _Page(directory=request.getfixturevalue("built_page"), html=True))
+        if page is not None:
             others = [route for route in server.app.router.routes if getattr(route, "path", None) != "/"]
             server.app.router.routes[:] = [*others, page]
         yield server
