@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import asyncpg
 from sqlalchemy import PoolProxiedConnection, event
@@ -15,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from core.errors import UnavailableError
+from core.permits import PermitQueue
 from core.settings import Settings
 from core.tasks import start_task
 from core.workload import Workload, current_workload
@@ -25,94 +25,6 @@ _PING_TIMEOUT_S: Final = 2.0
 _EXHAUSTED: Final = "The server is busy: no database connection came free. Try again shortly."
 # A pool of this size or more keeps one connection for the server's own work.
 _LEAST_SIZE_WITH_RESERVE: Final = 4
-
-
-class PermitQueue:
-    """Permits to use a connection: at most `max_size`, and of these a bounded number for one user and one request.
-
-    Who has to wait waits in a queue of their user's, and the queues take turns. The server's own work goes first.
-    """
-
-    def __init__(self, max_size: int, *, per_user: int, per_request: int) -> None:
-        self.in_use = 0
-        self._max_size = max_size
-        self._max_for_users = max_size - 1 if max_size >= _LEAST_SIZE_WITH_RESERVE else max_size
-        self._per_user = per_user
-        self._per_request = per_request
-        self._in_use_by: Counter[str] = Counter()
-        self._waiting: OrderedDict[str | None, deque[_Waiter]] = OrderedDict()
-
-    def take(self, workload: Workload | None) -> bool:
-        """Take a permit if there is one for this workload; nobody who waits could have used it."""
-        if not self._is_free(workload):
-            return False
-        self.in_use += 1
-        if workload is not None:
-            self._in_use_by[workload.key] += 1
-            workload.connections += 1
-        return True
-
-    async def wait(self, workload: Workload | None) -> None:
-        """Wait for a permit and take it."""
-        key = None if workload is None else workload.key
-        waiter = _Waiter(workload, asyncio.get_running_loop().create_future())
-        self._waiting.setdefault(key, deque()).append(waiter)
-        try:
-            await waiter.taken
-        except BaseException:
-            if waiter.taken.cancelled():
-                self._remove(key, waiter)
-            else:
-                self.give_back(workload)
-            raise
-
-    def give_back(self, workload: Workload | None) -> None:
-        """Give a permit back, and to those who wait what they may have now."""
-        self.in_use -= 1
-        if workload is not None:
-            workload.connections -= 1
-            self._in_use_by[workload.key] -= 1
-            if not self._in_use_by[workload.key]:
-                del self._in_use_by[workload.key]
-        while self._waiting and (found := self._next()) is not None:
-            key, waiter = found
-            self._remove(key, waiter)
-            if key in self._waiting:
-                self._waiting.move_to_end(key)
-            self.take(waiter.workload)
-            waiter.taken.set_result(None)
-
-    def _is_free(self, workload: Workload | None) -> bool:
-        if workload is None:
-            return self.in_use < self._max_size
-        return (
-            self.in_use < self._max_for_users
-            and workload.connections < self._per_request
-            and self._in_use_by[workload.key] < self._per_user
-        )
-
-    def _next(self) -> "tuple[str | None, _Waiter] | None":
-        """Return who is next of those who may have a permit now."""
-        if self.in_use >= self._max_size:
-            return None
-        if own := self._waiting.get(None):
-            return None, own[0]
-        for key, queue in self._waiting.items():
-            for waiter in queue:
-                if self._is_free(waiter.workload):
-                    return key, waiter
-        return None
-
-    def _remove(self, key: str | None, waiter: "_Waiter") -> None:
-        queue = self._waiting[key]
-        queue.remove(waiter)
-        if not queue:
-            del self._waiting[key]
-
-
-class _Waiter(NamedTuple):
-    workload: Workload | None
-    taken: asyncio.Future[None]
 
 
 class ConnectionPool:
@@ -127,10 +39,12 @@ class ConnectionPool:
         self.on_sample: Callable[[int], None] = lambda _in_use: None
         self._engine = engine
         self._timeout_s = settings.database_pool_timeout_s
+        size = settings.database_pool_size + settings.database_max_overflow
         self._permits = PermitQueue(
-            settings.database_pool_size + settings.database_max_overflow,
+            size,
             per_user=settings.database_connections_per_user,
             per_request=settings.database_connections_per_request,
+            reserve=1 if size >= _LEAST_SIZE_WITH_RESERVE else 0,
         )
         self._workloads: dict[PoolProxiedConnection, Workload | None] = {}
         self._idle: list[PoolProxiedConnection] = []

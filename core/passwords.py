@@ -5,7 +5,7 @@ import os
 import secrets
 from base64 import b64encode
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, ParamSpec, TypeVar
 
@@ -14,6 +14,8 @@ from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from core.errors import UnavailableError
+from core.permits import PermitQueue
+from core.workload import Workload, current_workload
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -37,6 +39,7 @@ _DIGEST_BYTES: Final = 32
 # Each computation takes 64 MiB.
 _MAX_THREADS: Final = 4
 _MAX_PENDING: Final = 128
+_MAX_PENDING_PER_USER: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,10 @@ class Passwords:
             f"$argon2id$v=19$m={cost.memory_kib},t={cost.passes},p={cost.parallelism}"
             f"${_encoded_random(_SALT_BYTES)}${_encoded_random(_DIGEST_BYTES)}"
         )
-        self._threads = ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1), thread_name_prefix="argon2")
+        threads = min(_MAX_THREADS, os.cpu_count() or 1)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        # Somebody who signs in does not wait behind all the accounts that another address makes.
+        self._permits = PermitQueue(threads, per_user=max(1, threads - 1), per_request=1)
         self._pending = 0
 
     async def hash(self, password: str) -> str:
@@ -80,13 +86,23 @@ class Passwords:
     async def _run_in_thread(
         self, work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Result:
-        if self._pending >= _MAX_PENDING:
+        workload = current_workload.get()
+        waiting = 0 if workload is None else self._permits.waiting_of(workload.key)
+        if self._pending >= _MAX_PENDING or waiting >= _MAX_PENDING_PER_USER:
             raise UnavailableError("Too many passwords are being checked at once. Try again shortly.")
         self._pending += 1
         try:
-            return await asyncio.wrap_future(self._threads.submit(work, *args, **kwargs))
+            if not self._permits.take(workload):
+                await self._permits.wait(workload)
+            return await self._run_with_permit(workload, self._threads.submit(work, *args, **kwargs))
         finally:
             self._pending -= 1
+
+    async def _run_with_permit(self, workload: Workload | None, future: Future[Result]) -> Result:
+        """Return the result; a thread goes on where its caller is cancelled, and the permit is taken until it ends."""
+        loop = asyncio.get_running_loop()
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._permits.give_back, workload))
+        return await asyncio.wrap_future(future)
 
     def close(self) -> None:
         """Shut the threads down and cancel what has not started."""

@@ -1,4 +1,4 @@
-"""Workload: whose work the current task does, by which connections to the database are shared fairly."""
+"""Workload: whose work the current task does, by which connections and threads are shared fairly."""
 
 from contextvars import ContextVar
 from typing import Final
@@ -7,13 +7,11 @@ from typing import Final
 class Workload:
     """The work of one request, socket or run; `key` names who pays for it: a user, or the address of a stranger."""
 
-    __slots__ = ("connections", "key", "user_id")
+    __slots__ = ("key", "user_id")
 
     def __init__(self, *, user_id: str | None = None, address: str = "") -> None:
         self.user_id = user_id
         self.key = address if user_id is None else user_id
-        # Those that it uses now.
-        self.connections = 0
 
 
 # None is the server's own work, such as leases of runs and status of sessions, which never waits behind a user's.

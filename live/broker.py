@@ -1,18 +1,20 @@
-"""What processes send each other through a broker: up to which revision users' rows have changed."""
+"""What processes send each other through a broker: up to which revision users' rows have changed, ended sessions."""
 
 import asyncio
 import logging
 import random
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import orjson
 
-from live.hub import Hub
+from live.hub import Hub, WakeUp
 
 CHANNEL: Final = "tasktalk_changes"
+# In place of a revision: the user's sessions or rights have changed. No row has it, so it wakes nobody.
+SESSIONS_CHANGED: Final = -1
 # PostgreSQL's limit of a NOTIFY payload: some hundred users, or a few with the longest ids.
 _MAX_BYTES: Final = 7_999
 _MIN_RETRY_S: Final = 0.25
@@ -50,8 +52,9 @@ class Signals:
 class Broker(ABC):
     """Sends signals to the other processes, and wakes the hub by theirs."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, on_sessions_changed: Callable[[str], None]) -> None:
         self.hub = hub
+        self._on_sessions_changed = on_sessions_changed
         self.signals = Signals()
         # Whether signals are known to arrive at present.
         self.is_reliable = False
@@ -70,6 +73,14 @@ class Broker(ABC):
             # Not all processes at once.
             await asyncio.sleep(retry_s * random.uniform(0.5, 1))  # noqa: S311 - jitter is no secret
             retry_s = min(2 * retry_s, _MAX_RETRY_S)
+
+    def take(self, signal: str | bytes, kind: WakeUp) -> None:
+        """Wake whom a signal is about."""
+        revisions = self.signals.read(signal)
+        for user_id, revision in revisions.items():
+            if revision == SESSIONS_CHANGED:
+                self._on_sessions_changed(user_id)
+        self.hub.wake(revisions, kind)
 
     def set_reliable(self, *, is_reliable: bool) -> None:
         """Note that signals arrive from now on, or no longer; some may have been missed, so the poll runs at once."""

@@ -12,7 +12,7 @@ from core.database_url import parse_database_url
 from core.errors import UnavailableError
 from core.prepared_statement import PreparedStatement
 from core.settings import Settings
-from live.broker import Broker
+from live.broker import SESSIONS_CHANGED, Broker
 from live.hub import Hub, WakeUp
 from live.shared_reads import SharedReads
 from models import User
@@ -40,7 +40,10 @@ class Live:
         self._database = database
         self._settings = settings
         self._broker = self._make_broker()
+        # Called with each user whose sessions or rights another process has changed.
+        self.on_sessions_changed: list[Callable[[str], None]] = []
         self._unsent: dict[str, int] = {}
+        self._unsent_sessions: set[str] = set()
         self._has_unsent = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         database.after_commit.append(self._after_commit)
@@ -49,13 +52,13 @@ class Live:
         if self._settings.broker_url is not None:
             from live.redis import RedisBroker  # noqa: PLC0415 - loaded only where it is set up
 
-            return RedisBroker(self._settings.broker_url, self.hub)
+            return RedisBroker(self._settings.broker_url, self.hub, self._sessions_changed)
         if self._database.is_sqlite or not self._settings.database_listen:
             return None
         from live.postgres import PostgresBroker  # noqa: PLC0415 - as above
 
         url = self._settings.database_direct_url or self._settings.database_url
-        return PostgresBroker(self._database, parse_database_url(url), self.hub)
+        return PostgresBroker(self._database, parse_database_url(url), self.hub, self._sessions_changed)
 
     def start(self) -> None:
         """Start polling, receiving and sending."""
@@ -83,14 +86,26 @@ class Live:
             self._unsent.update(revisions)
             self._has_unsent.set()
 
+    def tell_sessions_changed(self, user_id: str) -> None:
+        """Tell the other processes that a user's sessions or rights have changed."""
+        if self._broker is not None:
+            self._unsent_sessions.add(user_id)
+            self._has_unsent.set()
+
+    def _sessions_changed(self, user_id: str) -> None:
+        for listener in self.on_sessions_changed:
+            listener(user_id)
+
     async def _send_signals(self, broker: Broker) -> None:
         """Send signals in batches: what gathers while one is sent goes with the next."""
         while True:
             await self._has_unsent.wait()
             self._has_unsent.clear()
             revisions, self._unsent = self._unsent, {}
+            sessions, self._unsent_sessions = dict.fromkeys(self._unsent_sessions, SESSIONS_CHANGED), set()
+            signals = [text for each in (revisions, sessions) if each for text in broker.signals.write(each)]
             try:
-                await broker.send(broker.signals.write(revisions))
+                await broker.send(signals)
             except Exception as error:  # noqa: BLE001 - a hint that is lost does no harm
                 _log.warning("Other processes were not told: %s", str(error) or type(error).__name__)
             # The first change is sent at once; of many that follow each other, each would cost as much as itself.

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -32,8 +32,10 @@ _log = logging.getLogger(__name__)
 class PostgresBroker(Broker):
     """Listens on a connection of its own, which must not go through a pooler in transaction mode."""
 
-    def __init__(self, database: Database, target: DatabaseTarget, hub: Hub) -> None:
-        super().__init__(hub)
+    def __init__(
+        self, database: Database, target: DatabaseTarget, hub: Hub, on_sessions_changed: Callable[[str], None]
+    ) -> None:
+        super().__init__(hub, on_sessions_changed)
         self._database = database
         self._target = target
         self._probes: dict[str, asyncio.Event] = {}
@@ -85,7 +87,7 @@ class PostgresBroker(Broker):
     def _receive(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
         if (probe := self._probes.get(payload)) is not None:
             probe.set()
-        self.hub.wake(self.signals.read(payload), WakeUp.NOTIFY)
+        self.take(payload, WakeUp.NOTIFY)
 
     async def send(self, signals: Sequence[str]) -> None:
         """Notify the other processes over the pool, which works through a pooler too."""

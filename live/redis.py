@@ -1,6 +1,6 @@
 """Redis pub/sub, for fleets of many processes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from redis.asyncio import Redis
@@ -19,8 +19,8 @@ _MAX_SILENCES: Final = 2
 class RedisBroker(Broker):
     """Publishes and receives signals on one channel."""
 
-    def __init__(self, url: str, hub: Hub) -> None:
-        super().__init__(hub)
+    def __init__(self, url: str, hub: Hub, on_sessions_changed: Callable[[str], None]) -> None:
+        super().__init__(hub, on_sessions_changed)
         self._publisher = Redis.from_url(url, socket_connect_timeout=_CONNECT_TIMEOUT_S)
         # No reconnection of its own: what was missed meanwhile has to be polled for.
         no_retry = Retry(NoBackoff(), 0)
@@ -41,7 +41,7 @@ class RedisBroker(Broker):
                 if message["type"] == "subscribe":
                     self.set_reliable(is_reliable=True)
                 elif message["type"] == "message":
-                    self.hub.wake(self.signals.read(message["data"]), WakeUp.REDIS)
+                    self.take(message["data"], WakeUp.REDIS)
         raise TimeoutError("Redis does not answer")
 
     async def send(self, signals: Sequence[str]) -> None:

@@ -68,7 +68,8 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     metrics = Metrics()
     runtime = _make_runtime(settings, metrics)
     connections = ConnectionRegistry(runtime.database, settings.max_sockets_per_user)
-    runtime.authenticator.on_invalidate.append(connections.check_user)
+    runtime.authenticator.on_invalidate += [connections.check_user, runtime.live.tell_sessions_changed]
+    runtime.live.on_sessions_changed += [runtime.authenticator.drop, connections.check_user]
     operations = Operations(schema, settings)
     metrics.watch_caches(*operations.caches, STATEMENTS, *runtime.authenticator.caches)
     streaming = Streaming(operations, connections, settings, metrics.streams)

@@ -14,6 +14,7 @@ from graphql import (
     GraphQLError,
     InlineFragmentNode,
     OperationDefinitionNode,
+    OperationType,
     SelectionNode,
     SelectionSetNode,
 )
@@ -33,6 +34,7 @@ MAX_OPERATIONS: Final = 50
 
 # Fragments that spread fragments can make numbers of hundreds of digits.
 _COUNTLESS: Final = 10**9
+_PASSWORD_FIELDS: Final = frozenset({"signUp", "signIn", "changePassword", "deleteAccount"})
 _INTROSPECTION_FIELDS: Final = frozenset({"__schema", "__type"})
 _Fragments = Mapping[str, FragmentDefinitionNode]
 
@@ -105,6 +107,16 @@ def check_limits(document: DocumentNode, settings: Settings) -> None:
         _check(size._replace(selections=selections), settings)
     for operation in operations:
         _check_repeats([operation.selection_set], fragments)
+        _check_passwords(operation, fragments)
+
+
+def _check_passwords(operation: OperationDefinitionNode, fragments: _Fragments) -> None:
+    """Refuse an operation that would hash several passwords, each of which takes a tenth of a second."""
+    if operation.operation is OperationType.MUTATION:
+        names = [node.name.value for _, node in merged_fields([operation.selection_set], fragments)]
+        if sum(name in _PASSWORD_FIELDS for name in names) > 1:
+            message = f"An operation may have one of {', '.join(sorted(_PASSWORD_FIELDS))}."
+            raise refuse(400, message, code="TOO_MANY_FIELDS", limit=1)
 
 
 def _in_order_of_dependence(fragments: _Fragments) -> list[str]:

@@ -61,10 +61,14 @@ class Authenticator:
         return None if status is None else _caller(claims, status)
 
     def invalidate(self, user_id: str) -> None:
-        """Drop what is cached about a user: call it after each commit that ends a session or changes a right."""
-        self._sessions.invalidate(user_id)
+        """Drop what every process has cached about a user, after each commit that ends a session or changes a right."""
+        self.drop(user_id)
         for listener in self.on_invalidate:
             listener(user_id)
+
+    def drop(self, user_id: str) -> None:
+        """Drop what this process has cached about a user."""
+        self._sessions.invalidate(user_id)
 
     async def close(self) -> None:
         """Close the connections to Better Auth."""

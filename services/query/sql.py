@@ -3,11 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Executable, FromClause, Table, insert
+from sqlalchemy import ColumnElement, Executable, FromClause, Table, func, insert
 from sqlalchemy.engine import CursorResult
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.clock import utc_now
 from core.prepared_statement import PreparedStatement, Rows, Values, cached_statement
 from core.query_runner import QueryRunner
 from core.transaction import Transaction
@@ -32,6 +33,11 @@ def table_columns(source: FromClause, names: Collection[str]) -> list[ColumnElem
 def is_sqlite(source: Source) -> bool:
     """Tell which of the two databases answers."""
     return source.get_bind().dialect.name == "sqlite" if isinstance(source, AsyncSession) else source.is_sqlite
+
+
+def database_time(source: Source) -> Any:
+    """Return the present moment for a statement, by the one clock that all processes share."""
+    return utc_now() if is_sqlite(source) else func.clock_timestamp()
 
 
 async def read(source: Source, statement: PreparedStatement, values: Values) -> Rows:

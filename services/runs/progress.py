@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Row, exists, func, insert, select, tuple_, update
+from sqlalchemy import Row, and_, exists, func, insert, select, tuple_, update
+from sqlmodel import select as select_model
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
@@ -14,7 +15,7 @@ from core.transaction import leave_unchanged
 from models import Conversation, Message, MessageStatus, Run, RunStatus, TokenUsage, ToolCall, ToolCallStatus, User
 from services.accounts.caller import Caller
 from services.entities.revision import next_revision
-from services.query.sql import execute, fetch_all, table_of
+from services.query.sql import database_time, execute, fetch_all, table_of
 
 _RUNS: Final = table_of(Run)
 _MESSAGES: Final = table_of(Message)
@@ -156,7 +157,7 @@ async def renew_leases(session: AsyncSession, runs: Sequence[RunKey], lease: tim
     statement = (
         update(_RUNS)
         .where(tuple_(_RUNS.c.user_id, _RUNS.c.id).in_(runs), _RUNS.c.status.in_(EXECUTED), is_active)
-        .values(lease_until=utc_now() + lease)
+        .values(lease_until=database_time(session) + lease)
         .returning(_RUNS.c.user_id, _RUNS.c.id)
     )
     return {(row.user_id, row.id) for row in await fetch_all(session, statement)}
@@ -164,7 +165,9 @@ async def renew_leases(session: AsyncSession, runs: Sequence[RunKey], lease: tim
 
 async def expired_runs(session: AsyncSession) -> Sequence[Row[Any]]:
     """Return some of the runs, by owner and id, whose lease has expired."""
-    statement = select(_RUNS.c.user_id, _RUNS.c.id).where(_RUNS.c.lease_until < utc_now()).limit(_MAX_SWEPT)
+    statement = (
+        select(_RUNS.c.user_id, _RUNS.c.id).where(_RUNS.c.lease_until < database_time(session)).limit(_MAX_SWEPT)
+    )
     return await fetch_all(session, statement)
 
 
@@ -175,8 +178,9 @@ async def fail_expired(session: AsyncSession, caller: Caller, run_id: str, error
     except UnauthenticatedError:
         # Nobody follows the changes of a deactivated account.
         revision = 0
-    run = await session.get(Run, (caller.user_id, run_id))
-    if run is None or run.lease_until is None or run.lease_until >= utc_now():
+    is_expired = and_(caller.owns(_RUNS), _RUNS.c.id == run_id, _RUNS.c.lease_until < database_time(session))
+    run = (await session.exec(select_model(Run).where(is_expired))).one_or_none()
+    if run is None:
         leave_unchanged(session)
         return
     await end_run(session, caller, run, Outcome(RunStatus.FAILED, error), revision or run.revision)

@@ -23,7 +23,7 @@ from services.entities.idempotency import IdempotentRequest, run_idempotent
 from services.entities.revision import next_revision
 from services.query.filters import IsAnyOf, id_list_param
 from services.query.lookup import require
-from services.query.sql import Source, execute, read, table_columns, table_of
+from services.query.sql import Source, database_time, execute, read, table_columns, table_of
 from services.runs.progress import EXECUTED, Outcome, end_run, require_tokens
 
 OFFLINE_MODEL: Final = "offline"
@@ -135,7 +135,7 @@ async def resolve_tool_call(
     run.revision = revision
     if (await execute(session, waiting)).first() is None:
         await _require_free_slot(session, caller, limits.max_runs)
-        run.status, run.lease_until = RunStatus.RUNNING, utc_now() + limits.lease
+        run.status, run.lease_until = RunStatus.RUNNING, database_time(session) + limits.lease
     return run
 
 
@@ -196,7 +196,7 @@ async def _start(
         model=limits.model,
         time_zone=time_zone,
         revision=revision,
-        lease_until=moment + limits.lease,
+        lease_until=database_time(session) + limits.lease,
     )
     conversation.updated_at, conversation.revision = moment, revision
     session.add_all([message, reply])

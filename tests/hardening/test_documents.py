@@ -89,3 +89,14 @@ def test_literal_out_of_bounds_is_refused_as_by_itself(found: Documents) -> None
     with pytest.raises(RefusedError, match="Int cannot represent non 32-bit signed integer value: 2147483648"):
         found.get(text.format(2**31))
     assert found.get(text.format(2)).select(None).variables({}) == {"_literal0": 2}
+
+
+def test_operation_hashes_one_password(found: Documents) -> None:
+    one = 'signUp(input: {email: "a@b.c", password: "a long one", name: "Ada"}) { __typename }'
+    assert found.get(f"mutation {{ {one} signOut {{ __typename }} }}")
+    for text in (
+        f"mutation {{ a: {one} b: {one} }}",
+        f"mutation {{ {one} ...F }} fragment F on Mutation {{ b: {one} }}",
+    ):
+        with pytest.raises(RefusedError, match="An operation may have one of changePassword"):
+            found.get(text)
