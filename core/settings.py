@@ -120,6 +120,13 @@ class Settings(BaseSettings):
     graphql_max_tokens: Count = Field(5_000, description="most tokens in a document")
     graphql_max_directives: Count = Field(50, description="most directives in an operation")
     graphql_max_cost: Count = Field(10_000, description="most objects an operation may ask for")
+    metrics_token: str | None = Field(
+        None,
+        repr=False,
+        min_length=16,
+        description="bearer token of `/metrics`, which in production needs one",
+    )
+    public_url: str | None = Field(None, description="address that clients use; without one, the Host that they send")
     trusted_documents: Path | None = Field(
         None, description="documents that clients may name: a manifest in JSON, or a folder of `.graphql` files"
     )
@@ -176,7 +183,7 @@ class Settings(BaseSettings):
             raise ValueError("write it with its scheme, such as https://app.example.com")
         return value.rstrip("/")
 
-    @field_validator("openai_base_url", "mcp_server_url")
+    @field_validator("openai_base_url", "mcp_server_url", "public_url")
     @classmethod
     def _check_address(cls, value: str | None) -> str | None:
         if value and not _ADDRESS.match(value):

@@ -159,7 +159,7 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     if request.url.path.startswith(rest.PREFIX):
         return rest.answer_http_error(request, error)
     status, message = error.status_code, error.detail
-    code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(status, "BAD_USER_INPUT")
+    code = {401: "UNAUTHENTICATED", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(status, "BAD_USER_INPUT")
     if status == 404:  # noqa: PLR2004
         message = "There is nothing at this path; GET / lists what there is."
     return JSONResponse({"errors": [{"message": message, "extensions": {"code": code}}]}, status, error.headers)

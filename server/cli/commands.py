@@ -58,8 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--workers", type=_count, default=1, help="processes that serve (default: 1)")
     add(_migrate, "bring the database to the newest revision")
     add(_schema, "print the GraphQL schema as SDL")
-    admin = add(_admin, "make an account an admin")
+    admin = add(_admin, "give an account the rights of an admin, or take them away")
     admin.add_argument("email", metavar="EMAIL", help="the account's address, or its id")
+    admin.add_argument("--revoke", action="store_true", help="take the rights of an admin away")
     demo = add(_demo, "fill an account with a believable month of tasks and conversations")
     demo.add_argument("email", metavar="EMAIL", nargs="?", default="demo@example.com", help="(default: %(default)s)")
     return parser
@@ -114,17 +115,17 @@ def _admin(options: argparse.Namespace) -> None:
     from core.errors import NotFoundError
     from core.settings import load_settings
     from server.cli.database import database_address, open_database
-    from services.accounts.users import make_admin
+    from services.accounts.users import set_admin
 
     settings = load_settings()
 
-    async def promote() -> str:
+    async def change() -> str:
         async with open_database(settings) as database:
-            user = await database.write(lambda session: make_admin(session, options.email))
+            user = await database.write(lambda session: set_admin(session, options.email, is_admin=not options.revoke))
         return user.email
 
     try:
-        print(f"{asyncio.run(promote())} is an admin now.")
+        print(f"{asyncio.run(change())} is {'no admin any more' if options.revoke else 'an admin now'}.")
     except NotFoundError as error:
         # Run in another folder, the default database is another file.
         raise CommandError(f"{error} The database is {database_address(settings)}") from error

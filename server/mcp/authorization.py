@@ -56,7 +56,10 @@ def required_scope(method: str, params: Any) -> AccessScope | None:
 
 
 def _base_url(scope: Scope) -> str:
-    """Return the address that the client used, up to its path."""
+    """Return the server's address, up to its path: as it is set, or as the client used it."""
+    public_url: str | None = scope["app"].state.runtime.settings.public_url
+    if public_url is not None:
+        return public_url.rstrip("/")
     host = get_request_headers(scope).values.get(b"host", b"").decode("latin-1")
     if not _HOST.fullmatch(host):
         name, port = scope.get("server") or ("localhost", None)

@@ -4,11 +4,13 @@ import asyncio
 import os
 from datetime import datetime
 from functools import cache, partial
+from hmac import compare_digest
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
@@ -122,8 +124,15 @@ class Metrics:
             self._label(self._operation_durations, name).observe(duration_s)
         self._statements.inc(len(record.statements))
 
-    async def serve(self, _request: Request) -> Response:
-        """Answer /metrics."""
+    async def serve(self, request: Request) -> Response:
+        """Answer /metrics: to those who have the token, where there is one."""
+        settings: Settings = request.app.state.runtime.settings
+        if settings.metrics_token is not None:
+            sent = request.headers.get("authorization", "").encode("utf-8", "surrogatepass")
+            if not compare_digest(sent, f"Bearer {settings.metrics_token}".encode()):
+                raise HTTPException(401, "Send METRICS_TOKEN as a bearer token.", {"www-authenticate": "Bearer"})
+        elif settings.is_production:
+            raise HTTPException(404)
         self._read_caches()
         registry = self._registry
         if self._folder:

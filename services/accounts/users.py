@@ -166,8 +166,8 @@ def _no_such_user() -> NotFoundError:
     return NotFoundError("There is no such user.", path=_ID_PATH)
 
 
-async def make_admin(session: AsyncSession, email_or_id: str) -> User:
-    """Make an account an admin; by its id if several accounts have its address."""
+async def set_admin(session: AsyncSession, email_or_id: str, *, is_admin: bool) -> User:
+    """Give an account an admin's rights or take them; by its id if several accounts have its address."""
     text = email_or_id.strip()
     found = select_model(User).where(or_(_USERS.c.id == text, _USERS.c.email == text.lower()))
     users = (await session.exec(found.order_by(_USERS.c.id).limit(20))).all()
@@ -176,5 +176,5 @@ async def make_admin(session: AsyncSession, email_or_id: str) -> User:
     if len(users) > 1:
         ids = ", ".join(user.id for user in users)
         raise ConflictError(f"Several accounts have the address {text}; name one by its id: {ids}.")
-    await _update(session, users[0].id, is_admin=True)
+    await _update(session, users[0].id, is_admin=is_admin)
     return await find(session, users[0].id)

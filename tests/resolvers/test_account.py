@@ -192,7 +192,7 @@ async def test_token_is_shown_once_and_listed_without_its_text(api: UserApi) -> 
     assert (made["name"], made["scopes"]) == ("Desktop assistant", ["TASKS_READ", "TASKS_WRITE"])
     assert (made["expiresAt"], made["lastUsedAt"]) == (expires_at, None)
     assert await api.query(LIST) == {"viewer": {"accessTokens": [made]}}
-    assert (text[:3], len(text)) == ("tt_", 46)
+    assert (text[:3], len(text)) == ("tt_", 52)
     (row,) = await access_token_rows(api.database, api.user_id)
     assert row.token_hash == sha256(text.encode()).hexdigest()
     assert text not in str(tuple(row))

@@ -56,7 +56,7 @@ class AccountServices:
 
     async def admin(self) -> Caller:
         signed_in = await self.sign_up()
-        await self.database.write(lambda session: users.make_admin(session, signed_in.user.email))
+        await self.database.write(lambda session: users.set_admin(session, signed_in.user.email, is_admin=True))
         self.authenticator.invalidate(signed_in.user.id)
         return await self.caller(signed_in)
 

@@ -210,9 +210,12 @@ async def test_serve_in_production_leaves_the_migrations_to_their_command(folder
         assert (name, response.status_code, "tasktalk migrate" in response.text) == ("GraphQL", 503, True)
 
 
+METRICS_TOKEN: Final = "a token for monitoring"
+
+
 @only_sqlite
 async def test_workers_share_metrics_lose_no_log_line_and_trust_the_named_proxy(settings: Settings) -> None:
-    proxy = {"SIGN_IN_ATTEMPTS": "1", "FORWARDED_ALLOW_IPS": "127.0.0.1"}
+    proxy = {"SIGN_IN_ATTEMPTS": "1", "FORWARDED_ALLOW_IPS": "127.0.0.1", "METRICS_TOKEN": METRICS_TOKEN}
     environment = {"ENVIRONMENT": "production", "PYTHONUNBUFFERED": "1"} | proxy
     async with serving_with(settings, workers=2, **environment) as running:
         for _ in range(20):
@@ -243,7 +246,8 @@ async def codes_of_guesses(url: str) -> list[str]:
 async def answer(url: str, path: str) -> str:
     """Ask over a connection of its own, which any of the workers may take."""
     async with httpx2.AsyncClient(base_url=url, timeout=PATIENCE_S) as client:
-        return (await client.get(path)).text
+        headers = {"authorization": f"Bearer {METRICS_TOKEN}"} if path == "/metrics" else {}
+        return (await client.get(path, headers=headers)).text
 
 
 async def has_counted(url: str, count: int) -> bool:

@@ -146,7 +146,7 @@ async def test_two_admins_cannot_deactivate_each_other(services: AccountServices
 
 async def test_make_admin_takes_an_address_or_an_id(services: AccountServices) -> None:
     async def make(email_or_id: str) -> Any:
-        return await services.database.write(lambda session: users.make_admin(session, email_or_id))
+        return await services.database.write(lambda session: users.set_admin(session, email_or_id, is_admin=True))
 
     user = await make_user(services.database)
     made = await make(f" {user.email.upper()} ")
@@ -157,3 +157,5 @@ async def test_make_admin_takes_an_address_or_an_id(services: AccountServices) -
     with pytest.raises(ConflictError, match=twin.id):
         await make(user.email)
     assert (await make(twin.id)).id == twin.id
+    await services.database.write(lambda session: users.set_admin(session, twin.id, is_admin=False))
+    assert not (await services.row(twin.id)).is_admin
