@@ -26,10 +26,14 @@ LIST: Final = older_message("tools/list")
 TODAY: Final = {"MCP-Protocol-Version": VERSION}
 
 
+METRICS_TOKEN: Final = "a token for monitoring"
+
+
 @pytest.fixture(scope="module")
 async def production(settings: Settings) -> AsyncIterator[AsyncClient]:
     """Give a client of the server as in production, open to pages of one other origin."""
-    overrides = {"environment": Environment.PRODUCTION, "allowed_origins": ("https://app.example.com",)}
+    origins = ("https://app.example.com",)
+    overrides = {"environment": Environment.PRODUCTION, "allowed_origins": origins, "metrics_token": METRICS_TOKEN}
     async with serve_with(settings, **overrides) as running, running.client() as client:
         yield client
 
@@ -185,7 +189,8 @@ async def test_request_is_logged_and_counted_in_metrics(
     named = {"method": "POST", "path": "/mcp", "operation": "tools/call"}
     assert line == line | named | {"status": 200, "user_id": user.user.id, "statements": 3}
     assert token not in out
-    metrics = (await production.get("/metrics")).text
+    headers = {"authorization": f"Bearer {METRICS_TOKEN}"}
+    metrics = (await production.get("/metrics", headers=headers)).text
     assert 'tasktalk_http_requests_total{method="POST",path="/mcp",status="200"}' in metrics
 
 
