@@ -3,6 +3,8 @@
 import asyncio
 import os
 import secrets
+import sys
+import threading
 from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -39,6 +41,7 @@ _DIGEST_BYTES: Final = 32
 # Each computation takes 64 MiB.
 _MAX_THREADS: Final = 4
 _MAX_PENDING: Final = 128
+_NICENESS: Final = 10
 _MAX_PENDING_PER_USER: Final = 32
 
 
@@ -62,7 +65,7 @@ class Passwords:
             f"${_encoded_random(_SALT_BYTES)}${_encoded_random(_DIGEST_BYTES)}"
         )
         threads = min(_MAX_THREADS, os.cpu_count() or 1)
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_lower_priority)
         # Somebody who signs in does not wait behind all the accounts that another address makes.
         self._permits = PermitQueue(threads, per_user=max(1, threads - 1), per_request=1)
         self._pending = 0
@@ -111,3 +114,9 @@ class Passwords:
 
 def _encoded_random(size: int) -> str:
     return b64encode(secrets.token_bytes(size)).decode().rstrip("=")
+
+
+def _lower_priority() -> None:
+    """Let the event loop, which answers everybody, go before this thread where both want the same core."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -65,6 +65,8 @@ class Context:
     loaders: dict[Batch, DataLoader[str, Any]] = field(default_factory=dict)
     # Done when the client has disconnected; made when it is needed: few operations wait for more than the database.
     _disconnected: asyncio.Future[None] | None = None
+    # Called once, when it ends or only waits: others of its user may run.
+    end_turn: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         """Let what the operation does count as its caller's."""
@@ -118,6 +120,7 @@ class Context:
 
     async def wait_while_connected(self, work: Awaitable[Result]) -> Result | None:
         """Await work that nobody else needs; cancel it and return None once the client has disconnected."""
+        self.end_turn()
         disconnected = self._get_disconnected()
         task = asyncio.ensure_future(work)
         try:
@@ -125,6 +128,11 @@ class Context:
             return await task if task.done() else None
         finally:
             task.cancel()
+
+    @property
+    def is_disconnected(self) -> bool:
+        """Tell whether the client has disconnected."""
+        return self._disconnected is not None and self._disconnected.done()
 
     def mark_disconnected(self) -> None:
         """Record that the client has disconnected."""

@@ -50,6 +50,8 @@ async def follow_changes(
                 yield found
             if not has_more:
                 await waiter.wait()
+                # What changes meanwhile comes with the same read.
+                await asyncio.sleep(pause_between_reads_s(live.hub.count(user_id)))
 
 
 async def follow_reply(

@@ -1,25 +1,30 @@
 """The operations of a schema: prepared, bounded in cost and time, executed, cancelled with their clients."""
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, AsyncIterable, Coroutine
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing, nullcontext
 from datetime import datetime
 from typing import Any, Final, cast
 
 import strawberry
 from graphql import ExecutionResult, OperationType, create_source_event_stream, execute
 from graphql.execution import Executor
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 
 from core.errors import QueryTooComplexError, UnavailableError
+from core.permits import PermitQueue
 from core.settings import GraphQLEngine, Settings
 from core.tasks import run_to_completion
+from core.workload import current_workload
 from graph.context import Context
 from server.graphql.documents import Documents, PreparedOperation
 from server.graphql.schema import core_schema
 from server.http.disconnect import on_disconnect, run_until_disconnect
 from server.http.errors import refuse, refuse_document, refuse_for
+from server.http.overload import current_progress
 from server.http.request_body import GraphQLRequest
 
 QUERY_TIMEOUT_S: Final = 60.0
@@ -37,6 +42,9 @@ class Operations:
         self._hide_suggestions = settings.is_production
         self._max_cost = settings.graphql_max_cost
         self._mutations: set[asyncio.Task[ExecutionResult]] = set()
+        # More at once would only wait for their user's connections, and keep the processor from others meanwhile.
+        at_once = settings.database_connections_per_user
+        self._turns = PermitQueue(sys.maxsize, per_user=at_once, per_request=at_once)
         self._options: dict[str, Any] = {
             "executor_class": schema.execution_context_class,
             "operation_extensions": None,
@@ -60,7 +68,7 @@ class Operations:
         With `receive` given, a query ends where its client has gone.
         """
         self._check_cost(operation, request)
-        work = self._execute(operation, request, context)
+        work = self._execute_in_turn(operation, request, context)
         try:
             result = await self._supervise(operation, work, context, receive)
         except TimeoutError:
@@ -72,6 +80,22 @@ class Operations:
         if result.data is None and not any(error.path for error in errors):
             raise refuse_document(errors, "BAD_USER_INPUT")
         return ExecutionResult(result.data, errors)
+
+    async def _execute_in_turn(
+        self, operation: PreparedOperation, request: GraphQLRequest, context: Context
+    ) -> ExecutionResult:
+        """Execute an operation when few others of its user run, unless its client has gone by then."""
+        workload = current_workload.get()
+        if not self._turns.take(workload):
+            progress = current_progress.get()
+            with nullcontext() if progress is None else progress.paused():
+                await self._turns.wait(workload)
+        with ExitStack() as turn:
+            turn.callback(self._turns.give_back, workload)
+            context.end_turn = turn.close
+            if context.is_disconnected:
+                raise ClientDisconnect
+            return await self._execute(operation, request, context)
 
     async def _supervise(
         self,

@@ -2,6 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final
 
 # The longest that a request should have to wait for those before it.
@@ -34,7 +37,9 @@ class Overload:
     def begin(self) -> "Progress":
         """Count a request as in progress, until that ends."""
         self.in_progress += 1
-        return Progress(self)
+        progress = Progress(self)
+        current_progress.set(progress)
+        return progress
 
     def end(self) -> None:
         """Count a request as completed."""
@@ -60,13 +65,27 @@ class Overload:
 class Progress:
     """A request in progress."""
 
-    __slots__ = ("_overload",)
+    __slots__ = ("_has_ended", "_overload")
 
     def __init__(self, overload: Overload) -> None:
-        self._overload: Overload | None = overload
+        self._overload = overload
+        self._has_ended = False
 
     def end(self) -> None:
         """End it, if it has not ended."""
-        if self._overload is not None:
+        if not self._has_ended:
+            self._has_ended = True
             self._overload.end()
-            self._overload = None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave it out of the count while it waits for others of its own user."""
+        self._overload.in_progress -= 1
+        try:
+            yield
+        finally:
+            self._overload.in_progress += 1
+
+
+# That of the request which the current task answers.
+current_progress: Final[ContextVar[Progress | None]] = ContextVar("current_progress", default=None)
