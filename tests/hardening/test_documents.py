@@ -1,5 +1,6 @@
 """Documents: what they cost is bounded before it is paid, and what was refused once is refused for nothing."""
 
+import time
 from typing import Any, Final
 
 import pytest
@@ -8,6 +9,8 @@ from core.settings import Settings
 from engine import Plan
 from server.graphql import documents
 from server.graphql.documents import Documents
+from server.graphql.limits import MAX_DOCUMENT_CHARACTERS
+from server.graphql.literals import split_literals
 from server.graphql.schema import core_schema
 from server.graphql.schema import schema as product_schema
 from server.http.errors import RefusedError
@@ -89,3 +92,19 @@ def test_literal_out_of_bounds_is_refused_as_by_itself(found: Documents) -> None
     with pytest.raises(RefusedError, match="Int cannot represent non 32-bit signed integer value: 2147483648"):
         found.get(text.format(2**31))
     assert found.get(text.format(2)).select(None).variables({}) == {"_literal0": 2}
+
+
+def test_text_of_the_key_of_shared_documents_is_no_document(found: Documents) -> None:
+    found.get("{ tasks(first: 1) { nodes { id } } }")
+    with pytest.raises(RefusedError, match="Unexpected character"):
+        found.get("{ tasks(first: \0i) { nodes { id } } }")
+
+
+@pytest.mark.parametrize("part", ['\\"', '\\"""', "1 ", '"" ', "#\n", '"""', "a.", "-", "0"])
+@pytest.mark.parametrize("beginning", ["", '"', '"""', "1"])
+def test_literals_are_found_in_one_pass(beginning: str, part: str) -> None:
+    text = (beginning + part * MAX_DOCUMENT_CHARACTERS)[:MAX_DOCUMENT_CHARACTERS]
+    began_s = time.process_time()
+    split_literals(text)
+    # What reads a part again for each part before it takes minutes.
+    assert time.process_time() - began_s < 1
