@@ -232,14 +232,31 @@ async def test_body_of_very_many_values_is_refused_before_it_is_built(
     assert b"more than 50000 values" in answer
 
 
+UNFINISHED = post(b"").replace(b"Content-Length: 0", b"Content-Length: 100000")
+
+
+async def test_unfinished_bodies_of_one_client_leave_room_for_others(
+    server: RunningServer, user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_body, "MAX_OPEN_BYTES", 400_000)
+    async with connected(server.url) as first, connected(server.url) as second:
+        await first.send(UNFINISHED, b" " * 90_000)
+        await until(lambda: request_body.OpenBodies.held_bytes == 90_000)
+        assert b" 503 " in await second.ask(UNFINISHED, b" " * 90_000)
+        authorization = f"Authorization: Bearer {user.token}"
+        assert await status(server, post(b" " * 90_000 + QUERY, authorization)) == 200
+        first.writer.transport.abort()
+        await until(lambda: not request_body.OpenBodies.held_by)
+
+
 async def test_unfinished_bodies_are_bounded_in_all(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_body, "MAX_OPEN_BYTES", 200_000)
-    unfinished = post(b"").replace(b"Content-Length: 0", b"Content-Length: 100000")
+    monkeypatch.setattr(request_body, "_MAX_SHARE", 1)
     async with connected(server.url) as first, connected(server.url) as second, connected(server.url) as third:
-        await first.send(unfinished, b" " * 90_000)
-        await second.send(unfinished, b" " * 90_000)
+        await first.send(UNFINISHED, b" " * 90_000)
+        await second.send(UNFINISHED, b" " * 90_000)
         await until(lambda: request_body.OpenBodies.held_bytes == 180_000)
-        answer = await third.ask(unfinished, b" " * 90_000)
+        answer = await third.ask(UNFINISHED, b" " * 90_000)
         assert re.match(rb"HTTP/1.1 503 .*retry-after: ", answer, re.DOTALL)
         first.writer.transport.abort()
         await until(lambda: request_body.OpenBodies.held_bytes == 90_000)
