@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter, OrderedDict, deque
+from itertools import chain
 from typing import NamedTuple, TypeVar
 
 from core.workload import Workload
@@ -78,14 +79,13 @@ class PermitQueue:
         )
 
     def _next(self) -> "tuple[str | None, _Waiter] | None":
-        """Return who is next of those who may have a permit now."""
+        """Return who is next of those who may have a permit now; who was cancelled this moment is about to leave."""
         if self.in_use >= self._max_size:
             return None
-        if own := self._waiting.get(None):
-            return None, own[0]
-        for key, queue in self._waiting.items():
+        own = {None: self._waiting[None]} if None in self._waiting else {}
+        for key, queue in chain(own.items(), self._waiting.items()):
             for waiter in queue:
-                if self._is_free(waiter.workload):
+                if not waiter.taken.cancelled() and self._is_free(waiter.workload):
                     return key, waiter
         return None
 

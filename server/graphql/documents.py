@@ -131,7 +131,7 @@ class Documents:
         self._rules = [*specified_rules, MaybeNullValidationRule]
         if settings.is_production:
             self._rules.append(NoSchemaIntrospectionCustomRule)
-        self.cache: LRUCache[str, PreparedDocument] = LRUCache("documents", max_bytes=MAX_CACHE_BYTES)
+        self.cache: LRUCache[str | tuple[str], PreparedDocument] = LRUCache("documents", max_bytes=MAX_CACHE_BYTES)
         self._texts: LRUCache[str, str] = LRUCache("persisted_queries", max_bytes=MAX_TEXT_BYTES)
         self._refused: LRUCache[str, RefusedError] = LRUCache("refused_documents", max_bytes=MAX_TEXT_BYTES)
         self._trusted: dict[str, PreparedDocument] = {}
@@ -140,7 +140,7 @@ class Documents:
             self._load_trusted(settings.trusted_documents)
 
     @property
-    def caches(self) -> tuple[LRUCache[str, Any], ...]:
+    def caches(self) -> tuple[LRUCache[Any, Any], ...]:
         """Return the caches whose counts /metrics shows."""
         return self.cache, self._texts, self._refused
 

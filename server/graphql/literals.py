@@ -41,15 +41,18 @@ from graphql import (
 )
 
 _PREFIX: Final = "_literal"
-# A literal of any document that can be parsed; what is no literal stays in the key. Possessive: it never backtracks.
+# A literal of any document that can be parsed; what is no literal stays in the key. Possessive and with optional ends,
+# so that it reads nothing twice: a text without an end is passed over, and no literal.
 _LITERAL: Final = re.compile(
-    r'#[^\n\r]*+|(?P<block>"""(?:[^"\\]|\\(?:""")?+|"(?!""))*+""")|(?P<string>""(?!")|"(?:[^"\\\n\r]|\\.)++")'
+    r'#[^\n\r]*+|"""(?:[^"\\]|\\(?:""")?+|"(?!""))*+(?:"""(?P<block>))?+|"(?:[^"\\\n\r]|\\.)*+(?:"(?P<string>))?+'
     r"|(?<![\w.])(?P<number>-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?)(?![\w.])",
     re.DOTALL | re.ASCII,
 )
 _MARKS: Final = {"block": "\0b", "string": "\0s", "integer": "\0i", "float": "\0f"}
 _INT32: Final = range(-(2**31), 2**31)
 _MAX_DIGITS: Final = 20
+# With the comments; a document of more is looked for by its whole text.
+MAX_LITERALS: Final = 2_000
 
 
 class Literal(NamedTuple):
@@ -76,16 +79,19 @@ class Literal(NamedTuple):
 class SplitDocument(NamedTuple):
     """A text without its literals, by which texts that differ in nothing else are found, and these literals."""
 
-    key: str
+    # In a tuple, which is no text that a client might send.
+    key: tuple[str]
     literals: Sequence[Literal]
 
 
 def split_literals(text: str) -> SplitDocument | None:
-    """Return a text's key and literals; None where it has none."""
+    """Return a text's key and literals; None where it has none, or very many."""
     literals: list[Literal] = []
     pieces: list[str] = []
     place = 0
-    for match in _LITERAL.finditer(text):
+    for number, match in enumerate(_LITERAL.finditer(text)):
+        if number >= MAX_LITERALS:
+            return None
         if (kind := match.lastgroup) is None:
             continue
         if kind == "number":
@@ -95,7 +101,7 @@ def split_literals(text: str) -> SplitDocument | None:
         place = match.end()
     if not literals or "\0" in text:
         return None
-    return SplitDocument("".join((*pieces, text[place:])), literals)
+    return SplitDocument(("".join((*pieces, text[place:])),), literals)
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,9 +171,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if names.count(b"authorization") > 1:
             raise self._note(_TWO_TOKENS)
         previous = self.cycle
+        if self.parser.should_upgrade() and self._should_upgrade() and self._unanswered():
+            # Its protocol would take the connection from the requests that are in progress.
+            raise self._note(_MALFORMED)
         super().on_headers_complete()
         if self.cycle is not previous:
-            self._cycles = (*(cycle for cycle in self._cycles if not cycle.response_complete), self.cycle)
+            self._cycles = (*self._unanswered(), self.cycle)
             if self.parser.should_upgrade():
                 self.cycle.keep_alive = False
 
@@ -198,8 +201,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         """Go on, since the client reads."""
-        self._stop_write_timer()
+        if not self.transport.is_closing():
+            self._stop_write_timer()
         super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request; where the connection closes, disconnect a client that does not read the rest."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._stop_write_timer()
+            self._watch_writing(self._unsent_bytes())
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection, even if its last answer is not read."""
@@ -217,13 +228,22 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             raise self._note(refusal)
 
     def _refuse(self, refusal: _Refusal) -> None:
-        """Answer, and go on reading for a moment: closed with bytes unread, the client would not get the answer."""
+        """Answer, and go on reading for a moment: closed with bytes unread, the client would not get the answer.
+
+        Behind requests that are in progress there is no answer: the connection closes after theirs.
+        """
         self._refusal = refusal
         self._stop_head_timer()
+        if complete := [cycle for cycle in self._unanswered() if not cycle.more_body]:
+            complete[-1].keep_alive = False
+            return
         self.transport.write(refusal.response)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.abort)
+
+    def _unanswered(self) -> tuple[RequestResponseCycle, ...]:
+        return tuple(cycle for cycle in self._cycles if not cycle.response_complete)
 
     def _watch_writing(self, before_bytes: int) -> None:
         def check() -> None:

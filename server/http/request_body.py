@@ -1,5 +1,6 @@
 """Reads a GraphQL request: its body within a bound, or its query string, as typed parameters."""
 
+from collections import Counter
 from collections.abc import Mapping
 from types import NoneType
 from typing import Any, Final, NamedTuple
@@ -10,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from core.errors import UnavailableError
+from core.workload import current_workload
 from server.http.disconnect import TimeLimit
 from server.http.errors import RefusedError, refuse
 from server.http.headers import is_of_type
@@ -19,6 +21,8 @@ BODY_TIMEOUT_S: Final = 30.0
 MAX_VALUES: Final = 10_000
 MAX_JSON_VALUES: Final = 50_000
 MAX_OPEN_BYTES: Final = 64 * 1024 * 1024
+# One client, a user or the address of a stranger, may hold so much of it.
+_MAX_SHARE: Final = 1 / 4
 _MAX_PARAMETERS: Final = 32
 _MAX_CONTENT_TYPE_BYTES: Final = 200
 _JSON: Final = "application/json"
@@ -81,9 +85,26 @@ def read_query_string(query_string: bytes) -> GraphQLRequest:
 
 
 class OpenBodies:
-    """How many bytes of bodies that have not arrived whole this process holds."""
+    """How many bytes of bodies that have not arrived whole this process holds, in all and by whose work they are."""
 
     held_bytes = 0
+    held_by: Final = Counter[str]()
+
+    @classmethod
+    def hold(cls, key: str, size: int) -> None:
+        """Count more bytes as held; raise UnavailableError where they are too many."""
+        cls.held_bytes += size
+        cls.held_by[key] += size
+        if cls.held_bytes > MAX_OPEN_BYTES or cls.held_by[key] > MAX_OPEN_BYTES * _MAX_SHARE:
+            raise UnavailableError("The server receives too much at once. Try again shortly.")
+
+    @classmethod
+    def release(cls, key: str, size: int) -> None:
+        """Count bytes as held no longer."""
+        cls.held_bytes -= size
+        cls.held_by[key] -= size
+        if not cls.held_by[key]:
+            del cls.held_by[key]
 
 
 async def read_body(headers: _Headers, receive: Receive, max_bytes: int, media_type: str = _JSON) -> bytes:
@@ -96,6 +117,8 @@ async def read_body(headers: _Headers, receive: Receive, max_bytes: int, media_t
     content_length = headers.get(b"content-length", b"").lstrip(b"0")
     if content_length.isdigit() and int(content_length) > max_bytes:
         raise _too_large(max_bytes)
+    workload = current_workload.get()
+    key = "" if workload is None else workload.key
     chunks, size, has_more = list[bytes](), 0, True
     try:
         with TimeLimit(BODY_TIMEOUT_S):
@@ -106,13 +129,11 @@ async def read_body(headers: _Headers, receive: Receive, max_bytes: int, media_t
                 chunk, has_more = message.get("body", b""), message.get("more_body", False)
                 chunks.append(chunk)
                 size += len(chunk)
-                OpenBodies.held_bytes += len(chunk)
-                if OpenBodies.held_bytes > MAX_OPEN_BYTES:
-                    raise UnavailableError("The server receives too much at once. Try again shortly.")
+                OpenBodies.hold(key, len(chunk))
     except TimeoutError:
         raise refuse(408, f"The body did not arrive within {BODY_TIMEOUT_S:.0f} seconds.") from None
     finally:
-        OpenBodies.held_bytes -= size
+        OpenBodies.release(key, size)
     if size > max_bytes:
         raise _too_large(max_bytes)
     return b"".join(chunks)

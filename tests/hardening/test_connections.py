@@ -6,16 +6,18 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
-from fastapi import FastAPI
-from fastapi.responses import PlainTextResponse
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from server.app import create_app
 from server.http import protocol, request_body
+from server.http.disconnect import wait_for_disconnect
 from server.http.protocol import ConnectionLimits
 from tests.factories import SignedIn
 from tests.server.wire import Wire, connected, post
 from tests.servers import RunningServer, serve
-from tests.waiting import until, until_so
+from tests.waiting import PATIENCE_S, until, until_so
 
 QUERY = b'{"query": "{ __typename }"}'
 VIEWER = b'{"query": "{ viewer { id } }"}'
@@ -123,18 +125,19 @@ async def test_proxy_may_open_as_many_as_it_needs(server: RunningServer) -> None
         assert await status(limited, post(QUERY)) == 200
 
 
-KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+UPGRADE = head(
+    "Host: x", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: graphql-transport-ws",
+).replace(b"/health", b"/graphql")  # fmt: skip
 
 
 async def test_closed_socket_is_counted_as_closed(server: RunningServer) -> None:
-    lines = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {KEY}")
-    upgrade = head("Host: x", *lines, "Sec-WebSocket-Protocol: graphql-transport-ws").replace(b"/health", b"/graphql")
     limits = ConnectionLimits(1, 1)
     async with serve(create_app(server.runtime.settings), limits=limits) as limited:
         for _ in range(3):
             await until(lambda: limits.open == 0)
             async with connected(limited.url) as wire:
-                await wire.send(upgrade)
+                await wire.send(UPGRADE)
                 assert b"101 Switching Protocols" in await wire.reader.readline()
                 assert await status(limited, post(QUERY)) == 503
 
@@ -157,6 +160,63 @@ async def test_client_that_reads_nothing_is_disconnected(monkeypatch: pytest.Mon
             assert limits.open == 1
 
 
+async def test_client_that_leaves_the_end_of_the_last_answer_unread_is_disconnected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(protocol, "WRITE_TIMEOUT_S", 0.2)
+    app, limits = FastAPI(), ConnectionLimits(10, 10)
+
+    async def until_unsent(request: Request) -> AsyncIterator[bytes]:
+        transport = protocol.get_abort(request.scope).__self__  # type: ignore[attr-defined]
+        while not transport.get_write_buffer_size():
+            yield b"a" * 10_000
+
+    app.add_route("/large", lambda request: StreamingResponse(until_unsent(request)))
+    async with serve(app, limits=limits) as large, connected(large.url) as wire:
+        wire.reader._transport.pause_reading()  # type: ignore[attr-defined] # noqa: SLF001 - there is no other way
+        await wire.send(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        await until(lambda: limits.open == 1)
+        await until(lambda: limits.open == 0)
+
+
+@pytest.mark.parametrize("behind", [b"nonsense\r\n\r\n", head("X-Long: " + "a" * 70_000), UPGRADE])
+async def test_request_is_answered_although_what_comes_behind_it_is_refused(behind: bytes) -> None:
+    app, began, may_end = FastAPI(), asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: Request) -> PlainTextResponse:
+        began.set()
+        await may_end.wait()
+        return PlainTextResponse("first")
+
+    app.add_route("/slow", slow)
+    async with serve(app) as server, connected(server.url) as wire:
+        await wire.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        await began.wait()
+        await wire.send(behind)
+        await asyncio.sleep(0.05)
+        may_end.set()
+        answer = await wire.reader.read()
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"\r\n\r\nfirst")
+
+
+async def test_stream_ends_with_its_connection_whatever_comes_behind_it() -> None:
+    app, ended = FastAPI(), asyncio.Event()
+
+    async def stream(_scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await wait_for_disconnect(receive)
+        ended.set()
+
+    app.mount("/stream", stream)
+    async with serve(app) as server:
+        async with connected(server.url) as wire:
+            await wire.send(b"GET /stream/ HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"200 OK" in await wire.reader.readline()
+            await wire.send(UPGRADE)
+        await asyncio.wait_for(ended.wait(), PATIENCE_S)
+
+
 @pytest.mark.parametrize(
     "body",
     [b"[" + b"{}," * 60_000 + b"{}]", b'{"query": "{ a }", "variables": {"a": [' + b"0," * 60_000 + b"0]}}"],
@@ -172,14 +232,31 @@ async def test_body_of_very_many_values_is_refused_before_it_is_built(
     assert b"more than 50000 values" in answer
 
 
+UNFINISHED = post(b"").replace(b"Content-Length: 0", b"Content-Length: 100000")
+
+
+async def test_unfinished_bodies_of_one_client_leave_room_for_others(
+    server: RunningServer, user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_body, "MAX_OPEN_BYTES", 400_000)
+    async with connected(server.url) as first, connected(server.url) as second:
+        await first.send(UNFINISHED, b" " * 90_000)
+        await until(lambda: request_body.OpenBodies.held_bytes == 90_000)
+        assert b" 503 " in await second.ask(UNFINISHED, b" " * 90_000)
+        authorization = f"Authorization: Bearer {user.token}"
+        assert await status(server, post(b" " * 90_000 + QUERY, authorization)) == 200
+        first.writer.transport.abort()
+        await until(lambda: not request_body.OpenBodies.held_by)
+
+
 async def test_unfinished_bodies_are_bounded_in_all(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_body, "MAX_OPEN_BYTES", 200_000)
-    unfinished = post(b"").replace(b"Content-Length: 0", b"Content-Length: 100000")
+    monkeypatch.setattr(request_body, "_MAX_SHARE", 1)
     async with connected(server.url) as first, connected(server.url) as second, connected(server.url) as third:
-        await first.send(unfinished, b" " * 90_000)
-        await second.send(unfinished, b" " * 90_000)
+        await first.send(UNFINISHED, b" " * 90_000)
+        await second.send(UNFINISHED, b" " * 90_000)
         await until(lambda: request_body.OpenBodies.held_bytes == 180_000)
-        answer = await third.ask(unfinished, b" " * 90_000)
+        answer = await third.ask(UNFINISHED, b" " * 90_000)
         assert re.match(rb"HTTP/1.1 503 .*retry-after: ", answer, re.DOTALL)
         first.writer.transport.abort()
         await until(lambda: request_body.OpenBodies.held_bytes == 90_000)

@@ -8,6 +8,8 @@ from core.settings import Settings
 from engine import Plan
 from server.graphql import documents
 from server.graphql.documents import Documents
+from server.graphql.limits import MAX_DOCUMENT_CHARACTERS
+from server.graphql.literals import MAX_LITERALS, split_literals
 from server.graphql.schema import core_schema
 from server.graphql.schema import schema as product_schema
 from server.http.errors import RefusedError
@@ -100,3 +102,18 @@ def test_operation_hashes_one_password(found: Documents) -> None:
     ):
         with pytest.raises(RefusedError, match="An operation may have one of changePassword"):
             found.get(text)
+
+
+def test_text_of_the_key_of_shared_documents_is_no_document(found: Documents) -> None:
+    found.get("{ tasks(first: 1) { nodes { id } } }")
+    with pytest.raises(RefusedError, match="Unexpected character"):
+        found.get("{ tasks(first: \0i) { nodes { id } } }")
+
+
+@pytest.mark.parametrize("part", ['\\"', '\\"""', "1 ", '"" ', "#\n", '"""', "a.", "-", "0"])
+@pytest.mark.parametrize("beginning", ["", '"', '"""', "1"])
+def test_literals_are_found_in_one_pass(beginning: str, part: str) -> None:
+    """What reads a part again for each part before it would take minutes for one of these."""
+    text = (beginning + part * MAX_DOCUMENT_CHARACTERS)[:MAX_DOCUMENT_CHARACTERS]
+    split = split_literals(text)
+    assert split is None or len(split.literals) <= MAX_LITERALS

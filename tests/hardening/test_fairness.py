@@ -68,6 +68,22 @@ async def test_queues_of_users_take_turns_and_the_servers_own_work_goes_first() 
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
+@pytest.mark.parametrize("workload", [None, Workload(user_id="ada")], ids=["own", "a user's"])
+async def test_permit_is_not_given_to_who_was_cancelled_this_moment(workload: Workload | None) -> None:
+    permits = queue()
+    for _ in range(SIZE):
+        assert permits.take(None)
+    gone, next_one = (asyncio.create_task(permits.wait(each)) for each in (workload, Workload(user_id="grace")))
+    await settle()
+    gone.cancel()
+    for _ in range(2):
+        permits.give_back(None)
+    await asyncio.gather(gone, next_one, return_exceptions=True)
+    assert gone.cancelled()
+    assert next_one.exception() is None
+    assert permits.in_use == SIZE - 1
+
+
 class Model:
     """Requests of three users and of the server itself that come, wait, leave and give up."""
 
