@@ -14,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from core.clock import call_at, utc_now
 from core.errors import UnauthenticatedError, UnavailableError
+from core.query_runner import current_statements
+from core.workload import start_workload
 from graph.context import Context, Runtime
 from server.graphql.streaming import Streaming
 from server.http.authentication import authenticate, client_address
@@ -21,6 +23,7 @@ from server.http.errors import SESSION_OVER, TOKEN_EXPIRED, FormattedError, Refu
 from server.http.origins import is_allowed_origin
 from server.http.protocol import get_abort
 from server.http.request_body import GraphQLRequest, read_parameters
+from server.observability.request_log import current_request_id
 from services.accounts.caller import Caller
 
 PROTOCOL: Final = "graphql-transport-ws"
@@ -286,6 +289,10 @@ class GraphQLWebSocket:
 
 async def serve_socket(streaming: Streaming, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one WebSocket, if its origin and its sub-protocol are allowed."""
+    # uvicorn's task may have the context of an earlier request of the connection.
+    current_request_id.set(None)
+    current_statements.set(None)
+    start_workload(address=client_address(scope))
     await receive()
     if not is_allowed_origin(scope, streaming.settings):
         # Closed before it is accepted, its handshake is answered with 403.

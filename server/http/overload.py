@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
+from starlette.types import Message, Receive
+
 # The longest that a request should have to wait for those before it.
 MAX_WAIT_S: Final = 0.5
 # A loop that is late by less has time to spare.
@@ -70,6 +72,25 @@ class Progress:
     def __init__(self, overload: Overload) -> None:
         self._overload = overload
         self._has_ended = False
+
+    def without_body(self, receive: Receive) -> Receive:
+        """Return a receive function; until the body is complete, the request that waits for it is not counted."""
+        has_more = True
+
+        async def receive_uncounted() -> Message:
+            nonlocal has_more
+            overload = self._overload
+            if not has_more or overload is None:
+                return await receive()
+            overload.in_progress -= 1
+            try:
+                message = await receive()
+            finally:
+                overload.in_progress += 1
+            has_more = message.get("more_body", False)
+            return message
+
+        return receive_uncounted
 
     def end(self) -> None:
         """End it, if it has not ended."""

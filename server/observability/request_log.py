@@ -105,7 +105,7 @@ class RequestLogMiddleware:
         progress = self._overload.begin()
         send = _with_headers(record, send, progress)
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, progress.without_body(receive), send)
         except Exception:
             self._log.exception("request failed")
             if record.status:

@@ -4,16 +4,21 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from core.query_runner import current_statements
+from core.workload import current_workload
 from server.app import create_app
+from server.graphql.sockets import GraphQLWebSocket
 from server.http import protocol, request_body
 from server.http.disconnect import wait_for_disconnect
 from server.http.protocol import ConnectionLimits
+from server.observability.request_log import current_request_id
 from tests.factories import SignedIn
 from tests.server.wire import Wire, connected, post
 from tests.servers import RunningServer, serve
@@ -140,6 +145,24 @@ async def test_closed_socket_is_counted_as_closed(server: RunningServer) -> None
                 await wire.send(UPGRADE)
                 assert b"101 Switching Protocols" in await wire.reader.readline()
                 assert await status(limited, post(QUERY)) == 503
+
+
+async def test_socket_has_nothing_of_an_earlier_request_of_its_connection(
+    server: RunningServer, user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Any] = []
+
+    async def serve(_self: object) -> None:
+        workload = current_workload.get()
+        found.extend([workload and workload.key, current_statements.get(), current_request_id.get()])
+
+    monkeypatch.setattr(GraphQLWebSocket, "serve", serve)
+    async with connected(server.url) as wire:
+        # Reading is paused for a large body, and goes on in the request's context.
+        assert b"200 OK" in await wire.ask(post(b" " * 300_000 + VIEWER, f"Authorization: Bearer {user.token}"))
+        await wire.send(UPGRADE)
+        await until(lambda: bool(found))
+    assert found == ["127.0.0.1", None, None]
 
 
 async def test_client_that_reads_nothing_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,11 @@ import httpx2
 import pytest
 
 from server.http.overload import BUSY_LAG_S, MAX_WAIT_S, Overload
+from server.http.request_body import OpenBodies
 from tests.factories import SignedIn
 from tests.server.wire import connected, post
 from tests.servers import RunningServer
+from tests.waiting import until
 
 LATE_S = BUSY_LAG_S * 2
 COST_S = 0.01
@@ -72,3 +74,16 @@ async def test_streams_are_not_in_progress(server: RunningServer, http: httpx2.A
     async with http.stream("POST", "/graphql", json=body, headers=headers) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         assert overload.in_progress == before
+
+
+async def test_request_whose_body_has_not_arrived_is_not_in_progress(server: RunningServer) -> None:
+    overload: Overload = server.app.state.overload
+    before, request = overload.in_progress, post(b'{"query": "{ __typename }"}')
+    async with connected(server.url) as wire, connected(server.url) as gone:
+        for each in (wire, gone):
+            await each.send(request[:-1])
+        await until(lambda: OpenBodies.held_bytes == 2 * len(b'{"query": "{ __typename }"'))
+        assert overload.in_progress == before
+        assert b"200 OK" in await wire.ask(request[-1:])
+        gone.writer.transport.abort()
+        await until(lambda: OpenBodies.held_bytes == 0 and overload.in_progress == before)
