@@ -15,6 +15,7 @@ from functools import partial
 from http import HTTPStatus
 from http.client import HTTPConnection
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, Final
 
 import httpx2
@@ -23,7 +24,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from bench.processes import memory_mib
-from bench.servers import SECRET_KEY, Server, running, tasktalk
+from bench.servers import ROOT, SECRET_KEY, Server, running, tasktalk
 from core.database import Database
 from services.tasks.tasks import tasks
 from tests.databases import PostgresDatabases, make_settings, postgres_server
@@ -173,7 +174,7 @@ ATTACKS: Final[Sequence[Scenario]] = (
 )
 
 
-async def _main(seconds: float) -> None:
+async def _main(seconds: float, root: Path) -> None:
     print("| attack | p50 ms | worst ms | refused | memory MiB |\n| --- | ---: | ---: | ---: | ---: |")
     pool = ProcessPoolExecutor(1, get_context("spawn"))
     pool.submit(time.perf_counter).result()
@@ -181,7 +182,7 @@ async def _main(seconds: float) -> None:
         databases = await PostgresDatabases.migrated(postgres)
         for scenario in ATTACKS:
             url = await databases.create()
-            async with running(tasktalk("tasktalk"), url, [0]) as server:
+            async with running(tasktalk("tasktalk", root), url, [0]) as server:
                 target = await _prepare(server, url)
                 print(await _measure(pool, target, scenario, seconds), flush=True)
 
@@ -239,4 +240,6 @@ def _read_steadily(port: int, token: str, seconds: float) -> tuple[list[float], 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10, help="how long each attack lasts")
-    asyncio.run(_main(parser.parse_args().seconds))
+    parser.add_argument("--tasktalk-root", type=Path, default=ROOT, help="another checkout with the same migrations")
+    options = parser.parse_args()
+    asyncio.run(_main(options.seconds, options.tasktalk_root))

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import multiprocessing
 import random
 import signal
 import threading
@@ -75,11 +76,26 @@ def graceful_shutdown(connections: ConnectionRegistry) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _stop_without_parent() -> None:
+    """Stop a worker when its parent is gone, as after `kill -9`: it would keep the port from those that come next."""
+    if (parent := multiprocessing.parent_process()) is None:
+        return
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        loop.remove_reader(parent.sentinel)
+        _log.error("The parent process is gone; this worker stops.")
+        signal.raise_signal(signal.SIGTERM)
+
+    loop.add_reader(parent.sentinel, stop)
+
+
 @asynccontextmanager
 async def lifespan(
     runtime: Runtime, streaming: Streaming, mcp: McpEndpoint, metrics: Metrics, app: FastAPI
 ) -> AsyncIterator[None]:
     """Start and stop what lives as long as the application."""
+    _stop_without_parent()
     runtime.live.start()
     runtime.assistant.start()
     tasks = [

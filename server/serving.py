@@ -26,6 +26,7 @@ from services.accounts.better_auth import origin_of
 from services.accounts.rate_limit import SignInRateLimit
 
 _STARTUP_FAILED: Final = 3
+_BACKLOG: Final = 256
 _WORKER_START_TIMEOUT_S: Final = 60
 _GC_THRESHOLD: Final = 20_000
 _EVERY_ADDRESS: Final = {"", "0.0.0.0", "::"}  # noqa: S104 - recognised here, not bound to
@@ -70,6 +71,8 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
             proxy_headers=bool(os.environ.get("FORWARDED_ALLOW_IPS")),
             # On a busy machine a worker's imports take longer than uvicorn's five seconds, after which it is killed.
             timeout_worker_healthcheck=_WORKER_START_TIMEOUT_S,
+            # What waits to be accepted is as old as what it waits for; a longer queue would only be answered too late.
+            backlog=_BACKLOG,
             **bounded_protocols(_connection_limits(settings)),
             ws_max_size=settings.graphql_max_body_bytes,
             # Each socket would keep a third of a megabyte for compressing a few bytes.

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from httpx2 import AsyncClient
@@ -26,9 +26,13 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
+METRICS_TOKEN: Final = "a token for monitoring"
+
+
 @pytest.fixture
 async def production(settings: Settings) -> AsyncIterator[AsyncClient]:
-    async with serve_with(settings, environment=Environment.PRODUCTION) as running, running.client() as client:
+    overrides = {"environment": Environment.PRODUCTION, "metrics_token": METRICS_TOKEN}
+    async with serve_with(settings, **overrides) as running, running.client() as client:
         yield client
 
 
@@ -81,7 +85,8 @@ async def test_log_has_no_secret(production: AsyncClient, capsys: pytest.Capture
 
 async def test_successful_probes_are_not_logged(production: AsyncClient, capsys: pytest.CaptureFixture[str]) -> None:
     for path in ("/health", "/ready", "/metrics"):
-        assert (await production.get(path)).status_code == 200
+        headers = {"authorization": f"Bearer {METRICS_TOKEN}"}
+        assert (await production.get(path, headers=headers)).status_code == 200
     assert lines_of(capsys) == []
 
 
