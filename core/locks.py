@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from core.errors import UnavailableError
+
 
 class KeyedLocks:
     """A lock for each key that is in use; those who wait for one get it in the order of asking."""
@@ -14,15 +16,11 @@ class KeyedLocks:
 
     @asynccontextmanager
     async def hold(self, key: str) -> AsyncIterator[None]:
-        """Hold the lock of a key; raise TimeoutError where it does not come free in time."""
+        """Hold the lock of a key; raise UnavailableError where it does not come free in time."""
         lock = self._locks.setdefault(key, _Lock())
         lock.users += 1
         try:
-            if lock.locked():
-                async with asyncio.timeout(self._timeout_s):
-                    await lock.acquire()
-            else:
-                await lock.acquire()
+            await self._acquire(lock)
             try:
                 yield
             finally:
@@ -31,6 +29,16 @@ class KeyedLocks:
             lock.users -= 1
             if not lock.users:
                 del self._locks[key]
+
+    async def _acquire(self, lock: "_Lock") -> None:
+        if not lock.locked():
+            await lock.acquire()
+            return
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await lock.acquire()
+        except TimeoutError:
+            raise UnavailableError("Other changes take too long. Try again shortly.") from None
 
 
 class _Lock(asyncio.Lock):

@@ -199,7 +199,7 @@ class Documents:
             self.cache.put(text, document, size_bytes)
             return document
         self.cache.put(split.key, document, size_bytes)
-        return document.bind(text, split) or document
+        return document.bind(text, split) or self._prepare(text)[0]
 
     def _load_trusted(self, path: Path) -> None:
         """Prepare the trusted documents, each named by its id and by its hash, with and without the prefix."""

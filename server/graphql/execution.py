@@ -85,13 +85,14 @@ class Operations:
         self, operation: PreparedOperation, request: GraphQLRequest, context: Context
     ) -> ExecutionResult:
         """Execute an operation when few others of its user run, unless its client has gone by then."""
-        workload = current_workload.get()
+        workload, progress = current_workload.get(), current_progress.get()
         if not self._turns.take(workload):
-            progress = current_progress.get()
             with nullcontext() if progress is None else progress.paused():
                 await self._turns.wait(workload)
         with ExitStack() as turn:
             turn.callback(self._turns.give_back, workload)
+            if progress is not None:
+                turn.callback(progress.end)
             context.end_turn = turn.close
             if context.is_disconnected:
                 raise ClientDisconnect
