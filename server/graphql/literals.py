@@ -41,10 +41,10 @@ from graphql import (
 )
 
 _PREFIX: Final = "_literal"
-# A literal of any document that can be parsed; what is no literal stays in the key. Possessive and with optional ends,
-# so that it reads nothing twice: a text without an end is passed over, and no literal.
+# A literal of any document that can be parsed; what is no literal stays in the key. Ends are optional, so that nothing
+# is read twice: a text without an end is passed over, and no literal.
 _LITERAL: Final = re.compile(
-    r'#[^\n\r]*+|"""(?:[^"\\]|\\(?:""")?+|"(?!""))*+(?:"""(?P<block>))?+|"(?:[^"\\\n\r]|\\.)*+(?:"(?P<string>))?+'
+    r'#[^\n\r]*|"""(?:[^"\\]+|\\"""|\\|"(?!""))*(?P<block>""")?|"(?:[^"\\\n\r]+|\\.)*(?P<string>")?'
     r"|(?<![\w.])(?P<number>-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?)(?![\w.])",
     re.DOTALL | re.ASCII,
 )

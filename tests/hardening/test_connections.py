@@ -176,6 +176,7 @@ async def test_client_that_reads_nothing_is_disconnected(monkeypatch: pytest.Mon
         await until(lambda: limits.open == 1)
         await until(lambda: limits.open == 0)
         # Who reads slowly is left alone.
+        monkeypatch.setattr(protocol, "WRITE_TIMEOUT_S", 5)
         async with connected(large.url, request) as slow:
             for _ in range(10):
                 await asyncio.sleep(0.1)
