@@ -14,7 +14,7 @@ from core.errors import UnavailableError
 # PostgreSQL's classes 08, 53, 57: connection lost, no resources, operator intervention; 40: transaction rolled back.
 _TRANSIENT_CLASSES: Final = frozenset({"08", "40", "53", "57"})
 _READ_ONLY: Final = "25006"
-LOCK_NOT_AVAILABLE: Final = "55P03"
+_LOCK_NOT_AVAILABLE: Final = "55P03"
 # What keeps a database from taking writes at all, until somebody or something mends it.
 _WRITE_PROBLEMS: Final[dict[str | int, str]] = {
     _READ_ONLY: "The database is read-only.",
@@ -67,6 +67,11 @@ def write_problem(error: BaseException) -> str | None:
     return _WRITE_PROBLEMS.get(sqlstate(error) or _sqlite_code(error))
 
 
+def is_locked(error: BaseException) -> bool:
+    """Tell whether somebody else holds what was asked for."""
+    return sqlstate(error) == _LOCK_NOT_AVAILABLE or _sqlite_code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
 def is_lost(error: BaseException) -> bool:
     """Tell whether an error means that connections may lead to a server that is gone or no longer the primary."""
     if getattr(error, "connection_invalidated", False) or isinstance(error, OSError | TimeoutError):
@@ -79,7 +84,7 @@ def _is_transient(error: Exception) -> bool:
         return True
     state = sqlstate(error)
     if state:
-        return state[:2] in _TRANSIENT_CLASSES or state in {_READ_ONLY, LOCK_NOT_AVAILABLE}
+        return state[:2] in _TRANSIENT_CLASSES or state in {_READ_ONLY, _LOCK_NOT_AVAILABLE}
     return _sqlite_code(error) in _TRANSIENT_SQLITE_CODES
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from core.database import make_engine
 from core.database_url import DatabaseTarget, parse_database_url
 from core.settings import Settings
-from core.transient_errors import LOCK_NOT_AVAILABLE, sqlstate
+from core.transient_errors import is_locked
 
 # Alembic is imported inside the functions: a server that only serves does without it.
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ async def run(settings: Settings, command: Callable[["Config"], None]) -> None:
                 await _refuse_newer(connection)
                 await connection.run_sync(lambda sync: command(_config(sync)))
         except DBAPIError as error:
-            if sqlstate(error) != LOCK_NOT_AVAILABLE or attempt == _ATTEMPTS:
+            # Or, on SQLite, by another process that makes the file a moment earlier.
+            if not is_locked(error) or attempt == _ATTEMPTS:
                 raise
             await asyncio.sleep(_RETRY_AFTER_S)
         else:
