@@ -40,6 +40,8 @@ _SQLITE_PRAGMAS: Final = ("journal_mode=WAL", f"journal_size_limit={_WAL_KEPT_BY
 # How long a write that failed says that others would; told in the log once a second.
 _PROBLEM_KEPT_S: Final = 10.0
 _PROBLEM_LOGGED_EVERY_S: Final = 1.0
+# The key of the lock of SQLite's file; no user has it.
+_FILE_LOCK: Final = ""
 _FILE_REPLACED: Final = "The database's file was removed or replaced while it was open; restart the server."
 # The key in `info` of the revisions that a transaction has taken, by user.
 REVISIONS: Final = "revisions"
@@ -67,9 +69,8 @@ class Database:
         self._readers = self.engine.execution_options(**autocommit)
         self._writers = self.engine.execution_options(begin_immediate=True)
         # Writers of one user would wait for that user's row with a connection each; they wait here, without one.
-        self._user_locks = KeyedLocks(settings.database_statement_timeout_s)
-        # SQLite has one writer: ours wait here, in order, instead of polling its lock.
-        self._file_lock = KeyedLocks(settings.database_statement_timeout_s) if self.is_sqlite else None
+        # SQLite has one writer: ours wait here too, in order, instead of polling its lock.
+        self._locks = KeyedLocks(settings.database_statement_timeout_s)
         self._file = _SqliteFile(self.engine) if self.is_sqlite else None
         self._problem: tuple[str, float] | None = None
         self._problem_logged_s = float("-inf")
@@ -189,9 +190,9 @@ class Database:
         workload = current_workload.get()
         async with AsyncExitStack() as turns:
             if workload is not None and workload.user_id is not None:
-                await turns.enter_async_context(self._user_locks.hold(workload.user_id))
-            if self._file_lock is not None:
-                await turns.enter_async_context(self._file_lock.hold(""))
+                await turns.enter_async_context(self._locks.hold(workload.user_id))
+            if self.is_sqlite:
+                await turns.enter_async_context(self._locks.hold(_FILE_LOCK))
             yield
 
 

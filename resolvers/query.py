@@ -107,9 +107,9 @@ class Query:
     async def changes(self, info: Info, since: str | None = None, first: int | None = None) -> Any:
         caller, size = info.context.require_caller(), check_size(first)
         cursor = None if since is None else read_cursor(since, "since")
-        async with info.context.database.read() as session:
-            cursor = resume(cursor, await read_counter(session, caller))
-            changes = await read_changes(session, caller, cursor, size)
+        reader = info.context.database.reader
+        cursor = resume(cursor, await read_counter(reader, caller))
+        changes = await read_changes(reader, caller, cursor, size)
         return await load_changes(info, changes)
 
 

@@ -106,18 +106,18 @@ def split_literals(text: str) -> SplitDocument | None:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A document whose literals are variables, and the types of these."""
+    """A document whose literals are variables, and the scalars of these."""
 
     document: DocumentNode
     literals: Sequence[Literal]
-    types: Sequence[GraphQLInputType]
+    scalars: Sequence[GraphQLScalarType]
 
     def bind(self, text: str, literals: Sequence[Literal]) -> "BoundLiterals | None":
         """Return the literals of a text; None where one is no value of its type, which validation has to say."""
         variables = {}
-        for index, (literal, type_) in enumerate(zip(literals, self.types, strict=True)):
+        for index, (literal, scalar) in enumerate(zip(literals, self.scalars, strict=True)):
             try:
-                variables[f"{_PREFIX}{index}"] = _checked(literal, get_named_type(type_))
+                variables[f"{_PREFIX}{index}"] = _checked(literal, scalar)
             except Exception:  # noqa: BLE001 - a scalar may raise what it likes
                 return None
         return BoundLiterals(self, text, literals, variables)
@@ -151,8 +151,9 @@ class BoundLiterals(NamedTuple):
 
 def make_template(schema: GraphQLSchema, document: DocumentNode, literals: Sequence[Literal]) -> Template | None:
     """Return the template of a valid document; None where a literal cannot be a variable."""
-    finder = _Finder({literal.start: index for index, literal in enumerate(literals)}, TypeInfo(schema))
-    changed = visit(document, finder.visitor())
+    type_info = TypeInfo(schema)
+    finder = _Finder({literal.start: index for index, literal in enumerate(literals)}, type_info)
+    changed = visit(document, TypeInfoVisitor(type_info, finder))
     operations = [node for node in changed.definitions if isinstance(node, OperationDefinitionNode)]
     if len(operations) != 1 or finder.types.keys() != set(range(len(literals))) or finder.is_ambiguous():
         return None
@@ -163,10 +164,11 @@ def make_template(schema: GraphQLSchema, document: DocumentNode, literals: Seque
         return None
     with_variables = replace(operation, variable_definitions=(*declared, *map(_definition, range(len(types)), types)))
     definitions = tuple(with_variables if node is operation else node for node in changed.definitions)
-    return Template(DocumentNode(definitions=definitions, loc=document.loc), literals, types)
+    scalars: list[Any] = [get_named_type(each) for each in types]
+    return Template(DocumentNode(definitions=definitions, loc=document.loc), literals, scalars)
 
 
-def _checked(literal: Literal, type_: Any) -> Any:
+def _checked(literal: Literal, type_: GraphQLScalarType) -> Any:
     """Return a literal's value; raise an error where the type does not take it."""
     if type_ is GraphQLID and literal.kind == "integer":
         return literal.text
@@ -201,9 +203,6 @@ class _Finder(Visitor):
         self._with_literals: set[str] = set()
         self._current: list[str] = []
 
-    def visitor(self) -> Visitor:
-        return TypeInfoVisitor(self._type_info, self)
-
     def is_ambiguous(self) -> bool:
         """Tell whether fields of one name have literals: whether they may be merged depends on the values."""
         return any(self._fields[name] > 1 for name in self._with_literals)
@@ -220,7 +219,7 @@ class _Finder(Visitor):
         # A default is part of the key only if it stays what it is.
         return False
 
-    def _replace(self, node: IntValueNode | FloatValueNode | StringValueNode) -> Any:
+    def _replace(self, node: IntValueNode | FloatValueNode | StringValueNode, *_: Any) -> Any:
         index = self._indexes.get(node.loc.start) if node.loc else None
         type_ = self._type_info.get_input_type()
         if index is None or type_ is None or not isinstance(get_named_type(type_), GraphQLScalarType):
@@ -229,11 +228,4 @@ class _Finder(Visitor):
         self._with_literals.update(self._current[-1:])
         return VariableNode(name=NameNode(value=f"{_PREFIX}{index}"))
 
-    def enter_int_value(self, node: IntValueNode, *_: Any) -> Any:
-        return self._replace(node)
-
-    def enter_float_value(self, node: FloatValueNode, *_: Any) -> Any:
-        return self._replace(node)
-
-    def enter_string_value(self, node: StringValueNode, *_: Any) -> Any:
-        return self._replace(node)
+    enter_int_value = enter_float_value = enter_string_value = _replace

@@ -13,13 +13,13 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from core.clock import call_at, utc_now
-from core.errors import UnauthenticatedError, UnavailableError
+from core.errors import TooManyOperationsError, UnauthenticatedError, UnavailableError
 from core.query_runner import current_statements
 from core.workload import start_workload
 from graph.context import Context, Runtime
 from server.graphql.streaming import Streaming
 from server.http.authentication import authenticate, client_address
-from server.http.errors import SESSION_OVER, TOKEN_EXPIRED, FormattedError, RefusedError, refuse
+from server.http.errors import SESSION_OVER, TOKEN_EXPIRED, FormattedError, RefusedError, refuse_for
 from server.http.origins import is_allowed_origin
 from server.http.protocol import get_abort
 from server.http.request_body import GraphQLRequest, read_parameters
@@ -218,7 +218,7 @@ class GraphQLWebSocket:
             self._operations[operation_id] = asyncio.create_task(self._run(operation_id, request))
             return
         message = f"A socket runs at most {limit} operations at once; complete another one first."
-        errors = refuse(429, message, code="TOO_MANY_OPERATIONS", limit=limit).errors
+        errors = refuse_for(TooManyOperationsError(message, limit=limit)).errors
         await self._send(_error_message(operation_id, errors))
 
     async def _run(self, operation_id: str, request: GraphQLRequest) -> None:

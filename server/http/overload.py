@@ -79,14 +79,10 @@ class Progress:
 
         async def receive_uncounted() -> Message:
             nonlocal has_more
-            overload = self._overload
-            if not has_more or overload is None:
+            if not has_more:
                 return await receive()
-            overload.in_progress -= 1
-            try:
+            with self.paused():
                 message = await receive()
-            finally:
-                overload.in_progress += 1
             has_more = message.get("more_body", False)
             return message
 
@@ -100,7 +96,7 @@ class Progress:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave it out of the count while it waits for others of its own user."""
+        """Leave it out of the count while it waits for its client, or for others of its user."""
         self._overload.in_progress -= 1
         try:
             yield

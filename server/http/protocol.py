@@ -150,13 +150,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """Bound the request line."""
-        self._count_line(len(url), _TOO_LARGE)
+        if self._is_too_large(len(url)):
+            raise self._note(_TOO_LARGE)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Bound the headers; drop trailers, which nothing here asks for."""
-        is_token = name.lower() == b"authorization"
-        self._count_line(len(name) + len(value), _TOKEN_TOO_LARGE if is_token else _TOO_LARGE)
+        if self._is_too_large(len(name) + len(value)):
+            raise self._note(_TOKEN_TOO_LARGE if name.lower() == b"authorization" else _TOO_LARGE)
         if self._is_in_head:
             super().on_header(name, value)
             if len(self.headers) > MAX_HEADERS:
@@ -209,23 +210,22 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Go on with the next request; where the connection closes, disconnect a client that does not read the rest."""
         super().on_response_complete()
         if self.transport.is_closing():
-            self._stop_write_timer()
-            self._watch_writing(self._unsent_bytes())
+            self._watch_closing()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection, even if its last answer is not read."""
         super().timeout_keep_alive_handler()
-        self.loop.call_later(WRITE_TIMEOUT_S, self.transport.abort)
+        self._watch_closing()
 
     def _note(self, refusal: _Refusal) -> _Refusal:
         """Keep the refusal that a callback raises, for the parser raises an error of its own."""
         self._refusal = refusal
         return refusal
 
-    def _count_line(self, length: int, refusal: _Refusal) -> None:
+    def _is_too_large(self, length: int) -> bool:
+        """Count a line, and tell whether it is too much of the head, or of the trailers."""
         self._line_bytes += length
-        if self._line_bytes > (MAX_HEAD_BYTES if self._is_in_head else _MAX_TRAILER_BYTES):
-            raise self._note(refusal)
+        return self._line_bytes > (MAX_HEAD_BYTES if self._is_in_head else _MAX_TRAILER_BYTES)
 
     def _refuse(self, refusal: _Refusal) -> None:
         """Answer, and go on reading for a moment: closed with bytes unread, the client would not get the answer.
@@ -244,6 +244,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _unanswered(self) -> tuple[RequestResponseCycle, ...]:
         return tuple(cycle for cycle in self._cycles if not cycle.response_complete)
+
+    def _watch_closing(self) -> None:
+        self._stop_write_timer()
+        self._watch_writing(self._unsent_bytes())
 
     def _watch_writing(self, before_bytes: int) -> None:
         def check() -> None:

@@ -12,9 +12,11 @@ import structlog
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.errors import UnavailableError
 from core.query_runner import current_statements
 from core.workload import start_workload
-from server.http.errors import masked
+from server.http.authentication import client_address
+from server.http.errors import masked, refuse_for
 from server.http.headers import get_request_headers
 from server.http.overload import Overload, Progress
 
@@ -33,11 +35,8 @@ SECURITY_HEADERS: Final = (
 
 
 _EVENT_STREAM: Final = (b"content-type", b"text/event-stream; charset=utf-8")
-_TRY_LATER: Final = JSONResponse(
-    {"errors": [{"message": "The server is busy. Try again shortly.", "extensions": {"code": "SERVICE_UNAVAILABLE"}}]},
-    503,
-    {"retry-after": "1"},
-)
+_BUSY: Final = refuse_for(UnavailableError("The server is busy. Try again shortly."))
+_TRY_LATER: Final = JSONResponse({"errors": _BUSY.errors}, _BUSY.status, {"retry-after": "1"})
 
 
 class OperationOutcome(StrEnum):
@@ -96,7 +95,7 @@ class RequestLogMiddleware:
         current_request_id.set(request_id)
         current_statements.set(record.statements)
         # Until it is known who sent it.
-        start_workload(address=(scope.get("client") or ("",))[0])
+        start_workload(address=client_address(scope))
         if self._overload.refuses and scope["path"] not in _PROBES:
             # Without a line in the log: it is many, and each costs as little as possible.
             await _TRY_LATER(scope, receive, _with_headers(record, send))
