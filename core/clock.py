@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 # Python takes 24:00 and offsets of 60 minutes in some of its versions.
@@ -11,9 +11,29 @@ _TIME: Final = r"(?:[01]\d|2[0-3]):[0-5]\d"
 _RFC_3339: Final = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt ]{_TIME}:\d\d(\.\d+)?([Zz]|[+-]{_TIME})", re.ASCII)
 
 
+# A smaller difference is left alone.
+_TOLERANCE: Final = timedelta(seconds=2)
+
+
+class _Correction:
+    """How far the database's clock is ahead of this machine's."""
+
+    value = timedelta(0)
+
+
+def correct_clock(moment: datetime, within_s: float) -> None:
+    """Go by the database's clock, which all processes share, if this machine's is off; it showed this moment just now.
+
+    `within_s` is how long it took to ask.
+    """
+    difference = moment - datetime.now(UTC)
+    is_off = abs(difference) > _TOLERANCE + timedelta(seconds=within_s)
+    _Correction.value = difference if is_off else timedelta(0)
+
+
 def utc_now() -> datetime:
     """Return the present moment with its offset."""
-    return datetime.now(UTC)
+    return datetime.now(UTC) + _Correction.value
 
 
 def call_at(moment: datetime, work: Callable[[], object]) -> asyncio.TimerHandle:

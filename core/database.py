@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, TypeVar
 
+import asyncpg
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.batch_loader import BatchLoader
+from core.clock import correct_clock
 from core.connection_pool import ConnectionPool
 from core.database_url import DatabaseTarget, parse_database_url
 from core.errors import UnavailableError
@@ -242,7 +244,21 @@ def make_engine(target: DatabaseTarget, settings: Settings) -> AsyncEngine:
     }
     if not target.is_pooled:
         connect_args["server_settings"] = _timeouts(settings) | target.connect_args.get("server_settings", {})
-    return create_async_engine(target.url, connect_args=connect_args, hide_parameters=True, **pool)
+    engine = create_async_engine(target.url, connect_args=connect_args, hide_parameters=True, **pool)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def look_at_clock(connection: Any, _record: Any) -> None:
+        connection.run_async(_correct_clock)
+
+    return engine
+
+
+async def _correct_clock(connection: asyncpg.Connection) -> None:
+    # In a transaction, for behind a pooler a statement is prepared and run by the same server only there.
+    async with connection.transaction():
+        asked_s = time.monotonic()
+        moment = await connection.fetchval("SELECT clock_timestamp()")
+        correct_clock(moment, time.monotonic() - asked_s)
 
 
 def _timeouts(settings: Settings) -> dict[str, str]:

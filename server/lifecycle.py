@@ -7,7 +7,7 @@ import random
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from types import FrameType
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ _AFTER_START_S: Final = (30.0, 300.0)
 _EVERY_S: Final = 6 * 3600.0
 # The time for a load balancer to see that the process is not ready, before it stops listening.
 _NOTICE_S: Final = 1.0
+_CONNECT_S: Final = 3.0
 
 _log = logging.getLogger(__name__)
 
@@ -90,12 +91,20 @@ def _stop_without_parent() -> None:
     loop.add_reader(parent.sentinel, stop)
 
 
+async def _connect(database: Database) -> None:
+    """Open the first connection, by which the clock is set right, before there are requests; go on without one."""
+    with suppress(UnavailableError, TimeoutError):
+        async with asyncio.timeout(_CONNECT_S), database.read() as session:
+            await session.connection()
+
+
 @asynccontextmanager
 async def lifespan(
     runtime: Runtime, streaming: Streaming, mcp: McpEndpoint, metrics: Metrics, app: FastAPI
 ) -> AsyncIterator[None]:
     """Start and stop what lives as long as the application."""
     _stop_without_parent()
+    await _connect(runtime.database)
     runtime.live.start()
     runtime.assistant.start()
     tasks = [

@@ -3,18 +3,18 @@
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import Final
 
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 import migrations
 from core.database import Database
+from core.database_url import parse_database_url
 from core.errors import UnavailableError
 from core.settings import Settings
 from server.cli.errors import CommandError
 
+_PASSWORD: Final = re.compile(r"(?<=://)([^:/?#]*):[^/?#]*@")
 _MISSING_TABLE: Final = re.compile(r"^no such table|^relation .* does not exist")
 
 
@@ -39,10 +39,10 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 
 def database_address(settings: Settings) -> str:
     """Return the database's URL as it may be shown: without its password, and a file with its whole path."""
-    url = make_url(settings.database_url)
-    if url.get_backend_name() == "sqlite" and url.database:
-        url = url.set(database=str(Path(url.database).absolute()))
-    return url.render_as_string(hide_password=True)
+    target = parse_database_url(settings.database_url)
+    if target.is_sqlite:
+        return f"sqlite:///{target.url.database}"
+    return _PASSWORD.sub(r"\1:***@", settings.database_url)
 
 
 @contextmanager

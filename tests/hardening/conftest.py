@@ -1,10 +1,12 @@
 """What the tests of faults are given."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from tests.databases import PostgresDatabases, postgres_server
+from tests.hardening.standby import PostgresServer
 
 
 @pytest.fixture
@@ -12,3 +14,30 @@ def own_postgres() -> Iterator[PostgresDatabases]:
     """Give a server that a test may stop."""
     with postgres_server() as server:
         yield PostgresDatabases(server)
+
+
+@pytest.fixture
+def servers(own_postgres: PostgresDatabases) -> Iterator[tuple[PostgresServer, PostgresServer]]:
+    """Give a primary and a standby of it."""
+    wheel = own_postgres.server
+    wheel.stop()
+    # Beside the other, in a folder in which the servers' user may write.
+    primary, standby = (
+        PostgresServer(own_postgres, wheel.pgdata),
+        PostgresServer(own_postgres, wheel.pgdata / "standby"),
+    )
+    primary.start()
+    with stopped_at_the_end(primary):
+        standby.copy_from(primary)
+        standby.start(wal_retrieve_retry_interval="100ms")
+        with stopped_at_the_end(standby):
+            yield primary, standby
+
+
+@contextmanager
+def stopped_at_the_end(server: PostgresServer) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        if (server.data / "postmaster.pid").exists():
+            server.stop()

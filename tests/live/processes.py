@@ -57,7 +57,7 @@ async def serving(settings: Settings, *, workers: int = 1, **variables: str) -> 
         await server.stop()
 
 
-async def start(settings: Settings, *, workers: int = 1, **variables: str) -> ServerProcess:
+async def start(settings: Settings, *, workers: int = 1, port: str = "0", **variables: str) -> ServerProcess:
     """Start `tasktalk serve`; wait until it answers, or end it."""
     given = {
         "PATH": os.environ["PATH"],
@@ -67,7 +67,7 @@ async def start(settings: Settings, *, workers: int = 1, **variables: str) -> Se
         "SECRET_KEY": settings.secret_key,
         **{name.upper(): str(seconds) for name, seconds in PATIENT.items()},
     }
-    arguments = ("-m", "server.cli", "serve", "--port", "0", "--workers", str(workers))
+    arguments = ("-m", "server.cli", "serve", "--port", port, "--workers", str(workers))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *arguments),
         env=given | variables,
@@ -89,6 +89,7 @@ async def _answering(server: ServerProcess) -> None:
     greeted = asyncio.Event()
     server.reader = asyncio.create_task(_read_lines(server, greeted))
     await asyncio.wait_for(greeted.wait(), LONGEST_S)
+    assert server.url, server.lines
     async with httpx2.AsyncClient(timeout=LONGEST_S) as client:
         await until_so(lambda: _is_ready(client, server), LONGEST_S)
 

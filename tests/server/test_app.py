@@ -185,14 +185,14 @@ def test_greeting_names_doors_database_and_model(tmp_path: Path, monkeypatch: py
 )
 def test_greeting_has_addresses_that_can_be_opened_and_no_secret(host: str, name: str) -> None:
     settings = make_settings(
-        "postgresql://ada:hunter2@db.example.com/tasks?sslmode=require",
+        "postgresql://ada:hunter2@db.example.com,standby.example.com/tasks?sslmode=require",
         environment=Environment.PRODUCTION,
         openai_api_key="sk-hunter2",
         openai_base_url="https://ada:hunter2@models.example.com/v1",
     )
     lines = greeting(settings, host, 80).splitlines()
     assert lines[0] == f"GraphQL at http://{name}:80/graphql"
-    assert "Database: postgresql://ada:***@db.example.com/tasks?sslmode=require" in lines
+    assert "Database: postgresql://ada:***@db.example.com,standby.example.com/tasks?sslmode=require" in lines
     assert lines[-1] == "Assistant: gpt-5-mini"
     assert not any("hunter2" in line for line in lines)
 
