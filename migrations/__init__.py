@@ -34,9 +34,25 @@ class NewerSchemaError(Exception):
 
 async def upgrade(settings: Settings) -> None:
     """Bring the database to the newest revision; a SQLite file is made where there is none."""
+    if await _is_current(settings):
+        return
     from alembic import command
 
     await run(settings, lambda config: command.upgrade(config, "head"))
+
+
+async def _is_current(settings: Settings) -> bool:
+    """Tell whether there is nothing to do, for which neither Alembic nor a lock is needed."""
+    target = parse_database_url(settings.database_url)
+    if not _exists(target):
+        return False
+    try:
+        async with _passing_engine(make_engine(target, settings)) as engine:
+            return await current_revision(engine) == head_revision()
+    except DBAPIError as error:
+        if is_locked(error):
+            return False
+        raise
 
 
 async def run(settings: Settings, command: Callable[["Config"], None]) -> None:
@@ -55,15 +71,15 @@ async def run(settings: Settings, command: Callable[["Config"], None]) -> None:
             return
 
 
+def _exists(target: DatabaseTarget) -> bool:
+    """Tell whether there is a database; to connect to an SQLite file that is not there would make it, for all to read."""
+    return not target.is_sqlite or Path(target.url.database or "").exists()
+
+
 @cache
 def head_revision() -> str:
-    """Return the revision that the code expects."""
-    from alembic.script import ScriptDirectory
-
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    if head is None:
-        raise RuntimeError("there is no migration in migrations/versions")
-    return head
+    """Return the revision that the code expects: files begin with theirs, in ascending order."""
+    return max(path.name for path in (_FOLDER / "versions").glob("[0-9]*.py")).partition("_")[0]
 
 
 async def current_revision(engine: AsyncEngine) -> str | None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import multiprocessing
+import os
 import random
 import signal
 import threading
@@ -26,6 +27,7 @@ from services.sync.housekeeping import delete_old_history, delete_old_keys, dele
 # Workers that start together should not do the same work at the same moment.
 _AFTER_START_S: Final = (30.0, 300.0)
 _EVERY_S: Final = 6 * 3600.0
+_PARENT_LOOKED_FOR_EVERY_S: Final = 1.0
 # The time for a load balancer to see that the process is not ready, before it stops listening.
 _NOTICE_S: Final = 1.0
 
@@ -76,18 +78,14 @@ def graceful_shutdown(connections: ConnectionRegistry) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _stop_without_parent() -> None:
+async def _stop_without_parent() -> None:
     """Stop a worker when its parent is gone, as after `kill -9`: it would keep the port from those that come next."""
     if (parent := multiprocessing.parent_process()) is None:
         return
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        loop.remove_reader(parent.sentinel)
-        _log.error("The parent process is gone; this worker stops.")
-        signal.raise_signal(signal.SIGTERM)
-
-    loop.add_reader(parent.sentinel, stop)
+    while os.getppid() == parent.pid:  # noqa: ASYNC110 - there is no event for it
+        await asyncio.sleep(_PARENT_LOOKED_FOR_EVERY_S)
+    _log.error("The parent process is gone; this worker stops.")
+    signal.raise_signal(signal.SIGTERM)
 
 
 @asynccontextmanager
@@ -95,10 +93,10 @@ async def lifespan(
     runtime: Runtime, streaming: Streaming, mcp: McpEndpoint, metrics: Metrics, app: FastAPI
 ) -> AsyncIterator[None]:
     """Start and stop what lives as long as the application."""
-    _stop_without_parent()
     runtime.live.start()
     runtime.assistant.start()
     tasks = [
+        asyncio.create_task(_stop_without_parent()),
         asyncio.create_task(streaming.connections.run()),
         asyncio.create_task(metrics.run()),
         asyncio.create_task(app.state.overload.run()),
