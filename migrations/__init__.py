@@ -72,7 +72,7 @@ async def run(settings: Settings, command: Callable[["Config"], None]) -> None:
 
 
 def _exists(target: DatabaseTarget) -> bool:
-    """Tell whether there is a database; to connect to an SQLite file that is not there would make it, for all to read."""
+    """Tell whether there is a database: to connect to an SQLite file that is not there would make it."""
     return not target.is_sqlite or Path(target.url.database or "").exists()
 
 

@@ -17,7 +17,7 @@ import uvicorn
 
 from core.settings import Settings
 from core.tokens import AccessTokens
-from server.cli.database import database_address, migrate
+from server.cli.database import check_file, database_address, migrate
 from server.cli.errors import CommandError
 from server.http.protocol import ConnectionLimits, bounded_protocols
 from server.observability.logs import log_config
@@ -49,6 +49,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(host, port))
         check(settings)
+        check_file(settings)
         if not settings.is_production:
             asyncio.run(migrate(settings))
         if workers > 1:
