@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from core.database import make_engine
 from core.database_url import DatabaseTarget, parse_database_url
 from core.settings import Settings
-from core.transient_errors import is_locked
+from core.transient_errors import is_locked, sqlstate
 
 # Alembic is imported inside the functions: a server that only serves does without it.
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _LONGEST_STATEMENT_S: Final = 3600
 _LOCK_TIMEOUT_S: Final = 2
 _RETRY_AFTER_S: Final = 1.0
 _ATTEMPTS: Final = 60
+_DEADLOCK: Final = "40P01"
 
 
 class NewerSchemaError(Exception):
@@ -64,7 +65,7 @@ async def run(settings: Settings, command: Callable[["Config"], None]) -> None:
                 await connection.run_sync(lambda sync: command(_config(sync)))
         except DBAPIError as error:
             # Or, on SQLite, by another process that makes the file a moment earlier.
-            if not is_locked(error) or attempt == _ATTEMPTS:
+            if not (is_locked(error) or sqlstate(error) == _DEADLOCK) or attempt == _ATTEMPTS:
                 raise
             await asyncio.sleep(_RETRY_AFTER_S)
         else:
