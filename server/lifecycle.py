@@ -20,8 +20,10 @@ from core.settings import Settings
 from graph.context import Runtime
 from server.graphql.streaming import Streaming
 from server.http.connections import ConnectionRegistry
+from server.http.protocol import REFUSES
 from server.mcp.endpoint import McpEndpoint
 from server.observability.metrics import Metrics
+from server.observability.request_log import refusing
 from services.sync.housekeeping import delete_old_history, delete_old_keys, delete_old_sessions, delete_old_tombstones
 
 # Workers that start together should not do the same work at the same moment.
@@ -91,7 +93,7 @@ async def _stop_without_parent() -> None:
 @asynccontextmanager
 async def lifespan(
     runtime: Runtime, streaming: Streaming, mcp: McpEndpoint, metrics: Metrics, app: FastAPI
-) -> AsyncIterator[None]:
+) -> AsyncIterator[dict[str, Any]]:
     """Start and stop what lives as long as the application."""
     runtime.live.start()
     runtime.assistant.start()
@@ -106,7 +108,7 @@ async def lifespan(
         tasks.append(asyncio.create_task(app.state.readiness.warn()))
     try:
         with graceful_shutdown(streaming.connections):
-            yield
+            yield {REFUSES: refusing(app.state.overload, metrics.observe)}
     finally:
         await mcp.close()
         for task in tasks:

@@ -26,6 +26,8 @@ from services.accounts.better_auth import origin_of
 from services.accounts.rate_limit import SignInRateLimit
 
 _BACKLOG: Final = 256
+# uvloop accepts one connection of a socket in each turn of the event loop: too few where a turn takes long.
+_ACCEPTED_AT_ONCE: Final = 16
 _GC_THRESHOLD: Final = 20_000
 _EVERY_ADDRESS: Final = {"", "0.0.0.0", "::"}  # noqa: S104 - recognised here, not bound to
 
@@ -132,7 +134,7 @@ def _listen(host: str, port: int) -> socket.socket:
 def _run(config: uvicorn.Config, listener: socket.socket) -> None:
     server = uvicorn.Server(config)
     try:
-        server.run(sockets=[listener])
+        server.run(sockets=[listener, *(listener.dup() for _ in range(_ACCEPTED_AT_ONCE - 1))])
     except KeyboardInterrupt:
         return
     if not server.started:
