@@ -7,8 +7,9 @@ import os
 import random
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any, Final
 
@@ -110,15 +111,28 @@ async def lifespan(
         with graceful_shutdown(streaming.connections):
             yield {REFUSES: refusing(app.state.overload, metrics.observe)}
     finally:
-        await mcp.close()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await streaming.operations.finish()
-        await runtime.assistant.close()
-        await runtime.live.close()
-        await runtime.accounts.close()
-        await runtime.authenticator.close()
-        await runtime.database.close()
+        await _close_each(
+            runtime.settings.shutdown_grace_s,
+            mcp.close,
+            partial(asyncio.gather, *tasks, return_exceptions=True),
+            streaming.operations.finish,
+            runtime.assistant.close,
+            runtime.live.close,
+            runtime.accounts.close,
+            runtime.authenticator.close,
+            runtime.database.close,
+        )
         runtime.passwords.close()
         metrics.close()
+
+
+async def _close_each(timeout_s: float, *closes: Callable[[], Awaitable[Any]]) -> None:
+    """Close one part after another; one that hangs or fails does not keep the others from it."""
+    for close in closes:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await close()
+        except Exception:  # noqa: BLE001 - the other parts are closed all the same
+            _log.exception("A part of the server did not close")
