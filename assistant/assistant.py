@@ -53,10 +53,6 @@ class Assistant:
         self._jobs: list[asyncio.Task[None]] = []
         self._closing = asyncio.Event()
 
-    def load(self) -> None:
-        """Load what runs need, which takes a second or two; without this it is loaded in the background."""
-        importlib.import_module(_EXECUTION)
-
     def start(self) -> None:
         """Start renewing the leases of this process's runs, and ending runs whose lease has expired."""
         sweep_s = self._settings.run_lease_s / _SWEEPS_PER_LEASE

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from core.database import make_engine
 from core.database_url import DatabaseTarget, parse_database_url
 from core.settings import Settings
-from core.transient_errors import is_locked
+from core.transient_errors import is_locked, sqlstate
 
 # Alembic is imported inside the functions: a server that only serves does without it.
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _LONGEST_STATEMENT_S: Final = 3600
 _LOCK_TIMEOUT_S: Final = 2
 _RETRY_AFTER_S: Final = 1.0
 _ATTEMPTS: Final = 60
+_DEADLOCK: Final = "40P01"
 
 
 class NewerSchemaError(Exception):
@@ -34,9 +35,25 @@ class NewerSchemaError(Exception):
 
 async def upgrade(settings: Settings) -> None:
     """Bring the database to the newest revision; a SQLite file is made where there is none."""
+    if await _is_current(settings):
+        return
     from alembic import command
 
     await run(settings, lambda config: command.upgrade(config, "head"))
+
+
+async def _is_current(settings: Settings) -> bool:
+    """Tell whether there is nothing to do, for which neither Alembic nor a lock is needed."""
+    target = parse_database_url(settings.database_url)
+    if not _exists(target):
+        return False
+    try:
+        async with _passing_engine(make_engine(target, settings)) as engine:
+            return await current_revision(engine) == head_revision()
+    except DBAPIError as error:
+        if is_locked(error):
+            return False
+        raise
 
 
 async def run(settings: Settings, command: Callable[["Config"], None]) -> None:
@@ -48,22 +65,22 @@ async def run(settings: Settings, command: Callable[["Config"], None]) -> None:
                 await connection.run_sync(lambda sync: command(_config(sync)))
         except DBAPIError as error:
             # Or, on SQLite, by another process that makes the file a moment earlier.
-            if not is_locked(error) or attempt == _ATTEMPTS:
+            if not (is_locked(error) or sqlstate(error) == _DEADLOCK) or attempt == _ATTEMPTS:
                 raise
             await asyncio.sleep(_RETRY_AFTER_S)
         else:
             return
 
 
+def _exists(target: DatabaseTarget) -> bool:
+    """Tell whether there is a database: to connect to an SQLite file that is not there would make it."""
+    return not target.is_sqlite or Path(target.url.database or "").exists()
+
+
 @cache
 def head_revision() -> str:
-    """Return the revision that the code expects."""
-    from alembic.script import ScriptDirectory
-
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    if head is None:
-        raise RuntimeError("there is no migration in migrations/versions")
-    return head
+    """Return the revision that the code expects: files begin with theirs, in ascending order."""
+    return max(path.name for path in (_FOLDER / "versions").glob("[0-9]*.py")).partition("_")[0]
 
 
 async def current_revision(engine: AsyncEngine) -> str | None:

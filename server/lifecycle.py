@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import multiprocessing
+import os
 import random
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from types import FrameType
 from typing import Any, Final
 
@@ -19,13 +21,16 @@ from core.settings import Settings
 from graph.context import Runtime
 from server.graphql.streaming import Streaming
 from server.http.connections import ConnectionRegistry
+from server.http.protocol import REFUSES
 from server.mcp.endpoint import McpEndpoint
 from server.observability.metrics import Metrics
+from server.observability.request_log import refusing
 from services.sync.housekeeping import delete_old_history, delete_old_keys, delete_old_sessions, delete_old_tombstones
 
 # Workers that start together should not do the same work at the same moment.
 _AFTER_START_S: Final = (30.0, 300.0)
 _EVERY_S: Final = 6 * 3600.0
+_PARENT_LOOKED_FOR_EVERY_S: Final = 1.0
 # The time for a load balancer to see that the process is not ready, before it stops listening.
 _NOTICE_S: Final = 1.0
 _CONNECT_S: Final = 3.0
@@ -77,18 +82,14 @@ def graceful_shutdown(connections: ConnectionRegistry) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _stop_without_parent() -> None:
+async def _stop_without_parent() -> None:
     """Stop a worker when its parent is gone, as after `kill -9`: it would keep the port from those that come next."""
     if (parent := multiprocessing.parent_process()) is None:
         return
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        loop.remove_reader(parent.sentinel)
-        _log.error("The parent process is gone; this worker stops.")
-        signal.raise_signal(signal.SIGTERM)
-
-    loop.add_reader(parent.sentinel, stop)
+    while os.getppid() == parent.pid:  # noqa: ASYNC110 - there is no event for it
+        await asyncio.sleep(_PARENT_LOOKED_FOR_EVERY_S)
+    _log.error("The parent process is gone; this worker stops.")
+    signal.raise_signal(signal.SIGTERM)
 
 
 async def _connect(database: Database) -> None:
@@ -101,13 +102,13 @@ async def _connect(database: Database) -> None:
 @asynccontextmanager
 async def lifespan(
     runtime: Runtime, streaming: Streaming, mcp: McpEndpoint, metrics: Metrics, app: FastAPI
-) -> AsyncIterator[None]:
+) -> AsyncIterator[dict[str, Any]]:
     """Start and stop what lives as long as the application."""
-    _stop_without_parent()
     await _connect(runtime.database)
     runtime.live.start()
     runtime.assistant.start()
     tasks = [
+        asyncio.create_task(_stop_without_parent()),
         asyncio.create_task(streaming.connections.run()),
         asyncio.create_task(metrics.run()),
         asyncio.create_task(app.state.overload.run()),
@@ -117,17 +118,30 @@ async def lifespan(
         tasks.append(asyncio.create_task(app.state.readiness.warn()))
     try:
         with graceful_shutdown(streaming.connections):
-            yield
+            yield {REFUSES: refusing(app.state.overload, metrics.observe)}
     finally:
-        await mcp.close()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await streaming.operations.finish()
-        await runtime.assistant.close()
-        await runtime.live.close()
-        await runtime.accounts.close()
-        await runtime.authenticator.close()
-        await runtime.database.close()
+        await _close_each(
+            runtime.settings.shutdown_grace_s,
+            mcp.close,
+            partial(asyncio.gather, *tasks, return_exceptions=True),
+            streaming.operations.finish,
+            runtime.assistant.close,
+            runtime.live.close,
+            runtime.accounts.close,
+            runtime.authenticator.close,
+            runtime.database.close,
+        )
         runtime.passwords.close()
         metrics.close()
+
+
+async def _close_each(timeout_s: float, *closes: Callable[[], Awaitable[Any]]) -> None:
+    """Close one part after another; one that hangs or fails does not keep the others from it."""
+    for close in closes:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await close()
+        except Exception:  # noqa: BLE001 - the other parts are closed all the same
+            _log.exception("A part of the server did not close")

@@ -9,25 +9,25 @@ import socket
 import sys
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Final
 
 import uvicorn
-from fastapi import FastAPI
-from uvicorn.supervisors import Multiprocess
 
 from core.settings import Settings
 from core.tokens import AccessTokens
-from server.cli.database import database_address, migrate
+from server.cli.database import check_file, database_address, migrate
 from server.cli.errors import CommandError
 from server.http.protocol import ConnectionLimits, bounded_protocols
 from server.observability.logs import log_config
+from server.workers import STARTUP_FAILED, Workers
 from services.accounts.better_auth import origin_of
 from services.accounts.rate_limit import SignInRateLimit
 
-_STARTUP_FAILED: Final = 3
 _BACKLOG: Final = 256
-_WORKER_START_TIMEOUT_S: Final = 60
+# uvloop accepts one connection of a socket in each turn of the event loop: too few where a turn takes long.
+_ACCEPTED_AT_ONCE: Final = 16
 _GC_THRESHOLD: Final = 20_000
 _EVERY_ADDRESS: Final = {"", "0.0.0.0", "::"}  # noqa: S104 - recognised here, not bound to
 
@@ -51,16 +51,21 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(host, port))
         check(settings)
+        check_file(settings)
         if not settings.is_production:
             asyncio.run(migrate(settings))
         if workers > 1:
             # The workers share their metrics in files, which must not be those of an earlier run.
             folder = stack.enter_context(TemporaryDirectory(prefix="tasktalk-metrics-"))
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        # What counts looks at that variable when it is loaded.
+        from server.app import create_app  # noqa: PLC0415
+
+        _collect_garbage_rarely()
         config = uvicorn.Config(
-            "server.serving:make_app",
+            # Called by each process for itself: nothing that it makes can be shared.
+            partial(create_app, settings),
             factory=True,
-            workers=workers,
             lifespan="on",
             access_log=False,
             server_header=False,
@@ -69,8 +74,6 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
             timeout_graceful_shutdown=max(1, math.floor(settings.shutdown_grace_s) - 1),
             # Without a named proxy, uvicorn would trust X-Forwarded-For of any process of this machine.
             proxy_headers=bool(os.environ.get("FORWARDED_ALLOW_IPS")),
-            # On a busy machine a worker's imports take longer than uvicorn's five seconds, after which it is killed.
-            timeout_worker_healthcheck=_WORKER_START_TIMEOUT_S,
             # What waits to be accepted is as old as what it waits for; a longer queue would only be answered too late.
             backlog=_BACKLOG,
             **bounded_protocols(_connection_limits(settings)),
@@ -79,7 +82,11 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
             ws_per_message_deflate=False,
         )
         print(greeting(settings, host, listener.getsockname()[1]), flush=True)
-        _run(config, listener)
+        work = partial(_run, config, listener)
+        if workers == 1:
+            work()
+        elif not Workers(work, workers).run():
+            sys.exit(STARTUP_FAILED)
 
 
 def _connection_limits(settings: Settings) -> ConnectionLimits:
@@ -87,20 +94,13 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
     return ConnectionLimits(settings.max_connections, settings.max_connections_per_address, proxies)
 
 
-def make_app() -> FastAPI:
-    """Return the application of a process that serves nothing else."""
-    from server.app import create_app  # noqa: PLC0415 - the parent process of workers needs none of it
-
-    app = create_app()
-    if app.state.runtime.settings.is_production:
-        # Loaded with the first requests, it would delay them by seconds.
-        app.state.runtime.assistant.load()
-    # Modules and the schema stay for good: collecting them again and again would delay requests.
+def _collect_garbage_rarely() -> None:
+    """Keep the garbage collector away from what is loaded, which stays for good and which workers share."""
     gc.collect()
     gc.freeze()
     # A response of some hundred rows would trigger collections, and none of it is ever in a cycle.
     gc.set_threshold(_GC_THRESHOLD)
-    return app
+    gc.enable()
 
 
 def check(settings: Settings) -> None:
@@ -128,18 +128,14 @@ def _listen(host: str, port: int) -> socket.socket:
         elif error.errno == errno.EACCES:
             choice = "choose one from 1024 on with --port or API_PORT"
         raise CommandError(f"cannot listen on {host}:{port}: {reason}; {choice}") from error
-    listener.set_inheritable(True)
     return listener
 
 
 def _run(config: uvicorn.Config, listener: socket.socket) -> None:
-    if config.workers > 1:
-        Multiprocess(config, sockets=[listener]).run()
-        return
     server = uvicorn.Server(config)
     try:
-        server.run(sockets=[listener])
+        server.run(sockets=[listener, *(listener.dup() for _ in range(_ACCEPTED_AT_ONCE - 1))])
     except KeyboardInterrupt:
         return
     if not server.started:
-        sys.exit(_STARTUP_FAILED)
+        sys.exit(STARTUP_FAILED)

@@ -68,6 +68,7 @@ def patience() -> Iterator[None]:
             "live.postgres._PROBE_TIMEOUT_S",
             "server.observability.health._TIMEOUT_S",
             "server.graphql.sockets.CLOSE_TIMEOUT_S",
+            "server.http.overload.MAX_WAIT_S",
         ):
             patch.setattr(limit, PATIENCE_S)
         # A strong hash takes a tenth of a second of processor time.

@@ -21,18 +21,47 @@ REFERENCES = (
 COLUMNS = "user_id, id, revision, created_at, {row}, kind, run_id, tool_call_id, before, after"
 
 
+PARTS = (("ck", "_kind_known"), ("fk", "_user_id"), ("pk", ""))
+# The release before reads and writes its table until it is stopped.
+VIEW = "CREATE VIEW task_changes AS SELECT {columns}, entity FROM history"
+
+
 def upgrade() -> None:
-    _create_history("history", "row", entity=True)
-    _move("task_changes", COLUMNS.format(row="task_id"), "history", COLUMNS.format(row="row_id"), "'TASK'")
+    if op.get_context().dialect.name == "postgresql":
+        _rename_postgres("task_changes", "history", "task_id", "row_id")
+        op.add_column("history", sa.Column("entity", sa.String(20), nullable=False, server_default="TASK"))
+        op.alter_column("history", "entity", server_default=None)
+        op.execute(VIEW.format(columns=COLUMNS.format(row="row_id AS task_id")))
+        op.execute("ALTER VIEW task_changes ALTER COLUMN entity SET DEFAULT 'TASK'")
+    else:
+        _create_history("history", "row", entity=True)
+        _move("task_changes", COLUMNS.format(row="task_id"), "history", COLUMNS.format(row="row_id"), "'TASK'")
     for table, target, column in REFERENCES:
         rename_constraint(table, f"fk_{target}_of_{column}", f"fk_{table}_of_{column}")
 
 
 def downgrade() -> None:
-    _create_history("task_changes", "task", entity=False)
-    _move("history", COLUMNS.format(row="row_id"), "task_changes", COLUMNS.format(row="task_id"))
+    if op.get_context().dialect.name == "postgresql":
+        op.execute("DROP VIEW task_changes")
+        op.execute("DELETE FROM history WHERE entity <> 'TASK'")
+        op.drop_column("history", "entity")
+        _rename_postgres("history", "task_changes", "row_id", "task_id")
+    else:
+        _create_history("task_changes", "task", entity=False)
+        _move("history", COLUMNS.format(row="row_id"), "task_changes", COLUMNS.format(row="task_id"))
     for table, target, column in REFERENCES:
         rename_constraint(table, f"fk_{table}_of_{column}", f"fk_{target}_of_{column}")
+
+
+def _rename_postgres(source: str, target: str, column: str, new_column: str) -> None:
+    """Rename the table and all that is named after it, which takes no time, however many rows there are."""
+    op.rename_table(source, target)
+    op.alter_column(target, column, new_column_name=new_column)
+    for kind, rest in PARTS:
+        rename_constraint(target, f"{kind}_{source}{rest}", f"{kind}_{target}{rest}")
+    names = {column.removesuffix("_id"): new_column.removesuffix("_id"), "run": "run", "created_at": "created_at"}
+    for name, new_name in names.items():
+        op.execute(f"ALTER INDEX ix_{source}_{name} RENAME TO ix_{target}_{new_name}")
 
 
 def _create_history(table: str, row: str, *, entity: bool) -> None:

@@ -1,8 +1,10 @@
 """The database of commands: migrated in development, its errors printed in one line."""
 
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError
@@ -12,8 +14,10 @@ from core.database import Database
 from core.database_url import parse_database_url
 from core.errors import UnavailableError
 from core.settings import Settings
+from core.sqlite_check import DamagedFileError, check_sqlite_file
 from server.cli.errors import CommandError
 
+_ERRORS: Final = (DBAPIError, sqlite3.Error, OSError, UnavailableError, DamagedFileError, migrations.NewerSchemaError)
 _PASSWORD: Final = re.compile(r"(?<=://)([^:/?#]*):[^/?#]*@")
 _MISSING_TABLE: Final = re.compile(r"^no such table|^relation .* does not exist")
 
@@ -22,6 +26,14 @@ async def migrate(settings: Settings) -> None:
     """Bring the database to the newest revision."""
     with _one_line_errors(settings):
         await migrations.upgrade(settings)
+
+
+def check_file(settings: Settings) -> None:
+    """Refuse an SQLite file that is damaged or takes no writes."""
+    target = parse_database_url(settings.database_url)
+    if target.is_sqlite:
+        with _one_line_errors(settings):
+            check_sqlite_file(Path(target.url.database or ""), settings.database_statement_timeout_s)
 
 
 @asynccontextmanager
@@ -49,7 +61,7 @@ def database_address(settings: Settings) -> str:
 def _one_line_errors(settings: Settings) -> Iterator[None]:
     try:
         yield
-    except (DBAPIError, OSError, UnavailableError, migrations.NewerSchemaError) as error:
+    except _ERRORS as error:
         raise CommandError(f"the database {database_address(settings)} cannot be used: {_reason(error)}") from error
 
 

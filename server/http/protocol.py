@@ -24,6 +24,9 @@ _MAX_TRAILER_BYTES: Final = 8 * 1024
 _AUTHORIZATION: Final = b"authorization:"
 _ABORT: Final = "tasktalk.abort"
 _CLOSE: Final = "tasktalk.close"
+_IS_CLOSING: Final = "tasktalk.is_closing"
+# The key of the lifespan's state of what tells whether the server is too busy for a request.
+REFUSES: Final = "tasktalk.refuses"
 
 
 class _Refusal(Exception):  # noqa: N818 - it is raised out of the parser's callbacks and never seen
@@ -33,7 +36,9 @@ class _Refusal(Exception):  # noqa: N818 - it is raised out of the parser's call
         super().__init__(message)
         body = orjson.dumps({"errors": [{"message": message, "extensions": {"code": code}}]}).decode()
         lines = (f"HTTP/1.1 {status}", "content-type: application/json; charset=utf-8", *more)
-        self.response = "\r\n".join((*lines, f"content-length: {len(body)}", "connection: close", "", body)).encode()
+        lines = (*lines, f"content-length: {len(body)}")
+        self.response = "\r\n".join((*lines, "connection: close", "", body)).encode()
+        self.kept_alive_response = "\r\n".join((*lines, "", body)).encode()
 
 
 _TOO_LARGE: Final = _Refusal("431 Request Header Fields Too Large", "The request line and the headers are too large.")
@@ -48,6 +53,13 @@ _TWO_TOKENS: Final = _Refusal("400 Bad Request", "The request has more than one 
 _MALFORMED: Final = _Refusal("400 Bad Request", "The request is no valid HTTP.")
 _TOO_MANY: Final = _Refusal(
     "503 Service Unavailable", "Too many connections are open.", "SERVICE_UNAVAILABLE", "retry-after: 5"
+)
+_BUSY: Final = _Refusal(
+    "503 Service Unavailable",
+    "The server is busy. Try again shortly.",
+    "SERVICE_UNAVAILABLE",
+    "retry-after: 1",
+    "x-content-type-options: nosniff",
 )
 
 
@@ -106,7 +118,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Refuse a connection too many; put what ends the connection into the state of each request."""
-        self.app_state = {**self.app_state, _ABORT: transport.abort, _CLOSE: transport.close}
+        ends = {_ABORT: transport.abort, _CLOSE: transport.close, _IS_CLOSING: transport.is_closing}
+        self.app_state = {**self.app_state, **ends}
         super().connection_made(transport)
         self._is_admitted = self._limits.admit(_address(transport))
         if self._is_admitted:
@@ -205,6 +218,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self._stop_write_timer()
         super().resume_writing()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Start to answer a request, or refuse it at a fraction of the cost that a task and the application have."""
+        if not self.app_state.get(REFUSES, bool)(cycle.scope):
+            super()._start_asgi_task(cycle, app)
+            return
+        self.transport.write(_BUSY.kept_alive_response if cycle.keep_alive else _BUSY.response)
+        cycle.response_complete = True
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
 
     def on_response_complete(self) -> None:
         """Go on with the next request; where the connection closes, disconnect a client that does not read the rest."""
@@ -310,3 +334,9 @@ def get_abort(scope: Scope) -> Callable[[], None]:
     """Return what ends the connection at once, unsent bytes included; nothing under another server than uvicorn."""
     abort: Callable[[], None] = scope.get("state", {}).get(_ABORT, lambda: None)
     return abort
+
+
+def get_is_closing(scope: Scope) -> Callable[[], bool]:
+    """Return what tells whether the connection is closed, by its client or here."""
+    is_closing: Callable[[], bool] = scope.get("state", {}).get(_IS_CLOSING, lambda: False)
+    return is_closing

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from functools import cache
 from typing import Final
 
 import structlog
@@ -15,9 +14,6 @@ from core.workload import current_workload
 
 _TIMEOUT_S: Final = 3.0
 _KEPT_S: Final = 1.0
-
-# Alembic reads every migration's file for it, and probes come every few seconds.
-_expected_revision: Final = cache(migrations.head_revision)
 
 _log = structlog.stdlib.get_logger("health")
 
@@ -68,7 +64,7 @@ class Readiness:
         except Exception as error:  # noqa: BLE001 - any failure means that the database does not answer
             _log.warning("database does not answer", error=type(error).__name__)
             return "The database does not answer."
-        expected = _expected_revision()
+        expected = migrations.head_revision()
         # A newer database is one that the next release, which is being deployed, has migrated: this one runs on it.
         if current is None or current < expected:
             found = current or "none"

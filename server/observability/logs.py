@@ -77,8 +77,6 @@ def log_config(settings: Settings) -> dict[str, Any]:
         "loggers": {
             # The SDK logs for each request that it ends a session, which there was none of.
             "mcp": {"level": logging.WARNING},
-            # Seven lines about its plugins, at the first probe of /ready.
-            "alembic.runtime.plugins": {"level": logging.WARNING},
         },
     }
 

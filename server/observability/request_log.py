@@ -19,11 +19,14 @@ from server.http.authentication import client_address
 from server.http.errors import masked, refuse_for
 from server.http.headers import get_request_headers
 from server.http.overload import Overload, Progress
+from server.http.protocol import get_is_closing
 
 _KEY: Final = "tasktalk.record"
 # What a probe asks every few seconds is worth no line as long as all is well.
 _PROBES: Final = frozenset({"/health", "/ready", "/metrics"})
+_WITHOUT_BODY: Final = frozenset({"GET", "HEAD"})
 _CLIENT_CLOSED_REQUEST: Final = 499
+_UNAVAILABLE: Final = 503
 _MAX_PATH_LENGTH: Final = 200
 # They keep browsers from guessing types, from framing and from telling others where a person comes from.
 SECURITY_HEADERS: Final = (
@@ -75,6 +78,18 @@ Observe = Callable[[Scope, RequestRecord, int, float], None]
 WriteLine = Callable[[dict[str, Any]], None]
 
 
+def refusing(overload: Overload, observe: Observe) -> Callable[[Scope], bool]:
+    """Return what tells whether to refuse a request, and counts it, without a line in the log: they are many."""
+
+    def refuses(scope: Scope) -> bool:
+        if not overload.refuses or scope["path"] in _PROBES:
+            return False
+        observe(scope, RequestRecord(""), _UNAVAILABLE, 0)
+        return True
+
+    return refuses
+
+
 class RequestLogMiddleware:
     """Outermost middleware: gives each response its request's id and the security headers, and logs the request."""
 
@@ -96,15 +111,15 @@ class RequestLogMiddleware:
         current_statements.set(record.statements)
         # Until it is known who sent it.
         start_workload(address=client_address(scope))
-        if self._overload.refuses and scope["path"] not in _PROBES:
-            # Without a line in the log: it is many, and each costs as little as possible.
-            await _TRY_LATER(scope, receive, _with_headers(record, send))
-            self._observe(scope, record, record.status, 0)
-            return
         progress = self._overload.begin()
-        send = _with_headers(record, send, progress)
+        send, is_gone = _with_headers(record, send, progress), get_is_closing(scope)
         try:
-            await self._app(scope, progress.without_body(receive), send)
+            if scope["method"] in _WITHOUT_BODY and scope["path"] not in _PROBES:
+                await self._overload.turn()
+            if not is_gone():
+                await self._app(scope, progress.in_turn(receive, is_gone), send)
+        except UnavailableError:
+            await _TRY_LATER(scope, receive, send)
         except Exception:
             self._log.exception("request failed")
             if record.status:

@@ -50,18 +50,20 @@ class ServerProcess:
 
 @asynccontextmanager
 async def serving(settings: Settings, *, workers: int = 1, **variables: str) -> AsyncIterator[ServerProcess]:
-    server = await start(settings, workers=workers, **variables)
+    server = await start(settings, workers=workers, root=ROOT, waits=False, **variables)
     try:
         yield server
     finally:
         await server.stop()
 
 
-async def start(settings: Settings, *, workers: int = 1, port: str = "0", **variables: str) -> ServerProcess:
-    """Start `tasktalk serve`; wait until it answers, or end it."""
+async def start(
+    settings: Settings, *, workers: int = 1, port: str = "0", root: Path = ROOT, waits: bool = False, **variables: str
+) -> ServerProcess:
+    """Start `tasktalk serve` of a checkout; wait until it is ready, or only listens where it `waits`, or end it."""
     given = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(root),
         "PYTHONWARNINGS": "error",
         "DATABASE_URL": settings.database_url,
         "SECRET_KEY": settings.secret_key,
@@ -70,6 +72,7 @@ async def start(settings: Settings, *, workers: int = 1, port: str = "0", **vari
     arguments = ("-m", "server.cli", "serve", "--port", port, "--workers", str(workers))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *arguments),
+        cwd=root,
         env=given | variables,
         stdin=DEVNULL,
         stdout=PIPE,
@@ -77,7 +80,7 @@ async def start(settings: Settings, *, workers: int = 1, port: str = "0", **vari
     )
     server = ServerProcess(process)
     try:
-        await _answering(server)
+        await _answering(server, waits=waits)
     except BaseException:
         if process.returncode is None:
             await server.kill()
@@ -85,11 +88,13 @@ async def start(settings: Settings, *, workers: int = 1, port: str = "0", **vari
     return server
 
 
-async def _answering(server: ServerProcess) -> None:
+async def _answering(server: ServerProcess, *, waits: bool) -> None:
     greeted = asyncio.Event()
     server.reader = asyncio.create_task(_read_lines(server, greeted))
     await asyncio.wait_for(greeted.wait(), LONGEST_S)
     assert server.url, server.lines
+    if waits:
+        return
     async with httpx2.AsyncClient(timeout=LONGEST_S) as client:
         await until_so(lambda: _is_ready(client, server), LONGEST_S)
 
