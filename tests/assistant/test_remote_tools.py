@@ -1,4 +1,4 @@
-"""Tools of a further MCP server: used like our own, recorded like our own, and asked about unless they are harmless."""
+"""Tools of a further MCP server: used and recorded like our own, and asked about unless a setting names them."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -57,10 +57,12 @@ async def weather() -> AsyncIterator[Weather]:
 
 @pytest.fixture
 def provider_settings(provider: Provider, weather: Weather) -> dict[str, Any]:
-    return {"openai_api_key": "sk-test", "openai_base_url": provider.url, "mcp_server_url": weather.url}
+    return {"openai_api_key": "sk-test", "openai_base_url": provider.url, "mcp_server_url": weather.url} | {
+        "mcp_safe_tools": ("forecast", "break_down")
+    }
 
 
-async def test_read_only_remote_tools_need_no_approval(chat: Chat, provider: Provider) -> None:
+async def test_remote_tools_that_are_named_as_safe_need_no_approval(chat: Chat, provider: Provider) -> None:
     provider.script(
         [UseTool("forecast", {"place": "Cork"}, "call_1"), UseTool("break_down", {}, "call_2")], [Text(["It rains."])]
     )
