@@ -77,7 +77,10 @@ class Settings(BaseSettings):
     database_pool_timeout_s: Seconds = Field(5, description="wait for a free connection, then 503")
     database_pool_recycle_s: Seconds = Field(300, description="age at which a connection is replaced")
     database_connect_timeout_s: Seconds = Field(15, description="wait for a connection, a suspended database included")
-    database_statement_timeout_s: Seconds = Field(30, description="longest statement; on SQLite the wait for its lock")
+    database_read_timeout_s: Seconds = Field(5, description="longest statement that reads for a user, then 503")
+    database_statement_timeout_s: Seconds = Field(
+        30, description="longest statement of all others; on SQLite the wait for its lock"
+    )
 
     database_direct_url: str | None = Field(
         None, repr=False, description="PostgreSQL without its pooler, to LISTEN on, where DATABASE_URL goes through one"

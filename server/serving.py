@@ -20,7 +20,7 @@ from core.settings import Settings
 from core.tokens import AccessTokens
 from server.cli.database import database_address, migrate
 from server.cli.errors import CommandError
-from server.http.protocol import ConnectionLimits, bounded_protocols
+from server.http.protocol import ConnectionLimits, bounded_protocols, notice_lost_clients
 from server.observability.logs import log_config
 from services.accounts.better_auth import origin_of
 from services.accounts.rate_limit import SignInRateLimit
@@ -129,6 +129,7 @@ def _listen(host: str, port: int) -> socket.socket:
             choice = "choose one from 1024 on with --port or API_PORT"
         raise CommandError(f"cannot listen on {host}:{port}: {reason}; {choice}") from error
     listener.set_inheritable(True)
+    notice_lost_clients(listener)
     return listener
 
 

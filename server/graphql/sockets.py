@@ -262,6 +262,10 @@ class GraphQLWebSocket:
     def _end_operations(self, error: FormattedError) -> None:
         self._close_soon(CloseCode.FORBIDDEN, error["message"], [error])
 
+    def give_way(self) -> bool:
+        """Stay open: a client that does not answer pings is noticed, and one that does would only connect again."""
+        return False
+
     def close_for_shutdown(self) -> None:
         """End the socket: the server stops, and another takes over."""
         self._close_soon(CloseCode.SERVICE_RESTART, "The server restarts; connect again.")

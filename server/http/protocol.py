@@ -1,5 +1,6 @@
 """uvicorn's protocols with bounds: on connections, request heads, and answers that are not read."""
 
+import socket
 from asyncio import TimerHandle
 from asyncio.transports import Transport
 from collections import Counter
@@ -81,6 +82,16 @@ class ConnectionLimits:
 def _address(transport: Any) -> str:
     peer = transport.get_extra_info("peername")
     return str(peer[0]) if isinstance(peer, tuple) else ""
+
+
+def notice_lost_clients(listener: socket.socket) -> None:
+    """Let connections end where a client acknowledges nothing for as long as it may not read; Linux can do it.
+
+    By itself a system tries for a quarter of an hour to reach a client whose network is gone.
+    """
+    if (option := getattr(socket, "TCP_USER_TIMEOUT", None)) is not None:
+        # Connections take it over from their listener.
+        listener.setsockopt(socket.IPPROTO_TCP, option, round(WRITE_TIMEOUT_S * 1000))
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
