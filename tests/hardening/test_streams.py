@@ -5,7 +5,7 @@ import gc
 import logging
 import socket
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -15,7 +15,7 @@ from graph.context import Context
 from live.hub import Waiter
 from server.graphql.endpoint import GraphQLEventStream
 from server.graphql.sockets import GraphQLWebSocket
-from server.http.protocol import WRITE_TIMEOUT_S, notice_lost_clients
+from server.http.protocol import WRITE_TIMEOUT_S, CountedWebSocketProtocol, notice_lost_clients
 from tests.event_client import open_events
 from tests.factories import SignedIn, make_conversation, make_message, make_task
 from tests.servers import RunningServer, serve_with
@@ -92,16 +92,25 @@ async def test_busy_pool_at_subscribing_is_waited_for(
         assert {(await client.receive())["id"] for _ in range(2)} == {"changes", "messages"}
 
 
-def alive(*kinds: type) -> int:
+def found(*kinds: type) -> list[Any]:
     gc.collect()
-    return sum(isinstance(each, kinds) for each in gc.get_objects())
+    return [each for each in gc.get_objects() if isinstance(each, kinds)]
+
+
+async def test_open_socket_keeps_nothing_of_its_handshake(server: RunningServer, user: SignedIn) -> None:
+    async with signed_in_socket(server, user.token) as client:
+        await client.subscribe(CHANGES)
+        await server.until_followed(user.user.id)
+        (protocol,) = [each for each in found(CountedWebSocketProtocol) if not each.disconnected]
+        assert (protocol.request, protocol.response, protocol.scope) == (None, None, {})
+        assert not isinstance(protocol.queue, asyncio.Queue)
 
 
 async def test_nothing_of_a_closed_socket_or_stream_stays(
     server: RunningServer, database: Database, user: SignedIn
 ) -> None:
     kinds = GraphQLWebSocket, GraphQLEventStream, Context, Waiter
-    before = alive(*kinds), len(asyncio.all_tasks())
+    before = len(found(*kinds)), len(asyncio.all_tasks())
     for _ in range(3):
         async with AsyncExitStack() as stack:
             for _ in range(5):
@@ -111,4 +120,4 @@ async def test_nothing_of_a_closed_socket_or_stream_stays(
             await server.until_followed(user.user.id, 10)
             await make_task(database, user.caller)
         await server.until_unconnected()
-    await until(lambda: (alive(*kinds), len(asyncio.all_tasks())) <= before)
+    await until(lambda: (len(found(*kinds)), len(asyncio.all_tasks())) <= before)
