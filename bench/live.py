@@ -20,6 +20,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
+import httpx2
 import orjson
 from sqlmodel.ext.asyncio.session import AsyncSession
 from websockets.asyncio.client import ClientConnection, connect
@@ -140,11 +141,19 @@ async def _serving(settings: Settings) -> AsyncIterator[Server]:
     # What nobody reads would fill the pipe, and stop the server.
     threading.Thread(target=output.read, daemon=True).start()
     try:
+        await _until_ready(server.port)
         await asyncio.sleep(_SETTLE_S)
         yield server
     finally:
         process.terminate()
         await asyncio.to_thread(process.wait)
+
+
+async def _until_ready(port: int) -> None:
+    """Return once the server answers: until then it loads modules, which would count as memory of the sockets."""
+    async with httpx2.AsyncClient() as client:
+        while not (await client.get(f"http://127.0.0.1:{port}/ready", timeout=_OPENING_TIMEOUT_S)).is_success:  # noqa: ASYNC110 - nothing tells when
+            await asyncio.sleep(1)
 
 
 async def _open_all(port: int, subscribers: list[Subscriber]) -> list[ClientConnection]:
