@@ -54,13 +54,13 @@ async def read_history(
         if row.answers is not None:
             answered.add(row.answers)
         kept.append(row)
-    replies = {row.id: row.answers for row in kept if row.answers is not None}
-    attempts = await _read_attempts(session, caller, answered, [*replies, run.reply_id])
+    # Which calls stand with a message: those of the reply that it is, or that it is about to get.
+    replies = {row.id: (row.id, row.answers) for row in kept if row.answers is not None}
+    replies[run.message_id] = (run.reply_id, run.message_id)
+    attempts = await _read_attempts(session, caller, answered, [reply_id for reply_id, _ in replies.values()])
 
     def calls_of(row: Row[Any]) -> Calls:
-        if row.id != run.message_id and row.id not in replies:
-            return ()
-        reply_id, message_id = (row.id, replies[row.id]) if row.id in replies else (run.reply_id, run.message_id)
+        reply_id, message_id = replies.get(row.id, ("", ""))
         return _calls_for_reply(attempts.get(message_id, []), reply_id, has_effect)
 
     return [HistoryMessage(row.role, row.content, calls_of(row)) for row in reversed(kept)]
