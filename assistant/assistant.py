@@ -79,9 +79,10 @@ class Assistant:
         """Store a message and start to answer it."""
         return await self._start(caller, partial(runs.start_run, caller=caller, new=message))
 
-    async def regenerate_reply(self, caller: Caller, message_id: str) -> StartedRun:
+    async def regenerate_reply(self, caller: Caller, message_id: str, idempotency_key: str | None) -> StartedRun:
         """Start to answer a message anew."""
-        return await self._start(caller, partial(runs.regenerate_reply, caller=caller, message_id=message_id))
+        work = partial(runs.regenerate_reply, caller=caller, message_id=message_id, idempotency_key=idempotency_key)
+        return await self._start(caller, work)
 
     async def cancel(self, caller: Caller, run_id: str) -> Run:
         """End a run; in another process it stops within a second, and can change nothing from now on."""

@@ -14,7 +14,7 @@ from agents.result import RunResultStreaming
 from assistant.model import Models, RunAgent, TokenMeter
 from assistant.prompt import MAX_MESSAGES, history, instructions
 from assistant.reply_writer import ReplyTooLongError, ReplyWriter
-from assistant.toolbox import Toolbox, awaited_calls, remote_tools
+from assistant.toolbox import Toolbox, awaited_calls, may_have_changed, remote_tools
 from assistant.tools import TOOLS_BY_NAME
 from core.clock import utc_now
 from core.database import Database
@@ -123,7 +123,7 @@ class RunExecution:
         run = await self._database.write(work)
         self._reply_id = run.reply_id
         writer = ReplyWriter(self._database, self._dependencies.replies, self._caller, run.reply_id, self.stop)
-        async with remote_tools(self._dependencies.settings.mcp_server_url, TOOLS_BY_NAME) as remote:
+        async with remote_tools(self._dependencies.settings, TOOLS_BY_NAME) as remote:
             toolbox = Toolbox(self._database, self._caller, run.id, self.stop, remote)
             text = instructions(utc_now(), run.time_zone)
             agent = RunAgent(self._dependencies.models.make(run.time_zone), text, toolbox.tools())
@@ -145,7 +145,7 @@ class RunExecution:
     ) -> RunResultStreaming:
         async with self._database.read() as session:
             if run.state is None:
-                messages = await read_history(session, self._caller, run, MAX_MESSAGES)
+                messages = await read_history(session, self._caller, run, MAX_MESSAGES, may_have_changed)
                 items = history(messages, self._dependencies.settings.assistant_history_tokens)
                 self._meter = TokenMeter(instructions_length + len(orjson.dumps(items)))
                 return agent.run(items)

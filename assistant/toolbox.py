@@ -15,12 +15,14 @@ from agents.tool_context import ToolContext
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from assistant.prompt import fence
-from assistant.tools import TOOLS, Tool, read_arguments, read_object
+from assistant.tools import TOOLS, TOOLS_BY_NAME, Tool, read_arguments, read_object
 from core.database import Database
 from core.errors import BadUserInputError, TasktalkError, UnavailableError
+from core.settings import EVERY_TOOL, Settings
 from core.text import is_storable
 from models import ToolCall, ToolCallStatus
 from services.accounts.caller import Actor, Caller
+from services.runs.history import find_earlier_result
 from services.runs.progress import RunEndedError
 from services.runs.tool_call import ENDED_CALLS, ToolRequest, close_call, open_call
 
@@ -45,6 +47,7 @@ class RemoteTool:
     description: str
     schema: dict[str, Any]
     needs_approval: bool
+    adds: bool
     client: "mcp.Client"
 
     async def call(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -60,8 +63,9 @@ class RemoteTool:
 
 
 @asynccontextmanager
-async def remote_tools(url: str | None, taken: Collection[str]) -> AsyncIterator[Sequence[RemoteTool]]:
+async def remote_tools(settings: Settings, taken: Collection[str]) -> AsyncIterator[Sequence[RemoteTool]]:
     """Connect to the MCP server and give its tools; none without a server, or where it does not answer."""
+    url, safe = settings.mcp_server_url, settings.mcp_safe_tools
     if url is None:
         yield []
         return
@@ -72,7 +76,7 @@ async def remote_tools(url: str | None, taken: Collection[str]) -> AsyncIterator
         tools: list[RemoteTool] = []
         try:
             client = await stack.enter_async_context(mcp.Client(url, read_timeout_seconds=_REMOTE_TIMEOUT_S))
-            tools = [_remote_tool(client, tool) for tool in (await client.list_tools()).tools]
+            tools = [_remote_tool(client, tool, safe) for tool in (await client.list_tools()).tools]
         except Exception as error:  # noqa: BLE001 - the assistant can do without
             _log.warning("The MCP server of MCP_SERVER_URL is not used: %s", error)
         try:
@@ -84,9 +88,11 @@ async def remote_tools(url: str | None, taken: Collection[str]) -> AsyncIterator
         raise failure
 
 
-def _remote_tool(client: "mcp.Client", tool: Any) -> RemoteTool:
-    is_read_only = bool(tool.annotations and tool.annotations.read_only_hint)
-    return RemoteTool(tool.name, tool.description or "", tool.input_schema, not is_read_only, client)
+def _remote_tool(client: "mcp.Client", tool: Any, safe: Collection[str]) -> RemoteTool:
+    """Return a tool; what its server says of itself does not spare it the approval."""
+    needs_approval = EVERY_TOOL not in safe and tool.name not in safe
+    adds = not (tool.annotations and tool.annotations.read_only_hint)
+    return RemoteTool(tool.name, tool.description or "", tool.input_schema, needs_approval, adds, client)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +151,10 @@ class Toolbox:
         row = await open_call(session, self.caller, call, needs_approval=tool.needs_approval)
         if row.status in ENDED_CALLS:
             return row.result
-        acting = replace(self.caller, actor=Actor(self.run_id, row.id))
-        result = await tool.run(session, acting, arguments)
+        result = await find_earlier_result(session, self.caller, row) if tool.adds else None
+        if result is None:
+            acting = replace(self.caller, actor=Actor(self.run_id, row.id))
+            result = await tool.run(session, acting, arguments)
         await close_call(session, self.caller, row, result)
         return result
 
@@ -154,8 +162,7 @@ class Toolbox:
         """Call another server's tool; its start is recorded first, for no transaction takes it back."""
         try:
             arguments = dict(read_object(raw))
-            opening = partial(open_call, caller=self.caller, call=call, needs_approval=tool.needs_approval)
-            row = await self.database.write(opening)
+            row = await self.database.write(partial(self._open_remote, tool=tool, call=call))
         except BadUserInputError as error:
             return await self._record(call, {"error": error.message}, ToolCallStatus.FAILED)
         if row.status in ENDED_CALLS:
@@ -163,6 +170,15 @@ class Toolbox:
         result = await tool.call(arguments)
         status = ToolCallStatus.FAILED if "error" in result else ToolCallStatus.COMPLETED
         return await self._record(call, result, status)
+
+    async def _open_remote(self, session: AsyncSession, tool: RemoteTool, call: ToolRequest) -> ToolCall:
+        """Record the start of a call, or its end where a run that broke off has made it."""
+        row = await open_call(session, self.caller, call, needs_approval=tool.needs_approval)
+        if tool.adds and row.status not in ENDED_CALLS:
+            result = await find_earlier_result(session, self.caller, row)
+            if result is not None:
+                await close_call(session, self.caller, row, result)
+        return row
 
     async def _record(self, call: ToolRequest, result: Any, status: ToolCallStatus) -> Any:
         async def work(session: AsyncSession) -> Any:
@@ -173,6 +189,13 @@ class Toolbox:
             return result
 
         return await self.database.write(work)
+
+
+def may_have_changed(call: Any) -> bool:
+    """Tell whether an ended call may have changed something; one of another server's may have, even if it failed."""
+    if (tool := TOOLS_BY_NAME.get(call.name)) is not None:
+        return tool.writes and call.status is ToolCallStatus.COMPLETED
+    return call.status is not ToolCallStatus.REJECTED
 
 
 def storable_call_id(call_id: str) -> str:

@@ -189,7 +189,10 @@ def _is_deep(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Tool:
-    """Something that a language model may do for a caller; `run` is given a transaction where it `writes`."""
+    """Something that a language model may do for a caller; `run` is given a transaction where it `writes`.
+
+    One that `adds` does more the second time that it is called with the same arguments.
+    """
 
     name: str
     description: str
@@ -197,6 +200,7 @@ class Tool:
     run: Callable[[AsyncSession, Caller, Any], Awaitable[Result]]
     writes: bool
     needs_approval: bool = False
+    adds: bool = False
 
     @cached_property
     def schema(self) -> dict[str, Any]:
@@ -308,7 +312,7 @@ async def _delete_task(session: AsyncSession, caller: Caller, given: OneTask) ->
 TOOLS: Final = (
     Tool("list_tasks", "List the person's tasks, filtered and ordered.", ListTasks, _list_tasks, writes=False),
     Tool("search", "Find the person's tasks, open or done, by words.", Search, _search, writes=False),
-    Tool("add_task", "Add a task.", AddTask, _add_task, writes=True),
+    Tool("add_task", "Add a task.", AddTask, _add_task, writes=True, adds=True),
     Tool(
         "update_task", "Change what is given of a task; the rest stays as it is.", UpdateTask, _update_task, writes=True
     ),

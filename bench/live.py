@@ -1,4 +1,4 @@
-"""Measures live updates: one server process, many sockets, each subscribed to a conversation of its own user.
+"""Measures live updates: one server process, many sockets, one or several subscribed to the conversation of a user.
 
 Messages are written straight into PostgreSQL, as by another process, with the signal that such a process gives.
 """
@@ -20,6 +20,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
+import httpx2
 import orjson
 from sqlmodel.ext.asyncio.session import AsyncSession
 from websockets.asyncio.client import ClientConnection, connect
@@ -38,7 +39,8 @@ _QUERY: Final = (
     "subscription($id: ID!) { messageAdded(conversationId: $id) { cursor message { id content createdAt } } }"
 )
 _SIGNALS: Final = Signals()
-_OPENING_AT_ONCE: Final = 50
+_OPENING_AT_ONCE: Final = 20
+_OPENING_TIMEOUT_S: Final = 60
 _SETTLE_S: Final = 5.0
 _KIB: Final = 1024
 
@@ -60,40 +62,46 @@ class Server:
     port: int
 
 
-async def _main(counts: list[int], rate: int, seconds: int) -> None:
+async def _main(counts: list[int], per_user: int, rate: int, seconds: int) -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    print("| sockets | KiB a socket | messages/s | delivered | p50 ms | p99 ms | CPU % |\n" + "| --- " * 7 + "|")
+    print(
+        "| sockets | KiB a socket | messages/s | delivered | p50 ms | p99 ms | CPU % | ms of CPU each |\n"
+        + "| --- " * 8
+        + "|"
+    )
     with postgres_server() as postgres:
         databases = await PostgresDatabases.migrated(postgres)
         for count in counts:
-            await _measure(databases, count, rate, seconds)
+            await _measure(databases, count, per_user, rate, seconds)
 
 
-async def _measure(databases: PostgresDatabases, count: int, rate: int, seconds: int) -> None:
+async def _measure(databases: PostgresDatabases, count: int, per_user: int, rate: int, seconds: int) -> None:
     settings = make_settings(await databases.create(), environment="production", access_token_expire_minutes=600)
-    subscribers = await _subscribers(settings, count)
+    subscribers = await _subscribers(settings, count // per_user)
+    followers = [subscriber for subscriber in subscribers for _ in range(per_user)]
     async with _serving(settings) as server:
         before = memory_mib(server.process.pid)
-        sockets = await _open_all(server.port, subscribers)
+        sockets = await _open_all(server.port, followers)
         await asyncio.sleep(_SETTLE_S)
         socket_kib = (memory_mib(server.process.pid) - before) * _KIB / count
         readers = [
             asyncio.create_task(_read(socket, subscriber))
-            for socket, subscriber in zip(sockets, subscribers, strict=True)
+            for socket, subscriber in zip(sockets, followers, strict=True)
         ]
         used_s, began = cpu_s(server.process.pid), time.perf_counter()
         written = await _write(settings, subscribers, rate, seconds)
         elapsed_s = time.perf_counter() - began
         cpu = 100 * (cpu_s(server.process.pid) - used_s) / elapsed_s
         await asyncio.sleep(_SETTLE_S)
+        used_ms = 1_000 * (cpu_s(server.process.pid) - used_s)
         for reader in readers:
             reader.cancel()
         lags_ms = sorted(1_000 * lag for subscriber in subscribers for lag in subscriber.lags_s)
         p50, p99 = statistics.median(lags_ms), lags_ms[int(len(lags_ms) * 0.99)]
         print(
-            f"| {count} | {socket_kib:.1f} | {written / elapsed_s:.0f} | {len(lags_ms)} of {written} "
-            f"| {p50:.1f} | {p99:.1f} | {cpu:.0f} |",
+            f"| {count} | {socket_kib:.1f} | {written / elapsed_s:.0f} | {len(lags_ms)} of {written * per_user} "
+            f"| {p50:.1f} | {p99:.1f} | {cpu:.0f} | {used_ms / len(lags_ms):.2f} |",
             flush=True,
         )
         await asyncio.gather(*(socket.close() for socket in sockets))
@@ -133,11 +141,19 @@ async def _serving(settings: Settings) -> AsyncIterator[Server]:
     # What nobody reads would fill the pipe, and stop the server.
     threading.Thread(target=output.read, daemon=True).start()
     try:
+        await _until_ready(server.port)
         await asyncio.sleep(_SETTLE_S)
         yield server
     finally:
         process.terminate()
         await asyncio.to_thread(process.wait)
+
+
+async def _until_ready(port: int) -> None:
+    """Return once the server answers: until then it loads modules, which would count as memory of the sockets."""
+    async with httpx2.AsyncClient() as client:
+        while not (await client.get(f"http://127.0.0.1:{port}/ready", timeout=_OPENING_TIMEOUT_S)).is_success:  # noqa: ASYNC110 - nothing tells when
+            await asyncio.sleep(1)
 
 
 async def _open_all(port: int, subscribers: list[Subscriber]) -> list[ClientConnection]:
@@ -156,6 +172,7 @@ async def _open(port: int, subscriber: Subscriber) -> ClientConnection:
         subprotocols=["graphql-transport-ws"],  # type: ignore[list-item]  # a text with a name of its own
         compression=None,
         ping_interval=None,
+        open_timeout=_OPENING_TIMEOUT_S,
     )
     token = {"Authorization": f"Bearer {subscriber.signed_in.token}"}
     await socket.send(orjson.dumps({"type": "connection_init", "payload": token}).decode())
@@ -209,7 +226,8 @@ async def _write_one(pool: Any, subscriber: Subscriber) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sockets", type=int, nargs="+", default=[1_000, 5_000])
+    parser.add_argument("--per-user", type=int, default=1, help="sockets of each user")
     parser.add_argument("--rate", type=int, default=200, help="messages a second")
     parser.add_argument("--seconds", type=int, default=20)
     options = parser.parse_args()
-    asyncio.run(_main(options.sockets, options.rate, options.seconds))
+    asyncio.run(_main(options.sockets, options.per_user, options.rate, options.seconds))

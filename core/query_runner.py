@@ -12,8 +12,9 @@ from sqlalchemy.engine import Dialect
 from core.connection_pool import ConnectionPool
 from core.prepared_statement import PreparedStatement, Rows, Values
 from core.transient_errors import is_lost, translated_errors
+from core.workload import current_workload
 
-_Fetch: TypeAlias = Callable[[Any, str, Sequence[Any]], Awaitable[Any]]
+_Fetch: TypeAlias = Callable[[Any, str, Sequence[Any], float | None], Awaitable[Any]]
 
 # The statements that the request has run, where they are counted.
 current_statements: Final[ContextVar[list[str] | None]] = ContextVar("current_statements", default=None)
@@ -29,27 +30,29 @@ def note_statement(statement: str) -> None:
 class QueryRunner:
     """Runs prepared statements without SQLAlchemy's execution, on connections of its pool."""
 
-    def __init__(self, pool: ConnectionPool, dialect: Dialect, *, is_pooled: bool) -> None:
+    def __init__(self, pool: ConnectionPool, dialect: Dialect, read_timeout_s: float, *, is_pooled: bool) -> None:
         self.is_sqlite = dialect.name == "sqlite"
         self._pool = pool
         self._dialect = dialect
+        self._read_timeout_s = read_timeout_s
         # Behind a pooler, preparing a statement and running it must meet the same connection: in a transaction.
         on_postgresql = _fetch_in_transaction if is_pooled else _fetch
         self._fetch: _Fetch = _fetch_on_sqlite if self.is_sqlite else on_postgresql
 
     async def fetch(self, statement: PreparedStatement, values: Values) -> Rows:
-        """Return the rows of a statement."""
+        """Return the rows of a statement that reads; a user's ends sooner than the server's own."""
+        timeout_s = None if current_workload.get() is None else self._read_timeout_s
         with translated_errors():
-            return await self.run(statement, values)
+            return await self.run(statement, values, timeout_s)
 
-    async def run(self, statement: PreparedStatement, values: Values) -> Rows:
+    async def run(self, statement: PreparedStatement, values: Values, timeout_s: float | None = None) -> Rows:
         """Return the rows of a statement; raise the driver's own errors."""
         compiled = statement.compiled(self._dialect)
         arguments = compiled.arguments(values)
         connection = await self._pool.acquire()
         note_statement(compiled.sql)
         try:
-            records = await self._fetch(connection.driver_connection, compiled.sql, arguments)
+            records = await self._fetch(connection.driver_connection, compiled.sql, arguments, timeout_s)
         except BaseException as error:
             self._release_after(connection, error)
             raise
@@ -67,19 +70,21 @@ class QueryRunner:
                 self._pool.distrust()
 
 
-async def _fetch(driver: Any, sql: str, arguments: Sequence[Any]) -> Any:
-    return await driver.fetch(sql, *arguments)
+async def _fetch(driver: Any, sql: str, arguments: Sequence[Any], timeout_s: float | None) -> Any:
+    # Where the time is over, the driver cancels the statement on the server.
+    return await driver.fetch(sql, *arguments, timeout=timeout_s)
 
 
-async def _fetch_in_transaction(driver: Any, sql: str, arguments: Sequence[Any]) -> Any:
+async def _fetch_in_transaction(driver: Any, sql: str, arguments: Sequence[Any], timeout_s: float | None) -> Any:
     async with driver.transaction():
-        return await driver.fetch(sql, *arguments)
+        return await driver.fetch(sql, *arguments, timeout=timeout_s)
 
 
-async def _fetch_on_sqlite(driver: Any, sql: str, arguments: Sequence[Any]) -> Any:
-    try:
-        return await driver.execute_fetchall(sql, arguments)
-    except asyncio.CancelledError:
-        # Or the query would go on in the connection's thread, and the next one would wait for it.
-        await driver.interrupt()
-        raise
+async def _fetch_on_sqlite(driver: Any, sql: str, arguments: Sequence[Any], timeout_s: float | None) -> Any:
+    async with asyncio.timeout(timeout_s):
+        try:
+            return await driver.execute_fetchall(sql, arguments)
+        except asyncio.CancelledError:
+            # Or the query would go on in the connection's thread, and the next one would wait for it.
+            await driver.interrupt()
+            raise

@@ -19,6 +19,9 @@ _MAX_MINUTES = 24 * 60 * _MAX_DAYS
 _ADDRESS = re.compile(r"https?://[^/?#\s]", re.IGNORECASE)
 _ORIGIN = re.compile(r"https?://[^/?#\s@]+", re.IGNORECASE)
 
+# In place of names, in MCP_SAFE_TOOLS.
+EVERY_TOOL = "*"
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -74,7 +77,10 @@ class Settings(BaseSettings):
     database_pool_timeout_s: Seconds = Field(5, description="wait for a free connection, then 503")
     database_pool_recycle_s: Seconds = Field(300, description="age at which a connection is replaced")
     database_connect_timeout_s: Seconds = Field(15, description="wait for a connection, a suspended database included")
-    database_statement_timeout_s: Seconds = Field(30, description="longest statement; on SQLite the wait for its lock")
+    database_read_timeout_s: Seconds = Field(5, description="longest statement that reads for a user, then 503")
+    database_statement_timeout_s: Seconds = Field(
+        30, description="longest statement of all others; on SQLite the wait for its lock"
+    )
 
     database_direct_url: str | None = Field(
         None, repr=False, description="PostgreSQL without its pooler, to LISTEN on, where DATABASE_URL goes through one"
@@ -110,6 +116,9 @@ class Settings(BaseSettings):
     )
     run_lease_s: Seconds = Field(10, description="how long after its last sign of life a run counts as dead")
     mcp_server_url: str | None = Field(None, description="MCP server whose tools the assistant may use too")
+    mcp_safe_tools: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="its tools that are called without asking the person, separated by commas; `*`: all"
+    )
 
     graphql_engine: GraphQLEngine = Field(
         GraphQLEngine.BREADTH_FIRST, description="what executes operations: `breadth_first`, or `graphql_core`, slower"
@@ -173,6 +182,11 @@ class Settings(BaseSettings):
             if origin != "*" and not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin!r} is no origin; write it such as https://app.example.com, without a path")
         return origins
+
+    @field_validator("mcp_safe_tools", mode="before")
+    @classmethod
+    def _split_names(cls, value: Any) -> Any:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
     @field_validator("better_auth_url")
     @classmethod

@@ -159,3 +159,4 @@ class RegenerateReplyInput:
         description="The message to answer, or a reply of the assistant to it."
     )
     wait: bool = strawberry.field(default=True, description=_WAIT)
+    idempotency_key: str | None = strawberry.field(default=None, description=IDEMPOTENCY_KEY)

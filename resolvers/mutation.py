@@ -189,7 +189,7 @@ class Mutation:
     )
     async def regenerate_reply(self, info: Info, input: RegenerateReplyInput) -> Any:
         caller, assistant = info.context.require_caller(), info.context.runtime.assistant
-        starting = assistant.regenerate_reply(caller, input.message_id)
+        starting = assistant.regenerate_reply(caller, input.message_id, input.idempotency_key)
         return await answer_started_run(info, starting, wait=input.wait)
 
     @strawberry.mutation(description="Stop a run wherever it is executed; the text so far is kept.")

@@ -13,7 +13,7 @@ from graph.context import Info
 from graph.message import MessageEvent, ReplyChunk
 from graph.selection import selected_columns
 from graph.sync import ChangeSet, load_changes
-from live.follow import follow_changes, follow_reply
+from live.follow import follow_changes, follow_reply, retry_while_unavailable
 from services.conversations import messages
 from services.query.pagination import MAX_PAGE_SIZE
 from services.sync import changes as sync
@@ -31,8 +31,12 @@ class Subscription:
         caller, columns = info.context.require_caller(), selected_columns(info, models.Message, "message")
         live = info.context.runtime.live
         cursor = None if after is None else messages.read_message_cursor(after, "after")
-        async with info.context.database.read() as session:
-            revision = await messages.current_revision(session, caller, conversation_id)
+
+        async def read_revision() -> int:
+            async with info.context.database.read() as session:
+                return await messages.current_revision(session, caller, conversation_id)
+
+        revision = await retry_while_unavailable(read_revision)
         place = messages.resume(cursor, revision)
 
         async def read() -> tuple[Any | None, bool]:
@@ -83,7 +87,7 @@ class Subscription:
     async def changes(self, info: Info, since: str | None = None) -> AsyncGenerator[ChangeSet, None]:
         caller, live = info.context.require_caller(), info.context.runtime.live
         cursor = None if since is None else sync.read_cursor(since, "since")
-        counter = await sync.read_counter(info.context.database.reader, caller)
+        counter = await retry_while_unavailable(partial(sync.read_counter, info.context.database.reader, caller))
         place = sync.Cursor(counter.revision) if cursor is None else sync.resume(cursor, counter)
 
         async def read() -> tuple[Any | None, bool]:

@@ -19,7 +19,7 @@ from core.settings import Settings
 from core.tokens import AccessTokens
 from server.cli.database import check_file, database_address, migrate
 from server.cli.errors import CommandError
-from server.http.protocol import ConnectionLimits, bounded_protocols
+from server.http.protocol import ConnectionLimits, bounded_protocols, notice_lost_clients
 from server.observability.logs import log_config
 from server.workers import STARTUP_FAILED, Workers
 from services.accounts.better_auth import origin_of
@@ -128,6 +128,7 @@ def _listen(host: str, port: int) -> socket.socket:
         elif error.errno == errno.EACCES:
             choice = "choose one from 1024 on with --port or API_PORT"
         raise CommandError(f"cannot listen on {host}:{port}: {reason}; {choice}") from error
+    notice_lost_clients(listener)
     return listener
 
 

@@ -36,6 +36,7 @@ _TEMPLATE: Final = "template_tasktalk"
 PATIENT: Final = {
     "database_pool_timeout_s": 120.0,
     "database_connect_timeout_s": 120.0,
+    "database_read_timeout_s": 120.0,
     "database_statement_timeout_s": 120.0,
     "socket_send_timeout_s": 60.0,
     "connection_init_timeout_s": 60.0,

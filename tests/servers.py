@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from core.settings import Settings
-from server.http.protocol import ConnectionLimits, bounded_protocols
+from server.http.protocol import ConnectionLimits, bounded_protocols, notice_lost_clients
 from tests.waiting import PATIENCE_S, until
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ async def serve(
     # Named a TCP socket, or asyncio would leave Nagle's delay of 40 ms a request on.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
+    notice_lost_clients(listener)
     server = _Server(
         uvicorn.Config(
             app,

@@ -88,6 +88,8 @@ def _next_step(message: str, context: Context, outcomes: Sequence[Outcome]) -> t
         while True:
             ended = list(islice(known, len(calls)))
             if len(ended) < len(calls):
+                # A run that broke off may have made the first of them.
+                calls = calls[len(ended) :]
                 deleted = [call.deletes for call in calls if call.deletes is not None]
                 return calls, f"Shall I delete {names(deleted)}? That needs your approval." if deleted else ""
             calls = steps.send(ended)

@@ -131,8 +131,7 @@ class GraphQLWebSocket:
         self._closing: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
-        """Accept the socket and answer its messages until it is closed."""
-        await self._asgi_send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+        """Answer the messages of a socket that was accepted until it is closed."""
         latest = utc_now() + timedelta(seconds=self._settings.connection_init_timeout_s)
         code, reason = CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout."
         self._timer = call_at(latest, lambda: self._close_soon(code, reason))
@@ -177,6 +176,7 @@ class GraphQLWebSocket:
         self._is_initialised = True
         credentials = _credentials_in(content)
         self.caller = await self._authenticate(self._credentials if credentials is None else credentials)
+        self._credentials = None
         try:
             self._streaming.connections.add(self)
         except RefusedError as refusal:
@@ -262,6 +262,10 @@ class GraphQLWebSocket:
     def _end_operations(self, error: FormattedError) -> None:
         self._close_soon(CloseCode.FORBIDDEN, error["message"], [error])
 
+    def give_way(self) -> bool:
+        """Stay open: a client that does not answer pings is noticed, and one that does would only connect again."""
+        return False
+
     def close_for_shutdown(self) -> None:
         """End the socket: the server stops, and another takes over."""
         self._close_soon(CloseCode.SERVICE_RESTART, "The server restarts; connect again.")
@@ -304,7 +308,11 @@ async def serve_socket(streaming: Streaming, scope: Scope, receive: Receive, sen
         return
     cut = get_abort(scope)
     try:
-        await GraphQLWebSocket(scope, receive, send, streaming, cut).serve()
+        socket = GraphQLWebSocket(scope, receive, send, streaming, cut)
+        await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+        # Nobody reads the head any more, and it would be kept as long as the socket is open.
+        scope.clear()
+        await socket.serve()
     finally:
         # The unsent bytes of a client that does not read would stay in memory.
         asyncio.get_running_loop().call_later(_LINGERING_S, cut)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Iterable
+from contextvars import Context
 from typing import Final, Protocol
 
 from core.database import Database
@@ -23,6 +24,9 @@ class OpenConnection(Protocol):
 
     caller: Caller | None
 
+    def give_way(self) -> bool:
+        """End it for a newer one of its user's, unless it is known to have a client; return whether it ends."""
+
     def end_session(self) -> None:
         """End it, as its caller's session has ended."""
 
@@ -36,7 +40,8 @@ class ConnectionRegistry:
     def __init__(self, database: Database, max_per_user: int) -> None:
         self._database = database
         self._max_per_user = max_per_user
-        self._of_user: defaultdict[str | None, set[OpenConnection]] = defaultdict(set)
+        # In the order in which they were opened.
+        self._of_user: defaultdict[str | None, dict[OpenConnection, None]] = defaultdict(dict)
         self._checks: set[asyncio.Task[None]] = set()
         self.is_shutting_down = False
 
@@ -46,27 +51,31 @@ class ConnectionRegistry:
         return [connection for connections in self._of_user.values() for connection in connections]
 
     def add(self, connection: OpenConnection) -> None:
-        """Register a connection; raise the refusal if its user has too many."""
+        """Register a connection; where its user has too many, end the oldest that gives way, or raise the refusal."""
         user_id = _user_of(connection)
         others = self._of_user[user_id]
         if user_id is not None and len(others) >= self._max_per_user:
-            message = f"A user may have {self._max_per_user} connections; close another one first."
-            raise refuse(429, message, code="RATE_LIMITED", headers=(RETRY_AFTER,))
-        others.add(connection)
+            oldest = next((other for other in others if other.give_way()), None)
+            if oldest is None:
+                message = f"A user may have {self._max_per_user} connections; close another one first."
+                raise refuse(429, message, code="RATE_LIMITED", headers=(RETRY_AFTER,))
+            del others[oldest]
+        others[connection] = None
         if self.is_shutting_down:
             connection.close_for_shutdown()
 
     def remove(self, connection: OpenConnection) -> None:
         """Unregister a connection."""
         user_id = _user_of(connection)
-        self._of_user[user_id].discard(connection)
+        self._of_user[user_id].pop(connection, None)
         if not self._of_user[user_id]:
             del self._of_user[user_id]
 
     def check_user(self, user_id: str) -> None:
         """Check a user's connections at once, after a change of their sessions."""
         if user_id in self._of_user:
-            start_task(self._check(self._of_user[user_id]), self._checks)
+            # It is the server's own work, whoever has caused it.
+            Context().run(start_task, self._check(self._of_user[user_id]), self._checks)
 
     async def run(self) -> None:
         """Check every connection periodically, until cancelled."""

@@ -62,6 +62,12 @@ class Said(Body):
         return UserMessage(self.message, self.conversation_id, self.time_zone, key)
 
 
+class Unanswered(Body):
+    """A message to answer anew."""
+
+    message_id: str = Field(description="The message to answer, or a reply of the assistant to it.")
+
+
 class Decision(Body):
     """What the person has decided."""
 
@@ -71,11 +77,23 @@ class Decision(Body):
 @router.post("", responses=problems(401, 404, 409, 429, body=True))
 async def chat(context: SignedIn, body: Said, request: Request, key: IdempotencyKey = None) -> Answer:
     """Ask the assistant, and wait until it has answered or needs an approval; it goes on when the client leaves."""
+    started = await context.runtime.assistant.send_message(context.require_caller(), body.to_message(key))
+    return await _wait_for_answer(context, request, started.run.id)
+
+
+@router.post("/regenerate", responses=problems(401, 404, 409, 429, body=True))
+async def regenerate_reply(context: SignedIn, body: Unanswered, request: Request, key: IdempotencyKey = None) -> Answer:
+    """Let the assistant answer a message anew, and wait as for a new one; what a failed run has done stays done."""
     assistant, caller = context.runtime.assistant, context.require_caller()
-    started = await assistant.send_message(caller, body.to_message(key))
+    started = await assistant.regenerate_reply(caller, body.message_id, key)
+    return await _wait_for_answer(context, request, started.run.id)
+
+
+async def _wait_for_answer(context: Context, request: Request, run_id: str) -> Answer:
+    waiting = context.runtime.assistant.wait_for_run(context.require_caller(), run_id)
     try:
         with on_disconnect(request.receive, context.mark_disconnected):
-            run = await context.wait_while_connected(assistant.wait_for_run(caller, started.run.id))
+            run = await context.wait_while_connected(waiting)
         if run is None:
             raise ClientDisconnect
         return await read_answer(context, run.id)

@@ -87,24 +87,34 @@ async def start_run(session: AsyncSession, caller: Caller, new: UserMessage, lim
     return started[0] if started else await _started_before(session, caller, run)
 
 
-async def regenerate_reply(session: AsyncSession, caller: Caller, message_id: str, limits: RunLimits) -> StartedRun:
+async def regenerate_reply(
+    session: AsyncSession, caller: Caller, message_id: str, limits: RunLimits, idempotency_key: str | None = None
+) -> StartedRun:
     """Start another run for a message, which is named by its own id or by that of a reply to it."""
     await next_revision(session, caller.user_id)
-    path = ("input", "messageId")
-    message = await require(session, caller, Message, message_id, path)
-    earlier = await _latest_run(session, caller, message)
-    if message.role is MessageRole.ASSISTANT:
-        if earlier is None:
-            raise BadUserInputError(
-                "No run of the assistant wrote this message; name the one to be answered.", path=path
-            )
-        message = await require(session, caller, Message, earlier.message_id, path)
-    await require_tokens(session, caller, limits.daily_tokens)
-    conversation = await require(session, caller, Conversation, message.conversation_id, path)
-    await _require_idle(session, caller, conversation)
-    await _require_free_slot(session, caller, limits.max_runs)
-    time_zone = "UTC" if earlier is None else earlier.time_zone
-    return await _start(session, conversation, message, time_zone, limits)
+    started: list[StartedRun] = []
+
+    async def insert() -> Sequence[Run]:
+        path = ("input", "messageId")
+        message = await require(session, caller, Message, message_id, path)
+        earlier = await _latest_run(session, caller, message)
+        if message.role is MessageRole.ASSISTANT:
+            if earlier is None:
+                raise BadUserInputError(
+                    "No run of the assistant wrote this message; name the one to be answered.", path=path
+                )
+            message = await require(session, caller, Message, earlier.message_id, path)
+        await require_tokens(session, caller, limits.daily_tokens)
+        conversation = await require(session, caller, Conversation, message.conversation_id, path)
+        await _require_idle(session, caller, conversation)
+        await _require_free_slot(session, caller, limits.max_runs)
+        time_zone = "UTC" if earlier is None else earlier.time_zone
+        started.append(await _start(session, conversation, message, time_zone, limits))
+        return [started[0].run]
+
+    request = IdempotentRequest(idempotency_key, "regenerateReply", {"message": message_id})
+    (run,) = await run_idempotent(session, caller, request, Run, insert)
+    return started[0] if started else await _started_before(session, caller, run)
 
 
 async def cancel_run(session: AsyncSession, caller: Caller, run_id: str) -> Run:

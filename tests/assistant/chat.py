@@ -36,9 +36,9 @@ class Chat:
         document = f"mutation ($input: SendMessageInput!) {{ sendMessage(input: $input) {{ {_ANSWER} }} }}"
         return await self._mutate("sendMessage", document, content=content, **given)
 
-    async def ask_again(self, message_id: str) -> dict[str, Any]:
+    async def ask_again(self, message_id: str, **given: Any) -> dict[str, Any]:
         document = f"mutation ($input: RegenerateReplyInput!) {{ regenerateReply(input: $input) {{ {_ANSWER} }} }}"
-        return await self._mutate("regenerateReply", document, messageId=message_id)
+        return await self._mutate("regenerateReply", document, messageId=message_id, **given)
 
     async def cancel(self, run_id: str) -> dict[str, Any]:
         return await self._mutate("cancelRun", mutation("cancelRun", RUN), id=run_id)

@@ -53,9 +53,11 @@ async def assert_ended_after_kill(elsewhere: Chat, provider: Provider, begun: di
     assert (run["error"], run["reply"]["content"], run["reply"]["status"]) == (DIED, "Half a", "FAILED")
     assert [call["status"] for call in run["toolCalls"]] == ["COMPLETED"]
     assert "Buy milk" in await elsewhere.titles()
-    provider.script([Text(["It is on your list already."])])
+    # A model that repeats what is done changes nothing, though its call has another id.
+    provider.script([ADD_MILK._replace(call_id="call_2")], [Text(["It is on your list already."])])
     again = await elsewhere.ask_again(begun["message"]["id"])
     assert again["reply"]["content"] == "It is on your list already."
+    assert (await elsewhere.titles()).count("Buy milk") == 1
     said = await elsewhere.messages(begun["conversation"]["id"])
     assert [message["status"] for message in said] == ["COMPLETE", "FAILED", "COMPLETE"]
 

@@ -1,5 +1,6 @@
-"""Tools of a further MCP server: used like our own, recorded like our own, and asked about unless they are harmless."""
+"""Tools of a further MCP server: used and recorded like our own, and asked about unless a setting names them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -57,10 +58,12 @@ async def weather() -> AsyncIterator[Weather]:
 
 @pytest.fixture
 def provider_settings(provider: Provider, weather: Weather) -> dict[str, Any]:
-    return {"openai_api_key": "sk-test", "openai_base_url": provider.url, "mcp_server_url": weather.url}
+    return {"openai_api_key": "sk-test", "openai_base_url": provider.url, "mcp_server_url": weather.url} | {
+        "mcp_safe_tools": ("forecast", "break_down")
+    }
 
 
-async def test_read_only_remote_tools_need_no_approval(chat: Chat, provider: Provider) -> None:
+async def test_remote_tools_that_are_named_as_safe_need_no_approval(chat: Chat, provider: Provider) -> None:
     provider.script(
         [UseTool("forecast", {"place": "Cork"}, "call_1"), UseTool("break_down", {}, "call_2")], [Text(["It rains."])]
     )
@@ -85,6 +88,33 @@ async def test_other_remote_tools_need_approval(
     run = await chat.until(answer["run"]["id"], "COMPLETED")
     assert weather.sent[before:] == (["Storm"] if approve else [])
     assert [call["status"] for call in run["toolCalls"]] == ["COMPLETED" if approve else "REJECTED"]
+
+
+async def test_approval_given_in_another_process_lets_it_call_the_tool_once(
+    chat: Chat, chat_with: ChatWith, provider: Provider, weather: Weather
+) -> None:
+    provider.script([UseTool("send_warning", {"text": "Flood"}, "call_1")], [Text(["Sent."])])
+    paused = await chat.send("warn everybody")
+    before = len(weather.sent)
+    async with chat_with() as elsewhere:
+        call_id = paused["run"]["toolCalls"][0]["id"]
+        resolved = await asyncio.gather(*(each.resolve(call_id, approve=True) for each in (elsewhere, elsewhere, chat)))
+        await elsewhere.until(paused["run"]["id"], "COMPLETED")
+    assert sorted(len(answer["errors"]) for answer in resolved) == [0, 1, 1]
+    assert weather.sent[before:] == ["Flood"]
+
+
+async def test_call_of_a_remote_tool_is_not_repeated_when_the_reply_is_written_anew(
+    chat: Chat, provider: Provider, weather: Weather
+) -> None:
+    before, message_id = len(weather.sent), ""
+    for call_id in ("call_1", "call_2"):
+        provider.script([UseTool("send_warning", {"text": "Frost"}, call_id)], [Refuse(401)])
+        answer = await (chat.ask_again(message_id) if message_id else chat.send("warn everybody"))
+        message_id = answer["message"]["id"]
+        await chat.resolve(answer["run"]["toolCalls"][0]["id"], approve=True)
+        await chat.until(answer["run"]["id"], "FAILED")
+    assert weather.sent[before:] == ["Frost"]
 
 
 async def test_remote_tools_do_not_replace_ours(chat: Chat, provider: Provider) -> None:

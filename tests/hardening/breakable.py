@@ -43,7 +43,8 @@ class Servers:
 
     async def begin(self, number: int) -> ServerProcess:
         given = {"ENVIRONMENT": "production"} | _QUICK | self.variables[number]
-        return await start(self.settings[number], workers=1, port=str(self.ports[number]), **given)
+        settings, port = self.settings[number], str(self.ports[number])
+        return await start(settings, workers=1, port=port, root=ROOT, waits=False, **given)
 
     async def kill(self, number: int) -> None:
         await self.running[number].kill()

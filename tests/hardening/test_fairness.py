@@ -3,6 +3,7 @@
 import asyncio
 from contextvars import Context
 from typing import Any, Final
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -15,9 +16,10 @@ from core.passwords import Argon2Cost, Passwords
 from core.permits import PermitQueue
 from core.settings import Settings
 from core.workload import Workload, start_workload
+from server.http.connections import ConnectionRegistry
 from services.accounts.sessions import load_session_status
 from tests.databases import only_postgresql, opened, run_sql
-from tests.factories import make_user
+from tests.factories import make_user, sign_in
 from tests.waiting import until
 
 SIZE, PER_USER, PER_REQUEST = 6, 3, 2
@@ -182,6 +184,21 @@ async def test_batched_lookups_are_the_servers_own_work(fresh_settings: Settings
         assert await load_session_status(database.batch_loader, user.id, "none") is None
         for connection in held:
             database.pool.release(connection)
+
+
+async def test_check_of_sessions_is_the_servers_own_work(fresh_settings: Settings) -> None:
+    """It is the user's own request that ends the others' sessions, and all that the user may use may be in use."""
+    async with opened(fresh_settings, database_pool_size=4, database_max_overflow=0) as database:
+        user = await sign_in(database, fresh_settings)
+        await database.write(lambda session: run_sql(session, "DELETE FROM sessions"))
+        registry, connection = ConnectionRegistry(database, max_per_user=1), Mock(caller=user.caller)
+        registry.add(connection)
+        start_workload(user_id=user.user.id)
+        held = [await database.pool.acquire() for _ in range(3)]
+        registry.check_user(user.user.id)
+        await until(lambda: connection.end_session.called)
+        for each in held:
+            database.pool.release(each)
 
 
 async def test_accounts_made_by_one_address_do_not_hold_up_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ class ServerProcess:
 
 @asynccontextmanager
 async def serving(settings: Settings, *, workers: int = 1, **variables: str) -> AsyncIterator[ServerProcess]:
-    server = await start(settings, workers=workers, root=ROOT, waits=False, **variables)
+    server = await start(settings, workers=workers, port="0", root=ROOT, waits=False, **variables)
     try:
         yield server
     finally:

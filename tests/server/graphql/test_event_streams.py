@@ -167,8 +167,7 @@ async def test_idle_stream_is_kept_alive(settings: Settings, user: SignedIn, mon
 
 async def test_number_of_streams_of_a_user_is_bounded(settings: Settings, user: SignedIn, stranger: SignedIn) -> None:
     async with serve_with(settings, max_sockets_per_user=1) as server:
-        async with open_events(server, CHANGES, token=user.token) as events:
-            assert events.response.status_code == 200
+        async with signed_in_socket(server, user.token):
             async with open_events(server, CHANGES, token=user.token) as second:
                 assert await refusal(second.response) == (429, "RATE_LIMITED")
             async with open_events(server, CHANGES, token=stranger.token) as second:

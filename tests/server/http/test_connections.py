@@ -23,7 +23,7 @@ from tests.waiting import PATIENCE_S, until
 
 
 def connection_of(caller: Caller | None) -> Mock:
-    return Mock(caller=caller)
+    return Mock(caller=caller, give_way=Mock(return_value=False))
 
 
 @pytest.fixture

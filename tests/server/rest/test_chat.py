@@ -17,7 +17,7 @@ from tests.assistant.provider import Provider, Stall, Text, UseTool
 from tests.databases import only_sqlite
 from tests.event_client import blocks_of
 from tests.factories import NOBODYS_ID, SignedIn, make_task
-from tests.server.rest.client import RestClient, problem_of, refusal
+from tests.server.rest.client import RestClient, refusal
 from tests.servers import RunningServer, serve_with
 from tests.waiting import PATIENCE_S, until, until_so
 
@@ -242,7 +242,7 @@ async def test_stream_ends_with_its_session(talk: RestClient, provider: Provider
     await served.until_unconnected()
 
 
-async def test_streams_of_one_user_are_limited(
+async def test_oldest_of_too_many_streams_of_one_user_ends(
     settings: Settings, provider: Provider, provider_settings: dict[str, Any], user: SignedIn
 ) -> None:
     provider.script([Stall()])
@@ -252,6 +252,8 @@ async def test_streams_of_one_user_are_limited(
         events_of(RestClient(http, user), body={"message": "hello"}) as events,
     ):
         await events.until("run")
-        response = await http.get(f"/api/chat/stream/{events.first['data']['run_id']}", headers=user.headers)
-        assert refusal(problem_of(response)) == (429, "RATE_LIMITED", None)
-        assert response.headers["retry-after"]
+        async with events_of(RestClient(http, user), f"/{events.first['data']['run_id']}") as newer:
+            await newer.until("run")
+            await events.until("problem")
+            assert (events.last["data"]["code"], events.last["retry"]) == ("RATE_LIMITED", "60000")
+            assert await events.next() is None

@@ -200,6 +200,7 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "POST /api/tool-calls/{tool_call_id}/resolve": {"approve": True},
     "POST /api/chat": {"message": "Mine"},
     "POST /api/chat/stream": {"message": "Mine"},
+    "POST /api/chat/regenerate": {},
 }
 
 
