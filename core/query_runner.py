@@ -10,10 +10,10 @@ from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.engine import Dialect
 
 from core.connection_pool import ConnectionPool
-from core.prepared_statement import PreparedStatement, Rows, Values
+from core.prepared_statement import CompiledStatement, PreparedStatement, Rows, Values
 from core.transient_errors import is_lost, translated_errors
 
-_Fetch: TypeAlias = Callable[[Any, str, Sequence[Any]], Awaitable[Any]]
+_Fetch: TypeAlias = Callable[[Any, CompiledStatement, Sequence[Any]], Awaitable[Any]]
 
 # The statements that the request has run, where they are counted.
 current_statements: Final[ContextVar[list[str] | None]] = ContextVar("current_statements", default=None)
@@ -49,7 +49,7 @@ class QueryRunner:
         connection = await self._pool.acquire()
         note_statement(compiled.sql)
         try:
-            records = await self._fetch(connection.driver_connection, compiled.sql, arguments)
+            records = await self._fetch(connection.driver_connection, compiled, arguments)
         except BaseException as error:
             self._release_after(connection, error)
             raise
@@ -67,18 +67,22 @@ class QueryRunner:
                 self._pool.distrust()
 
 
-async def _fetch(driver: Any, sql: str, arguments: Sequence[Any]) -> Any:
-    return await driver.fetch(sql, *arguments)
+async def _fetch(driver: Any, compiled: CompiledStatement, arguments: Sequence[Any]) -> Any:
+    if not compiled.is_planned_each_time:
+        return await driver.fetch(compiled.sql, *arguments)
+    # The server plans a statement without a name for the values that come with it.
+    statement = await driver.prepare(compiled.sql, name="")
+    return await statement.fetch(*arguments)
 
 
-async def _fetch_in_transaction(driver: Any, sql: str, arguments: Sequence[Any]) -> Any:
+async def _fetch_in_transaction(driver: Any, compiled: CompiledStatement, arguments: Sequence[Any]) -> Any:
     async with driver.transaction():
-        return await driver.fetch(sql, *arguments)
+        return await _fetch(driver, compiled, arguments)
 
 
-async def _fetch_on_sqlite(driver: Any, sql: str, arguments: Sequence[Any]) -> Any:
+async def _fetch_on_sqlite(driver: Any, compiled: CompiledStatement, arguments: Sequence[Any]) -> Any:
     try:
-        return await driver.execute_fetchall(sql, arguments)
+        return await driver.execute_fetchall(compiled.sql, arguments)
     except asyncio.CancelledError:
         # Or the query would go on in the connection's thread, and the next one would wait for it.
         await driver.interrupt()

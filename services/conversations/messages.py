@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Integer, Row, Select, and_, bindparam, func, or_, select, true
+from sqlalchemy import Integer, Row, Select, and_, bindparam, func, select, true, tuple_
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.errors import BadUserInputError, CursorExpiredError
@@ -146,11 +146,12 @@ async def completed_since(
 @cached_statement
 def _completed_since(columns: frozenset[str]) -> Select[Any]:
     messages, revision = _MESSAGES.c, bindparam("revision", type_=Integer)
-    same_revision = and_(messages.revision == revision, messages.id > bindparam("message_id", type_=messages.id.type))
+    # Compared as a whole, for the index serves that alone.
+    place = tuple_(revision, bindparam("message_id", type_=messages.id.type))
     found = (
         select(*table_columns(_MESSAGES, columns | {"id", "revision", "created_at"}))
         .where(owned(_MESSAGES), messages.conversation_id == bindparam("conversation_id"))
-        .where(messages.status == MessageStatus.COMPLETE, or_(messages.revision > revision, same_revision))
+        .where(messages.status == MessageStatus.COMPLETE, tuple_(messages.revision, messages.id) > place)
         .order_by(messages.revision, messages.id)
         .limit(MAX_COMPLETED)
         .subquery("found")
