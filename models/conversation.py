@@ -11,7 +11,7 @@ from models.base import Editable
 from models.columns import Sortable, Writable
 from models.types import Title, UtcDateTime
 
-_IS_DELETED: Final = text("deleted_at IS NOT NULL")
+_IS_REMOVED: Final = text("removed_at IS NOT NULL")
 
 
 class Conversation(Editable, table=True):
@@ -26,8 +26,8 @@ class Conversation(Editable, table=True):
         default_factory=utc_now, sa_type=UtcDateTime, description="When it, or its messages, last changed."
     )
     # It is there for nobody any more, and its many messages are being removed.
-    deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    removed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
     __table_args__ = (
-        Index("ix_conversations_deleted", "user_id", "id", postgresql_where=_IS_DELETED, sqlite_where=_IS_DELETED),
+        Index("ix_conversations_removed", "user_id", "id", postgresql_where=_IS_REMOVED, sqlite_where=_IS_REMOVED),
     )

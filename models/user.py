@@ -12,7 +12,7 @@ from models.base import length_check
 from models.columns import Writable
 from models.types import UserId, UtcDateTime
 
-_IS_DELETED: Final = text("deleted_at IS NOT NULL")
+_IS_REMOVED: Final = text("removed_at IS NOT NULL")
 
 
 class User(SQLModel, table=True):
@@ -29,7 +29,7 @@ class User(SQLModel, table=True):
             sqlite_where=text("password_hash IS NOT NULL"),
         ),
         Index("ix_users_created_at_id", "created_at", "id"),
-        Index("ix_users_deleted", "id", postgresql_where=_IS_DELETED, sqlite_where=_IS_DELETED),
+        Index("ix_users_removed", "id", postgresql_where=_IS_REMOVED, sqlite_where=_IS_REMOVED),
         length_check("name", 0, 200),
     )
 
@@ -60,4 +60,4 @@ class User(SQLModel, table=True):
         default_factory=utc_now, sa_type=UtcDateTime, description="When the profile last changed."
     )
     # The account is gone, and its many rows are being removed.
-    deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    removed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

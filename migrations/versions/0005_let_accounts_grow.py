@@ -10,7 +10,7 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-IS_DELETED = sa.text("deleted_at IS NOT NULL")
+IS_REMOVED = sa.text("removed_at IS NOT NULL")
 # The tables of which one account may have very many rows: their statistics, and the map of pages that indexes need not
 # look up, are kept up to date after each 2 % of change.
 GROWING = ("tasks", "messages", "history", "deletions")
@@ -28,9 +28,9 @@ def upgrade() -> None:
     )
     op.bulk_insert(epoch, [{"id": 1, "epoch": ""}])
     for table, columns in (("users", ["id"]), ("conversations", ["user_id", "id"])):
-        op.add_column(table, sa.Column("deleted_at", MOMENT, nullable=True))
+        op.add_column(table, sa.Column("removed_at", MOMENT, nullable=True))
         op.create_index(
-            f"ix_{table}_deleted", table, columns, postgresql_where=IS_DELETED, sqlite_where=IS_DELETED
+            f"ix_{table}_removed", table, columns, postgresql_where=IS_REMOVED, sqlite_where=IS_REMOVED
         )
     op.add_column("runs", sa.Column("is_history_cut", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.create_index("ix_messages_completed", "messages", ["user_id", "conversation_id", "revision", "id"])
@@ -45,8 +45,8 @@ def downgrade() -> None:
     op.drop_index("ix_messages_completed", "messages")
     op.drop_column("runs", "is_history_cut")
     for table in ("conversations", "users"):
-        op.drop_index(f"ix_{table}_deleted", table)
-        op.drop_column(table, "deleted_at")
+        op.drop_index(f"ix_{table}_removed", table)
+        op.drop_column(table, "removed_at")
     op.drop_table("database_epoch")
 
 

@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=_port, help="port to listen on; 0 takes a free one (default: API_PORT, 8000)")
     serve.add_argument("--workers", type=_count, default=1, help="processes that serve (default: 1)")
     add(_migrate, "bring the database to the newest revision")
+    add(_restored, "let clients begin anew after the database was restored to an earlier state")
     add(_schema, "print the GraphQL schema as SDL")
     admin = add(_admin, "give an account the rights of an admin, or take them away")
     admin.add_argument("email", metavar="EMAIL", help="the account's address, or its id")
@@ -101,6 +102,25 @@ def _migrate(_options: argparse.Namespace) -> None:
 
     asyncio.run(migrate(load_settings()))
     print(f"The database is at revision {migrations.head_revision()}, the newest.")
+
+
+def _restored(_options: argparse.Namespace) -> None:
+    """Refuse the cursors that clients got before the database was restored to an earlier state.
+
+    Run it after each restore, before or while the servers run: clients are told to begin anew, and miss nothing.
+    """
+    from core.settings import load_settings
+    from server.cli.database import migrate, open_database
+    from services.sync.epoch import begin_epoch
+
+    async def begin() -> None:
+        settings = load_settings()
+        await migrate(settings)
+        async with open_database(settings) as database:
+            await database.write(begin_epoch)
+
+    asyncio.run(begin())
+    print("Cursors from before the restore are refused from now on; clients begin anew.")
 
 
 def _schema(_options: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, Final, TypeAlias, TypeVar
 
-from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, literal, select, union_all
+from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, exists, literal, select, true, union_all
 from sqlmodel import SQLModel
 from sqlmodel import select as select_model
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -14,7 +14,7 @@ from core.batch_loader import BatchLoader, KeyedStatement
 from core.errors import NotFoundError
 from core.ids import parse_id
 from core.prepared_statement import PreparedStatement, Values, cached_statement
-from models import ENTITIES
+from models import ENTITIES, Conversation, Run, ToolCall
 from models.base import Entity, noun_of
 from services.accounts.caller import Caller
 from services.query.filters import IsAnyOf, id_list, owned_ids
@@ -22,6 +22,9 @@ from services.query.sql import Source, read, table_columns, table_of
 
 Row = TypeVar("Row", bound=Entity)
 
+_CONVERSATIONS: Final = table_of(Conversation)
+_RUNS: Final = table_of(Run)
+_TOOL_CALLS: Final = table_of(ToolCall)
 _OWNERS: Final = "owners"
 _IDS: Final = "ids"
 
@@ -42,7 +45,7 @@ async def rows_by_id(
 @cached_statement
 def _rows_by_id(model: type[SQLModel], columns: frozenset[str]) -> Select[Any]:
     table = table_of(model)
-    return select(*table_columns(table, columns | {"id"})).select_from(_wanted_of(table))
+    return select(*table_columns(table, columns | {"id"})).select_from(_wanted_of(table)).where(is_there(table))
 
 
 async def kinds_by_id(source: Source, caller: Caller, ids: Sequence[str]) -> dict[str, str]:
@@ -75,6 +78,19 @@ def _own_ids(caller: Caller, known: Mapping[str, str]) -> Values:
     return {_OWNERS: [caller.user_id] * len(known), _IDS: list(known.values())}
 
 
+def is_there(table: Table) -> ColumnElement[bool]:
+    """Return the condition that a row is not gone with its conversation, whose rows are removed one batch at a time."""
+    if table is _CONVERSATIONS:
+        return _CONVERSATIONS.c.removed_at.is_(None)
+    if table is _TOOL_CALLS:
+        is_run = and_(_RUNS.c.user_id == table.c.user_id, _RUNS.c.id == table.c.run_id)
+        return exists().where(is_run, is_there(_RUNS))
+    if "conversation_id" not in table.c:
+        return true()
+    same = _CONVERSATIONS.c.user_id == table.c.user_id, _CONVERSATIONS.c.id == table.c.conversation_id
+    return ~exists().where(*same, _CONVERSATIONS.c.removed_at.is_not(None))
+
+
 def _canonical(ids: Iterable[str]) -> dict[str, str]:
     """Return the canonical form of each id that is one; any other names nothing."""
     return {given: row_id for given in ids if (row_id := parse_id(given)) is not None}
@@ -102,15 +118,17 @@ def _node_statement(columns_by_model: ColumnsByModel) -> KeyedStatement:
     columns: list[ColumnElement[Any]] = [wanted.c.user_id, wanted.c.id]
     for model, names in columns_by_model:
         table = table_of(model)
-        source = source.outerjoin(table, and_(table.c.user_id == wanted.c.user_id, table.c.id == wanted.c.id))
+        is_wanted = table.c.user_id == wanted.c.user_id, table.c.id == wanted.c.id
+        source = source.outerjoin(table, and_(*is_wanted, is_there(table)))
         columns += [column.label(f"{table.name}_{column.key}") for column in table_columns(table, names | {"id"})]
     return KeyedStatement(PreparedStatement(select(*columns).select_from(source)), _OWNERS, _IDS)
 
 
 async def require(session: AsyncSession, caller: Caller, model: type[Row], given_id: str, path: tuple[str, ...]) -> Row:
     """Return the caller's row, to be changed; raise NotFoundError where there is none."""
-    row_id = parse_id(given_id)
-    row = None if row_id is None else await session.get(model, (caller.user_id, row_id))
+    table = table_of(model)
+    found = select_model(model).where(caller.owns(table), table.c.id == parse_id(given_id), is_there(table))
+    row = (await session.exec(found)).one_or_none()
     if row is None:
         raise not_found(model, path)
     return row
@@ -122,7 +140,7 @@ async def require_all(
     """Return the caller's rows in the order of the ids; raise NotFoundError for the first that is missing."""
     ids = [parse_id(given_id) for given_id in given_ids]
     table, known = table_of(model), id_list([row_id for row_id in ids if row_id])
-    statement = select_model(model).where(caller.owns(table), IsAnyOf(table.c.id, known))
+    statement = select_model(model).where(caller.owns(table), IsAnyOf(table.c.id, known), is_there(table))
     found = {row.id: row for row in await session.exec(statement)}
     for index, row_id in enumerate(ids):
         if row_id is None or row_id not in found:
