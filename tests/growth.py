@@ -86,7 +86,7 @@ def _message(user_id: str, grown: Grown, row_id: str, index: int) -> dict[str, A
     return row | {
         "conversation_id": talks[0 if index % 2 else index // 2 % len(talks)],
         "role": list(MessageRole)[index % 2],
-        "content": f"What about topic {index % 500}? It is to be done by the end of the week, if nothing comes between.",
+        "content": f"What about topic {index % 500}? It is to be done by the end of the week.",
         "status": MessageStatus.COMPLETE,
     }
 

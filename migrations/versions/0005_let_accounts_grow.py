@@ -14,9 +14,7 @@ IS_REMOVED = sa.text("removed_at IS NOT NULL")
 # The tables of which one account may have very many rows: their statistics, and the map of pages that indexes need not
 # look up, are kept up to date after each 2 % of change.
 GROWING = ("tasks", "messages", "history", "deletions")
-AUTOVACUUM = {
-    f"autovacuum_{kind}_scale_factor": "0.02" for kind in ("vacuum", "vacuum_insert", "analyze")
-}
+AUTOVACUUM = {f"autovacuum_{kind}_scale_factor": "0.02" for kind in ("vacuum", "vacuum_insert", "analyze")}
 
 
 def upgrade() -> None:
@@ -29,9 +27,7 @@ def upgrade() -> None:
     op.bulk_insert(epoch, [{"id": 1, "epoch": ""}])
     for table, columns in (("users", ["id"]), ("conversations", ["user_id", "id"])):
         op.add_column(table, sa.Column("removed_at", MOMENT, nullable=True))
-        op.create_index(
-            f"ix_{table}_removed", table, columns, postgresql_where=IS_REMOVED, sqlite_where=IS_REMOVED
-        )
+        op.create_index(f"ix_{table}_removed", table, columns, postgresql_where=IS_REMOVED, sqlite_where=IS_REMOVED)
     op.add_column("runs", sa.Column("is_history_cut", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.create_index("ix_messages_completed", "messages", ["user_id", "conversation_id", "revision", "id"])
     order = ["user_id", sa.text("priority DESC"), sa.text("(due_at IS NULL)"), "due_at", "id"]

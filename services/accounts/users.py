@@ -119,7 +119,8 @@ async def own_row(loader: BatchLoader, caller: Caller, columns: frozenset[str]) 
 def _users_by_id(columns: frozenset[str]) -> KeyedStatement:
     selected = table_columns(_USERS, columns - {"id"})
     return KeyedStatement(
-        PreparedStatement(select(_USERS.c.id, *selected).where(IsAnyOf(_USERS.c.id, text_list_param(_IDS)), _IS_THERE)), _IDS
+        PreparedStatement(select(_USERS.c.id, *selected).where(IsAnyOf(_USERS.c.id, text_list_param(_IDS)), _IS_THERE)),
+        _IDS,
     )
 
 

@@ -164,7 +164,7 @@ def _completed_since(columns: frozenset[str]) -> Select[Any]:
         .limit(MAX_COMPLETED)
         .subquery("found")
     )
-    is_valid = _USERS.c.revision >= revision, CURRENT_EPOCH == bindparam("epoch")
+    is_valid = _USERS.c.revision >= revision, bindparam("epoch") == CURRENT_EPOCH
     return (
         select(*found.c)
         .select_from(_OF_CONVERSATION.outerjoin(found, true()))

@@ -1,11 +1,24 @@
 """Lookup of a user's rows by id."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, Final, TypeAlias, TypeVar
 
-from sqlalchemy import ColumnElement, FromClause, Select, Table, and_, exists, literal, select, true, union_all
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    and_,
+    bindparam,
+    column,
+    exists,
+    func,
+    literal,
+    select,
+    true,
+    union_all,
+)
 from sqlmodel import SQLModel
 from sqlmodel import select as select_model
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -13,12 +26,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.batch_loader import BatchLoader, KeyedStatement
 from core.errors import NotFoundError
 from core.ids import parse_id
-from core.prepared_statement import PreparedStatement, Values, cached_statement
+from core.prepared_statement import PreparedStatement, cached_statement
 from models import ENTITIES, Conversation, Run, ToolCall
 from models.base import Entity, noun_of
-from services.accounts.caller import Caller
-from services.query.filters import IsAnyOf, id_list, owned_ids
-from services.query.sql import Source, read, table_columns, table_of
+from models.types import Id
+from services.accounts.caller import OWNER, Caller, owned
+from services.query.filters import IsAnyOf, id_list, id_list_param, owned_ids
+from services.query.sql import Source, is_sqlite, read, table_columns, table_of
 
 Row = TypeVar("Row", bound=Entity)
 
@@ -37,58 +51,64 @@ async def rows_by_id(
 ) -> list[Any]:
     """Return the caller's rows in the order of the ids; None where there is none."""
     known = _canonical(ids)
-    values = _own_ids(caller, known)
-    found = {row.id: row for row in await read(source, _rows_by_id(model, frozenset(columns)), values)}
+    values = {OWNER: caller.user_id, _IDS: list(known.values())}
+    build = _rows_on_sqlite if is_sqlite(source) else _rows_on_postgresql
+    found = {row.id: row for row in await read(source, build(model, frozenset(columns)), values)}
     return [found.get(known.get(given, "")) for given in ids]
 
 
 @cached_statement
-def _rows_by_id(model: type[SQLModel], columns: frozenset[str]) -> Select[Any]:
+def _rows_on_sqlite(model: type[SQLModel], columns: frozenset[str]) -> Select[Any]:
     table = table_of(model)
-    return select(*table_columns(table, columns | {"id"})).select_from(_wanted_of(table)).where(is_there(table))
+    is_wanted = owned(table), IsAnyOf(table.c.id, id_list_param(_IDS)), is_there(table)
+    return select(*table_columns(table, columns | {"id"})).where(*is_wanted)
+
+
+@cached_statement
+def _rows_on_postgresql(model: type[SQLModel], columns: frozenset[str]) -> Select[Any]:
+    """Return the statement that looks each id up by itself.
+
+    For a list of any length PostgreSQL would plan to read all rows of an owner, where most owners have few.
+    """
+    table = table_of(model)
+    wanted = func.unnest(id_list_param(_IDS)).table_valued(column("id", Id), name="wanted").render_derived()
+    is_wanted = owned(table), table.c.id == wanted.c.id, is_there(table)
+    # The offset keeps it apart.
+    found = select(*table_columns(table, columns | {"id"})).where(*is_wanted).offset(0).lateral("found")
+    return select(*found.c).select_from(wanted.join(found, true()))
 
 
 async def kinds_by_id(source: Source, caller: Caller, ids: Sequence[str]) -> dict[str, str]:
     """Return what kind of row each of the caller's ids names, by one statement."""
     known = _canonical(ids)
-    found = {row.id: row.kind for row in await read(source, _KINDS_BY_ID, _own_ids(caller, known))}
+    values = {OWNER: caller.user_id, _IDS: list(known.values())}
+    found = {row.id: row.kind for row in await read(source, _KINDS_BY_ID, values)}
     return {given: found[row_id] for given, row_id in known.items() if row_id in found}
-
-
-def _wanted_of(table: Table) -> FromClause:
-    """Return the rows of a table with wanted owners and ids.
-
-    A join, for PostgreSQL's plan for a list of any length reads all rows of an owner where most owners have few.
-    """
-    wanted = owned_ids(_OWNERS, _IDS, "wanted")
-    return table.join(wanted, and_(table.c.user_id == wanted.c.user_id, table.c.id == wanted.c.id))
 
 
 def _kind_by_id(entity: type[Entity]) -> Select[tuple[str, str]]:
     table = table_of(entity)
     columns = table.c.id, literal(entity.entity_kind()).label("kind")
-    return select(*columns).select_from(_wanted_of(table))
+    # What is still being removed has its id too.
+    is_own = table.c.user_id == bindparam(OWNER)
+    return select(*columns).where(is_own, IsAnyOf(table.c.id, id_list_param(_IDS)))
 
 
 _KINDS_BY_ID: Final = PreparedStatement(union_all(*map(_kind_by_id, ENTITIES)))
 
 
-def _own_ids(caller: Caller, known: Mapping[str, str]) -> Values:
-    """Return the values of `_wanted_of`."""
-    return {_OWNERS: [caller.user_id] * len(known), _IDS: list(known.values())}
-
-
-def is_there(table: Table) -> ColumnElement[bool]:
+def is_there(table: FromClause) -> ColumnElement[bool]:
     """Return the condition that a row is not gone with its conversation, whose rows are removed one batch at a time."""
-    if table is _CONVERSATIONS:
-        return _CONVERSATIONS.c.removed_at.is_(None)
+    if "removed_at" in table.c:
+        return table.c.removed_at.is_(None)
     if table is _TOOL_CALLS:
-        is_run = and_(_RUNS.c.user_id == table.c.user_id, _RUNS.c.id == table.c.run_id)
-        return exists().where(is_run, is_there(_RUNS))
+        run = _RUNS.alias("its_run")
+        return exists().where(run.c.user_id == table.c.user_id, run.c.id == table.c.run_id, is_there(run))
     if "conversation_id" not in table.c:
         return true()
-    same = _CONVERSATIONS.c.user_id == table.c.user_id, _CONVERSATIONS.c.id == table.c.conversation_id
-    return ~exists().where(*same, _CONVERSATIONS.c.removed_at.is_not(None))
+    talk = _CONVERSATIONS.alias("its_conversation")
+    is_its = talk.c.user_id == table.c.user_id, talk.c.id == table.c.conversation_id
+    return ~exists().where(*is_its, talk.c.removed_at.is_not(None))
 
 
 def _canonical(ids: Iterable[str]) -> dict[str, str]:

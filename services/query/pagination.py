@@ -206,7 +206,9 @@ def _pages_on_postgresql(key: _StatementKey, parent: str) -> Select[Any]:
     parents = ids.table_valued(column("id", Id), with_ordinality="number", name="parents").render_derived()
     inner = select(*key.selected(key.table)).where(key.table.c[parent] == parents.c.id)
     page = _limit_to_window(inner, key).lateral("page")
-    return _planned(select(parents.c.number.label(_PARENT_NUMBER), *page.c).select_from(parents.join(page, true())), key)
+    return _planned(
+        select(parents.c.number.label(_PARENT_NUMBER), *page.c).select_from(parents.join(page, true())), key
+    )
 
 
 @cached_statement

@@ -166,7 +166,7 @@ def _log_of_all(within_revision: bool) -> Executable:  # noqa: FBT001 - part of 
     is_valid = (
         _USERS.c.revision >= bindparam("after"),
         _USERS.c.forgotten_revision <= bindparam("known", type_=Integer),
-        CURRENT_EPOCH == bindparam("epoch"),
+        bindparam("epoch") == CURRENT_EPOCH,
     )
     statement = select(*found.c).select_from(_USERS.outerjoin(found, true())).where(own_row, *is_valid)
     return statement.order_by(found.c.revision, found.c.id)

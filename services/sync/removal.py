@@ -26,9 +26,10 @@ _OWNED: Final = [table for table in reversed(SQLModel.metadata.sorted_tables) if
 
 
 def _deleted() -> PreparedStatement:
-    users = select(_USERS.c.id.label("user_id"), null().label("id")).where(_USERS.c.removed_at.is_not(None))
-    conversations = select(_CONVERSATIONS.c.user_id, _CONVERSATIONS.c.id).where(_CONVERSATIONS.c.removed_at.is_not(None))
-    found = (select(each.limit(1).subquery()) for each in (users, conversations))
+    users, talks = _USERS.c, _CONVERSATIONS.c
+    accounts = select(users.id.label("user_id"), null().label("id")).where(users.removed_at.is_not(None))
+    conversations = select(talks.user_id, talks.id).where(talks.removed_at.is_not(None))
+    found = (select(*each.limit(1).subquery().c) for each in (accounts, conversations))
     return PreparedStatement(union_all(*found).limit(1))
 
 
