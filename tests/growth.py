@@ -33,7 +33,10 @@ class Grown:
 async def grow(database: Database, user_id: str, *, tasks: int, messages: int, conversations: int = 200) -> Grown:
     """Store an account's rows; each has a revision of its own."""
     grown = Grown(new_ids(tasks), new_ids(conversations))
-    talks = [_owned(user_id, row_id, index) | {"title": "Plans"} for index, row_id in enumerate(grown.conversation_ids)]
+    talks = [
+        _owned(user_id, row_id, index) | {"title": "Plans", "removed_at": None}
+        for index, row_id in enumerate(grown.conversation_ids)
+    ]
     await _store(database, Conversation, talks)
     await _store(database, Task, [_task(user_id, grown.task_ids, index) for index in range(tasks)])
     said = [_message(user_id, grown, row_id, index) for index, row_id in enumerate(new_ids(messages))]

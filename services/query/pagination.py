@@ -16,6 +16,8 @@ from services.query.sql import Source, is_sqlite, read, table_columns
 
 DEFAULT_PAGE_SIZE: Final = 20
 MAX_PAGE_SIZE: Final = 100
+# Of a page of changes: a client that has much to catch up on reads nothing else.
+MAX_CHANGES: Final = 1_000
 
 # The names of the parameters; those of the two cursors are followed by the number of the key.
 _LIMIT: Final = "limit"

@@ -27,7 +27,7 @@ from core.text import is_storable
 from models import ENTITIES, Deletion, User
 from services.accounts.caller import OWNER, Caller, owned
 from services.query.cursors import decode_cursor, encode_cursor, is_revision
-from services.query.pagination import MAX_PAGE_SIZE
+from services.query.pagination import MAX_CHANGES, MAX_PAGE_SIZE
 from services.query.sql import Source, read, table_of
 from services.sync.epoch import CURRENT_EPOCH, check_cursor, epoch_of
 
@@ -143,8 +143,8 @@ def check_size(first: int | None) -> int:
     """Return the size of a page; raise BadUserInputError where it is out of bounds."""
     if first is None:
         return MAX_PAGE_SIZE
-    if not 1 <= first <= MAX_PAGE_SIZE:
-        raise BadUserInputError(f"first must be 1 to {MAX_PAGE_SIZE}; it is {first}.", path=("first",))
+    if not 1 <= first <= MAX_CHANGES:
+        raise BadUserInputError(f"first must be 1 to {MAX_CHANGES:,}; it is {first}.", path=("first",))
     return first
 
 

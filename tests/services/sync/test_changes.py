@@ -146,10 +146,10 @@ def test_cursor_is_resumed_unless_it_is_too_old_or_ahead() -> None:
         assert resume(None, counter) == Cursor(-1, None, 9)
 
 
-def test_size_of_a_page_is_1_to_100() -> None:
-    assert [check_size(each) for each in (None, 1, 100)] == [100, 1, 100]
-    for size in (0, -1, 101, 1 << 31):
-        with pytest.raises(BadUserInputError, match=r"^first must be 1 to 100; it is -?\d+\.$"):
+def test_size_of_a_page_is_1_to_1000() -> None:
+    assert [check_size(each) for each in (None, 1, 1_000)] == [100, 1, 1_000]
+    for size in (0, -1, 1_001, 1 << 31):
+        with pytest.raises(BadUserInputError, match=r"^first must be 1 to 1,000; it is -?\d+\.$"):
             check_size(size)
 
 
