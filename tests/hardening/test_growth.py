@@ -199,7 +199,7 @@ async def test_rows_by_id_and_what_follows_a_cursor_are_looked_up(account: Accou
         (lambda source: rows_by_id(source, caller, Message, grown.task_ids[:1], columns(Message)), 1),
         (lambda source: read_changes(source, caller, Cursor(half), 20), 3 * FEW),
         (lambda source: read_changes(source, caller, Cursor(-1), MAX_CHANGES), 5 * MAX_CHANGES),
-        *((work, 2 * FEW) for work in after),
+        *((work, 3 * FEW) for work in after),
     ]
     for work, most in works:
         for plan in await account.plans(work):
