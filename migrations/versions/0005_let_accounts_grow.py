@@ -1,5 +1,7 @@
 """Add the epoch that a restore changes, deletion in batches, and indexes for accounts that have grown large."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -30,7 +32,7 @@ def upgrade() -> None:
         op.create_index(f"ix_{table}_removed", table, columns, postgresql_where=IS_REMOVED, sqlite_where=IS_REMOVED)
     op.add_column("runs", sa.Column("is_history_cut", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.create_index("ix_messages_completed", "messages", ["user_id", "conversation_id", "revision", "id"])
-    order = ["user_id", sa.text("priority DESC"), sa.text("(due_at IS NULL)"), "due_at", "id"]
+    order: list[Any] = ["user_id", sa.text("priority DESC"), sa.text("(due_at IS NULL)"), "due_at", "id"]
     op.create_index("ix_tasks_priority_due", "tasks", order, postgresql_include=["completed"])
     _set_autovacuum("SET", ", ".join(f"{name} = {value}" for name, value in AUTOVACUUM.items()))
 

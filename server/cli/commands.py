@@ -98,9 +98,15 @@ def _migrate(_options: argparse.Namespace) -> None:
     """Bring the database that DATABASE_URL names to the newest revision. Safe to run again."""
     import migrations
     from core.settings import load_settings
-    from server.cli.database import migrate
+    from server.cli.database import analyze, migrate, open_database
 
-    asyncio.run(migrate(load_settings()))
+    async def run() -> None:
+        settings = load_settings()
+        await migrate(settings)
+        async with open_database(settings) as database:
+            await analyze(database)
+
+    asyncio.run(run())
     print(f"The database is at revision {migrations.head_revision()}, the newest.")
 
 
@@ -110,7 +116,7 @@ def _restored(_options: argparse.Namespace) -> None:
     Run it after each restore, before or while the servers run: clients are told to begin anew, and miss nothing.
     """
     from core.settings import load_settings
-    from server.cli.database import migrate, open_database
+    from server.cli.database import analyze, migrate, open_database
     from services.sync.epoch import begin_epoch
 
     async def begin() -> None:
@@ -118,6 +124,7 @@ def _restored(_options: argparse.Namespace) -> None:
         await migrate(settings)
         async with open_database(settings) as database:
             await database.write(begin_epoch)
+            await analyze(database)
 
     asyncio.run(begin())
     print("Cursors from before the restore are refused from now on; clients begin anew.")
@@ -157,12 +164,14 @@ def _demo(options: argparse.Namespace) -> None:
     An account that does not exist is made, and its password printed.
     """
     from core.settings import load_settings
-    from server.cli.database import open_database
+    from server.cli.database import analyze, open_database
     from server.cli.demo import fill_account
 
     async def fill() -> str:
         settings = load_settings()
         async with open_database(settings) as database:
-            return await fill_account(database, settings, options.email)
+            text = await fill_account(database, settings, options.email)
+            await analyze(database)
+        return text
 
     print(asyncio.run(fill()))

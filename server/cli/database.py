@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
@@ -14,6 +15,7 @@ from core.database import Database
 from core.errors import UnavailableError
 from core.settings import Settings
 from server.cli.errors import CommandError
+from services.query.sql import execute
 
 _MISSING_TABLE: Final = re.compile(r"^no such table|^relation .* does not exist")
 
@@ -35,6 +37,12 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
             yield database
     finally:
         await database.close()
+
+
+async def analyze(database: Database) -> None:
+    """Renew the statistics by which statements are planned, after many rows have changed at once."""
+    statement = text("PRAGMA optimize" if database.is_sqlite else "ANALYZE")
+    await database.write(lambda session: execute(session, statement))
 
 
 def database_address(settings: Settings) -> str:

@@ -153,7 +153,7 @@ async def delete(session: AsyncSession, user_id: str) -> None:
     own = _USERS.c.id == user_id, _IS_THERE
     statement: Any = sql_delete(_USERS).where(*own)
     if await has_many_rows(session, user_id):
-        for table in map(table_of, (Session, AccessToken)):
+        for table in (table_of(Session), table_of(AccessToken)):
             await execute(session, sql_delete(table).where(table.c.user_id == user_id))
         statement = update(_USERS).where(*own).values(removed_at=utc_now(), **_ERASED)
     if not (await execute(session, statement)).rowcount:

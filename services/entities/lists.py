@@ -221,10 +221,10 @@ def _build(key: tuple[type[EntityFilter], Shape]) -> tuple[ColumnElement[bool], 
         column = table.c[name]
         if kind in _COMPARISONS:
             value = bindparam(operand, type_=column.type)
-            condition = _COMPARISONS[kind](column, value)
+            compared = _COMPARISONS[kind](column, value)
             # An index that orders texts has them in lower case.
             is_text = columns_of(filter_type.model)[name].kind is Kind.TEXT
-            return and_(condition, func.lower(column) == func.lower(value)) if is_text else condition
+            return and_(compared, func.lower(column) == func.lower(value)) if is_text else compared
         return _OPERATORS[kind](column, operand)
 
     def build_combination(kind: str, operand: Any) -> ColumnElement[bool]:

@@ -24,6 +24,7 @@ from services.query.pagination import (
     MAX_CHANGES,
     Listing,
     PageArguments,
+    Window,
     count_rows,
     count_rows_of,
     fetch_page,
@@ -87,7 +88,7 @@ def rows_read(plan: dict[str, Any]) -> int:
     """Return how many rows are read from tables and indexes, those that are filtered out included."""
     names = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
     scans = [node for node in nodes_of(plan) if node.get("Relation Name") or node.get("Index Name")]
-    return round(sum(node.get(name, 0) * node["Actual Loops"] for node in scans for name in names))
+    return sum(round(node.get(name, 0) * node["Actual Loops"]) for node in scans for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +122,20 @@ async def account(databases: Databases) -> AsyncIterator[Account]:
         await connection.close()
 
 
+def windows_of(listing: Listing) -> list[Window]:
+    """Return the first and the last page of a list."""
+    return [read_window(listing.order, arguments) for arguments in (PageArguments(first=20), PageArguments(last=20))]
+
+
 def pages(listing: Listing) -> list[Work]:
     """Return the reading of the first and the last page of a list."""
-    windows = [read_window(listing.order, arguments) for arguments in (PageArguments(first=20), PageArguments(last=20))]
-    return [lambda source, window=window: fetch_page(source, listing, window) for window in windows]
+    return [partial(fetch_page, listing=listing, window=window) for window in windows_of(listing)]
 
 
 def pages_below(listing: Listing, column: str, parent_id: str) -> list[Work]:
     """Return the reading of the first and the last page of a list below a row."""
-    windows = [read_window(listing.order, arguments) for arguments in (PageArguments(first=20), PageArguments(last=20))]
-    return [
-        lambda source, window=window: fetch_pages(source, listing, window, column, [parent_id]) for window in windows
-    ]
+    below = partial(fetch_pages, listing=listing, parent=column, parent_ids=[parent_id])
+    return [partial(below, window=window) for window in windows_of(listing)]
 
 
 def columns(model: type[Any]) -> frozenset[str]:

@@ -35,11 +35,13 @@ Restore = Callable[[], Awaitable[Settings]]
 @pytest.fixture
 def back_up(databases: Databases, fresh_settings: Settings, tmp_path: Path) -> Callable[[], Restore]:
     """Give what makes a backup while the database is in use, and gives what restores it."""
-    on_postgresql = isinstance(databases, PostgresDatabases)
-    return partial(_dump if on_postgresql else _vacuum, databases, fresh_settings, tmp_path / "backup")
+    backup = tmp_path / "backup"
+    if isinstance(databases, PostgresDatabases):
+        return partial(_dump, databases, fresh_settings, backup)
+    return partial(_vacuum, fresh_settings, backup)
 
 
-def _vacuum(_databases: Databases, settings: Settings, backup: Path) -> Restore:
+def _vacuum(settings: Settings, backup: Path) -> Restore:
     with closing(sqlite3.connect(settings.database_url.removeprefix("sqlite:///"))) as connection:
         connection.execute("VACUUM INTO ?", (str(backup),))
 
@@ -108,7 +110,7 @@ async def test_cursors_from_before_a_restore_are_refused(
         lost_message = (await present_cursor(database.reader, user.caller, talk.id)).write()
     settings = await restore()
     async with opened(settings) as database:
-        assert await resume(database, user, kept)
+        assert (await resume(database, user, kept)).write() == kept
         for resumed in (resume(database, user, lost), resume_messages(database, user, talk.id, lost_message)):
             with pytest.raises(CursorExpiredError, match="ahead of what the account holds"):
                 await resumed
