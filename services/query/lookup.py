@@ -146,9 +146,9 @@ def _node_statement(columns_by_model: ColumnsByModel) -> KeyedStatement:
 
 async def require(session: AsyncSession, caller: Caller, model: type[Row], given_id: str, path: tuple[str, ...]) -> Row:
     """Return the caller's row, to be changed; raise NotFoundError where there is none."""
-    table = table_of(model)
-    found = select_model(model).where(caller.owns(table), table.c.id == parse_id(given_id), is_there(table))
-    row = (await session.exec(found)).one_or_none()
+    row_id, table = parse_id(given_id), table_of(model)
+    found = select_model(model).where(caller.owns(table), table.c.id == row_id, is_there(table))
+    row = None if row_id is None else (await session.exec(found)).one_or_none()
     if row is None:
         raise not_found(model, path)
     return row

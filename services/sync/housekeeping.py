@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Table, and_, case, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Table, and_, case, delete, exists, func, or_, select, tuple_, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
@@ -113,6 +113,11 @@ async def delete_old_sessions(session: AsyncSession) -> bool:
 
 
 async def _delete_some(session: AsyncSession, table: Table, condition: ColumnElement[bool]) -> bool:
-    some: Select[Any] = select(*table.primary_key).where(condition).limit(_BATCH)
-    deleted = await execute(session, delete(table).where(tuple_(*table.primary_key).in_(some)))
-    return deleted.rowcount == _BATCH
+    # Read by themselves: within the DELETE a plan by old statistics may look for them again for each row.
+    found = await fetch_all(session, select(*table.primary_key).where(condition).limit(_BATCH))
+    if found:
+        keys = [tuple(row) for row in found]
+        await execute(session, delete(table).where(tuple_(*table.primary_key).in_(keys)))
+    else:
+        leave_unchanged(session)
+    return len(found) == _BATCH
