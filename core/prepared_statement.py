@@ -18,6 +18,8 @@ Values: TypeAlias = Mapping[str, Any]
 _Processor: TypeAlias = Callable[[Any], Any]
 _Arguments = ParamSpec("_Arguments")
 
+# The execution option of statements whose best plan depends on the values of their parameters.
+PLAN_EACH_TIME: Final = "plan_each_time"
 _REQUIRED: Final = object()
 # Measured, with the SQL of one dialect.
 _BYTES_PER_STATEMENT: Final = 30_000
@@ -32,6 +34,7 @@ class CompiledStatement:
             statement = _with_ids_as_text(statement, dialect)
         compiled = statement.compile(dialect=dialect)
         self.sql = str(compiled)
+        self.is_planned_each_time = PLAN_EACH_TIME in statement.get_execution_options()
         self._parameters: list[tuple[str, Any, _Processor | None]] = []
         for name in compiled.positiontup or ():
             bound = compiled.binds[name]

@@ -10,11 +10,11 @@ from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.engine import Dialect
 
 from core.connection_pool import ConnectionPool
-from core.prepared_statement import PreparedStatement, Rows, Values
+from core.prepared_statement import CompiledStatement, PreparedStatement, Rows, Values
 from core.transient_errors import is_lost, translated_errors
 from core.workload import current_workload
 
-_Fetch: TypeAlias = Callable[[Any, str, Sequence[Any], float | None], Awaitable[Any]]
+_Fetch: TypeAlias = Callable[[Any, CompiledStatement, Sequence[Any], float | None], Awaitable[Any]]
 
 # The statements that the request has run, where they are counted.
 current_statements: Final[ContextVar[list[str] | None]] = ContextVar("current_statements", default=None)
@@ -52,7 +52,7 @@ class QueryRunner:
         connection = await self._pool.acquire()
         note_statement(compiled.sql)
         try:
-            records = await self._fetch(connection.driver_connection, compiled.sql, arguments, timeout_s)
+            records = await self._fetch(connection.driver_connection, compiled, arguments, timeout_s)
         except BaseException as error:
             self._release_after(connection, error)
             raise
@@ -70,20 +70,28 @@ class QueryRunner:
                 self._pool.distrust()
 
 
-async def _fetch(driver: Any, sql: str, arguments: Sequence[Any], timeout_s: float | None) -> Any:
+async def _fetch(driver: Any, compiled: CompiledStatement, arguments: Sequence[Any], timeout_s: float | None) -> Any:
     # Where the time is over, the driver cancels the statement on the server.
-    return await driver.fetch(sql, *arguments, timeout=timeout_s)
+    if not compiled.is_planned_each_time:
+        return await driver.fetch(compiled.sql, *arguments, timeout=timeout_s)
+    # The server plans a statement without a name for the values that come with it.
+    statement = await driver.prepare(compiled.sql, name="", timeout=timeout_s)
+    return await statement.fetch(*arguments, timeout=timeout_s)
 
 
-async def _fetch_in_transaction(driver: Any, sql: str, arguments: Sequence[Any], timeout_s: float | None) -> Any:
+async def _fetch_in_transaction(
+    driver: Any, compiled: CompiledStatement, arguments: Sequence[Any], timeout_s: float | None
+) -> Any:
     async with driver.transaction():
-        return await driver.fetch(sql, *arguments, timeout=timeout_s)
+        return await _fetch(driver, compiled, arguments, timeout_s)
 
 
-async def _fetch_on_sqlite(driver: Any, sql: str, arguments: Sequence[Any], timeout_s: float | None) -> Any:
+async def _fetch_on_sqlite(
+    driver: Any, compiled: CompiledStatement, arguments: Sequence[Any], timeout_s: float | None
+) -> Any:
     async with asyncio.timeout(timeout_s):
         try:
-            return await driver.execute_fetchall(sql, arguments)
+            return await driver.execute_fetchall(compiled.sql, arguments)
         except asyncio.CancelledError:
             # Or the query would go on in the connection's thread, and the next one would wait for it.
             await driver.interrupt()

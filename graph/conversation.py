@@ -27,6 +27,7 @@ from graph.selection import selected_columns
 from services.conversations.conversations import ConversationOrder
 from services.conversations.messages import MessageCursor, MessageOrder, message_listing
 from services.query.pagination import PageArguments, fetch_pages, read_window
+from services.sync.epoch import read_epoch
 
 order_input(ConversationOrder)
 
@@ -54,12 +55,16 @@ class Conversation(Node):
         return await connect_children(info, models.Message, "conversation_id", parents, make, arguments)
 
     @reads_columns(
-        "revision", description="Where messageAdded begins, after, to bring what is said from this reading on."
+        "revision",
+        graphql_type=str,
+        description="Where messageAdded begins, after, to bring what is said from this reading on.",
     )
     @staticmethod
-    def messages_cursor(root: strawberry.Parent[models.Conversation]) -> str:
-        """Return the cursor of what is there: every message stamps its conversation."""
-        return MessageCursor(root.revision).write()
+    @batched
+    async def messages_cursor(parents: strawberry.Parent[list[models.Conversation]], info: Info) -> list[str]:
+        """Return the cursors of what is there: every message stamps its conversation."""
+        epoch = await read_epoch(info.context.database.reader)
+        return [MessageCursor(parent.revision, epoch=epoch).write() for parent in parents]
 
     @reads_columns("id", graphql_type=Message | None, description="What was said last.")
     @staticmethod

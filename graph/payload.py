@@ -41,7 +41,9 @@ class UserError:
 @strawberry.type(description="What was deleted.")
 class DeletePayload:
     deleted_ids: list[strawberry.ID] = strawberry.field(
-        default_factory=list, description="Everything that is gone, what was named first."
+        default_factory=list,
+        description="Everything that is gone, what was named first; of a conversation with more than 1,000 messages "
+        "only its own id, for changes names the messages as they are removed.",
     )
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was deleted.")
 

@@ -5,6 +5,7 @@ from typing import Final
 from models.access_token import AccessScope, AccessToken
 from models.base import Entity, complete_table
 from models.conversation import Conversation
+from models.database_epoch import DatabaseEpoch
 from models.deletion import Deletion
 from models.history import HistoryAction, HistoryEntry
 from models.idempotency_key import IdempotencyKey
@@ -27,6 +28,7 @@ __all__ = [
     "AccessScope",
     "AccessToken",
     "Conversation",
+    "DatabaseEpoch",
     "Deletion",
     "HistoryAction",
     "HistoryEntry",

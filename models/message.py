@@ -51,4 +51,6 @@ class Message(Entity, table=True):
         known_check("role", MessageRole),
         known_check("status", MessageStatus),
         Index("ix_messages_conversation", "user_id", "conversation_id", "created_at", "id"),
+        # Those completed after a cursor.
+        Index("ix_messages_completed", "user_id", "conversation_id", "revision", "id"),
     )

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from sqlalchemy import CheckConstraint, Index, Text, text
+from sqlalchemy import CheckConstraint, Index, Text, false, text
 from sqlmodel import Field
 
 from models.base import Entity, known_check
@@ -43,6 +43,8 @@ class Run(Entity, table=True):
     lease_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     finished_at: datetime | None = Field(default=None, sa_type=UtcDateTime, description="When it ended.")
     undone_at: datetime | None = Field(default=None, sa_type=UtcDateTime, description="When it was taken back.")
+    # Some of what it changed is not in the history any more.
+    is_history_cut: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
 
     __table_args__ = (
         known_check("status", RunStatus),

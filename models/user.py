@@ -1,7 +1,7 @@
 """The table of users."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from sqlalchemy import Index, false, text, true
 from sqlmodel import Field, SQLModel
@@ -11,6 +11,8 @@ from core.ids import new_id
 from models.base import length_check
 from models.columns import Writable
 from models.types import UserId, UtcDateTime
+
+_IS_REMOVED: Final = text("removed_at IS NOT NULL")
 
 
 class User(SQLModel, table=True):
@@ -27,6 +29,7 @@ class User(SQLModel, table=True):
             sqlite_where=text("password_hash IS NOT NULL"),
         ),
         Index("ix_users_created_at_id", "created_at", "id"),
+        Index("ix_users_removed", "id", postgresql_where=_IS_REMOVED, sqlite_where=_IS_REMOVED),
         length_check("name", 0, 200),
     )
 
@@ -56,3 +59,5 @@ class User(SQLModel, table=True):
     updated_at: datetime = Field(
         default_factory=utc_now, sa_type=UtcDateTime, description="When the profile last changed."
     )
+    # The account is gone, and its many rows are being removed.
+    removed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -102,7 +102,7 @@ class Query:
 
     @strawberry.field(
         graphql_type=ChangeSet,
-        description="What changed after a cursor, up to 100 at a time; without one, all there is.",
+        description="What changed after a cursor, 100 rows at a time or up to 1,000; without a cursor, all there is.",
     )
     async def changes(self, info: Info, since: str | None = None, first: int | None = None) -> Any:
         caller, size = info.context.require_caller(), check_size(first)

@@ -31,28 +31,22 @@ class Subscription:
         caller, columns = info.context.require_caller(), selected_columns(info, models.Message, "message")
         live = info.context.runtime.live
         cursor = None if after is None else messages.read_message_cursor(after, "after")
-
-        async def read_revision() -> int:
-            async with info.context.database.read() as session:
-                return await messages.current_revision(session, caller, conversation_id)
-
-        revision = await retry_while_unavailable(read_revision)
-        place = messages.resume(cursor, revision)
+        reader = info.context.database.reader
+        present = await retry_while_unavailable(partial(messages.present_cursor, reader, caller, conversation_id))
+        place = messages.resume(cursor, present)
 
         async def read() -> tuple[Any | None, bool]:
             nonlocal place
-            find = partial(
-                messages.completed_since, info.context.database.reader, caller, conversation_id, place, columns
-            )
+            find = partial(messages.completed_since, reader, caller, conversation_id, place, columns)
             key = (messages.completed_since, caller.user_id, conversation_id, place, columns)
             found = await live.shared_reads.read(key, find)
             if found:
-                place = messages.MessageCursor(found[-1].revision, found[-1].id)
+                place = messages.MessageCursor(found[-1].revision, found[-1].id, place.epoch)
             return found or None, len(found) == messages.MAX_COMPLETED
 
-        async for found in follow_changes(live, caller.user_id, revision, read):
+        async for found in follow_changes(live, caller.user_id, present.revision, read):
             for row in found:
-                cursor = messages.MessageCursor(row.revision, row.id)
+                cursor = messages.MessageCursor(row.revision, row.id, place.epoch)
                 yield MessageEvent(cursor=cursor.write(), message=row)
 
     @strawberry.subscription(
@@ -88,7 +82,8 @@ class Subscription:
         caller, live = info.context.require_caller(), info.context.runtime.live
         cursor = None if since is None else sync.read_cursor(since, "since")
         counter = await retry_while_unavailable(partial(sync.read_counter, info.context.database.reader, caller))
-        place = sync.Cursor(counter.revision) if cursor is None else sync.resume(cursor, counter)
+        now = sync.Cursor(counter.revision, epoch=counter.epoch)
+        place = now if cursor is None else sync.resume(cursor, counter)
 
         async def read() -> tuple[Any | None, bool]:
             nonlocal place

@@ -25,12 +25,14 @@ from server.http.protocol import REFUSES
 from server.mcp.endpoint import McpEndpoint
 from server.observability.metrics import Metrics
 from server.observability.request_log import refusing
-from services.sync.housekeeping import delete_old_history, delete_old_keys, delete_old_sessions, delete_old_tombstones
+from services.sync.housekeeping import keep_house
+from services.sync.removal import remove_deleted
 
 # Workers that start together should not do the same work at the same moment.
 _AFTER_START_S: Final = (30.0, 300.0)
 _EVERY_S: Final = 6 * 3600.0
 _PARENT_LOOKED_FOR_EVERY_S: Final = 1.0
+_REMOVE_EVERY_S: Final = (2.0, 5.0)
 # The time for a load balancer to see that the process is not ready, before it stops listening.
 _NOTICE_S: Final = 1.0
 _CONNECT_S: Final = 3.0
@@ -39,20 +41,27 @@ _log = logging.getLogger(__name__)
 
 
 async def _run_housekeeping(database: Database, settings: Settings) -> None:
-    """Delete expired rows periodically, each kind in its own transaction, until cancelled."""
-    kept_days = settings.tombstones_kept_days
+    """Delete expired rows periodically, until cancelled."""
     await asyncio.sleep(random.uniform(*_AFTER_START_S))  # noqa: S311 - no secret
     while True:
-        try:
-            await database.write(lambda session: delete_old_tombstones(session, kept_days))
-            await database.write(lambda session: delete_old_history(session, kept_days))
-            await database.write(delete_old_keys)
-            await database.write(delete_old_sessions)
-        except UnavailableError as error:
-            _log.warning("Housekeeping found no database: %s", error)
-        except Exception:  # noqa: BLE001 - the next round may do better
-            _log.exception("Housekeeping failed")
+        await _attempt(keep_house(database, settings.tombstones_kept_days))
         await asyncio.sleep(_EVERY_S)
+
+
+async def _run_removal(database: Database) -> None:
+    """Remove what was deleted and has very many rows, by this process or another, until cancelled."""
+    while True:
+        await asyncio.sleep(random.uniform(*_REMOVE_EVERY_S))  # noqa: S311 - no secret
+        await _attempt(remove_deleted(database))
+
+
+async def _attempt(work: Awaitable[None]) -> None:
+    try:
+        await work
+    except UnavailableError as error:
+        _log.warning("Housekeeping found no database: %s", error)
+    except Exception:  # noqa: BLE001 - the next round may do better
+        _log.exception("Housekeeping failed")
 
 
 @contextmanager
@@ -113,6 +122,7 @@ async def lifespan(
         asyncio.create_task(metrics.run()),
         asyncio.create_task(app.state.overload.run()),
         asyncio.create_task(_run_housekeeping(runtime.database, runtime.settings)),
+        asyncio.create_task(_run_removal(runtime.database)),
     ]
     if runtime.settings.is_production:
         tasks.append(asyncio.create_task(app.state.readiness.warn()))

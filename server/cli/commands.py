@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=_port, help="port to listen on; 0 takes a free one (default: API_PORT, 8000)")
     serve.add_argument("--workers", type=_count, default=1, help="processes that serve (default: 1)")
     add(_migrate, "bring the database to the newest revision")
+    add(_restored, "let clients begin anew after the database was restored to an earlier state")
     add(_schema, "print the GraphQL schema as SDL")
     admin = add(_admin, "give an account the rights of an admin, or take them away")
     admin.add_argument("email", metavar="EMAIL", help="the account's address, or its id")
@@ -103,10 +104,36 @@ def _migrate(_options: argparse.Namespace) -> None:
     """Bring the database that DATABASE_URL names to the newest revision. Safe to run again."""
     import migrations
     from core.settings import load_settings
-    from server.cli.database import migrate
+    from server.cli.database import analyze, migrate, open_database
 
-    asyncio.run(migrate(load_settings()))
+    async def run() -> None:
+        settings = load_settings()
+        await migrate(settings)
+        async with open_database(settings) as database:
+            await analyze(database)
+
+    asyncio.run(run())
     print(f"The database is at revision {migrations.head_revision()}, the newest.")
+
+
+def _restored(_options: argparse.Namespace) -> None:
+    """Refuse the cursors that clients got before the database was restored to an earlier state.
+
+    Run it after each restore, before or while the servers run: clients are told to begin anew, and miss nothing.
+    """
+    from core.settings import load_settings
+    from server.cli.database import analyze, migrate, open_database
+    from services.sync.epoch import begin_epoch
+
+    async def begin() -> None:
+        settings = load_settings()
+        await migrate(settings)
+        async with open_database(settings) as database:
+            await database.write(begin_epoch)
+            await analyze(database)
+
+    asyncio.run(begin())
+    print("Cursors from before the restore are refused from now on; clients begin anew.")
 
 
 def _schema(_options: argparse.Namespace) -> None:
@@ -143,12 +170,14 @@ def _demo(options: argparse.Namespace) -> None:
     An account that does not exist is made, and its password printed.
     """
     from core.settings import load_settings
-    from server.cli.database import open_database
+    from server.cli.database import analyze, open_database
     from server.cli.demo import fill_account
 
     async def fill() -> str:
         settings = load_settings()
         async with open_database(settings) as database:
-            return await fill_account(database, settings, options.email)
+            text = await fill_account(database, settings, options.email)
+            await analyze(database)
+        return text
 
     print(asyncio.run(fill()))

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 import migrations
@@ -16,6 +17,7 @@ from core.errors import UnavailableError
 from core.settings import Settings
 from core.sqlite_check import DamagedFileError, check_sqlite_file
 from server.cli.errors import CommandError
+from services.query.sql import execute
 
 _ERRORS: Final = (DBAPIError, sqlite3.Error, OSError, UnavailableError, DamagedFileError, migrations.NewerSchemaError)
 _PASSWORD: Final = re.compile(r"(?<=://)([^:/?#]*):[^/?#]*@")
@@ -47,6 +49,12 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
             yield database
     finally:
         await database.close()
+
+
+async def analyze(database: Database) -> None:
+    """Renew the statistics by which statements are planned, after many rows have changed at once."""
+    statement = text("PRAGMA optimize" if database.is_sqlite else "ANALYZE")
+    await database.write(lambda session: execute(session, statement))
 
 
 def database_address(settings: Settings) -> str:

@@ -25,7 +25,7 @@ from graphql import (
 )
 
 from server.graphql.limits import merged_fields
-from services.query.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from services.query.pagination import DEFAULT_PAGE_SIZE, MAX_CHANGES, MAX_PAGE_SIZE
 
 Variables = Mapping[str, Any]
 Cost = Callable[[Variables], int]
@@ -106,9 +106,10 @@ class _Compiler:
         if "first" not in definition.args:
             # A mutation of many rows, or an event with what was missed, brings up to a full page of them.
             return MAX_PAGE_SIZE
-        # Changes, which have no `after`, come in full pages where no size is asked for.
-        default = DEFAULT_PAGE_SIZE if "after" in definition.args else MAX_PAGE_SIZE
-        measure = partial(_page_size, default=default)
+        # Changes, which have no `after`, come in full pages where no size is asked for, and in larger ones.
+        is_list = "after" in definition.args
+        default, maximum = (DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE) if is_list else (MAX_PAGE_SIZE, MAX_CHANGES)
+        measure = partial(_page_size, default=default, maximum=maximum)
         return _counted(measure, [self._argument(node, "first"), self._argument(node, "last")])
 
     def _count(self, definition: GraphQLField, node: FieldNode, page: _Count) -> _Count:
@@ -146,9 +147,9 @@ def _counted(measure: Callable[[list[Any]], int], arguments: list[_Argument]) ->
     return lambda variables: measure([argument.of(variables) for argument in arguments])
 
 
-def _page_size(values: list[Any], default: int) -> int:
+def _page_size(values: list[Any], default: int, maximum: int) -> int:
     # A size out of bounds is refused by its resolver, with a better message than ours.
-    sizes = [int(min(max(value, 0), MAX_PAGE_SIZE)) for value in values if isinstance(value, int | float)]
+    sizes = [int(min(max(value, 0), maximum)) for value in values if isinstance(value, int | float)]
     return max(sizes, default=default)
 
 

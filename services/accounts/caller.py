@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, FromClause, bindparam
+from sqlalchemy import ColumnElement, FromClause, and_, bindparam
 
 # The bind parameter for the caller's id in prepared statements.
 OWNER: Final = "user_id"
@@ -34,11 +34,15 @@ class Caller:
 
     def owns(self, table: FromClause) -> ColumnElement[bool]:
         """Return the condition that every statement on a user's rows carries."""
-        condition: ColumnElement[bool] = table.c.user_id == self.user_id
-        return condition
+        return _scope(table, self.user_id)
 
 
 def owned(table: FromClause) -> ColumnElement[bool]:
     """Return the condition that every prepared statement on a user's rows carries, with the parameter `OWNER`."""
-    condition: ColumnElement[bool] = table.c.user_id == bindparam(OWNER)
-    return condition
+    return _scope(table, bindparam(OWNER))
+
+
+def _scope(table: FromClause, owner: Any) -> ColumnElement[bool]:
+    condition: ColumnElement[bool] = table.c.user_id == owner
+    # What was deleted, and is still being removed, is there for nobody.
+    return and_(condition, table.c.removed_at.is_(None)) if "removed_at" in table.c else condition

@@ -17,16 +17,17 @@ from core.errors import AccountGoneError, BadUserInputError, ConflictError, Forb
 from core.prepared_statement import PreparedStatement
 from core.text import is_storable
 from core.transaction import leave_unchanged
-from models import User
+from models import AccessToken, Session, User
 from models.columns import columns_of
 from services.accounts.caller import Caller
 from services.accounts.sessions import revoke_all
 from services.entities.revision import next_revision
 from services.entities.values import INPUT, check_values
-from services.query.filters import IsAnyOf, text_list_param
+from services.query.filters import Conditions, FilterTemplate, IsAnyOf, text_list_param
 from services.query.ordering import Key, OrderDirection, order_by, read_text, sort_key
 from services.query.pagination import Listing
 from services.query.sql import Source, execute, read, table_columns, table_of
+from services.sync.removal import has_many_rows
 
 MAX_EMAIL_LENGTH: Final = 254
 MAX_NAME_LENGTH: Final = columns_of(User)["name"].maximum or 0
@@ -39,6 +40,17 @@ _EMAIL_FORM: Final = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.
 _IMAGE_FORM: Final = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
 _ID_PATH: Final = ("input", "id")
 _IDS: Final = "ids"
+_IS_THERE: Final = _USERS.c.removed_at.is_(None)
+_THERE: Final = Conditions(FilterTemplate("there", lambda _key: (_IS_THERE,)), {})
+# What is left of an account whose rows are being removed; its address is free again without a password beside it.
+_ERASED: Final = {
+    "email": "",
+    "name": "",
+    "image": None,
+    "password_hash": None,
+    "is_active": False,
+    "is_admin": False,
+}
 _ORDER: Final = order_by(_USERS, ((sort_key(User, "created_at"), OrderDirection.ASC),), Key("id", read_text))
 
 
@@ -87,7 +99,7 @@ def user_listing(caller: Caller, columns: frozenset[str] = frozenset()) -> Listi
     """Return the list of all users in order of registration; for admins."""
     if not caller.is_admin:
         raise _not_admin()
-    return Listing(table=_USERS, order=_ORDER, caller=None, columns=columns)
+    return Listing(table=_USERS, order=_ORDER, caller=None, conditions=_THERE, columns=columns)
 
 
 async def users_by_id(source: Source, caller: Caller, ids: Sequence[str], columns: Iterable[str]) -> list[Any]:
@@ -107,7 +119,8 @@ async def own_row(loader: BatchLoader, caller: Caller, columns: frozenset[str]) 
 def _users_by_id(columns: frozenset[str]) -> KeyedStatement:
     selected = table_columns(_USERS, columns - {"id"})
     return KeyedStatement(
-        PreparedStatement(select(_USERS.c.id, *selected).where(IsAnyOf(_USERS.c.id, text_list_param(_IDS)))), _IDS
+        PreparedStatement(select(_USERS.c.id, *selected).where(IsAnyOf(_USERS.c.id, text_list_param(_IDS)), _IS_THERE)),
+        _IDS,
     )
 
 
@@ -115,6 +128,8 @@ async def set_active(session: AsyncSession, caller: Caller, user_id: str, *, is_
     """Activate or deactivate a user, which ends their sessions, and return the user."""
     await _require_admin_and_other(session, caller, user_id)
     user = await session.get(User, user_id)
+    if user is not None and user.removed_at is not None:
+        raise _no_such_user()
     if user is not None and user.is_active == is_active:
         leave_unchanged(session)
         return user
@@ -131,8 +146,17 @@ async def delete_user(session: AsyncSession, caller: Caller, user_id: str) -> No
 
 
 async def delete(session: AsyncSession, user_id: str) -> None:
-    """Delete a user's row; its foreign keys delete everything that refers to it."""
-    if not (await execute(session, sql_delete(_USERS).where(_USERS.c.id == user_id))).rowcount:
+    """Delete a user's row; its foreign keys delete everything that refers to it.
+
+    An account with very many rows is marked, and gone for everybody; housekeeping removes its rows by batches.
+    """
+    own = _USERS.c.id == user_id, _IS_THERE
+    statement: Any = sql_delete(_USERS).where(*own)
+    if await has_many_rows(session, user_id):
+        for table in (table_of(Session), table_of(AccessToken)):
+            await execute(session, sql_delete(table).where(table.c.user_id == user_id))
+        statement = update(_USERS).where(*own).values(removed_at=utc_now(), **_ERASED)
+    if not (await execute(session, statement)).rowcount:
         raise _no_such_user()
 
 
@@ -169,7 +193,7 @@ def _no_such_user() -> NotFoundError:
 async def set_admin(session: AsyncSession, email_or_id: str, *, is_admin: bool) -> User:
     """Give an account an admin's rights or take them; by its id if several accounts have its address."""
     text = email_or_id.strip()
-    found = select_model(User).where(or_(_USERS.c.id == text, _USERS.c.email == text.lower()))
+    found = select_model(User).where(or_(_USERS.c.id == text, _USERS.c.email == text.lower()), _IS_THERE)
     users = (await session.exec(found.order_by(_USERS.c.id).limit(20))).all()
     if not users:
         raise NotFoundError(f"There is no account with the address {text}.")

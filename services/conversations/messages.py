@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Integer, Row, Select, and_, bindparam, func, or_, select, true
+from sqlalchemy import Integer, Row, Select, and_, bindparam, func, select, true, tuple_
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.errors import BadUserInputError, CursorExpiredError
+from core.errors import BadUserInputError
 from core.ids import parse_id
 from core.prepared_statement import PreparedStatement, cached_statement
 from core.text import require_length
@@ -18,9 +18,10 @@ from services.entities.idempotency import IdempotentRequest, run_idempotent
 from services.entities.lists import EntityOrder, entity_listing
 from services.entities.revision import next_revision
 from services.query.cursors import decode_cursor, encode_cursor, is_revision
-from services.query.lookup import not_found, require
+from services.query.lookup import is_there, not_found, require
 from services.query.pagination import Listing
-from services.query.sql import Source, execute, read, table_columns, table_of
+from services.query.sql import Source, read, table_columns, table_of
+from services.sync.epoch import CURRENT_EPOCH, check_cursor, epoch_of
 
 MAX_COMPLETED: Final = 100
 _CURSOR_KIND: Final = "messages"
@@ -93,73 +94,81 @@ class MessageCursor:
 
     revision: int
     message_id: str | None = None
+    epoch: str = ""
 
     def write(self) -> str:
         """Return the cursor as clients keep it."""
-        return encode_cursor([_CURSOR_KIND, self.revision, self.message_id])
+        return encode_cursor([_CURSOR_KIND, self.revision, self.message_id, *([self.epoch] if self.epoch else [])])
 
 
 def read_message_cursor(text: str, name: str) -> MessageCursor:
     """Return the cursor of a text; raise BadUserInputError where it is none."""
     match decode_cursor(text):
-        case [str() as kind, revision, str() | None as message_id] if kind == _CURSOR_KIND:
-            if is_revision(revision) and (message_id is None or parse_id(message_id) == message_id):
-                return MessageCursor(revision, message_id)
+        case [str() as kind, revision, str() | None as message_id, *rest] if kind == _CURSOR_KIND:
+            is_position = is_revision(revision) and (message_id is None or parse_id(message_id) == message_id)
+            if is_position and (epoch := epoch_of(rest)) is not None:
+                return MessageCursor(revision, message_id, epoch)
     raise BadUserInputError(f"{name} is not a cursor of messages; pass one that messageAdded gave.", path=(name,))
 
 
-async def current_revision(session: AsyncSession, caller: Caller, conversation_id: str) -> int:
-    """Return the caller's revision; raise NotFoundError where the conversation is not theirs."""
-    statement = (
-        select(_USERS.c.revision)
-        .join_from(_USERS, _CONVERSATIONS, _CONVERSATIONS.c.user_id == _USERS.c.id)
-        .where(caller.owns(_CONVERSATIONS), _CONVERSATIONS.c.id == parse_id(conversation_id))
-    )
-    revision: int | None = (await execute(session, statement)).scalar()
-    if revision is None:
+_OF_CONVERSATION: Final = _USERS.join(_CONVERSATIONS, _CONVERSATIONS.c.user_id == _USERS.c.id)
+_IS_CONVERSATION: Final = owned(_CONVERSATIONS), _CONVERSATIONS.c.id == bindparam("conversation_id")
+_PRESENT: Final = PreparedStatement(
+    select(_USERS.c.revision, CURRENT_EPOCH.label("epoch")).select_from(_OF_CONVERSATION).where(*_IS_CONVERSATION)
+)
+
+
+async def present_cursor(source: Source, caller: Caller, conversation_id: str) -> MessageCursor:
+    """Return the cursor of what is there; raise NotFoundError where the conversation is not the caller's."""
+    rows = await read(source, _PRESENT, {OWNER: caller.user_id, "conversation_id": parse_id(conversation_id)})
+    if not rows:
         raise not_found(Conversation, ("conversationId",))
-    return revision
+    revision, epoch = rows[0]
+    return MessageCursor(revision, epoch=epoch)
 
 
-def resume(after: MessageCursor | None, revision: int) -> MessageCursor:
-    """Return the cursor to read on from: the one given, or that of the present revision."""
+def resume(after: MessageCursor | None, present: MessageCursor) -> MessageCursor:
+    """Return the cursor to read on from: the one given, or the present one."""
     if after is None:
-        return MessageCursor(revision)
-    if after.revision > revision:
-        raise CursorExpiredError("This cursor is ahead of what the account holds; begin anew, without a cursor.")
+        return present
+    check_cursor(after.epoch, after.revision, present.epoch, present.revision)
     return after
 
 
 async def completed_since(
     source: Source, caller: Caller, conversation_id: str, after: MessageCursor, columns: frozenset[str]
 ) -> Sequence[Row[Any]]:
-    """Return the first messages completed after the cursor; raise NotFoundError where the conversation is gone."""
-    position = {"revision": after.revision, "message_id": after.message_id or _LAST_ID}
+    """Return the first messages completed after the cursor.
+
+    Raise NotFoundError where the conversation is gone, and CursorExpiredError where it cannot be gone on from.
+    """
+    position = {"revision": after.revision, "message_id": after.message_id or _LAST_ID, "epoch": after.epoch}
     owner = {OWNER: caller.user_id, "conversation_id": parse_id(conversation_id)}
     rows = await read(source, _completed_since(columns), position | owner)
     if not rows:
-        raise not_found(Conversation, ("conversationId",))
+        resume(after, await present_cursor(source, caller, conversation_id))
     # The outer join gives a conversation without such messages one row of nulls.
-    return rows if rows[0].id is not None else ()
+    return rows if rows and rows[0].id is not None else ()
 
 
 @cached_statement
 def _completed_since(columns: frozenset[str]) -> Select[Any]:
     messages, revision = _MESSAGES.c, bindparam("revision", type_=Integer)
-    same_revision = and_(messages.revision == revision, messages.id > bindparam("message_id", type_=messages.id.type))
+    # Compared as a whole, for the index serves that alone.
+    place = tuple_(revision, bindparam("message_id", type_=messages.id.type))
     found = (
         select(*table_columns(_MESSAGES, columns | {"id", "revision", "created_at"}))
         .where(owned(_MESSAGES), messages.conversation_id == bindparam("conversation_id"))
-        .where(messages.status == MessageStatus.COMPLETE, or_(messages.revision > revision, same_revision))
+        .where(messages.status == MessageStatus.COMPLETE, tuple_(messages.revision, messages.id) > place)
         .order_by(messages.revision, messages.id)
         .limit(MAX_COMPLETED)
         .subquery("found")
     )
-    conversation = _CONVERSATIONS.c.id == bindparam("conversation_id")
+    is_valid = _USERS.c.revision >= revision, bindparam("epoch") == CURRENT_EPOCH
     return (
         select(*found.c)
-        .select_from(_CONVERSATIONS.outerjoin(found, true()))
-        .where(owned(_CONVERSATIONS), conversation)
+        .select_from(_OF_CONVERSATION.outerjoin(found, true()))
+        .where(*_IS_CONVERSATION, *is_valid)
         .order_by(found.c.revision, found.c.id)
     )
 
@@ -196,7 +205,7 @@ _REPLY: Final = PreparedStatement(
         _RUNS.c.status.label("run_status"),
     )
     .outerjoin_from(_MESSAGES, _RUNS, and_(_RUNS.c.user_id == _MESSAGES.c.user_id, _RUNS.c.reply_id == _MESSAGES.c.id))
-    .where(owned(_MESSAGES), _MESSAGES.c.id == bindparam("message_id", type_=_MESSAGES.c.id.type))
+    .where(owned(_MESSAGES), _MESSAGES.c.id == bindparam("message_id", type_=_MESSAGES.c.id.type), is_there(_MESSAGES))
 )
 
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeAlias
 
 from pydantic.alias_generators import to_camel
-from sqlalchemy import ColumnElement, and_, bindparam, false, not_, or_, true
+from sqlalchemy import ColumnElement, and_, bindparam, false, func, not_, or_, true
 from sqlmodel import SQLModel
 
 from core.errors import BadUserInputError
@@ -220,7 +220,11 @@ def _build(key: tuple[type[EntityFilter], Shape]) -> tuple[ColumnElement[bool], 
             return build_combination(kind, operand)
         column = table.c[name]
         if kind in _COMPARISONS:
-            return _COMPARISONS[kind](column, bindparam(operand, type_=column.type))
+            value = bindparam(operand, type_=column.type)
+            compared = _COMPARISONS[kind](column, value)
+            # An index that orders texts has them in lower case.
+            is_text = columns_of(filter_type.model)[name].kind is Kind.TEXT
+            return and_(compared, func.lower(column) == func.lower(value)) if is_text else compared
         return _OPERATORS[kind](column, operand)
 
     def build_combination(kind: str, operand: Any) -> ColumnElement[bool]:

@@ -180,7 +180,8 @@ class Contains(_Condition):
     """The text in the column contains another, case-sensitively."""
 
     inherit_cache = True
-    postgresql = "strpos({column}, {value}) > 0"
+    # PostgreSQL knows how many rows a pattern finds.
+    postgresql = r"{column} LIKE '%' || replace(replace(replace({value}, '\', '\\'), '%', '\%'), '_', '\_') || '%'"
     sqlite = "instr({column}, {value}) > 0"
 
 
@@ -188,7 +189,9 @@ class StartsWith(_Condition):
     """The text in the column begins with another, case-sensitively."""
 
     inherit_cache = True
-    postgresql = sqlite = "substr({column}, 1, length({value})) = {value}"
+    # The second of them is served by the index that orders by the column.
+    postgresql = "({column} ^@ {value} AND lower({column}) ^@ lower({value}))"
+    sqlite = "substr({column}, 1, length({value})) = {value}"
 
 
 @compiles(_Condition)

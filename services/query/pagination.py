@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, FromClause, Integer, Select, Table, and_, bindparam, column, func, select, true
 
 from core.errors import BadUserInputError
-from core.prepared_statement import Rows, cached_statement
+from core.prepared_statement import PLAN_EACH_TIME, Rows, cached_statement
 from models.types import Id
 from services.accounts.caller import OWNER, Caller, owned
 from services.query.filters import NO_CONDITIONS, Conditions, FilterTemplate, IsAnyOf, id_list_param
@@ -16,6 +16,8 @@ from services.query.sql import Source, is_sqlite, read, table_columns
 
 DEFAULT_PAGE_SIZE: Final = 20
 MAX_PAGE_SIZE: Final = 100
+# Of a page of changes: a client that has much to catch up on reads nothing else.
+MAX_CHANGES: Final = 1_000
 
 # The names of the parameters; those of the two cursors are followed by the number of the key.
 _LIMIT: Final = "limit"
@@ -137,6 +139,7 @@ def _statement_key(listing: Listing, window: Window) -> "_StatementKey":
         listing.columns,
         listing.conditions.template,
         is_owned=listing.caller is not None,
+        has_values=bool(listing.conditions.values),
         backwards=window.backwards,
         after=window.after and null_mask(window.after),
         before=window.before and null_mask(window.before),
@@ -165,6 +168,7 @@ class _StatementKey(NamedTuple):
     columns: frozenset[str]
     template: FilterTemplate
     is_owned: bool
+    has_values: bool
     backwards: bool
     after: NullMask | None
     before: NullMask | None
@@ -182,19 +186,19 @@ class _StatementKey(NamedTuple):
 
 @cached_statement
 def _page_statement(key: _StatementKey) -> Select[Any]:
-    return _limit_to_window(select(*key.selected(key.table)), key)
+    return _planned(_limit_to_window(select(*key.selected(key.table)), key), key)
 
 
 @cached_statement
 def _count_statement(key: _StatementKey) -> Select[Any]:
-    return select(func.count().label("count")).select_from(key.table).where(*key.where)
+    return _planned(select(func.count().label("count")).select_from(key.table).where(*key.where), key)
 
 
 @cached_statement
 def _counts_statement(key: _StatementKey, parent: str) -> Select[Any]:
     parent_id = key.table.c[parent]
     conditions = (*key.where, IsAnyOf(parent_id, id_list_param(_PARENTS)))
-    return select(parent_id, func.count().label("count")).where(*conditions).group_by(parent_id)
+    return _planned(select(parent_id, func.count().label("count")).where(*conditions).group_by(parent_id), key)
 
 
 @cached_statement
@@ -204,7 +208,9 @@ def _pages_on_postgresql(key: _StatementKey, parent: str) -> Select[Any]:
     parents = ids.table_valued(column("id", Id), with_ordinality="number", name="parents").render_derived()
     inner = select(*key.selected(key.table)).where(key.table.c[parent] == parents.c.id)
     page = _limit_to_window(inner, key).lateral("page")
-    return select(parents.c.number.label(_PARENT_NUMBER), *page.c).select_from(parents.join(page, true()))
+    return _planned(
+        select(parents.c.number.label(_PARENT_NUMBER), *page.c).select_from(parents.join(page, true())), key
+    )
 
 
 @cached_statement
@@ -221,6 +227,11 @@ def _pages_on_sqlite(key: _StatementKey, parent: str) -> Select[Any]:
     ordered = key.order.clauses(rows.c, backwards=key.backwards)
     statement = select((parents.c.key + 1).label(_PARENT_NUMBER), *key.selected(rows)).select_from(parents)
     return statement.join(rows, is_on_page).order_by(parents.c.key, *ordered)
+
+
+def _planned(statement: Select[Any], key: _StatementKey) -> Select[Any]:
+    """Let a filter's values decide how it is planned: whether a word is common, whether any title begins so."""
+    return statement.execution_options(**{PLAN_EACH_TIME: True}) if key.has_values else statement
 
 
 def _limit_to_window(statement: Select[Any], key: _StatementKey) -> Select[Any]:

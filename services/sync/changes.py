@@ -16,6 +16,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     union_all,
 )
 from sqlmodel import SQLModel
@@ -26,8 +27,9 @@ from core.text import is_storable
 from models import ENTITIES, Deletion, User
 from services.accounts.caller import OWNER, Caller, owned
 from services.query.cursors import decode_cursor, encode_cursor, is_revision
-from services.query.pagination import MAX_PAGE_SIZE
+from services.query.pagination import MAX_CHANGES, MAX_PAGE_SIZE
 from services.query.sql import Source, read, table_of
+from services.sync.epoch import CURRENT_EPOCH, check_cursor, epoch_of
 
 _CURSOR_KIND: Final = "changes"
 # A new user's own row has the revision 0.
@@ -51,6 +53,7 @@ class Cursor:
     revision: int
     row_id: str | None = None
     base: int = 0
+    epoch: str = ""
 
     @property
     def known_up_to(self) -> int:
@@ -59,7 +62,8 @@ class Cursor:
 
     def write(self) -> str:
         """Return the cursor as clients keep it."""
-        return encode_cursor([_CURSOR_KIND, self.revision, self.row_id, self.base])
+        epoch = [self.epoch] if self.epoch else []
+        return encode_cursor([_CURSOR_KIND, self.revision, self.row_id, self.base, *epoch])
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +86,20 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """A user's revision, and that up to which tombstones have been deleted."""
+    """A user's revision, that up to which tombstones have been deleted, and the database's epoch."""
 
     revision: int
     forgotten: int
+    epoch: str = ""
 
 
 def read_cursor(text: str, name: str) -> Cursor:
     """Return the cursor of a text; raise BadUserInputError where it is none."""
     match decode_cursor(text):
-        case [str() as kind, revision, str() | None as row_id, base] if kind == _CURSOR_KIND:
-            if is_revision(revision) and is_revision(base) and (row_id is None or is_storable(row_id)):
-                return Cursor(revision, row_id, base)
+        case [str() as kind, revision, str() | None as row_id, base, *rest] if kind == _CURSOR_KIND:
+            is_position = is_revision(revision) and is_revision(base) and (row_id is None or is_storable(row_id))
+            if is_position and (epoch := epoch_of(rest)) is not None:
+                return Cursor(revision, row_id, base, epoch)
     raise BadUserInputError(f"{name} is not a cursor of changes; pass one that changes returned.", path=(name,))
 
 
@@ -102,39 +108,43 @@ async def read_counter(source: Source, caller: Caller) -> Counter:
     rows = await read(source, _COUNTER, {OWNER: caller.user_id})
     if not rows:
         raise AccountGoneError
-    return Counter(rows[0].revision, rows[0].forgotten_revision)
+    return Counter(*rows[0])
 
 
 def resume(since: Cursor | None, counter: Counter) -> Cursor:
     """Return the cursor to read on from; without one from the start, which needs no earlier deletions."""
     if since is None:
-        return Cursor(_BEFORE_ALL, None, counter.revision)
+        return Cursor(_BEFORE_ALL, None, counter.revision, counter.epoch)
     if since.known_up_to < counter.forgotten:
         raise CursorExpiredError("This cursor is too old to tell what was deleted since; begin anew, without a cursor.")
-    if since.revision > counter.revision:
-        raise CursorExpiredError("This cursor is ahead of what the account holds; begin anew, without a cursor.")
+    check_cursor(since.epoch, since.revision, counter.epoch, counter.revision)
     return since
 
 
 async def read_changes(source: Source, caller: Caller, after: Cursor, first: int) -> Changes:
-    """Return the caller's changes after the cursor."""
+    """Return the caller's changes after the cursor; raise CursorExpiredError where it cannot be gone on from."""
     values = {OWNER: caller.user_id, "after": after.revision, "row_id": after.row_id, "base": after.base}
-    found = await read(source, _log_of_all(after.row_id is not None), values | {"size": first + 1})
+    values |= {"known": after.known_up_to, "epoch": after.epoch, "size": first + 1}
+    found = await read(source, _log_of_all(after.row_id is not None), values)
+    if not found:
+        resume(after, await read_counter(source, caller))
+    # The outer join gives a user without such changes one row of nulls.
+    found = [row for row in found if row.id is not None]
     entries = [Change(row.kind, row.id, row.revision) for row in found[:first]]
     has_more = len(found) > first
     if not entries:
         return Changes((), after, has_more=has_more)
     last = entries[-1]
     # A revision is committed as a whole, so where there is no more all of it was read.
-    return Changes(entries, Cursor(last.revision, last.id if has_more else None, after.base), has_more)
+    return Changes(entries, Cursor(last.revision, last.id if has_more else None, after.base, after.epoch), has_more)
 
 
 def check_size(first: int | None) -> int:
     """Return the size of a page; raise BadUserInputError where it is out of bounds."""
     if first is None:
         return MAX_PAGE_SIZE
-    if not 1 <= first <= MAX_PAGE_SIZE:
-        raise BadUserInputError(f"first must be 1 to {MAX_PAGE_SIZE}; it is {first}.", path=("first",))
+    if not 1 <= first <= MAX_CHANGES:
+        raise BadUserInputError(f"first must be 1 to {MAX_CHANGES:,}; it is {first}.", path=("first",))
     return first
 
 
@@ -152,7 +162,14 @@ def _log_of_all(within_revision: bool) -> Executable:  # noqa: FBT001 - part of 
     # Each is limited by itself, so that an index serves it; a subquery, for SQLite takes no limit within a union.
     size = bindparam("size", type_=Integer)
     merged = union_all(*(select(*log.limit(size).subquery().c) for log in logs)).subquery("merged")
-    return select(*merged.c).order_by(merged.c.revision, merged.c.id).limit(size)
+    found = select(*merged.c).order_by(merged.c.revision, merged.c.id).limit(size).subquery("found")
+    is_valid = (
+        _USERS.c.revision >= bindparam("after"),
+        _USERS.c.forgotten_revision <= bindparam("known", type_=Integer),
+        bindparam("epoch") == CURRENT_EPOCH,
+    )
+    statement = select(*found.c).select_from(_USERS.outerjoin(found, true())).where(own_row, *is_valid)
+    return statement.order_by(found.c.revision, found.c.id)
 
 
 def _log(
@@ -172,5 +189,7 @@ def _log(
 
 
 _COUNTER: Final = PreparedStatement(
-    select(_USERS.c.revision, _USERS.c.forgotten_revision).where(_USERS.c.id == bindparam(OWNER))
+    select(_USERS.c.revision, _USERS.c.forgotten_revision, CURRENT_EPOCH.label("epoch")).where(
+        _USERS.c.id == bindparam(OWNER)
+    )
 )

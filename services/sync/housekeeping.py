@@ -1,15 +1,24 @@
-"""Housekeeping: delete old tombstones, the history of deleted rows, old idempotency keys and ended sessions."""
+"""Housekeeping: delete old tombstones, history, idempotency keys and ended sessions, one batch at a time.
 
+Each function deletes a batch in a transaction of its own, and tells whether there may be more.
+"""
+
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
-from sqlalchemy import and_, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Table, and_, case, delete, exists, func, or_, select, tuple_, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
-from models import ENTITIES, Deletion, HistoryEntry, IdempotencyKey, Session, User
-from services.query.sql import execute, table_of
+from core.database import Database
+from core.transaction import leave_unchanged
+from models import ENTITIES, Deletion, HistoryEntry, IdempotencyKey, Run, Session, User
+from services.query.sql import execute, fetch_all, table_of
 
+MAX_HISTORY: Final = 500
+_BATCH: Final = 1_000
 _KEYS_KEPT: Final = timedelta(days=30)
 _SESSIONS_KEPT: Final = timedelta(days=7)
 _USERS: Final = table_of(User)
@@ -17,19 +26,48 @@ _DELETIONS: Final = table_of(Deletion)
 _HISTORY: Final = table_of(HistoryEntry)
 _KEYS: Final = table_of(IdempotencyKey)
 _SESSIONS: Final = table_of(Session)
+_RUNS: Final = table_of(Run)
 
 
-async def delete_old_tombstones(session: AsyncSession, kept_days: int) -> None:
-    """Delete old tombstones, and let each user's row say up to where, so that older cursors can be refused."""
+async def keep_house(database: Database, kept_days: int) -> None:
+    """Delete everything that has had its time."""
+    steps: list[Callable[[AsyncSession], Awaitable[bool]]] = [
+        partial(delete_old_tombstones, kept_days=kept_days),
+        partial(delete_old_history, kept_days=kept_days),
+        delete_old_keys,
+        delete_old_sessions,
+    ]
+    for step in steps:
+        while await database.write(step):
+            pass
+    async with database.read() as session:
+        long = await _long_histories(session)
+    for user_id, row_id in long:
+        while await database.write(partial(cut_history, user_id=user_id, row_id=row_id)):
+            pass
+
+
+async def delete_old_tombstones(session: AsyncSession, kept_days: int) -> bool:
+    """Delete old tombstones of one user, and let their row say up to where, so that older cursors can be refused."""
     old = _DELETIONS.c.deleted_at < utc_now() - timedelta(days=kept_days)
-    users = select(_DELETIONS.c.user_id).where(old)
-    newest = select(func.max(_DELETIONS.c.revision)).where(_DELETIONS.c.user_id == _USERS.c.id, old).scalar_subquery()
-    await execute(session, update(_USERS).where(_USERS.c.id.in_(users)).values(forgotten_revision=newest))
-    await execute(session, delete(_DELETIONS).where(old))
+    first = select(_DELETIONS.c.user_id).where(old).order_by(_DELETIONS.c.deleted_at).limit(1)
+    user_id = (await execute(session, first)).scalar()
+    if user_id is None:
+        leave_unchanged(session)
+        return False
+    some = select(_DELETIONS.c.id, _DELETIONS.c.revision).where(_DELETIONS.c.user_id == user_id, old).limit(_BATCH)
+    found = await fetch_all(session, some)
+    newest, known = max(row.revision for row in found), _USERS.c.forgotten_revision
+    # It never sinks, whatever the clocks of those who deleted have said.
+    forgotten = case((known < newest, newest), else_=known)
+    await execute(session, update(_USERS).where(_USERS.c.id == user_id).values(forgotten_revision=forgotten))
+    ids = [row.id for row in found]
+    await execute(session, delete(_DELETIONS).where(_DELETIONS.c.user_id == user_id, _DELETIONS.c.id.in_(ids)))
+    return True
 
 
-async def delete_old_history(session: AsyncSession, kept_days: int) -> None:
-    """Delete the history of rows that have been gone for a while; that of living rows stays."""
+async def delete_old_history(session: AsyncSession, kept_days: int) -> bool:
+    """Delete history of rows that have been gone for a while."""
     latest, later = utc_now() - timedelta(days=kept_days), _HISTORY.alias("later")
     living = [
         exists().where(table.c.user_id == _HISTORY.c.user_id, table.c.id == _HISTORY.c.row_id)
@@ -38,17 +76,48 @@ async def delete_old_history(session: AsyncSession, kept_days: int) -> None:
     same_row = later.c.user_id == _HISTORY.c.user_id, later.c.row_id == _HISTORY.c.row_id
     ended_lately = exists().where(*same_row, later.c.created_at >= latest)
     is_gone = and_(*(~lives for lives in living), ~ended_lately)
-    await execute(session, delete(_HISTORY).where(_HISTORY.c.created_at < latest, is_gone))
+    return await _delete_some(session, _HISTORY, and_(_HISTORY.c.created_at < latest, is_gone))
 
 
-async def delete_old_keys(session: AsyncSession) -> None:
+async def cut_history(session: AsyncSession, user_id: str, row_id: str) -> bool:
+    """Delete the oldest history of a row that has very much; runs that it tells of cannot be undone any more."""
+    of_row = _HISTORY.c.user_id == user_id, _HISTORY.c.row_id == row_id
+    newest_first = select(_HISTORY.c.id, _HISTORY.c.run_id).where(*of_row)
+    newest_first = newest_first.order_by(_HISTORY.c.created_at.desc(), _HISTORY.c.id.desc())
+    found = await fetch_all(session, newest_first.offset(MAX_HISTORY).limit(_BATCH))
+    if not found:
+        leave_unchanged(session)
+        return False
+    own_runs = _RUNS.c.user_id == user_id, _RUNS.c.id.in_({row.run_id for row in found} - {None})
+    await execute(session, update(_RUNS).where(*own_runs).values(is_history_cut=True))
+    await execute(
+        session, delete(_HISTORY).where(_HISTORY.c.user_id == user_id, _HISTORY.c.id.in_([r.id for r in found]))
+    )
+    return True
+
+
+async def _long_histories(session: AsyncSession) -> list[Any]:
+    row = _HISTORY.c.user_id, _HISTORY.c.row_id
+    return list(await fetch_all(session, select(*row).group_by(*row).having(func.count() > MAX_HISTORY)))
+
+
+async def delete_old_keys(session: AsyncSession) -> bool:
     """Delete idempotency keys that no client will send again."""
-    await execute(session, delete(_KEYS).where(_KEYS.c.created_at < utc_now() - _KEYS_KEPT))
+    return await _delete_some(session, _KEYS, _KEYS.c.created_at < utc_now() - _KEYS_KEPT)
 
 
-async def delete_old_sessions(session: AsyncSession) -> None:
+async def delete_old_sessions(session: AsyncSession) -> bool:
     """Delete sessions that have been over for a while."""
     latest = utc_now() - _SESSIONS_KEPT
-    await execute(
-        session, delete(_SESSIONS).where(or_(_SESSIONS.c.revoked_at < latest, _SESSIONS.c.expires_at < latest))
-    )
+    return await _delete_some(session, _SESSIONS, or_(_SESSIONS.c.revoked_at < latest, _SESSIONS.c.expires_at < latest))
+
+
+async def _delete_some(session: AsyncSession, table: Table, condition: ColumnElement[bool]) -> bool:
+    # Read by themselves: within the DELETE a plan by old statistics may look for them again for each row.
+    found = await fetch_all(session, select(*table.primary_key).where(condition).limit(_BATCH))
+    if found:
+        keys = [tuple(row) for row in found]
+        await execute(session, delete(table).where(tuple_(*table.primary_key).in_(keys)))
+    else:
+        leave_unchanged(session)
+    return len(found) == _BATCH

@@ -82,6 +82,8 @@ def _require_undoable(run: Run) -> None:
         message = "This run is still at work; wait for its end, or cancel it, first."
     elif run.undone_at is not None:
         message = f"This run was undone already, at {run.undone_at.isoformat()}; it cannot be undone twice."
+    elif run.is_history_cut:
+        message = "This run cannot be undone: some of what it changed was changed so often since that the history ends."
     else:
         return
     raise ConflictError(message, path=_PATH, current=run)

@@ -14,7 +14,7 @@ from tests.factories import SignedIn
 from tests.servers import RunningServer
 
 SCHEMA: Final = core_schema(schema)
-_SELECTED: Final = re.compile(r"(?:tasks|history|conversations|messages|users|page)\.(\w+)")
+_SELECTED: Final = re.compile(r"(?:tasks|history|conversations|messages|users|page|found)\.(\w+)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What goes while an operation reads: an error for the rows that it is missing of, and for no others."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
@@ -22,8 +23,8 @@ def deleting_before(server: RunningServer, table: str, user: SignedIn, conversat
 
     async def deleting(statement: PreparedStatement, values: Values) -> Rows:
         sql = statement.compiled(database.engine.dialect).sql
-        # Not by the statement that looks through all tables for what an id names.
-        if f"FROM {table}" in sql and "UNION" not in sql and waiting:
+        # Not by the statement that looks through all tables for what an id names, nor only to see what is gone.
+        if re.search(rf"FROM {table}\b(?! AS)", sql) and "UNION" not in sql and waiting:
             gone = waiting.pop()
             await database.write(lambda session: conversation_service.delete(session, user.caller, gone))
         return await fetch(statement, values)

@@ -37,7 +37,7 @@ from tests.waiting import PATIENCE_S, START_PATIENCE_S, until, until_so
 
 TASKTALK: Final = (sys.executable, "-m", "server.cli")
 UNREACHABLE: Final = {"DATABASE_URL": "postgres://a:pw@127.0.0.1:1/n"}
-COMMANDS: Final = ("serve", "migrate", "schema", "admin", "demo")
+COMMANDS: Final = ("serve", "migrate", "restored", "schema", "admin", "demo")
 
 
 async def tasktalk(*arguments: str, **environment: str) -> CompletedProcess[str]:

@@ -288,6 +288,7 @@ LITERALS: Final = [
     ("{ nodes(ids: []) { id } }", 0),
     ('{ nodes(ids: ["1", "2"]) { ... on Task { subtasks(first: 4) { nodes { id } } } } }', 2 * (1 + 1 + 4)),
     ("{ changes(first: 7) { changed { id } deletedIds } }", 1 + 7),
+    ("{ changes(first: 1000) { changed { id } deletedIds } }", 1 + 1000),
     # Without a size, changes come a hundred at a time.
     ("{ changes { changed { id } deletedIds } }", 1 + 100),
     ("subscription { changes { changed { ... on Task { subtasks(first: 4) { nodes { id } } } } } }", 1 + 100 * 6),

@@ -7,9 +7,9 @@ from core.errors import BadUserInputError, CursorExpiredError, NotFoundError
 from core.ids import new_id, new_ids
 from models import Message, MessageStatus, RunStatus
 from services.conversations import messages
-from services.conversations.messages import MessageCursor, Reply, completed_since, current_revision, resume
+from services.conversations.messages import MessageCursor, Reply, completed_since, present_cursor, resume
 from tests.factories import SignedIn, make_answered, make_conversation, make_message, make_task, message_row, store
-from tests.services.rows import all_statements
+from tests.services.rows import all_statements, change_user
 
 COLUMNS = frozenset({"content"})
 TEXT = "Ünï\N{ROCKET}c\u0301o\u202ed\n\N{FAMILY}e"
@@ -22,6 +22,7 @@ async def test_completed_messages_are_paged_in_order_of_completion(database: Dat
     rows = [message_row(user, conversation.id, id=ids[-n], content=str(n), revision=1 + n // 7) for n in range(250)]
     incomplete = [status for status in MessageStatus if status is not MessageStatus.COMPLETE]
     await store(database, *rows, *(message_row(user, conversation.id, status=status) for status in incomplete))
+    await change_user(database, user.user.id, revision=1 + 249 // 7)
     cursor, found = MessageCursor(0), []
     async with database.read() as session:
         while page := await completed_since(session, user.caller, conversation.id, cursor, COLUMNS):
@@ -37,20 +38,21 @@ async def test_completed_messages_are_paged_in_order_of_completion(database: Dat
 async def test_foreign_conversation_is_not_found(database: Database, user: SignedIn, stranger: SignedIn) -> None:
     theirs = (await said(database, stranger, TEXT)).conversation_id
     async with database.read() as session:
-        assert await current_revision(session, stranger.caller, theirs) == 2
+        assert await present_cursor(session, stranger.caller, theirs) == MessageCursor(2)
         for conversation_id in (theirs, new_id(), "", "\0"):
             with pytest.raises(NotFoundError):
-                await current_revision(session, user.caller, conversation_id)
+                await present_cursor(session, user.caller, conversation_id)
             with pytest.raises(NotFoundError):
                 await completed_since(session, user.caller, conversation_id, MessageCursor(0), COLUMNS)
 
 
 def test_resume_refuses_a_cursor_ahead_of_the_counter() -> None:
-    assert resume(None, 7) == MessageCursor(7)
+    present = MessageCursor(7)
+    assert resume(None, present) == present
     for cursor in (MessageCursor(0), MessageCursor(7), MessageCursor(7, new_id())):
-        assert resume(cursor, 7) == cursor
+        assert resume(cursor, present) == cursor
     with pytest.raises(CursorExpiredError):
-        resume(MessageCursor(8), 7)
+        resume(MessageCursor(8), present)
 
 
 async def read(database: Database, user: SignedIn, message_id: str, offset: int = 0) -> Reply:

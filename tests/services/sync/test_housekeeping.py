@@ -4,14 +4,25 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+import pytest
 from sqlalchemy import ColumnElement, select
 
 from core.clock import utc_now
 from core.database import Database
+from core.errors import ConflictError
 from models import Deletion, HistoryAction, HistoryEntry, IdempotencyKey, Session, Task, User
 from services.query.sql import fetch_all, table_of
-from services.sync.housekeeping import delete_old_history, delete_old_keys, delete_old_sessions, delete_old_tombstones
-from tests.factories import NOBODYS_ID, make_user, store, task_row
+from services.sync import housekeeping
+from services.sync.housekeeping import (
+    MAX_HISTORY,
+    cut_history,
+    delete_old_history,
+    delete_old_keys,
+    delete_old_sessions,
+    keep_house,
+)
+from services.tasks.undo import undo_run
+from tests.factories import NOBODYS_ID, SignedIn, make_answered, make_conversation, make_user, store, task_row
 from tests.services.rows import read_user
 
 DELETIONS, KEYS, SESSIONS, CHANGES = (table_of(model).c for model in (Deletion, IdempotencyKey, Session, HistoryEntry))
@@ -33,9 +44,14 @@ async def test_old_tombstones_go_and_the_user_says_up_to_where(database: Databas
     for owner, revision, days in ((user, 3, 100), (user, 5, 91), (user, 7, 89), (other, 2, 1)):
         ids = {"user_id": owner.id, "id": f"{NOBODYS_ID[:-1]}{revision}"}
         await store(database, Deletion(**ids, kind="TASK", revision=revision, deleted_at=ago(days)))
-    await database.write(partial(delete_old_tombstones, kept_days=90))
+    await keep_house(database, 90)
     assert await left(database, [user, other], DELETIONS.revision) == [(2,), (7,)]
     assert [(await read_user(database, each.id)).forgotten_revision for each in (user, other)] == [5, 0]
+    # By a clock that was behind.
+    late = Deletion(user_id=user.id, id=NOBODYS_ID, kind="TASK", revision=4, deleted_at=ago(100))
+    await store(database, late)
+    await keep_house(database, 90)
+    assert (await read_user(database, user.id)).forgotten_revision == 5
 
 
 def history(task: Task, days_ago: dict[HistoryAction, int]) -> list[HistoryEntry]:
@@ -61,6 +77,38 @@ async def test_history_of_tasks_goes_long_after_the_tasks(database: Database) ->
     kept = [living] * 2 + [other] + [just_gone] * 3
     found = await left(database, [user, stranger], CHANGES.user_id, CHANGES.row_id)
     assert found == sorted((task.user_id, task.id) for task in kept)
+
+
+async def test_history_of_a_row_is_bounded_and_its_runs_are_not_undone(
+    database: Database, user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "MAX_HISTORY", 2)
+    talk = await make_conversation(database, user.caller)
+    task, other = task_row(user.user.id), task_row(user.user.id)
+    runs = [(await make_answered(database, user, talk.id)).run for _ in range(2)]
+    await store(database, task, other)
+    (old,), (new,) = (history(task, {HistoryAction.UPDATED: days}) for days in (9, 2))
+    old.run_id, new.run_id = runs[0].id, runs[1].id
+    await store(
+        database, old, new, *history(task, {HistoryAction.CREATED: 10}), *history(task, {HistoryAction.UPDATED: 1})
+    )
+    await store(database, *history(other, {HistoryAction.CREATED: 100, HistoryAction.UPDATED: 99}))
+    await keep_house(database, 90)
+    found = await left(database, [user.user], CHANGES.user_id, CHANGES.row_id)
+    assert sorted(row_id for _, row_id in found) == sorted([task.id, task.id, other.id, other.id])
+    with pytest.raises(ConflictError, match="changed so often since that the history ends"):
+        await database.write(partial(undo_run, caller=user.caller, run_id=runs[0].id))
+    assert (await database.write(partial(undo_run, caller=user.caller, run_id=runs[1].id))).run.undone_at
+
+
+async def test_batches_are_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "_BATCH", 2)
+    user = await make_user(database)
+    task = task_row(user.id)
+    await store(database, task, *(history(task, {HistoryAction.UPDATED: 9})[0] for _ in range(MAX_HISTORY + 3)))
+    cut = partial(cut_history, user_id=user.id, row_id=task.id)
+    assert [await database.write(cut) for _ in range(3)] == [True, True, False]
+    assert len(await left(database, [user], CHANGES.id)) == MAX_HISTORY
 
 
 async def test_old_keys_go(database: Database) -> None:
