@@ -3,27 +3,31 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import strawberry
 from sqlmodel import SQLModel
 
 import models
 from engine import batched
-from graph.connection import Connection, ConnectionSource, MakeListing, connect
+from graph.connection import Connection, ConnectionSource, MakeListing, connect, connect_children
 from graph.context import Info
 from graph.mapping import Node, enum_type, reads_columns, table_type
 from graph.payload import UserError
 from graph.relations import LazyConversation, LazyTask
 from graph.selection import selected_columns
 from models import AccessScope
+from models.columns import columns_of
 from services.accounts.access_tokens import own_access_tokens
+from services.accounts.audit import audit_listing
 from services.accounts.users import users_by_id
 from services.conversations.conversations import ConversationOrder, conversation_listing
 from services.query.pagination import Page, PageArguments, read_window
 from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
 
 enum_type(AccessScope)
+
+_EVENT: Final = columns_of(models.AuditEvent)
 
 
 @table_type(models.AccessToken)
@@ -34,6 +38,13 @@ class AccessToken:
     @staticmethod
     def scopes(root: strawberry.Parent[models.AccessToken]) -> list[AccessScope]:
         return [AccessScope(scope) for scope in root.scopes]
+
+
+@table_type(models.AuditEvent)
+class AuditEvent:
+    id: strawberry.ID = strawberry.field(description="Unique and stable.")
+    actor_id: strawberry.ID | None = strawberry.field(description=_EVENT["actor_id"].description)
+    subject_id: strawberry.ID | None = strawberry.field(description=_EVENT["subject_id"].description)
 
 
 @table_type(models.User)
@@ -86,6 +97,25 @@ class User(Node):
             own = await own_access_tokens(info.context.database.reader, caller, columns)
         return [own if each.id == own_id else [] for each in parents]
 
+    @reads_columns(
+        "id",
+        graphql_type=Connection[AuditEvent],
+        description="What happened to the account, the newest first; only they and admins see it.",
+    )
+    @staticmethod
+    @batched
+    async def audit_events(
+        parents: strawberry.Parent[list[models.User]],
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> list[Any]:
+        caller, arguments = info.context.require_caller(), PageArguments(first, after, last, before)
+        make = partial(audit_listing, None if caller.is_admin else caller)
+        return await connect_children(info, models.AuditEvent, "user_id", parents, make, arguments)
+
 
 async def _own(
     model: type[SQLModel], parents: Sequence[models.User], info: Info, make: MakeListing, arguments: PageArguments
@@ -117,7 +147,7 @@ class UpdateProfileInput:
 @strawberry.input(description="A new password.")
 class ChangePasswordInput:
     current_password: str = strawberry.field(description="The password as it is now.")
-    new_password: str = strawberry.field(description="8 to 1,024 characters.")
+    new_password: str = strawberry.field(description="8 to 1,024 characters; none of the 10,000 most common passwords.")
 
 
 @strawberry.input(description="The end of the caller's account.")
@@ -157,7 +187,7 @@ class SignOutPayload:
 @strawberry.input(description="An account to make.")
 class SignUpInput:
     email: str = strawberry.field(description="The address to sign in with.")
-    password: str = strawberry.field(description="8 to 1,024 characters.")
+    password: str = strawberry.field(description="8 to 1,024 characters; none of the 10,000 most common passwords.")
     name: str = strawberry.field(description="1 to 200 characters.")
 
 

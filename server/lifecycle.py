@@ -21,7 +21,13 @@ from server.graphql.streaming import Streaming
 from server.http.connections import ConnectionRegistry
 from server.mcp.endpoint import McpEndpoint
 from server.observability.metrics import Metrics
-from services.sync.housekeeping import delete_old_history, delete_old_keys, delete_old_sessions, delete_old_tombstones
+from services.sync.housekeeping import (
+    delete_old_audit_events,
+    delete_old_history,
+    delete_old_keys,
+    delete_old_sessions,
+    delete_old_tombstones,
+)
 
 # Workers that start together should not do the same work at the same moment.
 _AFTER_START_S: Final = (30.0, 300.0)
@@ -42,6 +48,8 @@ async def _run_housekeeping(database: Database, settings: Settings) -> None:
             await database.write(lambda session: delete_old_history(session, kept_days))
             await database.write(delete_old_keys)
             await database.write(delete_old_sessions)
+            while await database.write(lambda session: delete_old_audit_events(session, settings.audit_kept_days)):
+                pass
         except UnavailableError as error:
             _log.warning("Housekeeping found no database: %s", error)
         except Exception:  # noqa: BLE001 - the next round may do better

@@ -23,7 +23,7 @@ from server.cli.errors import CommandError
 from server.http.protocol import ConnectionLimits, bounded_protocols
 from server.observability.logs import log_config
 from services.accounts.better_auth import origin_of
-from services.accounts.rate_limit import SignInRateLimit
+from services.accounts.rate_limit import AccountRateLimits
 
 _STARTUP_FAILED: Final = 3
 _BACKLOG: Final = 256
@@ -105,7 +105,7 @@ def make_app() -> FastAPI:
 
 def check(settings: Settings) -> None:
     """Raise SettingsError for settings that only their users can validate, before anything is served."""
-    SignInRateLimit(settings)
+    AccountRateLimits(settings)
     AccessTokens(settings.secret_key, timedelta(minutes=settings.access_token_expire_minutes))
     if settings.better_auth_url is not None:
         origin_of(settings.better_auth_url)

@@ -6,6 +6,8 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, FromClause, bindparam
 
+from core.errors import ForbiddenError
+
 # The bind parameter for the caller's id in prepared statements.
 OWNER: Final = "user_id"
 
@@ -36,6 +38,11 @@ class Caller:
         """Return the condition that every statement on a user's rows carries."""
         condition: ColumnElement[bool] = table.c.user_id == self.user_id
         return condition
+
+
+def not_admin() -> ForbiddenError:
+    """Return the error for a caller who would have to be an admin."""
+    return ForbiddenError("Only admins may do this.")
 
 
 def owned(table: FromClause) -> ColumnElement[bool]:

@@ -1,13 +1,13 @@
-"""Housekeeping: delete old tombstones, the history of deleted rows, old idempotency keys and ended sessions."""
+"""Housekeeping: delete old tombstones, history of deleted rows, idempotency keys, ended sessions and audit events."""
 
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import and_, delete, exists, func, or_, select, update
+from sqlalchemy import and_, delete, exists, func, or_, select, tuple_, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
-from models import ENTITIES, Deletion, HistoryEntry, IdempotencyKey, Session, User
+from models import ENTITIES, AuditEvent, Deletion, HistoryEntry, IdempotencyKey, Session, User
 from services.query.sql import execute, table_of
 
 _KEYS_KEPT: Final = timedelta(days=30)
@@ -17,6 +17,8 @@ _DELETIONS: Final = table_of(Deletion)
 _HISTORY: Final = table_of(HistoryEntry)
 _KEYS: Final = table_of(IdempotencyKey)
 _SESSIONS: Final = table_of(Session)
+_AUDIT_EVENTS: Final = table_of(AuditEvent)
+_BATCH: Final = 1_000
 
 
 async def delete_old_tombstones(session: AsyncSession, kept_days: int) -> None:
@@ -52,3 +54,11 @@ async def delete_old_sessions(session: AsyncSession) -> None:
     await execute(
         session, delete(_SESSIONS).where(or_(_SESSIONS.c.revoked_at < latest, _SESSIONS.c.expires_at < latest))
     )
+
+
+async def delete_old_audit_events(session: AsyncSession, kept_days: int) -> bool:
+    """Delete a batch of old audit events; return whether there may be more."""
+    key = tuple_(_AUDIT_EVENTS.c.user_id, _AUDIT_EVENTS.c.id)
+    is_old = _AUDIT_EVENTS.c.created_at < utc_now() - timedelta(days=kept_days)
+    batch = select(_AUDIT_EVENTS.c.user_id, _AUDIT_EVENTS.c.id).where(is_old).limit(_BATCH)
+    return (await execute(session, delete(_AUDIT_EVENTS).where(key.in_(batch)))).rowcount == _BATCH
