@@ -139,46 +139,54 @@ class RecordingThreads(ThreadPoolExecutor):
         return super().submit(work, *args, **kwargs)
 
 
-@pytest.mark.parametrize("cores", [1, 2, 8])
-async def test_sign_in_goes_before_all_sign_ups_that_wait(
-    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch, cores: int
-) -> None:
-    monkeypatch.setattr("core.passwords.os.cpu_count", lambda: cores)
-    monkeypatch.setattr("core.passwords.ThreadPoolExecutor", RecordingThreads)
-    monkeypatch.setattr("core.passwords._MAX_PENDING", 50)
-    given, may_end, asked = RecordingThreads.given, threading.Event(), list[str]()
-    hash_, verify = PasswordHash.hash, Passwords.verify
-
-    async def noted(own: Passwords, password: str, stored: str | None) -> PasswordCheck:
-        asked.append(password)
-        return await verify(own, password, stored)
+@pytest.fixture
+def may_end(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Let no hash that has begun end before the event is set; verifying goes on."""
+    may_end, hash_ = threading.Event(), PasswordHash.hash
 
     def hash_slowly(hashes: PasswordHash, password: str) -> str:
         assert may_end.wait(PATIENCE_S)
         return hash_(hashes, password)
 
-    async with open_account_services(database, settings) as services:
-        user = await services.sign_up()
-        given.clear()
-        monkeypatch.setattr(PasswordHash, "hash", hash_slowly)
-        monkeypatch.setattr(Passwords, "verify", noted)
+    monkeypatch.setattr(PasswordHash, "hash", hash_slowly)
+    monkeypatch.setattr("core.passwords.ThreadPoolExecutor", RecordingThreads)
+    RecordingThreads.given.clear()
+    return may_end
 
-        async def sign_up(address: str) -> None:
-            start_workload(address=address)
-            await services.accounts.sign_up(**account(), client=Client(address))
 
+async def sign_up_from(services: AccountServices, address: str) -> None:
+    start_workload(address=address)
+    await services.accounts.sign_up(**account(), client=Client(address))
+
+
+@pytest.mark.parametrize("cores", [1, 2, 8])
+async def test_sign_in_goes_before_all_sign_ups_that_wait(
+    services: AccountServices, may_end: threading.Event, monkeypatch: pytest.MonkeyPatch, cores: int
+) -> None:
+    monkeypatch.setattr("core.passwords.os.cpu_count", lambda: cores)
+    monkeypatch.setattr("core.passwords._MAX_PENDING", 50)
+    user = await make_user(services.database, password_hash="unusable")
+    given, asked, verify = RecordingThreads.given, list[str](), Passwords.verify
+
+    async def noted(own: Passwords, password: str, stored: str | None) -> PasswordCheck:
+        asked.append(password)
+        return await verify(own, password, stored)
+
+    monkeypatch.setattr(Passwords, "verify", noted)
+    async with open_account_services(services.database, services.settings) as busy:
         addresses = [f"192.0.2.{number}" for number in range(100)]
-        signing_up = [asyncio.create_task(sign_up(address), context=Context()) for address in addresses]
+        signing_up = [asyncio.create_task(sign_up_from(busy, each), context=Context()) for each in addresses]
         # Those too many are refused, and none who signs in because of them.
         await until(lambda: sum(task.done() for task in signing_up) == 50)
         begun = len(given)
         assert begun == max(1, min(cores, 4) - 1)
-        signing_in = asyncio.create_task(sign_in(services, user))
+        signing_in = asyncio.create_task(busy.sign_in(user.email))
         if cores > 1:
-            await signing_in
+            await asyncio.wait([signing_in])
         await until(lambda: asked)
         may_end.set()
-        await signing_in
+        with pytest.raises(UnauthenticatedError, match=WRONG):
+            await signing_in
         outcomes = await asyncio.gather(*signing_up, return_exceptions=True)
     assert given.index("_verify") == begun
     assert [type(outcome) for outcome in outcomes].count(UnavailableError) == 50
