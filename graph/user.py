@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import strawberry
 from sqlmodel import SQLModel
@@ -17,7 +17,6 @@ from graph.payload import UserError
 from graph.relations import LazyConversation, LazyTask
 from graph.selection import selected_columns
 from models import AccessScope
-from models.columns import columns_of
 from services.accounts.access_tokens import own_access_tokens
 from services.accounts.audit import audit_listing
 from services.accounts.users import users_by_id
@@ -26,8 +25,6 @@ from services.query.pagination import Page, PageArguments, read_window
 from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
 
 enum_type(AccessScope)
-
-_EVENT: Final = columns_of(models.AuditEvent)
 
 
 @table_type(models.AccessToken)
@@ -43,8 +40,6 @@ class AccessToken:
 @table_type(models.AuditEvent)
 class AuditEvent:
     id: strawberry.ID = strawberry.field(description="Unique and stable.")
-    actor_id: strawberry.ID | None = strawberry.field(description=_EVENT["actor_id"].description)
-    subject_id: strawberry.ID | None = strawberry.field(description=_EVENT["subject_id"].description)
 
 
 @table_type(models.User)
