@@ -144,6 +144,11 @@ async def test_admin_lists_the_events_of_many_users_by_one_statement(
     assert len(done.statements) == 3
 
 
+async def test_pages_of_events_are_priced_by_their_size(client: GraphClient, admin: SignedIn) -> None:
+    answer = await client.execute(f"{{ users(first: 100) {{ nodes {{ {EVENTS} }} }} }}", as_=admin)
+    assert answer.codes == ["QUERY_TOO_COMPLEX"]
+
+
 async def test_events_page_from_the_newest_to_the_oldest(
     client: GraphClient, database: Database, user: SignedIn
 ) -> None:
