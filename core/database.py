@@ -23,6 +23,7 @@ from core.errors import UnavailableError
 from core.locks import KeyedLocks
 from core.prepared_statement import PreparedStatement, Values
 from core.query_runner import QueryRunner, note_statement
+from core.quotas import QUOTAS, Quotas
 from core.settings import Settings
 from core.transaction import Transaction, begin_transaction, commits
 from core.transient_errors import is_lost, sqlstate, transient_error, translated_errors, write_problem
@@ -65,6 +66,7 @@ class Database:
         read_timeout_s = min(settings.database_read_timeout_s, settings.database_statement_timeout_s)
         self.reader = QueryRunner(self.pool, self.engine.dialect, read_timeout_s, is_pooled=target.is_pooled)
         self.batch_loader = BatchLoader(self.reader)
+        self.quotas = Quotas(settings)
         # One statement needs no transaction on PostgreSQL; on SQLite a lone SELECT has none anyway.
         # Behind a pooler it does: preparing and running it are two steps, which must meet the same connection.
         self.has_autocommit = not (self.is_sqlite or target.is_pooled)
@@ -161,7 +163,7 @@ class Database:
         async with (
             self._turn_to_write(),
             self.pool.permit(),
-            AsyncSession(self._writers, expire_on_commit=False) as session,
+            AsyncSession(self._writers, expire_on_commit=False, info={QUOTAS: self.quotas}) as session,
         ):
             result = await work(session)
             if commits(session):
@@ -170,7 +172,8 @@ class Database:
         return result
 
     async def _run_transaction(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
-        async with self._turn_to_write(), begin_transaction(self.pool, self.engine.dialect) as transaction:
+        info = {QUOTAS: self.quotas}
+        async with self._turn_to_write(), begin_transaction(self.pool, self.engine.dialect, info) as transaction:
             result = await work(transaction)
         self._notify_committed(transaction)
         return result

@@ -56,6 +56,12 @@ class ConflictError(TasktalkError):
         self.current = current
 
 
+class QuotaExceededError(TasktalkError):
+    """The caller has as many rows of a kind as they may have."""
+
+    code = "QUOTA_EXCEEDED"
+
+
 class RateLimitedError(TasktalkError):
     """Too many attempts; the next one is possible at `retry_at`."""
 

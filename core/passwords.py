@@ -8,16 +8,20 @@ import threading
 from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from core.errors import UnavailableError
+from core.errors import BadUserInputError, UnavailableError
 from core.permits import PermitQueue
-from core.workload import Workload, current_workload
+from core.text import require_length
+from core.workload import current_workload
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -43,6 +47,8 @@ _MAX_THREADS: Final = 4
 _MAX_PENDING: Final = 128
 _NICENESS: Final = 10
 _MAX_PENDING_PER_USER: Final = 32
+# Its head says where it is from; the passwords come after the line of dashes.
+_COMMON: Final = Path(__file__).with_name("common_passwords.txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,14 @@ class PasswordCheck:
 
     matches: bool
     replacement: str | None = field(default=None, repr=False)
+
+
+@dataclass(slots=True)
+class _Lane:
+    """Hashes of one kind: the permits that each takes in turn, and how many have not ended."""
+
+    permits: tuple[PermitQueue, ...]
+    pending: int = 0
 
 
 class Passwords:
@@ -66,17 +80,25 @@ class Passwords:
         )
         threads = min(_MAX_THREADS, os.cpu_count() or 1)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_lower_priority)
-        # Somebody who signs in does not wait behind all the accounts that another address makes.
-        self._permits = PermitQueue(threads, per_user=max(1, threads - 1), per_request=1)
-        self._pending = 0
+        threads_free = max(1, threads - 1)
+        # Somebody who signs in does not wait behind all that another address asks for.
+        permits = PermitQueue(threads, per_user=threads_free, per_request=1)
+        self._lane = _Lane((permits,))
+        # New accounts, however many addresses ask for them, leave a thread to those who have one.
+        sign_up_permits = PermitQueue(threads_free, per_user=threads_free, per_request=1)
+        self._sign_up_lane = _Lane((sign_up_permits, permits))
 
     async def hash(self, password: str) -> str:
         """Return a new hash of the password."""
-        return await self._run_in_thread(self._hashes.hash, password)
+        return await self._run_in_thread(self._lane, self._hashes.hash, password)
+
+    async def hash_for_sign_up(self, password: str) -> str:
+        """Return the hash of a new account's password, which leaves a thread to those who sign in."""
+        return await self._run_in_thread(self._sign_up_lane, self._hashes.hash, password)
 
     async def verify(self, password: str, stored_hash: str | None) -> PasswordCheck:
         """Verify a password; without a stored hash, take as long as with one and fail."""
-        return await self._run_in_thread(self._verify, password, stored_hash)
+        return await self._run_in_thread(self._lane, self._verify, password, stored_hash)
 
     def _verify(self, password: str, stored_hash: str | None) -> PasswordCheck:
         try:
@@ -87,29 +109,46 @@ class Passwords:
         return PasswordCheck(matches and stored_hash is not None, replacement)
 
     async def _run_in_thread(
-        self, work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+        self, lane: _Lane, work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Result:
         workload = current_workload.get()
-        waiting = 0 if workload is None else self._permits.waiting_of(workload.key)
-        if self._pending >= _MAX_PENDING or waiting >= _MAX_PENDING_PER_USER:
+        waiting = 0 if workload is None else sum(queue.waiting_of(workload.key) for queue in lane.permits)
+        if lane.pending >= _MAX_PENDING or waiting >= _MAX_PENDING_PER_USER:
             raise UnavailableError("Too many passwords are being checked at once. Try again shortly.")
-        self._pending += 1
+        lane.pending += 1
         try:
-            if not self._permits.take(workload):
-                await self._permits.wait(workload)
-            return await self._run_with_permit(workload, self._threads.submit(work, *args, **kwargs))
+            with ExitStack() as permits:
+                for queue in lane.permits:
+                    if not queue.take(workload):
+                        await queue.wait(workload)
+                    permits.callback(queue.give_back, workload)
+                future = self._threads.submit(work, *args, **kwargs)
+                return await self._run_with_permits(permits.pop_all(), future)
         finally:
-            self._pending -= 1
+            lane.pending -= 1
 
-    async def _run_with_permit(self, workload: Workload | None, future: Future[Result]) -> Result:
-        """Return the result; a thread goes on where its caller is cancelled, and the permit is taken until it ends."""
+    async def _run_with_permits(self, permits: ExitStack, future: Future[Result]) -> Result:
+        """Return the result; a thread goes on where its caller is cancelled, and keeps its permits until it ends."""
         loop = asyncio.get_running_loop()
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._permits.give_back, workload))
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(permits.close))
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
         """Shut the threads down and cancel what has not started."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def require_new_password(password: str, path: tuple[str, ...]) -> None:
+    """Raise BadUserInputError for a password that is too short, too long or one of the most common."""
+    require_length(password, path, min_length=MIN_PASSWORD_LENGTH, max_length=MAX_PASSWORD_LENGTH)
+    if password.strip().lower() in _common_passwords():
+        message = f"{path[-1]} is one of the most common passwords, which are tried first; choose another."
+        raise BadUserInputError(message, path=path)
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    return frozenset(_COMMON.read_text(encoding="ascii").partition("\n-----")[2].split()[1:])
 
 
 def _encoded_random(size: int) -> str:

@@ -66,7 +66,14 @@ class Settings(BaseSettings):
     api_host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     api_port: int = Field(8000, ge=0, le=65535, description="port to listen on")
     better_auth_url: str | None = Field(None, description="base URL of a Better Auth server whose tokens to accept")
-    rate_limit_storage: str = Field("memory://", description="where sign-in attempts are counted (`limits` URL)")
+    rate_limit_storage: str = Field("memory://", description="where sign-ups and sign-ins are counted (`limits` URL)")
+    sign_ups_per_address: Count = Field(100, description="accounts that one address may make in an hour")
+    password_checks: Count = Field(
+        100, description="passwords, right or wrong, for one account from one address in 5 minutes"
+    )
+    password_checks_per_address: Count = Field(
+        1_000, description="passwords, right or wrong, from one address in 5 minutes"
+    )
     sign_in_attempts: Count = Field(10, description="wrong passwords for one account from one address in 5 minutes")
     sign_in_attempts_per_address: Count = Field(100, description="wrong passwords from one address in 5 minutes")
 
@@ -94,6 +101,12 @@ class Settings(BaseSettings):
     tombstones_kept_days: Count = Field(90, description="how long a client may be away and still learn of deletions")
     max_connections: Count = Field(8_192, description="most connections of clients to one worker; further ones get 503")
     max_connections_per_address: Count = Field(4_096, description="the same, from one address that is no trusted proxy")
+    max_tasks_per_user: Count = Field(100_000, description="most tasks of a user")
+    max_conversations_per_user: Count = Field(100_000, description="most conversations of a user")
+    max_messages_per_user: Count = Field(1_000_000, description="most messages of a user, in all conversations")
+    max_access_tokens_per_user: Count = Field(50, description="most access tokens of a user")
+    max_sessions_per_user: Count = Field(100, description="most sessions of a user; one more ends the longest unused")
+    audit_kept_days: Count = Field(365, description="how long the audit log is kept")
     max_sockets_per_user: Count = Field(20, description="most sockets and event streams of a user in one process")
     max_subscriptions_per_user: Count = Field(200, description="most subscriptions of a user in one process")
     max_operations_per_socket: Count = Field(100, description="most operations at once on one socket")

@@ -1,6 +1,6 @@
 """Write transaction on the driver of a pooled connection: prepared statements, without a session."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -19,9 +19,9 @@ _COMMITS: Final = "commits"
 class Transaction:
     """A transaction that prepared statements run in."""
 
-    def __init__(self, driver: Any, dialect: Dialect) -> None:
-        # As a session's: what matters after the commit.
-        self.info: dict[str, Any] = {}
+    def __init__(self, driver: Any, dialect: Dialect, info: Mapping[str, Any]) -> None:
+        # As a session's: what matters in all of it, and after the commit.
+        self.info = dict(info)
         self.is_sqlite = dialect.name == "sqlite"
         self._driver = driver
         self._dialect = dialect
@@ -53,10 +53,12 @@ class Transaction:
 
 
 @asynccontextmanager
-async def begin_transaction(pool: ConnectionPool, dialect: Dialect) -> AsyncIterator[Transaction]:
+async def begin_transaction(
+    pool: ConnectionPool, dialect: Dialect, info: Mapping[str, Any]
+) -> AsyncIterator[Transaction]:
     """Give a transaction that is committed at the end of the block, and rolled back where the block raises."""
     connection = await pool.acquire()
-    transaction = Transaction(connection.driver_connection, dialect)
+    transaction = Transaction(connection.driver_connection, dialect, info)
     try:
         await transaction.control("BEGIN")
         yield transaction

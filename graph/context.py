@@ -19,6 +19,7 @@ from core.settings import Settings
 from core.workload import start_workload
 from live.live import Live
 from services.accounts.accounts import Accounts
+from services.accounts.audit import Client
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
 from services.query.sql import Source
@@ -62,6 +63,7 @@ class Context:
     caller: Caller | None
     request_id: str
     client_address: str
+    user_agent: str = ""
     loaders: dict[Batch, DataLoader[str, Any]] = field(default_factory=dict)
     # Done when the client has disconnected; made when it is needed: few operations wait for more than the database.
     _disconnected: asyncio.Future[None] | None = None
@@ -76,6 +78,11 @@ class Context:
     def user_id(self) -> str | None:
         """Return the authenticated user's id, or None for an anonymous caller."""
         return None if self.caller is None else self.caller.user_id
+
+    @property
+    def client(self) -> Client:
+        """Return where the request comes from, for the audit log."""
+        return Client(self.client_address, self.user_agent)
 
     @property
     def database(self) -> Database:

@@ -25,6 +25,7 @@ class ErrorCode(DescribedEnum):
     NOT_FOUND = "NOT_FOUND", "There is no such thing for the caller."
     CONFLICT = "CONFLICT", "It contradicts how things stand."
     RATE_LIMITED = "RATE_LIMITED", "There were too many attempts."
+    QUOTA_EXCEEDED = "QUOTA_EXCEEDED", "There would be more of a kind than a user may have."
 
 
 enum_type(ErrorCode)

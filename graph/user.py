@@ -10,7 +10,7 @@ from sqlmodel import SQLModel
 
 import models
 from engine import batched
-from graph.connection import Connection, ConnectionSource, MakeListing, connect
+from graph.connection import Connection, ConnectionSource, MakeListing, connect, connect_children
 from graph.context import Info
 from graph.mapping import Node, enum_type, reads_columns, table_type
 from graph.payload import UserError
@@ -18,6 +18,7 @@ from graph.relations import LazyConversation, LazyTask
 from graph.selection import selected_columns
 from models import AccessScope
 from services.accounts.access_tokens import own_access_tokens
+from services.accounts.audit import audit_listing
 from services.accounts.users import users_by_id
 from services.conversations.conversations import ConversationOrder, conversation_listing
 from services.query.pagination import Page, PageArguments, read_window
@@ -34,6 +35,11 @@ class AccessToken:
     @staticmethod
     def scopes(root: strawberry.Parent[models.AccessToken]) -> list[AccessScope]:
         return [AccessScope(scope) for scope in root.scopes]
+
+
+@table_type(models.AuditEvent)
+class AuditEvent:
+    id: strawberry.ID = strawberry.field(description="Unique and stable.")
 
 
 @table_type(models.User)
@@ -86,6 +92,25 @@ class User(Node):
             own = await own_access_tokens(info.context.database.reader, caller, columns)
         return [own if each.id == own_id else [] for each in parents]
 
+    @reads_columns(
+        "id",
+        graphql_type=Connection[AuditEvent],
+        description="What happened to the account, the newest first; only they and admins see it.",
+    )
+    @staticmethod
+    @batched
+    async def audit_events(
+        parents: strawberry.Parent[list[models.User]],
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+    ) -> list[Any]:
+        caller, arguments = info.context.require_caller(), PageArguments(first, after, last, before)
+        make = partial(audit_listing, None if caller.is_admin else caller)
+        return await connect_children(info, models.AuditEvent, "user_id", parents, make, arguments)
+
 
 async def _own(
     model: type[SQLModel], parents: Sequence[models.User], info: Info, make: MakeListing, arguments: PageArguments
@@ -117,7 +142,7 @@ class UpdateProfileInput:
 @strawberry.input(description="A new password.")
 class ChangePasswordInput:
     current_password: str = strawberry.field(description="The password as it is now.")
-    new_password: str = strawberry.field(description="8 to 1,024 characters.")
+    new_password: str = strawberry.field(description="8 to 1,024 characters; none of the 10,000 most common passwords.")
 
 
 @strawberry.input(description="The end of the caller's account.")
@@ -157,7 +182,7 @@ class SignOutPayload:
 @strawberry.input(description="An account to make.")
 class SignUpInput:
     email: str = strawberry.field(description="The address to sign in with.")
-    password: str = strawberry.field(description="8 to 1,024 characters.")
+    password: str = strawberry.field(description="8 to 1,024 characters; none of the 10,000 most common passwords.")
     name: str = strawberry.field(description="1 to 200 characters.")
 
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from models.access_token import AccessScope, AccessToken
+from models.audit_event import AuditEvent, AuditEventKind
 from models.base import Entity, complete_table
 from models.conversation import Conversation
 from models.database_epoch import DatabaseEpoch
@@ -27,6 +28,8 @@ __all__ = [
     "ENTITIES",
     "AccessScope",
     "AccessToken",
+    "AuditEvent",
+    "AuditEventKind",
     "Conversation",
     "DatabaseEpoch",
     "Deletion",

@@ -54,7 +54,7 @@ from graph.user import (
     UserPayload,
 )
 from services.accounts import access_tokens, users
-from services.accounts.access_tokens import CreatedAccessToken
+from services.accounts.access_tokens import CreatedAccessToken, NewAccessToken
 from services.accounts.accounts import SessionTokens
 from services.conversations.conversations import conversations
 from services.conversations.messages import NewMessage, add_message
@@ -67,20 +67,20 @@ from services.tasks.undo import undo_run
 class Mutation:
     @strawberry.mutation(description="Make an account and sign its user in.")
     async def sign_up(self, info: Info, input: SignUpInput) -> AuthPayload:
-        return await _tokens(info.context.runtime.accounts.sign_up(**vars(input)))
+        return await _tokens(info.context.runtime.accounts.sign_up(**vars(input), client=info.context.client))
 
     @strawberry.mutation(description="Begin a session.")
     async def sign_in(self, info: Info, input: SignInInput) -> AuthPayload:
-        address = info.context.client_address
-        return await _tokens(info.context.runtime.accounts.sign_in(**vars(input), client_address=address))
+        client = info.context.client
+        return await _tokens(info.context.runtime.accounts.sign_in(**vars(input), client=client))
 
     @strawberry.mutation(description="Exchange a refresh token for new tokens; one used twice ends its session.")
     async def refresh_session(self, info: Info, input: RefreshSessionInput) -> AuthPayload:
-        return await _tokens(info.context.runtime.accounts.refresh(input.refresh_token))
+        return await _tokens(info.context.runtime.accounts.refresh(input.refresh_token, info.context.client))
 
     @strawberry.mutation(description="End the caller's session; its tokens are refused from now on.")
     async def sign_out(self, info: Info) -> SignOutPayload:
-        signing_out = info.context.runtime.accounts.sign_out(info.context.require_caller())
+        signing_out = info.context.runtime.accounts.sign_out(info.context.require_caller(), info.context.client)
         return await answer(SignOutPayload, "", signing_out, lambda _: {})
 
     @strawberry.mutation(description="Change the caller's profile: what is left out stays, null clears.")
@@ -90,36 +90,37 @@ class Mutation:
 
     @strawberry.mutation(description="Change the caller's password; every other session of theirs ends.")
     async def change_password(self, info: Info, input: ChangePasswordInput) -> UserPayload:
-        caller, address = info.context.require_caller(), info.context.client_address
-        changed = info.context.runtime.accounts.change_password(caller, **vars(input), client_address=address)
+        caller, client = info.context.require_caller(), info.context.client
+        changed = info.context.runtime.accounts.change_password(caller, **vars(input), client=client)
         return await answer(UserPayload, "user", changed)
 
     @strawberry.mutation(description="Delete the caller's account and everything in it.")
     async def delete_account(self, info: Info, input: DeleteAccountInput) -> DeletePayload:
-        caller, address = info.context.require_caller(), info.context.client_address
-        deleted = info.context.runtime.accounts.delete_account(caller, **vars(input), client_address=address)
+        caller, client = info.context.require_caller(), info.context.client
+        deleted = info.context.runtime.accounts.delete_account(caller, **vars(input), client=client)
         return await answer(DeletePayload, "deleted_ids", deleted)
 
     @strawberry.mutation(description="Let a user in or shut them out, at once; for admins.")
     async def set_user_active(self, info: Info, input: SetUserActiveInput) -> UserPayload:
         changed = info.context.runtime.accounts.set_user_active(
-            info.context.require_caller(), input.id, is_active=input.is_active
+            info.context.require_caller(), input.id, info.context.client, is_active=input.is_active
         )
         return await answer(UserPayload, "user", changed)
 
     @strawberry.mutation(description="Delete a user and everything of theirs; for admins.")
     async def delete_user(self, info: Info, input: DeleteUserInput) -> DeletePayload:
-        deleted = info.context.runtime.accounts.delete_user(info.context.require_caller(), input.id)
+        caller, client = info.context.require_caller(), info.context.client
+        deleted = info.context.runtime.accounts.delete_user(caller, input.id, client)
         return await answer(DeletePayload, "deleted_ids", deleted)
 
     @strawberry.mutation(description="Make a token for a program of the caller's, which lets it use /mcp.")
     async def create_access_token(self, info: Info, input: CreateAccessTokenInput) -> CreateAccessTokenPayload:
-        work = partial(access_tokens.create_access_token, **vars(input))
+        work = partial(access_tokens.create_access_token, new=NewAccessToken(**vars(input)), client=info.context.client)
         return await answer(CreateAccessTokenPayload, "access_token", info.context.write(work), _access_token_fields)
 
     @strawberry.mutation(description="Revoke a token; it is refused from now on.")
     async def revoke_access_token(self, info: Info, input: RevokeAccessTokenInput) -> DeletePayload:
-        work = partial(access_tokens.revoke_access_token, token_id=input.id)
+        work = partial(access_tokens.revoke_access_token, token_id=input.id, client=info.context.client)
         return await answer(DeletePayload, "deleted_ids", info.context.write(work))
 
     @strawberry.mutation(description="Make a task.")

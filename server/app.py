@@ -42,7 +42,7 @@ from server.observability.request_log import RequestLogMiddleware
 from server.rest import api as rest
 from services.accounts.accounts import Accounts
 from services.accounts.authentication import Authenticator
-from services.accounts.rate_limit import SignInRateLimit
+from services.accounts.rate_limit import AccountRateLimits
 
 _PAGES: Final = Path(__file__).parent.parent / "web" / "dist"
 _PATH: Final = "/graphql"
@@ -71,7 +71,7 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     runtime.authenticator.on_invalidate += [connections.check_user, runtime.live.tell_sessions_changed]
     runtime.live.on_sessions_changed += [runtime.authenticator.drop, connections.check_user]
     operations = Operations(schema, settings)
-    metrics.watch_caches(*operations.caches, STATEMENTS, *runtime.authenticator.caches)
+    metrics.watch_caches(*operations.caches, STATEMENTS, runtime.database.quotas.counted, *runtime.authenticator.caches)
     streaming = Streaming(operations, connections, settings, metrics.streams)
     mcp = McpEndpoint(runtime)
     overload = Overload()
@@ -147,7 +147,7 @@ def _make_runtime(settings: Settings, metrics: Metrics) -> Runtime:
     metrics.watch_pool(database.pool, settings)
     authenticator = Authenticator(database, settings)
     passwords = Passwords()
-    accounts = Accounts(database, settings, passwords, authenticator, SignInRateLimit(settings))
+    accounts = Accounts(database, settings, passwords, authenticator, AccountRateLimits(settings))
     live = Live(database, settings, metrics.streams.count_wake_up)
     assistant = Assistant(database, settings, live)
     return Runtime(settings, database, passwords, authenticator, accounts, live, assistant)

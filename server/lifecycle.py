@@ -44,7 +44,7 @@ async def _run_housekeeping(database: Database, settings: Settings) -> None:
     """Delete expired rows periodically, until cancelled."""
     await asyncio.sleep(random.uniform(*_AFTER_START_S))  # noqa: S311 - no secret
     while True:
-        await _attempt(keep_house(database, settings.tombstones_kept_days))
+        await _attempt(keep_house(database, settings))
         await asyncio.sleep(_EVERY_S)
 
 

@@ -23,7 +23,7 @@ from server.http.protocol import ConnectionLimits, bounded_protocols, notice_los
 from server.observability.logs import log_config
 from server.workers import STARTUP_FAILED, Workers
 from services.accounts.better_auth import origin_of
-from services.accounts.rate_limit import SignInRateLimit
+from services.accounts.rate_limit import AccountRateLimits
 
 _BACKLOG: Final = 256
 # uvloop accepts one connection of a socket in each turn of the event loop: too few where a turn takes long.
@@ -105,7 +105,7 @@ def _collect_garbage_rarely() -> None:
 
 def check(settings: Settings) -> None:
     """Raise SettingsError for settings that only their users can validate, before anything is served."""
-    SignInRateLimit(settings)
+    AccountRateLimits(settings)
     AccessTokens(settings.secret_key, timedelta(minutes=settings.access_token_expire_minutes))
     if settings.better_auth_url is not None:
         origin_of(settings.better_auth_url)

@@ -8,7 +8,8 @@ from sqlalchemy import select, update
 
 from core.database import Database
 from models import AccessScope, AccessToken
-from services.accounts.access_tokens import CreatedAccessToken, create_access_token
+from services.accounts.access_tokens import CreatedAccessToken, NewAccessToken, create_access_token
+from services.accounts.audit import NO_CLIENT
 from services.accounts.caller import Caller
 from services.query.sql import execute, fetch_all, table_of
 
@@ -22,8 +23,8 @@ async def make_access_token(
     expires_at: datetime | None = None,
 ) -> CreatedAccessToken:
     """Make a token as its owner would."""
-    name = "Desktop assistant"
-    return await database.write(lambda session: create_access_token(session, caller, name, scopes, expires_at))
+    new = NewAccessToken("Desktop assistant", scopes, expires_at)
+    return await database.write(lambda session: create_access_token(session, caller, new, NO_CLIENT))
 
 
 async def change_access_token(database: Database, token_id: str, **values: Any) -> None:

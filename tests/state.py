@@ -9,12 +9,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
 from core.prepared_statement import Rows
-from models import ENTITIES, AccessToken, Deletion, TokenUsage, User
+from models import ENTITIES, AccessToken, AuditEvent, Deletion, TokenUsage, User
 from services.query.sql import fetch_all, table_of
 
 _STAMPED: Final = [table_of(entity) for entity in ENTITIES]
-# Uses of tokens come and go without a change of the user's.
-_APART: Final = {table_of(model) for model in (AccessToken, TokenUsage, Deletion)}
+# Tokens, their use and events of the log come and go without a change of the user's.
+_APART: Final = {table_of(model) for model in (AccessToken, AuditEvent, TokenUsage, Deletion)}
 _OTHERS: Final = [
     table for table in SQLModel.metadata.sorted_tables if "user_id" in table.c and table not in {*_STAMPED, *_APART}
 ]

@@ -63,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     admin = add(_admin, "give an account the rights of an admin, or take them away")
     admin.add_argument("email", metavar="EMAIL", help="the account's address, or its id")
     admin.add_argument("--revoke", action="store_true", help="take the rights of an admin away")
+    unverified = "the address is not verified, but the account is known to be theirs"
+    admin.add_argument("--unverified", action="store_true", help=unverified)
     demo = add(_demo, "fill an account with a believable month of tasks and conversations")
     demo.add_argument("email", metavar="EMAIL", nargs="?", default="demo@example.com", help="(default: %(default)s)")
     return parser
@@ -144,8 +146,11 @@ def _schema(_options: argparse.Namespace) -> None:
 
 
 def _admin(options: argparse.Namespace) -> None:
-    """Make an account an admin, who may list, change and delete all accounts."""
-    from core.errors import NotFoundError
+    """Make an account an admin, who may list, change and delete all accounts.
+
+    Its address must be verified, as that of a user of Better Auth is, or else --unverified given.
+    """
+    from core.errors import ForbiddenError, NotFoundError
     from core.settings import load_settings
     from server.cli.database import database_address, open_database
     from services.accounts.users import set_admin
@@ -154,11 +159,17 @@ def _admin(options: argparse.Namespace) -> None:
 
     async def change() -> str:
         async with open_database(settings) as database:
-            user = await database.write(lambda session: set_admin(session, options.email, is_admin=not options.revoke))
+            user = await database.write(
+                lambda session: set_admin(
+                    session, options.email, is_admin=not options.revoke, allow_unverified=options.unverified
+                )
+            )
         return user.email
 
     try:
         print(f"{asyncio.run(change())} is {'no admin any more' if options.revoke else 'an admin now'}.")
+    except ForbiddenError as error:
+        raise CommandError(f"{error} Where you know that it is theirs, add --unverified.") from error
     except NotFoundError as error:
         # Run in another folder, the default database is another file.
         raise CommandError(f"{error} The database is {database_address(settings)}") from error

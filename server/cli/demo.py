@@ -15,9 +15,10 @@ from core.settings import Settings
 from models import Conversation, MessageRole, Task, TaskPriority
 from server.cli.errors import CommandError
 from services.accounts.accounts import Accounts, find_by_email
+from services.accounts.audit import NO_CLIENT
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
-from services.accounts.rate_limit import SignInRateLimit
+from services.accounts.rate_limit import AccountRateLimits
 from services.accounts.users import normalize_email
 from services.conversations.conversations import conversations
 from services.conversations.messages import NewMessage, add_message
@@ -75,9 +76,9 @@ async def fill_account(database: Database, settings: Settings, email: str) -> st
 async def _sign_up(database: Database, settings: Settings, address: str) -> tuple[str, str]:
     password = secrets.token_urlsafe(12)
     authenticator = Authenticator(database, settings)
-    accounts = Accounts(database, settings, Passwords(), authenticator, SignInRateLimit(settings))
+    accounts = Accounts(database, settings, Passwords(), authenticator, AccountRateLimits(settings))
     try:
-        signed_in = await accounts.sign_up(email=address, password=password, name=_NAME)
+        signed_in = await accounts.sign_up(email=address, password=password, name=_NAME, client=NO_CLIENT)
     finally:
         await authenticator.close()
     return signed_in.user.id, password

@@ -118,7 +118,15 @@ class _Compiler:
             return 1
         if "ids" in definition.args:
             return _counted(_length, [self._argument(node, "ids")])
-        return page if _is_row(get_named_type(definition.type)) else 1
+        return page if self._is_row(get_named_type(definition.type)) else 1
+
+    def _is_row(self, field_type: GraphQLNamedType) -> bool:
+        if field_type.name == "Node" or field_type.name.endswith("Edge"):
+            return True
+        interfaces = field_type.interfaces if isinstance(field_type, GraphQLObjectType) else ()
+        is_node = any(interface.name == "Node" for interface in interfaces)
+        # What is listed in pages, such as the changes of a task, need be no node.
+        return is_node or f"{field_type.name}Connection" in self._schema.type_map
 
     def _argument(self, node: FieldNode, name: str) -> _Argument:
         value = next((each.value for each in node.arguments or () if each.name.value == name), None)
@@ -131,13 +139,6 @@ class _Compiler:
 def _own_cost(owner: GraphQLNamedType, field_type: GraphQLCompositeType) -> int:
     """Return 0 for what comes with an object that is counted already: an edge's node, a connection's page info."""
     return 0 if owner.name.endswith("Edge") or field_type.name == "PageInfo" else 1
-
-
-def _is_row(field_type: GraphQLNamedType) -> bool:
-    if field_type.name == "Node" or field_type.name.endswith("Edge"):
-        return True
-    interfaces = field_type.interfaces if isinstance(field_type, GraphQLObjectType) else ()
-    return any(interface.name == "Node" for interface in interfaces)
 
 
 def _counted(measure: Callable[[list[Any]], int], arguments: list[_Argument]) -> _Count:

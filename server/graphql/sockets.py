@@ -18,7 +18,7 @@ from core.query_runner import current_statements
 from core.workload import start_workload
 from graph.context import Context, Runtime
 from server.graphql.streaming import Streaming
-from server.http.authentication import authenticate, client_address
+from server.http.authentication import authenticate, client_address, user_agent
 from server.http.errors import SESSION_OVER, TOKEN_EXPIRED, FormattedError, RefusedError, refuse_for
 from server.http.origins import is_allowed_origin
 from server.http.protocol import get_abort
@@ -115,7 +115,7 @@ class GraphQLWebSocket:
         self.caller: Caller | None = None
         self._runtime: Runtime = scope["app"].state.runtime
         self._credentials: bytes | None = dict(scope["headers"]).get(b"authorization")
-        self._address = client_address(scope)
+        self._client = client_address(scope), user_agent(scope)
         self._receive = receive
         self._asgi_send = send
         self._cut = cut
@@ -223,7 +223,7 @@ class GraphQLWebSocket:
 
     async def _run(self, operation_id: str, request: GraphQLRequest) -> None:
         """Send the results of an operation one by one; the next is computed when the last is sent."""
-        context = Context(self._runtime, self.caller, self._id, self._address)
+        context = Context(self._runtime, self.caller, self._id, *self._client)
         end: dict[str, Any] = {"type": "complete", "id": operation_id}
         try:
             try:

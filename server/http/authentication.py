@@ -7,6 +7,7 @@ from starlette.types import Scope
 
 from core.errors import UnauthenticatedError
 from graph.context import Context, Runtime
+from server.http.headers import get_request_headers
 from services.accounts.caller import Caller
 
 # Only the scheme is case-insensitive; matching all of it so would take five times as long.
@@ -23,12 +24,17 @@ async def authenticate(credentials: bytes | None, runtime: Runtime) -> Caller | 
 async def open_context(scope: Scope, runtime: Runtime, credentials: bytes | None, request_id: str) -> Context:
     """Return the context of a request; raise UnauthenticatedError as `authenticate`."""
     caller = await authenticate(credentials, runtime)
-    return Context(runtime, caller, request_id, client_address(scope))
+    return Context(runtime, caller, request_id, client_address(scope), user_agent(scope))
 
 
 def client_address(scope: Scope) -> str:
     """Return the address of the client, empty where the server does not know it."""
     return (scope.get("client") or ("",))[0]
+
+
+def user_agent(scope: Scope) -> str:
+    """Return what the client says that it is."""
+    return get_request_headers(scope).values.get(b"user-agent", b"").decode("latin-1")
 
 
 def read_token(credentials: bytes) -> str:

@@ -19,6 +19,7 @@ from server.rest.problem import problems
 from server.rest.route import Anyone, RestRoute, SignedIn
 from services.accounts import users
 from services.accounts.accounts import SessionTokens
+from services.accounts.audit import audit_listing, audit_listing_of
 from services.accounts.users import MAX_EMAIL_LENGTH, MAX_IMAGE_LENGTH, MAX_NAME_LENGTH, user_listing, users_by_id
 
 auth_router: Final = APIRouter(prefix="/api/auth", tags=["auth"], route_class=RestRoute)
@@ -40,6 +41,15 @@ class UserPage(Items[User]):
     """A page of users."""
 
 
+@row_of(models.AuditEvent)
+class AuditEvent(Row):
+    """Something that happened to an account."""
+
+
+class AuditEventPage(Items[AuditEvent]):
+    """A page of the audit log."""
+
+
 class Profile(Body):
     """What is to change of the profile: what is left out stays, null clears."""
 
@@ -54,6 +64,7 @@ class UserPatch(Body):
 
 
 COLUMNS: Final = frozenset(User.model_fields)
+_EVENT_COLUMNS: Final = frozenset(AuditEvent.model_fields)
 
 
 @users_router.get("/me", tags=["me"], responses=problems(401))
@@ -74,6 +85,24 @@ async def update_me(context: SignedIn, body: Profile) -> User:
     return User.model_validate(await context.write(work))
 
 
+@users_router.get("/me/audit-events", tags=["me"], responses=problems(401))
+async def list_own_audit_events(context: SignedIn, query: Annotated[PageQuery, Query()]) -> AuditEventPage:
+    """List what happened to the caller's account, the newest first."""
+    listing = audit_listing(context.require_caller(), _EVENT_COLUMNS)
+    return await read_page(context, listing, query, AuditEventPage)
+
+
+@users_router.get("/users/{user_id}/audit-events", tags=["users"], responses=problems(401, 403, 404))
+async def list_audit_events(context: SignedIn, user_id: str, query: Annotated[PageQuery, Query()]) -> AuditEventPage:
+    """List what happened to an account, the newest first; for admins."""
+    caller = context.require_caller()
+    listing = audit_listing_of(caller, user_id, _EVENT_COLUMNS)
+    async with context.database.read() as session:
+        if await users_by_id(session, caller, [user_id], ["id"]) == [None]:
+            raise users.no_such_user()
+    return await read_page(context, listing, query, AuditEventPage)
+
+
 @users_router.get("/users", tags=["users"], responses=problems(401, 403))
 async def list_users(context: SignedIn, query: Annotated[PageQuery, Query()]) -> UserPage:
     """List all users in the order of their signing up; for admins."""
@@ -85,14 +114,16 @@ async def list_users(context: SignedIn, query: Annotated[PageQuery, Query()]) ->
 async def update_user(context: SignedIn, user_id: str, body: UserPatch) -> User:
     """Let a user in or shut them out, at once; for admins."""
     accounts = context.runtime.accounts
-    changed = await accounts.set_user_active(context.require_caller(), user_id, is_active=body.is_active)
+    changed = await accounts.set_user_active(
+        context.require_caller(), user_id, context.client, is_active=body.is_active
+    )
     return User.model_validate(changed)
 
 
 @users_router.delete("/users/{user_id}", tags=["users"], responses=problems(401, 403, 404))
 async def delete_user(context: SignedIn, user_id: str) -> Deleted:
     """Delete a user and everything of theirs; for admins."""
-    await context.runtime.accounts.delete_user(context.require_caller(), user_id)
+    await context.runtime.accounts.delete_user(context.require_caller(), user_id, context.client)
     return Deleted(deleted_ids=[user_id])
 
 
@@ -112,7 +143,10 @@ class Registration(Body):
 
     email: str = text("The address to sign in with.", max_length=MAX_EMAIL_LENGTH, format="email")
     password: str = text(
-        "8 to 1,024 characters.", min_length=MIN_PASSWORD_LENGTH, max_length=MAX_PASSWORD_LENGTH, pattern=ANYTHING
+        "8 to 1,024 characters; none of the 10,000 most common passwords.",
+        min_length=MIN_PASSWORD_LENGTH,
+        max_length=MAX_PASSWORD_LENGTH,
+        pattern=ANYTHING,
     )
     name: Name
 
@@ -134,11 +168,11 @@ class Refresh(Body):
     refresh_token: str = Field(description="The one that came last.")
 
 
-@auth_router.post("/register", status_code=201, responses=problems(401, 409, body=True))
+@auth_router.post("/register", status_code=201, responses=problems(401, 409, 429, body=True))
 async def register(context: Anyone, body: Registration, response: Response) -> Tokens:
     """Make an account and sign its user in."""
     accounts = context.runtime.accounts
-    signed_in = await accounts.sign_up(email=body.email, password=body.password, name=body.name)
+    signed_in = await accounts.sign_up(email=body.email, password=body.password, name=body.name, client=context.client)
     response.headers["location"] = "/api/me"
     return _tokens(signed_in)
 
@@ -147,22 +181,20 @@ async def register(context: Anyone, body: Registration, response: Response) -> T
 async def login(context: Anyone, form: Annotated[PasswordGrant, Form()]) -> Tokens:
     """Begin a session, by OAuth 2's password form."""
     accounts = context.runtime.accounts
-    signed_in = await accounts.sign_in(
-        email=form.username, password=form.password, client_address=context.client_address
-    )
+    signed_in = await accounts.sign_in(email=form.username, password=form.password, client=context.client)
     return _tokens(signed_in)
 
 
 @auth_router.post("/refresh", responses=problems(401, body=True))
 async def refresh(context: Anyone, body: Refresh) -> Tokens:
     """Exchange a refresh token for new tokens; one that is used twice ends its session."""
-    return _tokens(await context.runtime.accounts.refresh(body.refresh_token))
+    return _tokens(await context.runtime.accounts.refresh(body.refresh_token, context.client))
 
 
 @auth_router.post("/logout", status_code=204, responses=problems(401, 403))
 async def logout(context: SignedIn) -> None:
     """End the caller's session; its tokens are refused from now on."""
-    await context.runtime.accounts.sign_out(context.require_caller())
+    await context.runtime.accounts.sign_out(context.require_caller(), context.client)
 
 
 def _tokens(signed_in: SessionTokens) -> Tokens:

@@ -14,15 +14,15 @@ from sqlalchemy import Select, delete, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
-from core.errors import AccountGoneError, BadUserInputError, ConflictError, NotFoundError
+from core.errors import AccountGoneError, BadUserInputError, NotFoundError, QuotaExceededError
 from core.ids import parse_id
 from core.prepared_statement import Rows, cached_statement
-from models import AccessScope, AccessToken, User
+from models import AccessScope, AccessToken, AuditEvent, AuditEventKind, User
+from services.accounts.audit import Client, record_event
 from services.accounts.caller import OWNER, Caller, owned
+from services.entities.quotas import quotas_of
 from services.entities.values import check_values
 from services.query.sql import Source, execute, read, table_columns, table_of
-
-MAX_TOKENS: Final = 50
 
 _TOKENS: Final = table_of(AccessToken)
 _USERS: Final = table_of(User)
@@ -33,6 +33,15 @@ _FORM: Final = re.compile(r"(tt_[A-Za-z0-9_-]{43})([A-Za-z0-9_-]{6})?", re.ASCII
 # `last_used_at` is written at most this often.
 _USE_RESOLUTION: Final = timedelta(minutes=1)
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccessToken:
+    """What a token is made from."""
+
+    name: str
+    scopes: Collection[AccessScope]
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,35 +63,38 @@ class Grant:
 
 
 async def create_access_token(
-    session: AsyncSession,
-    caller: Caller,
-    name: str,
-    scopes: Collection[AccessScope],
-    expires_at: datetime | None = None,
+    session: AsyncSession, caller: Caller, new: NewAccessToken, client: Client
 ) -> CreatedAccessToken:
     """Create a token for the caller."""
-    name = check_values(AccessToken, {"name": name})["name"]
-    if not scopes:
+    name = check_values(AccessToken, {"name": new.name})["name"]
+    if not new.scopes:
         raise BadUserInputError("scopes is empty; name at least one.", path=("input", "scopes"))
-    if expires_at is not None and expires_at <= utc_now():
+    if new.expires_at is not None and new.expires_at <= utc_now():
         message = "expiresAt has passed; name a moment to come, or leave it out."
         raise BadUserInputError(message, path=("input", "expiresAt"))
-    await _require_below_limit(session, caller)
+    await _require_below_quota(session, caller)
     text = _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     text += _checksum(text)
-    values = [scope.value for scope in AccessScope if scope in scopes]
-    token = AccessToken(user_id=caller.user_id, name=name, scopes=values, expires_at=expires_at, token_hash=_hash(text))
+    scopes = [scope.value for scope in AccessScope if scope in new.scopes]
+    token = AccessToken(
+        user_id=caller.user_id, name=name, scopes=scopes, expires_at=new.expires_at, token_hash=_hash(text)
+    )
     session.add(token)
     await session.flush()
+    event = AuditEvent(user_id=caller.user_id, kind=AuditEventKind.ACCESS_TOKEN_CREATED, subject_id=token.id)
+    await record_event(session, client, event)
     return CreatedAccessToken(token, text)
 
 
-async def revoke_access_token(session: AsyncSession, caller: Caller, token_id: str) -> list[str]:
+async def revoke_access_token(session: AsyncSession, caller: Caller, token_id: str, *, client: Client) -> list[str]:
     """Delete a token of the caller's, which is refused from then on, and return its id."""
     row_id = parse_id(token_id)
     statement = delete(_TOKENS).where(caller.owns(_TOKENS), _TOKENS.c.id == row_id)
     if row_id is None or not (await execute(session, statement)).rowcount:
         raise NotFoundError("There is no such access token.", path=("input", "id"))
+    await record_event(
+        session, client, AuditEvent(user_id=caller.user_id, kind=AuditEventKind.ACCESS_TOKEN_REVOKED, subject_id=row_id)
+    )
     return [row_id]
 
 
@@ -128,14 +140,15 @@ async def record_use(session: AsyncSession, grant: Grant) -> None:
     await execute(session, update(_TOKENS).where(own, _TOKENS.c.id == grant.token_id).values(last_used_at=utc_now()))
 
 
-async def _require_below_limit(session: AsyncSession, caller: Caller) -> None:
-    """Refuse a token beyond the limit; the lock on the user's row serialises concurrent requests."""
+async def _require_below_quota(session: AsyncSession, caller: Caller) -> None:
+    """Refuse a token beyond the quota; the lock on the user's row serialises concurrent requests."""
     account = select(_USERS.c.id).where(_USERS.c.id == caller.user_id, _USERS.c.is_active).with_for_update()
     if (await execute(session, account)).first() is None:
         raise AccountGoneError
     count = select(func.count()).select_from(_TOKENS).where(caller.owns(_TOKENS))
-    if (await execute(session, count)).scalar_one() >= MAX_TOKENS:
-        raise ConflictError(f"You have {MAX_TOKENS} access tokens already; revoke one first.")
+    quota = quotas_of(session).of(_TOKENS.name)
+    if (await execute(session, count)).scalar_one() >= quota:
+        raise QuotaExceededError(f"You have {quota} access tokens already; revoke one first.")
 
 
 def _checksum(text: str) -> str:

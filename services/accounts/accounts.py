@@ -1,5 +1,7 @@
 """Accounts that sign in with a password: sign-up, sign-in, sessions, passwords, deletion."""
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,16 +13,18 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.database import Database
-from core.errors import BadUserInputError, ConflictError, ForbiddenError, UnauthenticatedError
-from core.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH, PasswordCheck, Passwords
+from core.errors import BadUserInputError, ConflictError, ForbiddenError, UnauthenticatedError, UnavailableError
+from core.passwords import MAX_PASSWORD_LENGTH, PasswordCheck, Passwords, require_new_password
 from core.settings import Settings
+from core.tasks import start_task
 from core.text import require_length
 from core.tokens import RefreshToken, RefreshTokens, invalid_refresh_token
-from models import User
+from models import AuditEvent, AuditEventKind, User
 from services.accounts import sessions, users
+from services.accounts.audit import Client, record_event
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
-from services.accounts.rate_limit import SignInRateLimit
+from services.accounts.rate_limit import AccountRateLimits
 from services.entities.revision import next_revision
 from services.entities.values import check_values
 from services.query.sql import execute, table_of
@@ -50,43 +54,48 @@ class Accounts:
         settings: Settings,
         passwords: Passwords,
         authenticator: Authenticator,
-        sign_in_limit: SignInRateLimit,
+        rate_limits: AccountRateLimits,
     ) -> None:
         self._database = database
         self._passwords = passwords
         self._refresh_tokens = RefreshTokens(settings.secret_key)
         self._session_lifetime = timedelta(days=settings.refresh_token_expire_days)
         self._authenticator = authenticator
-        self._sign_in_limit = sign_in_limit
+        self._rate_limits = rate_limits
+        self._max_sessions = settings.max_sessions_per_user
+        self._recording: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Close the connections of the rate limit."""
-        await self._sign_in_limit.close()
+        """Record what is still to be recorded, and close the connections of the rate limits."""
+        await asyncio.gather(*self._recording, return_exceptions=True)
+        await self._rate_limits.close()
 
-    async def sign_up(self, *, email: str, password: str, name: str) -> SessionTokens:
+    async def sign_up(self, *, email: str, password: str, name: str, client: Client) -> SessionTokens:
         """Create an account and sign its user in."""
         if (address := users.normalize_email(email)) is None:
             form = f"an address such as name@example.com, of at most {users.MAX_EMAIL_LENGTH} characters"
             raise BadUserInputError(f"email must be {form}.", path=_EMAIL_PATH)
         profile = check_values(User, {"name": name})
-        _require_new_password(password, _PASSWORD_PATH)
+        require_new_password(password, _PASSWORD_PATH)
+        await self._rate_limits.count_sign_up(client.address)
         async with self._database.read() as session:
             if await find_by_email(session, address) is not None:
                 raise _email_taken()
-        password_hash = await self._passwords.hash(password)
+        password_hash = await self._passwords.hash_for_sign_up(password)
 
         async def work(session: AsyncSession) -> SessionTokens:
             user = User(email=address, password_hash=password_hash, **profile)
             session.add(user)
             await session.flush()
-            return await self._start_session(session, user)
+            await record_event(session, client, AuditEvent(user_id=user.id, kind=AuditEventKind.SIGNED_UP))
+            return await self._start_session(session, user, client)
 
         try:
             return await self._database.write(work)
         except IntegrityError:
             raise _email_taken() from None
 
-    async def sign_in(self, *, email: str, password: str, client_address: str) -> SessionTokens:
+    async def sign_in(self, *, email: str, password: str, client: Client) -> SessionTokens:
         """Start a session; neither the error nor the time it takes tells whether the account exists."""
         require_length(password, _PASSWORD_PATH, min_length=0, max_length=MAX_PASSWORD_LENGTH)
         address = users.normalize_email(email)
@@ -94,23 +103,28 @@ class Accounts:
         if address is not None:
             async with self._database.read() as session:
                 known = await find_by_email(session, address)
-        check = await self._check_password(address or email, client_address, password, known)
+        check = await self._check_password(address or email, client, password, known)
         if known is None or not check.matches:
             raise _wrong_credentials()
         if not known.is_active:
+            self._record_failure(known.id, client)
             raise ForbiddenError("This account is deactivated; ask an administrator to activate it.")
 
-        async def work(session: AsyncSession) -> SessionTokens:
+        async def work(session: AsyncSession) -> tuple[SessionTokens, bool]:
             user = await _lock_if_unchanged(session, known)
             if user is None:
                 raise _wrong_credentials()
             if check.replacement is not None:
                 await _replace_hash(session, user.id, check.replacement)
-            return await self._start_session(session, user)
+            tokens = await self._start_session(session, user, client)
+            return tokens, await self._end_longest_unused(session, user.id, client)
 
-        return await self._database.write(work)
+        tokens, has_ended_others = await self._database.write(work)
+        if has_ended_others:
+            self._authenticator.invalidate(known.id)
+        return tokens
 
-    async def refresh(self, refresh_token: str) -> SessionTokens:
+    async def refresh(self, refresh_token: str, client: Client) -> SessionTokens:
         """Exchange a refresh token for new tokens; a token that was used before ends its session."""
         used = self._refresh_tokens.read(refresh_token)
         fresh = self._refresh_tokens.issue(used.session_id, used.generation + 1)
@@ -120,7 +134,11 @@ class Accounts:
             if user_id is not None:
                 return self._session_tokens(await users.find(session, user_id), fresh)
             # Returned, not raised, so that the transaction which revokes is committed.
-            return await sessions.revoke_reused(session, used)
+            ended = await sessions.revoke_reused(session, used)
+            if ended is not None:
+                event = AuditEvent(user_id=ended, kind=AuditEventKind.SESSION_ENDED, subject_id=used.session_id)
+                await record_event(session, client, event)
+            return ended
 
         outcome = await self._database.write(work)
         if isinstance(outcome, SessionTokens):
@@ -129,20 +147,26 @@ class Accounts:
             self._authenticator.invalidate(outcome)
         raise invalid_refresh_token()
 
-    async def sign_out(self, caller: Caller) -> None:
+    async def sign_out(self, caller: Caller, client: Client) -> None:
         """End the caller's session."""
         session_id = caller.session_id
         if session_id is None:
             raise ForbiddenError("Your session is kept where you signed in; sign out there.")
-        await self._database.write(lambda session: sessions.revoke(session, caller.user_id, session_id))
+
+        async def work(session: AsyncSession) -> None:
+            if await sessions.revoke(session, caller.user_id, session_id):
+                event = AuditEvent(user_id=caller.user_id, kind=AuditEventKind.SIGNED_OUT, subject_id=session_id)
+                await record_event(session, client, event)
+
+        await self._database.write(work)
         self._authenticator.invalidate(caller.user_id)
 
     async def change_password(
-        self, caller: Caller, *, current_password: str, new_password: str, client_address: str
+        self, caller: Caller, *, current_password: str, new_password: str, client: Client
     ) -> User:
         """Change the caller's password and end their other sessions."""
-        _require_new_password(new_password, ("input", "newPassword"))
-        checked = await self._check_own_password(caller, current_password, _CURRENT_PASSWORD_PATH, client_address)
+        require_new_password(new_password, ("input", "newPassword"))
+        checked = await self._check_own_password(caller, current_password, _CURRENT_PASSWORD_PATH, client)
         password_hash = await self._passwords.hash(new_password)
 
         async def work(session: AsyncSession) -> User:
@@ -150,15 +174,17 @@ class Accounts:
                 raise _wrong_password(_CURRENT_PASSWORD_PATH)
             await _replace_hash(session, caller.user_id, password_hash)
             await sessions.revoke_all(session, caller.user_id, but=caller.session_id)
+            event = AuditEvent(user_id=caller.user_id, kind=AuditEventKind.PASSWORD_CHANGED)
+            await record_event(session, client, event)
             return await users.find(session, caller.user_id)
 
         user = await self._database.write(work)
         self._authenticator.invalidate(caller.user_id)
         return user
 
-    async def delete_account(self, caller: Caller, *, password: str, client_address: str) -> list[str]:
+    async def delete_account(self, caller: Caller, *, password: str, client: Client) -> list[str]:
         """Delete the caller's account with all its rows; return its id."""
-        checked = await self._check_own_password(caller, password, _PASSWORD_PATH, client_address)
+        checked = await self._check_own_password(caller, password, _PASSWORD_PATH, client)
 
         async def work(session: AsyncSession) -> None:
             if await _lock_if_unchanged(session, checked) is None:
@@ -169,44 +195,66 @@ class Accounts:
         self._authenticator.invalidate(caller.user_id)
         return [caller.user_id]
 
-    async def set_user_active(self, caller: Caller, user_id: str, *, is_active: bool) -> User:
+    async def set_user_active(self, caller: Caller, user_id: str, client: Client, *, is_active: bool) -> User:
         """Activate or deactivate a user, effective at once; for admins."""
         user = await self._database.write(
-            lambda session: users.set_active(session, caller, user_id, is_active=is_active)
+            lambda session: users.set_active(session, caller, user_id, client, is_active=is_active)
         )
         self._authenticator.invalidate(user_id)
         return user
 
-    async def delete_user(self, caller: Caller, user_id: str) -> list[str]:
+    async def delete_user(self, caller: Caller, user_id: str, client: Client) -> list[str]:
         """Delete a user with all their rows; return the id; for admins."""
-        await self._database.write(lambda session: users.delete_user(session, caller, user_id))
+        await self._database.write(lambda session: users.delete_user(session, caller, user_id, client))
         self._authenticator.invalidate(user_id)
         return [user_id]
 
-    async def _check_own_password(
-        self, caller: Caller, password: str, path: tuple[str, ...], client_address: str
-    ) -> User:
+    async def _check_own_password(self, caller: Caller, password: str, path: tuple[str, ...], client: Client) -> User:
         require_length(password, path, min_length=0, max_length=MAX_PASSWORD_LENGTH)
         async with self._database.read() as session:
             own = await _find_by(session, _USERS.c.id == caller.user_id)
         if own is None:
             raise ForbiddenError("Your account and its password are kept where you sign in; change them there.")
-        check = await self._check_password(own.email, client_address, password, own)
+        check = await self._check_password(own.email, client, password, own)
         if not check.matches:
             raise _wrong_password(path)
         return own
 
-    async def _check_password(
-        self, account: str, client_address: str, password: str, known: User | None
-    ) -> PasswordCheck:
-        async with self._sign_in_limit.attempt(account, client_address) as attempt:
+    async def _check_password(self, account: str, client: Client, password: str, known: User | None) -> PasswordCheck:
+        async with self._rate_limits.attempt(account, client.address) as attempt:
             check = await self._passwords.verify(password, known.password_hash if known is not None else None)
             attempt.is_correct = check.matches
+        if known is not None and not check.matches:
+            self._record_failure(known.id, client)
         return check
 
-    async def _start_session(self, session: AsyncSession, user: User) -> SessionTokens:
+    def _record_failure(self, user_id: str, client: Client) -> None:
+        """Record a failed sign-in behind the answer, whose time must not tell whether there is such an account."""
+
+        async def work(session: AsyncSession) -> None:
+            event = AuditEvent(user_id=user_id, kind=AuditEventKind.SIGN_IN_FAILED)
+            await record_event(session, client, event)
+
+        async def record() -> None:
+            # The account may be deleted meanwhile.
+            with suppress(IntegrityError, UnavailableError):
+                await self._database.write(work)
+
+        start_task(record(), self._recording)
+
+    async def _start_session(self, session: AsyncSession, user: User, client: Client) -> SessionTokens:
         token = await sessions.start(session, self._refresh_tokens, user.id, expires_at=self._session_expiry())
+        event = AuditEvent(user_id=user.id, kind=AuditEventKind.SIGNED_IN, subject_id=token.session_id)
+        await record_event(session, client, event)
         return self._session_tokens(user, token)
+
+    async def _end_longest_unused(self, session: AsyncSession, user_id: str, client: Client) -> bool:
+        """End the sessions beyond the quota; return whether there were any."""
+        ended = await sessions.end_longest_unused(session, user_id, self._max_sessions)
+        for session_id in ended:
+            event = AuditEvent(user_id=user_id, kind=AuditEventKind.SESSION_ENDED, subject_id=session_id)
+            await record_event(session, client, event)
+        return bool(ended)
 
     def _session_tokens(self, user: User, refresh_token: RefreshToken) -> SessionTokens:
         access_token = self._authenticator.tokens.issue(user.id, refresh_token.session_id)
@@ -235,10 +283,6 @@ async def _lock_if_unchanged(session: AsyncSession, checked: User) -> User | Non
 async def _replace_hash(session: AsyncSession, user_id: str, password_hash: str) -> None:
     await next_revision(session, user_id)
     await execute(session, update(_USERS).where(_USERS.c.id == user_id).values(password_hash=password_hash))
-
-
-def _require_new_password(password: str, path: tuple[str, ...]) -> None:
-    require_length(password, path, min_length=MIN_PASSWORD_LENGTH, max_length=MAX_PASSWORD_LENGTH)
 
 
 def _email_taken() -> ConflictError:

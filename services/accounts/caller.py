@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, FromClause, and_, bindparam
 
+from core.errors import ForbiddenError
+
 # The bind parameter for the caller's id in prepared statements.
 OWNER: Final = "user_id"
 
@@ -35,6 +37,11 @@ class Caller:
     def owns(self, table: FromClause) -> ColumnElement[bool]:
         """Return the condition that every statement on a user's rows carries."""
         return _scope(table, self.user_id)
+
+
+def not_admin() -> ForbiddenError:
+    """Return the error for a caller who would have to be an admin."""
+    return ForbiddenError("Only admins may do this.")
 
 
 def owned(table: FromClause) -> ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""Rate limit of wrong passwords: for an account from one network, and from one network in all."""
+"""Rate limits of sign-ups and passwords: for an account from one network, and from one network in all."""
 
 import asyncio
 from collections import Counter
@@ -10,7 +10,7 @@ from hashlib import sha256
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any, Final, TypeAlias
 
-from limits import RateLimitItem, RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.aio.storage import RedisStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import ConfigurationError, StorageError
@@ -34,16 +34,21 @@ class PasswordAttempt:
     is_correct: bool = False
 
 
-class SignInRateLimit:
-    """Fixed-window rate limit of wrong passwords; correct ones do not count."""
+class AccountRateLimits:
+    """Fixed-window rate limits of all that hashes a password; wrong passwords have narrower ones of their own."""
 
     def __init__(self, settings: Settings) -> None:
         self._storage = _open_storage(settings.rate_limit_storage)
         self._limiter = FixedWindowRateLimiter(self._storage)
-        self._per_account = RateLimitItemPerMinute(settings.sign_in_attempts, _WINDOW_MINUTES, "sign-in-account")
-        self._per_address = RateLimitItemPerMinute(
-            settings.sign_in_attempts_per_address, _WINDOW_MINUTES, "sign-in-address"
-        )
+
+        def limit(count: int, name: str) -> RateLimitItem:
+            return RateLimitItemPerMinute(count, _WINDOW_MINUTES, name)
+
+        self._wrong_per_account = limit(settings.sign_in_attempts, "sign-in-account")
+        self._wrong_per_address = limit(settings.sign_in_attempts_per_address, "sign-in-address")
+        self._per_account = limit(settings.password_checks, "password-account")
+        self._per_address = limit(settings.password_checks_per_address, "password-address")
+        self._sign_ups = RateLimitItemPerHour(settings.sign_ups_per_address, 1, "sign-up-address")
         self._in_progress: Counter[str] = Counter()
         self._slot_freed = asyncio.Event()
 
@@ -53,18 +58,24 @@ class SignInRateLimit:
             bridge: Any = self._storage.bridge
             await bridge.get_connection().aclose()
 
+    async def count_sign_up(self, address: str) -> None:
+        """Count a sign-up, or raise RateLimitedError."""
+        await self._count("Too many accounts were made.", (self._sign_ups, _digest(_network_of(address))))
+
     @asynccontextmanager
     async def attempt(self, account: str, address: str) -> AsyncIterator[PasswordAttempt]:
         """Reserve a slot while one password is verified, or raise RateLimitedError.
 
-        There are only as many slots as attempts left, so concurrent attempts gain nothing.
+        There are only as many slots as wrong passwords left, so concurrent attempts gain nothing.
         """
         network = _network_of(address)
-        account_window = self._per_account, _digest(f"{account}\0{network}")
-        address_window = self._per_address, _digest(network)
+        account_key, address_key = _digest(f"{account}\0{network}"), _digest(network)
+        account_window, address_window = (self._wrong_per_account, account_key), (self._wrong_per_address, address_key)
         await self._acquire_slots(account_window, address_window)
         attempt = PasswordAttempt()
         try:
+            windows = (self._per_account, account_key), (self._per_address, address_key)
+            await self._count("Too many passwords were checked.", *windows)
             yield attempt
             with _storage_errors_as_unavailable():
                 if attempt.is_correct:
@@ -74,6 +85,13 @@ class SignInRateLimit:
                     await self._limiter.hit(*address_window)
         finally:
             self._release_slots(account_window, address_window)
+
+    async def _count(self, reason: str, *windows: _Window) -> None:
+        for window in windows:
+            with _storage_errors_as_unavailable():
+                is_within = await self._limiter.hit(*window)
+            if not is_within:
+                raise await self._refusal(reason, window)
 
     async def _acquire_slots(self, *windows: _Window) -> None:
         while True:
@@ -98,9 +116,14 @@ class SignInRateLimit:
             window = await self._limiter.get_window_stats(*counted)
         if window.remaining > 0:
             return window.remaining
+        raise await self._refusal("Too many wrong passwords.", counted)
+
+    async def _refusal(self, reason: str, counted: _Window) -> RateLimitedError:
+        with _storage_errors_as_unavailable():
+            window = await self._limiter.get_window_stats(*counted)
         retry_at = datetime.fromtimestamp(window.reset_time, UTC)
         text = retry_at.isoformat(timespec="seconds")
-        raise RateLimitedError(f"Too many wrong passwords. Try again after {text}.", retry_at=retry_at)
+        return RateLimitedError(f"{reason} Try again after {text}.", retry_at=retry_at)
 
 
 @contextmanager

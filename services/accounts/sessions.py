@@ -44,6 +44,15 @@ async def start(session: AsyncSession, tokens: RefreshTokens, user_id: str, *, e
     return token
 
 
+async def end_longest_unused(session: AsyncSession, user_id: str, max_sessions: int) -> list[str]:
+    """Revoke the sessions beyond so many that were not refreshed for the longest time, and return their ids."""
+    active = select(_SESSIONS.c.id).where(_SESSIONS.c.user_id == user_id, _SESSIONS.c.revoked_at.is_(None))
+    unused = active.order_by(_SESSIONS.c.expires_at.desc(), _SESSIONS.c.id.desc()).offset(max_sessions)
+    statement = update(_SESSIONS).where(_SESSIONS.c.user_id == user_id, _SESSIONS.c.id.in_(unused))
+    revoked = await fetch_all(session, statement.values(revoked_at=utc_now()).returning(_SESSIONS.c.id))
+    return [row.id for row in revoked]
+
+
 async def rotate(session: AsyncSession, used: RefreshToken, fresh: RefreshToken, *, expires_at: datetime) -> str | None:
     """Replace a session's refresh token by the next one and return its user's id; None if it cannot be used."""
     statement = (
@@ -67,9 +76,9 @@ async def revoke_reused(session: AsyncSession, used: RefreshToken) -> str | None
     return await _revoke(session, _SESSIONS.c.id == used.session_id, _SESSIONS.c.generation > used.generation)
 
 
-async def revoke(session: AsyncSession, user_id: str, session_id: str) -> None:
-    """Revoke one session of a user."""
-    await _revoke(session, _SESSIONS.c.user_id == user_id, _SESSIONS.c.id == session_id)
+async def revoke(session: AsyncSession, user_id: str, session_id: str) -> bool:
+    """Revoke one session of a user; return whether there was one to revoke."""
+    return await _revoke(session, _SESSIONS.c.user_id == user_id, _SESSIONS.c.id == session_id) is not None
 
 
 async def revoke_all(session: AsyncSession, user_id: str, *, but: str | None = None) -> None:

@@ -17,9 +17,10 @@ from core.errors import AccountGoneError, BadUserInputError, ConflictError, Forb
 from core.prepared_statement import PreparedStatement
 from core.text import is_storable
 from core.transaction import leave_unchanged
-from models import AccessToken, Session, User
+from models import AccessToken, AuditEvent, AuditEventKind, Session, User
 from models.columns import columns_of
-from services.accounts.caller import Caller
+from services.accounts.audit import NO_CLIENT, Client, record_event
+from services.accounts.caller import Caller, not_admin
 from services.accounts.sessions import revoke_all
 from services.entities.revision import next_revision
 from services.entities.values import INPUT, check_values
@@ -98,7 +99,7 @@ def is_image_url(text: str) -> bool:
 def user_listing(caller: Caller, columns: frozenset[str] = frozenset()) -> Listing:
     """Return the list of all users in order of registration; for admins."""
     if not caller.is_admin:
-        raise _not_admin()
+        raise not_admin()
     return Listing(table=_USERS, order=_ORDER, caller=None, conditions=_THERE, columns=columns)
 
 
@@ -124,25 +125,30 @@ def _users_by_id(columns: frozenset[str]) -> KeyedStatement:
     )
 
 
-async def set_active(session: AsyncSession, caller: Caller, user_id: str, *, is_active: bool) -> User:
+async def set_active(session: AsyncSession, caller: Caller, user_id: str, client: Client, *, is_active: bool) -> User:
     """Activate or deactivate a user, which ends their sessions, and return the user."""
     await _require_admin_and_other(session, caller, user_id)
     user = await session.get(User, user_id)
     if user is not None and user.removed_at is not None:
-        raise _no_such_user()
+        raise no_such_user()
     if user is not None and user.is_active == is_active:
         leave_unchanged(session)
         return user
     await _update(session, user_id, is_active=is_active)
     if not is_active:
         await revoke_all(session, user_id)
+    kind = AuditEventKind.ACCOUNT_ACTIVATED if is_active else AuditEventKind.ACCOUNT_DEACTIVATED
+    await record_event(session, client, AuditEvent(user_id=user_id, kind=kind, actor_id=caller.user_id))
     return await find(session, user_id)
 
 
-async def delete_user(session: AsyncSession, caller: Caller, user_id: str) -> None:
-    """Delete another user with all their rows."""
+async def delete_user(session: AsyncSession, caller: Caller, user_id: str, client: Client) -> None:
+    """Delete another user with all their rows; the admin's own log tells of it."""
     await _require_admin_and_other(session, caller, user_id)
     await delete(session, user_id)
+    await record_event(
+        session, client, AuditEvent(user_id=caller.user_id, kind=AuditEventKind.ACCOUNT_DELETED, subject_id=user_id)
+    )
 
 
 async def delete(session: AsyncSession, user_id: str) -> None:
@@ -157,18 +163,18 @@ async def delete(session: AsyncSession, user_id: str) -> None:
             await execute(session, sql_delete(table).where(table.c.user_id == user_id))
         statement = update(_USERS).where(*own).values(removed_at=utc_now(), **_ERASED)
     if not (await execute(session, statement)).rowcount:
-        raise _no_such_user()
+        raise no_such_user()
 
 
 async def _require_admin_and_other(session: AsyncSession, caller: Caller, user_id: str) -> None:
     """Require that the caller is an admin, and remains one until the transaction ends: their row is locked."""
     statement = select(_USERS.c.is_admin).where(_USERS.c.id == caller.user_id, _USERS.c.is_active)
     if not (await execute(session, statement.with_for_update(key_share=True))).scalar():
-        raise _not_admin()
+        raise not_admin()
     if user_id == caller.user_id:
         raise BadUserInputError("You cannot do this to your own account.", path=_ID_PATH)
     if not is_storable(user_id):
-        raise _no_such_user()
+        raise no_such_user()
 
 
 async def _update(session: AsyncSession, user_id: str, **values: Any) -> None:
@@ -178,20 +184,20 @@ async def _update(session: AsyncSession, user_id: str, **values: Any) -> None:
     statement = update(_USERS).where(_USERS.c.id == user_id).values(columns).returning(_USERS.c.revision)
     revision: int | None = (await execute(session, statement)).scalar()
     if revision is None:
-        raise _no_such_user()
+        raise no_such_user()
     session.info.setdefault(REVISIONS, {})[user_id] = revision
 
 
-def _not_admin() -> ForbiddenError:
-    return ForbiddenError("Only admins may do this.")
-
-
-def _no_such_user() -> NotFoundError:
+def no_such_user() -> NotFoundError:
+    """Return the error for a user who does not exist."""
     return NotFoundError("There is no such user.", path=_ID_PATH)
 
 
-async def set_admin(session: AsyncSession, email_or_id: str, *, is_admin: bool) -> User:
-    """Give an account an admin's rights or take them; by its id if several accounts have its address."""
+async def set_admin(session: AsyncSession, email_or_id: str, *, is_admin: bool, allow_unverified: bool = False) -> User:
+    """Give an account an admin's rights or take them; by its id if several accounts have its address.
+
+    An address that is not verified may be that of somebody else who came first.
+    """
     text = email_or_id.strip()
     found = select_model(User).where(or_(_USERS.c.id == text, _USERS.c.email == text.lower()), _IS_THERE)
     users = (await session.exec(found.order_by(_USERS.c.id).limit(20))).all()
@@ -200,5 +206,13 @@ async def set_admin(session: AsyncSession, email_or_id: str, *, is_admin: bool) 
     if len(users) > 1:
         ids = ", ".join(user.id for user in users)
         raise ConflictError(f"Several accounts have the address {text}; name one by its id: {ids}.")
-    await _update(session, users[0].id, is_admin=is_admin)
-    return await find(session, users[0].id)
+    (user,) = users
+    if is_admin and not (user.email_verified or allow_unverified):
+        raise ForbiddenError(f"The address {user.email} is not verified: anybody may have made the account.")
+    if user.is_admin == is_admin:
+        leave_unchanged(session)
+        return user
+    await _update(session, user.id, is_admin=is_admin)
+    kind = AuditEventKind.ADMIN_GRANTED if is_admin else AuditEventKind.ADMIN_REVOKED
+    await record_event(session, NO_CLIENT, AuditEvent(user_id=user.id, kind=kind))
+    return await find(session, user.id)

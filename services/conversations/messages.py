@@ -16,6 +16,7 @@ from models.columns import columns_of
 from services.accounts.caller import OWNER, Caller, owned
 from services.entities.idempotency import IdempotentRequest, run_idempotent
 from services.entities.lists import EntityOrder, entity_listing
+from services.entities.quotas import require_quota
 from services.entities.revision import next_revision
 from services.query.cursors import decode_cursor, encode_cursor, is_revision
 from services.query.lookup import is_there, not_found, require
@@ -65,6 +66,7 @@ async def add_message(session: AsyncSession, caller: Caller, new: NewMessage, ke
         conversation = await require(session, caller, Conversation, new.conversation_id, ("input", "conversationId"))
         message = make_message(conversation, new.role, check_content(new.content), revision)
         conversation.updated_at, conversation.revision = message.created_at, revision
+        await require_quota(session, caller, Message, revision)
         session.add(message)
         await session.flush()
         return [message]

@@ -14,6 +14,7 @@ from core.clock import utc_now
 from core.database import Database
 from core.errors import BadUserInputError
 from core.ids import new_id, parse_id
+from core.quotas import MAX_NEW_ROWS
 from core.transaction import keep_changes, leave_unchanged
 from models import ENTITIES
 from models.base import Editable, Entity
@@ -21,6 +22,7 @@ from models.columns import Column, columns_of, creatable_columns, updatable_colu
 from services.accounts.caller import Caller
 from services.entities.history import creation_of, deletion_of, record, update_of
 from services.entities.idempotency import IdempotentRequest, run_idempotent
+from services.entities.quotas import require_quota
 from services.entities.revision import check_revision, next_revision
 from services.entities.single_statement import can_insert_alone, insert_alone
 from services.entities.tombstones import allocate_ids, insert_tombstones, references_to
@@ -31,7 +33,6 @@ from services.query.sql import Source, Writer, execute, fetch_all, insert_rows, 
 
 Row = TypeVar("Row", bound=Editable)
 
-MAX_BULK: Final = 100
 _ENTITIES_BY_TABLE: Final = {table_of(entity).name: entity for entity in ENTITIES}
 
 
@@ -78,7 +79,8 @@ class EntityService(Generic[Row]):
         is_independent = new.id is None and new.idempotency_key is None and not refers
         if is_independent and can_insert_alone(database):
             values = self._defaults | {"id": new_id()} | self.derive(check_new_values(self.model, new.values), None)
-            return SimpleNamespace(**await insert_alone(database, caller, self.model, values))
+            if (inserted := await insert_alone(database, caller, self.model, values)) is not None:
+                return SimpleNamespace(**inserted)
         return await database.transaction(lambda transaction: self.create(transaction, caller, new))
 
     async def create(self, writer: Writer, caller: Caller, new: NewRow) -> Any:
@@ -224,6 +226,7 @@ class EntityService(Generic[Row]):
         self, writer: Writer, caller: Caller, created: Sequence[Values], revision: int, moment: datetime
     ) -> list[Any]:
         """Insert new rows and return them; a row comes before those that refer to it."""
+        await require_quota(writer, caller, self.model, revision, len(created))
         keep_changes(writer)
         stamps: Values = {"user_id": caller.user_id, "revision": revision, "updated_at": moment}
         values = [self._defaults | each | stamps for each in created]
@@ -315,5 +318,5 @@ def moment_after(rows: Sequence[Any], moment: datetime | None) -> datetime:
 
 
 def _require_bulk(count: int, name: str) -> None:
-    if count > MAX_BULK:
-        raise BadUserInputError(f"{name} takes at most {MAX_BULK} at once; it has {count}.", path=(*INPUT, name))
+    if count > MAX_NEW_ROWS:
+        raise BadUserInputError(f"{name} takes at most {MAX_NEW_ROWS} at once; it has {count}.", path=(*INPUT, name))

@@ -11,7 +11,6 @@ from sqlalchemy import JSON, ColumnElement, Executable, Text, bindparam, cast, f
 from sqlalchemy import literal_column as sql
 
 from core.database import Database
-from core.errors import AccountGoneError
 from core.ids import new_id
 from core.prepared_statement import cached_statement
 from models import HistoryAction, HistoryEntry, User
@@ -34,18 +33,20 @@ def can_insert_alone(database: Database) -> bool:
     return IS_ENABLED and database.has_autocommit
 
 
-async def insert_alone(database: Database, caller: Caller, model: type[Editable], values: Values) -> Values:
+async def insert_alone(database: Database, caller: Caller, model: type[Editable], values: Values) -> Values | None:
     """Store a new row that refers to no other, and return its values.
 
-    Its moment is the database's, after the caller's row was locked: later changes have later moments.
+    None where the account is gone, or where the row may be beyond the quota, which is to be found out. Its moment is
+    the database's, after the caller's row was locked: later changes have later moments.
     """
-    parameters = {**values, OWNER: caller.user_id}
+    max_revision = database.quotas.max_revision(caller.user_id, table_of(model).name)
+    parameters = {**values, OWNER: caller.user_id, "max_revision": max_revision}
     if model.has_history:
         after = {column.name: to_json(column, values[column.name]) for column in recorded_columns(model)}
         parameters |= {"history_id": new_id(), "after": orjson.dumps(after).decode(), **actor_of(caller)}
     counted = await database.run_alone(_insert(model), parameters, caller.user_id)
     if counted is None:
-        raise AccountGoneError
+        return None
     revision, moment = counted
     stamps = {"user_id": caller.user_id, "revision": revision, "created_at": moment, "updated_at": moment}
     return values | stamps
@@ -56,7 +57,7 @@ def _insert(model: type[Editable]) -> Executable:
     owner = bindparam(OWNER, type_=_USERS.c.id.type)
     counted = (
         update(_USERS)
-        .where(_USERS.c.id == owner, _USERS.c.is_active)
+        .where(_USERS.c.id == owner, _USERS.c.is_active, _USERS.c.revision <= bindparam("max_revision"))
         .values(revision=_USERS.c.revision + sql("1"))
         .returning(_USERS.c.revision, func.clock_timestamp(type_=UtcDateTime()).label("moment"))
         .cte("counted")

@@ -8,9 +8,8 @@ from sqlalchemy import ColumnElement, FromClause, Integer, Select, Table, and_, 
 
 from core.errors import BadUserInputError
 from core.prepared_statement import PLAN_EACH_TIME, Rows, cached_statement
-from models.types import Id
 from services.accounts.caller import OWNER, Caller, owned
-from services.query.filters import NO_CONDITIONS, Conditions, FilterTemplate, IsAnyOf, id_list_param
+from services.query.filters import NO_CONDITIONS, Conditions, FilterTemplate, IsAnyOf, id_list_param, text_list_param
 from services.query.ordering import NullMask, Order, Position, keyset_values, null_mask
 from services.query.sql import Source, is_sqlite, read, table_columns
 
@@ -197,15 +196,15 @@ def _count_statement(key: _StatementKey) -> Select[Any]:
 @cached_statement
 def _counts_statement(key: _StatementKey, parent: str) -> Select[Any]:
     parent_id = key.table.c[parent]
-    conditions = (*key.where, IsAnyOf(parent_id, id_list_param(_PARENTS)))
+    conditions = (*key.where, IsAnyOf(parent_id, _parent_ids(parent)))
     return _planned(select(parent_id, func.count().label("count")).where(*conditions).group_by(parent_id), key)
 
 
 @cached_statement
 def _pages_on_postgresql(key: _StatementKey, parent: str) -> Select[Any]:
     """Return the statement of a page of each of several parents, a lateral join."""
-    ids = func.unnest(id_list_param(_PARENTS))
-    parents = ids.table_valued(column("id", Id), with_ordinality="number", name="parents").render_derived()
+    ids, parent_id = func.unnest(_parent_ids(parent)), column("id", key.table.c[parent].type)
+    parents = ids.table_valued(parent_id, with_ordinality="number", name="parents").render_derived()
     inner = select(*key.selected(key.table)).where(key.table.c[parent] == parents.c.id)
     page = _limit_to_window(inner, key).lateral("page")
     return _planned(
@@ -216,14 +215,14 @@ def _pages_on_postgresql(key: _StatementKey, parent: str) -> Select[Any]:
 @cached_statement
 def _pages_on_sqlite(key: _StatementKey, parent: str) -> Select[Any]:
     """Return that statement without a lateral join: a correlated subquery names the rows of each page."""
-    ids = func.json_each(id_list_param(_PARENTS))
+    ids = func.json_each(_parent_ids(parent))
     parents = ids.table_valued(column("key", Integer()), "value", name="parents")
     inner = select(key.table.c.id).where(key.table.c[parent] == parents.c.value)
     page_ids = _limit_to_window(inner, key).correlate(parents)
     rows = key.table.alias("page")
-    is_on_page: ColumnElement[bool] = rows.c.id.in_(page_ids)
-    if key.is_owned:
-        is_on_page = and_(owned(rows), is_on_page)
+    # Each way the key of the table, which begins with the owner, finds them.
+    is_own = owned(rows) if key.is_owned else rows.c[parent] == parents.c.value
+    is_on_page = and_(is_own, rows.c.id.in_(page_ids))
     ordered = key.order.clauses(rows.c, backwards=key.backwards)
     statement = select((parents.c.key + 1).label(_PARENT_NUMBER), *key.selected(rows)).select_from(parents)
     return statement.join(rows, is_on_page).order_by(parents.c.key, *ordered)
@@ -232,6 +231,11 @@ def _pages_on_sqlite(key: _StatementKey, parent: str) -> Select[Any]:
 def _planned(statement: Select[Any], key: _StatementKey) -> Select[Any]:
     """Let a filter's values decide how it is planned: whether a word is common, whether any title begins so."""
     return statement.execution_options(**{PLAN_EACH_TIME: True}) if key.has_values else statement
+
+
+def _parent_ids(parent: str) -> ColumnElement[Any]:
+    """Return the parameter that takes the parents' ids; those of users are any text."""
+    return text_list_param(_PARENTS) if parent == OWNER else id_list_param(_PARENTS)
 
 
 def _limit_to_window(statement: Select[Any], key: _StatementKey) -> Select[Any]:

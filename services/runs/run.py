@@ -20,6 +20,7 @@ from models.columns import columns_of
 from services.accounts.caller import OWNER, Caller, owned
 from services.conversations.messages import check_content, make_message
 from services.entities.idempotency import IdempotentRequest, run_idempotent
+from services.entities.quotas import require_quota
 from services.entities.revision import next_revision
 from services.query.filters import IsAnyOf, id_list_param
 from services.query.lookup import require
@@ -78,6 +79,7 @@ async def start_run(session: AsyncSession, caller: Caller, new: UserMessage, lim
         conversation = await _conversation(session, caller, new, revision)
         message = make_message(conversation, MessageRole.USER, content, revision)
         await _require_free_slot(session, caller, limits.max_runs)
+        await require_quota(session, caller, Message, revision, new_rows=2)
         started.append(await _start(session, conversation, message, time_zone, limits))
         return [started[0].run]
 
@@ -91,7 +93,7 @@ async def regenerate_reply(
     session: AsyncSession, caller: Caller, message_id: str, limits: RunLimits, idempotency_key: str | None = None
 ) -> StartedRun:
     """Start another run for a message, which is named by its own id or by that of a reply to it."""
-    await next_revision(session, caller.user_id)
+    revision = await next_revision(session, caller.user_id)
     started: list[StartedRun] = []
 
     async def insert() -> Sequence[Run]:
@@ -108,6 +110,7 @@ async def regenerate_reply(
         conversation = await require(session, caller, Conversation, message.conversation_id, path)
         await _require_idle(session, caller, conversation)
         await _require_free_slot(session, caller, limits.max_runs)
+        await require_quota(session, caller, Message, revision)
         time_zone = "UTC" if earlier is None else earlier.time_zone
         started.append(await _start(session, conversation, message, time_zone, limits))
         return [started[0].run]
@@ -153,6 +156,7 @@ async def _conversation(session: AsyncSession, caller: Caller, new: UserMessage,
     """Return the conversation of a new message; one without a title gets it from its first message."""
     moment, title = utc_now(), _title_from(new.content)
     if new.conversation_id is None:
+        await require_quota(session, caller, Conversation, revision)
         conversation = Conversation(
             user_id=caller.user_id, id=new_id(), title=title, revision=revision, created_at=moment, updated_at=moment
         )

@@ -1,4 +1,4 @@
-"""Housekeeping: delete old tombstones, history, idempotency keys and ended sessions, one batch at a time.
+"""Housekeeping: delete old tombstones, history, idempotency keys, ended sessions and audit events, by batches.
 
 Each function deletes a batch in a transaction of its own, and tells whether there may be more.
 """
@@ -13,8 +13,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.database import Database
+from core.settings import Settings
 from core.transaction import leave_unchanged
-from models import ENTITIES, Deletion, HistoryEntry, IdempotencyKey, Run, Session, User
+from models import ENTITIES, AuditEvent, Deletion, HistoryEntry, IdempotencyKey, Run, Session, User
 from services.query.sql import execute, fetch_all, table_of
 
 MAX_HISTORY: Final = 500
@@ -27,15 +28,18 @@ _HISTORY: Final = table_of(HistoryEntry)
 _KEYS: Final = table_of(IdempotencyKey)
 _SESSIONS: Final = table_of(Session)
 _RUNS: Final = table_of(Run)
+_EVENTS: Final = table_of(AuditEvent)
 
 
-async def keep_house(database: Database, kept_days: int) -> None:
+async def keep_house(database: Database, settings: Settings) -> None:
     """Delete everything that has had its time."""
+    kept_days = settings.tombstones_kept_days
     steps: list[Callable[[AsyncSession], Awaitable[bool]]] = [
         partial(delete_old_tombstones, kept_days=kept_days),
         partial(delete_old_history, kept_days=kept_days),
         delete_old_keys,
         delete_old_sessions,
+        partial(delete_old_audit_events, kept_days=settings.audit_kept_days),
     ]
     for step in steps:
         while await database.write(step):
@@ -110,6 +114,11 @@ async def delete_old_sessions(session: AsyncSession) -> bool:
     """Delete sessions that have been over for a while."""
     latest = utc_now() - _SESSIONS_KEPT
     return await _delete_some(session, _SESSIONS, or_(_SESSIONS.c.revoked_at < latest, _SESSIONS.c.expires_at < latest))
+
+
+async def delete_old_audit_events(session: AsyncSession, kept_days: int) -> bool:
+    """Delete old events of the audit log."""
+    return await _delete_some(session, _EVENTS, _EVENTS.c.created_at < utc_now() - timedelta(days=kept_days))
 
 
 async def _delete_some(session: AsyncSession, table: Table, condition: ColumnElement[bool]) -> bool:

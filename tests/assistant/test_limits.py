@@ -13,6 +13,7 @@ from core.clock import utc_now
 from core.database import Database
 from core.settings import Settings
 from models import TokenUsage
+from services.accounts.audit import NO_CLIENT
 from services.accounts.users import set_active
 from services.query.sql import execute, fetch_all, table_of
 from tests.assistant.chat import Chat, codes, refusals
@@ -182,7 +183,8 @@ async def test_run_of_a_deactivated_user_stops(
     async with chat_with(assistant_stall_s=60.0) as chat:
         await chat.send("hello", wait=False)
         await until(lambda: provider.open_streams == 1)
-        await database.write(partial(set_active, caller=admin.caller, user_id=user.user.id, is_active=False))
+        deactivate = partial(set_active, caller=admin.caller, user_id=user.user.id, client=NO_CLIENT, is_active=False)
+        await database.write(deactivate)
         await until(lambda: provider.open_streams == 0)
 
 

@@ -27,7 +27,7 @@ SCALARS: Final = {
 NAMES: Final[dict[type[SQLModel], str]] = {models.HistoryEntry: "TaskChange"}
 # A change shows no revision, for it never changes; a token's scopes are shown by their own names.
 EXCEPTIONS: Final = {(models.HistoryEntry, "revision"), (models.AccessToken, "scopes")}
-MODELS: Final = (*ENTITIES, models.User, models.HistoryEntry, models.AccessToken)
+MODELS: Final = (*ENTITIES, models.User, models.HistoryEntry, models.AccessToken, models.AuditEvent)
 
 
 def type_of(model: type[SQLModel]) -> GraphQLObjectType:

@@ -1,12 +1,16 @@
 """What the tests of faults are given."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from core.database import Database
+from core.settings import Settings
 from tests.databases import PostgresDatabases, postgres_server
+from tests.factories import SignedIn, make_user, sign_in
 from tests.hardening.standby import PostgresServer
+from tests.services.account_services import AccountServices, open_account_services
 
 
 @pytest.fixture
@@ -41,3 +45,14 @@ def stopped_at_the_end(server: PostgresServer) -> Iterator[None]:
     finally:
         if (server.data / "postmaster.pid").exists():
             server.stop()
+
+
+@pytest.fixture
+async def services(database: Database, settings: Settings) -> AsyncIterator[AccountServices]:
+    async with open_account_services(database, settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def admin(database: Database, settings: Settings) -> SignedIn:
+    return await sign_in(database, settings, await make_user(database, is_admin=True))

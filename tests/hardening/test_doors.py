@@ -9,7 +9,8 @@ from core.database import Database
 from core.settings import Settings
 from models import AccessScope
 from services.accounts import access_tokens
-from services.accounts.access_tokens import create_access_token, find_grant
+from services.accounts.access_tokens import NewAccessToken, create_access_token, find_grant
+from services.accounts.audit import NO_CLIENT
 from tests.factories import SignedIn
 from tests.servers import serve_with
 
@@ -45,7 +46,9 @@ async def test_token_with_a_wrong_checksum_costs_no_query(
     database: Database, user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     created = await database.write(
-        lambda session: create_access_token(session, user.caller, "script", [AccessScope.TASKS_READ])
+        lambda session: create_access_token(
+            session, user.caller, NewAccessToken("script", [AccessScope.TASKS_READ]), NO_CLIENT
+        )
     )
     async with database.read() as session:
         assert await find_grant(session, created.text) is not None

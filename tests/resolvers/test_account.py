@@ -10,7 +10,6 @@ from core.ids import new_id
 from core.settings import Settings
 from models import AccessToken, User
 from models.columns import public_columns
-from services.accounts.access_tokens import MAX_TOKENS
 from tests.access_tokens import access_token_rows, make_access_token
 from tests.factories import NOBODYS_ID, SignedIn, make_user, sign_in, store
 from tests.graph_client import GraphClient, refusal
@@ -213,14 +212,15 @@ async def test_invalid_token_is_not_created(api: UserApi) -> None:
     assert await stored_ids(api) == []
 
 
-async def test_number_of_tokens_is_limited(api: UserApi) -> None:
+async def test_number_of_tokens_is_limited(api: UserApi, settings: Settings) -> None:
+    quota = settings.max_access_tokens_per_user
     of_user: dict[str, Any] = {"user_id": api.user_id, "name": "t", "scopes": ["tasks:read"]}
-    rows = (AccessToken(**of_user, token_hash=f"{api.user_id}{index}") for index in range(MAX_TOKENS - 1))
+    rows = (AccessToken(**of_user, token_hash=f"{api.user_id}{index}") for index in range(quota - 1))
     await store(api.database, *rows)
     creating = (api.mutate("createAccessToken", name="Desktop", scopes=["TASKS_READ"]) for _ in range(3))
     refused = [refusal(payload) for payload in await asyncio.gather(*creating) if payload["errors"]]
-    assert refused == [("CONFLICT", None, f"You have {MAX_TOKENS} access tokens already; revoke one first.")] * 2
-    assert len(await stored_ids(api)) == MAX_TOKENS
+    assert refused == [("QUOTA_EXCEEDED", None, f"You have {quota} access tokens already; revoke one first.")] * 2
+    assert len(await stored_ids(api)) == quota
 
 
 async def test_token_is_invisible_to_others_and_deleted_when_its_owner_revokes_it(

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
@@ -15,9 +16,10 @@ from core.settings import Settings
 from models import Session
 from services.accounts import users
 from services.accounts.accounts import Accounts, SessionTokens
+from services.accounts.audit import Client
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
-from services.accounts.rate_limit import SignInRateLimit
+from services.accounts.rate_limit import AccountRateLimits
 from services.query.sql import fetch_all, table_of
 from tests.services.rows import read_user
 
@@ -39,10 +41,12 @@ class AccountServices:
     accounts: Accounts
 
     async def sign_up(self, email: str | None = None) -> SessionTokens:
-        return await self.accounts.sign_up(email=email or new_email(), password=PASSWORD, name="Ada")
+        return await self.accounts.sign_up(
+            email=email or new_email(), password=PASSWORD, name="Ada", client=Client(HERE)
+        )
 
     async def sign_in(self, email: str, password: str = PASSWORD, address: str = HERE) -> SessionTokens:
-        return await self.accounts.sign_in(email=email, password=password, client_address=address)
+        return await self.accounts.sign_in(email=email, password=password, client=Client(address))
 
     async def caller(self, signed_in: SessionTokens) -> Caller:
         return await self.authenticator.authenticate(signed_in.access_token)
@@ -56,8 +60,9 @@ class AccountServices:
 
     async def admin(self) -> Caller:
         signed_in = await self.sign_up()
-        await self.database.write(lambda session: users.set_admin(session, signed_in.user.email, is_admin=True))
-        self.authenticator.invalidate(signed_in.user.id)
+        user_id, make_admin = signed_in.user.id, partial(users.set_admin, allow_unverified=True)
+        await self.database.write(lambda session: make_admin(session, user_id, is_admin=True))
+        self.authenticator.invalidate(user_id)
         return await self.caller(signed_in)
 
     async def row(self, user_id: str) -> Any:
@@ -74,8 +79,9 @@ async def open_account_services(
 ) -> AsyncIterator[AccountServices]:
     passwords = Passwords(cost)
     authenticator = Authenticator(database, settings)
-    accounts = Accounts(database, settings, passwords, authenticator, SignInRateLimit(settings))
+    accounts = Accounts(database, settings, passwords, authenticator, AccountRateLimits(settings))
     yield AccountServices(database, settings, authenticator, accounts)
+    await accounts.close()
     passwords.close()
     await authenticator.close()
 

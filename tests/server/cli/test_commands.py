@@ -168,7 +168,7 @@ async def test_migrate_makes_the_default_database(folder: Path) -> None:
 
 
 async def test_admin_makes_an_account_an_admin(database: Database, settings: Settings) -> None:
-    user = await make_user(database)
+    user = await make_user(database, email_verified=True)
     ended = await tasktalk("admin", user.email.upper(), **variables(settings))
     assert (ended.returncode, ended.stdout) == (0, f"{user.email} is an admin now.\n")
     async with database.read() as session:

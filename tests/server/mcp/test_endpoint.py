@@ -16,6 +16,7 @@ from core.database import Database
 from core.settings import Environment, Settings
 from models import AccessScope
 from services.accounts.access_tokens import revoke_access_token
+from services.accounts.audit import NO_CLIENT
 from tests.access_tokens import access_token_rows, change_access_token, make_access_token
 from tests.factories import SignedIn
 from tests.server.mcp.client import OLDER_VERSION, VERSION, headers_of, message, older_message, post, refusal
@@ -256,7 +257,8 @@ async def test_token_is_accepted_until_it_expires_or_is_revoked_in_any_process(
         for client in (http, another):
             assert [await is_served(client, each) for each in (expiring.text, revoked.text, token)] == [True] * 3
         await change_access_token(database, expiring.access_token.id, expires_at=utc_now())
-        await database.write(partial(revoke_access_token, caller=user.caller, token_id=revoked.access_token.id))
+        revoke = partial(revoke_access_token, caller=user.caller, token_id=revoked.access_token.id, client=NO_CLIENT)
+        await database.write(revoke)
         for client in (http, another):
             served = [await is_served(client, each) for each in (expiring.text, revoked.text, token)]
             assert served == [False, False, True]

@@ -15,6 +15,7 @@ from core.tokens import RefreshTokens
 from models import User
 from services.accounts import users
 from services.accounts.accounts import SessionTokens
+from services.accounts.audit import NO_CLIENT, Client
 from services.accounts.caller import Caller
 from tests.factories import make_task, make_user
 from tests.histories import tasks_of
@@ -38,12 +39,14 @@ async def first(services: AccountServices) -> SessionTokens:
 
 async def change_password(services: AccountServices, caller: Caller, current: str, new: str) -> User:
     passwords = {"current_password": current, "new_password": new}
-    return await services.accounts.change_password(caller, **passwords, client_address=HERE)
+    return await services.accounts.change_password(caller, **passwords, client=Client(HERE))
 
 
 async def test_sign_up_creates_an_account_and_a_session(services: AccountServices) -> None:
     email = new_email()
-    signed_up = await services.accounts.sign_up(email=f"  {email.upper()} ", password=PASSWORD, name="  Ada ")
+    signed_up = await services.accounts.sign_up(
+        email=f"  {email.upper()} ", password=PASSWORD, name="  Ada ", client=Client(HERE)
+    )
     user = signed_up.user
     assert (user.email, user.name) == (email, "Ada")
     assert (user.is_active, user.is_admin, user.email_verified) == (True, False, False)
@@ -65,8 +68,9 @@ async def test_sign_up_with_invalid_input_is_refused_and_stores_nothing(services
         ({"name": "  "}, "name must be 1 to 200 characters long; it has 0."),
     ):
         email = new_email()
+        given = {"email": email, "password": PASSWORD, "name": "Ada"} | change
         with pytest.raises(BadUserInputError) as refusal:
-            await services.accounts.sign_up(**{"email": email, "password": PASSWORD, "name": "Ada"} | change)
+            await services.accounts.sign_up(**given, client=Client(HERE))
         assert refusal.value.message.startswith(message)
         assert refusal.value.path == ("input", *change)
         with pytest.raises(UnauthenticatedError):
@@ -126,8 +130,8 @@ async def test_sign_in_replaces_a_hash_with_outdated_cost(services: AccountServi
 
 
 async def test_refresh_rotates_the_tokens_of_a_session(services: AccountServices, first: SessionTokens) -> None:
-    second = await services.accounts.refresh(first.refresh_token)
-    third = await services.accounts.refresh(second.refresh_token)
+    second = await services.accounts.refresh(first.refresh_token, NO_CLIENT)
+    third = await services.accounts.refresh(second.refresh_token, NO_CLIENT)
     tokens = [token for each in (first, second, third) for token in (each.refresh_token, each.access_token)]
     assert len(set(tokens)) == 6
     assert third.user.id == first.user.id
@@ -139,15 +143,15 @@ async def test_refresh_rotates_the_tokens_of_a_session(services: AccountServices
 
 async def test_refresh_token_used_twice_ends_its_session_only(services: AccountServices, first: SessionTokens) -> None:
     other = await services.sign_in(first.user.email)
-    second = await services.accounts.refresh(first.refresh_token)
+    second = await services.accounts.refresh(first.refresh_token, NO_CLIENT)
     assert not await services.is_over(second)
     for token in (first.refresh_token, second.refresh_token):
         with pytest.raises(UnauthenticatedError) as refusal:
-            await services.accounts.refresh(token)
+            await services.accounts.refresh(token, NO_CLIENT)
         assert refusal.value.path == ("input", "refreshToken")
     assert await services.is_over(second)
     assert [session.revoked_at is None for session in await services.sessions(first.user.id)].count(True) == 1
-    attempts = (services.accounts.refresh(other.refresh_token) for _ in range(6))
+    attempts = (services.accounts.refresh(other.refresh_token, NO_CLIENT) for _ in range(6))
     outcomes = await asyncio.gather(*attempts, return_exceptions=True)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["SessionTokens"] + ["UnauthenticatedError"] * 5
     assert all(session.revoked_at for session in await services.sessions(first.user.id))
@@ -166,16 +170,16 @@ async def test_session_that_is_over_is_refused(services: AccountServices, first:
         case _:
             await change_sessions(services.database, user_id, **{ended: utc_now()})
     with pytest.raises(UnauthenticatedError, match="The refresh token is not valid any more"):
-        await services.accounts.refresh(token)
+        await services.accounts.refresh(token, NO_CLIENT)
     assert all(session.generation == 0 for session in await services.sessions(user_id))
 
 
 async def test_sign_out_ends_one_session_at_once(services: AccountServices, first: SessionTokens) -> None:
     second = await services.sign_in(first.user.email)
-    await services.accounts.sign_out(await services.caller(first))
+    await services.accounts.sign_out(await services.caller(first), NO_CLIENT)
     assert await services.is_over(first)
     with pytest.raises(UnauthenticatedError):
-        await services.accounts.refresh(first.refresh_token)
+        await services.accounts.refresh(first.refresh_token, NO_CLIENT)
     assert not await services.is_over(second)
 
 
@@ -218,9 +222,9 @@ async def test_current_password_shares_rate_limit_of_sign_in(services: AccountSe
     caller, address = await services.caller(first), new_id()
     for _ in range(services.settings.sign_in_attempts):
         with pytest.raises(BadUserInputError, match="The current password is wrong"):
-            await services.accounts.delete_account(caller, password="a guess", client_address=address)
+            await services.accounts.delete_account(caller, password="a guess", client=Client(address))
     with pytest.raises(RateLimitedError):
-        await services.accounts.delete_account(caller, password=PASSWORD, client_address=address)
+        await services.accounts.delete_account(caller, password=PASSWORD, client=Client(address))
     with pytest.raises(RateLimitedError):
         await services.sign_in(first.user.email, PASSWORD, address)
     await services.sign_in(first.user.email, PASSWORD, ELSEWHERE)
@@ -229,7 +233,7 @@ async def test_current_password_shares_rate_limit_of_sign_in(services: AccountSe
 async def test_deleted_account_leaves_no_rows_and_no_address(services: AccountServices, first: SessionTokens) -> None:
     caller = await services.caller(first)
     await make_task(services.database, caller)
-    await services.accounts.delete_account(caller, password=PASSWORD, client_address=HERE)
+    await services.accounts.delete_account(caller, password=PASSWORD, client=Client(HERE))
     assert await services.row(caller.user_id) is None
     assert await services.sessions(caller.user_id) == []
     assert await tasks_of(services.database, caller) == {}
@@ -241,9 +245,9 @@ async def test_user_of_better_auth_changes_nothing_that_is_kept_there(services: 
     user = await make_user(services.database, issuer="https://auth.example.com")
     caller = Caller(user.id, None, is_admin=False, expires_at=utc_now())
     for refused in (
-        services.accounts.delete_account(caller, password=PASSWORD, client_address=HERE),
+        services.accounts.delete_account(caller, password=PASSWORD, client=Client(HERE)),
         change_password(services, caller, "", PASSWORD),
-        services.accounts.sign_out(caller),
+        services.accounts.sign_out(caller, NO_CLIENT),
         services.database.write(lambda session: users.update_profile(session, caller, {"name": "Grace"})),
     ):
         with pytest.raises(ForbiddenError, match="where you sign"):

@@ -10,24 +10,26 @@ import pytest
 from core.clock import utc_now
 from core.errors import RateLimitedError
 from core.settings import SettingsError
-from services.accounts.rate_limit import SignInRateLimit
+from services.accounts.rate_limit import AccountRateLimits
 from tests.databases import make_settings
 from tests.live.programs import needs_redis, redis
 from tests.services.account_services import ELSEWHERE, HERE
 
 
-def make_limit(**overrides: Any) -> SignInRateLimit:
+def make_limit(**overrides: Any) -> AccountRateLimits:
     values = {"sign_in_attempts": 3, "sign_in_attempts_per_address": 7} | overrides
-    return SignInRateLimit(make_settings("sqlite:///unused.db", **values))
+    return AccountRateLimits(make_settings("sqlite:///unused.db", **values))
 
 
-async def attempt(limit: SignInRateLimit, account: str = "ada", address: str = HERE, *, correct: bool = False) -> None:
+async def attempt(
+    limit: AccountRateLimits, account: str = "ada", address: str = HERE, *, correct: bool = False
+) -> None:
     async with limit.attempt(account, address) as made:
         await asyncio.sleep(0)
         made.is_correct = correct
 
 
-async def is_limited(limit: SignInRateLimit, account: str = "ada", address: str = HERE) -> bool:
+async def is_limited(limit: AccountRateLimits, account: str = "ada", address: str = HERE) -> bool:
     try:
         await attempt(limit, account, address, correct=True)
     except RateLimitedError:

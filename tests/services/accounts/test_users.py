@@ -11,6 +11,7 @@ from core.errors import BadUserInputError, ConflictError, ForbiddenError, NotFou
 from core.ids import new_id
 from core.settings import Settings
 from services.accounts import users
+from services.accounts.audit import NO_CLIENT
 from services.accounts.caller import Caller
 from tests.factories import make_user, sign_in
 from tests.services.account_services import AccountServices
@@ -92,13 +93,13 @@ async def test_admin_deactivates_activates_and_deletes_a_user(services: AccountS
     user_id = first.user.id
     assert not await services.is_over(first)
     for is_active, revision in ((True, 0), (False, 1), (False, 1), (True, 2), (True, 2)):
-        user = await services.accounts.set_user_active(admin, user_id, is_active=is_active)
+        user = await services.accounts.set_user_active(admin, user_id, NO_CLIENT, is_active=is_active)
         assert (user.is_active, user.revision) == (is_active, revision)
         # What has ended is not restored.
         assert await services.is_over(first) == (revision > 0)
     second = await services.sign_in(first.user.email)
     assert not await services.is_over(second)
-    await services.accounts.delete_user(admin, user_id)
+    await services.accounts.delete_user(admin, user_id, NO_CLIENT)
     assert await services.row(user_id) is None
     assert await services.is_over(second)
 
@@ -113,7 +114,7 @@ async def test_admin_mutations_are_refused(services: AccountServices, case: str)
             caller = Caller((await services.sign_up()).user.id, new_id(), is_admin=True, expires_at=utc_now())
             targets += [caller.user_id, new_id(), "\0"]
         case "no longer an admin":
-            await services.accounts.set_user_active(await services.admin(), caller.user_id, is_active=False)
+            await services.accounts.set_user_active(await services.admin(), caller.user_id, NO_CLIENT, is_active=False)
         case "oneself":
             targets = [caller.user_id]
             expected = BadUserInputError, "You cannot do this to your own account.", ("input", "id")
@@ -123,8 +124,8 @@ async def test_admin_mutations_are_refused(services: AccountServices, case: str)
     before = [await services.row(user_id) for user_id in (stranger, caller.user_id)]
     for target in targets:
         for attempt in (
-            services.accounts.set_user_active(caller, target, is_active=False),
-            services.accounts.delete_user(caller, target),
+            services.accounts.set_user_active(caller, target, NO_CLIENT, is_active=False),
+            services.accounts.delete_user(caller, target, NO_CLIENT),
         ):
             with pytest.raises(TasktalkError) as refusal:
                 await attempt
@@ -135,8 +136,8 @@ async def test_admin_mutations_are_refused(services: AccountServices, case: str)
 async def test_two_admins_cannot_deactivate_each_other(services: AccountServices) -> None:
     one, other = await services.admin(), await services.admin()
     outcomes = await asyncio.gather(
-        services.accounts.set_user_active(one, other.user_id, is_active=False),
-        services.accounts.set_user_active(other, one.user_id, is_active=False),
+        services.accounts.set_user_active(one, other.user_id, NO_CLIENT, is_active=False),
+        services.accounts.set_user_active(other, one.user_id, NO_CLIENT, is_active=False),
         return_exceptions=True,
     )
     assert [type(outcome) for outcome in outcomes if isinstance(outcome, Exception)] == [ForbiddenError]
@@ -148,12 +149,12 @@ async def test_make_admin_takes_an_address_or_an_id(services: AccountServices) -
     async def make(email_or_id: str) -> Any:
         return await services.database.write(lambda session: users.set_admin(session, email_or_id, is_admin=True))
 
-    user = await make_user(services.database)
+    user = await make_user(services.database, email_verified=True)
     made = await make(f" {user.email.upper()} ")
     assert (made.id, made.is_admin, made.revision) == (user.id, True, 1)
     with pytest.raises(NotFoundError, match=r"There is no account with the address nobody@example.com\."):
         await make("nobody@example.com")
-    twin = await make_user(services.database, email=user.email, issuer="https://auth.example.com")
+    twin = await make_user(services.database, email=user.email, issuer="https://auth.example.com", email_verified=True)
     with pytest.raises(ConflictError, match=twin.id):
         await make(user.email)
     assert (await make(twin.id)).id == twin.id

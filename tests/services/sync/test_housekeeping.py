@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, select
 
 from core.clock import utc_now
 from core.database import Database
+from core.settings import Settings
 from core.errors import ConflictError
 from models import Deletion, HistoryAction, HistoryEntry, IdempotencyKey, Session, Task, User
 from services.query.sql import fetch_all, table_of
@@ -39,18 +40,18 @@ async def left(database: Database, users: list[User], *columns: ColumnElement[An
         return sorted(tuple(row) for row in await fetch_all(session, statement))
 
 
-async def test_old_tombstones_go_and_the_user_says_up_to_where(database: Database) -> None:
+async def test_old_tombstones_go_and_the_user_says_up_to_where(database: Database, settings: Settings) -> None:
     user, other = await make_user(database), await make_user(database)
     for owner, revision, days in ((user, 3, 100), (user, 5, 91), (user, 7, 89), (other, 2, 1)):
         ids = {"user_id": owner.id, "id": f"{NOBODYS_ID[:-1]}{revision}"}
         await store(database, Deletion(**ids, kind="TASK", revision=revision, deleted_at=ago(days)))
-    await keep_house(database, 90)
+    await keep_house(database, settings)
     assert await left(database, [user, other], DELETIONS.revision) == [(2,), (7,)]
     assert [(await read_user(database, each.id)).forgotten_revision for each in (user, other)] == [5, 0]
     # By a clock that was behind.
     late = Deletion(user_id=user.id, id=NOBODYS_ID, kind="TASK", revision=4, deleted_at=ago(100))
     await store(database, late)
-    await keep_house(database, 90)
+    await keep_house(database, settings)
     assert (await read_user(database, user.id)).forgotten_revision == 5
 
 
@@ -80,7 +81,7 @@ async def test_history_of_tasks_goes_long_after_the_tasks(database: Database) ->
 
 
 async def test_history_of_a_row_is_bounded_and_its_runs_are_not_undone(
-    database: Database, user: SignedIn, monkeypatch: pytest.MonkeyPatch
+    database: Database, settings: Settings, user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(housekeeping, "MAX_HISTORY", 2)
     talk = await make_conversation(database, user.caller)
@@ -93,7 +94,7 @@ async def test_history_of_a_row_is_bounded_and_its_runs_are_not_undone(
         database, old, new, *history(task, {HistoryAction.CREATED: 10}), *history(task, {HistoryAction.UPDATED: 1})
     )
     await store(database, *history(other, {HistoryAction.CREATED: 100, HistoryAction.UPDATED: 99}))
-    await keep_house(database, 90)
+    await keep_house(database, settings)
     found = await left(database, [user.user], CHANGES.user_id, CHANGES.row_id)
     assert sorted(row_id for _, row_id in found) == sorted([task.id, task.id, other.id, other.id])
     with pytest.raises(ConflictError, match="changed so often since that the history ends"):

@@ -16,6 +16,7 @@ from core.errors import ConflictError
 from core.settings import Settings
 from models import HistoryAction, HistoryEntry, Message, Run, Task, TaskPriority, ToolCall
 from models.columns import recorded_columns
+from services.accounts.audit import NO_CLIENT
 from services.accounts.caller import Caller
 from services.entities.history import history_listing, read_values, snapshot
 from services.query.pagination import PageArguments, fetch_page, read_window
@@ -184,7 +185,7 @@ async def test_history_and_runs_are_deleted_with_their_account(services: Account
     for each in (owner, other):
         await (await assisted(services.database, each)).make()
         await make_task(services.database, each.caller)
-    await services.accounts.delete_user(await services.admin(), owner.user.id)
+    await services.accounts.delete_user(await services.admin(), owner.user.id, NO_CLIENT)
     models: list[type[SQLModel]] = [HistoryEntry, Run, ToolCall, Message]
     for table in map(table_of, models):
         async with services.database.read() as session:

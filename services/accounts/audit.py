@@ -1,0 +1,57 @@
+"""The audit log of each account: events are recorded in the transaction that does what they tell of."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sqlalchemy import delete, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from core.text import is_storable
+from models import AuditEvent
+from models.columns import columns_of
+from services.accounts.caller import Caller, not_admin
+from services.query.ordering import OrderDirection, order_by, sort_key
+from services.query.pagination import Listing
+from services.query.sql import execute, insert_rows, table_of
+
+# Older ones of the kind make room, so that nobody grows the log, or floods it until what is of another kind is gone.
+MAX_EVENTS_OF_KIND: Final = 500
+
+_EVENTS: Final = table_of(AuditEvent)
+_ORDER: Final = order_by(_EVENTS, ((sort_key(AuditEvent, "created_at"), OrderDirection.DESC),))
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where a request comes from."""
+
+    address: str = ""
+    user_agent: str = ""
+
+
+# As the command line.
+NO_CLIENT: Final = Client()
+
+
+async def record_event(session: AsyncSession, client: Client, event: AuditEvent) -> None:
+    """Record an event of an account, and where the request came from."""
+    for name in ("address", "user_agent"):
+        text = getattr(client, name)[: columns_of(AuditEvent)[name].maximum]
+        setattr(event, name, text if text and is_storable(text) else None)
+    await insert_rows(session, AuditEvent, [event.model_dump()])
+    newest_first = _EVENTS.c.created_at.desc(), _EVENTS.c.id.desc()
+    same_kind = select(_EVENTS.c.id).where(_EVENTS.c.user_id == event.user_id, _EVENTS.c.kind == event.kind)
+    older = _EVENTS.c.id.in_(same_kind.order_by(*newest_first).offset(MAX_EVENTS_OF_KIND))
+    await execute(session, delete(_EVENTS).where(_EVENTS.c.user_id == event.user_id, older))
+
+
+def audit_listing(caller: Caller | None, columns: frozenset[str] = frozenset()) -> Listing:
+    """Return the list of the caller's events, or of everybody's, the newest first."""
+    return Listing(table=_EVENTS, order=_ORDER, caller=caller, columns=columns)
+
+
+def audit_listing_of(caller: Caller, user_id: str, columns: frozenset[str]) -> Listing:
+    """Return the list of any user's events; for admins."""
+    if not caller.is_admin:
+        raise not_admin()
+    return audit_listing(replace(caller, user_id=user_id), columns)
