@@ -61,7 +61,7 @@ class Database:
         _count_statements(self.engine)
         self.pool = ConnectionPool(self.engine, settings)
         self.reader = QueryRunner(self.pool, self.engine.dialect, is_pooled=target.is_pooled)
-        self.batch_loader = BatchLoader(self.reader)
+        self.batch_loader = BatchLoader(self.reader, self.pool)
         # One statement needs no transaction on PostgreSQL; on SQLite a lone SELECT has none anyway.
         # Behind a pooler it does: preparing and running it are two steps, which must meet the same connection.
         self.has_autocommit = not (self.is_sqlite or target.is_pooled)
