@@ -56,7 +56,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
         if workers > 1:
             # The workers share their metrics in files, which must not be those of an earlier run.
             folder = stack.enter_context(TemporaryDirectory(prefix="tasktalk-metrics-"))
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+            os.environ["TASKTALK_METRICS_FOLDER"] = folder
         config = uvicorn.Config(
             "server.serving:make_app",
             factory=True,
