@@ -3,10 +3,11 @@
 import asyncio
 from typing import Any, Final, TypeAlias
 
+from core.connection_pool import ConnectionPool
 from core.errors import UnavailableError
 from core.prepared_statement import PreparedStatement, Rows, Values
 from core.query_runner import QueryRunner
-from core.workload import current_workload
+from core.workload import Workload, current_workload
 
 Key: TypeAlias = tuple[str, ...]
 
@@ -36,43 +37,47 @@ class KeyedStatement:
 class BatchLoader:
     """Loads rows by key for several requests with one statement; each gets the row of its own key and no other.
 
-    A key holds all that the row depends on, the owner included. Nothing is cached.
+    A key holds all that the row depends on, the owner included. Nothing is cached. A statement counts as the work of
+    the least busy of those who wait for it: nobody waits in the queue of another, or has more at once than alone.
     """
 
-    def __init__(self, reader: QueryRunner) -> None:
+    def __init__(self, reader: QueryRunner, pool: ConnectionPool) -> None:
         self._reader = reader
+        self._pool = pool
         # Batches whose statement has not started.
-        self._open: dict[KeyedStatement, _Batch] = {}
+        self._open: dict[PreparedStatement, _Batch] = {}
 
     async def load(self, statement: KeyedStatement, key: Key) -> Any:
         """Return the row of a key, or None."""
-        batch = self._open.get(statement)
+        batch = self._open.get(statement.statement)
         if batch is None or len(batch.futures) >= MAX_KEYS:
-            batch = self._open[statement] = _Batch(statement)
+            batch = self._open[statement.statement] = _Batch(statement)
             asyncio.get_running_loop().call_soon(self._start, batch)
         return await batch.wait(key)
 
     def _start(self, batch: "_Batch") -> None:
-        if self._open.get(batch.statement) is batch:
-            del self._open[batch.statement]
-        batch.start(self._reader)
+        if self._open.get(batch.statement.statement) is batch:
+            del self._open[batch.statement.statement]
+        batch.start(self._reader, self._pool)
 
 
 class _Batch:
     """The keys of one statement, and the futures of their rows."""
 
-    __slots__ = ("_task", "_waiting", "futures", "statement")
+    __slots__ = ("_task", "_waiting", "_workloads", "futures", "statement")
 
     def __init__(self, statement: KeyedStatement) -> None:
         self.statement = statement
         self.futures: list[tuple[Key, asyncio.Future[Any]]] = []
         self._waiting = 0
+        self._workloads: set[Workload | None] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def wait(self, key: Key) -> Any:
         """Add a key and wait for its row; the last waiter to be cancelled cancels the query."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.futures.append((key, future))
+        self._workloads.add(current_workload.get())
         self._waiting += 1
         try:
             return await future
@@ -82,14 +87,15 @@ class _Batch:
                 self._task.cancel()
             raise
 
-    def start(self, reader: QueryRunner) -> None:
+    def start(self, reader: QueryRunner, pool: ConnectionPool) -> None:
         """Start the query, unless every waiter is gone."""
         if self._waiting:
-            self._task = asyncio.get_running_loop().create_task(self._query(reader))
+            workload = pool.least_busy(self._workloads)
+            self._task = asyncio.get_running_loop().create_task(self._query(reader, workload))
 
-    async def _query(self, reader: QueryRunner) -> None:
+    async def _query(self, reader: QueryRunner, workload: Workload | None) -> None:
         # The task has a copy of the context of whoever came first, but it works for all.
-        current_workload.set(None)
+        current_workload.set(workload)
         try:
             await self._resolve(reader, self.futures)
         except BaseException:

@@ -52,6 +52,12 @@ class LRUCache(Generic[Key, Value]):
             evicted.append((oldest_key, oldest))
         return evicted
 
+    def grow(self, key: Key, added_bytes: int) -> None:
+        """Count more bytes for the value of a key, where there is one."""
+        if key in self._entries:
+            value, size_bytes = self._entries[key]
+            self.put(key, value, size_bytes + added_bytes)
+
     def pop(self, key: Key) -> Value | None:
         """Remove a key and return its value; None where there is none."""
         value, size_bytes = self._entries.pop(key, (None, 0))

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from typing import Any, Final
@@ -59,6 +59,10 @@ class ConnectionPool:
     def in_use(self) -> int:
         """Return how many connections are in use."""
         return self._permits.in_use
+
+    def least_busy(self, workloads: Collection[Workload | None]) -> Workload | None:
+        """Return which of several workloads uses the fewest connections."""
+        return self._permits.least_busy(workloads)
 
     async def acquire(self) -> PoolProxiedConnection:
         """Return a connection, to be released or discarded."""

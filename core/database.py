@@ -65,7 +65,7 @@ class Database:
         self.pool = ConnectionPool(self.engine, settings)
         read_timeout_s = min(settings.database_read_timeout_s, settings.database_statement_timeout_s)
         self.reader = QueryRunner(self.pool, self.engine.dialect, read_timeout_s, is_pooled=target.is_pooled)
-        self.batch_loader = BatchLoader(self.reader)
+        self.batch_loader = BatchLoader(self.reader, self.pool)
         self.quotas = Quotas(settings)
         # One statement needs no transaction on PostgreSQL; on SQLite a lone SELECT has none anyway.
         # Behind a pooler it does: preparing and running it are two steps, which must meet the same connection.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter, OrderedDict, deque
+from collections.abc import Collection
 from itertools import chain
 from typing import NamedTuple, TypeVar
 
@@ -54,6 +55,13 @@ class PermitQueue:
     def waiting_of(self, key: str) -> int:
         """Return how many wait in the queue of a user, or of a stranger's address."""
         return len(self._waiting.get(key, ()))
+
+    def least_busy(self, workloads: Collection[Workload | None]) -> Workload | None:
+        """Return the workload whose user has, and waits for, the fewest permits; the server's own before any other."""
+        users = [each for each in workloads if each is not None]
+        if len(users) < len(workloads):
+            return None
+        return min(users, key=lambda user: self._in_use_by[user.key] + self.waiting_of(user.key))
 
     def give_back(self, workload: Workload | None) -> None:
         """Give a permit back, and to those who wait what they may have now."""

@@ -1,7 +1,7 @@
 """Plans of operations: what can be known before the variables are, found once and kept for every execution."""
 
-from collections.abc import Awaitable, Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 from graphql import (
     BooleanValueNode,
@@ -44,9 +44,15 @@ class UnplannableError(Exception):
 
 
 class Plan:
-    """How an operation of a document is executed."""
+    """How an operation of a document is executed; `on_kept` is told how many fields more are kept for it."""
 
-    def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation_name: str | None = None) -> None:
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        operation_name: str | None = None,
+        on_kept: Callable[[int], None] = lambda _fields: None,
+    ) -> None:
         assert_valid_schema(schema)
         self._schema = schema
         self._document = document
@@ -54,10 +60,12 @@ class Plan:
         # What is selected at the root, by the values of the variables that decide it.
         self._selections: dict[tuple[bool, ...], Selection] = {}
         self._conditions: tuple[str, ...] = ()
+        self._fields = 0
+        self._on_kept = on_kept
         self._operation: Operation | None = None
         try:
             operation = _find_operation(schema, document, operation_name)
-            self._conditions = _find_conditions(operation)
+            self._conditions, self._fields = _find_conditions(operation)
         except (UnplannableError, RecursionError):
             return
         self._operation = operation
@@ -110,8 +118,10 @@ class Plan:
             return None
         selection = self._selections.get(values)
         if selection is None:
-            if len(self._selections) >= _MAX_KEPT_SELECTIONS:
-                self._selections.clear()
+            if len(self._selections) < _MAX_KEPT_SELECTIONS:
+                self._on_kept(self._fields)
+            else:
+                del self._selections[next(iter(self._selections))]
             sources = {name: variables.sources[name] for name in self._conditions}
             conditions = VariableValues(sources, {name: coerced[name] for name in self._conditions})
             selection = self._selections[values] = FieldCollector(operation, conditions).collect_root(root_type)
@@ -137,15 +147,26 @@ def _find_operation(schema: GraphQLSchema, document: DocumentNode, name: str | N
     return Operation(schema, definition, fragments)
 
 
-def _find_conditions(operation: Operation) -> tuple[str, ...]:
-    """Return the variables that decide what an operation selects; raise UnplannableError where it cannot be planned."""
+def _find_conditions(operation: Operation) -> tuple[tuple[str, ...], int]:
+    """Return the variables that decide what an operation selects, and how many fields that is at most.
+
+    Raise UnplannableError where it cannot be planned.
+    """
     for directive in operation.definition.directives or ():
         if directive.name.value == GraphQLDisableErrorPropagationDirective.name:
             raise UnplannableError
     check = _PlannabilityCheck(operation.fragments)
-    if check.depth(operation.definition.selection_set) > _MAX_DEPTH:
+    extent = check.extent(operation.definition.selection_set)
+    if extent.depth > _MAX_DEPTH:
         raise UnplannableError
-    return tuple(sorted(check.conditions))
+    return tuple(sorted(check.conditions)), extent.fields
+
+
+class _Extent(NamedTuple):
+    """How deep fields are nested, and how many there are, fragments expanded."""
+
+    depth: int = 0
+    fields: int = 0
 
 
 class _PlannabilityCheck:
@@ -154,33 +175,35 @@ class _PlannabilityCheck:
     def __init__(self, fragments: Mapping[str, FragmentDefinitionNode]) -> None:
         self.conditions: set[str] = set()
         self._fragments = fragments
-        self._depths: dict[str, int] = {}
+        self._extents: dict[str, _Extent] = {}
         self._open: set[str] = set()
 
-    def depth(self, selection_set: SelectionSetNode | None) -> int:
-        """Return how deep fields are nested; raise UnplannableError where graphql-core has to execute them."""
-        return max(map(self._depth_of, selection_set.selections), default=0) if selection_set else 0
+    def extent(self, selection_set: SelectionSetNode | None) -> _Extent:
+        """Return the extent of what is selected; raise UnplannableError where graphql-core has to execute it."""
+        extents = [self._extent_of(each) for each in selection_set.selections] if selection_set else []
+        return _Extent(max((each.depth for each in extents), default=0), sum(each.fields for each in extents))
 
-    def _depth_of(self, selection: SelectionNode) -> int:
+    def _extent_of(self, selection: SelectionNode) -> _Extent:
         for directive in selection.directives or ():
             self._visit_directive(directive)
         if isinstance(selection, FieldNode) and selection.name.value not in _INTROSPECTION:
-            return 1 + self.depth(selection.selection_set)
+            depth, fields = self.extent(selection.selection_set)
+            return _Extent(depth + 1, fields + 1)
         if isinstance(selection, InlineFragmentNode):
-            return self.depth(selection.selection_set)
+            return self.extent(selection.selection_set)
         if isinstance(selection, FragmentSpreadNode):
-            return self._fragment_depth(selection.name.value)
+            return self._fragment_extent(selection.name.value)
         raise UnplannableError
 
-    def _fragment_depth(self, name: str) -> int:
-        if name not in self._depths:
+    def _fragment_extent(self, name: str) -> _Extent:
+        if name not in self._extents:
             fragment = self._fragments.get(name)
             if fragment is None or name in self._open or fragment.variable_definitions:
                 raise UnplannableError
             self._open.add(name)
-            self._depths[name] = self.depth(fragment.selection_set)
+            self._extents[name] = self.extent(fragment.selection_set)
             self._open.discard(name)
-        return self._depths[name]
+        return self._extents[name]
 
     def _visit_directive(self, directive: DirectiveNode) -> None:
         name = directive.name.value

@@ -1,6 +1,5 @@
 """What an operation selects below a field, so that only those columns are read."""
 
-from functools import lru_cache
 from typing import Any, Final
 
 from sqlmodel import SQLModel
@@ -49,7 +48,6 @@ def _columns(below: Selected, model: type[SQLModel]) -> frozenset[str]:
     return _columns_of(model, below.names)
 
 
-@lru_cache(maxsize=1_024)
 def _columns_of(model: type[SQLModel], names: frozenset[str]) -> frozenset[str]:
     by_field = COLUMNS_BY_FIELD[model]
     return frozenset(["id"]).union(*(by_field.get(name, ()) for name in names))

@@ -28,7 +28,7 @@ from server.graphql.schema import schema as product_schema
 from server.graphql.sockets import serve_socket
 from server.graphql.streaming import Streaming
 from server.http.connections import ConnectionRegistry
-from server.http.headers import get_request_headers
+from server.http.headers import MEDIA_TYPES, get_request_headers
 from server.http.origins import LOCAL, allows_local_origins
 from server.http.overload import Overload
 from server.http.pages import graphiql_page, index_route
@@ -43,6 +43,7 @@ from server.rest import api as rest
 from services.accounts.accounts import Accounts
 from services.accounts.authentication import Authenticator
 from services.accounts.rate_limit import AccountRateLimits
+from services.query.ordering import ORDERS
 
 _PAGES: Final = Path(__file__).parent.parent / "web" / "dist"
 _PATH: Final = "/graphql"
@@ -71,7 +72,14 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     runtime.authenticator.on_invalidate += [connections.check_user, runtime.live.tell_sessions_changed]
     runtime.live.on_sessions_changed += [runtime.authenticator.drop, connections.check_user]
     operations = Operations(schema, settings)
-    metrics.watch_caches(*operations.caches, STATEMENTS, runtime.database.quotas.counted, *runtime.authenticator.caches)
+    metrics.watch_caches(
+        *operations.caches,
+        STATEMENTS,
+        ORDERS,
+        MEDIA_TYPES,
+        runtime.database.quotas.counted,
+        *runtime.authenticator.caches,
+    )
     streaming = Streaming(operations, connections, settings, metrics.streams)
     mcp = McpEndpoint(runtime)
     overload = Overload()
@@ -156,7 +164,7 @@ def _make_runtime(settings: Settings, metrics: Metrics) -> Runtime:
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     """Answer HTTP errors of the router in the format of all other errors."""
     error = cast("HTTPException", error)
-    if request.url.path.startswith(rest.PREFIX):
+    if request.scope["path"].startswith(rest.PREFIX):
         return rest.answer_http_error(request, error)
     status, message = error.status_code, error.detail
     code = {401: "UNAUTHENTICATED", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(status, "BAD_USER_INPUT")

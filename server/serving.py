@@ -21,6 +21,7 @@ from server.cli.database import check_file, database_address, migrate
 from server.cli.errors import CommandError
 from server.http.protocol import ConnectionLimits, bounded_protocols, notice_lost_clients
 from server.observability.logs import log_config
+from server.observability.metrics import FOLDER_VARIABLE
 from server.workers import STARTUP_FAILED, Workers
 from services.accounts.better_auth import origin_of
 from services.accounts.rate_limit import AccountRateLimits
@@ -57,8 +58,8 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
         if workers > 1:
             # The workers share their metrics in files, which must not be those of an earlier run.
             folder = stack.enter_context(TemporaryDirectory(prefix="tasktalk-metrics-"))
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        # What counts looks at that variable when it is loaded.
+            os.environ[FOLDER_VARIABLE] = folder
+        # Loaded when nothing is wrong, for it takes seconds.
         from server.app import create_app  # noqa: PLC0415
 
         _collect_garbage_rarely()

@@ -1,8 +1,9 @@
 """Documents prepared for execution: parsed, validated and costed once, then found by text, hash or trusted id."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -33,9 +34,10 @@ from server.http.errors import RefusedError, refuse, refuse_document
 from server.http.request_body import PersistedQuery
 
 _MAX_VALIDATION_ERRORS: Final = 20
-# A token is a kilobyte in the tree and its plan, a character up to four bytes.
+# Measured: a token in the tree and the cost made of it, a field in a plan; a character is up to four bytes.
 MAX_CACHE_BYTES: Final = 100_000_000
 _TOKEN_BYTES: Final = 1_000
+_FIELD_BYTES: Final = 3_500
 _CHARACTER_BYTES: Final = 4
 MAX_TEXT_BYTES: Final = 10_000_000
 _BYTES_PER_TEXT: Final = 500
@@ -73,6 +75,8 @@ class PreparedDocument:
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, template: Template | None = None) -> None:
         self.template = template
+        # Told how many fields more its plans have.
+        self.on_kept: Callable[[int], None] = lambda _fields: None
         self._schema = schema
         self._document = document if template is None else template.document
         self._nodes = {
@@ -103,7 +107,7 @@ class PreparedDocument:
         node, definitions = self._nodes[name], self._document.definitions
         fragments = {each.name.value: each for each in definitions if isinstance(each, FragmentDefinitionNode)}
         cost = compile_cost(self._schema, node, fragments)
-        plan = Plan(self._schema, self._document, name)
+        plan = Plan(self._schema, self._document, name, self.on_kept)
         label = (name or "anonymous")[:_MAX_LABEL_LENGTH]
         return PreparedOperation(name, node.operation, self._document, cost, plan, label)
 
@@ -182,7 +186,7 @@ class Documents:
         if self._settings.trusted_documents_only:
             raise _untrusted()
         if (refusal := self._refused.get(text)) is not None:
-            raise refusal.with_traceback(None)
+            raise refusal.copy()
         check_length(text)
         split = split_literals(text)
         if split is not None and (shared := self.cache.get(split.key)) is not None:
@@ -193,13 +197,19 @@ class Documents:
         try:
             document, size_bytes = self._prepare(text, split)
         except RefusedError as refused:
-            self._refused.put(text, refused, _text_bytes(text))
+            # Without the traceback, whose frames hold the request.
+            messages = sum(len(error["message"]) for error in refused.errors)
+            self._refused.put(text, refused.copy(), _text_bytes(text) + messages * _CHARACTER_BYTES)
             raise
+        key = text if split is None or document.template is None else split.key
+        document.on_kept = partial(self._count_fields, key)
+        self.cache.put(key, document, size_bytes)
         if split is None or document.template is None:
-            self.cache.put(text, document, size_bytes)
             return document
-        self.cache.put(split.key, document, size_bytes)
         return document.bind(text, split) or self._prepare(text)[0]
+
+    def _count_fields(self, key: str | tuple[str], fields: int) -> None:
+        self.cache.grow(key, fields * _FIELD_BYTES)
 
     def _load_trusted(self, path: Path) -> None:
         """Prepare the trusted documents, each named by its id and by its hash, with and without the prefix."""

@@ -136,7 +136,7 @@ class GraphQLWebSocket:
         code, reason = CloseCode.INITIALISATION_TIMEOUT, "Connection initialisation timeout."
         self._timer = call_at(latest, lambda: self._close_soon(code, reason))
         try:
-            with self._streaming.metrics.sockets.track_inprogress():
+            with self._streaming.metrics.sockets.one_more():
                 while (message := await self._receive())["type"] == "websocket.receive":
                     if self._closing is None:
                         await self._answer(message)

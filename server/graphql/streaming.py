@@ -44,7 +44,7 @@ class Streaming:
                 return
             began_at = utc_now()
             async with aclosing(self.operations.events(operation, request, context)) as events:
-                with self.metrics.subscriptions.track_inprogress():
+                with self.metrics.subscriptions.one_more():
                     async for result, happened_at in events:
                         yield _shown(result, context)
                         # The lag of an event that was missed during a disconnect is not the server's.

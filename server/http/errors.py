@@ -44,6 +44,10 @@ class RefusedError(Exception):
         self.errors = errors
         self.headers = headers
 
+    def copy(self) -> "RefusedError":
+        """Return the same refusal without what its being raised has left in it."""
+        return RefusedError(self.status, self.errors, json_status=self.json_status, headers=self.headers)
+
 
 def refuse(
     status: int, message: str, *, code: str = "BAD_USER_INPUT", headers: tuple[Header, ...] = (), **extensions: Any

@@ -3,13 +3,15 @@
 import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from functools import lru_cache
 from typing import Final
 
 from python_multipart.multipart import parse_options_header
 from starlette.types import Scope
 
+from core.cache import LRUCache
+
 _MAX_ACCEPT_BYTES: Final = 1_000
+_BYTES_PER_HEADER: Final = 500
 _KEY: Final = "tasktalk.headers"
 _SANE_ID: Final = re.compile(rb"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 
@@ -20,6 +22,10 @@ class MediaType(Enum):
     GRAPHQL_RESPONSE = "application/graphql-response+json"
     JSON = "application/json"
     HTML = "text/html"
+
+
+# What clients accept, and whether they are offered a page, with what they prefer.
+MEDIA_TYPES: Final[LRUCache[tuple[bytes, bool], tuple[MediaType | None]]] = LRUCache("media_types", max_bytes=250_000)
 
 
 def _read_ranges(accept: str) -> dict[str, float]:
@@ -38,12 +44,14 @@ def _read_ranges(accept: str) -> dict[str, float]:
 
 def preferred_media_type(accept: bytes, *, html_offered: bool = False) -> MediaType | None:
     """Return the type that the client prefers, or None where it accepts none of ours."""
-    return _preferred(accept[:_MAX_ACCEPT_BYTES], html_offered)
+    key = accept[:_MAX_ACCEPT_BYTES], html_offered
+    if (found := MEDIA_TYPES.get(key)) is None:
+        found = (_find_preferred(*key),)
+        MEDIA_TYPES.put(key, found, len(key[0]) + _BYTES_PER_HEADER)
+    return found[0]
 
 
-# Bounded in bytes, as the part of the header that counts is.
-@lru_cache(maxsize=128)
-def _preferred(accept: bytes, html_offered: bool) -> MediaType | None:  # noqa: FBT001 - part of a cache's key
+def _find_preferred(accept: bytes, html_offered: bool) -> MediaType | None:  # noqa: FBT001 - part of a cache's key
     qualities = _read_ranges(accept.decode("latin-1"))
 
     def rank(media_type: MediaType) -> tuple[float, int, bool]:
@@ -59,9 +67,10 @@ def _preferred(accept: bytes, html_offered: bool) -> MediaType | None:  # noqa: 
     return best if rank(best)[0] > 0 else None
 
 
-@lru_cache(maxsize=128)
 def is_of_type(content_type: bytes, wanted: str) -> bool:
     """Return whether a Content-Type names the wanted type, in UTF-8."""
+    if content_type == wanted.encode():
+        return True
     media_type, *parameters = (part.strip() for part in content_type.decode("latin-1").lower().split(";"))
     charsets = [part.partition("=")[2].strip(' "') for part in parameters if part.startswith("charset")]
     return media_type == wanted and all(charset in {"utf-8", "utf8"} for charset in charsets)

@@ -2,14 +2,13 @@
 
 import asyncio
 import os
+from collections.abc import Iterator
 from datetime import datetime
-from functools import cache, partial
 from hmac import compare_digest
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,15 +19,18 @@ from core.clock import utc_now
 from core.connection_pool import ConnectionPool
 from core.settings import Settings
 from live.hub import WakeUp
-from server.observability.request_log import RequestRecord
+from server.observability.exposition import CONTENT_TYPE, Counter, Gauge, Histogram, Metric, Series, sum_series
+from server.observability.request_log import OperationOutcome, RequestRecord
 
-_READ_EVERY_S: Final = 5.0
-_Metric = TypeVar("_Metric", Counter, Histogram)
+# The folder in which the workers of a server share their metrics.
+FOLDER_VARIABLE: Final = "TASKTALK_METRICS_FOLDER"
+_SHARED_EVERY_S: Final = 1.0
 _OTHER: Final = "other"
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _PATHS: Final = frozenset({"/docs", "/graphql", "/health", "/mcp", "/metrics", "/openapi.json", "/ready"})
 _ASSETS: Final = ("/docs/assets", "/graphiql/assets")
-# Each name is a handful of series; names are the clients' to choose, so their number must have an end.
+# Each name is two dozen lines of a scrape; names are the clients' to choose, so their number must have an end.
+_BYTES_PER_NAME: Final = 10_000
 _MAX_OPERATION_NAMES: Final = 100
 _MAX_OPERATION_NAME_LENGTH: Final = 64
 
@@ -36,56 +38,50 @@ _MAX_OPERATION_NAME_LENGTH: Final = 64
 class StreamMetrics:
     """The counters of what stays open."""
 
-    def __init__(self, registry: CollectorRegistry | None) -> None:
-        gauge = partial(Gauge, multiprocess_mode="livesum", registry=registry)
-        self.sockets = gauge("tasktalk_sockets", "Open sockets.")
-        self.subscriptions = gauge("tasktalk_subscriptions", "Running subscriptions.")
-        self._events = Counter("tasktalk_events_delivered", "Events sent to subscribers.", registry=registry)
-        self._lags = Histogram(
-            "tasktalk_event_lag_seconds", "From a message's writing to its delivery.", registry=registry
-        )
-        wake_ups = Counter("tasktalk_wake_ups", "Waiting subscribers woken.", ("kind",), registry=registry)
-        self._wake_ups_of = cache(wake_ups.labels)
+    def __init__(self) -> None:
+        self.sockets = Gauge("tasktalk_sockets", "Open sockets.")
+        self.subscriptions = Gauge("tasktalk_subscriptions", "Running subscriptions.")
+        self.events = Counter("tasktalk_events_delivered_total", "Events sent to subscribers.")
+        self.lags = Histogram("tasktalk_event_lag_seconds", "From a message's writing to its delivery.")
+        self.wake_ups = Counter("tasktalk_wake_ups_total", "Waiting subscribers woken.", "kind")
 
     def count_wake_up(self, kind: WakeUp) -> None:
         """Count a subscriber that was woken."""
-        self._wake_ups_of(kind).inc()
+        self.wake_ups.inc(kind)
 
     def count_event(self, happened_at: datetime | None) -> None:
         """Count an event that was sent, and how long it took to get there, where that is known."""
-        self._events.inc()
+        self.events.inc()
         if happened_at is not None:
-            self._lags.observe((utc_now() - happened_at).total_seconds())
+            self.lags.observe((utc_now() - happened_at).total_seconds())
 
 
 class Metrics:
-    """The counters of one application; with PROMETHEUS_MULTIPROC_DIR set, shared with its other workers."""
+    """The counters of one application, shared with its other workers where it has some.
+
+    Each worker writes its own to a file, and whoever is asked sums all files up.
+    """
 
     def __init__(self) -> None:
-        self._folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-        self._registry = CollectorRegistry()
-        registry = None if self._folder else self._registry
-        counter, histogram = partial(Counter, registry=registry), partial(Histogram, registry=registry)
-        gauge = partial(Gauge, multiprocess_mode="livesum", registry=registry)
-        self._requests = counter("tasktalk_http_requests", "HTTP requests.", ("method", "path", "status"))
-        self._durations = histogram("tasktalk_http_request_duration_seconds", "Time to answer.", ("path",))
-        self._operations = counter("tasktalk_graphql_operations", "GraphQL operations.", ("name", "outcome"))
-        self._operation_durations = histogram(
-            "tasktalk_graphql_operation_duration_seconds", "Time to answer.", ("name",)
-        )
-        self._statements = counter("tasktalk_sql_statements", "SQL statements.")
-        self._connections_in_use = gauge("tasktalk_pool_connections_in_use", "Database connections in use.")
-        self._connections_allowed = gauge(
+        folder = os.environ.get(FOLDER_VARIABLE)
+        self._folder = Path(folder) if folder else None
+        self._requests = Counter("tasktalk_http_requests_total", "HTTP requests.", "method", "path", "status")
+        self._durations = Histogram("tasktalk_http_request_duration_seconds", "Time to answer.", "path")
+        self._operations = Counter("tasktalk_graphql_operations_total", "GraphQL operations.", "name", "outcome")
+        self._operation_durations = Histogram("tasktalk_graphql_operation_duration_seconds", "Time to answer.", "name")
+        self._statements = Counter("tasktalk_sql_statements_total", "SQL statements.")
+        self._connections_in_use = Gauge("tasktalk_pool_connections_in_use", "Database connections in use.")
+        self._connections_allowed = Gauge(
             "tasktalk_pool_connections_allowed", "Most database connections that may be open."
         )
-        self._cache_bytes = gauge("tasktalk_cache_bytes", "Bytes in a cache.", ("cache",))
-        self._cache_lookups = counter("tasktalk_cache_lookups", "Lookups in a cache.", ("cache", "result"))
-        self._cache_evictions = counter("tasktalk_cache_evictions", "Entries evicted from a full cache.", ("cache",))
-        self._caches: dict[str, tuple[LRUCache[Any, Any], tuple[int, int, int]]] = {}
-        self.streams = StreamMetrics(registry)
-        self._operation_names: set[str] = set()
-        # Looking labels up is most of the cost of counting; their number is bounded.
-        self._label = cache(_label)
+        self._cache_bytes = Gauge("tasktalk_cache_bytes", "Bytes in a cache.", "cache")
+        self._cache_lookups = Counter("tasktalk_cache_lookups_total", "Lookups in a cache.", "cache", "result")
+        self._cache_evictions = Counter("tasktalk_cache_evictions_total", "Entries evicted from a full cache.", "cache")
+        self.streams = StreamMetrics()
+        each = (*vars(self).values(), *vars(self.streams).values())
+        self._metrics = [metric for metric in each if isinstance(metric, Metric)]
+        self._names: LRUCache[str, str] = LRUCache("operation_names", max_bytes=_MAX_OPERATION_NAMES * _BYTES_PER_NAME)
+        self._caches: list[LRUCache[Any, Any]] = [self._names]
 
     def watch_pool(self, pool: ConnectionPool, settings: Settings) -> None:
         """Measure the connections to the database from now on."""
@@ -95,34 +91,18 @@ class Metrics:
 
     def watch_caches(self, *caches: LRUCache[Any, Any]) -> None:
         """Measure caches from now on."""
-        self._caches |= {lru.name: (lru, (0, 0, 0)) for lru in caches}
-
-    def _read_caches(self) -> None:
-        for name, (lru, before) in self._caches.items():
-            counts = (lru.hits, lru.misses, lru.evictions)
-            hits, misses, evictions = (now - then for now, then in zip(counts, before, strict=True))
-            self._cache_bytes.labels(name).set(lru.size_bytes)
-            self._cache_lookups.labels(name, "hit").inc(hits)
-            self._cache_lookups.labels(name, "miss").inc(misses)
-            self._cache_evictions.labels(name).inc(evictions)
-            self._caches[name] = lru, counts
-
-    async def run(self) -> None:
-        """Read what other workers show now and then, until cancelled."""
-        while True:
-            await asyncio.sleep(_READ_EVERY_S)
-            self._read_caches()
+        self._caches += caches
 
     def observe(self, scope: Scope, record: RequestRecord, status: int, duration_s: float) -> None:
         """Count a request that has ended."""
         method, path = scope["method"], _path_label(scope)
-        self._label(self._requests, method if method in _METHODS else _OTHER, path, status).inc()
-        self._label(self._durations, path).observe(duration_s)
+        self._requests.inc(method if method in _METHODS else _OTHER, path, status)
+        self._durations.observe(duration_s, path)
         if record.outcome is not None:
-            name = self._name_label(record.operation)
-            self._label(self._operations, name, record.outcome).inc()
-            self._label(self._operation_durations, name).observe(duration_s)
-        self._statements.inc(len(record.statements))
+            name = self._name_label(record)
+            self._operations.inc(name, record.outcome)
+            self._operation_durations.observe(duration_s, name)
+        self._statements.inc(by=len(record.statements))
 
     async def serve(self, request: Request) -> Response:
         """Answer /metrics: to those who have the token, where there is one."""
@@ -133,31 +113,80 @@ class Metrics:
                 raise HTTPException(401, "Send METRICS_TOKEN as a bearer token.", {"www-authenticate": "Bearer"})
         elif settings.is_production:
             raise HTTPException(404)
+        return Response(self.render(), headers={"content-type": CONTENT_TYPE})
+
+    def render(self) -> str:
+        """Return the metrics of all workers as text."""
         self._read_caches()
-        registry = self._registry
-        if self._folder:
-            _forget_dead_workers(Path(self._folder))
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
-        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
+        workers: list[dict[str, Series]] = []
+        if self._folder is not None:
+            # Its own are written first: what one worker has told must not be less when another is asked.
+            self._share(self._folder)
+            workers += _read_shared(self._folder, {metric.name for metric in self._metrics if metric.is_of_now})
+        lines: list[str] = []
+        for metric in self._metrics:
+            shared = sum_series(worker.get(metric.name, {}) for worker in workers)
+            lines += metric.render(metric.series if self._folder is None else shared)
+        return "".join(lines)
+
+    async def run(self) -> None:
+        """Share them with other workers now and then, until cancelled."""
+        while self._folder is not None:
+            await asyncio.sleep(_SHARED_EVERY_S)
+            self._read_caches()
+            self._share(self._folder)
 
     def close(self) -> None:
         """Take this worker's gauges out of the sums over workers."""
-        if self._folder:
-            mark_process_dead(os.getpid(), self._folder)  # type: ignore[no-untyped-call]
+        if self._folder is not None:
+            self._metrics = [metric for metric in self._metrics if not metric.is_of_now]
+            self._share(self._folder)
 
-    def _name_label(self, name: str | None) -> str:
-        if name is None:
+    def _share(self, folder: Path) -> None:
+        shared = {metric.name: metric.series for metric in self._metrics}
+        file, unfinished = folder / f"{os.getpid()}.json", folder / f"{os.getpid()}.unfinished"
+        unfinished.write_bytes(orjson.dumps(shared))
+        unfinished.replace(file)
+
+    def _read_caches(self) -> None:
+        for cache in self._caches:
+            self._cache_bytes.set(cache.size_bytes, cache.name)
+            self._cache_lookups.of((cache.name, "hit"))[0] = cache.hits
+            self._cache_lookups.of((cache.name, "miss"))[0] = cache.misses
+            self._cache_evictions.of((cache.name,))[0] = cache.evictions
+
+    def _name_label(self, record: RequestRecord) -> str:
+        """Return the name that an operation is counted by: those that signed-in callers have used last have theirs."""
+        if (name := record.operation) is None:
             return "unknown"
-        if name not in self._operation_names:
-            if len(self._operation_names) >= _MAX_OPERATION_NAMES or len(name) > _MAX_OPERATION_NAME_LENGTH:
-                return _OTHER
-            self._operation_names.add(name)
+        if record.user_id is None:
+            return name if name in self._names else _OTHER
+        if len(name) > _MAX_OPERATION_NAME_LENGTH:
+            return _OTHER
+        if self._names.get(name) is None:
+            for evicted, _ in self._names.put(name, name, _BYTES_PER_NAME):
+                self._operation_durations.remove(evicted)
+                for outcome in OperationOutcome:
+                    self._operations.remove(evicted, outcome)
         return name
 
 
-def _label(metric: _Metric, *labels: object) -> _Metric:
-    return metric.labels(*labels)
+def _read_shared(folder: Path, gauges: set[str]) -> Iterator[dict[str, Series]]:
+    """Yield the series of each worker, without the gauges of those that were killed."""
+    for file in folder.glob("*.json"):
+        shared = orjson.loads(file.read_bytes())
+        names = shared.keys() if _is_alive(int(file.stem)) else shared.keys() - gauges
+        yield {name: shared[name] for name in names}
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _path_label(scope: Scope) -> str:
@@ -168,15 +197,3 @@ def _path_label(scope: Scope) -> str:
         # With the names of what stands in it, of which there is no end.
         return str(route.path)
     return next((assets for assets in _ASSETS if path.startswith(f"{assets}/")), _OTHER)
-
-
-def _forget_dead_workers(folder: Path) -> None:
-    """Drop the gauges of workers that were killed, and so could not do it themselves."""
-    for file in folder.glob("gauge_live*_*.db"):
-        pid = int(file.stem.rpartition("_")[2])
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
-        except PermissionError:
-            continue

@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
+from sqlalchemy import Select, or_, select, update
 from sqlalchemy import delete as sql_delete
-from sqlalchemy import or_, select, update
 from sqlmodel import select as select_model
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -14,7 +13,7 @@ from core.batch_loader import BatchLoader, KeyedStatement
 from core.clock import utc_now
 from core.database import REVISIONS
 from core.errors import AccountGoneError, BadUserInputError, ConflictError, ForbiddenError, NotFoundError
-from core.prepared_statement import PreparedStatement
+from core.prepared_statement import cached_statement
 from core.text import is_storable
 from core.transaction import leave_unchanged
 from models import AccessToken, AuditEvent, AuditEventKind, Session, User
@@ -106,23 +105,19 @@ def user_listing(caller: Caller, columns: frozenset[str] = frozenset()) -> Listi
 async def users_by_id(source: Source, caller: Caller, ids: Sequence[str], columns: Iterable[str]) -> list[Any]:
     """Return the users with those ids, in that order; None for each that does not exist or the caller may not see."""
     visible = [user_id for user_id in ids if user_id == caller.user_id or (caller.is_admin and is_storable(user_id))]
-    users = _users_by_id(frozenset(columns))
-    found = {row.id: row for row in await read(source, users.statement, {_IDS: visible})}
+    found = {row.id: row for row in await read(source, _users_by_id(frozenset(columns)), {_IDS: visible})}
     return [found.get(user_id) for user_id in ids]
 
 
 async def own_row(loader: BatchLoader, caller: Caller, columns: frozenset[str]) -> Any:
     """Return the caller's own row, or None if the account is gone."""
-    return await loader.load(_users_by_id(columns), (caller.user_id,))
+    return await loader.load(KeyedStatement(_users_by_id(columns), _IDS), (caller.user_id,))
 
 
-@lru_cache(maxsize=64)
-def _users_by_id(columns: frozenset[str]) -> KeyedStatement:
+@cached_statement
+def _users_by_id(columns: frozenset[str]) -> Select[Any]:
     selected = table_columns(_USERS, columns - {"id"})
-    return KeyedStatement(
-        PreparedStatement(select(_USERS.c.id, *selected).where(IsAnyOf(_USERS.c.id, text_list_param(_IDS)), _IS_THERE)),
-        _IDS,
-    )
+    return select(_USERS.c.id, *selected).where(IsAnyOf(_USERS.c.id, text_list_param(_IDS)), _IS_THERE)
 
 
 async def set_active(session: AsyncSession, caller: Caller, user_id: str, client: Client, *, is_active: bool) -> User:

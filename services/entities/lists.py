@@ -286,5 +286,5 @@ def entity_listing(
 ) -> Listing:
     """Return the list of the caller's rows of a model."""
     table = table_of(default.model)
-    keys = tuple((sort_key(part.model, part.field.lower()), part.direction) for part in order or [default])
+    keys = ((sort_key(part.model, part.field.lower()), part.direction) for part in order or [default])
     return Listing(table, order_by(table, keys), caller, conditions_of(wanted), columns)

@@ -1,7 +1,6 @@
 """Lookup of a user's rows by id."""
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -121,7 +120,8 @@ async def find_node(loader: BatchLoader, caller: Caller, columns_by_model: Colum
     row_id = parse_id(given_id)
     if row_id is None:
         return None
-    row = await loader.load(_node_statement(columns_by_model), (caller.user_id, row_id))
+    statement = KeyedStatement(_node_statement(columns_by_model), _OWNERS, _IDS)
+    row = await loader.load(statement, (caller.user_id, row_id))
     for model, names in columns_by_model if row is not None else ():
         prefix = table_of(model).name
         if getattr(row, f"{prefix}_id") is not None:
@@ -130,8 +130,8 @@ async def find_node(loader: BatchLoader, caller: Caller, columns_by_model: Colum
     return None
 
 
-@lru_cache(maxsize=256)
-def _node_statement(columns_by_model: ColumnsByModel) -> KeyedStatement:
+@cached_statement
+def _node_statement(columns_by_model: ColumnsByModel) -> Select[Any]:
     """Return the statement that looks for each key in the tables of all the models."""
     wanted = owned_ids(_OWNERS, _IDS, "wanted")
     source: FromClause = wanted
@@ -141,7 +141,7 @@ def _node_statement(columns_by_model: ColumnsByModel) -> KeyedStatement:
         is_wanted = table.c.user_id == wanted.c.user_id, table.c.id == wanted.c.id
         source = source.outerjoin(table, and_(*is_wanted, is_there(table)))
         columns += [column.label(f"{table.name}_{column.key}") for column in table_columns(table, names | {"id"})]
-    return KeyedStatement(PreparedStatement(select(*columns).select_from(source)), _OWNERS, _IDS)
+    return select(*columns).select_from(source)
 
 
 async def require(session: AsyncSession, caller: Caller, model: type[Row], given_id: str, path: tuple[str, ...]) -> Row:

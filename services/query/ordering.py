@@ -1,10 +1,10 @@
 """Orders of lists, their keyset conditions, and the cursors that mark a position in one."""
 
 import string
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Table, and_, bindparam, func, literal, or_
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlmodel import SQLModel
 
+from core.cache import LRUCache
 from core.errors import BadUserInputError
 from core.ids import parse_id
 from core.text import is_storable
@@ -199,11 +200,21 @@ def sort_key(model: type[SQLModel], name: str) -> Key:
 
 
 ID_KEY: Final = Key("id", _read_id)
+_BYTES_PER_KEY: Final = 1_000
+ORDERS: Final[LRUCache[Hashable, Order]] = LRUCache("orders", max_bytes=1_000_000)
 
 
-@lru_cache(maxsize=256)
-def order_by(table: Table, keys: tuple[tuple[Key, OrderDirection], ...], identity: Key = ID_KEY) -> Order:
-    """Return the order of a table by the keys; the id follows the last one's direction and decides between equals."""
-    first_mentions = {key.column: OrderedKey(key, direction is OrderDirection.DESC) for key, direction in keys[::-1]}
-    parts = [first_mentions[column] for column in dict.fromkeys(key.column for key, _ in keys)]
-    return Order(table.name, (*parts, OrderedKey(identity, parts[-1].descending)))
+def order_by(table: Table, keys: Iterable[tuple[Key, OrderDirection]], identity: Key = ID_KEY) -> Order:
+    """Return the order of a table by the keys, of which the first of a column counts.
+
+    The id follows the last one's direction and decides between equals.
+    """
+    directions: dict[Key, OrderDirection] = {}
+    for key, direction in keys:
+        directions.setdefault(key, direction)
+    cache_key = table, *directions.items(), identity
+    if (order := ORDERS.get(cache_key)) is None:
+        parts = [OrderedKey(key, direction is OrderDirection.DESC) for key, direction in directions.items()]
+        order = Order(table.name, (*parts, OrderedKey(identity, parts[-1].descending)))
+        ORDERS.put(cache_key, order, _BYTES_PER_KEY * len(order.keys))
+    return order

@@ -59,9 +59,9 @@ def test_invalid_document_is_validated_once(found: Documents, monkeypatch: pytes
 def test_only_the_operation_that_is_asked_for_is_planned(found: Documents, monkeypatch: pytest.MonkeyPatch) -> None:
     planned: list[str | None] = []
 
-    def plan(schema: Any, document: Any, name: str | None) -> Plan:
+    def plan(schema: Any, document: Any, name: str | None, on_kept: Any) -> Plan:
         planned.append(name)
-        return Plan(schema, document, name)
+        return Plan(schema, document, name, on_kept)
 
     monkeypatch.setattr(documents, "Plan", plan)
     text = " ".join(f"query Q{number} {{ __typename }}" for number in range(50))

@@ -15,10 +15,11 @@ from core.errors import UnavailableError
 from core.passwords import Argon2Cost, Passwords
 from core.permits import PermitQueue
 from core.settings import Settings
-from core.workload import Workload, start_workload
+from core.workload import Workload, current_workload, start_workload
+from models import User
 from server.http.connections import ConnectionRegistry
-from services.accounts.sessions import load_session_status
-from tests.databases import only_postgresql, opened, run_sql
+from tests.core.test_batch_loader import NAMES
+from tests.databases import counted, only_postgresql, opened, run_sql
 from tests.factories import make_user, sign_in
 from tests.waiting import until
 
@@ -175,15 +176,30 @@ def in_new_context(work: Any) -> "asyncio.Task[None]":
     return asyncio.get_running_loop().create_task(work, context=Context())
 
 
-async def test_batched_lookups_are_the_servers_own_work(fresh_settings: Settings) -> None:
-    """Those of many users share a statement, which must not wait behind the queue of one of them."""
-    async with opened(fresh_settings, database_pool_size=4, database_max_overflow=0) as database:
-        user = await make_user(database)
-        start_workload(user_id=user.id)
-        held = [await database.pool.acquire() for _ in range(3)]
-        assert await load_session_status(database.batch_loader, user.id, "none") is None
-        for connection in held:
-            database.pool.release(connection)
+async def test_batched_lookup_counts_to_the_least_busy_of_those_who_wait_for_it(fresh_settings: Settings) -> None:
+    async with opened(fresh_settings, database_pool_size=8, database_max_overflow=0) as database:
+        ada, grace = await make_user(database), await make_user(database)
+        with counted() as statements:
+            start_workload(user_id=ada.id)
+            held = [await database.pool.acquire() for _ in range(3)]
+            # By herself she has as many connections as one request may have.
+            alone = asyncio.create_task(load_name(database, ada))
+            await settle()
+            assert (alone.done(), database.pool.in_use, len(statements)) == (False, 3, 0)
+            # With another's key, and with the server's own, hers goes along.
+            for other in (Workload(user_id=grace.id), None):
+                loading = [load_name(database, grace, other), load_name(database, ada)]
+                assert await asyncio.gather(*map(asyncio.create_task, loading)) == [grace.name, ada.name]
+            assert (alone.done(), len(statements)) == (False, 2)
+            for connection in held:
+                database.pool.release(connection)
+            assert await alone == ada.name
+
+
+async def load_name(database: Database, user: User, *other: Workload | None) -> Any:
+    for workload in other:
+        current_workload.set(workload)
+    return (await database.batch_loader.load(NAMES, (user.id,))).name
 
 
 async def test_check_of_sessions_is_the_servers_own_work(fresh_settings: Settings) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx2
+import orjson
 import pytest
 from httpx2 import AsyncClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,7 +17,10 @@ from structlog.testing import CapturingLogger
 
 from core.clock import utc_now
 from core.settings import Settings
+from server.observability.exposition import Histogram
 from server.observability.health import Readiness
+from server.observability.metrics import FOLDER_VARIABLE, Metrics
+from server.observability.request_log import OperationOutcome, RequestRecord
 from tests.databases import make_settings, only_sqlite, opened, run_sql
 from tests.event_client import open_events
 from tests.factories import SignedIn, make_conversation, make_message, make_task
@@ -39,7 +43,11 @@ async def fresh_api(tmp_path: Path) -> AsyncIterator[AsyncClient]:
 async def read(client: AsyncClient) -> Samples:
     response = await client.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain; version=")
-    families = text_string_to_metric_families(response.text)
+    return parsed(response.text)
+
+
+def parsed(text: str) -> Samples:
+    families = text_string_to_metric_families(text)
     return {(each.name, frozenset(each.labels.items())): each.value for family in families for each in family.samples}
 
 
@@ -66,19 +74,50 @@ async def test_requests_are_counted_by_path_and_status(fresh_api: AsyncClient) -
     assert value(samples, "http_request_duration_seconds_count", path="/health") == 2
 
 
-async def test_operations_are_counted_by_bounded_names_and_outcome(fresh_api: AsyncClient) -> None:
-    for query in ("query A { hello }", "query A { hello }", 'query A { fail(how: "gone") }', "{ hello }", "{ nope }"):
+async def test_operations_are_counted_by_outcome(fresh_api: AsyncClient) -> None:
+    for query in ("query A { hello }", "query A { hello }", 'query A { fail(how: "gone") }', "{ nope }"):
         await fresh_api.post("/graphql", json={"query": query})
-    samples, metric = await read(fresh_api), "graphql_operations_total"
-    others = {("anonymous", "ok"): 1, ("unknown", "refused"): 1}
-    assert counts(samples, metric, "name", "outcome") == {("A", "ok"): 2, ("A", "errors"): 1} | others
-    assert value(samples, "graphql_operation_duration_seconds_count", name="A") == 3
-    for name in ("N" * 65, *(f"N{n}" for n in range(110)), "N0"):
-        await fresh_api.post("/graphql", json={"query": f"query {name} {{ hello }}"})
-    counted = counts(await read(fresh_api), metric, "name", "outcome")
-    # A hundred names, of refused ones "unknown", and of further ones "other".
-    assert len({name for name, _ in counted}) == 102
-    assert (counted["other", "ok"], counted["N0", "ok"]) == (13, 2)
+    samples = await read(fresh_api)
+    # Those of strangers have no names of their own.
+    counted = {("other", "ok"): 2, ("other", "errors"): 1, ("unknown", "refused"): 1}
+    assert counts(samples, "graphql_operations_total", "name", "outcome") == counted
+    assert value(samples, "graphql_operation_duration_seconds_count", name="other") == 3
+
+
+def operate(metrics: Metrics, name: str, user_id: str | None = "ada") -> None:
+    record = RequestRecord("id")
+    record.operation, record.outcome, record.user_id = name, OperationOutcome.OK, user_id
+    metrics.observe({"method": "POST", "path": "/graphql"}, record, 200, 0.02)
+
+
+def test_operations_are_counted_by_the_names_that_signed_in_callers_used_last() -> None:
+    metrics = Metrics()
+    for number in range(200):
+        operate(metrics, f"Stranger{number}", None)
+    for name in ("N" * 65, *(f"N{number}" for number in range(110)), "N109"):
+        operate(metrics, name)
+    operate(metrics, "N20", None)
+    counted = counts(parsed(metrics.render()), "graphql_operations_total", "name")
+    assert counted.keys() == {("other",), *((f"N{number}",) for number in range(10, 110))}
+    assert [counted[name,] for name in ("other", "N20", "N109")] == [201, 2, 2]
+    # Series that nobody uses any more make place for others, so that a scrape has an end.
+    lines = metrics.render().count("\n")
+    for number in range(1_000):
+        operate(metrics, f"M{number}")
+    assert metrics.render().count("\n") == lines
+
+
+def test_labels_are_escaped_and_buckets_are_cumulative() -> None:
+    histogram = Histogram("tasktalk_test_seconds", "A test.", "name")
+    for duration_s in (0.005, 0.03, 0.04, 11.0):
+        histogram.observe(duration_s, '\\"\n')
+    samples = parsed("".join(histogram.render(histogram.series)))
+    buckets = {
+        bound: value(samples, "test_seconds_bucket", name='\\"\n', le=bound) for bound in ("0.005", "0.05", "10.0")
+    }
+    assert buckets == {"0.005": 1, "0.05": 3, "10.0": 3}
+    assert value(samples, "test_seconds_bucket", name='\\"\n', le="+Inf") == 4
+    assert value(samples, "test_seconds_sum", name='\\"\n') == pytest.approx(11.075)
 
 
 async def test_every_cache_is_measured(fresh_api: AsyncClient) -> None:
@@ -88,7 +127,8 @@ async def test_every_cache_is_measured(fresh_api: AsyncClient) -> None:
     assert value(samples, "cache_lookups_total", cache="documents", result="hit") == 2
     assert value(samples, "cache_lookups_total", cache="documents", result="miss") == 1
     assert value(samples, "cache_evictions_total", cache="documents") == 0
-    assert value(samples, "cache_bytes", cache="documents") == 3 * 1_000 + 4 * 9
+    # Its tokens and characters, and the field of its plan.
+    assert value(samples, "cache_bytes", cache="documents") == 3 * 1_000 + 4 * 9 + 3_500
     measured = {dict(labels)["cache"] for metric, labels in samples if metric == "tasktalk_cache_bytes"}
     sources = [path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py")]
     assert measured == {name for path in sources for name in re.findall(r'\bLRUCache\(\s*"(\w+)"', path.read_text())}
@@ -114,18 +154,24 @@ async def test_statements_and_pool_connections_are_counted(settings: Settings, u
         await until_so(partial(are_in_use, 0))
 
 
-async def test_gauges_of_workers_that_have_ended_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+async def test_workers_are_summed_up_and_gauges_of_ended_ones_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     dead = await asyncio.create_subprocess_exec("true")
     await dead.wait()
-    own, dropped = f"gauge_livesum_{os.getpid()}.db", f"gauge_livesum_{dead.pid}.db"
-    names = {own, dropped, f"gauge_livesum_{os.getppid()}.db", f"counter_{dead.pid}.db", f"counter_{os.getpid()}.db"}
-    for name in names:
-        (tmp_path / name).write_bytes(bytes(8))
+    own = tmp_path / f"{os.getpid()}.json"
+    for pid in (dead.pid, os.getppid()):
+        shared = {"tasktalk_sockets": {"": [5]}, "tasktalk_wake_ups_total": {'kind="poll"': [7]}}
+        (tmp_path / f"{pid}.json").write_bytes(orjson.dumps(shared))
     async with open_api(sample_settings(tmp_path)) as api:
-        await read(api)
-        assert {name for name in names if not tmp_path.joinpath(name).exists()} == {dropped}
-    assert {name for name in names if not tmp_path.joinpath(name).exists()} == {dropped, own}
+        samples = await read(api)
+        assert value(samples, "sockets") == 5
+        assert value(samples, "wake_ups_total", kind="poll") == 14
+        assert value(samples, "pool_connections_allowed") > 0
+        # What a worker has told is in its file, for the others.
+        assert orjson.loads(own.read_bytes())["tasktalk_pool_connections_allowed"]
+    assert "tasktalk_pool_connections_allowed" not in orjson.loads(own.read_bytes())
 
 
 CHANGES = "subscription { changes { changed { id } } }"

@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, select
 
 from core.clock import utc_now
 from core.database import Database
-from core.settings import Settings
 from core.errors import ConflictError
+from core.settings import Settings
 from models import Deletion, HistoryAction, HistoryEntry, IdempotencyKey, Session, Task, User
 from services.query.sql import fetch_all, table_of
 from services.sync import housekeeping
