@@ -186,7 +186,7 @@ class Operations:
     def _check_cost(self, operation: PreparedOperation, request: GraphQLRequest) -> None:
         cost = operation.cost(operation.variables(request.variables))
         if cost > self._max_cost:
-            message = f"The operation may return {cost} objects; the limit is {self._max_cost}. Ask for smaller pages."
+            message = f"The operation costs {cost}; the limit is {self._max_cost}. Ask for less at once."
             raise refuse_for(QueryTooComplexError(message, cost=cost, limit=self._max_cost))
 
 
