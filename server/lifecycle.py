@@ -118,6 +118,8 @@ async def lifespan(
         await runtime.assistant.close()
         await runtime.live.close()
         await runtime.accounts.close()
+        if runtime.cost_limit is not None:
+            await runtime.cost_limit.close()
         await runtime.authenticator.close()
         await runtime.database.close()
         runtime.passwords.close()
