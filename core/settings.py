@@ -66,7 +66,15 @@ class Settings(BaseSettings):
     api_host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     api_port: int = Field(8000, ge=0, le=65535, description="port to listen on")
     better_auth_url: str | None = Field(None, description="base URL of a Better Auth server whose tokens to accept")
-    rate_limit_storage: str = Field("memory://", description="where sign-ups and sign-ins are counted (`limits` URL)")
+    rate_limit_storage: str | None = Field(
+        None,
+        description="where attempts and costs are counted (`limits` URL); without one, attempts in memory, costs in "
+        "Redis at BROKER_URL or else in memory",
+    )
+    rate_limit_cost_per_minute: int = Field(0, ge=0, description="cost of a user's requests in a minute; 0: no limit")
+    rate_limit_cost_per_minute_anonymous: int = Field(
+        0, ge=0, description="the same, of those without a user from one address; 0: no limit"
+    )
     sign_ups_per_address: Count = Field(100, description="accounts that one address may make in an hour")
     password_checks: Count = Field(
         100, description="passwords, right or wrong, for one account from one address in 5 minutes"
@@ -141,7 +149,11 @@ class Settings(BaseSettings):
     graphql_max_aliases: Count = Field(100, description="most aliases in an operation")
     graphql_max_tokens: Count = Field(5_000, description="most tokens in a document")
     graphql_max_directives: Count = Field(50, description="most directives in an operation")
-    graphql_max_cost: Count = Field(10_000, description="most objects an operation may ask for")
+    graphql_max_cost: Count = Field(10_000, description="highest cost of an operation, in units of one object")
+    graphql_new_tokens_per_minute: int = Field(
+        120_000, ge=0, description="tokens of new documents that a client may send in a minute; 0: no limit"
+    )
+    graphql_timeout_s: Seconds = Field(30, description="longest query; time in which fields of a mutation may begin")
     metrics_token: str | None = Field(
         None,
         repr=False,

@@ -1,6 +1,7 @@
 """The context of an operation: the authenticated caller, the session factory, and fresh data loaders."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,6 +23,7 @@ from services.accounts.accounts import Accounts
 from services.accounts.audit import Client
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
+from services.accounts.rate_limit import CostRateLimit
 from services.query.sql import Source
 
 Result = TypeVar("Result")
@@ -53,6 +55,7 @@ class Runtime:
     accounts: Accounts
     live: Live
     assistant: Assistant
+    cost_limit: CostRateLimit | None = None
 
 
 @dataclass(slots=True)
@@ -69,6 +72,8 @@ class Context:
     _disconnected: asyncio.Future[None] | None = None
     # Called once, when it ends or only waits: others of its user may run.
     end_turn: Callable[[], None] = lambda: None
+    # When no further field of a mutation begins, by the clock of the event loop.
+    ends_at_s: float = math.inf
 
     def __post_init__(self) -> None:
         """Let what the operation does count as its caller's."""
@@ -129,12 +134,18 @@ class Context:
         """Await work that nobody else needs; cancel it and return None once the client has disconnected."""
         self.end_turn()
         disconnected = self._get_disconnected()
-        task = asyncio.ensure_future(work)
+        task, began_s = asyncio.ensure_future(work), asyncio.get_running_loop().time()
         try:
             await asyncio.wait((task, disconnected), return_when=asyncio.FIRST_COMPLETED)
             return await task if task.done() else None
         finally:
             task.cancel()
+            self.ends_at_s += asyncio.get_running_loop().time() - began_s
+
+    @property
+    def has_time(self) -> bool:
+        """Tell whether a field may begin."""
+        return asyncio.get_running_loop().time() < self.ends_at_s
 
     @property
     def is_disconnected(self) -> bool:

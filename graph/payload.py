@@ -3,9 +3,11 @@
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import strawberry
+from graphql import GraphQLFieldResolver, GraphQLSchema, get_named_type
+from strawberry.schema.schema_converter import GraphQLCoreConverter
 
 from core.errors import ConflictError, RateLimitedError, TasktalkError
 from graph.context import Info
@@ -26,6 +28,7 @@ class ErrorCode(DescribedEnum):
     CONFLICT = "CONFLICT", "It contradicts how things stand."
     RATE_LIMITED = "RATE_LIMITED", "There were too many attempts."
     QUOTA_EXCEEDED = "QUOTA_EXCEEDED", "There would be more of a kind than a user may have."
+    TIMEOUT = "TIMEOUT", "The operation had no time left to begin with it."
 
 
 enum_type(ErrorCode)
@@ -102,3 +105,24 @@ async def delete_row(info: Info, service: EntityService[Any], input: RefInput) -
     """Delete a row of the caller's and return the ids of all that is gone."""
     work = partial(service.delete, row_id=input.id, expected_revision=input.expected_revision)
     return await answer(DeletePayload, "deleted_ids", info.context.write(work))
+
+
+def limit_time(schema: GraphQLSchema) -> None:
+    """Let each field of Mutation begin only while its operation has time left."""
+    for field in schema.mutation_type.fields.values() if schema.mutation_type else ():
+        definition = get_named_type(field.type).extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
+        if field.resolve is not None:
+            field.resolve = _ResolverInTime(field.resolve, definition.origin)
+
+
+class _ResolverInTime(NamedTuple):
+    """Resolver of a field of Mutation; without time left, gives a payload that says so, and so keeps what was done."""
+
+    resolve: GraphQLFieldResolver
+    payload: Callable[..., Any]
+
+    def __call__(self, source: Any, info: Any, **arguments: Any) -> Any:
+        if info.context.has_time:
+            return self.resolve(source, info, **arguments)
+        message = "The fields before took all the time that there is; send this one again by itself."
+        return self.payload(errors=[UserError(code=ErrorCode.TIMEOUT, message=message, path=None, retry_at=None)])

@@ -42,7 +42,7 @@ from server.observability.request_log import RequestLogMiddleware
 from server.rest import api as rest
 from services.accounts.accounts import Accounts
 from services.accounts.authentication import Authenticator
-from services.accounts.rate_limit import AccountRateLimits
+from services.accounts.rate_limit import AccountRateLimits, CostRateLimit
 from services.query.ordering import ORDERS
 
 _PAGES: Final = Path(__file__).parent.parent / "web" / "dist"
@@ -58,6 +58,15 @@ _REQUEST_HEADERS: Final = (
     "MCP-Protocol-Version",
     "Mcp-Method",
     "Mcp-Name",
+    "X-Request-ID",
+)
+_RESPONSE_HEADERS: Final = (
+    "ETag",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "WWW-Authenticate",
     "X-Request-ID",
 )
 
@@ -144,7 +153,7 @@ def _wrap(app: ASGIApp, settings: Settings, log: Callable[[ASGIApp], ASGIApp]) -
             allow_origin_regex=LOCAL if allows_local_origins(settings) else None,
             allow_methods=("GET", "POST", "PATCH", "PUT", "DELETE"),
             allow_headers=_REQUEST_HEADERS,
-            expose_headers=("ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"),
+            expose_headers=_RESPONSE_HEADERS,
             max_age=_PREFLIGHT_KEPT_S,
         )
     return log(app)
@@ -158,7 +167,8 @@ def _make_runtime(settings: Settings, metrics: Metrics) -> Runtime:
     accounts = Accounts(database, settings, passwords, authenticator, AccountRateLimits(settings))
     live = Live(database, settings, metrics.streams.count_wake_up)
     assistant = Assistant(database, settings, live)
-    return Runtime(settings, database, passwords, authenticator, accounts, live, assistant)
+    cost_limit = CostRateLimit.of(settings)
+    return Runtime(settings, database, passwords, authenticator, accounts, live, assistant, cost_limit)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:

@@ -140,6 +140,7 @@ async def lifespan(
             runtime.assistant.close,
             runtime.live.close,
             runtime.accounts.close,
+            *([runtime.cost_limit.close] if runtime.cost_limit is not None else []),
             runtime.authenticator.close,
             runtime.database.close,
         )

@@ -66,6 +66,7 @@ def patience() -> Iterator[None]:
         for limit in (
             "core.key_sets._FETCH_TIMEOUT_S",
             "live.postgres._PROBE_TIMEOUT_S",
+            "services.accounts.rate_limit._COST_STORAGE_TIMEOUT_S",
             "server.observability.health._TIMEOUT_S",
             "server.graphql.sockets.CLOSE_TIMEOUT_S",
             "server.http.overload.MAX_WAIT_S",

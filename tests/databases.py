@@ -41,6 +41,7 @@ PATIENT: Final = {
     "socket_send_timeout_s": 60.0,
     "connection_init_timeout_s": 60.0,
     "shutdown_grace_s": 100.0,
+    "graphql_timeout_s": 120.0,
     "assistant_stall_s": 60.0,
     "run_lease_s": 60.0,
 }

@@ -1,21 +1,31 @@
-"""Cost of an operation: the most objects it may return, with page sizes multiplied along the depth."""
+"""Cost of an operation: the most objects it may return, with page sizes multiplied along the depth, and their price.
+
+One unit is about what an object costs. A field that makes the database read more than it returns has a price once, for
+its statement, and takes a unit more for each list below other lists. Mutations have a price for what they write.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     GraphQLCompositeType,
     GraphQLField,
+    GraphQLID,
+    GraphQLInputField,
+    GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
+    ListValueNode,
+    ObjectValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    ValueNode,
     VariableNode,
     get_named_type,
     get_nullable_type,
@@ -24,8 +34,18 @@ from graphql import (
     value_from_ast_untyped,
 )
 
+from core.quotas import MAX_NEW_ROWS
 from server.graphql.limits import merged_fields
+from services.entities.lists import MAX_PARTS
 from services.query.pagination import DEFAULT_PAGE_SIZE, MAX_CHANGES, MAX_PAGE_SIZE
+
+# Of each part of a filter, of a search, of a total count, and of an order by several keys, which no index has.
+FILTER_COST: Final = 50
+SEARCH_COST: Final = 100
+COUNT_COST: Final = 100
+ORDER_COST: Final = 50
+# Of a field of Mutation, for each row that it is given.
+WRITE_COST: Final = 10
 
 Variables = Mapping[str, Any]
 Cost = Callable[[Variables], int]
@@ -38,7 +58,11 @@ def compile_cost(schema: GraphQLSchema, operation: OperationDefinitionNode, frag
     root = schema.get_root_type(operation.operation)
     if root is None:
         return lambda _variables: 0
-    return _Compiler(schema, operation, fragments).sum(root, [operation.selection_set], MAX_PAGE_SIZE).of
+    compiler = _Compiler(schema, operation, fragments)
+    total = compiler.sum(root, [operation.selection_set], MAX_PAGE_SIZE)
+    for price in compiler.prices:
+        total.add(price, _Sum(1))
+    return total.of
 
 
 @dataclass(slots=True)
@@ -63,13 +87,16 @@ class _Sum:
 
 
 class _Argument(NamedTuple):
-    """The value of an argument, or the variable that holds it and its default."""
+    """The value of an argument, and the defaults of the variables in it."""
 
-    value: Any
-    variable: str | None = None
+    node: ValueNode | None
+    defaults: Variables
 
     def of(self, variables: Variables) -> Any:
-        return self.value if self.variable is None else variables.get(self.variable, self.value)
+        if isinstance(self.node, VariableNode):
+            name = self.node.name.value
+            return variables.get(name, self.defaults.get(name))
+        return None if self.node is None else value_from_ast_untyped(self.node, {**self.defaults, **variables})
 
 
 class _Compiler:
@@ -77,9 +104,12 @@ class _Compiler:
         self._schema = schema
         self._fragments = fragments
         self._defaults = {
-            definition.variable.name.value: definition.default_value
+            definition.variable.name.value: value_from_ast_untyped(definition.default_value)
             for definition in operation.variable_definitions or ()
+            if definition.default_value
         }
+        # What is paid once, however many lists a statement reads.
+        self.prices: list[_Count] = []
 
     def sum(self, parent: GraphQLNamedType, selection_sets: Iterable[SelectionSetNode], page: _Count) -> _Sum:
         """Add up the fields selected of a type; `page` is how many rows a list among them holds."""
@@ -98,13 +128,42 @@ class _Compiler:
             if is_composite_type(field_type):
                 inner = self.sum(field_type, inner_sets, self._page(definition, nodes[0]))
                 inner.known += _own_cost(owner, field_type)
+                prices = self._prices_of_list(definition, nodes[0], inner_sets)
+                # One statement is for all parents; each adds a little to its work.
+                inner.known += 0 if owner is self._schema.query_type else len(prices)
+                if owner is self._schema.mutation_type:
+                    prices.append(self._price_of_mutation(definition, nodes[0]))
+                self.prices += prices
                 total.add(self._count(definition, nodes[0], page), inner)
         return total
 
+    def _prices_of_list(
+        self,
+        definition: GraphQLField,
+        node: FieldNode,
+        selection_sets: list[SelectionSetNode],
+    ) -> list[_Count]:
+        """Return the prices of what a statement does besides reading a page."""
+        prices: list[_Count] = []
+        for name, measure in (("filter", _filter_cost), ("orderBy", _order_cost)):
+            if name in definition.args:
+                prices.append(_counted(measure, [self._argument(node, name)]))
+        if any(each.name.value == "totalCount" for _, each in merged_fields(selection_sets, self._fragments)):
+            prices.append(COUNT_COST)
+        return [price for price in prices if price]
+
+    def _price_of_mutation(self, definition: GraphQLField, node: FieldNode) -> _Count:
+        if not (names := _lists_of_rows(definition)):
+            return WRITE_COST
+        count = partial(_rows_given, names=names)
+        return _counted(lambda values: WRITE_COST * max(1, count(values)), [self._argument(node, "input")])
+
     def _page(self, definition: GraphQLField, node: FieldNode) -> _Count:
         """Return how many rows a list directly below the field holds."""
+        if names := _lists_of_rows(definition):
+            return _counted(partial(_rows_given, names=names), [self._argument(node, "input")])
         if "first" not in definition.args:
-            # A mutation of many rows, or an event with what was missed, brings up to a full page of them.
+            # An undone run, or an event with what was missed, brings up to a full page of them.
             return MAX_PAGE_SIZE
         # Changes, which have no `after`, come in full pages where no size is asked for, and in larger ones.
         is_list = "after" in definition.args
@@ -130,10 +189,7 @@ class _Compiler:
 
     def _argument(self, node: FieldNode, name: str) -> _Argument:
         value = next((each.value for each in node.arguments or () if each.name.value == name), None)
-        if isinstance(value, VariableNode):
-            default = self._defaults.get(value.name.value)
-            return _Argument(value_from_ast_untyped(default) if default else None, value.name.value)
-        return _Argument(value_from_ast_untyped(value) if value else None)
+        return _Argument(value, self._defaults)
 
 
 def _own_cost(owner: GraphQLNamedType, field_type: GraphQLCompositeType) -> int:
@@ -141,11 +197,31 @@ def _own_cost(owner: GraphQLNamedType, field_type: GraphQLCompositeType) -> int:
     return 0 if owner.name.endswith("Edge") or field_type.name == "PageInfo" else 1
 
 
+def _lists_of_rows(definition: GraphQLField) -> list[str]:
+    """Return the fields of the input of a mutation of many rows that say which ones."""
+    input_type = get_named_type(definition.args["input"].type) if "input" in definition.args else None
+    fields = input_type.fields if isinstance(input_type, GraphQLInputObjectType) else {}
+    return [name for name, each in fields.items() if is_list_type(get_nullable_type(each.type)) and _names_row(each)]
+
+
+def _names_row(each: GraphQLInputField) -> bool:
+    named = get_named_type(each.type)
+    return named is GraphQLID or isinstance(named, GraphQLInputObjectType)
+
+
 def _counted(measure: Callable[[list[Any]], int], arguments: list[_Argument]) -> _Count:
     """Return the measure of the arguments, at once where no variable takes part."""
-    if all(argument.variable is None for argument in arguments):
-        return measure([argument.value for argument in arguments])
+    if not any(_has_variable(argument.node) for argument in arguments):
+        return measure([argument.of({}) for argument in arguments])
     return lambda variables: measure([argument.of(variables) for argument in arguments])
+
+
+def _has_variable(node: ValueNode | None) -> bool:
+    if isinstance(node, ListValueNode):
+        return any(map(_has_variable, node.values))
+    if isinstance(node, ObjectValueNode):
+        return any(_has_variable(each.value) for each in node.fields)
+    return isinstance(node, VariableNode)
 
 
 def _page_size(values: list[Any], default: int, maximum: int) -> int:
@@ -159,6 +235,31 @@ def _length(values: list[Any]) -> int:
     if isinstance(ids, list):
         return len(ids)
     return 0 if ids is None else 1
+
+
+def _rows_given(values: list[Any], names: list[str]) -> int:
+    (given,) = values
+    # More are refused by the service, as is a filter of more parts.
+    return min(MAX_NEW_ROWS, sum(_length([given.get(name)]) for name in names)) if isinstance(given, dict) else 0
+
+
+def _filter_cost(values: list[Any]) -> int:
+    parts = searches = 0
+    waiting = values
+    while waiting and parts < MAX_PARTS:
+        part = waiting.pop()
+        if isinstance(part, list):
+            waiting += part
+        elif isinstance(part, dict) and part:
+            parts += 1
+            searches += bool(part.get("search"))
+            waiting += [part.get("and"), part.get("or"), part.get("not")]
+    return FILTER_COST * parts + SEARCH_COST * searches
+
+
+def _order_cost(values: list[Any]) -> int:
+    (keys,) = values
+    return ORDER_COST if isinstance(keys, list) and len(keys) > 1 else 0
 
 
 def _constant(count: int) -> Callable[[Variables], int]:

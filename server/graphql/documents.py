@@ -1,14 +1,14 @@
 """Documents prepared for execution: parsed, validated and costed once, then found by text, hash or trusted id."""
 
+import asyncio
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
-import orjson
 from graphql import (
     DocumentNode,
     FragmentDefinitionNode,
@@ -21,19 +21,29 @@ from graphql import (
     specified_rules,
     validate,
 )
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from graphql.validation.rules import overlapping_fields_can_be_merged
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 
 from core.cache import LRUCache
-from core.settings import Settings, SettingsError
+from core.permits import PermitQueue
+from core.settings import Settings
+from core.workload import current_workload
 from engine import Plan
+from server.graphql.budget import TokenBudget
 from server.graphql.cost import Cost, compile_cost
 from server.graphql.limits import check_length, check_limits, count_tokens
 from server.graphql.literals import BoundLiterals, SplitDocument, Template, make_template, split_literals
+from server.graphql.trusted import FoundDocument, read_documents, wrong
 from server.http.errors import RefusedError, refuse, refuse_document
 from server.http.request_body import PersistedQuery
 
 _MAX_VALIDATION_ERRORS: Final = 20
+# Fields and fragments that are compared to find out whether they can be merged; ten for each token are unusual.
+MAX_COMPARISONS: Final = 50_000
+_ABORTED: Final = "Validation aborted."
+overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = MAX_COMPARISONS
+# The preparation of one takes about 20 milliseconds.
+MAX_TOKENS_AT_ONCE: Final = 1_000
 # Measured: a token in the tree and the cost made of it, a field in a plan; a character is up to four bytes.
 MAX_CACHE_BYTES: Final = 100_000_000
 _TOKEN_BYTES: Final = 1_000
@@ -123,6 +133,23 @@ class BoundDocument(NamedTuple):
         return self.shared.select(name, self.literals)
 
 
+class NewDocument(NamedTuple):
+    """A document that has to be prepared, and the hash that it is to be registered under."""
+
+    text: str
+    split: SplitDocument | None
+    tokens: int
+    text_hash: str | None = None
+
+
+class LongDocumentError(Exception):
+    """Raised for a new document that takes too long to prepare while others wait."""
+
+    def __init__(self, new: NewDocument) -> None:
+        super().__init__(f"{new.tokens} tokens")
+        self.new = new
+
+
 class Documents:
     """Prepared documents by text, hash or trusted id: the trusted ones for good, the others in an LRU cache.
 
@@ -138,6 +165,10 @@ class Documents:
         self.cache: LRUCache[str | tuple[str], PreparedDocument] = LRUCache("documents", max_bytes=MAX_CACHE_BYTES)
         self._texts: LRUCache[str, str] = LRUCache("persisted_queries", max_bytes=MAX_TEXT_BYTES)
         self._refused: LRUCache[str, RefusedError] = LRUCache("refused_documents", max_bytes=MAX_TEXT_BYTES)
+        # Whether a long document raises LongDocumentError, and is left to `prepare_in_thread`.
+        self.defers_long = False
+        self._turns = PermitQueue(1, per_user=1, per_request=1)
+        self._budget = TokenBudget(settings.graphql_new_tokens_per_minute)
         self._trusted: dict[str, PreparedDocument] = {}
         self._trusted_by_name: dict[str, PreparedDocument] = {}
         if settings.trusted_documents is not None:
@@ -146,7 +177,7 @@ class Documents:
     @property
     def caches(self) -> tuple[LRUCache[Any, Any], ...]:
         """Return the caches whose counts /metrics shows."""
-        return self.cache, self._texts, self._refused
+        return self.cache, self._texts, self._refused, self._budget.left
 
     def get(self, text: str) -> PreparedDocument | BoundDocument:
         """Return the document of this text; raise the refusal of an invalid one."""
@@ -174,10 +205,26 @@ class Documents:
         text = self._texts.get(text_hash)
         return None if text is None else self.get(text)
 
+    async def prepare_in_thread(self, new: NewDocument) -> PreparedDocument | BoundDocument:
+        """Return a long document, prepared in a thread, one at a time, in turns of clients; raise its refusal."""
+        workload = current_workload.get()
+        if not self._turns.take(workload):
+            await self._turns.wait(workload)
+        try:
+            # Another request may have brought it meanwhile.
+            if (known := self._get_known(new.text, new.split)) is not None:
+                return known
+            return self._add(new, await asyncio.to_thread(self._prepare_or_refuse, new.text, new.split))
+        finally:
+            self._turns.give_back(workload)
+
     def _register(self, text_hash: str, text: str) -> PreparedDocument | BoundDocument:
         if text_hash != _hash_of(text):
             raise refuse(400, "provided sha does not match query", code="PERSISTED_QUERY_HASH_MISMATCH")
-        document = self.get(text)
+        try:
+            document = self.get(text)
+        except LongDocumentError as long:
+            raise LongDocumentError(long.new._replace(text_hash=text_hash)) from None
         self._texts.put(text_hash, text, _text_bytes(text))
         return document
 
@@ -195,50 +242,82 @@ class Documents:
             # A literal is no value of its type: validation says so in its words.
             split = None
         try:
-            document, size_bytes = self._prepare(text, split)
+            tokens = count_tokens(text, self._settings.graphql_max_tokens)
         except RefusedError as refused:
-            # Without the traceback, whose frames hold the request.
-            messages = sum(len(error["message"]) for error in refused.errors)
-            self._refused.put(text, refused.copy(), _text_bytes(text) + messages * _CHARACTER_BYTES)
+            self._remember(text, refused)
             raise
-        key = text if split is None or document.template is None else split.key
-        document.on_kept = partial(self._count_fields, key)
-        self.cache.put(key, document, size_bytes)
-        if split is None or document.template is None:
-            return document
-        return document.bind(text, split) or self._prepare(text)[0]
+        self._budget.take(tokens)
+        new = NewDocument(text, split, tokens)
+        if self.defers_long and tokens > MAX_TOKENS_AT_ONCE:
+            raise LongDocumentError(new)
+        return self._add(new, self._prepare_or_refuse(text, split))
+
+    def _get_known(self, text: str, split: SplitDocument | None) -> PreparedDocument | BoundDocument | None:
+        """Return the document of a text, or of one that differs in literals; raise what it was refused by."""
+        if (refusal := self._refused.get(text)) is not None:
+            raise refusal.copy()
+        shared = self.cache.get(text if split is None else split.key)
+        return shared if shared is None or split is None else shared.bind(text, split)
+
+    def _prepare_or_refuse(self, text: str, split: SplitDocument | None) -> PreparedDocument | RefusedError:
+        """Return what a document is, or why it is refused, and change nothing."""
+        try:
+            return self._prepare(text, split)
+        except RefusedError as refusal:
+            return refusal
+
+    def _add(self, new: NewDocument, prepared: PreparedDocument | RefusedError) -> PreparedDocument | BoundDocument:
+        """Keep what was prepared, and return it for its text; raise the refusal."""
+        text, split = new.text, new.split
+        if isinstance(prepared, RefusedError):
+            self._remember(text, prepared)
+            raise prepared
+        if new.text_hash is not None:
+            self._texts.put(new.text_hash, text, _text_bytes(text))
+        size_bytes = new.tokens * _TOKEN_BYTES + len(text) * _CHARACTER_BYTES
+        key = text if split is None or prepared.template is None else split.key
+        prepared.on_kept = partial(self._count_fields, key)
+        self.cache.put(key, prepared, size_bytes)
+        if split is None or prepared.template is None:
+            return prepared
+        return prepared.bind(text, split) or self._prepare(text)
+
+    def _remember(self, text: str, refused: RefusedError) -> None:
+        """Keep why a document is refused, without the traceback, whose frames hold the request."""
+        messages = sum(len(error["message"]) for error in refused.errors)
+        self._refused.put(text, refused.copy(), _text_bytes(text) + messages * _CHARACTER_BYTES)
 
     def _count_fields(self, key: str | tuple[str], fields: int) -> None:
         self.cache.grow(key, fields * _FIELD_BYTES)
 
     def _load_trusted(self, path: Path) -> None:
         """Prepare the trusted documents, each named by its id and by its hash, with and without the prefix."""
-        for found in _read(path):
+        for found in read_documents(path):
             document = self._trust(found)
             for name in (found.id, *_hashes(found.text)):
                 if self._trusted_by_name.setdefault(name, document) is not document:
-                    raise _wrong(f"{found.place}: another document has the id {name!r} too")
+                    raise wrong(f"{found.place}: another document has the id {name!r} too")
             # Editors end a file with a line break, which those who print documents do not.
             bare = found._replace(id="", text=found.text.strip())
             self._trusted_by_name |= dict.fromkeys(_hashes(bare.text), self._trust(bare))
         if not self._trusted_by_name:
-            raise _wrong(f"{path} has no documents")
+            raise wrong(f"{path} has no documents")
 
-    def _trust(self, found: "_Found") -> PreparedDocument:
+    def _trust(self, found: FoundDocument) -> PreparedDocument:
         if found.id.startswith(_SHA256_PREFIX) and found.id not in _hashes(found.text):
-            raise _wrong(f"{found.place}: the id is not the hash of the text, which is {_hash_of(found.text)}")
+            raise wrong(f"{found.place}: the id is not the hash of the text, which is {_hash_of(found.text)}")
         try:
             if found.text not in self._trusted:
-                self._trusted[found.text], _ = self._prepare(found.text)
+                count_tokens(found.text, self._settings.graphql_max_tokens)
+                self._trusted[found.text] = self._prepare(found.text)
         except RefusedError as refusal:
             error = refusal.errors[0]
             places = [" (line {line}, column {column})".format(**each) for each in error.get("locations", ())[:1]]
-            raise _wrong("".join([f"{found.place}: {error['message']}", *places])) from None
+            raise wrong("".join([f"{found.place}: {error['message']}", *places])) from None
         return self._trusted[found.text]
 
-    def _prepare(self, text: str, split: SplitDocument | None = None) -> tuple[PreparedDocument, int]:
-        """Return the document and its size, with its literals as variables where it is split."""
-        tokens = count_tokens(text, self._settings.graphql_max_tokens)
+    def _prepare(self, text: str, split: SplitDocument | None = None) -> PreparedDocument:
+        """Return the document of a text that is not too long, with its literals as variables where it is split."""
         document = _parse(text)
         check_limits(document, self._settings)
         errors = validate(
@@ -248,11 +327,15 @@ class Documents:
             max_errors=_MAX_VALIDATION_ERRORS,
             hide_suggestions=self._settings.is_production,
         )
+        if any(error.message == _ABORTED for error in errors):
+            message = (
+                "Too many fields of one name, or fragments, stand in one place to compare them; select less there."
+            )
+            raise refuse(400, message, code="TOO_MANY_FIELDS", limit=MAX_COMPARISONS)
         if errors:
             raise refuse_document(errors, "GRAPHQL_VALIDATION_FAILED")
         template = None if split is None else make_template(self._schema, document, split.literals)
-        size_bytes = tokens * _TOKEN_BYTES + len(text) * _CHARACTER_BYTES
-        return PreparedDocument(self._schema, document, template), size_bytes
+        return PreparedDocument(self._schema, document, template)
 
 
 def _parse(text: str) -> DocumentNode:
@@ -300,59 +383,3 @@ def _untrusted() -> RefusedError:
 
 def _unresolved(message: str) -> RefusedError:
     return refuse_document([GraphQLError(message)], "OPERATION_RESOLUTION_FAILURE")
-
-
-class _ApolloOperation(BaseModel):
-    id: str
-    body: str
-
-
-class _ApolloManifest(BaseModel):
-    format: Literal["apollo-persisted-query-manifest"]
-    version: Literal[1]
-    operations: list[_ApolloOperation]
-
-
-_MANIFEST: Final[TypeAdapter[_ApolloManifest | dict[str, str]]] = TypeAdapter(_ApolloManifest | dict[str, str])
-
-
-class _Found(NamedTuple):
-    """A document of a manifest or folder; `place` names it in error messages."""
-
-    id: str
-    text: str
-    place: str
-
-
-def _read(path: Path) -> Iterator[_Found]:
-    if path.is_dir():
-        for file in sorted(path.rglob("*.graphql")):
-            yield _Found(file.stem, _text_of(file), str(file))
-        return
-    try:
-        manifest = _MANIFEST.validate_python(orjson.loads(_text_of(path)))
-    except orjson.JSONDecodeError as error:
-        raise _wrong(f"{path} is not valid JSON: {error.msg}") from None
-    except ValidationError:
-        raise _wrong(
-            f"{path} is neither a map from ids to documents nor a manifest of the format "
-            "'apollo-persisted-query-manifest', version 1"
-        ) from None
-    if isinstance(manifest, dict):
-        texts = list(manifest.items())
-    else:
-        texts = [(each.id, each.body) for each in manifest.operations]
-    for name, text in texts:
-        yield _Found(name, text, f"{path}: {name}")
-
-
-def _text_of(file: Path) -> str:
-    try:
-        return file.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not valid UTF-8"
-        raise _wrong(f"{file} cannot be read: {reason}") from None
-
-
-def _wrong(reason: str) -> SettingsError:
-    return SettingsError(f"TRUSTED_DOCUMENTS is wrong: {reason}")

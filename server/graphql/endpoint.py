@@ -18,6 +18,7 @@ from server.http.errors import RETRY_AFTER, FormattedError, Header, RefusedError
 from server.http.event_stream import EventStream
 from server.http.headers import MediaType, RequestHeaders, get_request_headers, preferred_media_type
 from server.http.pages import Page
+from server.http.rate_limit import charge
 from server.http.request_body import GraphQLRequest, read_json_request, read_query_string
 from server.observability.request_log import OperationOutcome, RequestRecord, get_request_record
 
@@ -121,9 +122,13 @@ class GraphQLEndpoint:
         headers, record = get_request_headers(scope), get_request_record(scope)
         context = await open_context(scope, self._runtime, headers.credentials, record.request_id)
         record.user_id = context.user_id
-        request = await self._read(headers, scope, receive)
         try:
-            operation = self._operations.prepare(request)
+            request = await self._read(headers, scope, receive)
+        except RefusedError:
+            await charge(self._runtime, context.user_id, context.client_address)
+            raise
+        try:
+            operation = await self._operations.prepare(request, context)
         except RefusedError:
             if media_type is not None:
                 raise

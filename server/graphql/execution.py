@@ -14,20 +14,20 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 
-from core.errors import QueryTooComplexError, UnavailableError
+from core.errors import QueryTooComplexError, RateLimitedError, UnavailableError
 from core.permits import PermitQueue
 from core.settings import GraphQLEngine, Settings
 from core.tasks import run_to_completion
 from core.workload import current_workload
 from graph.context import Context
-from server.graphql.documents import Documents, PreparedOperation
+from server.graphql.documents import Documents, LongDocumentError, PreparedOperation
 from server.graphql.schema import core_schema
 from server.http.disconnect import on_disconnect, run_until_disconnect
-from server.http.errors import refuse, refuse_document, refuse_for
+from server.http.errors import RefusedError, refuse, refuse_document, refuse_for
 from server.http.overload import current_progress
+from server.http.rate_limit import charge
 from server.http.request_body import GraphQLRequest
 
-QUERY_TIMEOUT_S: Final = 60.0
 _RETRY_S: Final = 0.5
 
 
@@ -37,10 +37,12 @@ class Operations:
     def __init__(self, schema: strawberry.Schema, settings: Settings) -> None:
         self._schema = core_schema(schema)
         self._documents = Documents(self._schema, settings)
+        self._documents.defers_long = True
         self.caches = self._documents.caches
         self._is_breadth_first = settings.graphql_engine is GraphQLEngine.BREADTH_FIRST
         self._hide_suggestions = settings.is_production
         self._max_cost = settings.graphql_max_cost
+        self._timeout_s = settings.graphql_timeout_s
         self._mutations: set[asyncio.Task[ExecutionResult]] = set()
         # More at once would only wait for their user's connections, and keep the processor from others meanwhile.
         at_once = settings.database_connections_per_user
@@ -52,12 +54,27 @@ class Operations:
             "hide_suggestions": self._hide_suggestions,
         }
 
-    def prepare(self, request: GraphQLRequest) -> PreparedOperation:
-        """Return the operation that a request means; raise the refusal of one that cannot be executed."""
-        if request.reference is None:
-            document = self._documents.get(request.query)
-        else:
-            document = self._documents.get_named(request.reference, request.query)
+    async def prepare(self, request: GraphQLRequest, context: Context) -> PreparedOperation:
+        """Return the operation that a request means, its cost counted; raise the refusal of one not to be executed."""
+        cost = 1
+        try:
+            operation = await self._find(request)
+            cost = max(cost, self._check_cost(operation, request))
+        except (RefusedError, RateLimitedError):
+            # Even so it was read.
+            await charge(context.runtime, context.user_id, context.client_address)
+            raise
+        await charge(context.runtime, context.user_id, context.client_address, cost)
+        return operation
+
+    async def _find(self, request: GraphQLRequest) -> PreparedOperation:
+        try:
+            if request.reference is None:
+                document = self._documents.get(request.query)
+            else:
+                document = self._documents.get_named(request.reference, request.query)
+        except LongDocumentError as long:
+            document = await self._documents.prepare_in_thread(long.new)
         return document.select(request.operation_name)
 
     async def run(
@@ -67,12 +84,11 @@ class Operations:
 
         With `receive` given, a query ends where its client has gone.
         """
-        self._check_cost(operation, request)
         work = self._execute_in_turn(operation, request, context)
         try:
             result = await self._supervise(operation, work, context, receive)
         except TimeoutError:
-            message = f"The query took longer than {QUERY_TIMEOUT_S:.0f} seconds. Try again, or ask for less."
+            message = f"The query took longer than {self._timeout_s:g} seconds. Try again, or ask for less."
             raise refuse_for(UnavailableError(message)) from None
         if not result.errors:
             return result
@@ -94,6 +110,7 @@ class Operations:
             if progress is not None:
                 turn.callback(progress.end)
             context.end_turn = turn.close
+            context.ends_at_s = asyncio.get_running_loop().time() + self._timeout_s
             if context.is_disconnected:
                 raise ClientDisconnect
             return await self._execute(operation, request, context)
@@ -107,8 +124,8 @@ class Operations:
     ) -> ExecutionResult:
         if operation.type is OperationType.QUERY:
             if receive is not None:
-                return await run_until_disconnect(work, receive, QUERY_TIMEOUT_S)
-            async with asyncio.timeout(QUERY_TIMEOUT_S):
+                return await run_until_disconnect(work, receive, self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
                 return await work
         # A mutation goes on without its client, for half of it may be done; what only waits for others ends.
         if receive is not None:
@@ -128,7 +145,6 @@ class Operations:
         self, operation: PreparedOperation, request: GraphQLRequest, context: Context
     ) -> AsyncGenerator[tuple[ExecutionResult, datetime | None], None]:
         """Yield the results of a subscription and when each came about; raise the refusal of one that cannot begin."""
-        self._check_cost(operation, request)
         source = await self._subscribe(operation, request, context)
         async with aclosing(cast("AsyncGenerator[Any, None]", source)) as payloads:
             async for payload in payloads:
@@ -183,11 +199,12 @@ class Operations:
         result = execute(self._schema, operation.document, root, context, variables, operation.name, **self._options)
         return result if isinstance(result, ExecutionResult) else await result
 
-    def _check_cost(self, operation: PreparedOperation, request: GraphQLRequest) -> None:
+    def _check_cost(self, operation: PreparedOperation, request: GraphQLRequest) -> int:
         cost = operation.cost(operation.variables(request.variables))
         if cost > self._max_cost:
-            message = f"The operation may return {cost} objects; the limit is {self._max_cost}. Ask for smaller pages."
+            message = f"The operation costs {cost}; the limit is {self._max_cost}. Ask for less at once."
             raise refuse_for(QueryTooComplexError(message, cost=cost, limit=self._max_cost))
+        return cost
 
 
 def require_post_for_mutations(operation: PreparedOperation, method: str) -> None:

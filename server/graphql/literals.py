@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
@@ -188,7 +189,11 @@ def _checked(literal: Literal, type_: GraphQLScalarType) -> Any:
 
 def _definition(index: int, type_: GraphQLInputType) -> VariableDefinitionNode:
     variable = VariableNode(name=NameNode(value=f"{_PREFIX}{index}"))
-    return VariableDefinitionNode(variable=variable, type=parse_type(str(type_)), directives=())
+    return VariableDefinitionNode(variable=variable, type=_type_node(str(type_)), directives=())
+
+
+# As few as there are types of arguments and fields of inputs.
+_type_node: Final = cache(parse_type)
 
 
 class _Finder(Visitor):

@@ -22,6 +22,7 @@ from server.http.authentication import authenticate, client_address, user_agent
 from server.http.errors import SESSION_OVER, TOKEN_EXPIRED, FormattedError, RefusedError, refuse_for
 from server.http.origins import is_allowed_origin
 from server.http.protocol import get_abort
+from server.http.rate_limit import current_headers
 from server.http.request_body import GraphQLRequest, read_parameters
 from server.observability.request_log import current_request_id
 from services.accounts.caller import Caller
@@ -296,6 +297,7 @@ async def serve_socket(streaming: Streaming, scope: Scope, receive: Receive, sen
     # uvicorn's task may have the context of an earlier request of the connection.
     current_request_id.set(None)
     current_statements.set(None)
+    current_headers.set(None)
     start_workload(address=client_address(scope))
     await receive()
     if not is_allowed_origin(scope, streaming.settings):

@@ -37,7 +37,7 @@ class Streaming:
         """Yield each result as the client sees it; raise RefusedError for one that cannot begin or go on."""
         try:
             if operation is None:
-                operation = self.operations.prepare(request)
+                operation = await self.operations.prepare(request, context)
                 require_post_for_mutations(operation, request.method)
             if operation.type is not OperationType.SUBSCRIPTION:
                 yield _shown(await self.operations.run(operation, request, context), context)

@@ -8,6 +8,7 @@ from starlette.types import Scope
 from core.errors import UnauthenticatedError
 from graph.context import Context, Runtime
 from server.http.headers import get_request_headers
+from server.http.rate_limit import charge
 from services.accounts.caller import Caller
 
 # Only the scheme is case-insensitive; matching all of it so would take five times as long.
@@ -22,9 +23,14 @@ async def authenticate(credentials: bytes | None, runtime: Runtime) -> Caller | 
 
 
 async def open_context(scope: Scope, runtime: Runtime, credentials: bytes | None, request_id: str) -> Context:
-    """Return the context of a request; raise UnauthenticatedError as `authenticate`."""
-    caller = await authenticate(credentials, runtime)
-    return Context(runtime, caller, request_id, client_address(scope), user_agent(scope))
+    """Return the context of a request; raise UnauthenticatedError as `authenticate`, which a stranger pays for."""
+    address = client_address(scope)
+    try:
+        caller = await authenticate(credentials, runtime)
+    except UnauthenticatedError:
+        await charge(runtime, None, address)
+        raise
+    return Context(runtime, caller, request_id, address, user_agent(scope))
 
 
 def client_address(scope: Scope) -> str:

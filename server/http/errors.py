@@ -1,11 +1,13 @@
 """Errors as clients see them: requests refused before execution, and errors of GraphQL fields."""
 
 from collections.abc import Iterable, Sequence
+from math import ceil
 from typing import Any, Final
 
 import structlog
 from graphql import GraphQLError
 
+from core.clock import utc_now
 from core.errors import (
     QueryTooComplexError,
     RateLimitedError,
@@ -22,6 +24,11 @@ RETRY_AFTER: Final[Header] = (b"retry-after", b"1")
 _INTERNAL: Final = "INTERNAL_SERVER_ERROR"
 
 _log = structlog.stdlib.get_logger("graphql")
+
+
+def retry_after(error: RateLimitedError) -> Header:
+    """Return the header that says when to try again, in whole seconds."""
+    return b"retry-after", b"%d" % max(1, ceil((error.retry_at - utc_now()).total_seconds()))
 
 
 class RefusedError(Exception):
@@ -76,6 +83,8 @@ def refuse_for(error: TasktalkError) -> RefusedError:
         status, headers = 401, ((b"www-authenticate", b'Bearer error="invalid_token"'),)
     elif isinstance(error, UnavailableError):
         status, headers = 503, (RETRY_AFTER,)
+    elif isinstance(error, RateLimitedError):
+        status, headers = 429, (retry_after(error),)
     else:
         status = 400
     return RefusedError(status, [{"message": error.message, "extensions": _extensions(error)}], headers=headers)

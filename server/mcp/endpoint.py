@@ -9,9 +9,11 @@ from starlette.types import Receive, Scope, Send
 
 from core.errors import TasktalkError, UnauthenticatedError
 from graph.context import Runtime
+from server.http.authentication import client_address
 from server.http.errors import RefusedError, refuse, refuse_for
 from server.http.headers import get_request_headers
 from server.http.origins import is_allowed_origin
+from server.http.rate_limit import CHANGE_COST, charge
 from server.http.request_body import parse_json, read_body, replaying
 from server.mcp.authorization import GRANT, authenticate, challenge, required_scope
 from server.observability.request_log import get_request_record
@@ -106,6 +108,7 @@ class McpEndpoint:
         headers = get_request_headers(scope).values
         try:
             grant = await authenticate(headers.get(b"authorization"), self._runtime.database)
+            await charge(self._runtime, grant.caller.user_id, client_address(scope), CHANGE_COST)
         except UnauthenticatedError as error:
             # A request without a token has no invalid one.
             reason = "invalid_token" if b"authorization" in headers else None

@@ -16,10 +16,11 @@ from core.errors import UnavailableError
 from core.query_runner import current_statements
 from core.workload import start_workload
 from server.http.authentication import client_address
-from server.http.errors import masked, refuse_for
+from server.http.errors import Header, masked, refuse_for
 from server.http.headers import get_request_headers
 from server.http.overload import Overload, Progress
 from server.http.protocol import get_is_closing
+from server.http.rate_limit import current_headers
 
 _KEY: Final = "tasktalk.record"
 # What a probe asks every few seconds is worth no line as long as all is well.
@@ -61,6 +62,7 @@ class RequestRecord:
     def __init__(self, request_id: str) -> None:
         self.request_id = request_id
         self.statements: list[str] = []
+        self.headers: list[Header] = []
         self.began_s = time.perf_counter()
 
 
@@ -109,6 +111,7 @@ class RequestLogMiddleware:
         record = scope[_KEY] = RequestRecord(request_id)
         current_request_id.set(request_id)
         current_statements.set(record.statements)
+        current_headers.set(record.headers)
         # Until it is known who sent it.
         start_workload(address=client_address(scope))
         progress = self._overload.begin()
@@ -164,6 +167,7 @@ def _with_headers(record: RequestRecord, send: Send, progress: Progress | None =
                 progress.end()
             present = {name for name, _ in headers}
             headers += [header for header in SECURITY_HEADERS if header[0] not in present]
+            headers += record.headers
             headers.append((b"x-request-id", record.request_id.encode()))
         await send(message)
 

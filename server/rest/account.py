@@ -177,7 +177,7 @@ async def register(context: Anyone, body: Registration, response: Response) -> T
     return _tokens(signed_in)
 
 
-@auth_router.post("/login", responses=problems(401, 403, 429, body=True))
+@auth_router.post("/login", responses=problems(401, 403, body=True))
 async def login(context: Anyone, form: Annotated[PasswordGrant, Form()]) -> Tokens:
     """Begin a session, by OAuth 2's password form."""
     accounts = context.runtime.accounts

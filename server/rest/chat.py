@@ -74,7 +74,7 @@ class Decision(Body):
     approve: bool = Field(description="Whether the tool may do it.")
 
 
-@router.post("", responses=problems(401, 404, 409, 429, body=True))
+@router.post("", responses=problems(401, 404, 409, body=True))
 async def chat(context: SignedIn, body: Said, request: Request, key: IdempotencyKey = None) -> Answer:
     """Ask the assistant, and wait until it has answered or needs an approval; it goes on when the client leaves."""
     started = await context.runtime.assistant.send_message(context.require_caller(), body.to_message(key))
@@ -101,7 +101,7 @@ async def _wait_for_answer(context: Context, request: Request, run_id: str) -> A
         raise NotFoundError("The conversation was deleted before the reply was complete.") from None
 
 
-@router.post("/stream", response_class=StreamingResponse, responses=problems(401, 404, 409, 429, body=True) | _EVENTS)
+@router.post("/stream", response_class=StreamingResponse, responses=problems(401, 404, 409, body=True) | _EVENTS)
 async def stream_chat(
     context: SignedIn, body: Said, request: Request, key: IdempotencyKey = None, last: LastEventId = None
 ) -> Response:
@@ -112,7 +112,7 @@ async def stream_chat(
     return await _stream(context, request, Position(started.run.id))
 
 
-@router.get("/stream/{run_id}", response_class=StreamingResponse, responses=problems(401, 404, 429) | _EVENTS)
+@router.get("/stream/{run_id}", response_class=StreamingResponse, responses=problems(401, 404) | _EVENTS)
 async def follow_run(context: SignedIn, run_id: str, request: Request, last: LastEventId = None) -> Response:
     """Follow the answer of a run as server-sent events, from its beginning or from the last event that came."""
     position = Position(run_id) if last is None else read_position(last, run_id)

@@ -10,9 +10,8 @@ from pydantic.alias_generators import to_snake
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from core.clock import utc_now
 from core.errors import ConflictError, RateLimitedError, TasktalkError
-from server.http.errors import RETRY_AFTER, RefusedError
+from server.http.errors import RETRY_AFTER, RefusedError, retry_after
 from server.rest.fields import shown
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -48,7 +47,7 @@ _MEANINGS: Final = {
     500: "Something went wrong on our side.",
     503: "The database cannot answer now; the same request may succeed shortly.",
 }
-_EVERYWHERE: Final = (400, 422, 500, 503)
+_EVERYWHERE: Final = (400, 422, 429, 500, 503)
 _WITH_BODY: Final = (408, 413, 415)
 _ETAG: Final = {"description": "The revision, to be sent as If-Match.", "schema": {"type": "string"}}
 _LOCATION: Final = {"description": "Where it is to be found.", "schema": {"type": "string"}}
@@ -108,8 +107,7 @@ def of_error(error: TasktalkError, request: Request) -> JSONResponse:
         status = 412 if error.path == _STALE else status
         more["current"] = shown(error.current)
     if isinstance(error, RateLimitedError):
-        wait_s = (error.retry_at - utc_now()).total_seconds()
-        headers["Retry-After"] = str(max(1, round(wait_s + 0.5)))
+        headers["Retry-After"] = retry_after(error)[1].decode()
         more["retry_at"] = error.retry_at.isoformat()
     elif error.code == "UNAUTHENTICATED":
         is_sent = "authorization" in request.headers

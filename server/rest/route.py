@@ -1,5 +1,6 @@
 """The route class of REST: authentication, bodies within their bounds, failures as problem details."""
 
+import re
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl
@@ -18,13 +19,16 @@ from graph.context import Context
 from server.http.authentication import open_context
 from server.http.errors import RefusedError, masked, refuse
 from server.http.headers import get_request_headers
+from server.http.rate_limit import CHANGE_COST, charge
 from server.http.request_body import MAX_VALUES, are_many, parse_json, read_body, replaying
 from server.observability.request_log import get_request_record
 from server.rest import problem
+from services.query.pagination import DEFAULT_PAGE_SIZE
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _MAX_FORM_BYTES: Final = 64 * 1024
 _MAX_PARAMETERS: Final = 50
+_PAGE_SIZE: Final = re.compile("[0-9]{1,3}")
 _CLIENT_CLOSED_REQUEST: Final = 499
 
 # The key of the context in the ASGI scope.
@@ -58,12 +62,14 @@ class RestRoute(APIRoute):
         """Return the handler of a request."""
         handle = super().get_route_handler()
         needs_caller = any(each.call is _SIGNED_IN for each in self.dependant.dependencies)
+        queries = [each.field_info.annotation for each in self.dependant.query_params]
+        is_list = any("limit" in getattr(each, "model_fields", ()) for each in queries)
 
         async def answer(request: Request) -> Response:
             record = get_request_record(request.scope)
             record.operation = self.name
             try:
-                await _make_context(request, needs_caller=needs_caller)
+                await _make_context(request, _cost_of(request, is_list=is_list), needs_caller=needs_caller)
                 response = await handle(await self._read(request))
             except TasktalkError as error:
                 response = problem.of_error(error, request)
@@ -119,7 +125,7 @@ class _ReadRequest(Request):
         return self._values
 
 
-async def _make_context(request: Request, *, needs_caller: bool) -> None:
+async def _make_context(request: Request, cost: int, *, needs_caller: bool) -> None:
     credentials, record = get_request_headers(request.scope).credentials, get_request_record(request.scope)
     # OAuth 2 clients authenticate themselves like this at the token endpoint; ours needs no client credentials.
     if credentials is not None and request.scope["path"] == _LOGIN and credentials[:6].lower() == b"basic ":
@@ -127,5 +133,16 @@ async def _make_context(request: Request, *, needs_caller: bool) -> None:
     context = await open_context(request.scope, request.app.state.runtime, credentials, record.request_id)
     request.scope[_CONTEXT] = context
     record.user_id = context.user_id
+    await charge(context.runtime, context.user_id, context.client_address, cost)
     if needs_caller:
         context.require_caller()
+
+
+def _cost_of(request: Request, *, is_list: bool) -> int:
+    """Return what a request costs: a change its price, a read one for itself and one for each row of its page."""
+    if request.method != "GET":
+        return CHANGE_COST
+    limit = request.query_params.get("limit", "")
+    # What is no size of a page is refused later.
+    rows = int(limit) if _PAGE_SIZE.fullmatch(limit) else DEFAULT_PAGE_SIZE
+    return 1 + (rows if is_list else 0)

@@ -1,6 +1,8 @@
-"""Rate limits of sign-ups and passwords: for an account from one network, and from one network in all."""
+"""Rate limits of sign-ups and passwords, and of what requests cost, for a user, an account and a network."""
 
 import asyncio
+import logging
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -8,13 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from ipaddress import IPv6Address, IPv6Network, ip_address
-from typing import Any, Final, TypeAlias
+from math import ceil
+from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.aio.storage import RedisStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from core.errors import RateLimitedError, UnavailableError
 from core.settings import Settings, SettingsError
@@ -25,6 +30,12 @@ _Window: TypeAlias = tuple[RateLimitItem, str]
 _WINDOW_MINUTES: Final = 5
 # A client usually controls the whole IPv6 network around its address.
 _IPV6_NETWORK_BITS: Final = 64
+_MEMORY: Final = "memory://"
+_COST_STORAGE_TIMEOUT_S: Final = 0.5
+# How long nothing is counted after a failure of the storage.
+_COST_STORAGE_PAUSE_S: Final = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -38,7 +49,8 @@ class AccountRateLimits:
     """Fixed-window rate limits of all that hashes a password; wrong passwords have narrower ones of their own."""
 
     def __init__(self, settings: Settings) -> None:
-        self._storage = _open_storage(settings.rate_limit_storage)
+        storage = settings.rate_limit_storage
+        self._storage = _open_storage(_MEMORY if storage is None else storage)
         self._limiter = FixedWindowRateLimiter(self._storage)
 
         def limit(count: int, name: str) -> RateLimitItem:
@@ -54,13 +66,11 @@ class AccountRateLimits:
 
     async def close(self) -> None:
         """Close the connections to the storage."""
-        if isinstance(self._storage, RedisStorage):
-            bridge: Any = self._storage.bridge
-            await bridge.get_connection().aclose()
+        await _close_storage(self._storage)
 
     async def count_sign_up(self, address: str) -> None:
         """Count a sign-up, or raise RateLimitedError."""
-        await self._count("Too many accounts were made.", (self._sign_ups, _digest(_network_of(address))))
+        await self._count("Too many accounts were made.", (self._sign_ups, _digest(network_of(address))))
 
     @asynccontextmanager
     async def attempt(self, account: str, address: str) -> AsyncIterator[PasswordAttempt]:
@@ -68,7 +78,7 @@ class AccountRateLimits:
 
         There are only as many slots as wrong passwords left, so concurrent attempts gain nothing.
         """
-        network = _network_of(address)
+        network = network_of(address)
         account_key, address_key = _digest(f"{account}\0{network}"), _digest(network)
         account_window, address_window = (self._wrong_per_account, account_key), (self._wrong_per_address, address_key)
         await self._acquire_slots(account_window, address_window)
@@ -126,6 +136,77 @@ class AccountRateLimits:
         return RateLimitedError(f"{reason} Try again after {text}.", retry_at=retry_at)
 
 
+class Spending(NamedTuple):
+    """What a client may still spend until its window ends; `is_refused` if it was less than the cost."""
+
+    policy: str
+    limit: int
+    remaining: int
+    reset_s: int
+    is_refused: bool
+
+
+class CostRateLimit:
+    """Fixed-window rate limit of what the requests of a user, or of a stranger's network, cost.
+
+    While its storage cannot be reached, nothing is refused.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._user = RateLimitItemPerMinute(settings.rate_limit_cost_per_minute, 1, "cost-user")
+        self._address = RateLimitItemPerMinute(settings.rate_limit_cost_per_minute_anonymous, 1, "cost-address")
+        storage = settings.rate_limit_storage
+        if storage is None:
+            storage = (settings.broker_url or _MEMORY).replace("unix://", "redis+unix://", 1)
+        # A client that waits for the storage waits before each request.
+        no_retry, timeout = Retry(NoBackoff(), 0), _COST_STORAGE_TIMEOUT_S
+        self._storage = _open_storage(storage, retry=no_retry, socket_timeout=timeout, socket_connect_timeout=timeout)
+        self._limiter = FixedWindowRateLimiter(self._storage)
+        self._is_failing = False
+        self._try_again_s = 0.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self | None:
+        """Return the limit that is set; None where there is none."""
+        is_on = settings.rate_limit_cost_per_minute or settings.rate_limit_cost_per_minute_anonymous
+        return cls(settings) if is_on else None
+
+    async def close(self) -> None:
+        """Close the connections to the storage."""
+        await _close_storage(self._storage)
+
+    async def spend(self, user_id: str | None, address: str, cost: int) -> Spending | None:
+        """Count the cost unless it is more than what is left; return None where nothing is counted.
+
+        What costs more than a whole window takes a whole one.
+        """
+        item, policy = (self._address, "address") if user_id is None else (self._user, "user")
+        if not item.amount or time.monotonic() < self._try_again_s:
+            return None
+        if self._is_failing:
+            # One request tries; the others do not wait for it.
+            self._try_again_s = time.monotonic() + _COST_STORAGE_PAUSE_S
+        key = _digest(network_of(address) if user_id is None else user_id)
+        try:
+            spending = await self._spend(item, policy, key, min(cost, item.amount))
+        except StorageError as error:
+            if not self._is_failing:
+                _log.warning("Costs are not limited: their storage cannot be reached: %s", error)
+            self._is_failing, self._try_again_s = True, time.monotonic() + _COST_STORAGE_PAUSE_S
+            return None
+        self._is_failing = False
+        return spending
+
+    async def _spend(self, item: RateLimitItem, policy: str, key: str, cost: int) -> Spending:
+        window = await self._limiter.get_window_stats(item, key)
+        # Concurrent requests may have spent it since, and the window may have ended.
+        is_refused = window.remaining < cost or not await self._limiter.hit(item, key, cost=cost)
+        left_s = ceil(window.reset_time - time.time())
+        remaining = window.remaining if is_refused else window.remaining - cost
+        reset_s = left_s if 0 < left_s <= item.get_expiry() else item.get_expiry()
+        return Spending(policy, item.amount, remaining, reset_s, is_refused)
+
+
 @contextmanager
 def _storage_errors_as_unavailable() -> Iterator[None]:
     try:
@@ -134,9 +215,9 @@ def _storage_errors_as_unavailable() -> Iterator[None]:
         raise UnavailableError("Passwords cannot be checked now. Try again shortly.") from error
 
 
-def _open_storage(url: str) -> Storage:
+def _open_storage(url: str, **redis_options: Any) -> Storage:
     # The library supports several Redis clients; redis-py is the one installed.
-    options = {"implementation": "redispy"} if "redis" in url.partition("://")[0] else {}
+    options = {"implementation": "redispy", **redis_options} if "redis" in url.partition("://")[0] else {}
     try:
         storage = storage_from_string(f"async+{url.removeprefix('async+')}", wrap_exceptions=True, **options)
     except (ConfigurationError, ValueError, ImportError) as error:
@@ -146,7 +227,14 @@ def _open_storage(url: str) -> Storage:
     return storage
 
 
-def _network_of(address: str) -> str:
+async def _close_storage(storage: Storage) -> None:
+    if isinstance(storage, RedisStorage):
+        bridge: Any = storage.bridge
+        await bridge.get_connection().aclose()
+
+
+def network_of(address: str) -> str:
+    """Return the network that is taken for one client: an IPv4 address, or the /64 of an IPv6 address."""
     try:
         parsed = ip_address(address)
     except ValueError:

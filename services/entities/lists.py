@@ -40,7 +40,7 @@ Condition: TypeAlias = tuple[str, str, Any]
 Shape: TypeAlias = tuple[Condition, ...]
 AddParameter: TypeAlias = Callable[[Any], str]
 
-_MAX_PARTS: Final = 100
+MAX_PARTS: Final = 100
 # SQLite's parser has room for a hundred open brackets and operators, of which each level takes up to seven.
 _MAX_DEPTH: Final = 10
 _COMPARISONS: Final[dict[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
@@ -161,8 +161,8 @@ def _check_size(wanted: Any) -> None:
         depth, size = depth + 1, size + len(level)
         if depth > _MAX_DEPTH:
             raise BadUserInputError(f"filter is nested more than {_MAX_DEPTH} deep; ask for less.", path=("filter",))
-        if size > _MAX_PARTS:
-            raise BadUserInputError(f"filter has more than {_MAX_PARTS} parts; ask for less.", path=("filter",))
+        if size > MAX_PARTS:
+            raise BadUserInputError(f"filter has more than {MAX_PARTS} parts; ask for less.", path=("filter",))
         level = [part for each in level for part in _parts(each)]
 
 

@@ -117,11 +117,14 @@ async def fetch_pages(
 ) -> list[Page]:
     """Return one page of each parent's list, in the order of the parents, by one statement."""
     build = _pages_on_sqlite if is_sqlite(source) else _pages_on_postgresql
-    values = _statement_values(listing, window) | {_PARENTS: parent_ids}
-    by_parent: list[list[Any]] = [[] for _ in parent_ids]
+    # However often a parent comes, its list is read once.
+    ids = list(dict.fromkeys(parent_ids))
+    values = _statement_values(listing, window) | {_PARENTS: ids}
+    by_parent: list[list[Any]] = [[] for _ in ids]
     for row in await read(source, build(_statement_key(listing, window), parent), values):
         by_parent[row[0] - 1].append(row)
-    return [_page(listing.order, window, rows) for rows in by_parent]
+    pages = {row_id: _page(listing.order, window, rows) for row_id, rows in zip(ids, by_parent, strict=True)}
+    return [pages[row_id] for row_id in parent_ids]
 
 
 async def count_rows_of(source: Source, listing: Listing, parent: str, parent_ids: Sequence[str]) -> list[int]:

@@ -7,7 +7,7 @@ import pytest
 from core.settings import Settings
 from engine import Plan
 from server.graphql import documents
-from server.graphql.documents import Documents
+from server.graphql.documents import MAX_COMPARISONS, Documents
 from server.graphql.limits import MAX_DOCUMENT_CHARACTERS
 from server.graphql.literals import MAX_LITERALS, split_literals
 from server.graphql.schema import core_schema
@@ -18,6 +18,8 @@ FRAGMENTS: Final = (
     "".join(f"fragment F{number} on Task {{ id title ...F{number + 1} }} " for number in range(90))
     + "fragment F90 on Task { id }"
 )
+
+FIELDS: Final = ["id", "title", "description", "completed", "priority", "dueAt", "tags", "createdAt", "updatedAt"]
 
 
 @pytest.fixture
@@ -46,6 +48,19 @@ def test_document_of_many_operations_is_refused_before_validation_and_remembered
             found.get(text)
         assert refused.value.errors[0]["extensions"]["code"] == code
         monkeypatch.setattr(documents, "parse", None)
+
+
+def test_comparing_fragments_with_each_other_has_an_end(found: Documents) -> None:
+    def document(count: int) -> str:
+        fragments = (f"fragment F{number} on Task {{ {FIELDS[number % len(FIELDS)]} }}" for number in range(count))
+        return f"{{ tasks {{ nodes {{ {' '.join(f'...F{number}' for number in range(count))} }} }} }}" + " ".join(
+            fragments
+        )
+
+    assert found.get(document(100)).select(None).plan.is_planned
+    with pytest.raises(RefusedError, match="Too many fields of one name, or fragments") as refused:
+        found.get(document(300))
+    assert refused.value.errors[0]["extensions"] == {"code": "TOO_MANY_FIELDS", "limit": MAX_COMPARISONS}
 
 
 def test_invalid_document_is_validated_once(found: Documents, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +96,7 @@ def test_documents_that_differ_in_literals_are_one_entry_of_the_cache(
     second = found.get(text.format(20, "")).select(None)
     assert second.plan is first.plan
     assert second.variables({}) == {"_literal0": 20, "_literal1": ""}
-    assert [operation.cost(operation.variables({})) for operation in (first, second)] == [2, 21]
+    assert [operation.cost(operation.variables({})) for operation in (first, second)] == [152, 71]
     assert len(found.cache) == 1
 
 

@@ -18,7 +18,7 @@ from httpx2 import AsyncClient
 
 from core.settings import Settings
 from server.graphql import documents
-from server.graphql.cost import compile_cost
+from server.graphql.cost import WRITE_COST, compile_cost
 from server.graphql.documents import Documents
 from server.http.errors import RefusedError
 from tests.server.asking import ask
@@ -238,7 +238,7 @@ COUNTED: Final = build_schema(
     type User implements Node { id: ID! tasks(first: Int, after: String, last: Int): TaskConnection! }
     type Task implements Node {
       id: ID! tags: [String!]! owner: User! parent: Task
-      subtasks(first: Int, after: String, last: Int): TaskConnection!
+      subtasks(first: Int, after: String, last: Int, filter: TaskFilter): TaskConnection!
       madeBy: Run
     }
     type Run implements Node { id: ID! toolCalls: [ToolCall!]! }
@@ -246,13 +246,20 @@ COUNTED: Final = build_schema(
     type TaskEdge { cursor: String! node: Task! }
     type TaskConnection { edges: [TaskEdge!]! nodes: [Task!]! pageInfo: PageInfo! totalCount: Int! }
     type ChangeSet { changed: [Node!]! deletedIds: [ID!]! }
+    input TaskFilter { search: String completed: Boolean and: [TaskFilter!] or: [TaskFilter!] not: TaskFilter }
+    input TaskOrder { field: String! }
     type UserError { message: String! } type TasksPayload { tasks: [Task!]! errors: [UserError!]! }
     type Query {
       viewer: User node(id: ID!): Node nodes(ids: [ID!]!): [Node]!
-      tasks(first: Int, after: String, last: Int): TaskConnection! changes(since: String, first: Int): ChangeSet!
+      tasks(first: Int, after: String, last: Int, filter: TaskFilter, orderBy: [TaskOrder!]): TaskConnection!
+      changes(since: String, first: Int): ChangeSet!
     }
     type Subscription { changes(since: String): ChangeSet! }
-    type Mutation { createTasks: TasksPayload! createTask: TasksPayload! }
+    input NewTask { title: String! tags: [String!] } input NewTasks { tasks: [NewTask!]! } input Ids { ids: [ID!]! }
+    type Mutation {
+      createTasks(input: NewTasks!): TasksPayload! deleteTasks(input: Ids!): TasksPayload!
+      createTask(input: NewTask!): TasksPayload! undoRun: TasksPayload!
+    }
     """
 )
 
@@ -271,11 +278,11 @@ LITERALS: Final = [
     ("{ viewer { id } }", 1),
     ('{ node(id: "1") { id } }', 1),
     # A connection is one, its rows are one each, and what wraps them is nothing.
-    ("{ tasks { totalCount } }", 1),
+    ("{ tasks { pageInfo { hasNextPage } } }", 1),
     ("{ tasks { nodes { id tags } } }", 21),
     ("{ tasks { edges { cursor } } }", 21),
     ("{ tasks { edges { node { id } } } }", 21),
-    ("{ tasks(first: 3) { nodes { id } pageInfo { hasNextPage } totalCount } }", 4),
+    ("{ tasks(first: 3) { nodes { id } pageInfo { hasNextPage } } }", 4),
     ("{ tasks(first: null) { nodes { id } } }", 21),
     ("{ tasks(first: 2) { nodes { owner { id } parent { owner { id } } } } }", 1 + 2 * 4),
     ("{ viewer { tasks(first: 3) { nodes { subtasks(first: 5) { nodes { id } } } } } }", 1 + 1 + 3 * (1 + 1 + 5)),
@@ -296,8 +303,8 @@ LITERALS: Final = [
     ("{ tasks(first: 3) { nodes { madeBy { toolCalls { run { id } } } } } }", 1 + 3 * (1 + 1 + 100 * 2)),
     ('{ node(id: "1") { ... on Run { toolCalls { id } } } }', 1 + 100),
     ("{ changes(first: 2) { changed { ... on Run { toolCalls { id } } } } }", 1 + 2 * (1 + 100)),
-    ("mutation { createTasks { tasks { id } errors { message } } }", 1 + 100 + 1),
-    ("mutation { a: createTasks { tasks { id } } b: createTasks { tasks { id } } }", 2 * (1 + 100)),
+    ("mutation { undoRun { tasks { id } errors { message } } }", WRITE_COST + 1 + 100 + 1),
+    ("mutation { a: undoRun { tasks { id } } b: undoRun { tasks { id } } }", 2 * (WRITE_COST + 1 + 100)),
 ]
 SIZED: Final = "query ($n: Int) { tasks(first: $n) { nodes { subtasks(last: $n) { nodes { id } } } } }"
 DEFAULTED: Final = "query ($n: Int = 3) { tasks(first: $n) { nodes { id } } }"
@@ -336,7 +343,7 @@ async def test_operation_over_the_cost_limit_is_refused(http: httpx2.AsyncClient
     query = "query ($n: Int!) { conversations(first: $n) { nodes { messages(first: $n) { nodes { id } } } } }"
     body = {"query": query, "variables": {"n": 100}}
     response = await http.post("/graphql", json=body, headers={"Accept": accept})
-    told = "The operation may return 10201 objects; the limit is 10000. Ask for smaller pages."
+    told = "The operation costs 10201; the limit is 10000. Ask for less at once."
     extensions = {"code": "QUERY_TOO_COMPLEX", "cost": 10_201, "limit": 10_000}
     assert (response.status_code, response.json()) == (400, {"errors": [{"message": told, "extensions": extensions}]})
     within = await http.post("/graphql", json={"query": query, "variables": {"n": 50}})

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -10,12 +11,11 @@ from httpx2 import AsyncClient
 from core.clock import utc_now
 from core.ids import new_id
 from core.tokens import AccessTokens
-from server.graphql import execution
 from tests.clock import MovableClock
 from tests.factories import SignedIn
 from tests.graph_client import GraphClient
 from tests.server.asking import GRAPHQL_RESPONSE, JSON, ask, only_code, only_error
-from tests.server.sample import RETRY_AT, SECRET, Happenings
+from tests.server.sample import RETRY_AT, SECRET, Happenings, open_api, sample_settings
 from tests.server.wire import Wire, connected, post
 from tests.servers import RunningServer
 from tests.waiting import PATIENCE_S
@@ -212,8 +212,8 @@ async def test_slow_query_is_answered(api: AsyncClient, happenings: Happenings) 
     assert (await asking).json() == {"data": {"wait": "done"}}
 
 
-async def test_query_times_out(api: AsyncClient, happenings: Happenings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution, "QUERY_TIMEOUT_S", 0.2)
-    response = await ask(api, query="{ wait }")
+async def test_query_times_out(tmp_path: Path, happenings: Happenings) -> None:
+    async with open_api(sample_settings(tmp_path, graphql_timeout_s=0.2)) as api:
+        response = await ask(api, query="{ wait }")
     assert (response.status_code, only_code(response)) == (503, "SERVICE_UNAVAILABLE")
     assert happenings.ended == ["cancelled"]

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import chain, repeat
+from pathlib import Path
 from types import ModuleType
 from typing import Final
 from unittest.mock import DEFAULT, AsyncMock
@@ -120,11 +121,11 @@ async def test_mutation_outlives_a_disconnect(sample_server: RunningServer, happ
 
 @pytest.mark.parametrize("how", ["completed", "timed out"])
 async def test_query_is_cancelled_when_it_is_completed_or_times_out(
-    sample_server: RunningServer, happenings: sample.Happenings, monkeypatch: pytest.MonkeyPatch, how: str
+    tmp_path: Path, happenings: sample.Happenings, how: str
 ) -> None:
-    if how == "timed out":
-        monkeypatch.setattr("server.graphql.execution.QUERY_TIMEOUT_S", 0.05)
-    async with signed_in_socket(sample_server, None) as socket:
+    limits = {"graphql_timeout_s": 0.05} if how == "timed out" else {}
+    app = create_app(sample.sample_settings(tmp_path, **limits), sample.schema)
+    async with serve(app) as running, signed_in_socket(running, None) as socket:
         await socket.subscribe("{ wait }")
         await happenings.began.wait()
         if how == "timed out":

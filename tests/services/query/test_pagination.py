@@ -124,6 +124,7 @@ async def test_pages_of_many_parents_equal_those_of_each_alone(
     parent_ids = [*(task.id for task in reversed(parents)), new_id()]
     source = database.reader
     together = await fetch_pages(source, listing, window, "parent_id", parent_ids)
+    assert await fetch_pages(source, listing, window, "parent_id", [*parent_ids, *parent_ids]) == [*together, *together]
     counts = await count_rows_of(source, listing, "parent_id", parent_ids)
     for parent_id, page, count in zip(parent_ids, together, counts, strict=True):
         alone = replace(listing, conditions=_below(parent_id))
