@@ -22,7 +22,7 @@ from tests.databases import (
     make_settings,
     postgres_server,
 )
-from tests.factories import SignedIn, sign_in
+from tests.factories import SignedIn, make_user, sign_in
 from tests.servers import RunningServer, serve
 from tests.waiting import PATIENCE_S
 
@@ -185,6 +185,12 @@ def client(http: httpx2.AsyncClient) -> "GraphClient":
 async def user(database: Database, settings: Settings) -> SignedIn:
     """Give a user who is signed in and has nothing yet."""
     return await sign_in(database, settings)
+
+
+@pytest.fixture
+async def admin(database: Database, settings: Settings) -> SignedIn:
+    """Give an admin who is signed in."""
+    return await sign_in(database, settings, await make_user(database, is_admin=True))
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from sqlalchemy import insert, select, update
 
 from core.clock import utc_now
 from core.database import Database
-from core.settings import Settings
 from models import TokenUsage
 from services.accounts.users import set_active
 from services.query.sql import execute, fetch_all, table_of
@@ -19,7 +18,7 @@ from tests.assistant.chat import Chat, codes, refusals
 from tests.assistant.conftest import ChatWith
 from tests.assistant.provider import Provider, Stall, Text, UseTool
 from tests.databases import only_sqlite
-from tests.factories import SignedIn, make_conversation, make_task, make_user, sign_in
+from tests.factories import SignedIn, make_conversation, make_task
 from tests.waiting import until
 
 USAGE: Final = table_of(TokenUsage)
@@ -175,10 +174,9 @@ async def test_runs_of_one_user_are_limited(
 
 @only_sqlite
 async def test_run_of_a_deactivated_user_stops(
-    chat_with: ChatWith, settings: Settings, database: Database, user: SignedIn, provider: Provider
+    chat_with: ChatWith, database: Database, user: SignedIn, admin: SignedIn, provider: Provider
 ) -> None:
     provider.script([Text(["Half a"]), Stall()])
-    admin = await sign_in(database, settings, await make_user(database, is_admin=True))
     async with chat_with(assistant_stall_s=60.0) as chat:
         await chat.send("hello", wait=False)
         await until(lambda: provider.open_streams == 1)

@@ -1,6 +1,6 @@
 """The tools: what models are told of them, what they take and refuse, and what they do for their caller alone."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -123,15 +123,6 @@ async def test_task_is_added_with_all_that_it_has(database: Database, user: Sign
     assert (await call(database, user, "search", query="milk"))["tasks"] == [task]
 
 
-async def test_update_keeps_what_is_absent_and_clears_what_is_null(database: Database, user: SignedIn) -> None:
-    task = await make_task(database, user.caller, "Buy milk", description="two", due_at=NOON, tags=["shop"])
-    renamed = (await call(database, user, "update_task", task_id=task.id, title="Buy oat milk"))["task"]
-    assert (renamed["title"], renamed["description"], renamed["tags"]) == ("Buy oat milk", "two", ["shop"])
-    clearing: dict[str, Any] = {"due_at": None, "description": None, "tags": []}
-    cleared = (await call(database, user, "update_task", task_id=task.id, **clearing))["task"]
-    assert cleared == PLAIN | {"id": task.id, "title": "Buy oat milk"}
-
-
 async def test_wrong_update_changes_nothing(database: Database, user: SignedIn) -> None:
     task = await make_task(database, user.caller)
     before = await state_of(database, user.user.id)
@@ -146,36 +137,6 @@ async def test_wrong_update_changes_nothing(database: Database, user: SignedIn) 
             await call(database, user, "update_task", task_id=task.id, **given)
         assert refused.value.message == message
     assert await state_of(database, user.user.id) == before
-
-
-async def test_task_is_completed_reopened_and_deleted(database: Database, user: SignedIn) -> None:
-    task = await make_task(database, user.caller)
-    part = await make_task(database, user.caller, parent_id=task.id)
-    assert (await call(database, user, "complete_task", task_id=task.id))["task"]["completed"] is True
-    assert (await call(database, user, "reopen_task", task_id=task.id))["task"]["completed"] is False
-    assert await call(database, user, "delete_task", task_id=task.id) == {"deleted_ids": [task.id, part.id]}
-    assert await call(database, user, "list_tasks") == {"tasks": [], "total": 0}
-
-
-async def test_list_is_filtered_ordered_and_bounded(database: Database, user: SignedIn) -> None:
-    later = (NOON + timedelta(hours=1)).isoformat()
-    low: dict[str, Any] = {"priority": "LOW", "due_at": later, "tags": ["x"]}
-    high: dict[str, Any] = {"priority": "HIGH", "due_at": NOON.isoformat(), "tags": ["x", "y"]}
-    made = [await call(database, user, "add_task", title=title, **given) for title, given in (("b", low), ("c", high))]
-    made.append(await call(database, user, "add_task", title="a"))
-    await call(database, user, "complete_task", task_id=made[-1]["task"]["id"])
-    cases: list[tuple[dict[str, Any], str]] = [
-        *(({}, "bca"), ({"completed": True}, "a"), ({"completed": False}, "bc"), ({"priority": "MEDIUM"}, "a")),
-        *(({"tags": ["x", "y"]}, "c"), ({"due_before": later}, "c"), ({"due_after": later}, "b")),
-        *(({"due_after": NOON.isoformat(), "due_before": later}, "c"), ({"priority": "LOW", "completed": True}, "")),
-        *(({"order": "CREATED_AT"}, "bca"), ({"order": "DUE_AT"}, "cba"), ({"order": "PRIORITY"}, "cab")),
-        ({"order": "TITLE"}, "abc"),
-    ]
-    for given, expected in cases:
-        found = await call(database, user, "list_tasks", **given)
-        assert ("".join(titles(found)), found["total"]) == (expected, len(expected)), given
-    found = await call(database, user, "list_tasks", order="TITLE", limit=2)
-    assert (titles(found), found["total"]) == (["a", "b"], 3)
 
 
 async def test_search_finds_beginnings_of_words_and_refuses_none(database: Database, user: SignedIn) -> None:

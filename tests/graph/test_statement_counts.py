@@ -4,12 +4,10 @@ from typing import Any, Final
 
 import pytest
 
-from core.database import Database
-from core.settings import Settings
 from graph.context import Context
 from tests.databases import counted
 from tests.engine.both import breadth_first, depth_first, described
-from tests.factories import SignedIn, make_user, sign_in
+from tests.factories import SignedIn
 from tests.graph.conftest import House
 from tests.graph.operations import SCHEMA, run
 from tests.servers import RunningServer
@@ -134,11 +132,8 @@ async def test_statement_count_of_nodes(server: RunningServer, one_of_each: Hous
     await assert_count(server, fifty_of_each.owner, query, 3, ids=[fifty_of_each.owner.user.id] * 50)
 
 
-async def test_lists_of_the_admin_among_all_users_take_two_statements(
-    server: RunningServer, database: Database, settings: Settings
-) -> None:
+async def test_lists_of_the_admin_among_all_users_take_two_statements(server: RunningServer, admin: SignedIn) -> None:
     query = "{ users(last: 50) { nodes { id tasks { nodes { id } } conversations { totalCount } } } }"
-    admin = await sign_in(database, settings, await make_user(database, is_admin=True))
     done = await run(server, admin, query)
     assert (done.data["users"]["nodes"][-1]["id"], len(done.statements)) == (admin.user.id, 3)
 

@@ -9,7 +9,7 @@ import pytest
 
 from services.accounts.access_tokens import CreatedAccessToken
 from tests.access_tokens import make_access_token
-from tests.factories import NOBODYS_ID, SignedIn, make_task, make_user, sign_in
+from tests.factories import NOBODYS_ID, SignedIn, make_task
 from tests.graph_client import GraphClient
 from tests.parity.task_apis import ALL, WITHOUT_MCP, RefusedError, Served
 from tests.server.mcp.client import headers_of, message
@@ -141,10 +141,8 @@ async def ask_all(served: Served, user: SignedIn, issued: CreatedAccessToken, ti
 
 @pytest.mark.parametrize(("name", "given"), [("setUserActive", {"isActive": False}), ("deleteUser", {})])
 async def test_deactivated_and_deleted_users_are_refused_by_every_api(
-    served: Served, user: SignedIn, name: str, given: dict[str, Any]
+    served: Served, user: SignedIn, admin: SignedIn, name: str, given: dict[str, Any]
 ) -> None:
-    settings = served.server.runtime.settings
-    admin = await sign_in(served.database, settings, await make_user(served.database, is_admin=True))
     issued = await make_access_token(served.database, user.caller)
     assert await ask_all(served, user, issued) == [SERVED] * 3
     await GraphClient(served.http).mutate(name, {"id": user.user.id} | given, as_=admin)

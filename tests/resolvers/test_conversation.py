@@ -28,18 +28,6 @@ async def test_update_conversation_changes_the_title(api: UserApi) -> None:
             assert await api.ok("updateConversation", id=talk.id, **given) == changed
 
 
-async def test_stale_revision_is_a_conflict(api: UserApi) -> None:
-    talk = await api.conversation()
-    await api.message(talk.id)
-    async with api.unchanged():
-        payload = await api.mutate("updateConversation", id=talk.id, expectedRevision=1, title="Other plans")
-        (error,) = payload["errors"]
-        assert (error["code"], error["path"]) == ("CONFLICT", ["input", "expectedRevision"])
-        assert (payload["conversation"]["title"], payload["conversation"]["revision"]) == ("Plans", 2)
-        refused = await api.refused("deleteConversation", id=talk.id, expectedRevision=1)
-        assert refused[:2] == ("CONFLICT", "input.expectedRevision")
-
-
 async def test_deletion_takes_the_messages_along(api: UserApi) -> None:
     talk, spared = [await api.conversation() for _ in range(2)]
     ids = [(await api.message(talk.id, str(number))).id for number in range(3)]

@@ -47,20 +47,6 @@ async def test_null_for_a_required_value_is_refused(api: UserApi) -> None:
             assert refused == ("BAD_USER_INPUT", f"input.{name}", message)
 
 
-async def test_update_without_a_change_takes_no_revision(api: UserApi) -> None:
-    cases: list[dict[str, Any]] = [
-        {},
-        {"title": " Water the plants ", "completed": False},
-        {"priority": "MEDIUM", "tags": ["home", "home "]},
-        {"dueAt": "2026-03-01T10:30:00+01:00"},
-        {"description": None, "parentId": None},
-    ]
-    task = await create(api, dueAt="2026-03-01T09:30:00Z", tags=["home"])
-    async with api.unchanged():
-        for given in cases:
-            assert await api.ok("updateTask", id=task["id"], **given) == {"task": task}
-
-
 async def test_completed_at_is_the_moment_of_completion(api: UserApi) -> None:
     task = await create(api)
     before = utc_now()

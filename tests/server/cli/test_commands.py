@@ -32,7 +32,7 @@ from tests.factories import make_user
 from tests.graph_client import GraphClient
 from tests.live.processes import ROOT
 from tests.live.processes import serving as serving_with
-from tests.servers import RunningServer
+from tests.servers import METRICS_HEADERS, METRICS_TOKEN, RunningServer
 from tests.waiting import PATIENCE_S, START_PATIENCE_S, until, until_so
 
 TASKTALK: Final = (sys.executable, "-m", "server.cli")
@@ -210,9 +210,6 @@ async def test_serve_in_production_leaves_the_migrations_to_their_command(folder
         assert (name, response.status_code, "tasktalk migrate" in response.text) == ("GraphQL", 503, True)
 
 
-METRICS_TOKEN: Final = "a token for monitoring"
-
-
 @only_sqlite
 async def test_workers_share_metrics_lose_no_log_line_and_trust_the_named_proxy(settings: Settings) -> None:
     proxy = {"SIGN_IN_ATTEMPTS": "1", "FORWARDED_ALLOW_IPS": "127.0.0.1", "METRICS_TOKEN": METRICS_TOKEN}
@@ -246,8 +243,7 @@ async def codes_of_guesses(url: str) -> list[str]:
 async def answer(url: str, path: str) -> str:
     """Ask over a connection of its own, which any of the workers may take."""
     async with httpx2.AsyncClient(base_url=url, timeout=PATIENCE_S) as client:
-        headers = {"authorization": f"Bearer {METRICS_TOKEN}"} if path == "/metrics" else {}
-        return (await client.get(path, headers=headers)).text
+        return (await client.get(path, headers=METRICS_HEADERS if path == "/metrics" else {})).text
 
 
 async def has_counted(url: str, count: int) -> bool:

@@ -203,15 +203,6 @@ async def test_disconnect_does_not_cancel_a_mutation(api: AsyncClient, wire: Wir
     assert happenings.ended == ["done"]
 
 
-async def test_slow_query_is_answered(api: AsyncClient, happenings: Happenings) -> None:
-    asking = asyncio.create_task(ask(api, query="{ wait }"))
-    await happenings.began.wait()
-    for _ in range(3):
-        await ask(api, query="{ hello }")
-    happenings.may_end.set()
-    assert (await asking).json() == {"data": {"wait": "done"}}
-
-
 async def test_query_times_out(api: AsyncClient, happenings: Happenings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execution, "QUERY_TIMEOUT_S", 0.2)
     response = await ask(api, query="{ wait }")

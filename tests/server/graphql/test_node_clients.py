@@ -160,11 +160,3 @@ async def test_changes_survive_shutdown(settings: Settings, database: Database, 
             await make_task(second.runtime.database, user.caller, "after")
             assert await client.titles(1) == ["after"]
         await way.cut()
-
-
-@either_transport
-async def test_validation_error_reaches_the_client(server: RunningServer, user: SignedIn, transport: str) -> None:
-    async with node_client(transport, server.url, user, "subscription { nope }", "nope") as client:
-        line = await client.line()
-    errors = line["failed"] if transport == "graphql-ws" else line["errors"]
-    assert errors[0]["extensions"] == {"code": "GRAPHQL_VALIDATION_FAILED"}

@@ -27,7 +27,7 @@ from services.sync.changes import Cursor
 from tests.clock import MovableClock
 from tests.databases import only_sqlite
 from tests.event_client import open_events
-from tests.factories import SignedIn, make_conversation, make_message, make_task, make_user, sign_in
+from tests.factories import SignedIn, make_conversation, make_message, make_task
 from tests.graph_client import GraphClient
 from tests.server import sample
 from tests.servers import RunningServer, serve, serve_with
@@ -334,9 +334,8 @@ async def test_changed_password_ends_the_other_sessions(server: RunningServer, c
 
 @pytest.mark.parametrize("mutation", ["setUserActive", "deleteUser"])
 async def test_socket_ends_when_an_admin_deactivates_or_deletes_its_user(
-    server: RunningServer, database: Database, user: SignedIn, client: GraphClient, mutation: str
+    server: RunningServer, user: SignedIn, admin: SignedIn, client: GraphClient, mutation: str
 ) -> None:
-    admin = await sign_in(database, server.runtime.settings, await make_user(database, is_admin=True))
     given = {"id": user.user.id} | ({"isActive": False} if mutation == "setUserActive" else {})
     async with signed_in_socket(server, user.token) as socket:
         await follow(server, socket, user)

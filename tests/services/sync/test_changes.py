@@ -151,15 +151,3 @@ def test_size_of_a_page_is_1_to_100() -> None:
     for size in (0, -1, 101, 1 << 31):
         with pytest.raises(BadUserInputError, match=r"^first must be 1 to 100; it is -?\d+\.$"):
             check_size(size)
-
-
-async def test_revision_seen_in_part_is_not_passed_over(database: Database, user: SignedIn) -> None:
-    found: list[Change] = []
-    cursor = Cursor(0)
-    for size in (7, 1, 30, 2, 19):
-        await write(database, user, task_service.create_many, new=[new_task() for _ in range(size)])
-        page = await read(database, user, cursor, 5)
-        found += page.entries
-        cursor = page.cursor
-    found += await everything(database, user, cursor, 5)
-    assert len({each.id for each in found}) == len(found) == 59
