@@ -119,7 +119,6 @@ async def fresh_settings(databases: Databases) -> Settings:
 
 @pytest.fixture(scope="session")
 async def database(settings: Settings) -> AsyncIterator[Database]:
-    """Give the shared database, opened."""
     opened = Database(settings)
     yield opened
     await opened.close()
@@ -136,14 +135,12 @@ async def server(settings: Settings) -> AsyncIterator[RunningServer]:
 
 @pytest.fixture(scope="session")
 async def http(server: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
-    """Give a client of the server, without credentials."""
     async with server.client() as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 async def shared_provider() -> AsyncIterator["Provider"]:
-    """Give the server of a model's provider."""
     from tests.assistant.provider import serve_provider
 
     async with serve_provider() as serving:
@@ -175,7 +172,6 @@ async def browser() -> AsyncIterator["Browser"]:
 
 @pytest.fixture(scope="session")
 def client(http: httpx2.AsyncClient) -> "GraphClient":
-    """Give a client of the GraphQL API."""
     from tests.graph_client import GraphClient
 
     return GraphClient(http)
@@ -189,11 +185,9 @@ async def user(database: Database, settings: Settings) -> SignedIn:
 
 @pytest.fixture
 async def admin(database: Database, settings: Settings) -> SignedIn:
-    """Give an admin who is signed in."""
     return await sign_in(database, settings, await make_user(database, is_admin=True))
 
 
 @pytest.fixture
 async def stranger(database: Database, settings: Settings) -> SignedIn:
-    """Give another user who is signed in."""
     return await sign_in(database, settings)

@@ -87,7 +87,6 @@ async def run_sql(session: AsyncSession, statement: str, **values: Any) -> Any:
 
 
 def file_of(settings: Settings) -> Path:
-    """Return the file of an SQLite database."""
     return Path(settings.database_url.removeprefix("sqlite:///"))
 
 

@@ -11,11 +11,10 @@ from assistant.prompt import unfence
 from assistant.toolbox import Toolbox
 from assistant.tools import TOOLS, TOOLS_BY_NAME, Tool, read_arguments
 from core.database import Database
-from core.errors import BadUserInputError, NotFoundError
+from core.errors import BadUserInputError
 from models import RunStatus, Task, ToolCallStatus
 from models.columns import creatable_columns
 from tests.factories import (
-    NOBODYS_ID,
     SignedIn,
     answered_rows,
     make_conversation,
@@ -123,20 +122,10 @@ async def test_task_is_added_with_all_that_it_has(database: Database, user: Sign
     assert (await call(database, user, "search", query="milk"))["tasks"] == [task]
 
 
-async def test_wrong_update_changes_nothing(database: Database, user: SignedIn) -> None:
+async def test_update_without_a_change_is_refused(database: Database, user: SignedIn) -> None:
     task = await make_task(database, user.caller)
-    before = await state_of(database, user.user.id)
-    cases: list[tuple[dict[str, Any], str]] = [
-        ({}, "There is nothing to change; send at least one argument besides task_id."),
-        ({"title": None}, "title cannot be null; leave it out."),
-        ({"title": "  "}, "title must be 1 to 500 characters long; it has 0."),
-        ({"tags": ["a" * 51]}, "tags[0] must be 1 to 50 characters long; it has 51."),
-    ]
-    for given, message in cases:
-        with pytest.raises(BadUserInputError) as refused:
-            await call(database, user, "update_task", task_id=task.id, **given)
-        assert refused.value.message == message
-    assert await state_of(database, user.user.id) == before
+    with pytest.raises(BadUserInputError, match=r"^There is nothing to change; send at least one argument besides"):
+        await call(database, user, "update_task", task_id=task.id)
 
 
 async def test_search_finds_beginnings_of_words_and_refuses_none(database: Database, user: SignedIn) -> None:
@@ -147,25 +136,6 @@ async def test_search_finds_beginnings_of_words_and_refuses_none(database: Datab
     assert (titles(found), found["total"]) == (["Buy milk"], 2)
     with pytest.raises(BadUserInputError, match="query has no words"):
         await call(database, user, "search", query="?!")
-
-
-async def test_task_of_another_user_is_as_if_it_did_not_exist(
-    database: Database, user: SignedIn, stranger: SignedIn
-) -> None:
-    theirs, own = [await make_task(database, each.caller) for each in (stranger, user)]
-    before = [await state_of(database, each.user.id) for each in (stranger, user)]
-    places = [(tool, key) for tool in TOOLS for key in tool.schema["properties"] if key.endswith("_id")]
-    assert len(places) >= 6
-    for tool, key in places:
-        required = [*tool.schema["required"], *(["title"] if tool.name == "update_task" else [])]
-        given = {each: {"task_id": own.id, "title": "Mine"}[each] for each in required}
-        for task_id in (theirs.id, NOBODYS_ID, "no id", "x" * 10_000):
-            with pytest.raises(NotFoundError) as refused:
-                await call(database, user, tool.name, **given | {key: task_id})
-            assert refused.value.message == "There is no such task."
-    assert [await state_of(database, each.user.id) for each in (stranger, user)] == before
-    for found in (await call(database, user, "list_tasks"), await call(database, user, "search", query="plants")):
-        assert ([task["id"] for task in found["tasks"]], found["total"]) == ([own.id], 1)
 
 
 NOT_APPROVED: Final = {"error": "delete_task needs the person's approval."}

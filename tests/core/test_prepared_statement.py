@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 from asyncpg import DataError
-from sqlalchemy import Executable, Integer, bindparam, func, literal, select, union_all
+from sqlalchemy import Executable, Integer, bindparam, func, literal, select
 
 from core.cache import LRUCache
 from core.database import Database
@@ -69,12 +69,6 @@ async def test_parameter_comes_back_as_it_was(database: Database, name: str) -> 
 async def test_unknown_enum_member_is_not_called_missing(database: Database) -> None:
     with pytest.raises(KeyError, match="unknown"):
         await database.reader.fetch(echo(rank=table_of(Task).c.priority.type), {"rank": "unknown"})
-
-
-async def test_ids_are_text_in_unions_too(database: Database) -> None:
-    one, row_id = select(bindparam("id", type_=Id).label("id"), literal("x").label("kind")), new_id()
-    rows = await database.reader.fetch(PreparedStatement(union_all(one, one)), {"id": row_id})
-    assert {tuple(row) for row in rows} == {(row_id, "x")}
 
 
 async def test_row_has_the_names_of_its_columns(database: Database) -> None:

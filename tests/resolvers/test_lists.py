@@ -109,11 +109,9 @@ async def test_page_size_and_cursor_are_checked(lists: Lists) -> None:
             answer = await lists.send(field, **arguments)
             assert (answer.codes, answer.errors[0]["message"]) == (["BAD_USER_INPUT"], message)
             assert answer.errors[0]["path"][-1] in {"list", "tasks", "subtasks", "conversations", "messages"}
-    for source, ids in lists.ids.items():
-        cursor = (await lists.read(source, first=1))["pageInfo"]["endCursor"]
-        for field, others in lists.ids.items():
-            is_same = ids[-1] in others or others[-1] in ids
-            assert (await lists.send(field, after=cursor)).codes == ([] if is_same else ["BAD_USER_INPUT"])
+    cursor = (await lists.read(FIELDS[0], first=1))["pageInfo"]["endCursor"]
+    codes = [(await lists.send(field, after=cursor)).codes for field in FIELDS]
+    assert codes == [[], [], *[["BAD_USER_INPUT"]] * 2, [], ["BAD_USER_INPUT"]]
 
 
 Shelf = tuple[SignedIn, Sequence[Task]]

@@ -109,16 +109,6 @@ async def test_cancel_run_ends_run_reply_and_calls(api: UserApi) -> None:
             assert [(error["code"], error["message"]) for error in late["errors"]] == [("CONFLICT", message)]
 
 
-async def test_run_waits_until_all_calls_are_decided(api: UserApi) -> None:
-    for approve, decided in ((True, "RUNNING"), (False, "REJECTED")):
-        answered = await paused(api)
-        payload = await api.ok("resolveToolCall", id=answered.calls[1].id, approve=approve)
-        assert payload["run"]["status"] == "AWAITING_APPROVAL"
-        statuses = [call["status"] for call in (await read(api, answered))["toolCalls"]]
-        assert statuses == ["AWAITING_APPROVAL", decided]
-        await api.ok("cancelRun", id=answered.run.id)
-
-
 async def test_mutation_reads_the_changes_of_the_one_before(api: UserApi) -> None:
     answered = await paused(api)
     query = """mutation ($run: ID!, $call: ID!) {

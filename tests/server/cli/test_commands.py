@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from functools import partial
@@ -30,7 +29,7 @@ from server.cli import main
 from tests.databases import make_settings, only_sqlite, opened
 from tests.factories import make_user
 from tests.graph_client import GraphClient
-from tests.live.processes import ROOT
+from tests.live.processes import ROOT, program
 from tests.live.processes import serving as serving_with
 from tests.servers import METRICS_HEADERS, METRICS_TOKEN, RunningServer
 from tests.waiting import PATIENCE_S, START_PATIENCE_S, until, until_so
@@ -77,9 +76,8 @@ def new_database(folder: Path) -> dict[str, str]:
 async def serving(**environment: str) -> AsyncIterator[tuple[str, str]]:
     """Run `tasktalk serve` with these settings alone, give what it is at which URL, and let Ctrl-C end it."""
     given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"} | environment
-    process = await asyncio.create_subprocess_exec(*TASKTALK, "serve", "--port", "0", env=given, stdout=PIPE)
-    assert process.stdout is not None
-    try:
+    async with program(*TASKTALK, "serve", "--port", "0", env=given) as process:
+        assert process.stdout is not None
         greeting = (await process.stdout.readline()).decode()
         found = re.fullmatch(r"(\w+) at (http://127\.0\.0\.1:\d+)/graphql\n", greeting)
         assert found is not None, greeting
@@ -87,10 +85,6 @@ async def serving(**environment: str) -> AsyncIterator[tuple[str, str]]:
         process.send_signal(signal.SIGINT)
         await asyncio.wait_for(process.communicate(), START_PATIENCE_S)
         assert process.returncode == 0
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
 
 
 async def until_answered(url: str) -> httpx2.Response:

@@ -5,7 +5,7 @@ import json
 import shutil
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from core.settings import Settings
 from server.app import create_app
 from tests.examples.cuttable import Cuttable
 from tests.factories import SignedIn, make_conversation, make_message, make_task
+from tests.live.processes import program
 from tests.npm import NPM, alone_in, npm
 from tests.server import sample
 from tests.servers import RunningServer, serve, serve_with
@@ -46,15 +47,8 @@ async def node_clients() -> None:
             await npm(NODE_CLIENTS, "ci", "--no-audit", "--no-fund", "--fetch-retries=0", or_skip=True)
 
 
-@asynccontextmanager
-async def running(*command: str) -> AsyncIterator[Process]:
-    process = await asyncio.create_subprocess_exec(str(NODE), *command, cwd=NODE_CLIENTS, stdout=PIPE, stderr=PIPE)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+def running(*command: str) -> AbstractAsyncContextManager[Process]:
+    return program(str(NODE), *command, cwd=NODE_CLIENTS, stderr=PIPE)
 
 
 async def output_of(*command: str) -> Any:
