@@ -43,11 +43,6 @@ async def test_aliases_arguments_and_unknown_fields() -> None:
     assert (await same(SCHEMA, query, ROOT)).errors is None
 
 
-async def test_named_operation_is_executed() -> None:
-    query = "query A { word } query B { person { name } } fragment F on Query { word }"
-    assert (await same(SCHEMA, query, ROOT, name="B")).data == {"person": {"name": "Ada"}}
-
-
 class Rated:
     name = "Rated"
 

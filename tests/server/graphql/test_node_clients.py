@@ -15,6 +15,7 @@ import pytest
 from core.database import Database
 from core.settings import Settings
 from server.app import create_app
+from tests.databases import only_sqlite
 from tests.examples.cuttable import Cuttable
 from tests.factories import SignedIn, make_conversation, make_message, make_task
 from tests.live.processes import program
@@ -26,6 +27,7 @@ from tests.waiting import START_PATIENCE_S
 NODE_CLIENTS: Final = Path(__file__).parents[2] / "node"
 NODE: Final = shutil.which("node")
 
+# What these clients do depends on no database.
 pytestmark = [
     pytest.mark.skipif(NODE is None or NPM is None, reason="needs Node: node or npm is not on the path"),
     pytest.mark.usefixtures("node_clients"),
@@ -58,6 +60,7 @@ async def output_of(*command: str) -> Any:
     return json.loads(output)
 
 
+@only_sqlite
 async def test_every_audit_is_ok(server: RunningServer) -> None:
     audits = await output_of("audit.mjs", f"{server.url}/graphql")
     not_ok = [audit for audit in audits if audit["status"] != "ok"]
@@ -107,6 +110,7 @@ async def node_client(
         yield NodeClient(process)
 
 
+@only_sqlite
 @either_transport
 async def test_messages_continue_after_a_disconnect(server: RunningServer, user: SignedIn, transport: str) -> None:
     database = server.runtime.database
@@ -138,6 +142,7 @@ async def test_messages_continue_after_a_disconnect(server: RunningServer, user:
     await way.cut()
 
 
+@only_sqlite
 @either_transport
 async def test_changes_survive_shutdown(settings: Settings, database: Database, user: SignedIn, transport: str) -> None:
     async with serve_with(settings) as first, serve_with(settings) as second:
