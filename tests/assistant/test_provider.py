@@ -76,11 +76,14 @@ async def test_failed_run_has_a_plain_error_and_can_be_repeated(
     assert (failed["run"]["status"], failed["run"]["error"]) == ("FAILED", sentence)
     assert (failed["reply"]["status"], failed["message"]["content"]) == ("FAILED", "hello")
     assert failed["run"]["finishedAt"] is not None
-    provider.script([Text(["Hello."])])
+    provider.script([Text(["Hello."])], [Text(["Bye."])])
     again = await chat.ask_again(failed["reply"]["id"])
     assert (again["errors"], again["reply"]["content"]) == ([], "Hello.")
     assert again["message"]["id"] == failed["message"]["id"]
-    assert [message["content"] for message in provider.requests[-1]["messages"][1:]] == ["hello"]
+    # Of the two replies, the model reads the newer one.
+    await chat.send("bye", conversationId=failed["conversation"]["id"])
+    read = [[message["content"] for message in request["messages"][1:]] for request in provider.requests[-2:]]
+    assert read == [["hello"], ["hello", "Hello.", "bye"]]
 
 
 WRONG_CALLS: list[tuple[str, dict[str, Any] | str]] = [

@@ -158,7 +158,7 @@ TOO_MUCH: Final = {
         chain(6, "{ ...F0 }", "a {{ ...F{n} }} b {{ ...F{n} }}", "name @a"),
     ],
     "TOO_MANY_FIELDS": [
-        *("{" + "name " * 51 + "}", "{" + "a { name } " * 51 + "}"),
+        *("{" + "name " * 51 + "}", "{" + "a { name } " * 51 + "}", "{ a {" + "name " * 51 + "} }"),
         "{" + many("...F{n}", 51) + "}" + many("fragment F{n} on Query {{ name }}", 51),
         chain(14, "{ ...F0 }", "a {{ ...F{n} }} b {{ ...F{n} }}", "name"),
         chain(400, "{ ...F0 }", "...F{n} ...F{n}", "name"),
