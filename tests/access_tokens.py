@@ -34,7 +34,6 @@ async def change_access_token(database: Database, token_id: str, **values: Any) 
 
 
 async def access_token_rows(database: Database, user_id: str) -> list[Any]:
-    """Return the tokens of a user as they are stored."""
     async with database.read() as session:
         statement = select(_TOKENS).where(_TOKENS.c.user_id == user_id).order_by(_TOKENS.c.created_at, _TOKENS.c.id)
         return list(await fetch_all(session, statement))

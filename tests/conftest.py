@@ -22,7 +22,7 @@ from tests.databases import (
     make_settings,
     postgres_server,
 )
-from tests.factories import SignedIn, sign_in
+from tests.factories import SignedIn, make_user, sign_in
 from tests.servers import RunningServer, serve
 from tests.waiting import PATIENCE_S
 
@@ -121,7 +121,6 @@ async def fresh_settings(databases: Databases) -> Settings:
 
 @pytest.fixture(scope="session")
 async def database(settings: Settings) -> AsyncIterator[Database]:
-    """Give the shared database, opened."""
     opened = Database(settings)
     yield opened
     await opened.close()
@@ -138,14 +137,12 @@ async def server(settings: Settings) -> AsyncIterator[RunningServer]:
 
 @pytest.fixture(scope="session")
 async def http(server: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
-    """Give a client of the server, without credentials."""
     async with server.client() as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 async def shared_provider() -> AsyncIterator["Provider"]:
-    """Give the server of a model's provider."""
     from tests.assistant.provider import serve_provider
 
     async with serve_provider() as serving:
@@ -177,7 +174,6 @@ async def browser() -> AsyncIterator["Browser"]:
 
 @pytest.fixture(scope="session")
 def client(http: httpx2.AsyncClient) -> "GraphClient":
-    """Give a client of the GraphQL API."""
     from tests.graph_client import GraphClient
 
     return GraphClient(http)
@@ -190,6 +186,10 @@ async def user(database: Database, settings: Settings) -> SignedIn:
 
 
 @pytest.fixture
+async def admin(database: Database, settings: Settings) -> SignedIn:
+    return await sign_in(database, settings, await make_user(database, is_admin=True))
+
+
+@pytest.fixture
 async def stranger(database: Database, settings: Settings) -> SignedIn:
-    """Give another user who is signed in."""
     return await sign_in(database, settings)

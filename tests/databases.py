@@ -88,10 +88,22 @@ async def run_sql(session: AsyncSession, statement: str, **values: Any) -> Any:
     return result.scalar() if result.returns_rows else None
 
 
+def file_of(settings: Settings) -> Path:
+    return Path(settings.database_url.removeprefix("sqlite:///"))
+
+
+def move_away(path: Path) -> bool:
+    """Move a file out of the way; tell whether there was one."""
+    exists = path.exists()
+    if exists:
+        path.rename(path.with_suffix(".moved"))
+    return exists
+
+
 @contextmanager
 def locked_file(settings: Settings) -> Iterator[None]:
     """Hold SQLite's write lock as another process would."""
-    with closing(sqlite3.connect(settings.database_url.removeprefix("sqlite:///"))) as other:
+    with closing(sqlite3.connect(file_of(settings))) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
 

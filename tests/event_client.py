@@ -25,7 +25,6 @@ class EventClient:
             return await anext(self._blocks, [])
 
     async def next(self) -> dict[str, Any]:
-        """Return the next result."""
         name, data = await self.block()
         assert name == "event: next"
         result: dict[str, Any] = json.loads(data.removeprefix("data: "))
@@ -50,7 +49,6 @@ class EventClient:
         await self.end()
 
     async def end(self) -> None:
-        """Expect the end of the stream."""
         assert await self.block() == []
 
 

@@ -27,7 +27,6 @@ class Answer:
         return [error["extensions"]["code"] for error in self.errors]
 
     def require(self) -> Any:
-        """Return the data of an operation that had no errors."""
         assert not self.errors, self.errors
         return self.data
 
@@ -54,7 +53,6 @@ class GraphClient:
     async def query(
         self, query: str, variables: dict[str, Any] | None = None, *, as_: SignedIn | str | None = None
     ) -> Any:
-        """Return the data of an operation that must have no errors."""
         return (await self.execute(query, variables, as_=as_)).require()
 
     async def mutate(

@@ -100,7 +100,6 @@ def operations() -> Iterator[Operation]:
 
 
 def least_value(wanted: GraphQLInputType) -> Any:
-    """Return the least value of a type."""
     wanted = _nullable(wanted)
     if isinstance(wanted, GraphQLList):
         return [least_value(wanted.of_type)]

@@ -11,7 +11,7 @@ import httpx2
 import uvicorn
 from fastapi import FastAPI
 
-from core.settings import Settings
+from core.settings import Environment, Settings
 from server.http.protocol import ConnectionLimits, bounded_protocols, notice_lost_clients
 from tests.waiting import PATIENCE_S, until
 
@@ -53,6 +53,9 @@ class _Server(uvicorn.Server):
 
 
 MANY_CONNECTIONS: Final = ConnectionLimits(10_000, 10_000)
+METRICS_TOKEN: Final = "a token for monitoring"
+METRICS_HEADERS: Final = {"Authorization": f"Bearer {METRICS_TOKEN}"}
+IN_PRODUCTION: Final = {"environment": Environment.PRODUCTION, "metrics_token": METRICS_TOKEN}
 
 
 @asynccontextmanager

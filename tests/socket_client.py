@@ -28,7 +28,6 @@ class SocketClient:
         await self.connection.send(message if isinstance(message, str | bytes) else json.dumps(message))
 
     async def receive(self) -> dict[str, Any]:
-        """Return the next message."""
         async with asyncio.timeout(PATIENCE_S):
             message: dict[str, Any] = json.loads(await self.connection.recv())
         return message
@@ -40,16 +39,13 @@ class SocketClient:
         assert await self.receive() == {"type": "connection_ack"}
 
     async def subscribe(self, query: str, variables: dict[str, Any] | None = None, operation_id: str = "1") -> None:
-        """Begin an operation."""
         payload = {"query": query, "variables": variables}
         await self.send({"type": "subscribe", "id": operation_id, "payload": payload})
 
     async def complete(self, operation_id: str = "1") -> None:
-        """End an operation."""
         await self.send({"type": "complete", "id": operation_id})
 
     async def next(self, operation_id: str = "1") -> dict[str, Any]:
-        """Return the next result of an operation."""
         message = await self.receive()
         assert (message["type"], message["id"]) == ("next", operation_id), message
         payload: dict[str, Any] = message["payload"]
@@ -116,7 +112,6 @@ async def open_socket(
 
 @asynccontextmanager
 async def signed_in_socket(server: RunningServer | str, token: str | None) -> AsyncIterator[SocketClient]:
-    """Open a socket that is ready for operations."""
     async with open_socket(server) as socket:
         await socket.init(token)
         yield socket

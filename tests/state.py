@@ -41,7 +41,6 @@ class State:
 
 
 async def state_of(database: Database, user_id: str) -> State:
-    """Read everything of the user's."""
     users = table_of(User)
     async with database.read() as session:
         (user,) = await fetch_all(session, select(users).where(users.c.id == user_id))

@@ -8,26 +8,13 @@ import pytest
 
 from core.settings import Settings
 from tests.assistant.chat import Chat, chatting, chatting_at
-from tests.assistant.provider import Provider, serve_provider
+from tests.assistant.provider import Provider
 from tests.factories import SignedIn
 from tests.servers import RunningServer, serve_with
 from tests.waiting import until
 
 ServerWith = Callable[[dict[str, Any]], Awaitable[RunningServer]]
 ChatWith = Callable[..., AbstractAsyncContextManager[Chat]]
-
-
-@pytest.fixture(scope="package")
-async def shared_provider() -> AsyncIterator[Provider]:
-    async with serve_provider() as serving:
-        yield serving
-
-
-@pytest.fixture
-async def provider(shared_provider: Provider) -> AsyncIterator[Provider]:
-    shared_provider.reset()
-    yield shared_provider
-    shared_provider.end()
 
 
 @pytest.fixture(scope="package")
@@ -43,11 +30,6 @@ async def server_with(settings: Settings) -> AsyncIterator[ServerWith]:
             return running[key]
 
         yield server_with
-
-
-@pytest.fixture
-def provider_settings(provider: Provider) -> dict[str, Any]:
-    return {"openai_api_key": "sk-test", "openai_base_url": provider.url}
 
 
 @pytest.fixture

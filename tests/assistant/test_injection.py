@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import pytest
 
+from assistant.tools import TOOLS, TOOLS_BY_NAME
 from core.database import Database
 from tests.assistant.chat import Chat
 from tests.assistant.provider import Provider, Text, UseTool
@@ -115,27 +116,21 @@ async def test_calls_reach_nothing_of_another_user(
     theirs = await make_task(database, stranger.caller, "Their secret")
     own = await make_task(database, chat.user.caller)
     before = [await state_of(database, stranger.user.id), await chat.tasks()]
-    # Of each tool: its arguments, and which of them names a task.
-    tools: list[tuple[str, dict[str, Any], str]] = [
-        *(("update_task", {"title": "Mine"}, "task_id"), ("complete_task", {}, "task_id")),
-        *(("reopen_task", {}, "task_id"), ("add_task", {"title": "Mine"}, "parent_id")),
-    ]
-    of_theirs = [(name, given | {key: theirs.id}) for name, given, key in tools]
-    others: list[tuple[str, dict[str, Any], str]] = [
-        ("delete_task", {}, "task_id"),
-        ("search", {"query": "secret"}, ""),
-    ]
-    for_them = [
-        (name, given | ({key: own.id} if key else {}) | {who: stranger.user.id})
-        for name, given, key in [*tools, *others, ("list_tasks", {}, "")]
-        for who in ("user_id", "owner")
-    ]
-    made = [UseTool(name, given, f"call_{index}") for index, (name, given) in enumerate([*of_theirs, *for_them])]
+    needed = {"task_id": own.id, "title": "Mine", "query": "secret"}
+    least = {tool: {name: needed[name] for name in tool.schema["required"]} for tool in TOOLS}
+    least[TOOLS_BY_NAME["update_task"]]["title"] = "Mine"
+    places = [(tool, key) for tool in TOOLS for key in tool.schema["properties"] if key.endswith("_id")]
+    reading = [("list_tasks", {}), ("search", least[TOOLS_BY_NAME["search"]])]
+    of_theirs = [(tool.name, least[tool] | {key: theirs.id}) for tool, key in places if not tool.needs_approval]
+    for_them = [(tool.name, least[tool] | {who: stranger.user.id}) for tool in TOOLS for who in ("user_id", "owner")]
+    asked = enumerate([*reading, *of_theirs, *for_them])
+    made = [UseTool(name, given, f"call_{index}") for index, (name, given) in asked]
     provider.script(made, [delete(theirs.id, "last")], [Text(["I cannot."])])
     answer = await chat.send("do it for them")
     # It asks as for any id; whose it is does not show.
     await chat.resolve(answer["run"]["toolCalls"][-1]["id"], approve=True)
-    *results, last = (await chat.until(answer["run"]["id"], "COMPLETED"))["toolCalls"]
+    listed, found, *results, last = (await chat.until(answer["run"]["id"], "COMPLETED"))["toolCalls"]
+    assert [[task["id"] for task in each["result"]["tasks"]] for each in (listed, found)] == [[own.id], []]
     assert {call["status"] for call in (*results, last)} == {"FAILED"}
     unknown, refused = results[: len(of_theirs)], results[len(of_theirs) :]
     assert {call["result"]["error"] for call in (*unknown, last)} == {"There is no such task."}

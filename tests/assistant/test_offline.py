@@ -73,13 +73,15 @@ async def test_conversation_that_waits_takes_no_other_message(chat: Chat, asked:
     assert (await chat.send("complete cook"))["reply"]["content"] == "Completed \u201cCook\u201d."
 
 
-@only_sqlite
 async def test_nothing_is_deleted_before_the_last_call_is_decided(chat: Chat, asked: dict[str, Any]) -> None:
     await chat.cancel(asked["run"]["id"])
     answer = await chat.send("delete everything")
-    for call, approve in zip(waiting_calls(answer), (True, False), strict=True):
-        assert await chat.titles() == ["Sweep", "Cook"]
-        await chat.resolve(call["id"], approve=approve)
+    approved, rejected = waiting_calls(answer)
+    waiting = (await chat.resolve(approved["id"], approve=True))["run"]
+    assert waiting["status"] == "AWAITING_APPROVAL"
+    assert [call["status"] for call in waiting["toolCalls"][-2:]] == ["RUNNING", "AWAITING_APPROVAL"]
+    assert await chat.titles() == ["Sweep", "Cook"]
+    await chat.resolve(rejected["id"], approve=False)
     run = await chat.ended(answer["run"]["id"])
     assert run["reply"]["content"].endswith("Deleted \u201cSweep\u201d.\nI left \u201cCook\u201d as it is.")
     assert await chat.titles() == ["Cook"]

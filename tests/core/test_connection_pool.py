@@ -134,22 +134,6 @@ def driver_of(connection: PoolProxiedConnection) -> Any:
     return connection.driver_connection
 
 
-async def test_released_connection_goes_to_the_next_caller_who_is_not_cancelled(settings: Settings) -> None:
-    async with narrow(settings, most=1) as database:
-        pool = database.pool
-        first = await pool.acquire()
-        leaving, next_one = (asyncio.create_task(pool.acquire()) for _ in range(2))
-        await asyncio.sleep(0)
-        pool.release(first)
-        leaving.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await leaving
-        second = await next_one
-        assert driver_of(second) is driver_of(first)
-        pool.release(second)
-        assert pool.in_use == 0
-
-
 async def test_exhausted_pool_raises_unavailable_after_its_timeout(settings: Settings) -> None:
     async with narrow(settings, most=1, database_pool_timeout_s=0.05) as database:
         pool = database.pool

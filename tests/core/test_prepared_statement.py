@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 from asyncpg import DataError
-from sqlalchemy import Executable, Integer, bindparam, func, literal, select, union_all
+from sqlalchemy import Executable, Integer, bindparam, func, literal, select
 
 from core.cache import LRUCache
 from core.database import Database
@@ -14,7 +14,7 @@ from core.prepared_statement import PreparedStatement, cached_statement
 from core.settings import Settings
 from models import Message, MessageStatus, Task, TaskPriority, User
 from models.types import Id, TextList, UtcDateTime
-from services.query.sql import fetch_all, read, table_of
+from services.query.sql import fetch_all, table_of
 from tests.core.rows_of_all_tables import FIRST, LAST, TABLES, WILD, rows_of_all_tables
 from tests.core.statements import SINGLE
 from tests.databases import only_postgresql, opened
@@ -71,12 +71,6 @@ async def test_unknown_enum_member_is_not_called_missing(database: Database) -> 
         await database.reader.fetch(echo(rank=table_of(Task).c.priority.type), {"rank": "unknown"})
 
 
-async def test_ids_are_text_in_unions_too(database: Database) -> None:
-    one, row_id = select(bindparam("id", type_=Id).label("id"), literal("x").label("kind")), new_id()
-    rows = await database.reader.fetch(PreparedStatement(union_all(one, one)), {"id": row_id})
-    assert {tuple(row) for row in rows} == {(row_id, "x")}
-
-
 async def test_row_has_the_names_of_its_columns(database: Database) -> None:
     user = await make_user(database)
     named = select(USERS.id, func.count().label("count"), func.max(USERS.name).label("index"))
@@ -92,16 +86,6 @@ async def test_parameter_without_a_value_has_its_default_or_is_missing(database:
     statement = PreparedStatement(select(USERS.id).limit(bindparam("limit", type_=Integer())))
     with pytest.raises(LookupError, match="needs a value for limit"):
         await database.reader.fetch(statement, {"user_id": "x"})
-
-
-async def test_statement_gives_the_same_row_in_a_session(database: Database) -> None:
-    user = await make_user(database)
-    statement = PreparedStatement(select(table_of(User)).where(USERS.id == bindparam("id")))
-    (alone,) = await read(database.reader, statement, {"id": user.id})
-    async with database.read() as session:
-        (within,) = await read(session, statement, {"id": user.id})
-    assert tuple(alone) == tuple(within)
-    assert alone._fields == within._fields
 
 
 @only_postgresql

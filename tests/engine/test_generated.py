@@ -48,10 +48,8 @@ async def test_awaited_results_and_errors_are_those_of_immediate_ones(
     text, choices = schema_text(Decisions(shape)), Choices(seed, failing, waiting)
     at_once, later = make_schema(text), make_schema(text, Decisions(shape[::-1]))
     operation = Operation(at_once, Decisions(query, wrong=50))
-    root, waiting_root = (
-        make_root(at_once, operation, choices),
-        make_root(later, operation, choices, is_immediate=False),
-    )
+    root = make_root(at_once, operation, choices)
+    waiting_root = make_root(later, operation, choices, is_immediate=False)
     expected = await depth_first(at_once, operation.text, root, variables=operation.variables)
     found = await breadth_first(later, operation.text, waiting_root, variables=operation.variables)
     assert found.data == expected.data

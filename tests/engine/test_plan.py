@@ -80,6 +80,7 @@ async def test_other_operations_of_a_document_do_not_matter() -> None:
     document = parse("query A { __schema { queryType { name } } } query B { id }")
     plans = {name: engine.Plan(ITEM_SCHEMA, document, name) for name in "ABC"}
     assert (plans["A"].is_planned, plans["B"].is_planned) == (False, True)
+    assert (await plans["B"].execute(ITEM_ROOT)).data == {"id": 1}
     assert (await plans["C"].execute(ITEM_ROOT)).errors == [GraphQLError("Unknown operation named 'C'.")]
 
 

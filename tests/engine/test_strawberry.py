@@ -186,11 +186,6 @@ async def test_custom_default_resolver() -> None:
     await same(schema, "{ things { id name } }")
 
 
-class Loud(FieldExtension):
-    def resolve(self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
-        return f"{next_(source, info, **kwargs)}!"
-
-
 class OwnField(StrawberryField):
     def get_result(self, source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
         return f"own {super().get_result(source, info, args, kwargs)}"
@@ -216,7 +211,7 @@ def replaced_result(schema: GraphQLSchema) -> None:
 
 
 AROUND: dict[str, tuple[Any, Callable[[GraphQLSchema], None]]] = {
-    "extension": (strawberry.field(resolver=word, extensions=[Loud()]), lambda _: None),
+    "extension": (strawberry.field(resolver=word, extensions=[Upper()]), lambda _: None),
     "field": (OwnField(python_name="word", base_resolver=StrawberryResolver(word)), lambda _: None),
     "resolver": (StrawberryField(python_name="word", base_resolver=OwnResolver(word)), lambda _: None),
     "replaced": (strawberry.field(resolver=word), replaced),

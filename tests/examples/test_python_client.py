@@ -16,6 +16,7 @@ from tests.clock import MovableClock
 from tests.examples.conftest import go_on
 from tests.examples.cuttable import Cuttable
 from tests.examples.elsewhere import Elsewhere
+from tests.live.processes import program
 from tests.waiting import START_PATIENCE_S
 
 pytestmark = one_database
@@ -25,22 +26,13 @@ BEGINNING, MIDDLE, END = "Your week \N{PARTY POPPER} ", "is \N{DESERT} ", "free.
 
 
 @asynccontextmanager
-async def running(program: str, line: Cuttable, elsewhere: Elsewhere, *arguments: str) -> AsyncIterator[Process]:
+async def running(example: str, line: Cuttable, elsewhere: Elsewhere, *arguments: str) -> AsyncIterator[Process]:
     url = line.url.replace("http", "ws") + "/graphql"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(FOLDER / program), elsewhere.email, *arguments, "--url", url),
-        env=os.environ | {"TASKTALK_PASSWORD": elsewhere.password, "PYTHONIOENCODING": "utf-8"},
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-    try:
+    command = (sys.executable, str(FOLDER / example), elsewhere.email, *arguments, "--url", url)
+    environment = os.environ | {"TASKTALK_PASSWORD": elsewhere.password, "PYTHONIOENCODING": "utf-8"}
+    async with program(*command, env=environment, stdin=PIPE, stderr=PIPE) as process:
         async with asyncio.timeout(2 * START_PATIENCE_S):
             yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 async def read(process: Process, text: str) -> None:

@@ -51,29 +51,12 @@ async def test_nested_page_equals_that_of_the_parent_alone(
         await check(server, fifty_of_each, TALKS, TALK, size | {"orderBy": order})
 
 
-async def test_cursor_of_one_parent_is_valid_for_all(server: RunningServer, fifty_of_each: House) -> None:
-    for many, one, name in ((TASKS, TASK, "subtasks"), (TALKS, TALK, "messages")):
-        parent_id = (fifty_of_each.task_ids if name == "subtasks" else fifty_of_each.conversation_ids)[0]
-        alone = (await run(server, fifty_of_each.owner, one, {"id": parent_id, "first": 1})).data
-        (parent,) = alone.values()
-        cursor = parent[name]["pageInfo"]["endCursor"]
-        await check(server, fifty_of_each, many, one, {"after": cursor, "first": 3})
-        await check(server, fifty_of_each, many, one, {"after": cursor, "last": 3})
-
-
 async def test_last_message_is_the_last_of_the_messages(server: RunningServer, fifty_of_each: House) -> None:
     query = "{ conversations(first: 60) { nodes { lastMessage { id } messages(last: 1) { nodes { id } } } } }"
     rows = (await run(server, fifty_of_each.owner, query)).data["conversations"]["nodes"]
     assert len(rows) == 50
     for row in rows:
         assert [row["lastMessage"]] == row["messages"]["nodes"]
-
-
-async def test_count_alone_reads_no_page(server: RunningServer, fifty_of_each: House) -> None:
-    for selection in ["totalCount", "__typename", "a: totalCount b: totalCount"]:
-        query = f"{{ tasks(first: 50) {{ {selection} }} conversations {{ {selection} }} users {{ {selection} }} }}"
-        done = await run(server, fifty_of_each.owner, query)
-        assert all(statement.startswith("SELECT count(*)") for statement in done.statements)
 
 
 async def test_skipped_fields_are_not_read(server: RunningServer, one_of_each: House) -> None:

@@ -52,16 +52,13 @@ OPERATIONS: Final[dict[str, list[set[str]]]] = {
     "{ tasks { totalCount } }": [set()],
     "{ tasks { edges { cursor } } }": [IN_ORDER],
     "{ tasks { nodes { title } edges { node { tags } } } }": [IN_ORDER | {"title", "tags"}],
-    "{ tasks { nodes { a: title b: title } nodes { revision } } }": [IN_ORDER | {"title", "revision"}],
     """{ tasks { ...Page } } fragment Page on TaskConnection { nodes { ...Row ... { tags } } }
         fragment Row on Task { ... on Task { title } ... on Node { id } }""": [IN_ORDER | {"title", "tags"}],
-    "{ conversations { nodes { title } } }": [{"id", "updated_at", "title"}],
     "{ conversations { nodes { id lastMessage { content } } } }": [{"id", "updated_at"}, IN_ORDER | {"content"}],
     "{ conversations { nodes { messages { nodes { role conversation { title } } } } } }": [
         *({"id", "updated_at"}, IN_ORDER | {"role", "conversation_id"}, {"id", "title"})
     ],
     "{ tasks { nodes { history { nodes { kind by } } } } }": [IN_ORDER, IN_ORDER | {"kind", "run_id"}],
-    "{ viewer { name } }": [{"id", "name"}],
     "{ viewer { id tasks { nodes { id } } } }": [{"id"}, IN_ORDER],
     "{ users { nodes { email isAdmin } } }": [IN_ORDER | {"email", "is_admin"}],
     "{ tasks { nodes { owner { image } } } }": [IN_ORDER | {"user_id"}, {"id", "image"}],

@@ -4,12 +4,10 @@ from typing import Any, Final
 
 import pytest
 
-from core.database import Database
-from core.settings import Settings
 from graph.context import Context
 from tests.databases import counted
 from tests.engine.both import breadth_first, depth_first, described
-from tests.factories import SignedIn, make_user, sign_in
+from tests.factories import SignedIn
 from tests.graph.conftest import House
 from tests.graph.operations import SCHEMA, run
 from tests.servers import RunningServer
@@ -21,16 +19,12 @@ OPERATIONS: Final = {
     "{ tasks(first: 50) { nodes { id title } } }": 1,
     "{ tasks(first: 50) { edges { cursor node { id title } } pageInfo { endCursor } nodes { title } } }": 1,
     "{ tasks(first: 50) { pageInfo { hasNextPage } } }": 1,
-    "{ tasks(first: 50) { edges { cursor } } }": 1,
     "{ tasks { totalCount } }": 1,
-    "{ tasks { __typename totalCount } }": 1,
     "{ tasks { __typename } }": 0,
     "{ tasks(first: 50) { totalCount nodes { id } } }": 2,
     "{ a: tasks(first: 1) { nodes { id } } b: tasks(last: 50) { nodes { id } } }": 2,
-    "{ conversations(first: 50) { nodes { id title } } }": 1,
     "{ conversations { totalCount } }": 1,
     "{ conversations(first: 50) { totalCount edges { node { id } } } }": 2,
-    "{ users(first: 50) { nodes { id name } } }": 1,
     "{ users { totalCount } }": 1,
     "{ users(last: 50) { totalCount nodes { id } } }": 2,
     # Relations of tasks.
@@ -49,13 +43,11 @@ OPERATIONS: Final = {
         } } }""": 8,
     "{ tasks(first: 50) { nodes { history { nodes { kind createdAt by fields { name before after } } } } } }": 2,
     "{ tasks(first: 50) { nodes { history(last: 1) { totalCount edges { cursor node { id } } } } } }": 3,
-    "{ tasks(first: 50) { nodes { history { totalCount } } } }": 2,
     # Relations of conversations and messages.
     "{ conversations(first: 50) { nodes { messages { nodes { content } } } } }": 2,
     "{ conversations(first: 50) { nodes { messages { totalCount } } } }": 2,
     "{ conversations(first: 50) { nodes { messages(last: 1) { totalCount nodes { id } } } } }": 3,
     "{ conversations(first: 50) { nodes { lastMessage { content } } } }": 2,
-    "{ conversations(first: 50) { nodes { owner { name } } } }": 2,
     "{ conversations(first: 50) { nodes { messages { nodes { conversation { title owner { id } } } } } } }": 4,
     """{ conversations(first: 50) { nodes {
             lastMessage { conversation { lastMessage { id } } } a: messages(first: 1) { nodes { id } }
@@ -134,11 +126,8 @@ async def test_statement_count_of_nodes(server: RunningServer, one_of_each: Hous
     await assert_count(server, fifty_of_each.owner, query, 3, ids=[fifty_of_each.owner.user.id] * 50)
 
 
-async def test_lists_of_the_admin_among_all_users_take_two_statements(
-    server: RunningServer, database: Database, settings: Settings
-) -> None:
+async def test_lists_of_the_admin_among_all_users_take_two_statements(server: RunningServer, admin: SignedIn) -> None:
     query = "{ users(last: 50) { nodes { id tasks { nodes { id } } conversations { totalCount } } } }"
-    admin = await sign_in(database, settings, await make_user(database, is_admin=True))
     done = await run(server, admin, query)
     assert (done.data["users"]["nodes"][-1]["id"], len(done.statements)) == (admin.user.id, 3)
 

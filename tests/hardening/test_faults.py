@@ -1,7 +1,6 @@
 """Faults of the database: a file that is gone, a full disk, too many connections, a server that hangs."""
 
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -9,7 +8,7 @@ from core.database import Database
 from core.errors import UnavailableError
 from core.settings import Settings
 from tests.core.statements import ONE, name_of, value_of
-from tests.databases import PostgresDatabases, make_settings, only_sqlite, opened, run_sql
+from tests.databases import PostgresDatabases, file_of, make_settings, move_away, only_sqlite, opened, run_sql
 from tests.factories import make_user
 from tests.waiting import until_so
 
@@ -22,17 +21,9 @@ async def answers(database: Database) -> bool:
         return False
 
 
-def move_away(path: Path) -> bool:
-    """Move a file out of the way; tell whether there was one."""
-    exists = path.exists()
-    if exists:
-        path.rename(path.with_suffix(".moved"))
-    return exists
-
-
 @only_sqlite
 async def test_write_to_a_removed_file_is_not_acknowledged(fresh_settings: Settings) -> None:
-    path = Path(fresh_settings.database_url.removeprefix("sqlite:///"))
+    path = file_of(fresh_settings)
     async with opened(fresh_settings, database_pool_size=2) as database:
         await make_user(database)
         move_away(path)

@@ -1,12 +1,10 @@
 """/ready: what keeps a server from serving, and what does not."""
 
-from pathlib import Path
-
 import pytest
 
 import migrations
 from core.settings import Settings
-from tests.databases import only_sqlite, opened
+from tests.databases import file_of, move_away, only_sqlite, opened
 from tests.server.sample import open_api
 
 
@@ -19,15 +17,11 @@ async def test_database_that_a_newer_release_has_migrated_is_served(fresh_settin
         await migrations.upgrade(fresh_settings)
 
 
-def move_away(path: Path) -> None:
-    path.rename(path.with_suffix(".moved"))
-
-
 @only_sqlite
 async def test_file_that_is_gone_is_told(fresh_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.observability.health._KEPT_S", 0)
     async with open_api(fresh_settings) as api:
         assert (await api.get("/ready")).status_code == 200
-        move_away(Path(fresh_settings.database_url.removeprefix("sqlite:///")))
+        assert move_away(file_of(fresh_settings))
         response = await api.get("/ready")
     assert response.json()["reason"].startswith("The database's file was removed or replaced")

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 
@@ -46,6 +46,18 @@ class ServerProcess:
         except TimeoutError:
             await self.kill()
             raise
+
+
+@asynccontextmanager
+async def program(*command: str, **how: Any) -> AsyncIterator[Process]:
+    """Run a program whose output is read; end it where it has not ended by itself."""
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, **how)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
 
 
 @asynccontextmanager

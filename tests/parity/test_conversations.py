@@ -105,6 +105,10 @@ async def test_conversations_and_messages_are_refused_alike(served: Served, user
         (apis.ask(api, "x" * 100_001), "BAD_USER_INPUT", "100000 characters long; it has 100001."),
         (apis.ask(api, "\0"), "BAD_USER_INPUT", "contains a NUL character"),
         (apis.ask(api, "hello", time_zone="Mars/Olympus"), "BAD_USER_INPUT", mars),
+        (apis.ask(api, "hello", time_zone="../../etc/passwd"), "BAD_USER_INPUT", "is no time zone; write a name"),
+        (apis.ask(api, "hello", time_zone="x" * 100_000), "BAD_USER_INPUT", f"'{'x' * 60}' is no time zone; "),
+        (apis.ask(api, "hello", time_zone="\0", conversation_id=own), "BAD_USER_INPUT", ""),
+        (apis.ask(api, "hello", "x" * 201), "BAD_USER_INPUT", ""),
         (apis.ask(api, "hello", conversation_id=own), "CONFLICT", waits),
     ):
         with pytest.raises(RefusedError) as refused:

@@ -1,6 +1,5 @@
 """Every API accepts and refuses the same callers and values: with the same code, the same message, and no trace."""
 
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -9,7 +8,7 @@ import pytest
 
 from services.accounts.access_tokens import CreatedAccessToken
 from tests.access_tokens import make_access_token
-from tests.factories import NOBODYS_ID, SignedIn, make_task, make_user, sign_in
+from tests.factories import NOBODYS_ID, SignedIn, make_task
 from tests.graph_client import GraphClient
 from tests.parity.task_apis import ALL, WITHOUT_MCP, RefusedError, Served
 from tests.server.mcp.client import headers_of, message
@@ -53,16 +52,13 @@ OWN_MESSAGE: Final[list[tuple[Ask, str, Sequence[str]]]] = [
     (lambda api: api.update(OWN, tags=["y" * 51]), "50 characters long; it has 51.", ALL),
     (lambda api: api.update(OWN, title=None), "title", ALL),
     (lambda api: api.add(title="x", due_at="2026-01-31T09:00:00"), f"'2026-01-31T09:00:00' {MOMENT}", ALL),
-    (lambda api: api.update(OWN, due_at="2026-02-30T09:00:00Z"), f"'2026-02-30T09:00:00Z' {MOMENT}", ALL),
     (lambda api: api.add(title="x", priority="URGENT"), "priority", ALL),
-    (lambda api: api.update(OWN, priority="high"), "priority", ALL),
     (lambda api: api.add(description="x"), "title", ALL),
     (lambda api: api.add(title=1), "title", ALL),
     # GraphQL takes one value for a list of it, and a page of nothing.
     (lambda api: api.add(title="x", tags="a"), "tags", ("rest", "mcp")),
     (lambda api: api.find(limit=0), "", ("rest", "mcp")),
     (lambda api: api.add(title="x", user_id=NOBODYS_ID), "", ALL),
-    (lambda api: api.find(limit=-1), "", ALL),
     (lambda api: api.find(limit=101), "", ALL),
     (lambda api: api.find(order="revision"), "", ALL),
     (lambda api: api.find(priority="URGENT"), "", ALL),
@@ -110,23 +106,21 @@ async def test_every_api_refuses_alike_and_changes_nothing(served: Served, user:
 
 DENIED: Final = (401, "UNAUTHENTICATED")
 SERVED: Final = (200, None)
-_LIST: Final = "{ tasks { nodes { title } } }"
-_ADD: Final = "mutation ($title: String!) { createTask(input: {title: $title}) { errors { code } } }"
 
 
-async def ask(http: httpx2.AsyncClient, api: str, token: str | None, title: str | None = None) -> tuple[int, Any]:
-    """Read, or add a task whose title is put into JSON just as it is; return the status and the code of a refusal."""
-    credentials = {} if token is None else {"Authorization": f"Bearer {token}"}
-    headers = {"Content-Type": "application/json", "Accept": "application/graphql-response+json"} | credentials
-    given: dict[str, Any] = {} if title is None else {"title": "TITLE"}
-    method, path, body = "POST", "/graphql", {"query": _ADD if given else _LIST, "variables": given}
+async def ask(http: httpx2.AsyncClient, api: str, token: str | None) -> tuple[int, Any]:
+    """List the tasks; return the status and the code of a refusal."""
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     if api == "rest":
-        method, path, body = "POST" if given else "GET", "/api/tasks", given
+        response = await http.get("/api/tasks", headers=headers)
     elif api == "mcp":
-        path, body = "/mcp", message("tools/call", name="add_task" if given else "list_tasks", arguments=given)
-        headers = headers_of(token, body)
-    content = json.dumps(body).replace('"TITLE"', f'"{title}"').encode()
-    response = await http.request(method, path, content=content, headers=headers)
+        body = message("tools/call", name="list_tasks", arguments={})
+        response = await http.post("/mcp", json=body, headers=headers_of(token, body))
+    else:
+        body = {"query": "{ tasks { nodes { title } } }"}
+        response = await http.post(
+            "/graphql", json=body, headers=headers | {"Accept": "application/graphql-response+json"}
+        )
     answer = response.json()
     if api == "rest":
         return response.status_code, answer.get("code")
@@ -134,17 +128,15 @@ async def ask(http: httpx2.AsyncClient, api: str, token: str | None, title: str 
     return response.status_code, next((error.get("extensions", error.get("data"))["code"] for error in errors), None)
 
 
-async def ask_all(served: Served, user: SignedIn, issued: CreatedAccessToken, title: str | None = None) -> list[Any]:
+async def ask_all(served: Served, user: SignedIn, issued: CreatedAccessToken) -> list[Any]:
     tokens = {"graphql": user.token, "rest": user.token, "mcp": issued.text}
-    return [await ask(served.http, api, token, title) for api, token in tokens.items()]
+    return [await ask(served.http, api, token) for api, token in tokens.items()]
 
 
 @pytest.mark.parametrize(("name", "given"), [("setUserActive", {"isActive": False}), ("deleteUser", {})])
 async def test_deactivated_and_deleted_users_are_refused_by_every_api(
-    served: Served, user: SignedIn, name: str, given: dict[str, Any]
+    served: Served, user: SignedIn, admin: SignedIn, name: str, given: dict[str, Any]
 ) -> None:
-    settings = served.server.runtime.settings
-    admin = await sign_in(served.database, settings, await make_user(served.database, is_admin=True))
     issued = await make_access_token(served.database, user.caller)
     assert await ask_all(served, user, issued) == [SERVED] * 3
     await GraphClient(served.http).mutate(name, {"id": user.user.id} | given, as_=admin)
@@ -160,11 +152,3 @@ async def test_token_is_accepted_by_its_own_apis_only(served: Served, user: Sign
         (issued.text, [DENIED, DENIED, SERVED]),
     ):
         assert [await ask(served.http, api, token) for api in ALL] == expected
-
-
-async def test_lone_surrogate_is_refused_by_every_api(served: Served, user: SignedIn) -> None:
-    issued = await make_access_token(served.database, user.caller)
-    before = await state_of(served.database, user.user.id)
-    for title in ("\\ud800", "a\\udfff", "\\udc00\\ud800"):
-        assert await ask_all(served, user, issued, title) == [(400, "BAD_USER_INPUT")] * 3
-    assert await state_of(served.database, user.user.id) == before

@@ -101,7 +101,11 @@ CHANGES: Final = (
     changed("open again", lambda api: api.reopen(WATER), AS_WATER, completed=False),
     changed("turned over", lambda api: api.toggle(GARDEN), apis=WITHOUT_MCP, completed=True),
     changed("done already", lambda api: api.complete(WATER), AS_WATER),
-    changed("as it was", lambda api: api.update(GARDEN, title="Garden")),
+    changed("as it was", lambda api: api.update(GARDEN, title=" Garden ", description="Roses first", priority="HIGH")),
+    changed(
+        "as it was in other words",
+        lambda api: api.update(GARDEN, due_at="2026-01-31T13:00:00+01:00", tags=["home", "spring "], parent_id=None),
+    ),
     Change("deleted", lambda api: api.delete(WATER), [WATER], [AS_GARDEN], ("DELETED",)),
     Change("deleted with its parts", lambda api: api.delete(GARDEN), [GARDEN, WATER], [], ("DELETED", "DELETED")),
 )

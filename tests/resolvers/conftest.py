@@ -3,8 +3,7 @@
 import pytest
 
 from core.database import Database
-from core.settings import Settings
-from tests.factories import SignedIn, make_user, sign_in
+from tests.factories import SignedIn
 from tests.graph_client import GraphClient
 from tests.histories import Assisted, assisted
 from tests.resolvers.user_api import UserApi
@@ -13,11 +12,6 @@ from tests.resolvers.user_api import UserApi
 @pytest.fixture
 def api(client: GraphClient, database: Database, user: SignedIn) -> UserApi:
     return UserApi(client, database, user)
-
-
-@pytest.fixture
-async def admin(database: Database, settings: Settings) -> SignedIn:
-    return await sign_in(database, settings, await make_user(database, is_admin=True))
 
 
 @pytest.fixture

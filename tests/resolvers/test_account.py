@@ -11,10 +11,9 @@ from core.settings import Settings
 from models import AccessToken, User
 from models.columns import public_columns
 from tests.access_tokens import access_token_rows, make_access_token
-from tests.factories import NOBODYS_ID, SignedIn, make_user, sign_in, store
+from tests.factories import SignedIn, make_user, sign_in, store
 from tests.graph_client import GraphClient, refusal
 from tests.resolvers.user_api import UserApi
-from tests.state import state_of
 
 PASSWORD = "correct horse battery"
 VIEWER = "{ viewer { id email name } }"
@@ -59,8 +58,7 @@ async def test_refresh_token_used_twice_ends_the_session(client: GraphClient) ->
     reused = await client.mutate("refreshSession", {"refreshToken": first["refreshToken"]})
     assert refusal(reused)[:2] == ("UNAUTHENTICATED", "input.refreshToken")
     assert await refused(client, first["accessToken"], second["accessToken"]) == [True] * 2
-    for token in (second["refreshToken"], "", "x", "\0", "é", "x" * 100_000, f"{NOBODYS_ID}.0.{'x' * 43}"):
-        assert await client.mutate("refreshSession", {"refreshToken": token}) == reused
+    assert await client.mutate("refreshSession", {"refreshToken": second["refreshToken"]}) == reused
 
 
 async def test_sign_out_ends_one_session(api: UserApi, settings: Settings) -> None:
@@ -71,41 +69,18 @@ async def test_sign_out_ends_one_session(api: UserApi, settings: Settings) -> No
 
 async def test_password_change_and_account_deletion_need_the_password(client: GraphClient) -> None:
     account, first = await sign_up(client)
-    credentials = {"email": account["email"], "password": PASSWORD}
-    token = (await client.mutate("signIn", credentials))["accessToken"]
-    given = {"currentPassword": PASSWORD, "newPassword": "another password"}
+    token, given = first["accessToken"], {"currentPassword": PASSWORD, "newPassword": "another password"}
     wrong = await client.mutate("changePassword", given | {"currentPassword": "not it"}, as_=token)
     assert refusal(wrong) == ("BAD_USER_INPUT", "input.currentPassword", "The current password is wrong.")
-    assert await refused(client, first["accessToken"]) == [False]
     payload = await client.mutate("changePassword", given, as_=token)
     assert (payload["errors"], payload["user"]["id"]) == ([], first["user"]["id"])
-    assert await refused(client, first["accessToken"], token) == [True, False]
-    old = await client.mutate("signIn", credentials)
+    old = await client.mutate("signIn", {"email": account["email"], "password": PASSWORD})
     assert refusal(old) == ("UNAUTHENTICATED", None, "The email address or the password is wrong.")
-    await client.mutate("createTask", {"title": "x"}, as_=token)
     wrong = await client.mutate("deleteAccount", {"password": PASSWORD}, as_=token)
     assert refusal(wrong) == ("BAD_USER_INPUT", "input.password", "The current password is wrong.")
     deleted = await client.mutate("deleteAccount", {"password": "another password"}, as_=token)
     assert deleted == {"deletedIds": [first["user"]["id"]], "errors": []}
     assert await refused(client, token) == [True]
-    again = await client.mutate("signUp", account)
-    listed = await client.query("{ tasks { totalCount } }", as_=again["accessToken"])
-    assert listed == {"tasks": {"totalCount": 0}}
-
-
-async def test_ended_session_is_refused_at_once(api: UserApi, settings: Settings, admin: SignedIn) -> None:
-    client, as_admin = api.client, api.as_(admin)
-    deactivated, deleted, left = [await sign_in(api.database, settings) for _ in range(3)]
-    tokens = [each.token for each in (deactivated, deleted, left)]
-    assert await refused(client, *tokens) == [False] * 3
-    changed = await as_admin.ok("setUserActive", id=deactivated.user.id, isActive=False)
-    assert changed["user"]["isActive"] is False
-    await as_admin.ok("deleteUser", id=deleted.user.id)
-    await client.mutate("signOut", as_=left)
-    assert await refused(client, *tokens) == [True] * 3
-    await as_admin.ok("setUserActive", id=deactivated.user.id, isActive=True)
-    assert await refused(client, tokens[0]) == [True]
-    assert await refused(client, (await sign_in(api.database, settings, deactivated.user)).token) == [False]
 
 
 USERS = "{ users { nodes { id } totalCount } }"
@@ -145,30 +120,11 @@ async def test_deactivated_admin_and_other_users_cannot_list_users(
 ) -> None:
     other = api.as_(await sign_in(api.database, settings, await make_user(api.database, is_admin=True)))
     assert (await other.execute(USERS)).codes == []
-    await api.as_(admin).ok("setUserActive", id=other.user_id, isActive=False)
+    changed = await api.as_(admin).ok("setUserActive", id=other.user_id, isActive=False)
+    assert (changed["user"]["id"], changed["user"]["isActive"]) == (other.user_id, False)
     refused = await other.execute(USERS)
     assert (refused.status, refused.codes) == (401, ["UNAUTHENTICATED"])
     assert (await api.execute(USERS)).codes == ["FORBIDDEN"]
-
-
-async def test_admin_mutations_refuse_other_users_and_unknown_ids(
-    api: UserApi, admin: SignedIn, stranger: SignedIn
-) -> None:
-    before = [await state_of(api.database, each.user.id) for each in (admin, api.user, stranger)]
-    forbidden = ("FORBIDDEN", None, "Only admins may do this.")
-    unknown = ("NOT_FOUND", "input.id", "There is no such user.")
-    own = ("BAD_USER_INPUT", "input.id", "You cannot do this to your own account.")
-    as_admin = api.as_(admin)
-    for name, rest in (("setUserActive", {"isActive": False}), ("deleteUser", {})):
-        for caller, user_id, expected in (
-            (api, stranger.user.id, forbidden),
-            (api, new_id(), forbidden),
-            (as_admin, admin.user.id, own),
-            (as_admin, new_id(), unknown),
-            (as_admin, "\0", unknown),
-        ):
-            assert await caller.refused(name, id=user_id, **rest) == expected
-    assert [await state_of(api.database, each.user.id) for each in (admin, api.user, stranger)] == before
 
 
 LIST: Final = "{ viewer { accessTokens { id name scopes expiresAt lastUsedAt createdAt } } }"

@@ -28,32 +28,6 @@ async def test_update_conversation_changes_the_title(api: UserApi) -> None:
             assert await api.ok("updateConversation", id=talk.id, **given) == changed
 
 
-async def test_stale_revision_is_a_conflict(api: UserApi) -> None:
-    talk = await api.conversation()
-    await api.message(talk.id)
-    async with api.unchanged():
-        payload = await api.mutate("updateConversation", id=talk.id, expectedRevision=1, title="Other plans")
-        (error,) = payload["errors"]
-        assert (error["code"], error["path"]) == ("CONFLICT", ["input", "expectedRevision"])
-        assert (payload["conversation"]["title"], payload["conversation"]["revision"]) == ("Plans", 2)
-        refused = await api.refused("deleteConversation", id=talk.id, expectedRevision=1)
-        assert refused[:2] == ("CONFLICT", "input.expectedRevision")
-
-
-async def test_deletion_takes_the_messages_along(api: UserApi) -> None:
-    talk, spared = [await api.conversation() for _ in range(2)]
-    ids = [(await api.message(talk.id, str(number))).id for number in range(3)]
-    kept = await api.message(spared.id)
-    assert await api.ok("deleteConversation", id=talk.id.upper()) == {"deletedIds": [talk.id, *ids]}
-    state = await api.state()
-    assert set(state.rows) == {spared.id, kept.id}
-    tombstones = {row.id: (row.kind, row.revision) for row in state.deletions.values()}
-    assert tombstones == {talk.id: ("CONVERSATION", 7)} | dict.fromkeys(ids, ("MESSAGE", 7))
-    async with api.unchanged():
-        gone = await api.refused("deleteConversation", id=talk.id)
-        assert gone == ("NOT_FOUND", "input.id", "There is no such conversation.")
-
-
 async def test_messages_are_stored_as_they_were_sent_in_their_order(api: UserApi) -> None:
     talk = await api.conversation()
     query = """query ($id: ID!) { conversation(id: $id) {

@@ -33,34 +33,6 @@ async def test_task_of_a_title_has_the_defaults(api: UserApi) -> None:
     assert task == DEFAULTS | moments | {"id": task["id"], "title": "Water the plants", "revision": 1}
 
 
-async def test_null_for_a_required_value_is_refused(api: UserApi) -> None:
-    query = "mutation ($input: CreateTaskInput!) { createTask(input: $input) { task { id } } }"
-    for name in ("priority", "tags", "title"):
-        answer = await api.execute(query, input={"title": "x", name: None})
-        assert (answer.status, answer.codes) == (400, ["BAD_USER_INPUT"])
-        assert f"at .{name}: Expected value of non-null type" in answer.errors[0]["message"]
-    task = await create(api)
-    async with api.unchanged():
-        for name in ("title", "completed", "priority"):
-            message = f"{name} cannot be cleared; leave it out to keep it as it is."
-            refused = await api.refused("updateTask", id=task["id"], **{name: None})
-            assert refused == ("BAD_USER_INPUT", f"input.{name}", message)
-
-
-async def test_update_without_a_change_takes_no_revision(api: UserApi) -> None:
-    cases: list[dict[str, Any]] = [
-        {},
-        {"title": " Water the plants ", "completed": False},
-        {"priority": "MEDIUM", "tags": ["home", "home "]},
-        {"dueAt": "2026-03-01T10:30:00+01:00"},
-        {"description": None, "parentId": None},
-    ]
-    task = await create(api, dueAt="2026-03-01T09:30:00Z", tags=["home"])
-    async with api.unchanged():
-        for given in cases:
-            assert await api.ok("updateTask", id=task["id"], **given) == {"task": task}
-
-
 async def test_completed_at_is_the_moment_of_completion(api: UserApi) -> None:
     task = await create(api)
     before = utc_now()
@@ -197,18 +169,6 @@ async def test_create_tasks_creates_all_with_one_revision(api: UserApi) -> None:
     assert ids == sorted(ids)
     state = await api.state()
     assert (state.revision, state.stamps) == (1, [1] * 100)
-
-
-async def test_create_tasks_creates_a_tree(api: UserApi) -> None:
-    stored, root, child = (await api.task()).id, new_id(), new_id()
-    given = [
-        {"title": "root", "id": root, "parentId": stored},
-        {"title": "child", "id": child, "parentId": root.upper()},
-        *[{"title": "leaf", "parentId": child}] * 2,
-    ]
-    tasks = (await api.ok("createTasks", tasks=given))["tasks"]
-    rows = (await api.state()).rows
-    assert [rows[task["id"]].parent_id for task in tasks] == [stored, root, child, child]
 
 
 async def test_create_tasks_with_one_invalid_task_creates_none(api: UserApi) -> None:

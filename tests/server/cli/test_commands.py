@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from functools import partial
@@ -30,9 +29,9 @@ from server.cli import main
 from tests.databases import make_settings, only_sqlite, opened
 from tests.factories import make_user
 from tests.graph_client import GraphClient
-from tests.live.processes import ROOT
+from tests.live.processes import ROOT, program
 from tests.live.processes import serving as serving_with
-from tests.servers import RunningServer
+from tests.servers import METRICS_HEADERS, METRICS_TOKEN, RunningServer
 from tests.waiting import PATIENCE_S, START_PATIENCE_S, until, until_so
 
 TASKTALK: Final = (sys.executable, "-m", "server.cli")
@@ -77,9 +76,8 @@ def new_database(folder: Path) -> dict[str, str]:
 async def serving(**environment: str) -> AsyncIterator[tuple[str, str]]:
     """Run `tasktalk serve` with these settings alone, give what it is at which URL, and let Ctrl-C end it."""
     given = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"} | environment
-    process = await asyncio.create_subprocess_exec(*TASKTALK, "serve", "--port", "0", env=given, stdout=PIPE)
-    assert process.stdout is not None
-    try:
+    async with program(*TASKTALK, "serve", "--port", "0", env=given) as process:
+        assert process.stdout is not None
         greeting = (await process.stdout.readline()).decode()
         found = re.fullmatch(r"(\w+) at (http://127\.0\.0\.1:\d+)/graphql\n", greeting)
         assert found is not None, greeting
@@ -87,10 +85,6 @@ async def serving(**environment: str) -> AsyncIterator[tuple[str, str]]:
         process.send_signal(signal.SIGINT)
         await asyncio.wait_for(process.communicate(), START_PATIENCE_S)
         assert process.returncode == 0
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
 
 
 async def until_answered(url: str) -> httpx2.Response:
@@ -210,9 +204,6 @@ async def test_serve_in_production_leaves_the_migrations_to_their_command(folder
         assert (name, response.status_code, "tasktalk migrate" in response.text) == ("GraphQL", 503, True)
 
 
-METRICS_TOKEN: Final = "a token for monitoring"
-
-
 @only_sqlite
 async def test_workers_share_metrics_lose_no_log_line_and_trust_the_named_proxy(settings: Settings) -> None:
     proxy = {"SIGN_IN_ATTEMPTS": "1", "FORWARDED_ALLOW_IPS": "127.0.0.1", "METRICS_TOKEN": METRICS_TOKEN}
@@ -249,8 +240,7 @@ async def codes_of_guesses(url: str) -> list[str]:
 async def answer(url: str, path: str) -> str:
     """Ask over a connection of its own, which any of the workers may take."""
     async with httpx2.AsyncClient(base_url=url, timeout=PATIENCE_S) as client:
-        headers = {"authorization": f"Bearer {METRICS_TOKEN}"} if path == "/metrics" else {}
-        return (await client.get(path, headers=headers)).text
+        return (await client.get(path, headers=METRICS_HEADERS if path == "/metrics" else {})).text
 
 
 async def has_told(url: str, line: str) -> bool:

@@ -203,15 +203,6 @@ async def test_disconnect_does_not_cancel_a_mutation(api: AsyncClient, wire: Wir
     assert happenings.ended == ["done"]
 
 
-async def test_slow_query_is_answered(api: AsyncClient, happenings: Happenings) -> None:
-    asking = asyncio.create_task(ask(api, query="{ wait }"))
-    await happenings.began.wait()
-    for _ in range(3):
-        await ask(api, query="{ hello }")
-    happenings.may_end.set()
-    assert (await asking).json() == {"data": {"wait": "done"}}
-
-
 async def test_query_times_out(tmp_path: Path, happenings: Happenings) -> None:
     async with open_api(sample_settings(tmp_path, graphql_timeout_s=0.2)) as api:
         response = await ask(api, query="{ wait }")

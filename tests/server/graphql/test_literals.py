@@ -57,6 +57,7 @@ SKELETONS: Final = [
     "{ echo(text: RED, number: %s) }",
 ]
 QUOTED: Final = st.text(st.characters(exclude_characters='"\\\n\r', exclude_categories=["Cs"]), max_size=8)
+PLAIN_TEXTS: Final = QUOTED.filter(lambda text: "\0" not in text).map('"{}"'.format)
 TEXTS: Final = QUOTED.map('"{}"'.format) | st.sampled_from(
     ["", "a", "monday", 'ü \\u00e9 \\n \\"', "# no comment", '""block\n  "two"\n""', '""""', "\\x", "tab\t", "%"]
 ).map('"{}"'.format)
@@ -123,13 +124,13 @@ async def test_result_is_that_of_the_document_itself(
 
 
 @given(
-    first=st.lists(TEXTS, min_size=5, max_size=5),
-    second=st.lists(TEXTS, min_size=5, max_size=5),
+    first=st.lists(PLAIN_TEXTS, min_size=3, max_size=3),
+    second=st.lists(PLAIN_TEXTS, min_size=3, max_size=3),
     number=st.integers(0, 99),
 )
 async def test_templates_are_shared(first: Sequence[str], second: Sequence[str], number: int) -> None:
     """As the test above, with documents that are all valid and of one key."""
-    texts = [SPREAD % (a, number, number, b, c) for a, b, c in (simple(first), simple(second))]
+    texts = [SPREAD % (a, number, number, b, c) for a, b, c in (first, second)]
     splits = [split_literals(text) for text in texts]
     assert splits[0] is not None
     assert splits[1] is not None
@@ -137,20 +138,6 @@ async def test_templates_are_shared(first: Sequence[str], second: Sequence[str],
     template = template_of(texts[0], splits[0])
     assert template is not None
     assert await by_template(template, texts[1], splits[1]) == await plain(texts[1])
-
-
-def simple(texts: Sequence[str]) -> list[str]:
-    return [
-        text if parses(text) and not text.startswith('"""') and "\0" not in text else '"simple"' for text in texts[:3]
-    ]
-
-
-def parses(text: str) -> bool:
-    try:
-        parse(f"{{ echo(text: {text}) }}")
-    except GraphQLError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("text", ["{ echo }", '{ echo(text: "a\0") }', "{ echo(text: $text) }"])

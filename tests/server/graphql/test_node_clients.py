@@ -5,7 +5,7 @@ import json
 import shutil
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,8 +15,10 @@ import pytest
 from core.database import Database
 from core.settings import Settings
 from server.app import create_app
+from tests.databases import only_sqlite
 from tests.examples.cuttable import Cuttable
 from tests.factories import SignedIn, make_conversation, make_message, make_task
+from tests.live.processes import program
 from tests.npm import NPM, alone_in, npm
 from tests.server import sample
 from tests.servers import RunningServer, serve, serve_with
@@ -25,6 +27,7 @@ from tests.waiting import START_PATIENCE_S
 NODE_CLIENTS: Final = Path(__file__).parents[2] / "node"
 NODE: Final = shutil.which("node")
 
+# What these clients do depends on no database.
 pytestmark = [
     pytest.mark.skipif(NODE is None or NPM is None, reason="needs Node: node or npm is not on the path"),
     pytest.mark.usefixtures("node_clients"),
@@ -46,15 +49,8 @@ async def node_clients() -> None:
             await npm(NODE_CLIENTS, "ci", "--no-audit", "--no-fund", "--fetch-retries=0", or_skip=True)
 
 
-@asynccontextmanager
-async def running(*command: str) -> AsyncIterator[Process]:
-    process = await asyncio.create_subprocess_exec(str(NODE), *command, cwd=NODE_CLIENTS, stdout=PIPE, stderr=PIPE)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+def running(*command: str) -> AbstractAsyncContextManager[Process]:
+    return program(str(NODE), *command, cwd=NODE_CLIENTS, stderr=PIPE)
 
 
 async def output_of(*command: str) -> Any:
@@ -64,6 +60,7 @@ async def output_of(*command: str) -> Any:
     return json.loads(output)
 
 
+@only_sqlite
 async def test_every_audit_is_ok(server: RunningServer) -> None:
     audits = await output_of("audit.mjs", f"{server.url}/graphql")
     not_ok = [audit for audit in audits if audit["status"] != "ok"]
@@ -113,6 +110,7 @@ async def node_client(
         yield NodeClient(process)
 
 
+@only_sqlite
 @either_transport
 async def test_messages_continue_after_a_disconnect(server: RunningServer, user: SignedIn, transport: str) -> None:
     database = server.runtime.database
@@ -144,6 +142,7 @@ async def test_messages_continue_after_a_disconnect(server: RunningServer, user:
     await way.cut()
 
 
+@only_sqlite
 @either_transport
 async def test_changes_survive_shutdown(settings: Settings, database: Database, user: SignedIn, transport: str) -> None:
     async with serve_with(settings) as first, serve_with(settings) as second:
@@ -160,11 +159,3 @@ async def test_changes_survive_shutdown(settings: Settings, database: Database, 
             await make_task(second.runtime.database, user.caller, "after")
             assert await client.titles(1) == ["after"]
         await way.cut()
-
-
-@either_transport
-async def test_validation_error_reaches_the_client(server: RunningServer, user: SignedIn, transport: str) -> None:
-    async with node_client(transport, server.url, user, "subscription { nope }", "nope") as client:
-        line = await client.line()
-    errors = line["failed"] if transport == "graphql-ws" else line["errors"]
-    assert errors[0]["extensions"] == {"code": "GRAPHQL_VALIDATION_FAILED"}

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import chain, repeat
 from pathlib import Path
 from types import ModuleType
 from typing import Final
-from unittest.mock import DEFAULT, AsyncMock
+from unittest.mock import DEFAULT, AsyncMock, patch
 
 import pytest
 
@@ -28,7 +29,7 @@ from services.sync.changes import Cursor
 from tests.clock import MovableClock
 from tests.databases import only_sqlite
 from tests.event_client import open_events
-from tests.factories import SignedIn, make_conversation, make_message, make_task, make_user, sign_in
+from tests.factories import SignedIn, make_conversation, make_message, make_task
 from tests.graph_client import GraphClient
 from tests.server import sample
 from tests.servers import RunningServer, serve, serve_with
@@ -194,44 +195,33 @@ ADDED: Final = """subscription ($id: ID!, $after: String) {
 }"""
 
 
-either_time = pytest.mark.parametrize("times", [1, 3])
-
-
-def let_fail(monkeypatch: pytest.MonkeyPatch, module: ModuleType, times: int) -> AsyncMock:
+@contextmanager
+def failing(module: ModuleType, times: int) -> Iterator[AsyncMock]:
     """Let the module's reading of rows by their ids fail at first, as it does while the database is away."""
     away = [UnavailableError("The database is away.")] * times
     read = AsyncMock(wraps=rows_by_id, side_effect=chain(away, repeat(DEFAULT)))
-    monkeypatch.setattr(module, "rows_by_id", read)
-    return read
+    with patch.object(module, "rows_by_id", read):
+        yield read
 
 
-@either_time
-async def test_message_whose_relations_cannot_be_read_is_retried(
-    server: RunningServer, user: SignedIn, monkeypatch: pytest.MonkeyPatch, times: int
-) -> None:
+@pytest.mark.parametrize("times", [1, 3])
+async def test_event_whose_rows_cannot_be_read_is_retried(server: RunningServer, user: SignedIn, times: int) -> None:
     conversation = await make_conversation(server.runtime.database, user.caller)
-    for content in "12":
-        await make_message(server.runtime.database, user.caller, conversation.id, content)
-    read = let_fail(monkeypatch, graph.relations, times)
     async with signed_in_socket(server, user.token) as socket:
-        await socket.subscribe(ADDED, {"id": conversation.id, "after": MessageCursor(0).write()})
-        messages = [(await socket.data())["messageAdded"]["message"] for _ in range(2)]
+        with failing(graph.sync, times) as read:
+            since = Cursor(0).write()
+            await socket.subscribe(f'subscription {{ changes(since: "{since}") {{ changed {{ id }} }} }}')
+            assert (await socket.data())["changes"]["changed"] == [{"id": conversation.id}]
+            assert read.call_count == times + 1
+            await socket.complete()
+        for content in "12":
+            await make_message(server.runtime.database, user.caller, conversation.id, content)
+        with failing(graph.relations, times) as read:
+            await socket.subscribe(ADDED, {"id": conversation.id, "after": MessageCursor(0).write()})
+            messages = [(await socket.data())["messageAdded"]["message"] for _ in range(2)]
+            assert read.call_count == times + 2
     owner = {"owner": {"id": user.user.id}}
     assert messages == [{"content": content, "conversation": owner} for content in "12"]
-    assert read.call_count == times + 2
-
-
-@either_time
-async def test_changes_whose_rows_cannot_be_read_are_retried(
-    server: RunningServer, user: SignedIn, monkeypatch: pytest.MonkeyPatch, times: int
-) -> None:
-    conversation = await make_conversation(server.runtime.database, user.caller)
-    read = let_fail(monkeypatch, graph.sync, times)
-    async with signed_in_socket(server, user.token) as socket:
-        since = Cursor(0).write()
-        await socket.subscribe(f'subscription {{ changes(since: "{since}") {{ changed {{ id }} }} }}')
-        assert (await socket.data())["changes"]["changed"] == [{"id": conversation.id}]
-    assert read.call_count == times + 1
 
 
 PASSWORD: Final = "correct horse battery staple"
@@ -335,9 +325,8 @@ async def test_changed_password_ends_the_other_sessions(server: RunningServer, c
 
 @pytest.mark.parametrize("mutation", ["setUserActive", "deleteUser"])
 async def test_socket_ends_when_an_admin_deactivates_or_deletes_its_user(
-    server: RunningServer, database: Database, user: SignedIn, client: GraphClient, mutation: str
+    server: RunningServer, user: SignedIn, admin: SignedIn, client: GraphClient, mutation: str
 ) -> None:
-    admin = await sign_in(database, server.runtime.settings, await make_user(database, is_admin=True))
     given = {"id": user.user.id} | ({"isActive": False} if mutation == "setUserActive" else {})
     async with signed_in_socket(server, user.token) as socket:
         await follow(server, socket, user)

@@ -1,4 +1,4 @@
-"""Connections: bounds per user, session checks, shutdown; and requests that end when their client disconnects."""
+"""Connections whose sessions are checked, and requests that end when their client disconnects."""
 
 import asyncio
 from dataclasses import replace
@@ -13,8 +13,7 @@ from core.errors import UnavailableError
 from core.settings import Settings
 from server.http import connections as presences
 from server.http.connections import ConnectionRegistry
-from server.http.disconnect import on_disconnect, run_until_disconnect
-from server.http.errors import RefusedError
+from server.http.disconnect import run_until_disconnect
 from services.accounts.caller import Caller
 from services.accounts.sessions import find_valid_callers, revoke_all
 from tests.factories import SignedIn, make_user, sign_in
@@ -29,21 +28,6 @@ def connection_of(caller: Caller | None) -> Mock:
 @pytest.fixture
 def presence(database: Database) -> ConnectionRegistry:
     return ConnectionRegistry(database, max_per_user=2)
-
-
-async def test_registry_bounds_the_connections_of_a_user(presence: ConnectionRegistry, user: SignedIn) -> None:
-    first, second, third = [connection_of(user.caller) for _ in range(3)]
-    strangers = [connection_of(None) for _ in range(5)]
-    for connection in (first, second, *strangers):
-        presence.add(connection)
-    with pytest.raises(RefusedError):
-        presence.add(third)
-    assert len(presence.connections) == 7
-    presence.remove(first)
-    presence.add(third)
-    for connection in (second, third, *strangers):
-        presence.remove(connection)
-    assert presence.connections == []
 
 
 async def test_one_statement_checks_all_sessions(
@@ -94,15 +78,6 @@ async def test_checks_continue_after_a_failure(
     await asyncio.gather(watch, return_exceptions=True)
 
 
-async def test_connections_during_shutdown_are_closed(presence: ConnectionRegistry, user: SignedIn) -> None:
-    early, late = connection_of(user.caller), connection_of(user.caller)
-    presence.add(early)
-    presence.close_all()
-    presence.add(late)
-    assert (early.close_for_shutdown.called, late.close_for_shutdown.called) == (True, True)
-    assert presence.is_shutting_down
-
-
 class Client:
     """A client that stays until it disconnects."""
 
@@ -146,10 +121,3 @@ async def test_work_ends_at_its_timeout_or_with_its_own_result_or_error() -> Non
     for error in (ValueError("broken"), TimeoutError("its own")):
         with pytest.raises(type(error), match=str(error)):
             await run_until_disconnect(fail(error), Client().receive, PATIENCE_S)
-
-
-async def test_disconnect_is_reported_to_work_that_goes_on() -> None:
-    client, left = Client(), asyncio.Event()
-    with on_disconnect(client.receive, left.set):
-        client.disconnects.set()
-        await left.wait()

@@ -13,29 +13,25 @@ from httpx2 import AsyncClient
 
 from core.clock import utc_now
 from core.database import Database
-from core.settings import Environment, Settings
+from core.settings import Settings
 from models import AccessScope
 from services.accounts.access_tokens import revoke_access_token
 from services.accounts.audit import NO_CLIENT
 from tests.access_tokens import access_token_rows, change_access_token, make_access_token
 from tests.factories import SignedIn
 from tests.server.mcp.client import OLDER_VERSION, VERSION, headers_of, message, older_message, post, refusal
-from tests.servers import RunningServer, serve_with
+from tests.servers import IN_PRODUCTION, METRICS_HEADERS, RunningServer, serve_with
 from tests.services.rows import all_statements
 
 LIST: Final = older_message("tools/list")
 TODAY: Final = {"MCP-Protocol-Version": VERSION}
 
 
-METRICS_TOKEN: Final = "a token for monitoring"
-
-
 @pytest.fixture(scope="module")
 async def production(settings: Settings) -> AsyncIterator[AsyncClient]:
     """Give a client of the server as in production, open to pages of one other origin."""
     origins = ("https://app.example.com",)
-    overrides = {"environment": Environment.PRODUCTION, "allowed_origins": origins, "metrics_token": METRICS_TOKEN}
-    async with serve_with(settings, **overrides) as running, running.client() as client:
+    async with serve_with(settings, **IN_PRODUCTION, allowed_origins=origins) as running, running.client() as client:
         yield client
 
 
@@ -190,8 +186,7 @@ async def test_request_is_logged_and_counted_in_metrics(
     named = {"method": "POST", "path": "/mcp", "operation": "tools/call"}
     assert line == line | named | {"status": 200, "user_id": user.user.id, "statements": 3}
     assert token not in out
-    headers = {"authorization": f"Bearer {METRICS_TOKEN}"}
-    metrics = (await production.get("/metrics", headers=headers)).text
+    metrics = (await production.get("/metrics", headers=METRICS_HEADERS)).text
     assert 'tasktalk_http_requests_total{method="POST",path="/mcp",status="200"}' in metrics
 
 

@@ -13,7 +13,7 @@ from assistant.tools import TOOLS
 from core.database import Database
 from models import AccessScope
 from tests.access_tokens import make_access_token
-from tests.factories import NOBODYS_ID, SignedIn, make_conversation, make_message, make_task, make_user, sign_in
+from tests.factories import NOBODYS_ID, SignedIn, make_conversation, make_message, make_task
 from tests.server.mcp.client import Mode, connected, json_text_of, message, older_message, post, refusal, text_of
 from tests.servers import RunningServer
 from tests.state import state_of
@@ -150,10 +150,9 @@ async def test_long_conversation_is_cut(server: RunningServer, database: Databas
 
 
 async def test_conversation_of_another_user_is_not_found_by_an_admin_either(
-    server: RunningServer, database: Database, stranger: SignedIn, token: str
+    server: RunningServer, database: Database, stranger: SignedIn, admin: SignedIn, token: str
 ) -> None:
     theirs = await make_conversation(database, stranger.caller)
-    admin = await sign_in(database, server.runtime.settings, await make_user(database, is_admin=True))
     messages = set()
     for each in (token, (await make_access_token(database, admin.caller)).text):
         async with connected(server.url, each) as client:

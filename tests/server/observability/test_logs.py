@@ -8,31 +8,27 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 from httpx2 import AsyncClient
 
-from core.settings import Environment, Settings
+from core.settings import Settings
 from server.app import create_app
 from server.observability.logs import log_config, make_filter, make_formatter
 from tests.factories import SignedIn
 from tests.live.processes import ROOT
 from tests.server import sample
-from tests.servers import serve, serve_with
+from tests.servers import IN_PRODUCTION, METRICS_HEADERS, serve, serve_with
 
 
 def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-METRICS_TOKEN: Final = "a token for monitoring"
-
-
 @pytest.fixture
 async def production(settings: Settings) -> AsyncIterator[AsyncClient]:
-    overrides = {"environment": Environment.PRODUCTION, "metrics_token": METRICS_TOKEN}
-    async with serve_with(settings, **overrides) as running, running.client() as client:
+    async with serve_with(settings, **IN_PRODUCTION) as running, running.client() as client:
         yield client
 
 
@@ -85,8 +81,7 @@ async def test_log_has_no_secret(production: AsyncClient, capsys: pytest.Capture
 
 async def test_successful_probes_are_not_logged(production: AsyncClient, capsys: pytest.CaptureFixture[str]) -> None:
     for path in ("/health", "/ready", "/metrics"):
-        headers = {"authorization": f"Bearer {METRICS_TOKEN}"}
-        assert (await production.get(path, headers=headers)).status_code == 200
+        assert (await production.get(path, headers=METRICS_HEADERS)).status_code == 200
     assert lines_of(capsys) == []
 
 

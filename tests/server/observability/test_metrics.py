@@ -23,7 +23,7 @@ from server.observability.metrics import FOLDER_VARIABLE, Metrics
 from server.observability.request_log import OperationOutcome, RequestRecord
 from tests.databases import make_settings, only_sqlite, opened, run_sql
 from tests.event_client import open_events
-from tests.factories import SignedIn, make_conversation, make_message, make_task
+from tests.factories import SignedIn, make_conversation, make_message
 from tests.live.processes import ROOT
 from tests.server.sample import open_api, sample_settings
 from tests.servers import serve_with
@@ -216,22 +216,6 @@ async def test_sockets_subscriptions_and_events_are_counted(settings: Settings, 
             await socket.subscribe(MESSAGES, {**variables, "after": cursor})
             await socket.data()
         assert value(await read(http), "event_lag_seconds_count") == 3
-
-
-async def test_wake_ups_by_the_poll_are_counted(settings: Settings, user: SignedIn) -> None:
-    async with (
-        serve_with(settings, poll_s=0.02, database_listen=False) as server,
-        serve_with(settings, database_listen=False) as elsewhere,
-        server.client() as http,
-        signed_in_socket(server, user.token) as socket,
-    ):
-        await socket.subscribe(CHANGES)
-        await server.until_followed(user.user.id)
-        task = await make_task(elsewhere.runtime.database, user.caller)
-        assert await socket.data() == {"changes": {"changed": [{"id": task.id}]}}
-        samples = await read(http)
-        assert value(samples, "wake_ups_total", kind="poll") == pytest.approx(1)
-        assert value(samples, "wake_ups_total", kind="local") == 0
 
 
 async def test_health_and_ready_answer_ok(http: httpx2.AsyncClient) -> None:

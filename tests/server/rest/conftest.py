@@ -3,9 +3,7 @@
 import pytest
 from httpx2 import AsyncClient
 
-from core.database import Database
-from core.settings import Settings
-from tests.factories import SignedIn, make_user, sign_in
+from tests.factories import SignedIn
 from tests.server.rest.client import RestClient
 
 
@@ -20,5 +18,5 @@ def rest(http: AsyncClient, user: SignedIn) -> RestClient:
 
 
 @pytest.fixture
-async def admin(database: Database, settings: Settings, http: AsyncClient) -> RestClient:
-    return RestClient(http, await sign_in(database, settings, await make_user(database, is_admin=True)))
+def admin(http: AsyncClient, admin: SignedIn) -> RestClient:
+    return RestClient(http, admin)

@@ -69,12 +69,8 @@ GIVEN: Final = b"username=a&password="
 FORMS: Final[dict[int, list[bytes]]] = {
     401: [GIVEN + b"b", GIVEN + b"b&grant_type=password&scope=&client_id=c&client_secret=d"],
     422: [
-        GIVEN + b"b&grant_type=implicit",
-        GIVEN + b"b&more=c",
-        GIVEN + b"%00",
-        GIVEN + b"x" * 1_025,
-        b"username=a",
-        b"",
+        *(GIVEN + rest for rest in (b"b&grant_type=implicit", b"b&more=c", b"%00", b"x" * 1_025)),
+        *(b"username=a", b""),
     ],
     400: [b"username=%ff&password=b", b"username=\xff&password=b", b"&".join([b"username=a"] * 51)],
     413: [GIVEN + b"x" * 70_000],

@@ -29,14 +29,6 @@ class ChatEvents:
     seen: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    def first(self) -> dict[str, Any]:
-        return self.seen[0]
-
-    @property
-    def last(self) -> dict[str, Any]:
-        return self.seen[-1]
-
-    @property
     def text(self) -> str:
         """Return the pieces that have come, which must follow each other."""
         pieces = [event["data"] for event in self.seen if event["event"] == "text"]
@@ -129,7 +121,7 @@ async def test_tool_call_is_approved(talk: RestClient, provider: Provider, datab
         run = await talk.ok("POST", f"/tool-calls/{call['id']}/resolve", {"approve": True})
         assert (run["id"], run["status"]) == (answer["run_id"], "RUNNING")
         await events.until("done")
-        assert events.last["data"]["response"].endswith("Gone.")
+        assert events.seen[-1]["data"]["response"].endswith("Gone.")
     assert refusal(await talk.problem("GET", f"/tasks/{task.id}")) == (404, "NOT_FOUND", None)
     problem = await talk.problem("POST", f"/tool-calls/{call['id']}/resolve", {"approve": True})
     assert (refusal(problem)[:2], problem["current"]["status"]) == ((409, "CONFLICT"), "COMPLETED")
@@ -139,10 +131,10 @@ async def test_cancelled_run_ends_its_stream(talk: RestClient, provider: Provide
     provider.script([Text(["So far"]), Stall()])
     async with events_of(talk, body={"message": "hello"}) as events:
         await events.until("text")
-        run_id = events.first["data"]["run_id"]
+        run_id = events.seen[0]["data"]["run_id"]
         assert (await talk.ok("POST", f"/runs/{run_id}/cancel"))["status"] == "CANCELLED"
         await events.until("done")
-    assert (events.last["data"]["status"], events.text) == ("CANCELLED", "So far")
+    assert (events.seen[-1]["data"]["status"], events.text) == ("CANCELLED", "So far")
     problem = await talk.problem("POST", f"/runs/{run_id}/cancel")
     assert (refusal(problem)[:2], problem["current"]["status"]) == ((409, "CONFLICT"), "CANCELLED")
 
@@ -151,15 +143,15 @@ async def test_stream_sends_the_answer_as_it_is_written(talk: RestClient, provid
     provider.script([UseTool("add_task", {"title": "Buy milk"}, "call_1")], [Text(WORDS[:1]), Stall(), Text(WORDS[1:])])
     async with events_of(talk, body={"message": "add buy milk"}) as events:
         await events.until("text")
-        assert (events.first["event"], events.first["data"]["status"]) == ("run", "RUNNING")
+        assert (events.seen[0]["event"], events.seen[0]["data"]["status"]) == ("run", "RUNNING")
         assert SAID.startswith(events.text)
         provider.go_on.set()
         await events.until("done")
         assert await events.next() is None
-    assert (events.text, events.last["data"]["response"]) == (SAID, SAID)
+    assert (events.text, events.seen[-1]["data"]["response"]) == (SAID, SAID)
     calls = [event["data"] for event in events.seen if event["event"] == "tool_call"]
     assert (calls[-1]["name"], calls[-1]["status"]) == ("add_task", "COMPLETED")
-    assert events.last["data"]["tool_calls"] == calls[-1:]
+    assert events.seen[-1]["data"]["tool_calls"] == calls[-1:]
 
 
 @pytest.mark.parametrize(("method", "is_elsewhere"), [("GET", True), ("POST", False)])
@@ -172,7 +164,7 @@ async def test_resumed_stream_loses_and_repeats_nothing(
     async with events_of(talk, body=body) as events:
         await events.until("text")
     provider.go_on.set()
-    run_path = f"/{events.first['data']['run_id']}"
+    run_path = f"/{events.seen[0]['data']['run_id']}"
     whole = await followed(talk, run_path)
     async with serve_with(shared_server.runtime.settings) as other, other.client() as http:
         client = RestClient(http if is_elsewhere else talk.http, talk.user)
@@ -183,7 +175,7 @@ async def test_resumed_stream_loses_and_repeats_nothing(
                 assert (rest.status, rest.seen) == (204, [])
                 continue
             offset = int(event["id"].split(":")[1])
-            assert (rest.text, rest.last["data"]) == (SAID[offset:], whole.last["data"])
+            assert (rest.text, rest.seen[-1]["data"]) == (SAID[offset:], whole.seen[-1]["data"])
     for place, event in enumerate(whole.seen[:-1]):
         rest = await followed(talk, run_path, last=event["id"])
         assert calls_in(rest.seen) == calls_in(whole.seen[place + 1 :])
@@ -237,7 +229,7 @@ async def test_stream_ends_with_its_session(talk: RestClient, provider: Provider
         assert len(served.app.state.connections.connections) == 1
         await talk.ok("POST", "/auth/logout")
         await events.until("problem")
-        assert events.last["data"]["code"] == "UNAUTHENTICATED"
+        assert events.seen[-1]["data"]["code"] == "UNAUTHENTICATED"
         assert await events.next() is None
     await served.until_unconnected()
 
@@ -252,8 +244,8 @@ async def test_oldest_of_too_many_streams_of_one_user_ends(
         events_of(RestClient(http, user), body={"message": "hello"}) as events,
     ):
         await events.until("run")
-        async with events_of(RestClient(http, user), f"/{events.first['data']['run_id']}") as newer:
+        async with events_of(RestClient(http, user), f"/{events.seen[0]['data']['run_id']}") as newer:
             await newer.until("run")
             await events.until("problem")
-            assert (events.last["data"]["code"], events.last["retry"]) == ("RATE_LIMITED", "60000")
+            assert (events.seen[-1]["data"]["code"], events.seen[-1]["retry"]) == ("RATE_LIMITED", "60000")
             assert await events.next() is None

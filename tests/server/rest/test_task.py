@@ -124,15 +124,6 @@ async def test_invalid_body_is_refused_with_the_place_of_the_mistake(rest: RestC
     assert [error["pointer"] for error in problem["errors"][:3]] == ["#/title", "#/tags", "#/x0"]
 
 
-async def test_unknown_parent_and_taken_id_are_refused(rest: RestClient) -> None:
-    task = await rest.ok("POST", "/tasks", {"title": "x"})
-    for given, expected in (
-        ({"parent_id": new_id()}, (404, "NOT_FOUND", "#/parent_id")),
-        ({"id": task["id"]}, (409, "CONFLICT", "#/id")),
-    ):
-        assert refusal(await rest.problem("POST", "/tasks", {"title": "x"} | given)) == expected
-
-
 async def test_conversation_has_a_location_an_etag_and_an_idempotency_key(rest: RestClient) -> None:
     given = {"body": {"title": " Plans "}, "headers": {"Idempotency-Key": "k"}}
     response = await rest.send("POST", "/conversations", **given)

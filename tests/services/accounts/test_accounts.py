@@ -174,15 +174,6 @@ async def test_session_that_is_over_is_refused(services: AccountServices, first:
     assert all(session.generation == 0 for session in await services.sessions(user_id))
 
 
-async def test_sign_out_ends_one_session_at_once(services: AccountServices, first: SessionTokens) -> None:
-    second = await services.sign_in(first.user.email)
-    await services.accounts.sign_out(await services.caller(first), NO_CLIENT)
-    assert await services.is_over(first)
-    with pytest.raises(UnauthenticatedError):
-        await services.accounts.refresh(first.refresh_token, NO_CLIENT)
-    assert not await services.is_over(second)
-
-
 async def test_password_change_ends_the_other_sessions(services: AccountServices, first: SessionTokens) -> None:
     second = await services.sign_in(first.user.email)
     caller = await services.caller(second)

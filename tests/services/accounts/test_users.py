@@ -6,14 +6,12 @@ from typing import Any
 import pytest
 
 from core.clock import utc_now
-from core.database import Database
 from core.errors import BadUserInputError, ConflictError, ForbiddenError, NotFoundError, TasktalkError
 from core.ids import new_id
-from core.settings import Settings
 from services.accounts import users
 from services.accounts.audit import NO_CLIENT
 from services.accounts.caller import Caller
-from tests.factories import make_user, sign_in
+from tests.factories import make_user
 from tests.services.account_services import AccountServices
 
 
@@ -77,15 +75,6 @@ async def test_invalid_profile_is_refused_and_changes_nothing(services: AccountS
         assert refusal.value.message.startswith(message)
         assert refusal.value.path == ("input", *sent)
     assert await services.row(caller.user_id) == before
-
-
-async def test_users_by_id_shows_others_to_admins_only(database: Database, settings: Settings) -> None:
-    one, other = [await sign_in(database, settings) for _ in range(2)]
-    admin = await sign_in(database, settings, await make_user(database, is_admin=True))
-    ids = [other.user.id, new_id(), one.user.id, "\0", other.user.id]
-    for caller, seen in ((one.caller, {one.user.id}), (admin.caller, {one.user.id, other.user.id})):
-        rows = await users.users_by_id(database.reader, caller, ids, ["email"])
-        assert [row and row.id for row in rows] == [user_id if user_id in seen else None for user_id in ids]
 
 
 async def test_admin_deactivates_activates_and_deletes_a_user(services: AccountServices) -> None:

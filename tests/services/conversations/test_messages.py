@@ -3,12 +3,12 @@
 import pytest
 
 from core.database import Database
-from core.errors import BadUserInputError, CursorExpiredError, NotFoundError
+from core.errors import BadUserInputError, CursorExpiredError
 from core.ids import new_id, new_ids
 from models import Message, MessageStatus, RunStatus
 from services.conversations import messages
-from services.conversations.messages import MessageCursor, Reply, completed_since, present_cursor, resume
-from tests.factories import SignedIn, make_answered, make_conversation, make_message, make_task, message_row, store
+from services.conversations.messages import MessageCursor, Reply, completed_since, resume
+from tests.factories import SignedIn, make_answered, make_conversation, make_message, message_row, store
 from tests.services.rows import all_statements, change_user
 
 COLUMNS = frozenset({"content"})
@@ -33,17 +33,6 @@ async def test_completed_messages_are_paged_in_order_of_completion(database: Dat
         for columns in (frozenset[str](), COLUMNS, frozenset({"role", "status"})):
             row, *_ = await completed_since(session, user.caller, conversation.id, MessageCursor(0), columns)
             assert set(row._fields) == columns | {"id", "revision", "created_at"}
-
-
-async def test_foreign_conversation_is_not_found(database: Database, user: SignedIn, stranger: SignedIn) -> None:
-    theirs = (await said(database, stranger, TEXT)).conversation_id
-    async with database.read() as session:
-        assert await present_cursor(session, stranger.caller, theirs) == MessageCursor(2)
-        for conversation_id in (theirs, new_id(), "", "\0"):
-            with pytest.raises(NotFoundError):
-                await present_cursor(session, user.caller, conversation_id)
-            with pytest.raises(NotFoundError):
-                await completed_since(session, user.caller, conversation_id, MessageCursor(0), COLUMNS)
 
 
 def test_resume_refuses_a_cursor_ahead_of_the_counter() -> None:
@@ -87,13 +76,6 @@ async def test_reply_has_the_state_of_its_run(database: Database, user: SignedIn
         answered = await make_answered(database, user, conversation.id, status=status)
         reply = await read(database, user, answered.reply.id.upper())
         assert (reply.has_ended, reply.is_paused) == (has_ended, is_paused), status
-
-
-async def test_foreign_or_unknown_message_is_not_found(database: Database, user: SignedIn, stranger: SignedIn) -> None:
-    theirs, task = await said(database, stranger, TEXT), await make_task(database, user.caller)
-    for message_id in (theirs.id, task.id, new_id(), "", "x", "\0", "\ud800"):
-        with pytest.raises(NotFoundError, match=r"^There is no such message\.$"):
-            await read(database, user, message_id)
 
 
 def test_negative_offset_is_refused() -> None:

@@ -1,6 +1,5 @@
 """The change counter: taken once a transaction, without gaps, by those who are there."""
 
-import asyncio
 from contextlib import nullcontext
 
 import pytest
@@ -41,21 +40,6 @@ async def test_transaction_that_fails_or_is_left_unchanged_is_not_counted(databa
         with pytest.raises(LookupError) if fails else nullcontext():
             await database.write(work)
     assert (await state_of(database, user.id)).revision == 0
-
-
-async def test_concurrent_writers_get_revisions_in_the_order_of_their_commits(database: Database) -> None:
-    user = await make_user(database)
-    ended: list[int] = []
-
-    async def work(session: AsyncSession) -> int:
-        revision = await next_revision(session, user.id)
-        await asyncio.sleep(0.001 * (10 - revision % 10))
-        ended.append(revision)
-        return revision
-
-    taken = await asyncio.gather(*(database.write(work) for _ in range(20)))
-    assert sorted(taken) == list(range(1, 21))
-    assert ended == list(range(1, 21))
 
 
 @pytest.mark.parametrize("is_gone", [True, False])

@@ -13,7 +13,6 @@ from services.accounts.caller import Caller
 from services.query.lookup import ColumnsByModel, find_node
 from tests.databases import counted
 from tests.factories import SignedIn, make_conversation, make_message, make_task, sign_in
-from tests.histories import Hand
 
 WANTED: Final[ColumnsByModel] = (
     (Task, frozenset({"title", "tags", "priority"})),
@@ -59,11 +58,3 @@ async def test_node_of_another_id_model_or_owner_is_none(database: Database, use
     strange = [replace(user.caller, user_id=f"{quoted}{user.user.id}") for quoted in ('"', "\\", "{,}", "é ")]
     finding = (find_node(database.batch_loader, caller, WANTED, task_id) for caller in (*strange, user.caller))
     assert await asyncio.gather(*finding) == [None, None, None, None, row]
-
-
-async def test_changed_node_is_read_again(database: Database, user: SignedIn) -> None:
-    hand = Hand(database, user.caller)
-    task = await hand.make()
-    for title in (task.title, "Changed"):
-        await hand.change(task, title=title)
-        assert (await find_node(database.batch_loader, user.caller, WANTED, task.id)).title == title

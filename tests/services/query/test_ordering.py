@@ -4,7 +4,6 @@ import base64
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from string import ascii_letters, digits
 from typing import Any, Final
 
 import orjson
@@ -102,19 +101,6 @@ def test_refused_cursor_says_how_to_mend_it() -> None:
     assert (caught.value.path, caught.value.message) == (("after",), expected)
 
 
-def test_cursor_is_safe_in_a_url() -> None:
-    cursor = order_of(TaskOrder.by("title")).cursor(task_row(ID, id=ID, title="\N{PARTY POPPER}?~>" * 20))
-    assert set(cursor) <= {*ascii_letters, *digits, "-", "_"}
-
-
-contents: Final = st.binary(max_size=200) | json_values.map(orjson.dumps)
-
-
-@given(cursor=st.text(max_size=200) | contents.map(encoded), order=orders)
-def test_random_text_is_no_cursor(cursor: str, order: list[TaskOrder]) -> None:
-    assert read_or_refuse(order_of(*order), cursor) is None
-
-
 @given(values=task_values, order=orders, data=st.data())
 def test_changed_cursor_is_refused_or_read(values: dict[str, Any], order: list[TaskOrder], data: st.DataObject) -> None:
     keys = order_of(*order)
@@ -182,10 +168,3 @@ async def test_accepted_cursor_suits_the_database(
     if read_or_refuse(keys, cursor) is not None:
         read = task_pages(database, CALLER, order)
         assert (await read(after=cursor)).rows == (await read(last=5, before=cursor)).rows == []
-
-
-async def test_extreme_position_is_accepted_by_the_database(database: Database) -> None:
-    for moment in MOMENTS:
-        row = task_row(ID, id=ID, created_at=moment, updated_at=moment, due_at=moment, title="x" * 500)
-        cursor = order_of(*EVERY_ORDER).cursor(row)
-        assert (await task_pages(database, CALLER, EVERY_ORDER)(after=cursor)).rows == []

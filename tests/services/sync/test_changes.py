@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.database import Database
-from core.errors import BadUserInputError, CursorExpiredError, UnauthenticatedError
+from core.errors import UnauthenticatedError
 from services.accounts.users import update_profile
 from services.sync.changes import (
     DELETION,
@@ -15,10 +15,8 @@ from services.sync.changes import (
     Changes,
     Counter,
     Cursor,
-    check_size,
     read_changes,
     read_counter,
-    resume,
 )
 from services.tasks.tasks import tasks as task_service
 from tests.factories import SignedIn, make_conversation, make_message, make_task, new_task
@@ -129,37 +127,3 @@ async def test_counter_is_that_of_the_caller(database: Database, user: SignedIn)
         assert await read_counter(session, user.caller) == Counter(0, 0)
         with pytest.raises(UnauthenticatedError):
             await read_counter(session, caller_of("nobody"))
-
-
-def test_cursor_is_resumed_unless_it_is_too_old_or_ahead() -> None:
-    for since, problem in (
-        *((cursor, "too old") for cursor in (Cursor(4), Cursor(5, "x"), Cursor(0, "x", 4), Cursor(0, None, 4))),
-        *((cursor, None) for cursor in (Cursor(5), Cursor(6, "x"), Cursor(0, None, 5), Cursor(9), Cursor(9, "x"))),
-        (Cursor(10), "ahead of what the account holds"),
-    ):
-        counter = Counter(revision=9, forgotten=5)
-        if problem is None:
-            assert resume(since, counter) == since
-        else:
-            with pytest.raises(CursorExpiredError, match=f"{problem}.*; begin anew, without a cursor"):
-                resume(since, counter)
-        assert resume(None, counter) == Cursor(-1, None, 9)
-
-
-def test_size_of_a_page_is_1_to_1000() -> None:
-    assert [check_size(each) for each in (None, 1, 1_000)] == [100, 1, 1_000]
-    for size in (0, -1, 1_001, 1 << 31):
-        with pytest.raises(BadUserInputError, match=r"^first must be 1 to 1,000; it is -?\d+\.$"):
-            check_size(size)
-
-
-async def test_revision_seen_in_part_is_not_passed_over(database: Database, user: SignedIn) -> None:
-    found: list[Change] = []
-    cursor = Cursor(0)
-    for size in (7, 1, 30, 2, 19):
-        await write(database, user, task_service.create_many, new=[new_task() for _ in range(size)])
-        page = await read(database, user, cursor, 5)
-        found += page.entries
-        cursor = page.cursor
-    found += await everything(database, user, cursor, 5)
-    assert len({each.id for each in found}) == len(found) == 59

@@ -85,10 +85,10 @@ def _densely_nested(depth: int) -> TaskFilter:
         TaskFilter(due_at=DateTimeFilter(), title=StringFilter()),
         *(TaskFilter(not_=NONE), TaskFilter(or_=[NONE, ALL]), TaskFilter(or_=[]), TaskFilter(not_=ALL)),
         *(TaskFilter(and_=[ALL, NONE]), TaskFilter(created_at=DateTimeFilter(is_null=True))),
-        TaskFilter(not_=TaskFilter(not_=DUE_BEFORE)),
         *(
-            TaskFilter(or_=[DUE_BEFORE, TaskFilter(not_=DUE_BEFORE)]),
-            TaskFilter(and_=[DUE_BEFORE, TaskFilter(not_=DUE_BEFORE)]),
+            TaskFilter(not_=DUE_LATER),
+            TaskFilter(or_=[DUE_BEFORE, DUE_LATER]),
+            TaskFilter(and_=[DUE_BEFORE, DUE_LATER]),
         ),
         *(TaskFilter(priority=list(TaskPriority)), TaskFilter(priority=[TaskPriority.LOW] * 50_000)),
         TaskFilter(tags=["home"] * 50_000),

@@ -13,10 +13,10 @@ from core.ids import new_id
 from models import HistoryAction, Run, RunStatus, Task, TaskPriority
 from services.sync.changes import DELETION, Change, Cursor, read_changes
 from services.tasks.tasks import tasks as task_service
-from services.tasks.undo import KeptChange, Undone, undo_run
+from services.tasks.undo import KeptChange, Undone
 from services.tasks.undo_plan import CHANGED_SINCE_MADE
 from tests.databases import counted
-from tests.factories import NOBODYS_ID, SignedIn, new_task, store, task_row
+from tests.factories import SignedIn, new_task, store, task_row
 from tests.histories import Assisted, Hand, assisted, task_ids, tasks_of
 from tests.state import state_of
 
@@ -124,14 +124,6 @@ async def test_only_ended_runs_are_undone(database: Database, user: SignedIn, pe
     with pytest.raises(ConflictError, match=r"cancel .* first\.$"):
         await run.undo()
     assert await state_of(database, person.caller.user_id) == before
-
-
-async def test_run_of_others_is_not_found(database: Database, stranger: SignedIn, person: Hand, run: Assisted) -> None:
-    task = await run.make()
-    for row_id in ("", "x", "\0", "\ud800", "x" * 36, NOBODYS_ID, task.id, run.answered.reply.id, run.run.id):
-        with pytest.raises(NotFoundError, match=r"^There is no such run\.$"):
-            await database.write(lambda session: undo_run(session, stranger.caller, row_id))  # noqa: B023
-    assert (await person.tasks()).keys() == {task.id}
 
 
 async def test_undo_spares_tasks_of_others(database: Database, stranger: SignedIn, person: Hand, run: Assisted) -> None:

@@ -144,18 +144,6 @@ async def test_task_whose_id_is_taken_does_not_come_back(database: Database, per
     assert tasks[mine.id]["title"] == "mine"
 
 
-async def test_change_by_another_run_stays(database: Database, user: SignedIn, person: Hand, run: Assisted) -> None:
-    task, made = await person.make("first"), await run.make()
-    other = await assisted(database, user)
-    await run.change(task, title="second")
-    await other.change(task, title="third")
-    await other.change(made, completed=True)
-    undone = await run.undo()
-    assert set(undone.kept) == kept((task, "title", CHANGED), (made, None, CHANGED_SINCE_MADE))
-    assert (await other.undo()).kept == []
-    assert (await person.tasks())[task.id]["title"] == "second"
-
-
 async def test_change_whose_history_is_gone_is_not_taken_back(database: Database, person: Hand, run: Assisted) -> None:
     task, gone = await person.make("first"), await person.make("gone")
     await run.change(task, title="second")

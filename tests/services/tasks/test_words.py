@@ -51,27 +51,9 @@ def has_all(words: list[str], search: str) -> bool:
     return all(any(word.startswith(part) for word in words) for part in words_of(search))
 
 
-PARTS = [
-    "ab",
-    "AB",
-    "abc",
-    "a_b",
-    "b",
-    "__b",
-    "ß",
-    "SS",
-    "é",
-    "e\u0301",
-    "ÀB",
-    "日本",
-    "日本語",
-    "ﬁ",
-    "fi",
-    "İ",
-    "i\u0307",
-]
+PARTS = ["ab", "AB", "abc", "a_b", "b", "__b", "ß", "SS", "é", "e\u0301", "ÀB", "日本", "日本語", "ﬁ", "fi", "İ"]
 PARTS += ["ς", "Σ", "'", "\\", '"', "&", " ", "!", "|", "( )", ":*", "<->", "%", "_", ",", "\N{PARTY POPPER}"]
-PARTS += ["日本", "日本語", "x" * 99, "x" * 120]
+PARTS += ["i\u0307", "x" * 99, "x" * 120]
 texts = st.lists(st.sampled_from(PARTS), max_size=4).map("".join)
 
 
