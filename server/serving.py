@@ -128,6 +128,8 @@ def _listen(host: str, port: int) -> socket.socket:
         elif error.errno == errno.EACCES:
             choice = "choose one from 1024 on with --port or API_PORT"
         raise CommandError(f"cannot listen on {host}:{port}: {reason}; {choice}") from error
+    # Its duplicates take that over, and it holds for all processes: one that is blocked by accepting would answer nobody.
+    listener.setblocking(False)
     return listener
 
 
