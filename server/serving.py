@@ -128,8 +128,8 @@ def _listen(host: str, port: int) -> socket.socket:
         elif error.errno == errno.EACCES:
             choice = "choose one from 1024 on with --port or API_PORT"
         raise CommandError(f"cannot listen on {host}:{port}: {reason}; {choice}") from error
-    # Its duplicates take that over, and it holds for all processes: one that is blocked by accepting would answer nobody.
-    listener.setblocking(False)
+    # Its duplicates take that over, and it holds in all processes: one that blocks in accepting answers nobody.
+    listener.settimeout(0)
     return listener
 
 
