@@ -59,35 +59,39 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
             # The workers share their metrics in files, which must not be those of an earlier run.
             folder = stack.enter_context(TemporaryDirectory(prefix="tasktalk-metrics-"))
             os.environ[FOLDER_VARIABLE] = folder
-        # Loaded when nothing is wrong, for it takes seconds.
-        from server.app import create_app  # noqa: PLC0415
-
+        config = _configuration(settings)
         _collect_garbage_rarely()
-        config = uvicorn.Config(
-            # Called by each process for itself: nothing that it makes can be shared.
-            partial(create_app, settings),
-            factory=True,
-            lifespan="on",
-            access_log=False,
-            server_header=False,
-            log_config=log_config(settings),
-            # The notice of graceful_shutdown has taken a second of it.
-            timeout_graceful_shutdown=max(1, math.floor(settings.shutdown_grace_s) - 1),
-            # Without a named proxy, uvicorn would trust X-Forwarded-For of any process of this machine.
-            proxy_headers=bool(os.environ.get("FORWARDED_ALLOW_IPS")),
-            # What waits to be accepted is as old as what it waits for; a longer queue would only be answered too late.
-            backlog=_BACKLOG,
-            **bounded_protocols(_connection_limits(settings)),
-            ws_max_size=settings.graphql_max_body_bytes,
-            # Each socket would keep a third of a megabyte for compressing a few bytes.
-            ws_per_message_deflate=False,
-        )
         print(greeting(settings, host, listener.getsockname()[1]), flush=True)
         work = partial(_run, config, listener)
         if workers == 1:
             work()
         elif not Workers(work, workers).run():
             sys.exit(STARTUP_FAILED)
+
+
+def _configuration(settings: Settings) -> uvicorn.Config:
+    # What counts looks for the folder of metrics when it is loaded.
+    from server.app import create_app  # noqa: PLC0415
+
+    return uvicorn.Config(
+        # Called by each process for itself: nothing that it makes can be shared.
+        partial(create_app, settings),
+        factory=True,
+        lifespan="on",
+        access_log=False,
+        server_header=False,
+        log_config=log_config(settings),
+        # The notice of graceful_shutdown has taken a second of it.
+        timeout_graceful_shutdown=max(1, math.floor(settings.shutdown_grace_s) - 1),
+        # Without a named proxy, uvicorn would trust X-Forwarded-For of any process of this machine.
+        proxy_headers=bool(os.environ.get("FORWARDED_ALLOW_IPS")),
+        # What waits to be accepted is as old as what it waits for; a longer queue would only be answered too late.
+        backlog=_BACKLOG,
+        **bounded_protocols(_connection_limits(settings)),
+        ws_max_size=settings.graphql_max_body_bytes,
+        # Each socket would keep a third of a megabyte for compressing a few bytes.
+        ws_per_message_deflate=False,
+    )
 
 
 def _connection_limits(settings: Settings) -> ConnectionLimits:
@@ -130,6 +134,8 @@ def _listen(host: str, port: int) -> socket.socket:
             choice = "choose one from 1024 on with --port or API_PORT"
         raise CommandError(f"cannot listen on {host}:{port}: {reason}; {choice}") from error
     notice_lost_clients(listener)
+    # Its duplicates take that over, and it holds in all processes: one that blocks in accepting answers nobody.
+    listener.settimeout(0)
     return listener
 
 

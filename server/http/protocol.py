@@ -232,7 +232,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Start to answer a request, or refuse it at a fraction of the cost that a task and the application have."""
-        if not self.app_state.get(REFUSES, bool)(cycle.scope):
+        refuses = self.app_state.get(REFUSES)
+        if refuses is None or not refuses(cycle.scope):
             super()._start_asgi_task(cycle, app)
             return
         self.transport.write(_BUSY.kept_alive_response if cycle.keep_alive else _BUSY.response)

@@ -10,13 +10,13 @@ from core.settings import Settings
 from server.workers import STARTUP_FAILED
 from tests.databases import only_sqlite
 from tests.live.processes import ROOT, ServerProcess, serving, start
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 
 
 async def answers(server: ServerProcess) -> bool:
     """Ask over a connection of its own, which any of the workers may take."""
     try:
-        async with httpx2.AsyncClient() as client:
+        async with httpx2.AsyncClient(timeout=PATIENCE_S) as client:
             return (await client.get(f"{server.url}/health")).is_success
     except httpx2.ConnectError:
         return False
