@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 import pytest
@@ -113,21 +113,28 @@ async def test_pool_stays_within_its_bound_and_loses_no_connection(settings: Set
     assert database.pool.in_use == 0
 
 
-async def test_callers_are_served_in_the_order_of_asking(settings: Settings) -> None:
+async def test_callers_who_are_not_cancelled_are_served_in_the_order_of_asking(settings: Settings) -> None:
     async with narrow(settings, most=1) as database:
-        served: list[int] = []
+        served, first = dict[int, Any](), await database.pool.acquire()
+        driver = driver_of(first)
 
         async def come(number: int) -> None:
-            if number % 2:
+            if number % 3 == 2:
                 async with database.pool.permit():
-                    served.append(number)
+                    served[number] = None
             else:
                 connection = await database.pool.acquire()
-                served.append(number)
+                served[number] = driver_of(connection)
                 database.pool.release(connection)
 
-        await asyncio.gather(*(come(number) for number in range(20)))
-        assert served == list(range(20))
+        leaving, *others = [asyncio.create_task(come(number)) for number in range(20)]
+        await asyncio.sleep(0)
+        # The connection is given to the one who leaves, and by that one to the next.
+        database.pool.release(first)
+        leaving.cancel()
+        await asyncio.gather(*others)
+        assert (list(served), served[1], leaving.cancelled()) == (list(range(1, 20)), driver, True)
+        await until(lambda: database.pool.in_use == 0)
 
 
 def driver_of(connection: PoolProxiedConnection) -> Any:
@@ -137,19 +144,14 @@ def driver_of(connection: PoolProxiedConnection) -> Any:
 async def test_exhausted_pool_raises_unavailable_after_its_timeout(settings: Settings) -> None:
     async with narrow(settings, most=1, database_pool_timeout_s=0.05) as database:
         pool = database.pool
-        connection = await pool.acquire()
-        for attempt in (pool.acquire(), pool.acquire(), enter(pool), make_user(database)):
+        connection, permit = await pool.acquire(), AsyncExitStack().enter_async_context(pool.permit())
+        for attempt in (pool.acquire(), pool.acquire(), permit, make_user(database)):
             with pytest.raises(UnavailableError, match="no database connection came free"):
                 await attempt
         assert pool.in_use == 1
         pool.release(connection)
         assert pool.in_use == 0
         pool.release(await pool.acquire())
-
-
-async def enter(pool: ConnectionPool) -> None:
-    async with pool.permit():
-        pass
 
 
 async def take_all(database: Database) -> list[PoolProxiedConnection]:
