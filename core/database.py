@@ -48,6 +48,8 @@ _FILE_LOCK: Final = ""
 _FILE_REPLACED: Final = "The database's file was removed or replaced while it was open; restart the server."
 # The key in `info` of the revisions that a transaction has taken, by user.
 REVISIONS: Final = "revisions"
+# The key in `info` that says that rows were marked, to be removed afterwards.
+HAS_REMAINS: Final = "has_remains"
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +61,8 @@ class Database:
         target = parse_database_url(settings.database_url)
         self.is_sqlite = target.is_sqlite
         self.engine = make_engine(target, settings)
+        # Set when this process has marked rows to be removed.
+        self.has_remains = asyncio.Event()
         # Called with the revisions of each transaction that has committed.
         self.after_commit: list[Callable[[Mapping[str, int]], None]] = []
         _count_statements(self.engine)
@@ -184,6 +188,8 @@ class Database:
         if self._file is not None and self._file.is_replaced():
             # What was committed is in a file that nobody will find again.
             raise UnavailableError(_FILE_REPLACED)
+        if session.info.get(HAS_REMAINS):
+            self.has_remains.set()
         if revisions := session.info.get(REVISIONS):
             self._notify(revisions)
 

@@ -29,12 +29,10 @@ async def load_changes(info: Info, changes: Changes) -> ChangeSet:
     for kind in dict.fromkeys(entry.kind for entry in changes.entries if entry.kind in MODELS):
         loaded |= await _load_kind(info, kind, [entry for entry in changes.entries if entry.kind == kind])
     changed: Any = [loaded[entry] for entry in changes.entries if entry in loaded]
-    return ChangeSet(
-        changed=changed,
-        deleted_ids=[strawberry.ID(entry.id) for entry in changes.entries if entry.kind == DELETION],
-        cursor=changes.cursor.write(),
-        has_more=changes.has_more,
-    )
+    deleted_ids = [strawberry.ID(entry.id) for entry in changes.entries if entry.kind == DELETION]
+    # A row that was changed meanwhile is there to be read right away.
+    has_more = changes.has_more or len(changed) + len(deleted_ids) < len(changes.entries)
+    return ChangeSet(changed=changed, deleted_ids=deleted_ids, cursor=changes.cursor.write(), has_more=has_more)
 
 
 async def _load_kind(info: Info, kind: str, entries: Sequence[Change]) -> dict[Change, TypedRow]:

@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from assistant.assistant import Assistant
@@ -31,7 +31,7 @@ from server.http.connections import ConnectionRegistry
 from server.http.headers import MEDIA_TYPES, get_request_headers
 from server.http.origins import LOCAL, allows_local_origins
 from server.http.overload import Overload
-from server.http.pages import graphiql_page, index_route
+from server.http.pages import Page, graphiql_page, index_route
 from server.lifecycle import lifespan
 from server.mcp import authorization as mcp_authorization
 from server.mcp.endpoint import McpEndpoint
@@ -102,7 +102,18 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     )
     app.state.runtime, app.state.connections = runtime, connections
     app.state.readiness, app.state.overload = Readiness(runtime.database), overload
-    app.router.routes += [
+    app.router.routes += _routes(metrics, mcp, graphiql)
+    rest.add_rest(app, _PAGES)
+    log = partial(RequestLogMiddleware, observe=metrics.observe, write_line=request_lines(settings), overload=overload)
+    wrap = partial(_wrap, settings=settings, log=log)
+    app.graphql = wrap(GraphQLEndpoint(streaming, runtime, graphiql))
+    app.socket = partial(serve_socket, streaming)
+    app.add_middleware(wrap)
+    return app
+
+
+def _routes(metrics: Metrics, mcp: McpEndpoint, graphiql: Page | None) -> list[BaseRoute]:
+    return [
         index_route(has_graphiql=graphiql is not None),
         Route("/health", health),
         Route("/ready", ready),
@@ -111,13 +122,6 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
         *mcp_authorization.METADATA_ROUTES,
         *(graphiql.assets if graphiql else ()),
     ]
-    rest.add_rest(app, _PAGES)
-    log = partial(RequestLogMiddleware, observe=metrics.observe, write_line=request_lines(settings), overload=overload)
-    wrap = partial(_wrap, settings=settings, log=log)
-    app.graphql = wrap(GraphQLEndpoint(streaming, runtime, graphiql))
-    app.socket = partial(serve_socket, streaming)
-    app.add_middleware(wrap)
-    return app
 
 
 class _Application(FastAPI):

@@ -32,7 +32,7 @@ from services.sync.removal import remove_deleted
 _AFTER_START_S: Final = (30.0, 300.0)
 _EVERY_S: Final = 6 * 3600.0
 _PARENT_LOOKED_FOR_EVERY_S: Final = 1.0
-_REMOVE_EVERY_S: Final = (2.0, 5.0)
+_REMOVE_EVERY_S: Final = (1_800.0, 3_600.0)
 # The time for a load balancer to see that the process is not ready, before it stops listening.
 _NOTICE_S: Final = 1.0
 _CONNECT_S: Final = 3.0
@@ -49,9 +49,11 @@ async def _run_housekeeping(database: Database, settings: Settings) -> None:
 
 
 async def _run_removal(database: Database) -> None:
-    """Remove what was deleted and has very many rows, by this process or another, until cancelled."""
+    """Remove what this process has marked, and now and then what is left of others, until cancelled."""
     while True:
-        await asyncio.sleep(random.uniform(*_REMOVE_EVERY_S))  # noqa: S311 - no secret
+        with suppress(TimeoutError):
+            await asyncio.wait_for(database.has_remains.wait(), random.uniform(*_REMOVE_EVERY_S))  # noqa: S311 - no secret
+        database.has_remains.clear()
         await _attempt(remove_deleted(database))
 
 

@@ -19,7 +19,8 @@ from core.settings import Settings
 from core.tokens import AccessTokens
 from server.cli.database import check_file, database_address, migrate
 from server.cli.errors import CommandError
-from server.http.protocol import ConnectionLimits, bounded_protocols, notice_lost_clients
+from server.http.connection_limits import ConnectionLimits
+from server.http.protocol import bounded_protocols, notice_lost_clients
 from server.observability.logs import log_config
 from server.observability.metrics import FOLDER_VARIABLE
 from server.workers import STARTUP_FAILED, Workers

@@ -12,7 +12,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from core.settings import Environment, Settings
-from server.http.protocol import ConnectionLimits, bounded_protocols, notice_lost_clients
+from server.http.connection_limits import ConnectionLimits
+from server.http.protocol import bounded_protocols, notice_lost_clients
 from tests.waiting import PATIENCE_S, until
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ TARGET: Final = re.compile(r"^\$? *make ([a-z]+) *(?:$|[A-Z]+=|#|&&)", re.MULTIL
 # What is built, or what a document proposes as an example.
 NOT_KEPT: Final = re.compile(r"^web/dist|label|persisted-documents|persisted_queries|OpenTasks")
 # Set in the shell alone, or read by uvicorn.
-OTHER_VARIABLES: Final = {"API_URL", "AUTH", "FORWARDED_ALLOW_IPS", "PATH"}
+OTHER_VARIABLES: Final = {"API_URL", "AUTH", "FORWARDED_ALLOW_IPS", "PATH", "TASKTALK_HISTORY_S"}
 
 
 def named(document: Path) -> str:

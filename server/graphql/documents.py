@@ -264,14 +264,14 @@ class Documents:
         try:
             return self._prepare(text, split)
         except RefusedError as refusal:
-            return refusal
+            return refusal.copy()
 
     def _add(self, new: NewDocument, prepared: PreparedDocument | RefusedError) -> PreparedDocument | BoundDocument:
         """Keep what was prepared, and return it for its text; raise the refusal."""
         text, split = new.text, new.split
         if isinstance(prepared, RefusedError):
             self._remember(text, prepared)
-            raise prepared
+            raise prepared.copy()
         if new.text_hash is not None:
             self._texts.put(new.text_hash, text, _text_bytes(text))
         size_bytes = new.tokens * _TOKEN_BYTES + len(text) * _CHARACTER_BYTES

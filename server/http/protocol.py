@@ -1,18 +1,18 @@
 """uvicorn's protocols with bounds: on connections, request heads, and answers that are not read."""
 
 import socket
-from asyncio import Event, Future, Queue, TimerHandle, get_running_loop
+from asyncio import TimerHandle
 from asyncio.transports import Transport
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, cast
 
 import orjson
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from server.http.connection_limits import ConnectionLimits, address_of
+from server.http.socket_protocol import CountedWebSocketProtocol
 
 HEAD_TIMEOUT_S: Final = 30.0
 # How long a client may take to read some more of an answer, and a refused one to read its refusal.
@@ -64,38 +64,6 @@ _BUSY: Final = _Refusal(
 )
 
 
-@dataclass(slots=True)
-class ConnectionLimits:
-    """The connections of a process, counted in all and by address; those of a trusted proxy are many clients'."""
-
-    total: int
-    per_address: int
-    proxies: frozenset[str] = frozenset()
-    open: int = 0
-    _by_address: Counter[str] = field(default_factory=Counter)
-
-    def admit(self, address: str) -> bool:
-        """Count a connection, unless there are too many."""
-        is_within = self._by_address[address] < self.per_address or not self.proxies.isdisjoint({address, "*"})
-        if self.open >= self.total or not is_within:
-            return False
-        self.open += 1
-        self._by_address[address] += 1
-        return True
-
-    def release(self, address: str) -> None:
-        """Count a connection that is closed."""
-        self.open -= 1
-        self._by_address[address] -= 1
-        if not self._by_address[address]:
-            del self._by_address[address]
-
-
-def _address(transport: Any) -> str:
-    peer = transport.get_extra_info("peername")
-    return str(peer[0]) if isinstance(peer, tuple) else ""
-
-
 def notice_lost_clients(listener: socket.socket) -> None:
     """Let connections end where a client acknowledges nothing for as long as it may not read; Linux can do it.
 
@@ -132,7 +100,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         ends = {_ABORT: transport.abort, _CLOSE: transport.close, _IS_CLOSING: transport.is_closing}
         self.app_state = {**self.app_state, **ends}
         super().connection_made(transport)
-        self._is_admitted = self._limits.admit(_address(transport))
+        self._is_admitted = self._limits.admit(address_of(transport))
         if self._is_admitted:
             self._bound_head(0)
         else:
@@ -143,7 +111,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._stop_head_timer()
         self._stop_write_timer()
         if self._is_admitted:
-            self._limits.release(_address(self.transport))
+            self._limits.release(address_of(self.transport))
         super().connection_lost(exc)
         for cycle in self._cycles:
             if not cycle.response_complete:
@@ -214,7 +182,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().handle_websocket_upgrade()
         self._stop_head_timer()
         protocol = self.transport.get_protocol()
-        if isinstance(protocol, WebSocketsSansIOProtocol) and not protocol.handshake_initiated:
+        if isinstance(protocol, CountedWebSocketProtocol) and not protocol.handshake_initiated:
             # uvicorn does not send the refusal, and leaves the client waiting for it.
             self.transport.write(b"".join(protocol.conn.data_to_send()) or _TOO_LARGE.response)
             self.transport.close()
@@ -313,78 +281,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-
-
-class _Gate:
-    """What uvicorn uses of `asyncio.Event`, in a fifth of the memory."""
-
-    __slots__ = ("_is_set", "_waiters")
-
-    def __init__(self) -> None:
-        self._is_set = True
-        self._waiters: list[Future[None]] = []
-
-    def set(self) -> None:
-        self._is_set = True
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def clear(self) -> None:
-        self._is_set = False
-
-    async def wait(self) -> None:
-        if not self._is_set:
-            self._waiters.append(waiter := get_running_loop().create_future())
-            await waiter
-
-
-class _Inbox:
-    """What uvicorn uses of `asyncio.Queue`, for the only task that reads it, in a tenth of the memory."""
-
-    __slots__ = ("_messages", "_reader")
-
-    def __init__(self) -> None:
-        self._messages: list[Any] = []
-        self._reader: Future[None] | None = None
-
-    def put_nowait(self, message: Any) -> None:
-        self._messages.append(message)
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
-
-    async def get(self) -> Any:
-        while not self._messages:
-            self._reader = get_running_loop().create_future()
-            await self._reader
-        self._reader = None
-        return self._messages.pop(0)
-
-    def empty(self) -> bool:
-        return not self._messages
-
-
-class CountedWebSocketProtocol(WebSocketsSansIOProtocol):
-    """WebSocket protocol for uvicorn's `ws` setting, whose connection was counted when it was HTTP.
-
-    Most sockets wait most of the time: what is kept for each is kept small.
-    """
-
-    def __init__(self, *, limits: ConnectionLimits, **state: Any) -> None:
-        super().__init__(**state)
-        self.queue, self.writable = cast("Queue[Any]", _Inbox()), cast("Event", _Gate())
-        self._limits = limits
-
-    def start_keepalive(self) -> None:
-        """Begin to ping once the socket is open, and let go of its handshake, which nobody reads any more."""
-        super().start_keepalive()
-        self.request, self.response = None, None  # type: ignore[assignment]
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Count the connection as closed."""
-        self._limits.release(_address(self.transport))
-        super().connection_lost(exc)
 
 
 def bounded_protocols(limits: ConnectionLimits) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.batch_loader import BatchLoader, KeyedStatement
 from core.clock import utc_now
-from core.database import REVISIONS
+from core.database import HAS_REMAINS, REVISIONS
 from core.errors import AccountGoneError, BadUserInputError, ConflictError, ForbiddenError, NotFoundError
 from core.prepared_statement import cached_statement
 from core.text import is_storable
@@ -157,6 +157,7 @@ async def delete(session: AsyncSession, user_id: str) -> None:
         for table in (table_of(Session), table_of(AccessToken)):
             await execute(session, sql_delete(table).where(table.c.user_id == user_id))
         statement = update(_USERS).where(*own).values(removed_at=utc_now(), **_ERASED)
+        session.info[HAS_REMAINS] = True
     if not (await execute(session, statement)).rowcount:
         raise no_such_user()
 

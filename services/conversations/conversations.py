@@ -8,6 +8,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
+from core.database import HAS_REMAINS
 from core.transaction import keep_changes
 from models import Conversation, Deletion, Message, Run
 from services.accounts.caller import Caller
@@ -51,6 +52,7 @@ class ConversationService(EntityService[Conversation]):
         runs = await _end_runs(session, caller, ids, revision)
         named = caller.owns(_CONVERSATIONS), IsAnyOf(_CONVERSATIONS.c.id, id_list(ids))
         await execute(session, update(_CONVERSATIONS).where(*named).values(removed_at=moment, revision=revision))
+        session.info[HAS_REMAINS] = True
         tombstone = {"user_id": caller.user_id, "kind": Conversation.entity_kind(), "revision": revision}
         rows = [tombstone | {"id": row_id, "deleted_at": moment} for row_id in dict.fromkeys(ids)]
         await execute(session, insert(_DELETIONS), rows)

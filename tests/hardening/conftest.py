@@ -33,7 +33,7 @@ def servers(own_postgres: PostgresDatabases) -> Iterator[tuple[PostgresServer, P
     primary.start()
     with stopped_at_the_end(primary):
         standby.copy_from(primary)
-        standby.start(wal_retrieve_retry_interval="100ms")
+        standby.start(synchronous_commit="on", wal_retrieve_retry_interval="100ms")
         with stopped_at_the_end(standby):
             yield primary, standby
 

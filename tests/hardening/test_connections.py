@@ -16,8 +16,8 @@ from core.workload import current_workload
 from server.app import create_app
 from server.graphql.sockets import GraphQLWebSocket
 from server.http import protocol, request_body
+from server.http.connection_limits import ConnectionLimits
 from server.http.disconnect import wait_for_disconnect
-from server.http.protocol import ConnectionLimits
 from server.observability.request_log import current_request_id
 from tests.factories import SignedIn
 from tests.server.wire import Wire, connected, post

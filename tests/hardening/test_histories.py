@@ -8,8 +8,8 @@ import os
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,8 @@ _REQUEST_S: Final = 2.0
 _PAUSE_S: Final = 0.02
 _SQLITE_S, _POSTGRES_S = 20.0, 40.0
 # Waits for the standby at each commit, so that none is lost when it is promoted.
-_REPLICATED: Final = {"synchronous_commit": "on", "synchronous_standby_names": "'*'"}
+_DURABLE: Final = {"synchronous_commit": "on"}
+_REPLICATED: Final = _DURABLE | {"synchronous_standby_names": "'*'"}
 _TASK: Final = "task { id title revision }"
 _CREATE: Final = (
     f"mutation ($input: CreateTaskInput!) {{ result: createTask(input: $input) {{ {_TASK} errors {{ code }} }} }}"
@@ -269,17 +270,32 @@ class Replicated:
     async def restart(self) -> None:
         primary = self.databases[0]
         await asyncio.to_thread(primary.stop)
-        await asyncio.to_thread(primary.start, **(_REPLICATED if len(self.databases) > 1 else {}))
+        await asyncio.to_thread(primary.start, **(_REPLICATED if len(self.databases) > 1 else _DURABLE))
 
     async def fail_over(self) -> None:
         if len(self.databases) > 1:
+            # PostgreSQL shows a change whose wait for the standby was broken off, and would lose it.
+            async with self.connected() as connection:
+                position = await connection.fetchval("SELECT pg_current_wal_insert_lsn()")
+                arrived = "SELECT bool_or(replay_lsn >= $1) FROM pg_stat_replication"
+                await until_so(partial(connection.fetchval, arrived, position))
             await asyncio.to_thread(self.databases.pop(0).stop)
             await asyncio.to_thread(self.databases[0].promote)
 
     async def end_connections(self) -> None:
+        # Not the one that sends to the standby.
+        others = "SELECT pid FROM pg_stat_activity WHERE datname IS NOT NULL AND pid <> pg_backend_pid()"
+        async with self.connected() as connection:
+            for row in await connection.fetch(others):
+                await connection.execute("SELECT pg_terminate_backend($1)", row["pid"])
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[asyncpg.Connection]:
         connection = await asyncpg.connect(self.settings_by([self.databases[0].port]).database_url)
-        await connection.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
-        await connection.close()
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
 
 async def test_history_on_postgresql(servers: tuple[PostgresServer, PostgresServer], tmp_path: Path) -> None:

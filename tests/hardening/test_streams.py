@@ -15,7 +15,8 @@ from graph.context import Context
 from live.hub import Waiter
 from server.graphql.endpoint import GraphQLEventStream
 from server.graphql.sockets import GraphQLWebSocket
-from server.http.protocol import WRITE_TIMEOUT_S, CountedWebSocketProtocol, notice_lost_clients
+from server.http.protocol import WRITE_TIMEOUT_S, notice_lost_clients
+from server.http.socket_protocol import CountedWebSocketProtocol
 from tests.event_client import open_events
 from tests.factories import SignedIn, make_conversation, make_message, make_task
 from tests.servers import RunningServer, serve_with
