@@ -16,7 +16,7 @@ from core.errors import AccountGoneError, BadUserInputError, ConflictError, Forb
 from core.prepared_statement import cached_statement
 from core.text import is_storable
 from core.transaction import leave_unchanged
-from models import AccessToken, AuditEvent, AuditEventKind, Session, User
+from models import AccessToken, AuditEventKind, Session, User
 from models.columns import columns_of
 from services.accounts.audit import NO_CLIENT, Client, record_event
 from services.accounts.caller import Caller, not_admin
@@ -133,7 +133,7 @@ async def set_active(session: AsyncSession, caller: Caller, user_id: str, client
     if not is_active:
         await revoke_all(session, user_id)
     kind = AuditEventKind.ACCOUNT_ACTIVATED if is_active else AuditEventKind.ACCOUNT_DEACTIVATED
-    await record_event(session, client, AuditEvent(user_id=user_id, kind=kind, actor_id=caller.user_id))
+    await record_event(session, client, kind, user_id, actor_id=caller.user_id)
     return await find(session, user_id)
 
 
@@ -141,9 +141,7 @@ async def delete_user(session: AsyncSession, caller: Caller, user_id: str, clien
     """Delete another user with all their rows; the admin's own log tells of it."""
     await _require_admin_and_other(session, caller, user_id)
     await delete(session, user_id)
-    await record_event(
-        session, client, AuditEvent(user_id=caller.user_id, kind=AuditEventKind.ACCOUNT_DELETED, subject_id=user_id)
-    )
+    await record_event(session, client, AuditEventKind.ACCOUNT_DELETED, caller.user_id, subject_id=user_id)
 
 
 async def delete(session: AsyncSession, user_id: str) -> None:
@@ -210,5 +208,5 @@ async def set_admin(session: AsyncSession, email_or_id: str, *, is_admin: bool, 
         return user
     await _update(session, user.id, is_admin=is_admin)
     kind = AuditEventKind.ADMIN_GRANTED if is_admin else AuditEventKind.ADMIN_REVOKED
-    await record_event(session, NO_CLIENT, AuditEvent(user_id=user.id, kind=kind))
+    await record_event(session, NO_CLIENT, kind, user.id)
     return await find(session, user.id)
