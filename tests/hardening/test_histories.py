@@ -26,9 +26,8 @@ from services.sync.changes import Cursor
 from tests.databases import locked_file, make_settings, only_sqlite, opened
 from tests.factories import SignedIn, sign_in
 from tests.graph_client import Answer, GraphClient
-from tests.hardening.breakable import FAULT_S, Link, running, wrong_clock
+from tests.hardening.breakable import FAULT_S, Link, PostgresServer, running, wrong_clock
 from tests.hardening.observed import Kind, Operation, Replica, Seen, check, check_replica
-from tests.hardening.standby import PostgresServer
 from tests.live.following import Follower, following
 from tests.state import state_of
 from tests.waiting import SHORT_LIVED, until_so

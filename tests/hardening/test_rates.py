@@ -19,12 +19,9 @@ from core.workload import start_workload
 from server.graphql import documents
 from server.graphql.documents import MAX_TOKENS_AT_ONCE, Documents
 from server.graphql.limits import count_tokens
-from server.graphql.schema import core_schema
-from server.graphql.schema import schema as product_schema
 from server.http.errors import RefusedError
 from server.http.rate_limit import CHANGE_COST
 from tests.access_tokens import make_access_token
-from tests.databases import make_settings
 from tests.factories import SignedIn
 from tests.live.programs import needs_redis, redis
 from tests.server.asking import ask, hash_of, only_code, only_error, persisted
@@ -153,11 +150,6 @@ def new_document(number: int, tokens: int) -> str:
     text = f"query Q{number} {{ viewer {{ {'id ' * (tokens - 7)}}} }}"
     assert len(text.split()) == tokens
     return text
-
-
-@pytest.fixture
-def found() -> Documents:
-    return Documents(core_schema(product_schema), make_settings("sqlite:///unused.db", graphql_max_depth=3))
 
 
 async def test_build_may_bring_300_documents_and_a_stream_of_them_gets_its_share(
