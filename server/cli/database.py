@@ -20,7 +20,7 @@ from services.query.sql import execute
 
 _ERRORS: Final = (DBAPIError, sqlite3.Error, OSError, UnavailableError, migrations.NewerSchemaError)
 # Looking at all pages takes about a second for each quarter of a gigabyte.
-_LARGEST_LOOKED_THROUGH_BYTES: Final = 256 << 20
+_MAX_CHECKED_BYTES: Final = 256 << 20
 _PASSWORD: Final = re.compile(r"(?<=://)([^:/?#]*):[^/?#]*@")
 _MISSING_TABLE: Final = re.compile(r"^no such table|^relation .* does not exist")
 
@@ -42,7 +42,7 @@ def check_file(settings: Settings) -> None:
         _one_line_errors(settings),
         closing(sqlite3.connect(uri, timeout_s, isolation_level=None, uri=True)) as connection,
     ):
-        if path.stat().st_size <= _LARGEST_LOOKED_THROUGH_BYTES:
+        if path.stat().st_size <= _MAX_CHECKED_BYTES:
             (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 raise sqlite3.DatabaseError(f"its file is damaged: {found.splitlines()[-1]}; restore a backup")

@@ -35,7 +35,7 @@ from services.query.sql import execute, fetch_all, read, table_of
 MAX_HISTORY: Final = 500
 _BATCH: Final = 1_000
 # Several times as long as it is from one housekeeping to the next.
-_LOOKED_BACK: Final = timedelta(days=2)
+_GROWN_WITHIN: Final = timedelta(days=2)
 _KEYS_KEPT: Final = timedelta(days=30)
 _SESSIONS_KEPT: Final = timedelta(days=7)
 _USERS: Final = table_of(User)
@@ -47,7 +47,7 @@ _RUNS: Final = table_of(Run)
 _EVENTS: Final = table_of(AuditEvent)
 
 
-async def keep_house(database: Database, settings: Settings) -> None:
+async def delete_expired(database: Database, settings: Settings) -> None:
     """Delete everything that has had its time."""
     kept_days = settings.tombstones_kept_days
     steps: list[Callable[[AsyncSession], Awaitable[bool]]] = [
@@ -57,7 +57,7 @@ async def keep_house(database: Database, settings: Settings) -> None:
         delete_old_sessions,
         partial(delete_old_audit_events, kept_days=settings.audit_kept_days),
     ]
-    long = await read(database.reader, LONG_HISTORIES, {"since": utc_now() - _LOOKED_BACK, "newest": MAX_HISTORY})
+    long = await read(database.reader, LONG_HISTORIES, {"since": utc_now() - _GROWN_WITHIN, "newest": MAX_HISTORY})
     steps += [partial(cut_history, user_id=user_id, row_id=row_id) for user_id, row_id in long]
     for step in steps:
         while await database.write(step):

@@ -73,7 +73,7 @@ async def test_operation_that_costs_more_than_a_minute_takes_a_whole_one(setting
         assert [(await ask(http, query=TASKS)).status_code for _ in range(2)] == [200, 429]
 
 
-async def test_all_doors_spend_from_one_budget(settings: Settings, database: Database, user: SignedIn) -> None:
+async def test_all_apis_spend_from_one_budget(settings: Settings, database: Database, user: SignedIn) -> None:
     token = (await make_access_token(database, user.caller)).text
     async with limited(settings, user, CHANGE_COST + 21 + 1) as http:
         made = await http.post("/api/tasks", json={"title": "Sweep"})
