@@ -100,7 +100,7 @@ class MessageCursor:
 
     def write(self) -> str:
         """Return the cursor as clients keep it."""
-        return encode_cursor([_CURSOR_KIND, self.revision, self.message_id, *([self.epoch] if self.epoch else [])])
+        return encode_cursor([_CURSOR_KIND, self.revision, self.message_id, *filter(None, [self.epoch])])
 
 
 def read_message_cursor(text: str, name: str) -> MessageCursor:
