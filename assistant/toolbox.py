@@ -148,13 +148,10 @@ class Toolbox:
 
     async def _write(self, session: AsyncSession, tool: Tool, call: ToolRequest, arguments: Any) -> Any:
         """Execute the call in one transaction with its record; one that was executed before stays as it is."""
-        row = await open_call(session, self.caller, call, needs_approval=tool.needs_approval)
+        row = await self._open(session, tool, call)
         if row.status in ENDED_CALLS:
             return row.result
-        result = await find_earlier_result(session, self.caller, row) if tool.adds else None
-        if result is None:
-            acting = replace(self.caller, actor=Actor(self.run_id, row.id))
-            result = await tool.run(session, acting, arguments)
+        result = await tool.run(session, replace(self.caller, actor=Actor(self.run_id, row.id)), arguments)
         await close_call(session, self.caller, row, result)
         return result
 
@@ -162,7 +159,7 @@ class Toolbox:
         """Call another server's tool; its start is recorded first, for no transaction takes it back."""
         try:
             arguments = dict(read_object(raw))
-            row = await self.database.write(partial(self._open_remote, tool=tool, call=call))
+            row = await self.database.write(partial(self._open, tool=tool, call=call))
         except BadUserInputError as error:
             return await self._record(call, {"error": error.message}, ToolCallStatus.FAILED)
         if row.status in ENDED_CALLS:
@@ -171,7 +168,7 @@ class Toolbox:
         status = ToolCallStatus.FAILED if "error" in result else ToolCallStatus.COMPLETED
         return await self._record(call, result, status)
 
-    async def _open_remote(self, session: AsyncSession, tool: RemoteTool, call: ToolRequest) -> ToolCall:
+    async def _open(self, session: AsyncSession, tool: Tool | RemoteTool, call: ToolRequest) -> ToolCall:
         """Record the start of a call, or its end where a run that broke off has made it."""
         row = await open_call(session, self.caller, call, needs_approval=tool.needs_approval)
         if tool.adds and row.status not in ENDED_CALLS:

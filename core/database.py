@@ -257,7 +257,7 @@ def make_engine(target: DatabaseTarget, settings: Settings) -> AsyncEngine:
     engine = create_async_engine(target.url, connect_args=connect_args, hide_parameters=True, **pool)
 
     @event.listens_for(engine.sync_engine, "connect")
-    def look_at_clock(connection: Any, _record: Any) -> None:
+    def compare_clock(connection: Any, _record: Any) -> None:
         connection.run_async(_correct_clock)
 
     return engine

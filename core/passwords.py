@@ -60,7 +60,7 @@ class PasswordCheck:
 
 
 @dataclass(slots=True)
-class _Lane:
+class _HashQueue:
     """Hashes of one kind: the permits that each takes in turn, and how many have not ended."""
 
     permits: tuple[PermitQueue, ...]
@@ -83,22 +83,22 @@ class Passwords:
         threads_free = max(1, threads - 1)
         # Somebody who signs in does not wait behind all that another address asks for.
         permits = PermitQueue(threads, per_user=threads_free, per_request=1)
-        self._lane = _Lane((permits,))
+        self._hash_queue = _HashQueue((permits,))
         # New accounts, however many addresses ask for them, leave a thread to those who have one.
         sign_up_permits = PermitQueue(threads_free, per_user=threads_free, per_request=1)
-        self._sign_up_lane = _Lane((sign_up_permits, permits))
+        self._sign_up_queue = _HashQueue((sign_up_permits, permits))
 
     async def hash(self, password: str) -> str:
         """Return a new hash of the password."""
-        return await self._run_in_thread(self._lane, self._hashes.hash, password)
+        return await self._run_in_thread(self._hash_queue, self._hashes.hash, password)
 
     async def hash_for_sign_up(self, password: str) -> str:
         """Return the hash of a new account's password, which leaves a thread to those who sign in."""
-        return await self._run_in_thread(self._sign_up_lane, self._hashes.hash, password)
+        return await self._run_in_thread(self._sign_up_queue, self._hashes.hash, password)
 
     async def verify(self, password: str, stored_hash: str | None) -> PasswordCheck:
         """Verify a password; without a stored hash, take as long as with one and fail."""
-        return await self._run_in_thread(self._lane, self._verify, password, stored_hash)
+        return await self._run_in_thread(self._hash_queue, self._verify, password, stored_hash)
 
     def _verify(self, password: str, stored_hash: str | None) -> PasswordCheck:
         try:
@@ -109,23 +109,27 @@ class Passwords:
         return PasswordCheck(matches and stored_hash is not None, replacement)
 
     async def _run_in_thread(
-        self, lane: _Lane, work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+        self,
+        hash_queue: _HashQueue,
+        work: Callable[Arguments, Result],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
     ) -> Result:
         workload = current_workload.get()
-        waiting = 0 if workload is None else sum(queue.waiting_of(workload.key) for queue in lane.permits)
-        if lane.pending >= _MAX_PENDING or waiting >= _MAX_PENDING_PER_USER:
+        waiting = 0 if workload is None else sum(queue.waiting_of(workload.key) for queue in hash_queue.permits)
+        if hash_queue.pending >= _MAX_PENDING or waiting >= _MAX_PENDING_PER_USER:
             raise UnavailableError("Too many passwords are being checked at once. Try again shortly.")
-        lane.pending += 1
+        hash_queue.pending += 1
         try:
             with ExitStack() as permits:
-                for queue in lane.permits:
+                for queue in hash_queue.permits:
                     if not queue.take(workload):
                         await queue.wait(workload)
                     permits.callback(queue.give_back, workload)
                 future = self._threads.submit(work, *args, **kwargs)
                 return await self._run_with_permits(permits.pop_all(), future)
         finally:
-            lane.pending -= 1
+            hash_queue.pending -= 1
 
     async def _run_with_permits(self, permits: ExitStack, future: Future[Result]) -> Result:
         """Return the result; a thread goes on where its caller is cancelled, and keeps its permits until it ends."""

@@ -21,9 +21,10 @@ _MAX_REVISION: Final = (1 << 31) - 1
 
 
 class Quotas:
-    """The most rows that a user may have of each table, and how many they were last found to have."""
+    """The most rows that a user may have of each table, and how many they had when they were last counted."""
 
     def __init__(self, settings: Settings) -> None:
+        # The revision of the user's at which rows were last counted, and how many there were.
         self.counted: LRUCache[tuple[str, str], tuple[int, int]] = LRUCache("quotas", max_bytes=_MAX_CACHE_BYTES)
         # Of a table without a setting of its own.
         self._default = settings.max_tasks_per_user
@@ -37,15 +38,11 @@ class Quotas:
         """Return the quota of a table's rows."""
         return self._quotas.get(table, self._default)
 
-    def last_count(self, user_id: str, table: str) -> tuple[int, int]:
-        """Return the revision of the user's at which rows were last counted, and how many there were."""
-        return self.counted.get((user_id, table)) or (0, 0)
-
     def keep_count(self, user_id: str, table: str, revision: int, rows: int) -> None:
         """Keep how many rows there are at a revision."""
         self.counted.put((user_id, table), (revision, rows), _ENTRY_BYTES)
 
     def max_revision(self, user_id: str, table: str, new_rows: int = 1) -> int:
         """Return up to which revision of the user's so many new rows fit for certain."""
-        revision, rows = self.last_count(user_id, table)
+        revision, rows = self.counted.get((user_id, table)) or (0, 0)
         return min(revision + (self.of(table) - rows - new_rows) // MAX_NEW_ROWS, _MAX_REVISION)

@@ -25,13 +25,13 @@ from server.http.protocol import REFUSES
 from server.mcp.endpoint import McpEndpoint
 from server.observability.metrics import Metrics
 from server.observability.request_log import refusing
-from services.sync.housekeeping import keep_house
+from services.sync.housekeeping import delete_expired
 from services.sync.removal import remove_deleted
 
 # Workers that start together should not do the same work at the same moment.
 _AFTER_START_S: Final = (30.0, 300.0)
 _EVERY_S: Final = 6 * 3600.0
-_PARENT_LOOKED_FOR_EVERY_S: Final = 1.0
+_PARENT_CHECK_EVERY_S: Final = 1.0
 _REMOVE_EVERY_S: Final = (1_800.0, 3_600.0)
 # The time for a load balancer to see that the process is not ready, before it stops listening.
 _NOTICE_S: Final = 1.0
@@ -44,7 +44,7 @@ async def _run_housekeeping(database: Database, settings: Settings) -> None:
     """Delete expired rows periodically, until cancelled."""
     await asyncio.sleep(random.uniform(*_AFTER_START_S))  # noqa: S311 - no secret
     while True:
-        await _attempt(keep_house(database, settings))
+        await _attempt(delete_expired(database, settings))
         await asyncio.sleep(_EVERY_S)
 
 
@@ -98,7 +98,7 @@ async def _stop_without_parent() -> None:
     if (parent := multiprocessing.parent_process()) is None:
         return
     while os.getppid() == parent.pid:  # noqa: ASYNC110 - there is no event for it
-        await asyncio.sleep(_PARENT_LOOKED_FOR_EVERY_S)
+        await asyncio.sleep(_PARENT_CHECK_EVERY_S)
     _log.error("The parent process is gone; this worker stops.")
     signal.raise_signal(signal.SIGTERM)
 

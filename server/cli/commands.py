@@ -5,6 +5,7 @@ import asyncio
 import gc
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Final
 
@@ -159,12 +160,9 @@ def _admin(options: argparse.Namespace) -> None:
 
     async def change() -> str:
         async with open_database(settings) as database:
-            user = await database.write(
-                lambda session: set_admin(
-                    session, options.email, is_admin=not options.revoke, allow_unverified=options.unverified
-                )
-            )
-        return user.email
+            is_admin, allow_unverified = not options.revoke, options.unverified
+            work = partial(set_admin, email_or_id=options.email, is_admin=is_admin, allow_unverified=allow_unverified)
+            return (await database.write(work)).email
 
     try:
         print(f"{asyncio.run(change())} is {'no admin any more' if options.revoke else 'an admin now'}.")

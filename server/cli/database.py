@@ -3,7 +3,7 @@
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -15,11 +15,12 @@ from core.database import Database
 from core.database_url import parse_database_url
 from core.errors import UnavailableError
 from core.settings import Settings
-from core.sqlite_check import DamagedFileError, check_sqlite_file
 from server.cli.errors import CommandError
 from services.query.sql import execute
 
-_ERRORS: Final = (DBAPIError, sqlite3.Error, OSError, UnavailableError, DamagedFileError, migrations.NewerSchemaError)
+_ERRORS: Final = (DBAPIError, sqlite3.Error, OSError, UnavailableError, migrations.NewerSchemaError)
+# Looking at all pages takes about a second for each quarter of a gigabyte.
+_MAX_CHECKED_BYTES: Final = 256 << 20
 _PASSWORD: Final = re.compile(r"(?<=://)([^:/?#]*):[^/?#]*@")
 _MISSING_TABLE: Final = re.compile(r"^no such table|^relation .* does not exist")
 
@@ -31,11 +32,25 @@ async def migrate(settings: Settings) -> None:
 
 
 def check_file(settings: Settings) -> None:
-    """Refuse an SQLite file that is damaged or takes no writes."""
+    """Refuse an SQLite file that is damaged or takes no writes; one that is not there yet is made."""
     target = parse_database_url(settings.database_url)
-    if target.is_sqlite:
-        with _one_line_errors(settings):
-            check_sqlite_file(Path(target.url.database or ""), settings.database_statement_timeout_s)
+    path = Path(target.url.database or "")
+    if not target.is_sqlite or not path.exists():
+        return
+    uri, timeout_s = f"{path.absolute().as_uri()}?mode=rw", settings.database_statement_timeout_s
+    with (
+        _one_line_errors(settings),
+        closing(sqlite3.connect(uri, timeout_s, isolation_level=None, uri=True)) as connection,
+    ):
+        if path.stat().st_size <= _MAX_CHECKED_BYTES:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise sqlite3.DatabaseError(f"its file is damaged: {found.splitlines()[-1]}; restore a backup")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        # SQLite begins a transaction to write on a file that is read-only; only a write is refused.
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("ROLLBACK")
 
 
 @asynccontextmanager

@@ -138,10 +138,7 @@ class _Compiler:
         return total
 
     def _prices_of_list(
-        self,
-        definition: GraphQLField,
-        node: FieldNode,
-        selection_sets: list[SelectionSetNode],
+        self, definition: GraphQLField, node: FieldNode, selection_sets: list[SelectionSetNode]
     ) -> list[_Count]:
         """Return the prices of what a statement does besides reading a page."""
         prices: list[_Count] = []

@@ -263,7 +263,7 @@ class GraphQLWebSocket:
     def _end_operations(self, error: FormattedError) -> None:
         self._close_soon(CloseCode.FORBIDDEN, error["message"], [error])
 
-    def give_way(self) -> bool:
+    def close_for_newer(self) -> bool:
         """Stay open: a client that does not answer pings is noticed, and one that does would only connect again."""
         return False
 

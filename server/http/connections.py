@@ -24,7 +24,7 @@ class OpenConnection(Protocol):
 
     caller: Caller | None
 
-    def give_way(self) -> bool:
+    def close_for_newer(self) -> bool:
         """End it for a newer one of its user's, unless it is known to have a client; return whether it ends."""
 
     def end_session(self) -> None:
@@ -55,7 +55,7 @@ class ConnectionRegistry:
         user_id = _user_of(connection)
         others = self._of_user[user_id]
         if user_id is not None and len(others) >= self._max_per_user:
-            oldest = next((other for other in others if other.give_way()), None)
+            oldest = next((other for other in others if other.close_for_newer()), None)
             if oldest is None:
                 message = f"A user may have {self._max_per_user} connections; close another one first."
                 raise refuse(429, message, code="RATE_LIMITED", headers=(RETRY_AFTER,))

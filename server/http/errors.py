@@ -67,7 +67,9 @@ def refuse(
 SESSION_OVER: Final = refuse(401, "The session is over; sign in again.", code="UNAUTHENTICATED").errors[0]
 TOKEN_EXPIRED: Final = refuse(401, expired_token().message, code="UNAUTHENTICATED").errors[0]
 # The end of an event stream whose user has opened one too many.
-GAVE_WAY: Final = refuse(429, "A newer connection of yours takes the place of this one.", code="RATE_LIMITED").errors[0]
+REPLACED_BY_NEWER: Final = refuse(
+    429, "A newer connection of yours takes the place of this one.", code="RATE_LIMITED"
+).errors[0]
 
 
 def refuse_document(errors: Iterable[GraphQLError], code: str) -> RefusedError:

@@ -13,14 +13,14 @@ from core.query_runner import current_statements
 from core.settings import Settings
 from server.http.connections import ConnectionRegistry
 from server.http.disconnect import wait_for_disconnect
-from server.http.errors import GAVE_WAY, SESSION_OVER, TOKEN_EXPIRED, FormattedError
+from server.http.errors import REPLACED_BY_NEWER, SESSION_OVER, TOKEN_EXPIRED, FormattedError
 from server.http.protocol import get_abort, get_close
 from services.accounts.caller import Caller
 
 KEEP_ALIVE_EVERY_S: Final = 12.0
 _KEEP_ALIVE: Final = b":\n\n"
 # So that clients which connect again by themselves do not end each other's streams without end.
-_COME_BACK_LATER: Final = b"retry: 60000\n"
+_RETRY_LATER: Final = b"retry: 60000\n"
 _HEADERS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -53,10 +53,10 @@ class EventStream(Response, ABC):
         """End it: the session is over."""
         self._end_with(SESSION_OVER)
 
-    def give_way(self) -> bool:
+    def close_for_newer(self) -> bool:
         """End it: nothing that a client does shows that it still reads."""
-        self._end_with(GAVE_WAY)
-        self.final_bytes = _COME_BACK_LATER + self.final_bytes
+        self._end_with(REPLACED_BY_NEWER)
+        self.final_bytes = _RETRY_LATER + self.final_bytes
         return True
 
     def _end_with(self, error: FormattedError) -> None:

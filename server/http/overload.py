@@ -20,7 +20,7 @@ _SAMPLE_EVERY_S: Final = 0.05
 _FIRST_COST_S: Final = 0.002
 # How much of the cost of a request each sample makes, for each request in it; more while some are waiting.
 _WEIGHT: Final = 0.005
-_WEIGHT_IN_HASTE: Final = 0.05
+_WEIGHT_WHILE_QUEUED: Final = 0.05
 # The work that is begun in one turn of the event loop: for as long nobody is heard, and nobody refused.
 _TURN_S: Final = 0.01
 
@@ -102,7 +102,7 @@ class Overload:
         """Take in by how much the loop was late, and the time that the requests took which were completed."""
         self._is_late = lag_s > BUSY_LAG_S
         if completed:
-            weight = min(1.0, completed * (_WEIGHT_IN_HASTE if self._queue else _WEIGHT))
+            weight = min(1.0, completed * (_WEIGHT_WHILE_QUEUED if self._queue else _WEIGHT))
             self.cost_s += weight * (used_s / completed - self.cost_s)
 
 

@@ -19,10 +19,8 @@ current_headers: Final[ContextVar[list[Header] | None]] = ContextVar("current_he
 
 async def charge(runtime: Runtime, user_id: str | None, address: str, cost: int = 1) -> None:
     """Count the cost of a request; raise RateLimitedError where its user, or stranger, may not spend as much now."""
-    if runtime.cost_limit is None:
-        return
-    spending = await runtime.cost_limit.spend(user_id, address, cost)
-    if spending is None:
+    limiter = runtime.cost_limit
+    if limiter is None or (spending := await limiter.spend(user_id, address, cost)) is None:
         return
     policy, limit, remaining, reset_s, is_refused = spending
     if (headers := current_headers.get()) is not None:

@@ -17,7 +17,7 @@ from core.clock import utc_now
 from core.errors import AccountGoneError, BadUserInputError, NotFoundError, QuotaExceededError
 from core.ids import parse_id
 from core.prepared_statement import Rows, cached_statement
-from models import AccessScope, AccessToken, AuditEvent, AuditEventKind, User
+from models import AccessScope, AccessToken, AuditEventKind, User
 from services.accounts.audit import Client, record_event
 from services.accounts.caller import OWNER, Caller, owned
 from services.entities.quotas import quotas_of
@@ -81,8 +81,7 @@ async def create_access_token(
     )
     session.add(token)
     await session.flush()
-    event = AuditEvent(user_id=caller.user_id, kind=AuditEventKind.ACCESS_TOKEN_CREATED, subject_id=token.id)
-    await record_event(session, client, event)
+    await record_event(session, client, AuditEventKind.ACCESS_TOKEN_CREATED, caller.user_id, subject_id=token.id)
     return CreatedAccessToken(token, text)
 
 
@@ -92,9 +91,7 @@ async def revoke_access_token(session: AsyncSession, caller: Caller, token_id: s
     statement = delete(_TOKENS).where(caller.owns(_TOKENS), _TOKENS.c.id == row_id)
     if row_id is None or not (await execute(session, statement)).rowcount:
         raise NotFoundError("There is no such access token.", path=("input", "id"))
-    await record_event(
-        session, client, AuditEvent(user_id=caller.user_id, kind=AuditEventKind.ACCESS_TOKEN_REVOKED, subject_id=row_id)
-    )
+    await record_event(session, client, AuditEventKind.ACCESS_TOKEN_REVOKED, caller.user_id, subject_id=row_id)
     return [row_id]
 
 

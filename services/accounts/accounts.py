@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from sqlalchemy import ColumnElement, update
@@ -19,7 +20,7 @@ from core.settings import Settings
 from core.tasks import start_task
 from core.text import require_length
 from core.tokens import RefreshToken, RefreshTokens, invalid_refresh_token
-from models import AuditEvent, AuditEventKind, User
+from models import AuditEventKind, User
 from services.accounts import sessions, users
 from services.accounts.audit import Client, record_event
 from services.accounts.authentication import Authenticator
@@ -87,7 +88,7 @@ class Accounts:
             user = User(email=address, password_hash=password_hash, **profile)
             session.add(user)
             await session.flush()
-            await record_event(session, client, AuditEvent(user_id=user.id, kind=AuditEventKind.SIGNED_UP))
+            await record_event(session, client, AuditEventKind.SIGNED_UP, user.id)
             return await self._start_session(session, user, client)
 
         try:
@@ -117,7 +118,10 @@ class Accounts:
             if check.replacement is not None:
                 await _replace_hash(session, user.id, check.replacement)
             tokens = await self._start_session(session, user, client)
-            return tokens, await self._end_longest_unused(session, user.id, client)
+            ended = await sessions.end_longest_unused(session, user.id, self._max_sessions)
+            for session_id in ended:
+                await record_event(session, client, AuditEventKind.SESSION_ENDED, user.id, subject_id=session_id)
+            return tokens, bool(ended)
 
         tokens, has_ended_others = await self._database.write(work)
         if has_ended_others:
@@ -136,8 +140,7 @@ class Accounts:
             # Returned, not raised, so that the transaction which revokes is committed.
             ended = await sessions.revoke_reused(session, used)
             if ended is not None:
-                event = AuditEvent(user_id=ended, kind=AuditEventKind.SESSION_ENDED, subject_id=used.session_id)
-                await record_event(session, client, event)
+                await record_event(session, client, AuditEventKind.SESSION_ENDED, ended, subject_id=used.session_id)
             return ended
 
         outcome = await self._database.write(work)
@@ -155,8 +158,7 @@ class Accounts:
 
         async def work(session: AsyncSession) -> None:
             if await sessions.revoke(session, caller.user_id, session_id):
-                event = AuditEvent(user_id=caller.user_id, kind=AuditEventKind.SIGNED_OUT, subject_id=session_id)
-                await record_event(session, client, event)
+                await record_event(session, client, AuditEventKind.SIGNED_OUT, caller.user_id, subject_id=session_id)
 
         await self._database.write(work)
         self._authenticator.invalidate(caller.user_id)
@@ -174,8 +176,7 @@ class Accounts:
                 raise _wrong_password(_CURRENT_PASSWORD_PATH)
             await _replace_hash(session, caller.user_id, password_hash)
             await sessions.revoke_all(session, caller.user_id, but=caller.session_id)
-            event = AuditEvent(user_id=caller.user_id, kind=AuditEventKind.PASSWORD_CHANGED)
-            await record_event(session, client, event)
+            await record_event(session, client, AuditEventKind.PASSWORD_CHANGED, caller.user_id)
             return await users.find(session, caller.user_id)
 
         user = await self._database.write(work)
@@ -231,11 +232,8 @@ class Accounts:
     def _record_failure(self, user_id: str, client: Client) -> None:
         """Record a failed sign-in behind the answer, whose time must not tell whether there is such an account."""
 
-        async def work(session: AsyncSession) -> None:
-            event = AuditEvent(user_id=user_id, kind=AuditEventKind.SIGN_IN_FAILED)
-            await record_event(session, client, event)
-
         async def record() -> None:
+            work = partial(record_event, client=client, kind=AuditEventKind.SIGN_IN_FAILED, user_id=user_id)
             # The account may be deleted meanwhile.
             with suppress(IntegrityError, UnavailableError):
                 await self._database.write(work)
@@ -244,17 +242,8 @@ class Accounts:
 
     async def _start_session(self, session: AsyncSession, user: User, client: Client) -> SessionTokens:
         token = await sessions.start(session, self._refresh_tokens, user.id, expires_at=self._session_expiry())
-        event = AuditEvent(user_id=user.id, kind=AuditEventKind.SIGNED_IN, subject_id=token.session_id)
-        await record_event(session, client, event)
+        await record_event(session, client, AuditEventKind.SIGNED_IN, user.id, subject_id=token.session_id)
         return self._session_tokens(user, token)
-
-    async def _end_longest_unused(self, session: AsyncSession, user_id: str, client: Client) -> bool:
-        """End the sessions beyond the quota; return whether there were any."""
-        ended = await sessions.end_longest_unused(session, user_id, self._max_sessions)
-        for session_id in ended:
-            event = AuditEvent(user_id=user_id, kind=AuditEventKind.SESSION_ENDED, subject_id=session_id)
-            await record_event(session, client, event)
-        return bool(ended)
 
     def _session_tokens(self, user: User, refresh_token: RefreshToken) -> SessionTokens:
         access_token = self._authenticator.tokens.issue(user.id, refresh_token.session_id)

@@ -1,13 +1,13 @@
 """The audit log of each account: events are recorded in the transaction that does what they tell of."""
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.text import is_storable
-from models import AuditEvent
+from models import AuditEvent, AuditEventKind
 from models.columns import columns_of
 from services.accounts.caller import Caller, not_admin
 from services.query.ordering import OrderDirection, order_by, sort_key
@@ -33,16 +33,17 @@ class Client:
 NO_CLIENT: Final = Client()
 
 
-async def record_event(session: AsyncSession, client: Client, event: AuditEvent) -> None:
-    """Record an event of an account, and where the request came from."""
+async def record_event(session: AsyncSession, client: Client, kind: AuditEventKind, user_id: str, **about: Any) -> None:
+    """Record an event of an account, who did it or what it is `about`, and where the request came from."""
+    event = AuditEvent(user_id=user_id, kind=kind, **about)
     for name in ("address", "user_agent"):
         text = getattr(client, name)[: columns_of(AuditEvent)[name].maximum]
         setattr(event, name, text if text and is_storable(text) else None)
     await insert_rows(session, AuditEvent, [event.model_dump()])
     newest_first = _EVENTS.c.created_at.desc(), _EVENTS.c.id.desc()
-    same_kind = select(_EVENTS.c.id).where(_EVENTS.c.user_id == event.user_id, _EVENTS.c.kind == event.kind)
+    same_kind = select(_EVENTS.c.id).where(_EVENTS.c.user_id == user_id, _EVENTS.c.kind == kind)
     older = _EVENTS.c.id.in_(same_kind.order_by(*newest_first).offset(MAX_EVENTS_OF_KIND))
-    await execute(session, delete(_EVENTS).where(_EVENTS.c.user_id == event.user_id, older))
+    await execute(session, delete(_EVENTS).where(_EVENTS.c.user_id == user_id, older))
 
 
 def audit_listing(caller: Caller | None, columns: frozenset[str] = frozenset()) -> Listing:

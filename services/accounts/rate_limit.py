@@ -162,7 +162,7 @@ class CostRateLimit:
         no_retry, timeout = Retry(NoBackoff(), 0), _COST_STORAGE_TIMEOUT_S
         self._storage = _open_storage(storage, retry=no_retry, socket_timeout=timeout, socket_connect_timeout=timeout)
         self._limiter = FixedWindowRateLimiter(self._storage)
-        self._is_failing = False
+        # Zero while the storage answers.
         self._try_again_s = 0.0
 
     @classmethod
@@ -183,18 +183,18 @@ class CostRateLimit:
         item, policy = (self._address, "address") if user_id is None else (self._user, "user")
         if not item.amount or time.monotonic() < self._try_again_s:
             return None
-        if self._is_failing:
+        if is_failing := self._try_again_s > 0:
             # One request tries; the others do not wait for it.
             self._try_again_s = time.monotonic() + _COST_STORAGE_PAUSE_S
         key = _digest(network_of(address) if user_id is None else user_id)
         try:
             spending = await self._spend(item, policy, key, min(cost, item.amount))
         except StorageError as error:
-            if not self._is_failing:
+            if not is_failing:
                 _log.warning("Costs are not limited: their storage cannot be reached: %s", error)
-            self._is_failing, self._try_again_s = True, time.monotonic() + _COST_STORAGE_PAUSE_S
+            self._try_again_s = time.monotonic() + _COST_STORAGE_PAUSE_S
             return None
-        self._is_failing = False
+        self._try_again_s = 0.0
         return spending
 
     async def _spend(self, item: RateLimitItem, policy: str, key: str, cost: int) -> Spending:

@@ -16,7 +16,7 @@ from core.errors import AccountGoneError, BadUserInputError, ConflictError, Forb
 from core.prepared_statement import cached_statement
 from core.text import is_storable
 from core.transaction import leave_unchanged
-from models import AccessToken, AuditEvent, AuditEventKind, Session, User
+from models import AccessToken, AuditEventKind, Session, User
 from models.columns import columns_of
 from services.accounts.audit import NO_CLIENT, Client, record_event
 from services.accounts.caller import Caller, not_admin
@@ -40,8 +40,8 @@ _EMAIL_FORM: Final = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.
 _IMAGE_FORM: Final = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
 _ID_PATH: Final = ("input", "id")
 _IDS: Final = "ids"
-_IS_THERE: Final = _USERS.c.removed_at.is_(None)
-_THERE: Final = Conditions(FilterTemplate("there", lambda _key: (_IS_THERE,)), {})
+_IS_NOT_REMOVED: Final = _USERS.c.removed_at.is_(None)
+_NOT_REMOVED: Final = Conditions(FilterTemplate("there", lambda _key: (_IS_NOT_REMOVED,)), {})
 # What is left of an account whose rows are being removed; its address is free again without a password beside it.
 _ERASED: Final = {
     "email": "",
@@ -99,7 +99,7 @@ def user_listing(caller: Caller, columns: frozenset[str] = frozenset()) -> Listi
     """Return the list of all users in order of registration; for admins."""
     if not caller.is_admin:
         raise not_admin()
-    return Listing(table=_USERS, order=_ORDER, caller=None, conditions=_THERE, columns=columns)
+    return Listing(table=_USERS, order=_ORDER, caller=None, conditions=_NOT_REMOVED, columns=columns)
 
 
 async def users_by_id(source: Source, caller: Caller, ids: Sequence[str], columns: Iterable[str]) -> list[Any]:
@@ -117,7 +117,7 @@ async def own_row(loader: BatchLoader, caller: Caller, columns: frozenset[str]) 
 @cached_statement
 def _users_by_id(columns: frozenset[str]) -> Select[Any]:
     selected = table_columns(_USERS, columns - {"id"})
-    return select(_USERS.c.id, *selected).where(IsAnyOf(_USERS.c.id, text_list_param(_IDS)), _IS_THERE)
+    return select(_USERS.c.id, *selected).where(IsAnyOf(_USERS.c.id, text_list_param(_IDS)), _IS_NOT_REMOVED)
 
 
 async def set_active(session: AsyncSession, caller: Caller, user_id: str, client: Client, *, is_active: bool) -> User:
@@ -133,7 +133,7 @@ async def set_active(session: AsyncSession, caller: Caller, user_id: str, client
     if not is_active:
         await revoke_all(session, user_id)
     kind = AuditEventKind.ACCOUNT_ACTIVATED if is_active else AuditEventKind.ACCOUNT_DEACTIVATED
-    await record_event(session, client, AuditEvent(user_id=user_id, kind=kind, actor_id=caller.user_id))
+    await record_event(session, client, kind, user_id, actor_id=caller.user_id)
     return await find(session, user_id)
 
 
@@ -141,9 +141,7 @@ async def delete_user(session: AsyncSession, caller: Caller, user_id: str, clien
     """Delete another user with all their rows; the admin's own log tells of it."""
     await _require_admin_and_other(session, caller, user_id)
     await delete(session, user_id)
-    await record_event(
-        session, client, AuditEvent(user_id=caller.user_id, kind=AuditEventKind.ACCOUNT_DELETED, subject_id=user_id)
-    )
+    await record_event(session, client, AuditEventKind.ACCOUNT_DELETED, caller.user_id, subject_id=user_id)
 
 
 async def delete(session: AsyncSession, user_id: str) -> None:
@@ -151,7 +149,7 @@ async def delete(session: AsyncSession, user_id: str) -> None:
 
     An account with very many rows is marked, and gone for everybody; housekeeping removes its rows by batches.
     """
-    own = _USERS.c.id == user_id, _IS_THERE
+    own = _USERS.c.id == user_id, _IS_NOT_REMOVED
     statement: Any = sql_delete(_USERS).where(*own)
     if await has_many_rows(session, user_id):
         for table in (table_of(Session), table_of(AccessToken)):
@@ -195,7 +193,7 @@ async def set_admin(session: AsyncSession, email_or_id: str, *, is_admin: bool, 
     An address that is not verified may be that of somebody else who came first.
     """
     text = email_or_id.strip()
-    found = select_model(User).where(or_(_USERS.c.id == text, _USERS.c.email == text.lower()), _IS_THERE)
+    found = select_model(User).where(or_(_USERS.c.id == text, _USERS.c.email == text.lower()), _IS_NOT_REMOVED)
     users = (await session.exec(found.order_by(_USERS.c.id).limit(20))).all()
     if not users:
         raise NotFoundError(f"There is no account with the address {text}.")
@@ -210,5 +208,5 @@ async def set_admin(session: AsyncSession, email_or_id: str, *, is_admin: bool, 
         return user
     await _update(session, user.id, is_admin=is_admin)
     kind = AuditEventKind.ADMIN_GRANTED if is_admin else AuditEventKind.ADMIN_REVOKED
-    await record_event(session, NO_CLIENT, AuditEvent(user_id=user.id, kind=kind))
+    await record_event(session, NO_CLIENT, kind, user.id)
     return await find(session, user.id)

@@ -31,12 +31,7 @@ class ConversationService(EntityService[Conversation]):
     """Create, update and delete conversations."""
 
     async def remove(
-        self,
-        session: AsyncSession,
-        caller: Caller,
-        ids: Sequence[str],
-        revision: int,
-        moment: datetime | None = None,
+        self, session: AsyncSession, caller: Caller, ids: Sequence[str], revision: int, moment: datetime | None = None
     ) -> list[str]:
         """Delete conversations with all that is in them.
 

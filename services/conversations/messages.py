@@ -19,7 +19,7 @@ from services.entities.lists import EntityOrder, entity_listing
 from services.entities.quotas import require_quota
 from services.entities.revision import next_revision
 from services.query.cursors import decode_cursor, encode_cursor, is_revision
-from services.query.lookup import is_there, not_found, require
+from services.query.lookup import is_not_removed, not_found, require
 from services.query.pagination import Listing
 from services.query.sql import Source, read, table_columns, table_of
 from services.sync.epoch import CURRENT_EPOCH, check_cursor, epoch_of
@@ -100,7 +100,7 @@ class MessageCursor:
 
     def write(self) -> str:
         """Return the cursor as clients keep it."""
-        return encode_cursor([_CURSOR_KIND, self.revision, self.message_id, *([self.epoch] if self.epoch else [])])
+        return encode_cursor([_CURSOR_KIND, self.revision, self.message_id, *filter(None, [self.epoch])])
 
 
 def read_message_cursor(text: str, name: str) -> MessageCursor:
@@ -207,7 +207,11 @@ _REPLY: Final = PreparedStatement(
         _RUNS.c.status.label("run_status"),
     )
     .outerjoin_from(_MESSAGES, _RUNS, and_(_RUNS.c.user_id == _MESSAGES.c.user_id, _RUNS.c.reply_id == _MESSAGES.c.id))
-    .where(owned(_MESSAGES), _MESSAGES.c.id == bindparam("message_id", type_=_MESSAGES.c.id.type), is_there(_MESSAGES))
+    .where(
+        owned(_MESSAGES),
+        _MESSAGES.c.id == bindparam("message_id", type_=_MESSAGES.c.id.type),
+        is_not_removed(_MESSAGES),
+    )
 )
 
 

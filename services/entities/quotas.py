@@ -28,14 +28,15 @@ async def require_quota(
     quotas, table, before = quotas_of(writer), table_of(model).name, revision - 1
     if before <= quotas.max_revision(caller.user_id, table, new_rows):
         return
-    quota = quotas.of(table)
-    if quotas.last_count(caller.user_id, table)[0] != before:
+    quota, last = quotas.of(table), quotas.counted.get((caller.user_id, table))
+    if last is None or last[0] != before:
         (counted,) = await read(writer, _count(model), {OWNER: caller.user_id, _LIMIT: quota})
         quotas.keep_count(caller.user_id, table, before, counted.rows)
         if counted.rows + new_rows <= quota:
             return
-    message = f"There is room for {quota:,} {noun_of(model)}s, and these would be more; delete some first."
-    raise QuotaExceededError(message)
+    raise QuotaExceededError(
+        f"There is room for {quota:,} {noun_of(model)}s, and these would be more; delete some first."
+    )
 
 
 @cached_statement

@@ -266,12 +266,7 @@ class EntityService(Generic[Row]):
             await record(session, caller, [change for change in changes if change.after], revision, moment)
 
     async def remove(
-        self,
-        session: AsyncSession,
-        caller: Caller,
-        ids: Sequence[str],
-        revision: int,
-        moment: datetime | None = None,
+        self, session: AsyncSession, caller: Caller, ids: Sequence[str], revision: int, moment: datetime | None = None
     ) -> list[str]:
         """Delete rows and all that belongs to them; return their ids, those that were named first."""
         keep_changes(session)

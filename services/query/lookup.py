@@ -59,7 +59,7 @@ async def rows_by_id(
 @cached_statement
 def _rows_on_sqlite(model: type[SQLModel], columns: frozenset[str]) -> Select[Any]:
     table = table_of(model)
-    is_wanted = owned(table), IsAnyOf(table.c.id, id_list_param(_IDS)), is_there(table)
+    is_wanted = owned(table), IsAnyOf(table.c.id, id_list_param(_IDS)), is_not_removed(table)
     return select(*table_columns(table, columns | {"id"})).where(*is_wanted)
 
 
@@ -71,7 +71,7 @@ def _rows_on_postgresql(model: type[SQLModel], columns: frozenset[str]) -> Selec
     """
     table = table_of(model)
     wanted = func.unnest(id_list_param(_IDS)).table_valued(column("id", Id), name="wanted").render_derived()
-    is_wanted = owned(table), table.c.id == wanted.c.id, is_there(table)
+    is_wanted = owned(table), table.c.id == wanted.c.id, is_not_removed(table)
     # The offset keeps it apart.
     found = select(*table_columns(table, columns | {"id"})).where(*is_wanted).offset(0).lateral("found")
     return select(*found.c).select_from(wanted.join(found, true()))
@@ -96,13 +96,13 @@ def _kind_by_id(entity: type[Entity]) -> Select[tuple[str, str]]:
 _KINDS_BY_ID: Final = PreparedStatement(union_all(*map(_kind_by_id, ENTITIES)))
 
 
-def is_there(table: FromClause) -> ColumnElement[bool]:
+def is_not_removed(table: FromClause) -> ColumnElement[bool]:
     """Return the condition that a row is not gone with its conversation, whose rows are removed one batch at a time."""
     if "removed_at" in table.c:
         return table.c.removed_at.is_(None)
     if table is _TOOL_CALLS:
         run = _RUNS.alias("its_run")
-        return exists().where(run.c.user_id == table.c.user_id, run.c.id == table.c.run_id, is_there(run))
+        return exists().where(run.c.user_id == table.c.user_id, run.c.id == table.c.run_id, is_not_removed(run))
     if "conversation_id" not in table.c:
         return true()
     talk = _CONVERSATIONS.alias("its_conversation")
@@ -139,7 +139,7 @@ def _node_statement(columns_by_model: ColumnsByModel) -> Select[Any]:
     for model, names in columns_by_model:
         table = table_of(model)
         is_wanted = table.c.user_id == wanted.c.user_id, table.c.id == wanted.c.id
-        source = source.outerjoin(table, and_(*is_wanted, is_there(table)))
+        source = source.outerjoin(table, and_(*is_wanted, is_not_removed(table)))
         columns += [column.label(f"{table.name}_{column.key}") for column in table_columns(table, names | {"id"})]
     return select(*columns).select_from(source)
 
@@ -147,7 +147,7 @@ def _node_statement(columns_by_model: ColumnsByModel) -> Select[Any]:
 async def require(session: AsyncSession, caller: Caller, model: type[Row], given_id: str, path: tuple[str, ...]) -> Row:
     """Return the caller's row, to be changed; raise NotFoundError where there is none."""
     row_id, table = parse_id(given_id), table_of(model)
-    found = select_model(model).where(caller.owns(table), table.c.id == row_id, is_there(table))
+    found = select_model(model).where(caller.owns(table), table.c.id == row_id, is_not_removed(table))
     row = None if row_id is None else (await session.exec(found)).one_or_none()
     if row is None:
         raise not_found(model, path)
@@ -160,7 +160,7 @@ async def require_all(
     """Return the caller's rows in the order of the ids; raise NotFoundError for the first that is missing."""
     ids = [parse_id(given_id) for given_id in given_ids]
     table, known = table_of(model), id_list([row_id for row_id in ids if row_id])
-    statement = select_model(model).where(caller.owns(table), IsAnyOf(table.c.id, known), is_there(table))
+    statement = select_model(model).where(caller.owns(table), IsAnyOf(table.c.id, known), is_not_removed(table))
     found = {row.id: row for row in await session.exec(statement)}
     for index, row_id in enumerate(ids):
         if row_id is None or row_id not in found:

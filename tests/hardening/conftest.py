@@ -7,9 +7,11 @@ import pytest
 
 from core.database import Database
 from core.settings import Settings
-from tests.databases import PostgresDatabases, postgres_server
+from server.graphql.documents import Documents
+from server.graphql.schema import core_schema, schema
+from tests.databases import PostgresDatabases, make_settings, postgres_server
 from tests.factories import SignedIn, make_user, sign_in
-from tests.hardening.standby import PostgresServer
+from tests.hardening.breakable import PostgresServer
 from tests.services.account_services import AccountServices, open_account_services
 
 
@@ -45,6 +47,11 @@ def stopped_at_the_end(server: PostgresServer) -> Iterator[None]:
     finally:
         if (server.data / "postmaster.pid").exists():
             server.stop()
+
+
+@pytest.fixture
+def found() -> Documents:
+    return Documents(core_schema(schema), make_settings("sqlite:///unused.db"))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from core.database import Database
 from core.errors import NotFoundError, UnauthenticatedError
 from core.ids import new_id
 from core.settings import Settings
-from models import AuditEvent, AuditEventKind
+from models import AuditEventKind
 from services.accounts import audit, users
 from services.accounts.audit import Client, record_event
 from services.sync.housekeeping import delete_old_audit_events
@@ -125,8 +125,7 @@ async def test_person_and_admins_read_it_and_nobody_else(
 
 
 async def record(database: Database, user_id: str, kind: AuditEventKind, **values: Any) -> None:
-    event = AuditEvent(user_id=user_id, kind=kind, **values)
-    await database.write(lambda session: record_event(session, Client("192.0.2.1"), event))
+    await database.write(lambda session: record_event(session, Client("192.0.2.1"), kind, user_id, **values))
 
 
 async def test_admin_lists_the_events_of_many_users_by_one_statement(

@@ -14,8 +14,6 @@ from core.settings import Settings
 from models import Task
 from server.graphql import documents
 from server.graphql.documents import Documents
-from server.graphql.schema import core_schema
-from server.graphql.schema import schema as product_schema
 from server.http.errors import RefusedError
 from server.http.headers import MEDIA_TYPES, MediaType, preferred_media_type
 from services.query.ordering import ORDERS, OrderDirection, order_by, sort_key
@@ -26,11 +24,6 @@ from tests.live.processes import ROOT
 from tests.servers import RunningServer, serve_with
 
 PACKAGES: Final = ("assistant", "core", "engine", "graph", "live", "models", "resolvers", "server", "services")
-
-
-@pytest.fixture
-def found(settings: Settings) -> Documents:
-    return Documents(core_schema(product_schema), settings)
 
 
 @pytest.fixture

@@ -82,9 +82,12 @@ async def send_for_ever(wire: Wire, piece: bytes) -> None:
         await wire.writer.drain()
 
 
-async def test_refused_head_of_many_megabytes_is_not_kept(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("beginning", [b"GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ", b"GET /graphql?query="])
+async def test_refused_head_of_many_megabytes_is_not_kept(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, beginning: bytes
+) -> None:
     monkeypatch.setattr(protocol, "LINGER_S", 0.1)
-    await wire.send(b"GET /health HTTP/1.1\r\nHost: x\r\nX-Long: ")
+    await wire.send(beginning)
     with pytest.raises(ConnectionError):
         await send_for_ever(wire, b"a" * 100_000)
 

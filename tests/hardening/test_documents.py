@@ -4,14 +4,11 @@ from typing import Any, Final
 
 import pytest
 
-from core.settings import Settings
 from engine import Plan
 from server.graphql import documents
 from server.graphql.documents import MAX_COMPARISONS, Documents
 from server.graphql.limits import MAX_DOCUMENT_CHARACTERS
 from server.graphql.literals import MAX_LITERALS, split_literals
-from server.graphql.schema import core_schema
-from server.graphql.schema import schema as product_schema
 from server.http.errors import RefusedError
 
 FRAGMENTS: Final = (
@@ -20,11 +17,6 @@ FRAGMENTS: Final = (
 )
 
 FIELDS: Final = ["id", "title", "description", "completed", "priority", "dueAt", "tags", "createdAt", "updatedAt"]
-
-
-@pytest.fixture
-def found(settings: Settings) -> Documents:
-    return Documents(core_schema(product_schema), settings)
 
 
 def many_operations(count: int) -> str:
@@ -61,14 +53,6 @@ def test_comparing_fragments_with_each_other_has_an_end(found: Documents) -> Non
     with pytest.raises(RefusedError, match="Too many fields of one name, or fragments") as refused:
         found.get(document(300))
     assert refused.value.errors[0]["extensions"] == {"code": "TOO_MANY_FIELDS", "limit": MAX_COMPARISONS}
-
-
-def test_invalid_document_is_validated_once(found: Documents, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(RefusedError, match="Cannot query field 'nothing'"):
-        found.get("{ nothing }")
-    monkeypatch.setattr(documents, "validate", None)
-    with pytest.raises(RefusedError, match="Cannot query field 'nothing'"):
-        found.get("{ nothing }")
 
 
 def test_only_the_operation_that_is_asked_for_is_planned(found: Documents, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -31,12 +32,13 @@ from services.query.pagination import (
     fetch_pages,
     read_window,
 )
-from services.query.sql import insert_rows
+from services.query.sql import insert_rows, read
 from services.sync.changes import Cursor, read_changes
+from services.sync.housekeeping import LONG_HISTORIES, MAX_HISTORY
 from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
 from tests.databases import Databases, make_settings, only_postgresql, opened, run_sql
 from tests.factories import make_user, sign_in, store, task_row
-from tests.growth import Grown, grow
+from tests.growth import BEGUN, Grown, grow
 
 pytestmark = only_postgresql
 
@@ -207,6 +209,12 @@ async def test_rows_by_id_and_what_follows_a_cursor_are_looked_up(account: Accou
     for work, most in works:
         for plan in await account.plans(work):
             assert rows_read(plan) <= most, plan
+
+
+async def test_long_histories_are_looked_for_among_those_that_grew_lately(account: Account) -> None:
+    values = {"since": BEGUN + timedelta(minutes=COUNT - FEW), "newest": MAX_HISTORY}
+    (plan,) = await account.plans(lambda source: read(source, LONG_HISTORIES, values))
+    assert FEW <= rows_read(plan) <= 3 * FEW, plan
 
 
 async def test_plan_that_was_made_for_empty_tables_reads_no_table_through(databases: Databases) -> None:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,9 +26,8 @@ from services.sync.changes import Cursor
 from tests.databases import locked_file, make_settings, only_sqlite, opened
 from tests.factories import SignedIn, sign_in
 from tests.graph_client import Answer, GraphClient
-from tests.hardening.breakable import FAULT_S, Link, running, wrong_clock
+from tests.hardening.breakable import FAULT_S, Link, PostgresServer, running, wrong_clock
 from tests.hardening.observed import Kind, Operation, Replica, Seen, check, check_replica
-from tests.hardening.standby import PostgresServer
 from tests.live.following import Follower, following
 from tests.state import state_of
 from tests.waiting import SHORT_LIVED, until_so
@@ -200,12 +200,6 @@ async def final_rows(database: Database, user: SignedIn) -> tuple[dict[str, Seen
 Fault = Callable[[], Awaitable[object]]
 
 
-async def break_things(faults: list[Fault], chance: random.Random) -> None:
-    for fault in faults:
-        await fault()
-        await asyncio.sleep(chance.uniform(0, FAULT_S))
-
-
 async def play(database: Database, settings: Settings, urls: list[str], faults: list[Fault], seconds: float) -> None:
     """Let users work while faults happen, in order and over again; then check all that they have seen."""
     seed = os.environ.get("TASKTALK_HISTORY_SEED") or secrets.token_hex(4)
@@ -226,8 +220,11 @@ async def play(database: Database, settings: Settings, urls: list[str], faults: 
         keeping = [group.create_task(keep_up(world, user, copy)) for user, copy in zip(users, copies, strict=True)]
         names = [(number, f"{number}-{writer}") for number in range(_USERS) for writer in range(_WRITERS_PER_USER)]
         writing = [group.create_task(Writer(world, users[number], name).run()) for number, name in names]
-        while time.monotonic() < ends_at_s:
-            await break_things(faults, world.chance)
+        for number, fault in enumerate(cycle(faults)):
+            if number >= len(faults) and time.monotonic() >= ends_at_s:
+                break
+            await fault()
+            await asyncio.sleep(world.chance.uniform(0, FAULT_S))
         world.is_over = True
         await asyncio.gather(*writing)
         for user, copy, follower in zip(users, copies, followers, strict=True):

@@ -1,4 +1,4 @@
-"""Quotas of a user: exact with several processes, told at every door, and nearly free of statements."""
+"""Quotas of a user: exact with several processes, told by every API, and nearly free of statements."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -95,7 +95,7 @@ async def test_refusals_count_once_while_nothing_changes(settings: Settings, use
     assert [sum("count(" in statement for statement in each) for each in found] == [1, 0, 0]
 
 
-async def test_quotas_are_told_at_every_door(settings: Settings, database: Database, user: SignedIn) -> None:
+async def test_quotas_are_told_by_every_api(settings: Settings, database: Database, user: SignedIn) -> None:
     token = (await make_access_token(database, user.caller)).text
     bounds = {f"max_{name}_per_user": 1 for name in ("tasks", "conversations", "access_tokens")}
     async with serve_with(settings, **bounds, max_messages_per_user=1) as server, server.client() as http:

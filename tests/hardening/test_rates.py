@@ -19,12 +19,9 @@ from core.workload import start_workload
 from server.graphql import documents
 from server.graphql.documents import MAX_TOKENS_AT_ONCE, Documents
 from server.graphql.limits import count_tokens
-from server.graphql.schema import core_schema
-from server.graphql.schema import schema as product_schema
 from server.http.errors import RefusedError
 from server.http.rate_limit import CHANGE_COST
 from tests.access_tokens import make_access_token
-from tests.databases import make_settings
 from tests.factories import SignedIn
 from tests.live.programs import needs_redis, redis
 from tests.server.asking import ask, hash_of, only_code, only_error, persisted
@@ -76,7 +73,7 @@ async def test_operation_that_costs_more_than_a_minute_takes_a_whole_one(setting
         assert [(await ask(http, query=TASKS)).status_code for _ in range(2)] == [200, 429]
 
 
-async def test_all_doors_spend_from_one_budget(settings: Settings, database: Database, user: SignedIn) -> None:
+async def test_all_apis_spend_from_one_budget(settings: Settings, database: Database, user: SignedIn) -> None:
     token = (await make_access_token(database, user.caller)).text
     async with limited(settings, user, CHANGE_COST + 21 + 1) as http:
         made = await http.post("/api/tasks", json={"title": "Sweep"})
@@ -153,11 +150,6 @@ def new_document(number: int, tokens: int) -> str:
     text = f"query Q{number} {{ viewer {{ {'id ' * (tokens - 7)}}} }}"
     assert len(text.split()) == tokens
     return text
-
-
-@pytest.fixture
-def found() -> Documents:
-    return Documents(core_schema(product_schema), make_settings("sqlite:///unused.db", graphql_max_depth=3))
 
 
 async def test_build_may_bring_300_documents_and_a_stream_of_them_gets_its_share(

@@ -1,5 +1,6 @@
-"""The start on an SQLite file that is damaged or takes no writes: refused in one line, in production too."""
+"""Start, readiness and end of a server: what keeps it from serving, and what does not keep it from being closed."""
 
+import asyncio
 import os
 import tempfile
 from collections.abc import Iterator
@@ -8,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+import migrations
 from core.settings import Settings
+from server.app import create_app
 from server.cli import main
-from tests.databases import only_sqlite
+from tests.databases import file_of, move_away, only_sqlite, opened
+from tests.server.sample import open_api
+from tests.servers import serve
 
 PAGE_BYTES = 4096
 NOBODY = 65534
@@ -74,3 +79,49 @@ def assert_one_line(capsys: pytest.CaptureFixture[str], file: Path, reasons: tup
     start = f"tasktalk: the database sqlite:///{file} cannot be used: "
     assert (output, errors.count("\n")) == ("", 1)
     assert errors.startswith(tuple(start + reason for reason in reasons))
+
+
+async def test_database_that_a_newer_release_has_migrated_is_served(fresh_settings: Settings) -> None:
+    async with opened(fresh_settings) as database, database.engine.begin() as connection:
+        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    async with open_api(fresh_settings) as api:
+        assert (await api.get("/ready")).status_code == 200
+    with pytest.raises(migrations.NewerSchemaError, match="at migration 9999, which is newer than this release's"):
+        await migrations.upgrade(fresh_settings)
+
+
+@only_sqlite
+async def test_file_that_is_gone_is_told(fresh_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.observability.health._KEPT_S", 0)
+    async with open_api(fresh_settings) as api:
+        assert (await api.get("/ready")).status_code == 200
+        assert move_away(file_of(fresh_settings))
+        response = await api.get("/ready")
+    assert response.json()["reason"].startswith("The database's file was removed or replaced")
+
+
+async def test_part_that_hangs_or_fails_does_not_keep_others_open(
+    fresh_settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(fresh_settings.model_copy(update={"shutdown_grace_s": 1.0}))
+    runtime, closed = app.state.runtime, asyncio.Event()
+    close_live, close_database = runtime.live.close, runtime.database.close
+
+    async def hang() -> None:
+        await close_live()
+        await asyncio.Event().wait()
+
+    async def fail() -> None:
+        raise LookupError
+
+    async def close() -> None:
+        await close_database()
+        closed.set()
+
+    monkeypatch.setattr(runtime.live, "close", hang)
+    monkeypatch.setattr(runtime.accounts, "close", fail)
+    monkeypatch.setattr(runtime.database, "close", close)
+    async with serve(app):
+        pass
+    assert closed.is_set()
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [TimeoutError, LookupError]

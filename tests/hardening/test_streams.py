@@ -1,9 +1,10 @@
-"""Sockets and event streams: who makes room for whom, lost clients, a busy database, and what is left after the end."""
+"""Sockets, event streams and subscriptions: who makes room for whom, lost clients, and what is left after the end."""
 
 import asyncio
 import gc
 import logging
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -13,12 +14,17 @@ from core.database import Database
 from core.settings import Settings
 from graph.context import Context
 from live.hub import Waiter
+from live.shared_reads import SharedReads
 from server.graphql.endpoint import GraphQLEventStream
 from server.graphql.sockets import GraphQLWebSocket
 from server.http.protocol import WRITE_TIMEOUT_S, notice_lost_clients
 from server.http.socket_protocol import CountedWebSocketProtocol
+from services.accounts import session_cache
+from services.sync import changes as sync
+from tests.databases import only_postgresql
 from tests.event_client import open_events
 from tests.factories import SignedIn, make_conversation, make_message, make_task
+from tests.graph_client import GraphClient
 from tests.servers import RunningServer, serve_with
 from tests.socket_client import open_socket, signed_in_socket
 from tests.waiting import until
@@ -122,3 +128,101 @@ async def test_nothing_of_a_closed_socket_or_stream_stays(
             await make_task(database, user.caller)
         await server.until_unconnected()
     await until(lambda: (len(found(*kinds)), len(asyncio.all_tasks())) <= before)
+
+
+SOCKETS, OF_EACH = 3, 10
+
+
+async def test_one_change_is_read_once_for_all_that_follow_it(
+    server: RunningServer, database: Database, user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[object] = []
+    read = sync.read_changes
+
+    async def counted(*arguments: Any) -> Any:
+        reads.append(arguments)
+        return await read(*arguments)
+
+    monkeypatch.setattr(sync, "read_changes", counted)
+    async with AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(signed_in_socket(server, user.token)) for _ in range(SOCKETS)]
+        for socket in sockets:
+            for number in range(OF_EACH):
+                await socket.subscribe(CHANGES, operation_id=str(number))
+        await server.until_followed(user.user.id, SOCKETS * OF_EACH)
+        for socket in sockets:
+            await socket.round_trip()
+        reads.clear()
+        task = await make_task(database, user.caller)
+        for socket in sockets:
+            told = [await socket.receive() for _ in range(OF_EACH)]
+            assert sorted(message["id"] for message in told) == sorted(map(str, range(OF_EACH)))
+            assert all(message["payload"]["data"]["changes"]["changed"] == [{"id": task.id}] for message in told)
+        assert len(reads) == 1
+
+
+async def test_subscriptions_of_a_user_are_bounded(settings: Settings, user: SignedIn) -> None:
+    async with (
+        serve_with(settings, max_subscriptions_per_user=3) as server,
+        signed_in_socket(server, user.token) as first,
+        signed_in_socket(server, user.token) as second,
+    ):
+        for number in range(3):
+            await first.subscribe(CHANGES, operation_id=str(number))
+        await server.until_followed(user.user.id, 3)
+        await second.subscribe(CHANGES)
+        assert await second.codes() == ["TOO_MANY_OPERATIONS"]
+        await first.complete("0")
+        await server.until_followed(user.user.id, 2)
+        await second.subscribe(CHANGES)
+        await server.until_followed(user.user.id, 3)
+
+
+async def test_read_that_has_begun_is_not_shared() -> None:
+    """What its reader was woken for may be newer."""
+    shared, began, may_end = SharedReads(), asyncio.Event(), asyncio.Event()
+
+    async def slow() -> str:
+        began.set()
+        await may_end.wait()
+        return "old"
+
+    async def quick() -> str:
+        return "new"
+
+    def read(find: Callable[[], Awaitable[str]]) -> "asyncio.Task[str]":
+        return asyncio.create_task(shared.read("key", find))
+
+    first, second = read(slow), read(quick)
+    await began.wait()
+    assert await read(quick) == "new"
+    second.cancel()
+    may_end.set()
+    assert await first == "old"
+
+
+VIEWER: Final = "{ viewer { id } }"
+SIGN_OUT: Final = "mutation { signOut { errors { code } } }"
+
+
+@only_postgresql
+async def test_session_that_has_ended_elsewhere_is_refused_without_waiting_for_the_cache(
+    settings: Settings, user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Only a signal can tell, for nothing else is looked up again.
+    monkeypatch.setattr(session_cache, "TTL_S", 3600)
+    monkeypatch.setattr("server.http.connections.CHECK_EVERY_S", 3600)
+    async with (
+        serve_with(settings) as here,
+        serve_with(settings) as there,
+        here.client() as http,
+        there.client() as other,
+        signed_in_socket(there, user.token) as socket,
+    ):
+        await until(lambda: here.runtime.live.is_told and there.runtime.live.is_told)
+        client, elsewhere = GraphClient(http), GraphClient(other)
+        assert (await elsewhere.query(VIEWER, as_=user))["viewer"] == {"id": user.user.id}
+        await client.query(SIGN_OUT, as_=user)
+        assert (await socket.closing())[0] == 4403
+        response = await other.post("/graphql", json={"query": VIEWER}, headers=user.headers)
+        assert response.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"

@@ -1,4 +1,4 @@
-"""A user's conversation, written through any door; what subscribers must have received of it, and what woke them."""
+"""A user's conversation, written through any server; what subscribers must have received of it, and what woke them."""
 
 import asyncio
 import re
@@ -56,7 +56,7 @@ class Talk:
         await make_message(self.database, self.user.caller, self.conversation_id, content)
 
     async def write(self, url: str, contents: Sequence[str], *, at_once: int = 1, a_request: int = 1) -> None:
-        """Add messages through a server's door: over so many connections, so many a request, each its own commit."""
+        """Add messages through a server: over so many connections, so many a request, each its own commit."""
         rest = iter(contents)
 
         async def write_some(client: GraphClient) -> None:

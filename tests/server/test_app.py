@@ -168,7 +168,7 @@ async def test_signal_handlers_are_restored_and_unchanged_outside_the_main_threa
     assert (inside[0] is not kept[0], inside[1] is kept[0]) == (True, True)
 
 
-def test_greeting_names_doors_database_and_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_greeting_names_endpoints_database_and_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert greeting(make_settings("sqlite:///data/tasktalk.db"), "127.0.0.1", 8000).splitlines() == [
         "GraphiQL at http://127.0.0.1:8000/graphql",
@@ -268,6 +268,6 @@ async def test_index_lists_all_endpoints(api: AsyncClient, production_api: Async
     assert (docs.status_code, docs.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert (await production_api.get("/openapi.json")).json()["info"]["title"] == "Tasktalk"
     assert (paths.pop("name"), paths.pop("version")) == ("tasktalk", version("tasktalk"))
-    doors = {name: f"/{name}" for name in ("graphql", "docs", "mcp", "health", "ready")}
-    assert paths == doors | {"rest": "/openapi.json"}
+    endpoints = {name: f"/{name}" for name in ("graphql", "docs", "mcp", "health", "ready")}
+    assert paths == endpoints | {"rest": "/openapi.json"}
     assert {(await api.get(path)).status_code for path in paths.values()}.isdisjoint({404, 500})

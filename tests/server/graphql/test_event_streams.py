@@ -50,7 +50,8 @@ async def test_subscription_gives_an_event_for_each_change(server: RunningServer
         for content in contents:
             assert await events.data() == {"messageAdded": {"message": {"content": content}}}
     await server.until_followed(user.user.id, 0)
-    assert not [each for each in server.app.state.connections.connections if each.caller == user.caller]
+    open_connections = server.app.state.connections
+    await until(lambda: all(each.caller != user.caller for each in open_connections.connections))
 
 
 @either_method

@@ -22,7 +22,7 @@ from tests.waiting import PATIENCE_S, until
 
 
 def connection_of(caller: Caller | None) -> Mock:
-    return Mock(caller=caller, give_way=Mock(return_value=False))
+    return Mock(caller=caller, close_for_newer=Mock(return_value=False))
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from tests.server.sample import Happenings
 from tests.server.wire import ANSWER, BODY, CLOSING, HEAD, REQUEST, WAITING, Wire, connected, post
 
 HALF: bytes = b"GET /health HTTP/1.1\r\nHost: x\r\n"
-LONG: bytes = b"a" * 100_000
 
 
 @pytest.mark.parametrize("beginning", [b"", b"GE", HALF, HALF + b"\r\n"])
@@ -36,14 +35,6 @@ async def test_request_may_run_longer_than_the_head_timeout(api: AsyncClient, mo
     async with connected(str(api.base_url), HEAD) as wire:
         await asyncio.sleep(0.5)
         assert (await wire.ask(BODY)).endswith(ANSWER)
-
-
-@pytest.mark.parametrize("beginning", [HALF + b"X-Long: ", b"GET /graphql?query="])
-async def test_large_head_is_refused(api: AsyncClient, monkeypatch: pytest.MonkeyPatch, beginning: bytes) -> None:
-    monkeypatch.setattr(connection, "MAX_HEAD_BYTES", 3 * len(LONG))
-    async with connected(str(api.base_url), beginning) as wire:
-        await wire.send(*[LONG] * 4)
-        assert await wire.reader.readline() == b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
 
 
 async def test_body_behind_an_unsupported_upgrade_is_not_parsed_as_a_request(wire: Wire) -> None:

@@ -17,10 +17,10 @@ from services.sync import housekeeping
 from services.sync.housekeeping import (
     MAX_HISTORY,
     cut_history,
+    delete_expired,
     delete_old_history,
     delete_old_keys,
     delete_old_sessions,
-    keep_house,
 )
 from services.tasks.undo import undo_run
 from tests.factories import NOBODYS_ID, SignedIn, make_answered, make_conversation, make_user, store, task_row
@@ -45,13 +45,13 @@ async def test_old_tombstones_go_and_the_user_says_up_to_where(database: Databas
     for owner, revision, days in ((user, 3, 100), (user, 5, 91), (user, 7, 89), (other, 2, 1)):
         ids = {"user_id": owner.id, "id": f"{NOBODYS_ID[:-1]}{revision}"}
         await store(database, Deletion(**ids, kind="TASK", revision=revision, deleted_at=ago(days)))
-    await keep_house(database, settings)
+    await delete_expired(database, settings)
     assert await left(database, [user, other], DELETIONS.revision) == [(2,), (7,)]
     assert [(await read_user(database, each.id)).forgotten_revision for each in (user, other)] == [5, 0]
     # By a clock that was behind.
     late = Deletion(user_id=user.id, id=NOBODYS_ID, kind="TASK", revision=4, deleted_at=ago(100))
     await store(database, late)
-    await keep_house(database, settings)
+    await delete_expired(database, settings)
     assert (await read_user(database, user.id)).forgotten_revision == 5
 
 
@@ -94,7 +94,7 @@ async def test_history_of_a_row_is_bounded_and_its_runs_are_not_undone(
         database, old, new, *history(task, {HistoryAction.CREATED: 10}), *history(task, {HistoryAction.UPDATED: 1})
     )
     await store(database, *history(other, {HistoryAction.CREATED: 100, HistoryAction.UPDATED: 99}))
-    await keep_house(database, settings)
+    await delete_expired(database, settings)
     found = await left(database, [user.user], CHANGES.user_id, CHANGES.row_id)
     assert sorted(row_id for _, row_id in found) == sorted([task.id, task.id, other.id, other.id])
     with pytest.raises(ConflictError, match="changed so often since that the history ends"):

@@ -1,4 +1,4 @@
-"""Doors of a server in production: who reads its metrics, where it says that it is, tokens that were made up."""
+"""Endpoints of a server in production: who reads its metrics, where it says that it is, tokens that were made up."""
 
 from typing import Final
 
