@@ -103,6 +103,14 @@ async def test_all_doors_spend_from_one_budget(settings: Settings, database: Dat
                 assert await socket.codes() == ["RATE_LIMITED"]
 
 
+@pytest.mark.parametrize("limit", ["100", "0100", "+100", "%20100", "100.0", "1_00"])
+async def test_page_over_rest_costs_its_rows_however_their_number_is_written(
+    settings: Settings, user: SignedIn, limit: str
+) -> None:
+    async with limited(settings, user, 200) as http:
+        assert limits_in(await http.get(f"/api/tasks?limit={limit}"))[1] == '"user";r=99'
+
+
 async def test_strangers_pay_by_address_for_what_is_refused_too(settings: Settings, user: SignedIn) -> None:
     async with serve_with(settings, rate_limit_cost_per_minute_anonymous=6) as server, server.client() as http:
         answers = [
