@@ -112,18 +112,22 @@ async def test_page_over_rest_costs_its_rows_however_their_number_is_written(
 
 
 async def test_strangers_pay_by_address_for_what_is_refused_too(settings: Settings, user: SignedIn) -> None:
-    async with serve_with(settings, rate_limit_cost_per_minute_anonymous=6) as server, server.client() as http:
+    async with serve_with(settings, rate_limit_cost_per_minute_anonymous=8) as server, server.client() as http:
         answers = [
             await ask(http, query=NOTHING),
             await ask(http, query="{ nothing }"),
             await http.post("/graphql", content="{", headers={"content-type": "application/json"}),
             await http.get("/api/tasks/1"),
             await http.get("/api/tasks/1", headers={"authorization": "Bearer x"}),
+            await http.post("/mcp", json={}),
+            await http.post("/mcp", json={}, headers={"authorization": "Bearer x"}),
             await ask(http, query=NOTHING),
             await ask(http, query=NOTHING),
+            await http.post("/mcp", json={}),
         ]
-        assert [answer.status_code for answer in answers] == [200, 400, 400, 401, 401, 200, 429]
-        assert [limits_in(answer)[1] for answer in answers] == [f'"address";r={left}' for left in (5, 4, 3, 2, 1, 0, 0)]
+        assert [answer.status_code for answer in answers] == [200, 400, 400, 401, 401, 401, 401, 200, 429, 429]
+        lefts = (7, 6, 5, 4, 3, 2, 1, 0, 0, 0)
+        assert [limits_in(answer)[1] for answer in answers] == [f'"address";r={left}' for left in lefts]
         http.headers.update(user.headers)
         free = await ask(http, query=TASKS)
         assert (free.status_code, limits_in(free)) == (200, (None, ""))
