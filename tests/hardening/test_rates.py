@@ -17,6 +17,7 @@ from core.errors import RateLimitedError
 from core.settings import Settings
 from core.workload import start_workload
 from server.graphql import documents
+from server.graphql.budget import TokenBudget
 from server.graphql.documents import MAX_TOKENS_AT_ONCE, Documents
 from server.graphql.limits import count_tokens
 from server.graphql.schema import core_schema
@@ -175,8 +176,9 @@ def found() -> Documents:
 async def test_build_may_bring_300_documents_and_a_stream_of_them_gets_its_share(
     found: Documents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moment = utc_now()
+    moment = began = utc_now()
     monkeypatch.setattr("server.graphql.budget.utc_now", lambda: moment)
+    monkeypatch.setattr("server.graphql.budget.monotonic", lambda: (moment - began).total_seconds())
     # What is bounded is how often this is called.
     prepared: list[str] = []
 
@@ -207,6 +209,20 @@ async def test_build_may_bring_300_documents_and_a_stream_of_them_gets_its_share
     with pytest.raises(RateLimitedError):
         bring(range(600, 800), 1_000)
     assert len(prepared) == 300 + 120 + 1 + 60
+
+
+async def test_budget_of_documents_is_refilled_where_the_clock_was_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = 0.0
+    monkeypatch.setattr("server.graphql.budget.monotonic", lambda: seconds)
+    budget = TokenBudget(60)
+    start_workload(user_id="ada")
+    budget.take(60)
+    monkeypatch.setattr("core.clock._Correction.value", timedelta(hours=-1))
+    seconds += 10
+    budget.take(10)
+    with pytest.raises(RateLimitedError) as refused:
+        budget.take(10)
+    assert refused.value.retry_at - utc_now() < timedelta(seconds=10)
 
 
 async def test_new_documents_beyond_the_budget_are_refused_unparsed_with_when_to_come_back(
