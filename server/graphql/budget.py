@@ -1,6 +1,7 @@
 """Budget of new documents: how many tokens of documents never seen before a client may have prepared."""
 
 from datetime import timedelta
+from time import monotonic
 from typing import Final
 
 from core.cache import LRUCache
@@ -28,14 +29,14 @@ class TokenBudget:
         if workload is None or not self._per_minute:
             return
         key = workload.user_id or network_of(workload.key)
-        now, per_second = utc_now(), self._per_minute / _WINDOW_S
-        left, at_s = self.left.get(key) or (self._per_minute, now.timestamp())
-        left = min(self._per_minute, left + max(0.0, now.timestamp() - at_s) * per_second)
+        now_s, per_second = monotonic(), self._per_minute / _WINDOW_S
+        left, at_s = self.left.get(key) or (self._per_minute, now_s)
+        left = min(self._per_minute, left + (now_s - at_s) * per_second)
         missing = min(tokens, self._per_minute) - left
         if missing > 0:
             message = (
                 f"New documents of more than {self._per_minute} tokens within a minute. Send the same documents "
                 "again, with values as variables, or wait."
             )
-            raise RateLimitedError(message, retry_at=now + timedelta(seconds=missing / per_second))
-        self.left.put(key, (left - tokens, now.timestamp()), _BYTES_PER_CLIENT)
+            raise RateLimitedError(message, retry_at=utc_now() + timedelta(seconds=missing / per_second))
+        self.left.put(key, (left - tokens, now_s), _BYTES_PER_CLIENT)

@@ -27,7 +27,8 @@ from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRul
 from core.cache import LRUCache
 from core.permits import PermitQueue
 from core.settings import Settings
-from core.workload import current_workload
+from core.tasks import run_to_completion
+from core.workload import Workload, current_workload
 from engine import Plan
 from server.graphql.budget import TokenBudget
 from server.graphql.cost import Cost, compile_cost
@@ -168,6 +169,7 @@ class Documents:
         # Whether a long document raises LongDocumentError, and is left to `prepare_in_thread`.
         self.defers_long = False
         self._turns = PermitQueue(1, per_user=1, per_request=1)
+        self._preparing: set[asyncio.Task[PreparedDocument | BoundDocument]] = set()
         self._budget = TokenBudget(settings.graphql_new_tokens_per_minute)
         self._trusted: dict[str, PreparedDocument] = {}
         self._trusted_by_name: dict[str, PreparedDocument] = {}
@@ -210,13 +212,17 @@ class Documents:
         workload = current_workload.get()
         if not self._turns.take(workload):
             await self._turns.wait(workload)
+        # Where its client is gone the thread works on: it keeps its turn, and what it has prepared.
+        return await run_to_completion(self._prepare_in_turn(new, workload), self._preparing)
+
+    async def _prepare_in_turn(self, new: NewDocument, turn: Workload | None) -> PreparedDocument | BoundDocument:
         try:
             # Another request may have brought it meanwhile.
             if (known := self._get_known(new.text, new.split)) is not None:
                 return known
             return self._add(new, await asyncio.to_thread(self._prepare_or_refuse, new.text, new.split))
         finally:
-            self._turns.give_back(workload)
+            self._turns.give_back(turn)
 
     def _register(self, text_hash: str, text: str) -> PreparedDocument | BoundDocument:
         if text_hash != _hash_of(text):

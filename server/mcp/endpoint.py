@@ -107,8 +107,7 @@ class McpEndpoint:
             raise refuse(405, "Send messages by POST; there is no stream to GET.", headers=((b"allow", b"POST"),))
         headers = get_request_headers(scope).values
         try:
-            grant = await authenticate(headers.get(b"authorization"), self._runtime.database)
-            await charge(self._runtime, grant.caller.user_id, client_address(scope), CHANGE_COST)
+            grant = await self._authenticate(scope, headers.get(b"authorization"))
         except UnauthenticatedError as error:
             # A request without a token has no invalid one.
             reason = "invalid_token" if b"authorization" in headers else None
@@ -124,6 +123,16 @@ class McpEndpoint:
             get_request_record(scope).operation = message["method"]
         _check_scope(scope, grant, message)
         return body
+
+    async def _authenticate(self, scope: Scope, credentials: bytes | None) -> Grant:
+        """Return what a token grants, its message counted; a stranger pays for what is refused."""
+        try:
+            grant = await authenticate(credentials, self._runtime.database)
+        except UnauthenticatedError:
+            await charge(self._runtime, None, client_address(scope))
+            raise
+        await charge(self._runtime, grant.caller.user_id, client_address(scope), CHANGE_COST)
+        return grant
 
 
 def _read_message(body: bytes) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from hmac import compare_digest
 from pathlib import Path
@@ -145,8 +146,10 @@ class Metrics:
     def _share(self, folder: Path) -> None:
         shared = {metric.name: metric.series for metric in self._metrics}
         file, unfinished = folder / f"{os.getpid()}.json", folder / f"{os.getpid()}.unfinished"
-        unfinished.write_bytes(orjson.dumps(shared))
-        unfinished.replace(file)
+        # On a full disk its last ones count on, and it writes again when there is room.
+        with suppress(OSError):
+            unfinished.write_bytes(orjson.dumps(shared))
+            unfinished.replace(file)
 
     def _read_caches(self) -> None:
         for cache in self._caches:

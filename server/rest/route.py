@@ -23,7 +23,7 @@ from server.http.rate_limit import CHANGE_COST, charge
 from server.http.request_body import MAX_VALUES, are_many, parse_json, read_body, replaying
 from server.observability.request_log import get_request_record
 from server.rest import problem
-from services.query.pagination import DEFAULT_PAGE_SIZE
+from services.query.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _MAX_FORM_BYTES: Final = 64 * 1024
@@ -142,7 +142,8 @@ def _cost_of(request: Request, *, is_list: bool) -> int:
     """Return what a request costs: a change its price, a read one for itself and one for each row of its page."""
     if request.method != "GET":
         return CHANGE_COST
-    limit = request.query_params.get("limit", "")
-    # What is no size of a page is refused later.
-    rows = int(limit) if _PAGE_SIZE.fullmatch(limit) else DEFAULT_PAGE_SIZE
-    return 1 + (rows if is_list else 0)
+    if not is_list:
+        return 1
+    limit = request.query_params.get("limit", str(DEFAULT_PAGE_SIZE))
+    # What is no size of a page is refused later, or is a number in another form, such as 0100.
+    return 1 + (int(limit) if _PAGE_SIZE.fullmatch(limit) else MAX_PAGE_SIZE)

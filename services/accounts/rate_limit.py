@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import timedelta
 from hashlib import sha256
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from math import ceil
@@ -21,6 +21,7 @@ from limits.storage import storage_from_string
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from core.clock import utc_now
 from core.errors import RateLimitedError, UnavailableError
 from core.settings import Settings, SettingsError
 
@@ -131,7 +132,8 @@ class AccountRateLimits:
     async def _refusal(self, reason: str, counted: _Window) -> RateLimitedError:
         with _storage_errors_as_unavailable():
             window = await self._limiter.get_window_stats(*counted)
-        retry_at = datetime.fromtimestamp(window.reset_time, UTC)
+        # The window is by the clock of this machine, which may be off.
+        retry_at = utc_now() + timedelta(seconds=window.reset_time - time.time())
         text = retry_at.isoformat(timespec="seconds")
         return RateLimitedError(f"{reason} Try again after {text}.", retry_at=retry_at)
 

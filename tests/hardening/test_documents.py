@@ -1,15 +1,18 @@
 """Documents: what they cost is bounded before it is paid, and what was refused once is refused for nothing."""
 
+import asyncio
+import threading
 from typing import Any, Final
 
 import pytest
 
 from engine import Plan
 from server.graphql import documents
-from server.graphql.documents import MAX_COMPARISONS, Documents
+from server.graphql.documents import MAX_COMPARISONS, Documents, NewDocument
 from server.graphql.limits import MAX_DOCUMENT_CHARACTERS
 from server.graphql.literals import MAX_LITERALS, split_literals
 from server.http.errors import RefusedError
+from tests.waiting import until
 
 FRAGMENTS: Final = (
     "".join(f"fragment F{number} on Task {{ id title ...F{number + 1} }} " for number in range(90))
@@ -116,3 +119,31 @@ def test_literals_are_found_in_one_pass(beginning: str, part: str) -> None:
     text = (beginning + part * MAX_DOCUMENT_CHARACTERS)[:MAX_DOCUMENT_CHARACTERS]
     split = split_literals(text)
     assert split is None or len(split.literals) <= MAX_LITERALS
+
+
+async def test_thread_whose_client_is_gone_keeps_its_turn_and_its_document(
+    found: Documents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began: list[str] = []
+    may_go_on = threading.Event()
+    prepare = found._prepare_or_refuse  # noqa: SLF001 - the work of the thread
+
+    def noting(text: str, split: Any) -> Any:
+        began.append(text)
+        may_go_on.wait()
+        return prepare(text, split)
+
+    monkeypatch.setattr(found, "_prepare_or_refuse", noting)
+    texts = ["{ __typename }", "{ again: __typename }"]
+    gone, other = [asyncio.create_task(found.prepare_in_thread(NewDocument(text, None, 4))) for text in texts]
+    await until(lambda: began)
+    gone.cancel()
+    await asyncio.wait([gone])
+    # A thread that had the turn would have begun before this one.
+    await asyncio.to_thread(began.copy)
+    begun = began.copy()
+    may_go_on.set()
+    await other
+    assert begun == texts[:1]
+    assert await found.prepare_in_thread(NewDocument(texts[0], None, 4)) is found.get(texts[0])
+    assert began == texts

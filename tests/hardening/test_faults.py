@@ -9,11 +9,12 @@ from sqlalchemy import literal_column, select
 
 from core.clock import utc_now
 from core.database import Database
-from core.errors import UnavailableError
+from core.errors import RateLimitedError, UnavailableError
 from core.prepared_statement import PreparedStatement
 from core.settings import Settings
 from core.workload import current_workload, start_workload
 from models import Run, RunStatus
+from services.accounts.rate_limit import AccountRateLimits
 from services.query.sql import execute, table_of
 from services.runs.progress import expired_runs, fail_expired, renew_leases
 from tests.core.statements import ONE, name_of, value_of
@@ -249,3 +250,16 @@ async def test_wrong_clock_is_corrected_by_the_databases(
     async with opened(settings) as database, database.read() as session:
         await session.connection()
     assert abs(utc_now() - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(hours=-1)], ids=["ahead", "behind"])
+async def test_rate_limit_tells_when_to_try_again_by_the_corrected_clock(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, ahead: timedelta
+) -> None:
+    monkeypatch.setattr("core.clock._Correction.value", ahead)
+    limits = AccountRateLimits(settings.model_copy(update={"sign_ups_per_address": 1}))
+    await limits.count_sign_up("192.0.2.1")
+    with pytest.raises(RateLimitedError) as refused:
+        await limits.count_sign_up("192.0.2.1")
+    left = refused.value.retry_at - utc_now()
+    assert timedelta(minutes=59) < left <= timedelta(hours=1)

@@ -17,6 +17,7 @@ from core.errors import RateLimitedError
 from core.settings import Settings
 from core.workload import start_workload
 from server.graphql import documents
+from server.graphql.budget import TokenBudget
 from server.graphql.documents import MAX_TOKENS_AT_ONCE, Documents
 from server.graphql.limits import count_tokens
 from server.http.errors import RefusedError
@@ -100,19 +101,31 @@ async def test_all_apis_spend_from_one_budget(settings: Settings, database: Data
                 assert await socket.codes() == ["RATE_LIMITED"]
 
 
+@pytest.mark.parametrize("limit", ["100", "0100", "+100", "%20100", "100.0", "1_00"])
+async def test_page_over_rest_costs_its_rows_however_their_number_is_written(
+    settings: Settings, user: SignedIn, limit: str
+) -> None:
+    async with limited(settings, user, 200) as http:
+        assert limits_in(await http.get(f"/api/tasks?limit={limit}"))[1] == '"user";r=99'
+
+
 async def test_strangers_pay_by_address_for_what_is_refused_too(settings: Settings, user: SignedIn) -> None:
-    async with serve_with(settings, rate_limit_cost_per_minute_anonymous=6) as server, server.client() as http:
+    async with serve_with(settings, rate_limit_cost_per_minute_anonymous=8) as server, server.client() as http:
         answers = [
             await ask(http, query=NOTHING),
             await ask(http, query="{ nothing }"),
             await http.post("/graphql", content="{", headers={"content-type": "application/json"}),
             await http.get("/api/tasks/1"),
             await http.get("/api/tasks/1", headers={"authorization": "Bearer x"}),
+            await http.post("/mcp", json={}),
+            await http.post("/mcp", json={}, headers={"authorization": "Bearer x"}),
             await ask(http, query=NOTHING),
             await ask(http, query=NOTHING),
+            await http.post("/mcp", json={}),
         ]
-        assert [answer.status_code for answer in answers] == [200, 400, 400, 401, 401, 200, 429]
-        assert [limits_in(answer)[1] for answer in answers] == [f'"address";r={left}' for left in (5, 4, 3, 2, 1, 0, 0)]
+        assert [answer.status_code for answer in answers] == [200, 400, 400, 401, 401, 401, 401, 200, 429, 429]
+        lefts = (7, 6, 5, 4, 3, 2, 1, 0, 0, 0)
+        assert [limits_in(answer)[1] for answer in answers] == [f'"address";r={left}' for left in lefts]
         http.headers.update(user.headers)
         free = await ask(http, query=TASKS)
         assert (free.status_code, limits_in(free)) == (200, (None, ""))
@@ -156,7 +169,12 @@ async def test_build_may_bring_300_documents_and_a_stream_of_them_gets_its_share
     found: Documents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moment = utc_now()
+
+    def seconds() -> float:
+        return moment.timestamp()
+
     monkeypatch.setattr("server.graphql.budget.utc_now", lambda: moment)
+    monkeypatch.setattr("server.graphql.budget.monotonic", seconds)
     # What is bounded is how often this is called.
     prepared: list[str] = []
 
@@ -187,6 +205,20 @@ async def test_build_may_bring_300_documents_and_a_stream_of_them_gets_its_share
     with pytest.raises(RateLimitedError):
         bring(range(600, 800), 1_000)
     assert len(prepared) == 300 + 120 + 1 + 60
+
+
+async def test_budget_of_documents_is_refilled_where_the_clock_was_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = 0.0
+    monkeypatch.setattr("server.graphql.budget.monotonic", lambda: seconds)
+    budget = TokenBudget(60)
+    start_workload(user_id="ada")
+    budget.take(60)
+    monkeypatch.setattr("core.clock._Correction.value", timedelta(hours=-1))
+    seconds += 10
+    budget.take(10)
+    with pytest.raises(RateLimitedError) as refused:
+        budget.take(10)
+    assert refused.value.retry_at - utc_now() < timedelta(seconds=10)
 
 
 async def test_new_documents_beyond_the_budget_are_refused_unparsed_with_when_to_come_back(

@@ -28,7 +28,7 @@ from tests.live.processes import ROOT
 from tests.server.sample import open_api, sample_settings
 from tests.servers import serve_with
 from tests.socket_client import signed_in_socket
-from tests.waiting import until_so
+from tests.waiting import until, until_so
 
 PACKAGES: Final = ("core", "models", "services", "live", "assistant", "engine", "graph", "resolvers", "server")
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -172,6 +172,20 @@ async def test_workers_are_summed_up_and_gauges_of_ended_ones_dropped(
         # What a worker has told is in its file, for the others.
         assert orjson.loads(own.read_bytes())["tasktalk_pool_connections_allowed"]
     assert "tasktalk_pool_connections_allowed" not in orjson.loads(own.read_bytes())
+
+
+async def test_full_disk_of_shared_metrics_is_outlasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setattr("server.observability.metrics._SHARED_EVERY_S", 0)
+    metrics, own = Metrics(), tmp_path / f"{os.getpid()}.json"
+    own.with_suffix(".unfinished").symlink_to("/dev/full")
+    sharing = asyncio.create_task(metrics.run())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert "tasktalk_sockets" in metrics.render()
+    own.with_suffix(".unfinished").unlink()
+    await until(own.exists)
+    sharing.cancel()
 
 
 CHANGES = "subscription { changes { changed { id } } }"
