@@ -115,6 +115,8 @@ class Passwords:
         waiting = 0 if workload is None else sum(queue.waiting_of(workload.key) for queue in lane.permits)
         if lane.pending >= _MAX_PENDING or waiting >= _MAX_PENDING_PER_USER:
             raise UnavailableError("Too many passwords are being checked at once. Try again shortly.")
+        if workload is not None and workload.on_wait is not None:
+            workload.on_wait()
         lane.pending += 1
         try:
             with ExitStack() as permits:

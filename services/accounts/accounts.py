@@ -19,6 +19,7 @@ from core.settings import Settings
 from core.tasks import start_task
 from core.text import require_length
 from core.tokens import RefreshToken, RefreshTokens, invalid_refresh_token
+from core.workload import end_abandoning
 from models import AuditEvent, AuditEventKind, User
 from services.accounts import sessions, users
 from services.accounts.audit import Client, record_event
@@ -236,6 +237,8 @@ class Accounts:
             await record_event(session, client, event)
 
         async def record() -> None:
+            # A client that hangs up must not go unrecorded.
+            end_abandoning()
             # The account may be deleted meanwhile.
             with suppress(IntegrityError, UnavailableError):
                 await self._database.write(work)
