@@ -1,12 +1,14 @@
 """Offers a server ten times of what it can take, and measures what it still answers, refuses, and executes in vain.
 
-Clients of several processes send requests at a fixed rate, each over a connection that is idle or a new one, and leave
-when they have no answer after a second. Where clients and server share the cores, the clients' part is not the
-server's: the table shows the processor time that the server had.
+One process sends requests at a fixed rate over a fixed number of connections, which stay open; a client leaves, and
+connects again, when it has no answer after a second. What the server can take is measured by the same process just
+before, each client sending its next request when it has an answer. Where both share the cores, the processor time of
+each is shown, for what the clients use is not the server's.
 """
 
 import argparse
 import asyncio
+import os
 import statistics
 import tempfile
 import time
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 import orjson
+import uvloop
 
 from bench.processes import cpu_s
 from bench.servers import SECRET_KEY, running, tasktalk
@@ -36,30 +39,24 @@ _LISTS: Final = " ".join(
 )
 _READ: Final = orjson.dumps({"query": f"{{ {_LISTS} }}"})
 _WRITE: Final = orjson.dumps({"query": 'mutation { createTask(input: {title: "written"}) { errors { code } } }'})
-_WRITE_EACH: Final = 10
-_CLIENTS: Final = 3
+_MIXES: Final = {"mixed": (_WRITE, *[_READ] * 9), "reads": (_READ,), "writes": (_WRITE,)}
+_CONNECTIONS: Final = 400
+# As many clients as keep the server busy, each with one request at a time.
+_AT_ONCE: Final = 12
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the requests: times in seconds, and how many had no answer in time or an unexpected one."""
+    """What became of the requests: times in seconds; how many had no answer in time, and how many an unexpected one."""
 
     answered: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     left: int = 0
     failed: int = 0
+    # No connection was free, or the clients themselves were late.
     unsent: int = 0
     written: int = 0
-
-    def __add__(self, other: "Outcome") -> "Outcome":
-        return Outcome(
-            self.answered + other.answered,
-            self.refused + other.refused,
-            self.left + other.left,
-            self.failed + other.failed,
-            self.unsent + other.unsent,
-            self.written + other.written,
-        )
+    clients_cpu_s: float = 0.0
 
 
 class _Client(asyncio.Protocol):
@@ -67,7 +64,8 @@ class _Client(asyncio.Protocol):
 
     def __init__(self, driver: "_Driver") -> None:
         self._driver = driver
-        self._received = b""
+        self._received: list[bytes] = []
+        self._missing_bytes = 0
         self._began_s = 0.0
         self._is_write = False
         self._timer: asyncio.TimerHandle | None = None
@@ -77,36 +75,39 @@ class _Client(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]  # a stream's
 
     def send(self, began_s: float, request: bytes, *, is_write: bool) -> None:
-        self._began_s, self._received, self._is_write = began_s, b"", is_write
-        left_s = max(0.0, began_s + _PATIENCE_S - time.perf_counter())
-        self._timer = asyncio.get_running_loop().call_later(left_s, self._leave)
+        self._began_s, self._is_write = began_s, is_write
+        self._received.clear()
+        self._timer = asyncio.get_running_loop().call_later(_PATIENCE_S, self._leave)
         self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
-        self._received += data
-        head, separator, body = self._received.partition(b"\r\n\r\n")
-        if not separator or len(body) < int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]):
-            return
-        self._end(head, body)
-        self._driver.idle.append(self)
+        if not self._received:
+            head, _, body = data.partition(b"\r\n\r\n")
+            length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+            self._missing_bytes = int(length) - len(body)
+        else:
+            self._missing_bytes -= len(data)
+        self._received.append(data)
+        if self._missing_bytes <= 0:
+            self._end(self._received[0])
+            self._driver.release(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio says what it is given
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
             self._driver.outcome.failed += 1
-        if self in self._driver.idle:
-            self._driver.idle.remove(self)
+        self._driver.lose(self)
 
-    def _end(self, head: bytes, body: bytes) -> None:
+    def _end(self, start: bytes) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         outcome, took_s = self._driver.outcome, time.perf_counter() - self._began_s
-        if head.startswith(b"HTTP/1.1 200") and b'"errors":[{' not in body:
+        if start.startswith(b"HTTP/1.1 200") and b'"errors":[{' not in self._received[-1]:
             outcome.answered.append(took_s)
             outcome.written += self._is_write
-        elif head[9:12] in {b"503", b"429"} and b"retry-after:" in head.lower():
+        elif start[9:12] in {b"503", b"429"} and b"retry-after:" in start.lower():
             outcome.refused.append(took_s)
         else:
             outcome.failed += 1
@@ -118,50 +119,73 @@ class _Client(asyncio.Protocol):
 
 
 class _Driver:
-    """Sends requests at a fixed rate from one process."""
+    """Sends requests from one process: at a fixed rate, or without one each client its next after its answer."""
 
-    def __init__(self, port: int, tokens: Sequence[str]) -> None:
+    def __init__(self, port: int, requests: Sequence[tuple[bytes, bool]], rate: float | None) -> None:
         self._port = port
-        self._requests = [(_request(body, token), body is _WRITE) for token in tokens for body in _BODIES]
+        self._requests = requests
+        self._rate = rate
+        self._sent = 0
+        self._is_over = False
         self._connecting: set[asyncio.Task[None]] = set()
-        self.idle: list[_Client] = []
+        self._idle: list[_Client] = []
         self.outcome = Outcome()
 
-    async def run(self, rate: float, seconds: float) -> Outcome:
+    async def run(self, seconds: float) -> Outcome:
+        for _ in range(_AT_ONCE if self._rate is None else _CONNECTIONS):
+            await self._connect()
+        began_cpu_s = time.process_time()
+        if self._rate is None:
+            for client in self._idle:
+                self._send(client, time.perf_counter())
+            await asyncio.sleep(seconds)
+        else:
+            await self._send_at_rate(self._rate, seconds)
+        self._is_over = True
+        self.outcome.clients_cpu_s = time.process_time() - began_cpu_s
+        await asyncio.sleep(1.5 * _PATIENCE_S)
+        return self.outcome
+
+    async def _send_at_rate(self, rate: float, seconds: float) -> None:
         began_s = time.perf_counter()
         for number in range(round(rate * seconds)):
             due_s = began_s + number / rate
             if (wait_s := due_s - time.perf_counter()) > 0:
                 await asyncio.sleep(wait_s)
-            if self.idle:
-                self._send(self.idle.pop(), number, due_s)
+            if self._idle and time.perf_counter() - due_s < _LATEST_S:
+                self._send(self._idle.pop(), due_s)
             else:
-                task = asyncio.create_task(self._connect(number, due_s))
-                self._connecting.add(task)
-                task.add_done_callback(self._connecting.discard)
-        await asyncio.sleep(2 * _PATIENCE_S)
-        return self.outcome
+                self.outcome.unsent += 1
 
-    async def _connect(self, number: int, due_s: float) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(_PATIENCE_S):
-                _, client = await loop.create_connection(lambda: _Client(self), "127.0.0.1", self._port)
-        except (OSError, TimeoutError):
-            self.outcome.left += 1
+    def release(self, client: _Client) -> None:
+        if self._rate is None and not self._is_over:
+            self._send(client, time.perf_counter())
         else:
-            self._send(client, number, due_s)
+            self._idle.append(client)
 
-    def _send(self, client: _Client, number: int, due_s: float) -> None:
-        if time.perf_counter() - due_s > _LATEST_S:
-            self.outcome.unsent += 1
-            self.idle.append(client)
-            return
-        request, is_write = self._requests[number % len(self._requests)]
-        client.send(due_s, request, is_write=is_write)
+    def lose(self, client: _Client) -> None:
+        if client in self._idle:
+            self._idle.remove(client)
+        if not self._is_over:
+            task = asyncio.create_task(self._connect())
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
 
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                _, client = await loop.create_connection(lambda: _Client(self), "127.0.0.1", self._port)
+            except OSError:
+                await asyncio.sleep(_LATEST_S)
+            else:
+                self.release(client)
+                return
 
-_BODIES: Final = (_WRITE, *[_READ] * (_WRITE_EACH - 1))
+    def _send(self, client: _Client, began_s: float) -> None:
+        request, is_write = self._requests[self._sent % len(self._requests)]
+        self._sent += 1
+        client.send(began_s, request, is_write=is_write)
 
 
 def _request(body: bytes, token: str) -> bytes:
@@ -169,29 +193,28 @@ def _request(body: bytes, token: str) -> bytes:
     return head.format(token).encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
-def _drive(port: int, tokens: Sequence[str], rate: float, seconds: float) -> Outcome:
-    return asyncio.run(_Driver(port, tokens).run(rate, seconds))
+def _drive(port: int, requests: Sequence[tuple[bytes, bool]], rate: float | None, seconds: float) -> Outcome:
+    return uvloop.run(_Driver(port, requests, rate).run(seconds))
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A server, the processes of its clients, and the tokens that they send."""
+    """A server, the process of its clients, and the requests that they send, each with whether it is a write."""
 
     port: int
     pid: int
     clients: ProcessPoolExecutor
-    tokens: Sequence[str]
+    requests: Sequence[tuple[bytes, bool]]
 
-    async def offer(self, title: str, rate: float, seconds: float) -> Outcome:
-        """Offer a rate of requests, print what became of them, and return it."""
-        loop, before_s = asyncio.get_running_loop(), cpu_s(self.pid)
-        drive = partial(_drive, self.port, self.tokens, rate / _CLIENTS, seconds)
-        parts = await asyncio.gather(*(loop.run_in_executor(self.clients, drive) for _ in range(_CLIENTS)))
-        outcome = sum(parts, Outcome())
+    async def offer(self, title: str, rate: float | None, seconds: float) -> Outcome:
+        """Offer requests at a rate, or as many as are answered; print what became of them, and return it."""
+        before_s = cpu_s(self.pid)
+        drive = partial(_drive, self.port, self.requests, rate, seconds)
+        outcome = await asyncio.get_running_loop().run_in_executor(self.clients, drive)
         used = (cpu_s(self.pid) - before_s) / seconds
         sent = len(outcome.answered) + len(outcome.refused) + outcome.left + outcome.failed
         columns = (
-            f"{sent / seconds:.0f}",
+            f"{(sent + outcome.unsent) / seconds:.0f}",
             f"{len(outcome.answered) / seconds:.0f}",
             _times(outcome.answered),
             f"{len(outcome.refused) / seconds:.0f}",
@@ -199,7 +222,7 @@ class Bench:
             f"{outcome.left / seconds:.1f}",
             f"{outcome.failed / seconds:.1f}",
             f"{outcome.unsent / seconds:.1f}",
-            f"{used:.2f}",
+            f"{used:.2f} / {outcome.clients_cpu_s / seconds:.2f}",
         )
         print(f"| {title} | {' | '.join(columns)} |", flush=True)
         return outcome
@@ -212,43 +235,38 @@ def _times(times_s: Sequence[float]) -> str:
     return f"{1e3 * cuts[49]:.0f} / {1e3 * cuts[98]:.0f} / {1e3 * max(times_s):.0f}"
 
 
-async def _capacity(bench: Bench) -> float:
-    """Return the rate that is answered when twice as much is offered as before, until no more is answered."""
-    rate, best = 40.0, 0.0
-    while True:
-        outcome = await bench.offer(f"up to capacity: {rate:.0f}", rate, 5)
-        answered = len(outcome.answered) / 5
-        if answered < 0.9 * rate:
-            return max(best, answered)
-        best, rate = answered, rate * 1.5
-
-
-async def _measure(url: str, workers: int, seconds: float, factor: float, cores: Sequence[int]) -> None:
+async def _measure(  # noqa: PLR0913, PLR0917
+    url: str, workers: int, seconds: float, factor: float, mix: str, cores: Sequence[int]
+) -> None:
     settings = make_settings(url, secret_key=SECRET_KEY, environment="production", access_token_expire_minutes=600)
     database = Database(settings)
     users = [await sign_in(database, settings) for _ in range(_USERS)]
     for user in users:
         rows = [new_task(f"Task {number}") for number in range(100)]
         await database.transaction(partial(tasks.create_many, caller=user.caller, new=rows))
-    with ProcessPoolExecutor(_CLIENTS, get_context("spawn")) as clients:
+    requests = [(_request(body, user.token), body is _WRITE) for user in users for body in _MIXES[mix]]
+    with ProcessPoolExecutor(1, get_context("spawn")) as clients:
         async with running(tasktalk("tasktalk", workers=workers), url, cores) as server:
-            bench = Bench(server.port, server.process.pid, clients, [user.token for user in users])
+            bench = Bench(server.port, server.process.pid, clients, requests)
             await bench.offer("warm-up", 20, 3)
-            capacity = await _capacity(bench)
+            capacity = len((await bench.offer("capacity", None, 5)).answered) / 5
             count = "SELECT count(*) FROM tasks WHERE title = 'written'"
             before = await database.write(lambda session: run_sql(session, count))
-            outcome = await bench.offer(f"{factor:g} x {capacity:.0f}", capacity * factor, seconds)
+            outcome = await bench.offer(f"{factor:g} times", capacity * factor, seconds)
             stored = await database.write(lambda session: run_sql(session, count)) - before
-            await bench.offer("half of capacity, 2 s later", capacity / 2, 5)
+            await bench.offer("half, 2 s later", capacity / 2, 5)
     await database.close()
-    print(f"writes stored: {stored}, acknowledged: {outcome.written}", flush=True)
+    goodput = len(outcome.answered) / seconds / capacity
+    print(f"goodput {goodput:.0%}; writes stored: {stored}, acknowledged: {outcome.written}", flush=True)
 
 
 async def _main(options: argparse.Namespace) -> None:
     cores = [int(core) for core in options.cores.split(",")]
     measure = partial(_measure, workers=options.workers, seconds=options.seconds, factor=options.factor, cores=cores)
-    print(f"{options.database}, {options.workers} workers; times in ms: p50 / p99 / worst; rates a second\n")
-    print("| load | sent | answered | times | refused | times | left | failed | unsent | server's processor |")
+    measure = partial(measure, mix=options.mix)
+    print(f"{options.database}, {options.workers} workers, {options.mix}; times in ms: p50 / p99 / worst")
+    print(f"rates a second, processors of server / clients; load of the machine {os.getloadavg()[0]:.1f}\n")
+    print("| load | offered | answered | times | refused | times | left | failed | unsent | processors |")
     print(f"| --- |{' ---: |' * 9}")
     if options.database == "sqlite":
         with tempfile.TemporaryDirectory() as folder:
@@ -264,5 +282,6 @@ if __name__ == "__main__":
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=30, help="how long the overload lasts")
     parser.add_argument("--factor", type=float, default=10, help="how many times of its capacity is offered")
+    parser.add_argument("--mix", choices=list(_MIXES), default="mixed", help="which requests; mixed: each tenth writes")
     parser.add_argument("--cores", default="0,1", help="those that the server may use")
     asyncio.run(_main(parser.parse_args()))

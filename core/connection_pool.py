@@ -60,6 +60,11 @@ class ConnectionPool:
         """Return how many connections are in use."""
         return self._permits.in_use
 
+    @property
+    def is_full(self) -> bool:
+        """Return whether every connection is in use that users may have."""
+        return self._permits.is_full
+
     def least_busy(self, workloads: Collection[Workload | None]) -> Workload | None:
         """Return which of several workloads uses the fewest connections."""
         return self._permits.least_busy(workloads)

@@ -27,7 +27,7 @@ from core.quotas import QUOTAS, Quotas
 from core.settings import Settings
 from core.transaction import Transaction, begin_transaction, commits
 from core.transient_errors import is_lost, sqlstate, transient_error, translated_errors, write_problem
-from core.workload import current_workload
+from core.workload import current_workload, end_abandoning, require_client
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
@@ -120,9 +120,10 @@ class Database:
 
         async def run(_: None) -> Any:
             async with self._turn_to_write():
-                return await self.reader.run(statement, values)
+                return await self.reader.run(statement, values, check=require_client)
 
         rows = await self._retry(run, None)
+        end_abandoning()
         if not rows:
             return None
         self._notify({user_id: rows[0].revision})
@@ -169,6 +170,7 @@ class Database:
             self.pool.permit(),
             AsyncSession(self._writers, expire_on_commit=False, info={QUOTAS: self.quotas}) as session,
         ):
+            require_client()
             result = await work(session)
             if commits(session):
                 await session.commit()
@@ -178,6 +180,7 @@ class Database:
     async def _run_transaction(self, work: Callable[[Transaction], Awaitable[Result]]) -> Result:
         info = {QUOTAS: self.quotas}
         async with self._turn_to_write(), begin_transaction(self.pool, self.engine.dialect, info) as transaction:
+            require_client()
             result = await work(transaction)
         self._notify_committed(transaction)
         return result
@@ -185,6 +188,7 @@ class Database:
     def _notify_committed(self, session: AsyncSession | Transaction) -> None:
         if not commits(session):
             return
+        end_abandoning()
         if self._file is not None and self._file.is_replaced():
             # What was committed is in a file that nobody will find again.
             raise UnavailableError(_FILE_REPLACED)
@@ -205,6 +209,7 @@ class Database:
                 await turns.enter_async_context(self._locks.hold(workload.user_id))
             if self.is_sqlite:
                 await turns.enter_async_context(self._locks.hold(_FILE_LOCK))
+            require_client()
             yield
 
 

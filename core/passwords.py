@@ -119,6 +119,8 @@ class Passwords:
         waiting = 0 if workload is None else sum(queue.waiting_of(workload.key) for queue in hash_queue.permits)
         if hash_queue.pending >= _MAX_PENDING or waiting >= _MAX_PENDING_PER_USER:
             raise UnavailableError("Too many passwords are being checked at once. Try again shortly.")
+        if workload is not None and workload.on_wait is not None:
+            workload.on_wait()
         hash_queue.pending += 1
         try:
             with ExitStack() as permits:

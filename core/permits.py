@@ -52,6 +52,11 @@ class PermitQueue:
                 self.give_back(workload)
             raise
 
+    @property
+    def is_full(self) -> bool:
+        """Tell whether no user may have one more."""
+        return self.in_use >= self._max_for_users
+
     def waiting_of(self, key: str) -> int:
         """Return how many wait in the queue of a user, or of a stranger's address."""
         return len(self._waiting.get(key, ()))

@@ -10,6 +10,7 @@ from sqlalchemy import PoolProxiedConnection
 from sqlalchemy.engine import Dialect
 
 from core.connection_pool import ConnectionPool
+from core.errors import UnavailableError
 from core.prepared_statement import CompiledStatement, PreparedStatement, Rows, Values
 from core.transient_errors import is_lost, translated_errors
 from core.workload import current_workload
@@ -45,13 +46,20 @@ class QueryRunner:
         with translated_errors():
             return await self.run(statement, values, timeout_s)
 
-    async def run(self, statement: PreparedStatement, values: Values, timeout_s: float | None = None) -> Rows:
-        """Return the rows of a statement; raise the driver's own errors."""
+    async def run(
+        self,
+        statement: PreparedStatement,
+        values: Values,
+        timeout_s: float | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Rows:
+        """Return the rows of a statement; raise the driver's own errors, or what the check does before it runs."""
         compiled = statement.compiled(self._dialect)
         arguments = compiled.arguments(values)
         connection = await self._pool.acquire()
-        note_statement(compiled.sql)
         try:
+            check()
+            note_statement(compiled.sql)
             records = await self._fetch(connection.driver_connection, compiled, arguments, timeout_s)
         except BaseException as error:
             self._release_after(connection, error)
@@ -62,7 +70,7 @@ class QueryRunner:
     def _release_after(self, connection: PoolProxiedConnection, error: BaseException) -> None:
         """Release it where only the statement failed; discard it in an unknown state, as after a timeout."""
         is_refused = isinstance(error, PostgresError) and not connection.driver_connection.is_closed()  # type: ignore[union-attr]
-        if is_refused or self.is_sqlite:
+        if is_refused or isinstance(error, UnavailableError) or self.is_sqlite:
             self._pool.release(connection)
         else:
             self._pool.discard(connection)

@@ -17,7 +17,7 @@ from core.database import Database
 from core.errors import UnauthenticatedError
 from core.passwords import Passwords
 from core.settings import Settings
-from core.workload import start_workload
+from core.workload import continue_workload
 from live.live import Live
 from services.accounts.accounts import Accounts
 from services.accounts.audit import Client
@@ -77,7 +77,7 @@ class Context:
 
     def __post_init__(self) -> None:
         """Let what the operation does count as its caller's."""
-        start_workload(user_id=self.user_id, address=self.client_address)
+        continue_workload(user_id=self.user_id, address=self.client_address)
 
     @property
     def user_id(self) -> str | None:

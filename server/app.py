@@ -91,7 +91,7 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     )
     streaming = Streaming(operations, connections, settings, metrics.streams)
     mcp = McpEndpoint(runtime)
-    overload = Overload()
+    overload = Overload(lambda: runtime.database.pool.is_full)
     graphiql = None if settings.is_production else graphiql_page(_PAGES)
     app = _Application(
         title="Tasktalk",

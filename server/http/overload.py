@@ -3,17 +3,21 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from statistics import fmean as mean
 from typing import Final, NamedTuple
 
 from starlette.types import Message, Receive
 
 from core.errors import UnavailableError
 
-# The longest that a request should have to wait for those before it.
+# The longest that a request waits for its turn, and where some have been waiting for longer than the interval: then
+# there is more than can be done, and who waits longer only makes those behind late (CoDel).
 MAX_WAIT_S: Final = 0.5
+TARGET_WAIT_S: Final = 0.1
+INTERVAL_S: Final = 0.5
 # A loop that is late by less has time to spare.
 BUSY_LAG_S: Final = 0.03
 _SAMPLE_EVERY_S: Final = 0.05
@@ -23,132 +27,194 @@ _WEIGHT: Final = 0.005
 _WEIGHT_WHILE_QUEUED: Final = 0.05
 # The work that is begun in one turn of the event loop: for as long nobody is heard, and nobody refused.
 _TURN_S: Final = 0.01
-
-
-class _Waiter(NamedTuple):
-    is_late: asyncio.Future[bool]
-    since_s: float
+# How many requests are in progress at once: as many as the event loop has time for and, while all connections are in
+# use, as end within this time. What takes longer is not counted for longer than that, for it waits for something else.
+TARGET_S: Final = 0.1
+MAX_COUNTED_S: Final = 0.25
+_FIRST_LIMIT: Final = 16.0
+MIN_LIMIT: Final = 4.0
+_GROWTH: Final = 1.25
+_DECREASE: Final = 0.8
 
 
 class Overload:
-    """Begins requests in turn, and estimates how long a new one would wait: those before it, times their cost.
+    """Begins requests in turn, as many at once as end in time, and refuses those that would wait too long."""
 
-    Waiting for others costs no processor time, so only while the event loop is late do requests in progress count.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, is_database_busy: Callable[[], bool] = lambda: True) -> None:
+        self._is_database_busy = is_database_busy
         self.cost_s = _FIRST_COST_S
-        self.in_progress = 0
-        self._completed = 0
-        self._is_late = False
+        self.limit = _FIRST_LIMIT
+        # Since when, the oldest first.
+        self._in_progress: dict[Progress, float] = {}
+        self._took_s: list[float] = []
         self._begun = 0
         self._queue: deque[_Waiter] = deque()
+        # When a request had to wait: the last one, and the first since when none was without for an interval.
+        self._waited_s = self._waiting_since_s = 0.0
+
+    @property
+    def in_progress(self) -> int:
+        """Return how many requests are in progress."""
+        return len(self._in_progress)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many requests wait for their turn."""
+        return len(self._queue)
 
     @property
     def refuses(self) -> bool:
-        """Return whether a new request has to be refused."""
-        before = self.in_progress if self._is_late else len(self._queue)
-        return before * self.cost_s > MAX_WAIT_S
+        """Return whether a new request has to be refused: those before it, times their cost, are too long a wait."""
+        return len(self._queue) * self.cost_s > self._max_wait_s()
 
-    async def turn(self) -> None:
-        """Wait until the requests before this one are begun; raise UnavailableError where that took too long."""
-        if not self._queue and self._begun * self.cost_s < _TURN_S:
-            self._begin()
+    async def turn(self, progress: "Progress") -> None:
+        """Wait until a request may begin, and begin it; raise UnavailableError where that takes too long."""
+        if not self._queue and self._has_room:
+            self._begin(progress)
             return
-        waiter = _Waiter(asyncio.get_running_loop().create_future(), time.perf_counter())
-        self._queue.append(waiter)
-        if await waiter.is_late:
+        now_s, is_late = time.perf_counter(), asyncio.get_running_loop().create_future()
+        if now_s - self._waited_s > INTERVAL_S:
+            self._waiting_since_s = now_s
+        self._waited_s = now_s
+        self._queue.append(_Waiter(progress, is_late, now_s + self._max_wait_s()))
+        try:
+            await is_late
+        except asyncio.CancelledError:
+            self.leave(progress)
+            raise
+        if is_late.result():
             raise UnavailableError("The server is busy. Try again shortly.")
 
-    def _begin(self) -> None:
+    @property
+    def _has_room(self) -> bool:
+        return self.in_progress < self.limit and self._begun * self.cost_s < _TURN_S
+
+    def _max_wait_s(self) -> float:
+        return TARGET_WAIT_S if self._waited_s - self._waiting_since_s > INTERVAL_S else MAX_WAIT_S
+
+    def _begin(self, progress: "Progress") -> None:
         if not self._begun:
             asyncio.get_running_loop().call_soon(self._next_turn)
         self._begun += 1
+        self.enter(progress)
 
     def _next_turn(self) -> None:
-        self._begun, now_s = 0, time.perf_counter()
-        while self._queue and self._begun * self.cost_s < _TURN_S:
+        self._begun = 0
+        self._advance()
+
+    def _advance(self) -> None:
+        """Begin those who wait, as far as there is room, and refuse those who have waited too long."""
+        now_s = time.perf_counter()
+        while self._queue:
+            is_late = now_s > self._queue[0].until_s
+            if not (is_late or self._has_room):
+                return
             waiter = self._queue.popleft()
             if not waiter.is_late.done():
-                is_late = now_s - waiter.since_s > MAX_WAIT_S
                 waiter.is_late.set_result(is_late)
                 if not is_late:
-                    self._begin()
+                    self._begin(waiter.progress)
 
-    def begin(self) -> "Progress":
-        """Count a request as in progress, until that ends."""
-        self.in_progress += 1
-        progress = Progress(self)
-        current_progress.set(progress)
-        return progress
+    def enter(self, progress: "Progress") -> None:
+        """Count a request as in progress."""
+        self._in_progress[progress] = time.perf_counter()
 
-    def end(self) -> None:
-        """Count a request as completed."""
-        self.in_progress -= 1
-        self._completed += 1
+    def leave(self, progress: "Progress") -> float | None:
+        """Count it no more, so that another may begin; return since when it was counted, if it was."""
+        since_s = self._in_progress.pop(progress, None)
+        if since_s is not None:
+            self._advance()
+        return since_s
+
+    def end(self, progress: "Progress") -> None:
+        """Count it no more, and note how long it took."""
+        if (since_s := self.leave(progress)) is not None:
+            self._took_s.append(time.perf_counter() - since_s)
 
     async def run(self) -> None:
         """Measure, until cancelled."""
         while True:
             began_s = time.perf_counter()
-            used_s, completed = time.process_time(), self._completed
+            used_s = time.process_time()
             await asyncio.sleep(_SAMPLE_EVERY_S)
-            took_s = time.perf_counter() - began_s
+            now_s = time.perf_counter()
+            self._end_long(now_s)
             # While some wait no time is left, and what other processes take of it makes them wait too.
-            used_s = took_s if self._queue else time.process_time() - used_s
-            self.sample(took_s - _SAMPLE_EVERY_S, used_s, self._completed - completed)
+            used_s = now_s - began_s if self._queue else time.process_time() - used_s
+            took_s, self._took_s = self._took_s, []
+            self.sample(now_s - began_s - _SAMPLE_EVERY_S, used_s, took_s)
 
-    def sample(self, lag_s: float, used_s: float, completed: int) -> None:
-        """Take in by how much the loop was late, and the time that the requests took which were completed."""
-        self._is_late = lag_s > BUSY_LAG_S
-        if completed:
-            weight = min(1.0, completed * (_WEIGHT_WHILE_QUEUED if self._queue else _WEIGHT))
-            self.cost_s += weight * (used_s / completed - self.cost_s)
+    def sample(self, lag_s: float, used_s: float, took_s: Sequence[float]) -> None:
+        """Take in by how much the loop was late, the time that was used, and how long each request took that ended."""
+        if took_s:
+            weight = min(1.0, len(took_s) * (_WEIGHT_WHILE_QUEUED if self._queue else _WEIGHT))
+            self.cost_s += weight * (used_s / len(took_s) - self.cost_s)
+        if lag_s > BUSY_LAG_S or (took_s and mean(took_s) > TARGET_S and self._is_database_busy()):
+            self.limit = max(MIN_LIMIT, self.limit * _DECREASE)
+        elif self._queue:
+            self.limit = self.limit * _GROWTH if took_s else 2 * self.limit
+        self._advance()
+
+    def _end_long(self, now_s: float) -> None:
+        for progress, since_s in [*self._in_progress.items()]:
+            if now_s - since_s < MAX_COUNTED_S:
+                return
+            self.end(progress)
+
+
+class _Waiter(NamedTuple):
+    progress: "Progress"
+    is_late: asyncio.Future[bool]
+    until_s: float
 
 
 class Progress:
-    """A request in progress."""
+    """The place that a request has among those in progress, from its turn to its end."""
 
-    __slots__ = ("_has_ended", "_overload")
+    __slots__ = ("_has_begun", "_overload")
 
     def __init__(self, overload: Overload) -> None:
         self._overload = overload
-        self._has_ended = False
+        self._has_begun = False
+
+    async def turn(self) -> None:
+        """Wait for the turn of the request, once."""
+        if not self._has_begun:
+            self._has_begun = True
+            await self._overload.turn(self)
 
     def in_turn(self, receive: Receive, is_gone: Callable[[], bool]) -> Receive:
         """Return a receive function that waits for the turn of the request when its body is complete.
 
-        Until then it is not counted. One whose client has gone by its turn is told so.
+        One whose client has gone by its turn is told so.
         """
         has_more = True
 
         async def receive_in_turn() -> Message:
             nonlocal has_more
+            message = await receive()
             if not has_more:
-                return await receive()
-            with self.paused():
-                message = await receive()
+                return message
             has_more = message.get("more_body", False)
-            if not has_more:
-                await self._overload.turn()
+            if not has_more and not is_gone():
+                await self.turn()
             return {"type": "http.disconnect"} if is_gone() else message
 
         return receive_in_turn
 
     def end(self) -> None:
         """End it, if it has not ended."""
-        if not self._has_ended:
-            self._has_ended = True
-            self._overload.end()
+        self._overload.end(self)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave it out of the count while it waits for its client, or for others of its user."""
-        self._overload.in_progress -= 1
+        """Leave it out of the count while it waits for others of its user."""
+        is_counted = self._overload.leave(self) is not None
         try:
             yield
         finally:
-            self._overload.in_progress += 1
+            if is_counted:
+                self._overload.enter(self)
 
 
 # That of the request which the current task answers.

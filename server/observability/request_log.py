@@ -14,11 +14,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import UnavailableError
 from core.query_runner import current_statements
-from core.workload import start_workload
+from core.workload import Workload, current_workload
 from server.http.authentication import client_address
 from server.http.errors import Header, masked, refuse_for
 from server.http.headers import get_request_headers
-from server.http.overload import Overload, Progress
+from server.http.overload import Overload, Progress, current_progress
 from server.http.protocol import get_is_closing
 from server.http.rate_limit import current_headers
 
@@ -113,12 +113,14 @@ class RequestLogMiddleware:
         current_statements.set(record.statements)
         current_headers.set(record.headers)
         # Until it is known who sent it.
-        start_workload(address=client_address(scope))
-        progress = self._overload.begin()
-        send, is_gone = _with_headers(record, send, progress), get_is_closing(scope)
+        is_gone, progress = get_is_closing(scope), Progress(self._overload)
+        current_progress.set(progress)
+        workload = Workload(address=client_address(scope), is_abandoned=is_gone, on_wait=progress.end)
+        current_workload.set(workload)
+        send = _with_headers(record, send, progress)
         try:
             if scope["method"] in _WITHOUT_BODY and scope["path"] not in _PROBES:
-                await self._overload.turn()
+                await progress.turn()
             if not is_gone():
                 await self._app(scope, progress.in_turn(receive, is_gone), send)
         except UnavailableError:

@@ -20,6 +20,7 @@ from core.settings import Settings
 from core.tasks import start_task
 from core.text import require_length
 from core.tokens import RefreshToken, RefreshTokens, invalid_refresh_token
+from core.workload import end_abandoning
 from models import AuditEventKind, User
 from services.accounts import sessions, users
 from services.accounts.audit import Client, record_event
@@ -233,6 +234,8 @@ class Accounts:
         """Record a failed sign-in behind the answer, whose time must not tell whether there is such an account."""
 
         async def record() -> None:
+            # A client that hangs up must not go unrecorded.
+            end_abandoning()
             work = partial(record_event, client=client, kind=AuditEventKind.SIGN_IN_FAILED, user_id=user_id)
             # The account may be deleted meanwhile.
             with suppress(IntegrityError, UnavailableError):

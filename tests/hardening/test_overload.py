@@ -8,66 +8,144 @@ import pytest
 
 from core.database import Database
 from core.errors import UnavailableError
-from server.http.overload import BUSY_LAG_S, MAX_WAIT_S, Overload
+from core.workload import Workload, current_workload, start_workload
+from server.http.overload import (
+    BUSY_LAG_S,
+    INTERVAL_S,
+    MAX_COUNTED_S,
+    MAX_WAIT_S,
+    MIN_LIMIT,
+    TARGET_S,
+    TARGET_WAIT_S,
+    Overload,
+    Progress,
+)
+from server.http.protocol import BoundedHttpProtocol
 from server.http.request_body import OpenBodies
 from services.query.pagination import count_rows
 from services.tasks.task_lists import task_listing
-from tests.factories import SignedIn
+from services.tasks.tasks import tasks
+from tests.factories import SignedIn, new_task
 from tests.server.wire import connected, post
 from tests.servers import RunningServer
 from tests.waiting import until
 
-LATE_S = BUSY_LAG_S * 2
 COST_S = 0.01
 
 
 @pytest.fixture
 def overload(monkeypatch: pytest.MonkeyPatch) -> Overload:
     monkeypatch.setattr("server.http.overload.MAX_WAIT_S", MAX_WAIT_S)
+    monkeypatch.setattr("server.http.overload.TARGET_WAIT_S", TARGET_WAIT_S)
     measured = Overload()
     for _ in range(100):
-        measured.sample(0, 20 * COST_S, 20)
+        measured.sample(0, 20 * COST_S, [COST_S] * 20)
     return measured
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now_s = [100.0]
+    monkeypatch.setattr("server.http.overload.time.perf_counter", lambda: now_s[0])
+    return now_s
 
 
 def refuses(overload: Overload) -> bool:
     return overload.refuses
 
 
-def test_cost_of_a_request_is_measured(overload: Overload) -> None:
+async def start(overload: Overload, number: int) -> list[asyncio.Task[None]]:
+    turns = [asyncio.create_task(Progress(overload).turn()) for _ in range(number)]
+    await asyncio.sleep(0)
+    return turns
+
+
+async def test_cost_of_a_request_is_measured(overload: Overload) -> None:
     assert overload.cost_s == pytest.approx(COST_S, rel=0.01)
     # A sample without a completed request says nothing.
-    overload.sample(0, 1, 0)
+    overload.sample(0, 1, [])
     assert overload.cost_s == pytest.approx(COST_S, rel=0.01)
 
 
-def test_requests_are_refused_while_the_loop_is_late_and_those_before_them_take_too_long(overload: Overload) -> None:
+async def test_fewer_are_in_progress_where_they_take_long_and_more_where_others_wait_in_vain(
+    overload: Overload,
+) -> None:
+    for lag_s, took_s in ((0.0, 2 * TARGET_S), (2 * BUSY_LAG_S, 0.0)):
+        overload.limit = 16
+        overload.sample(lag_s, 0, [took_s])
+        assert overload.limit < 16
+        for _ in range(50):
+            overload.sample(lag_s, 0, [took_s])
+        assert overload.limit == MIN_LIMIT
+    overload.cost_s = 0
+    waiting = await start(overload, 10)
+    assert overload.in_progress == MIN_LIMIT
+    overload.sample(0, 0, [TARGET_S / 2])
+    assert overload.in_progress == int(overload.limit) > MIN_LIMIT
+    # Where none of them ends, they only wait.
+    overload.sample(0, 0, [])
+    await asyncio.gather(*waiting)
+    assert overload.in_progress == len(waiting)
+
+
+async def test_request_that_takes_long_keeps_no_other_from_beginning(overload: Overload, now: list[float]) -> None:
+    overload.limit, overload.cost_s = MIN_LIMIT, 0
+    long = await start(overload, int(MIN_LIMIT))
+    short = await start(overload, 1)
+    assert overload.in_progress == MIN_LIMIT
+    now[0] += MAX_COUNTED_S
+    sampling = asyncio.create_task(overload.run())
+    await asyncio.gather(*long, *short)
+    sampling.cancel()
+    assert overload.in_progress == 1
+
+
+async def test_requests_are_refused_where_those_that_wait_take_too_long(overload: Overload, now: list[float]) -> None:
+    overload.limit = 0
     most = round(MAX_WAIT_S / COST_S)
-    waiting = [overload.begin() for _ in range(most + 2)]
+    waiting = await start(overload, most)
     assert not refuses(overload)
-    overload.sample(LATE_S, 0, 0)
+    waiting += await start(overload, 2)
     assert refuses(overload)
-    for progress in waiting[:4]:
-        progress.end()
-        progress.end()
+    overload.limit, overload.cost_s = 100, 0
+    overload.sample(0, 0, [])
+    await asyncio.gather(*waiting)
     assert not refuses(overload)
+    # Where some have been waiting for an interval, they wait for less.
+    overload.limit, overload.cost_s = 0, COST_S
+    for _ in range(2):
+        now[0] += INTERVAL_S * 0.6
+        waiting += await start(overload, round(TARGET_WAIT_S / COST_S / 2) + 1)
+    assert refuses(overload)
+    now[0] += 2 * MAX_WAIT_S
+    overload.sample(0, 0, [])
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [*map(type, results[: most + 2])] == [NoneType] * (most + 2)
+    assert {*map(type, results[most + 2 :])} == {UnavailableError}
 
 
-def test_requests_that_only_wait_are_no_overload(overload: Overload) -> None:
-    for _ in range(1_000):
-        overload.begin()
-    overload.sample(BUSY_LAG_S / 2, 0, 0)
-    assert not refuses(overload)
+async def test_request_that_is_cancelled_while_it_waits_never_begins(overload: Overload) -> None:
+    overload.limit = 0
+    (turn,) = await start(overload, 1)
+    turn.cancel()
+    overload.limit = 1
+    overload.sample(0, 0, [])
+    await asyncio.gather(turn, return_exceptions=True)
+    assert (turn.cancelled(), overload.in_progress) == (True, 0)
 
 
 async def test_refused_request_is_told_when_to_come_back(
     server: RunningServer, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Overload, "refuses", True)
+    # No task is made for it.
+    monkeypatch.setattr(BoundedHttpProtocol.__base__, "_start_asgi_task", None)
     for path in ("/graphql", "/api/tasks", "/nothing"):
         response = await http.post(path, json={"query": "{ __typename }"})
         assert (response.status_code, response.headers["retry-after"]) == (503, "1")
         assert response.json()["errors"][0]["extensions"] == {"code": "SERVICE_UNAVAILABLE"}
+    monkeypatch.undo()
+    monkeypatch.setattr(Overload, "refuses", True)
     assert (await http.get("/health")).status_code == 200
     monkeypatch.undo()
     async with connected(server.url) as wire:
@@ -75,55 +153,63 @@ async def test_refused_request_is_told_when_to_come_back(
 
 
 async def test_few_requests_are_begun_in_one_turn_of_the_event_loop(overload: Overload) -> None:
-    overload.cost_s, begun = COST_S, list[int]()
-
-    async def begin(number: int) -> None:
-        await overload.turn()
-        begun.append(number)
-
-    tasks = [asyncio.create_task(begin(number)) for number in range(20)]
-    most_at_once, before = 0, 0
-    while len(begun) < len(tasks):
+    overload.limit, overload.cost_s, most_at_once = 100, COST_S, 0
+    waiting = await start(overload, 20)
+    begun = overload.in_progress
+    while begun < len(waiting):
+        most_at_once, begun = max(most_at_once, overload.in_progress - begun), overload.in_progress
         await asyncio.sleep(0)
-        most_at_once, before = max(most_at_once, len(begun) - before), len(begun)
     # Each costs as much as a turn may take.
-    assert (begun, most_at_once) == ([*range(20)], 1)
+    assert most_at_once == 1
+    await asyncio.gather(*waiting)
 
 
-async def test_request_that_has_waited_too_long_is_refused(overload: Overload, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.http.overload.MAX_WAIT_S", 0)
-    overload.cost_s = COST_S
-    waiting = [asyncio.create_task(overload.turn()) for _ in range(3)]
-    results = await asyncio.gather(*waiting, return_exceptions=True)
-    assert [type(result) for result in results] == [NoneType, UnavailableError, UnavailableError]
-
-
-async def test_mutation_of_a_client_that_has_gone_is_not_executed(
-    server: RunningServer,
-    http: httpx2.AsyncClient,
-    user: SignedIn,
-    database: Database,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("waits_for", ["turn", "lock"])
+async def test_mutation_of_a_client_that_left_while_it_waited_is_not_begun(
+    server: RunningServer, http: httpx2.AsyncClient, user: SignedIn, database: Database, waits_for: str
 ) -> None:
     overload: Overload = server.app.state.overload
-    before, turn, waiting = overload.in_progress, asyncio.Event(), asyncio.Event()
+    before, is_free, is_held = overload.in_progress, asyncio.Event(), asyncio.Event()
 
-    async def wait_for_turn() -> None:
-        waiting.set()
-        await turn.wait()
+    async def hold(_: object) -> None:
+        is_held.set()
+        await is_free.wait()
 
-    monkeypatch.setattr(overload, "turn", wait_for_turn)
+    async def hold_lock() -> None:
+        start_workload(user_id=user.user.id)
+        await server.runtime.database.transaction(hold)
+
+    holder = asyncio.create_task(hold_lock() if waits_for == "lock" else hold(None))
+    await is_held.wait()
+    overload.limit = 100 if waits_for == "lock" else 0
     mutation = b'{"query": "mutation { createTask(input: {title: \\"Too late\\"}) { errors { code } } }"}'
     async with connected(server.url) as wire:
         await wire.send(post(mutation, f"Authorization: Bearer {user.token}"))
-        await waiting.wait()
+        await until(lambda: overload.in_progress > before or overload.waiting)
         wire.writer.transport.abort()
     # What comes after the end of a connection is answered after it is noticed.
     assert (await http.get("/health")).status_code == 200
-    turn.set()
-    await until(lambda: overload.in_progress == before)
+    overload.limit = 100
+    is_free.set()
+    await holder
+    await until(lambda: overload.in_progress == before and not overload.waiting)
     async with database.read() as session:
         assert await count_rows(session, task_listing(user.caller)) == 0
+
+
+async def test_mutation_goes_on_without_its_client_once_something_is_written(
+    user: SignedIn, database: Database
+) -> None:
+    current_workload.set(Workload(user_id=user.user.id, is_abandoned=lambda: is_gone))
+    is_gone = False
+    await tasks.create_alone(database, user.caller, new_task("First"))
+    is_gone = True
+    await tasks.create_alone(database, user.caller, new_task("Second"))
+    current_workload.set(Workload(user_id=user.user.id, is_abandoned=lambda: is_gone))
+    with pytest.raises(UnavailableError):
+        await tasks.create_alone(database, user.caller, new_task("Third"))
+    async with database.read() as session:
+        assert await count_rows(session, task_listing(user.caller)) == 2
 
 
 async def test_streams_are_not_in_progress(server: RunningServer, http: httpx2.AsyncClient, user: SignedIn) -> None:
