@@ -70,7 +70,6 @@ def patience() -> Iterator[None]:
             "server.observability.health._TIMEOUT_S",
             "server.graphql.sockets.CLOSE_TIMEOUT_S",
             "server.http.overload.MAX_WAIT_S",
-            "server.http.overload.TARGET_WAIT_S",
         ):
             patch.setattr(limit, PATIENCE_S)
         # A strong hash takes a tenth of a second of processor time.

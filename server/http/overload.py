@@ -13,11 +13,9 @@ from starlette.types import Message, Receive
 
 from core.errors import UnavailableError
 
-# The longest that a request waits for its turn, and where some have been waiting for longer than the interval: then
-# there is more than can be done, and who waits longer only makes those behind late (CoDel).
-MAX_WAIT_S: Final = 0.5
-TARGET_WAIT_S: Final = 0.1
-INTERVAL_S: Final = 0.5
+# The longest that a request waits for its turn: what is answered comes within a second. Some dozen clients who each
+# send the next request after the last answer always wait for each other, and none of them is to be refused.
+MAX_WAIT_S: Final = 0.75
 # A loop that is late by less has time to spare.
 BUSY_LAG_S: Final = 0.03
 _SAMPLE_EVERY_S: Final = 0.05
@@ -49,8 +47,6 @@ class Overload:
         self._took_s: list[float] = []
         self._begun = 0
         self._queue: deque[_Waiter] = deque()
-        # When a request had to wait: the last one, and the first since when none was without for an interval.
-        self._waited_s = self._waiting_since_s = 0.0
 
     @property
     def in_progress(self) -> int:
@@ -65,18 +61,15 @@ class Overload:
     @property
     def refuses(self) -> bool:
         """Return whether a new request has to be refused: those before it, times their cost, are too long a wait."""
-        return len(self._queue) * self.cost_s > self._max_wait_s()
+        return len(self._queue) * self.cost_s > MAX_WAIT_S
 
     async def turn(self, progress: "Progress") -> None:
         """Wait until a request may begin, and begin it; raise UnavailableError where that takes too long."""
         if not self._queue and self._has_room:
             self._begin(progress)
             return
-        now_s, is_late = time.perf_counter(), asyncio.get_running_loop().create_future()
-        if now_s - self._waited_s > INTERVAL_S:
-            self._waiting_since_s = now_s
-        self._waited_s = now_s
-        self._queue.append(_Waiter(progress, is_late, now_s + self._max_wait_s()))
+        is_late = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiter(progress, is_late, time.perf_counter() + MAX_WAIT_S))
         try:
             await is_late
         except asyncio.CancelledError:
@@ -88,9 +81,6 @@ class Overload:
     @property
     def _has_room(self) -> bool:
         return self.in_progress < self.limit and self._begun * self.cost_s < _TURN_S
-
-    def _max_wait_s(self) -> float:
-        return TARGET_WAIT_S if self._waited_s - self._waiting_since_s > INTERVAL_S else MAX_WAIT_S
 
     def _begin(self, progress: "Progress") -> None:
         if not self._begun:
