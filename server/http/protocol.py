@@ -86,6 +86,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _write_timer: TimerHandle | None = None
     _is_in_head = False
     _line_bytes = 0
+    # What has come since the head, or since the last piece of the body.
+    _bodiless_bytes = 0
     _line_start = b""
     _refusal: _Refusal | None = None
     _is_admitted = False
@@ -123,7 +125,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._refusal is not None:
             # Read and dropped until the client has read why; bounded by the time that it has for that.
             return
+        self._bodiless_bytes += len(data)
         super().data_received(data)
+        if self._bodiless_bytes > MAX_HEAD_BYTES and not self._is_in_head:
+            # Trailers, or extensions of a chunk, which come without an end.
+            self.transport.abort()
+            return
         cycle = cast("RequestResponseCycle | None", self.cycle)
         is_within_head = cycle is None or cycle.scope is not self.scope
         if cycle is not None and not is_within_head and not cycle.response_complete:
@@ -157,7 +164,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Check the head; close the connection after an upgrade that is not made: its body would be parsed as one."""
-        self._is_in_head, self._line_bytes = False, 0
+        self._is_in_head, self._line_bytes, self._bodiless_bytes = False, 0, 0
         names = [name for name, _ in self.headers]
         if names.count(b"host") != 1 and (b"host" in names or self.parser.get_http_version() != "1.0"):
             raise self._note(_HOST)
@@ -172,6 +179,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._cycles = (*self._unanswered(), self.cycle)
             if self.parser.should_upgrade():
                 self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Note that the body goes on."""
+        self._bodiless_bytes = 0
+        super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text is replaced
         """Refuse what cannot be parsed, or what a callback has refused."""

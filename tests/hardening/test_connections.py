@@ -101,12 +101,19 @@ async def test_trailers_are_dropped(server: RunningServer, user: SignedIn) -> No
         assert user.user.id.encode() in await wire.ask(post(VIEWER, f"Authorization: Bearer {user.token}"))
 
 
-async def test_trailers_are_bounded(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [(b"0\r\n", b"X-More: " + b"a" * 1_000 + b"\r\n"), (b"0\r\nX-More: ", b"a" * 1_000), (b"1;more=", b"a" * 1_000)],
+    ids=["trailers", "one trailer", "extension of a chunk"],
+)
+async def test_what_comes_beside_a_body_is_bounded(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch, begin: bytes, more: bytes
+) -> None:
     monkeypatch.setattr(protocol, "LINGER_S", 0.1)
     async with connected(server.url) as wire:
-        wire.writer.write(CHUNKED + b"%x\r\n%b\r\n0\r\n" % (len(QUERY), QUERY))
+        wire.writer.write(CHUNKED + b"%x\r\n%b\r\n" % (len(QUERY), QUERY) + begin)
         with pytest.raises(ConnectionError):
-            await send_for_ever(wire, b"X-More: " + b"a" * 1_000 + b"\r\n")
+            await send_for_ever(wire, more)
 
 
 async def test_connections_are_bounded_for_an_address_and_in_all(server: RunningServer) -> None:
