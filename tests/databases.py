@@ -46,12 +46,14 @@ PATIENT: Final = {
     "run_lease_s": 60.0,
 }
 _LONGEST_FOLDER: Final = 60  # a socket's path has about 100 characters at most
+# Autovacuum would keep a VACUUM of a test from marking pages as visible to all, by the snapshot that it holds.
 _QUICK_AND_FORGETFUL: Final = """
 fsync = off
 synchronous_commit = off
 full_page_writes = off
 max_connections = 200
 deadlock_timeout = 100ms
+autovacuum = off
 """
 
 
