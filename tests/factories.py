@@ -199,3 +199,24 @@ async def make_answered(
     answered = answered_rows(owner, conversation_id, calls, **{"revision": await database.write(count)} | values)
     await store_answered(database, answered)
     return answered
+
+
+async def make_named(database: Database, owner: SignedIn, *, has_ended: bool) -> dict[str, str]:
+    """Make what paths and bodies of the REST API name, and return the ids; the run has ended or waits for approval."""
+    conversation = await make_conversation(database, owner.caller)
+    if has_ended:
+        answered = await make_answered(database, owner, conversation.id, 1)
+    else:
+        answered = answered_rows(owner, conversation.id, status=RunStatus.AWAITING_APPROVAL, state="{}")
+        waits = {"status": ToolCallStatus.AWAITING_APPROVAL, "result": None}
+        # One that stays, so that the run does not go on.
+        answered.calls.extend(tool_call_row(answered.run, position, **waits) for position in range(2))
+        await store_answered(database, answered)
+    return {
+        "task_id": (await make_task(database, owner.caller)).id,
+        "conversation_id": conversation.id,
+        "run_id": answered.run.id,
+        "tool_call_id": answered.calls[0].id,
+        "user_id": (await make_user(database)).id,
+        "message_id": answered.reply.id,
+    }

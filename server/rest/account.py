@@ -1,7 +1,6 @@
 """The REST routes of sessions, of the caller's own account, and of users for admins."""
 
 import math
-from datetime import datetime
 from functools import partial
 from typing import Annotated, Final, Literal
 
@@ -14,7 +13,19 @@ from core.clock import utc_now
 from core.errors import AccountGoneError
 from core.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from server.rest.entities import row_of
-from server.rest.fields import ANYTHING, NO_SPACE, Body, Deleted, Items, PageQuery, Row, read_page, text
+from server.rest.fields import (
+    ANYTHING,
+    NO_SPACE,
+    Body,
+    Deleted,
+    Items,
+    PageQuery,
+    Row,
+    ShownMoment,
+    example,
+    read_page,
+    text,
+)
 from server.rest.problem import problems
 from server.rest.route import Anyone, RestRoute, SignedIn
 from services.accounts import users
@@ -53,12 +64,16 @@ class AuditEventPage(Items[AuditEvent]):
 class Profile(Body):
     """What is to change of the profile: what is left out stays, null clears."""
 
+    model_config = example(name="You")
+
     name: Name = Field(default_factory=str)
     image: Image = None
 
 
 class UserPatch(Body):
     """What is to change of a user."""
+
+    model_config = example(is_active=True)
 
     is_active: bool = Field(description="Whether they may sign in.")
 
@@ -134,12 +149,14 @@ class Tokens(Row):
     refresh_token: str = Field(description="Exchanged once for new tokens at /api/auth/refresh.")
     token_type: Literal["bearer"] = Field(default="bearer", description="How it is sent.")
     expires_in: int = Field(description="For how many seconds the access token is good.")
-    expires_at: datetime = Field(description="Until when the access token is good.")
+    expires_at: ShownMoment = Field(description="Until when the access token is good.")
     user: User = Field(description="Who is signed in.")
 
 
 class Registration(Body):
     """An account to make."""
+
+    model_config = example(email="you@example.com", password="correct horse battery staple", name="You")  # noqa: S106
 
     email: str = text("The address to sign in with.", max_length=MAX_EMAIL_LENGTH, format="email")
     password: str = text(
@@ -154,8 +171,10 @@ class Registration(Body):
 class PasswordGrant(Body):
     """OAuth 2's password grant: a form."""
 
-    username: str = Field(description="The email address.")
-    password: str = text("The password.", min_length=0, max_length=MAX_PASSWORD_LENGTH)
+    username: str = Field(description="The email address.", examples=["you@example.com"])
+    password: str = text(
+        "The password.", min_length=0, max_length=MAX_PASSWORD_LENGTH, examples=["correct horse battery staple"]
+    )
     grant_type: Literal["password"] = Field(default="password", description="OAuth 2's name for it.")
     scope: str = Field(default="", description="Taken, and not heeded.")
     client_id: str = Field(default="", description="Taken, and not heeded.")

@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,6 +16,7 @@ from starlette.routing import Match, Route
 
 from server.http.pages import docs_page
 from server.rest import account, chat, conversation, task
+from server.rest.chat_stream import EVENTS
 from server.rest.problem import MEDIA_TYPE, problem
 
 PREFIX: Final = "/api/"
@@ -33,7 +35,8 @@ Sign in at `/api/auth/login`, or make an account at `/api/auth/register`, and se
 where.
 A request with an `Idempotency-Key` can be sent twice and is carried out once.
 A change with an `If-Match` is carried out only where the thing is still as its `ETag` says."""
-_PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
+_REFERENCE: Final = "#/components/schemas/{model}"
+_PROBLEM: Final = {"$ref": _REFERENCE.format(model="Problem")}
 
 
 def add_rest(app: FastAPI, pages: Path) -> None:
@@ -59,13 +62,24 @@ def add_rest(app: FastAPI, pages: Path) -> None:
 def describe(app: FastAPI) -> dict[str, Any]:
     """Return the description of the API, as OpenAPI."""
     document = get_openapi(title="Tasktalk", version=version("tasktalk"), description=_DESCRIPTION, routes=app.routes)
-    for operations in document["paths"].values():
-        for operation in operations.values():
-            for response in operation["responses"].values():
-                content = response.get("content", {})
-                if content.get("application/json", {}).get("schema") == _PROBLEM:
-                    content[MEDIA_TYPE] = content.pop("application/json")
+    events = dict.fromkeys(EVENTS.values())
+    _, described = models_json_schema([(each, "serialization") for each in events], ref_template=_REFERENCE)
+    document["components"]["schemas"] |= described["$defs"]
+    for operation in (each for operations in document["paths"].values() for each in operations.values()):
+        for parameter in operation.get("parameters", ()):
+            _forbid_null(parameter["schema"])
+        for response in operation["responses"].values():
+            content = response.get("content", {})
+            if content.get("application/json", {}).get("schema") == _PROBLEM:
+                content[MEDIA_TYPE] = content.pop("application/json")
     return document
+
+
+def _forbid_null(schema: dict[str, Any]) -> None:
+    """Describe a parameter that may be left out as what it is where it is sent: never null."""
+    if "anyOf" in schema:
+        (shown,) = (each for each in schema.pop("anyOf") if each != {"type": "null"})
+        schema |= shown
 
 
 def answer_http_error(request: Request, error: HTTPException) -> Response:

@@ -1,5 +1,6 @@
 """The REST routes of the assistant: chat, runs and their tool calls."""
 
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header
@@ -10,11 +11,22 @@ from starlette.responses import Response, StreamingResponse
 from core.errors import NotFoundError
 from graph.context import Context
 from server.http.disconnect import on_disconnect
-from server.rest.chat_stream import LAST_EVENT_ID, Answer, ChatStream, Position, Run, read_answer, read_position
-from server.rest.fields import Body, IdempotencyKey, text
+from server.rest.chat_stream import (
+    EVENTS,
+    LAST_EVENT_ID,
+    Answer,
+    ChatStream,
+    Position,
+    Run,
+    read_answer,
+    read_position,
+)
+from server.rest.fields import Body, IdempotencyKey, Row, example, text
 from server.rest.problem import problems
 from server.rest.route import RestRoute, SignedIn
+from server.rest.task import Task
 from services.runs.run import UserMessage
+from services.tasks import undo
 
 router: Final = APIRouter(prefix="/api/chat", tags=["chat"], route_class=RestRoute)
 runs_router: Final = APIRouter(prefix="/api", tags=["chat"], route_class=RestRoute)
@@ -23,21 +35,24 @@ LastEventId = Annotated[
     str | None,
     Header(alias="Last-Event-ID", description="The id of the last event that came; what comes after it follows."),
 ]
-_EVENT: Final = {
-    "type": "object",
-    "properties": {
-        "event": {"type": "string", "enum": ["run", "text", "tool_call", "approval_needed", "done", "problem"]},
-        "data": {"type": "string", "contentMediaType": "application/json"},
+
+
+def _event_schema(name: str, data: type[Row]) -> dict[str, Any]:
+    content = {"$ref": f"#/components/schemas/{data.__name__}"}
+    properties = {
+        "event": {"type": "string", "const": name},
+        "data": {"type": "string", "contentMediaType": "application/json", "contentSchema": content},
         "id": {"type": "string"},
         "retry": {"type": "integer"},
-    },
-    "required": ["event", "data"],
-}
+    }
+    return {"type": "object", "properties": properties, "required": ["event", "data"]}
+
+
 _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "`run` first; then, as they come, `text` (a piece of the reply), `tool_call` (one that began "
         "or ended) and `approval_needed` (one to be decided on); at last `done` with the whole answer, or `problem`.",
-        "content": {"text/event-stream": {"itemSchema": _EVENT}},
+        "content": {"text/event-stream": {"itemSchema": {"oneOf": list(map(_event_schema, EVENTS, EVENTS.values()))}}},
     },
     204: {"description": "Everything has come, `done` included."},
 }
@@ -46,6 +61,8 @@ _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
 # Named so in /openapi.json, by which clients are generated.
 class Said(Body):
     """A message for the assistant."""
+
+    model_config = example(message="Add a task: water the plants tomorrow", time_zone="Europe/Berlin")
 
     message: str = text("1 to 100,000 characters.", max_length=100_000)
     conversation_id: str | None = Field(
@@ -71,7 +88,26 @@ class Unanswered(Body):
 class Decision(Body):
     """What the person has decided."""
 
+    model_config = example(approve=True)
+
     approve: bool = Field(description="Whether the tool may do it.")
+
+
+class KeptChange(Row):
+    """A change that was not taken back."""
+
+    task_id: str = Field(description="The task, which may be gone.")
+    field: str | None = Field(description="The field that stays as it is, such as due_at; null for the whole task.")
+    message: str = Field(description="Why, for people.")
+
+
+class Undone(Row):
+    """What became of the tasks that a run had changed."""
+
+    run: Run = Field(description="The run.")
+    tasks: list[Task] = Field(description="The tasks that are back, or as they were before, as they now stand.")
+    deleted_ids: list[str] = Field(description="The tasks that the run had made and that are gone again.")
+    kept: list[KeptChange] = Field(description="What was not taken back, since something else has changed it since.")
 
 
 @router.post("", responses=problems(401, 404, 409, body=True))
@@ -139,6 +175,12 @@ async def read_run(context: SignedIn, run_id: str) -> Answer:
 async def cancel_run(context: SignedIn, run_id: str) -> Run:
     """Stop a run wherever it is executed; the text so far is kept."""
     return Run.model_validate(await context.runtime.assistant.cancel(context.require_caller(), run_id))
+
+
+@runs_router.post("/runs/{run_id}/undo", responses=problems(401, 404, 409))
+async def undo_run(context: SignedIn, run_id: str) -> Undone:
+    """Take back what a run has changed of tasks, as far as nothing else has changed it since."""
+    return Undone.model_validate(await context.write(partial(undo.undo_run, run_id=run_id)))
 
 
 @runs_router.post("/tool-calls/{tool_call_id}/resolve", responses=problems(401, 404, 409, body=True))

@@ -1,7 +1,7 @@
 """Answers of the assistant, whole and as server-sent events whose ids are positions to resume from."""
 
 import re
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -15,14 +15,17 @@ from core.errors import BadUserInputError, NotFoundError, TasktalkError
 from core.ids import parse_id
 from graph.context import Context
 from live.follow import follow_reply, retry_while_unavailable
-from models import RunStatus, ToolCallStatus
+from models import MessageRole, RunStatus, ToolCallStatus
 from server.http.connections import ConnectionRegistry
 from server.http.errors import FormattedError, masked_message
 from server.http.event_stream import EventStream
 from server.rest.entities import row_of
 from server.rest.fields import Row
+from services.accounts.caller import Caller
 from services.conversations.messages import Reply, read_reply
 from services.query.lookup import not_found, rows_by_id
+from services.query.sql import Source
+from services.runs.run import runs_by_reply
 from services.runs.tool_call import tool_calls_by_run
 
 _DONE: Final = "done"
@@ -49,19 +52,46 @@ class Run(Row):
     reply_id: str = Field(description="The message that it writes.")
 
 
-class Answer(Row):
-    """A run, what it has said, and what it has done or asks to do."""
+class RunStarted(Row):
+    """A run, and where it answers what."""
 
     conversation_id: str = Field(description="The conversation; a new one where none was named.")
     message_id: str = Field(description="The message that is answered.")
     reply_id: str = Field(description="The assistant's message.")
     run_id: str = Field(description="The assistant's work on it.")
     status: RunStatus = Field(description="How far the run is.")
+
+
+class Answer(RunStarted):
+    """A run, what it has said, and what it has done or asks to do."""
+
     response: str = Field(description="What the assistant has said so far.")
     tool_calls: list[ToolCall] = Field(description="The tools that it has called, or asks to call, in that order.")
     error: str | None = Field(description="Why the run failed, in a plain sentence.")
 
 
+class TextPiece(Row):
+    """A piece of the reply; the pieces follow each other without a gap."""
+
+    offset: int = Field(description="Where the piece begins, in Unicode code points.")
+    delta: str = Field(description="The piece.")
+
+
+class StreamProblem(Row):
+    """Why the stream ends before the answer is complete."""
+
+    detail: str = Field(description="What went wrong and how to mend it, for people.")
+    code: str = Field(description="What went wrong, for programs; the codes are those of GraphQL.")
+
+
+EVENTS: Final[dict[str, type[Row]]] = {
+    "run": RunStarted,
+    "text": TextPiece,
+    "tool_call": ToolCall,
+    "approval_needed": ToolCall,
+    "done": Answer,
+    "problem": StreamProblem,
+}
 _RUN_COLUMNS: Final = frozenset(Run.model_fields)
 _TOOL_CALL_COLUMNS: Final = frozenset(ToolCall.model_fields) | {"revision", "position"}
 
@@ -84,6 +114,17 @@ async def read_answer(context: Context, run_id: str, path: tuple[str, ...] = ("i
         tool_calls=[ToolCall.model_validate(call) for call in calls],
         error=run.error,
     )
+
+
+async def work_on_replies(
+    source: Source, caller: Caller, messages: Iterable[models.Message]
+) -> dict[str, tuple[str, list[Any]]]:
+    """Return for each reply among the messages the id of its run and the tool calls of that."""
+    replies = [message.id for message in messages if message.role is MessageRole.ASSISTANT]
+    found = await runs_by_reply(source, caller, replies, ("id",)) if replies else []
+    runs = {run.reply_id: run.id for run in found if run is not None}
+    calls = await tool_calls_by_run(source, caller, [*runs.values()], _TOOL_CALL_COLUMNS) if runs else []
+    return {reply_id: (run_id, of_run) for (reply_id, run_id), of_run in zip(runs.items(), calls, strict=True)}
 
 
 async def _read_reply(context: Context, reply_id: str, offset: int, path: tuple[str, ...]) -> Reply:
@@ -152,9 +193,7 @@ class ChatStream(EventStream):
 
     async def _events(self) -> AsyncGenerator[bytes, None]:
         answer, live, caller = self._answer, self._context.runtime.live, self._context.require_caller()
-        started = answer.model_dump(
-            mode="json", include={"run_id", "conversation_id", "message_id", "reply_id", "status"}
-        )
+        started = answer.model_dump(mode="json", include=set(RunStarted.model_fields))
         yield b"retry: %d\n" % _RECONNECT_AFTER_MS + _event("run", started, self._position)
         async with aclosing(follow_reply(live, caller.user_id, answer.reply_id, self._read)) as replies:
             async for reply in replies:

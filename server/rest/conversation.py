@@ -6,8 +6,9 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 import models
+from server.rest.chat_stream import ToolCall, work_on_replies
 from server.rest.entities import CreateBody, add_entity_routes, create_body_of, row_of
-from server.rest.fields import Items, OrderedBy, PageQuery, Row, read_order, read_page, shown_page, text
+from server.rest.fields import Items, OrderedBy, PageQuery, Row, example, read_order, read_page, shown_page, text
 from server.rest.problem import problems
 from server.rest.route import RestRoute, SignedIn
 from services.conversations.conversations import ConversationOrder, conversation_listing, conversations
@@ -27,6 +28,9 @@ class Conversation(Row):
 class Message(Row):
     """Something said in a conversation."""
 
+    run_id: str | None = Field(description="The run of the assistant that wrote it; null for what no run wrote.")
+    tool_calls: list[ToolCall] = Field(description="The tools that its run has called, or asks to call, in that order.")
+
 
 class ConversationPage(Items[Conversation]):
     """A page of conversations."""
@@ -39,6 +43,8 @@ class MessagePage(Items[Message]):
 @create_body_of(models.Conversation)
 class ConversationToMake(CreateBody):
     """A conversation to make."""
+
+    model_config = example(title="Plans for the weekend")
 
     title: Annotated[str, text("1 to 500 characters.", max_length=500)] | None = Field(
         default=None, description="1 to 500 characters, or null."
@@ -61,7 +67,7 @@ class MessageQuery(PageQuery):
 
 
 _COLUMNS: Final = frozenset(Conversation.model_fields)
-_MESSAGE_COLUMNS: Final = frozenset(Message.model_fields)
+_MESSAGE_COLUMNS: Final = frozenset(Message.model_fields) - {"run_id", "tool_calls"}
 
 
 @router.get("", responses=problems(401))
@@ -71,7 +77,7 @@ async def list_conversations(context: SignedIn, query: Annotated[ConversationQue
     return await read_page(context, listing, query, ConversationPage)
 
 
-add_entity_routes(router, conversations, Conversation, ConversationToMake)
+add_entity_routes(router, conversations, Conversation, ConversationToMake, example(title="Plans for the summer"))
 
 
 @router.get("/{conversation_id}/messages", responses=problems(401, 404))
@@ -90,4 +96,11 @@ async def list_messages(
         total = None
         if query.include_total:
             (total,) = await count_rows_of(session, listing, "conversation_id", [conversation.id])
-    return shown_page(page, total, MessagePage)
+        work = await work_on_replies(session, caller, page.rows)
+    messages = [_shown_message(row, *work.get(row.id, (None, []))) for row in page.rows]
+    return shown_page(page._replace(rows=messages), total, MessagePage)
+
+
+def _shown_message(row: Any, run_id: str | None, calls: list[Any]) -> Message:
+    values = {name: getattr(row, name) for name in _MESSAGE_COLUMNS}
+    return Message.model_validate(values | {"run_id": run_id, "tool_calls": calls}, from_attributes=True)

@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, BeforeValidator, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from sqlmodel import SQLModel
 from starlette.responses import Response
 
@@ -21,6 +21,7 @@ from server.rest.fields import (
     IfMatch,
     Moment,
     Row,
+    ShownMoment,
     expected_revision,
     stamp,
     text,
@@ -55,12 +56,13 @@ def create_body_of(model: type[SQLModel]) -> Callable[[type[Model]], type[Model]
     return lambda cls: _add_columns(cls, creatable_columns(model))
 
 
-def _update_body(model: type[SQLModel], name: str) -> type[Body]:
+def _update_body(model: type[SQLModel], name: str, example: ConfigDict) -> type[Body]:
     """Return the request body of the columns that clients may update: what is left out stays, null clears."""
     columns = updatable_columns(model)
     clearing = ", null clears" if any(column.is_nullable for column in columns) else ""
     doc = f"What is to change of a {name}: what is left out stays{clearing}."
     base = create_model(f"{model.__name__}Patch", __base__=Body, __doc__=doc)
+    base.model_config.update(example)
     return _add_columns(base, columns, _no_default)
 
 
@@ -98,15 +100,16 @@ class CreateBody(Body):
 
 
 def add_entity_routes(
-    router: APIRouter, service: EntityService[Any], row: type[Row], create_body: type[CreateBody] | None = None
+    router: APIRouter,
+    service: EntityService[Any],
+    row: type[Row],
+    create_body: type[CreateBody],
+    update_example: ConfigDict,
 ) -> None:
     """Add the routes that create, read, update and delete one row to a router, with the bodies that they take."""
     model: type[SQLModel] = service.model
     name, columns = model.__name__.lower(), frozenset(row.model_fields)
-    if create_body is None:
-        base = create_model(f"{model.__name__}ToMake", __base__=CreateBody, __doc__=f"A {name} to make.")
-        create_body = create_body_of(model)(base)
-    update_body = _update_body(model, name)
+    update_body = _update_body(model, name, update_example)
 
     async def create(context: SignedIn, body: Any, response: Response, key: IdempotencyKey = None) -> Any:
         created = await context.create(partial(service.create_alone, new=body.to_new(key)))
@@ -144,7 +147,7 @@ def _add_routes(router: APIRouter, row: type[Row], name: str, endpoints: tuple[A
     made = problems(401, 404, 409, body=True) | stamped(201, location=True)
     add("POST", "", create, f"Make a {name}.", made, status_code=201)
     add("GET", one, read, f"Read one {name}.", problems(401, 404) | stamped(200))
-    changed = f"Change what is given of a {name}: what is left out stays, null clears."
+    changed = f"Change a {name}: what is left out stays, null clears."
     add("PATCH", one, update, changed, problems(401, 404, 412, body=True) | stamped(200))
     deleted = f"Delete a {name} and all that belongs to it."
     add("DELETE", one, delete, deleted, problems(401, 404, 412), response_model=Deleted)
@@ -192,7 +195,7 @@ def _output_type(column: Column) -> Any:
     """Return the type of a column in a response."""
     if column.kind is Kind.JSON:
         return column.model.model_fields[column.name].annotation
-    return _nullable(column, list[str] if column.kind is Kind.TEXTS else column.type)
+    return _nullable(column, {Kind.TEXTS: list[str], Kind.MOMENT: ShownMoment}.get(column.kind, column.type))
 
 
 def _nullable(column: Column, shown: Any) -> Any:

@@ -6,7 +6,15 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from fastapi import Header
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+    WithJsonSchema,
+)
 from pydantic_core import CoreSchema, core_schema
 from starlette.responses import Response
 
@@ -58,6 +66,12 @@ GivenId = Annotated[
     str | None, Field(description="A UUID that the client made, or ours.", json_schema_extra={"format": "uuid"})
 ]
 Moment = Annotated[datetime, BeforeValidator(read_moment)]
+# Spelled as GraphQL spells it, with +00:00 where Pydantic would write Z.
+ShownMoment = Annotated[
+    datetime,
+    PlainSerializer(datetime.isoformat, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]
 
 
 def without_fraction(value: Any) -> Any:
@@ -69,6 +83,11 @@ class Body(BaseModel):
     """What a request says: JSON's own types, and nothing that the description does not name."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def example(**values: Any) -> ConfigDict:
+    """Return the configuration of a body that shows an example, one that is accepted as it is."""
+    return ConfigDict(json_schema_extra={"examples": [values]})
 
 
 class Row(BaseModel):

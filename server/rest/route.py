@@ -10,6 +10,7 @@ from fastapi import Depends, Security, params
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordBearer
+from pydantic.alias_generators import to_camel
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -29,6 +30,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 _MAX_FORM_BYTES: Final = 64 * 1024
 _MAX_PARAMETERS: Final = 50
 _PAGE_SIZE: Final = re.compile("[0-9]{1,3}")
+_CLAUSE: Final = re.compile("[^,;:.]+")
 _CLIENT_CLOSED_REQUEST: Final = 499
 
 # The key of the context in the ASGI scope.
@@ -56,7 +58,13 @@ Anyone = Annotated[Context, Depends(_context)]
 
 
 class RestRoute(APIRoute):
-    """A route of the REST API."""
+    """A route of the REST API, summarised by the first clause of its description."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        self.operation_id = self.unique_id = to_camel(self.name)
+        clause = _CLAUSE.match(self.description)
+        self.summary = clause[0] if clause else None
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler of a request."""

@@ -1,20 +1,23 @@
 """GraphiQL and Swagger UI in a real browser: everything comes from our own server, and the examples work."""
 
+import json
 import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
-from httpx2 import AsyncClient
 from playwright.async_api import Browser, Page, expect
 
-from core.ids import new_id
+from core.settings import Settings
+from services.accounts.accounts import find_by_email
 from tests.browsers import WatchedPage, needs_browser, one_database
-from tests.factories import SignedIn, make_task
+from tests.databases import run_sql
+from tests.factories import SignedIn, make_named, make_task, sign_in
 from tests.graph_client import GraphClient
-from tests.servers import RunningServer
+from tests.servers import RunningServer, serve_with
 
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "images" / "graphiql.png"
@@ -161,36 +164,68 @@ async def test_headers_pane_replaces_the_kept_token(graphiql: GraphiQLPage, user
     await expect(graphiql.response).to_contain_text('"closeCode": 4403')
 
 
-PASSWORD: Final = "correct horse battery staple"
+YOU: Final = {"email": "you@example.com", "password": "correct horse battery staple"}
 
 
-async def test_page_shows_the_operations_and_signs_in_with_our_own_server_alone(
-    server: RunningServer, browser: Browser, http: AsyncClient
-) -> None:
-    given = {"email": f"{new_id()}@example.com", "password": PASSWORD, "name": "Ann"}
-    assert (await http.post("/api/auth/register", json=given)).status_code == 201
-    async with await browser.new_context(viewport={"width": 1280, "height": 1000}) as context:
-        docs = WatchedPage(await context.new_page())
-        page = docs.page
-        await page.goto(f"{server.url}/docs")
-        await expect(page).to_have_title("Tasktalk REST")
-        for operation in (
-            "POST /api/auth/login",
-            "GET /api/tasks",
-            "POST /api/chat/stream",
-            "DELETE /api/users/{user_id}",
-        ):
-            method, path = operation.split()
-            await expect(page.locator(f'.opblock-{method.lower()} [data-path="{path}"]')).to_be_visible()
-        await page.locator(".auth-wrapper .authorize").first.click()
-        dialog = page.locator(".dialog-ux")
-        await dialog.locator("#oauth_username").fill(given["email"])
-        await dialog.locator("#oauth_password").fill(PASSWORD)
+class DocsPage(WatchedPage):
+    async def sign_in(self) -> None:
+        """Sign in by the dialog, which asks for an e-mail address and a password alone."""
+        await self.page.locator(".auth-wrapper .authorize").first.click()
+        dialog = self.page.locator(".dialog-ux")
+        asked = dialog.locator("input:visible, select:visible")
+        assert [await asked.nth(place).get_attribute("type") for place in range(await asked.count())] == [
+            "text",
+            "password",
+        ]
+        await asked.first.fill(YOU["email"])
+        await asked.last.fill(YOU["password"])
         await dialog.get_by_role("button", name="Apply given OAuth2 credentials").click()
         await expect(dialog).to_contain_text("Authorized")
         await dialog.get_by_role("button", name="Close").click()
-        await page.locator('.opblock-get [data-path="/api/me"]').click()
-        await page.get_by_role("button", name="Execute").click()
-        answer = page.locator(".live-responses-table .response .microlight").first
-        await expect(answer).to_contain_text(given["email"])
+
+    async def press(self, operation: dict[str, Any], ids: dict[str, str], body: dict[str, str] | None = None) -> str:
+        """Press Execute, with what is shown, the ids of the path and the body that is given; return the status."""
+        # With fewer operations to be drawn the page answers faster.
+        await self.page.locator(".operation-filter-input").fill(operation["tags"][0])
+        block = self.page.locator(f"#operations-{operation['tags'][0]}-{operation['operationId']}")
+        await block.locator(".opblock-summary-control").click()
+        for parameter in operation.get("parameters", ()):
+            if parameter["in"] == "path":
+                name = parameter["name"]
+                await block.locator(f'tr[data-param-name="{name}"] input').fill(ids[name])
+        if body is not None:
+            await block.locator("textarea").fill(json.dumps(body))
+        await block.get_by_role("button", name="Execute", exact=True).click()
+        status = block.locator(".live-responses-table .response-col_status").last
+        await expect(status).to_contain_text(re.compile(r"\d{3}"))
+        shown = await status.text_content()
+        await block.locator(".opblock-summary-control").click()
+        return (shown or "").strip()[:3]
+
+
+async def test_each_operation_works_when_pressed(fresh_settings: Settings, browser: Browser) -> None:
+    async with (
+        serve_with(fresh_settings) as server,
+        server.client() as http,
+        await browser.new_context(viewport={"width": 1280, "height": 1000}, color_scheme="dark") as context,
+    ):
+        docs = DocsPage(await context.new_page())
+        await docs.page.goto(f"{server.url}/docs")
+        await expect(docs.page).to_have_title("Tasktalk REST")
+        assert "dark-mode" in (await docs.page.locator("html").get_attribute("class") or "")
+        paths = (await http.get("/openapi.json")).json()["paths"].values()
+        operations = {each["operationId"]: each for methods in paths for each in methods.values()}
+        pressed = {"register": await docs.press(operations.pop("register"), {})}
+        database = server.runtime.database
+        await database.write(lambda session: run_sql(session, "UPDATE users SET is_admin = true"))
+        await docs.sign_in()
+        login = await http.post("/api/auth/login", data={"username": YOU["email"], "password": YOU["password"]})
+        refresh_token = login.json()["refresh_token"]
+        async with database.read() as session:
+            you = await sign_in(database, fresh_settings, await find_by_email(session, YOU["email"]))
+        for name, operation in sorted(operations.items(), key=lambda item: item[0] == "logout"):
+            ids = await make_named(database, you, has_ended=name not in {"cancelRun", "resolveToolCall"})
+            known = {"refresh": {"refresh_token": refresh_token}, "regenerateReply": {"message_id": ids["message_id"]}}
+            pressed[name] = await docs.press(operation, ids, known.get(name))
+        assert {name: status for name, status in pressed.items() if not status.startswith("2")} == {}
         assert (docs.hosts, docs.errors) == ({urlsplit(server.url).netloc}, [])

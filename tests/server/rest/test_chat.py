@@ -13,6 +13,7 @@ import pytest
 
 from core.database import Database
 from core.settings import Settings
+from server.rest.chat_stream import EVENTS
 from tests.assistant.provider import Provider, Stall, Text, UseTool
 from tests.databases import only_sqlite
 from tests.event_client import blocks_of
@@ -152,6 +153,23 @@ async def test_stream_sends_the_answer_as_it_is_written(talk: RestClient, provid
     calls = [event["data"] for event in events.seen if event["event"] == "tool_call"]
     assert (calls[-1]["name"], calls[-1]["status"]) == ("add_task", "COMPLETED")
     assert events.seen[-1]["data"]["tool_calls"] == calls[-1:]
+    for event in events.seen:
+        assert EVENTS[event["event"]].model_validate(event["data"]).model_dump(mode="json") == event["data"]
+
+
+async def test_run_is_shown_with_its_reply_and_taken_back(talk: RestClient, provider: Provider) -> None:
+    provider.script([UseTool("add_task", {"title": "Buy milk"}, "call_1")], [Text(["Added."])])
+    answer = await talk.ok("POST", "/chat", {"message": "add buy milk"})
+    path = f"/conversations/{answer['conversation_id']}/messages"
+    question, reply = (await talk.ok("GET", path))["items"]
+    assert (question["run_id"], question["tool_calls"]) == (None, [])
+    assert (reply["run_id"], reply["tool_calls"]) == (answer["run_id"], answer["tool_calls"])
+    (task,) = (await talk.ok("GET", "/tasks"))["items"]
+    undone = await talk.ok("POST", f"/runs/{answer['run_id']}/undo")
+    assert (undone["tasks"], undone["deleted_ids"], undone["kept"]) == ([], [task["id"]], [])
+    assert (undone["run"]["id"], (await talk.ok("GET", "/tasks"))["items"]) == (answer["run_id"], [])
+    problem = await talk.problem("POST", f"/runs/{answer['run_id']}/undo")
+    assert (refusal(problem)[:2], problem["current"]["id"]) == ((409, "CONFLICT"), answer["run_id"])
 
 
 @pytest.mark.parametrize(("method", "is_elsewhere"), [("GET", True), ("POST", False)])

@@ -23,24 +23,15 @@ from sqlmodel import Field, SQLModel
 
 from core.database import Database
 from core.ids import new_id
-from models import RunStatus, ToolCallStatus
+from core.settings import Settings
 from models.columns import Writable
 from server.rest.api import add_rest, describe
 from server.rest.entities import create_body_of
 from server.rest.fields import Body
 from tests.databases import only_sqlite
-from tests.factories import (
-    SignedIn,
-    answered_rows,
-    make_answered,
-    make_conversation,
-    make_task,
-    make_user,
-    store_answered,
-    tool_call_row,
-)
+from tests.factories import SignedIn, make_named, make_task, make_user, sign_in
 from tests.server.rest.client import RestClient
-from tests.servers import RunningServer
+from tests.servers import RunningServer, serve_with
 from tests.state import state_of
 from tests.waiting import PATIENCE_S
 
@@ -85,31 +76,12 @@ def operations(*, negatable: bool = False) -> list[Any]:
     ]
 
 
-async def ids_of(database: Database, user: SignedIn, *, is_read: bool) -> dict[str, str]:
-    """Make something of everything for the user, and return the ids; a run that is read has ended."""
-    conversation = await make_conversation(database, user.caller)
-    answered = answered_rows(user, conversation.id, status=RunStatus.AWAITING_APPROVAL, state="{}")
-    ended = await make_answered(database, user, conversation.id)
-    waits = {"status": ToolCallStatus.AWAITING_APPROVAL, "result": None}
-    # One that stays, so that the run does not go on.
-    answered.calls.extend(tool_call_row(answered.run, position, **waits) for position in range(2))
-    await store_answered(database, answered)
-    return {
-        "task_id": (await make_task(database, user.caller)).id,
-        "conversation_id": conversation.id,
-        "run_id": ended.run.id if is_read else answered.run.id,
-        "tool_call_id": answered.calls[0].id,
-        "user_id": (await make_user(database)).id,
-        "message_id": answered.reply.id,
-    }
-
-
 @pytest.fixture
 def asking(server: RunningServer, database: Database, user: SignedIn, admin: RestClient) -> Asking:
     """Give what sends an operation's requests, each as it is generated, and has the answers checked."""
 
     async def ask(method: str, path: str, mode: GenerationMode) -> None:
-        ids = await ids_of(database, user, is_read=method == "GET")
+        ids = await make_named(database, user, has_ended=method == "GET")
         asks = admin.user if "/users" in path and admin.user is not None else user
         in_path = {name: value for name, value in ids.items() if f"{{{name}}}" in path}
         strategy = schema()[path][method].as_strategy(mode, path_parameters=in_path or None)
@@ -139,6 +111,45 @@ async def test_request_that_fits_the_description_is_accepted(asking: Asking, met
 @pytest.mark.parametrize(("method", "path"), operations(negatable=True))
 async def test_request_that_does_not_fit_is_refused(asking: Asking, method: str, path: str) -> None:
     await asking(method, path, GenerationMode.NEGATIVE)
+
+
+# What they take is known to clients alone.
+WITHOUT_EXAMPLE: Final = {"login", "refresh", "regenerateReply"}
+
+
+async def test_examples_are_accepted_as_they_are(fresh_settings: Settings) -> None:
+    without = set[str]()
+    async with serve_with(fresh_settings) as running, running.client() as http:
+        database = running.runtime.database
+        user = await sign_in(database, fresh_settings, await make_user(database, is_admin=True))
+        for path, methods in description()["paths"].items():
+            for method, operation in methods.items():
+                if (example := example_of(operation)) is not None:
+                    sent_to = path.format_map(await make_named(database, user, has_ended=False))
+                    response = await http.request(method, sent_to, json=example, headers=user.headers)
+                    assert response.is_success, (method, path, response.text)
+                elif "requestBody" in operation:
+                    without.add(operation["operationId"])
+    assert without == WITHOUT_EXAMPLE
+
+
+def example_of(operation: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the example of the body that an operation takes, if it has one."""
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+    example: dict[str, Any] | None
+    (example,) = description()["components"]["schemas"].get(name, {}).get("examples", [None])
+    return example
+
+
+def test_operations_have_names_for_clients_and_parameters_are_never_null() -> None:
+    operations = [each for path in description()["paths"].values() for each in path.values()]
+    names = [each["operationId"] for each in operations]
+    assert all(re.fullmatch("[a-z]+([A-Z][a-z]+)*", name) for name in names)
+    assert len(set(names)) == len(names)
+    assert {"createTask", "listMessages", "undoRun"} <= set(names)
+    parameters = [each for operation in operations for each in operation.get("parameters", ())]
+    assert [each["name"] for each in parameters if "anyOf" in each["schema"]] == []
 
 
 async def test_description_is_public(http: httpx2.AsyncClient) -> None:
@@ -229,7 +240,7 @@ async def answer(rest: RestClient, place: str, key: str, tried: str, own: str) -
 async def test_id_of_another_user_is_answered_as_an_unknown_one(
     rest: RestClient, database: Database, stranger: SignedIn, *, place: str, key: str
 ) -> None:
-    theirs = [*(await ids_of(database, stranger, is_read=False)).values(), stranger.user.id]
+    theirs = [*(await make_named(database, stranger, has_ended=False)).values(), stranger.user.id]
     assert rest.user is not None
     own = (await make_task(database, rest.user.caller)).id
     before = [await state_of(database, each.user.id) for each in (stranger, rest.user)]
@@ -254,6 +265,6 @@ async def test_route_without_a_caller_is_refused(anyone: RestClient) -> None:
 
 
 async def test_lists_hold_rows_of_the_caller_only(rest: RestClient, database: Database, stranger: SignedIn) -> None:
-    await ids_of(database, stranger, is_read=False)
+    await make_named(database, stranger, has_ended=False)
     for path in ("/tasks", "/conversations"):
         assert await rest.ok("GET", path, include_total="true") == {"items": [], "next_cursor": None, "total": 0}

@@ -15,7 +15,7 @@ GIVEN: Final[dict[str, Any]] = {
     "title": "Buy milk",
     "description": "The good one",
     "priority": "HIGH",
-    "due_at": "2026-12-01T08:00:00Z",
+    "due_at": "2026-12-01T08:00:00+00:00",
     "tags": ["shop", "home"],
 }
 
@@ -79,17 +79,22 @@ async def test_repeated_key_returns_the_first_task(rest: RestClient, client: Gra
 LISTS: Final[list[tuple[dict[str, Any], list[str]]]] = [
     ({"completed": "false", "order": "-title", "search": "milk"}, ["c milk", "a milk"]),
     ({"priority": ["HIGH", "LOW"], "order": ["priority", "title"]}, ["c milk", "a milk"]),
+    ({"tags": ["x", "every"]}, ["b"]),
+    ({"due_after": "2030-01-02T00:00:00Z"}, ["b", "c milk"]),
+    ({"due_after": "2030-01-01T00:00:00Z", "due_before": "2030-01-03T00:00:00+00:00"}, ["a milk", "b"]),
 ]
 REFUSED_LISTS: Final[list[dict[str, Any]]] = [
     *({"order": ["completed_at"]}, {"order": ["-completed", "title"]}, {"priority": "URGENT"}, {"completed": "yes"}),
     *({"limit": "0"}, {"limit": "101"}, {"limit": "many"}, {"cursor": "nonsense"}, {"cursor": ""}),
+    *({"due_after": "2030-01-01"}, {"due_before": "2030-01-01T00:00:00"}, {"tags": ["\0"]}),
     *({"search": "\0"}, {"search": "x" * 1_001}, {"complete": "true"}),
 ]
 
 
 async def test_list_is_filtered_and_ordered_by_the_query_string(rest: RestClient) -> None:
-    for title, priority in ("a milk", "HIGH"), ("b", "MEDIUM"), ("c milk", "LOW"):
-        await rest.ok("POST", "/tasks", {"title": title, "priority": priority})
+    for day, (title, priority) in enumerate((("a milk", "HIGH"), ("b", "MEDIUM"), ("c milk", "LOW")), 1):
+        given = {"title": title, "priority": priority, "due_at": f"2030-01-0{day}T00:00:00Z"}
+        await rest.ok("POST", "/tasks", given | {"tags": ["every", "x" if title == "b" else "y"]})
     for query, titles in LISTS:
         assert [task["title"] for task in (await rest.ok("GET", "/tasks", **query))["items"]] == titles
     for query in REFUSED_LISTS:
@@ -156,5 +161,11 @@ async def test_conversations_and_messages_are_listed(rest: RestClient, database:
         assert [item[key] for item in (await rest.ok("GET", listed))["items"]] == other
     first = (await rest.ok("GET", path))["items"][0]
     ids_and_revision = {"id": made[0].id, "conversation_id": ids[0], "revision": made[0].revision}
-    said = {"role": "USER", "content": "one", "status": "COMPLETE", "created_at": first["created_at"]}
+    said: dict[str, Any] = {
+        "role": "USER",
+        "content": "one",
+        "status": "COMPLETE",
+        "created_at": made[0].created_at.isoformat(),
+    }
+    said |= {"run_id": None, "tool_calls": []}
     assert first == ids_and_revision | said
