@@ -1,7 +1,9 @@
 """How many connections a process may have, in all and from one address."""
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 
@@ -17,8 +19,9 @@ class ConnectionLimits:
 
     def admit(self, address: str) -> bool:
         """Count a connection, unless there are too many."""
-        is_within = self._by_address[address] < self.per_address or not self.proxies.isdisjoint({address, "*"})
-        if self.open >= self.total or not is_within:
+        if self.open >= self.total:
+            return False
+        if self._by_address[address] >= self.per_address and not self._is_proxy(address):
             return False
         self.open += 1
         self._by_address[address] += 1
@@ -30,6 +33,16 @@ class ConnectionLimits:
         self._by_address[address] -= 1
         if not self._by_address[address]:
             del self._by_address[address]
+
+    def _is_proxy(self, address: str) -> bool:
+        """Return whether FORWARDED_ALLOW_IPS names the address, by itself or within a network."""
+        if not self.proxies.isdisjoint({address, "*"}):
+            return True
+        networks = [proxy for proxy in self.proxies if "/" in proxy]
+        # What is neither an address nor a network names a socket's file.
+        with suppress(ValueError):
+            return any(ip_address(address) in ip_network(network) for network in networks)
+        return False
 
 
 def address_of(transport: Any) -> str:

@@ -133,8 +133,9 @@ async def answers(server: RunningServer) -> bool:
     return await status(server, post(QUERY)) == 200
 
 
-async def test_proxy_may_open_as_many_as_it_needs(server: RunningServer) -> None:
-    limits = ConnectionLimits(100, 1, frozenset({"127.0.0.1"}))
+@pytest.mark.parametrize("proxy", ["127.0.0.1", "127.0.0.0/8"])
+async def test_proxy_may_open_as_many_as_it_needs(server: RunningServer, proxy: str) -> None:
+    limits = ConnectionLimits(100, 1, frozenset({"10.0.0.0/8", proxy}))
     async with serve(create_app(server.runtime.settings), limits=limits) as limited, connected(limited.url) as first:
         assert b"200 OK" in await first.ask(post(QUERY))
         assert await status(limited, post(QUERY)) == 200
