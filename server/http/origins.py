@@ -19,6 +19,11 @@ def allows_local_origins(settings: Settings) -> bool:
 
 def is_allowed_origin(scope: Scope, settings: Settings) -> bool:
     """Return whether the origin may call: our own, one of the settings, or none at all."""
+    return "*" in settings.allowed_origins or is_named_origin(scope, settings)
+
+
+def is_named_origin(scope: Scope, settings: Settings) -> bool:
+    """Return whether the origin may call with cookies: as `is_allowed_origin`, but `*` names none."""
     headers = get_request_headers(scope).values
     origin = headers.get(b"origin")
     if origin is None:
@@ -30,4 +35,4 @@ def is_allowed_origin(scope: Scope, settings: Settings) -> bool:
     host = headers.get(b"host", b"").decode("latin-1").lower()
     # Behind what ends TLS, a secure page's request arrives as a plain one.
     schemes = ("https",) if scope["scheme"] == "wss" else ("https", "http")
-    return "*" in allowed or text in allowed.union(f"{scheme}://{host}" for scheme in schemes)
+    return text in allowed.union(f"{scheme}://{host}" for scheme in schemes)

@@ -166,7 +166,7 @@ async def test_session_that_is_over_is_refused(services: AccountServices, first:
         case "deleted":
             await services.database.write(lambda session: users.delete(session, user_id))
         case "unknown":
-            token = RefreshTokens(services.settings.secret_key).issue(new_id(), 3).text
+            token = RefreshTokens(services.settings.secret_key).issue(new_id(), 3, "").text
         case _:
             await change_sessions(services.database, user_id, **{ended: utc_now()})
     with pytest.raises(UnauthenticatedError, match="The refresh token is not valid any more"):
