@@ -15,6 +15,7 @@ from core.errors import NotFoundError
 from core.ids import new_id, parse_id
 from core.prepared_statement import PreparedStatement, Rows, cached_statement
 from core.tokens import RefreshToken, RefreshTokens, invalid_refresh_token
+from core.transaction import leave_unchanged
 from models import AuditEventKind, Session, User
 from models.types import UtcDateTime
 from services.accounts.audit import Client, record_event
@@ -75,6 +76,7 @@ async def start(
         token_hash=token.hash,
         expires_at=now + lifetime,
         last_used_at=now,
+        created_at=now,
         **client.as_columns(Session),
     )
     session.add(row)
@@ -117,6 +119,7 @@ class Rotation:
         if self._is_in_grace(row, row.generation - used.generation):
             token = self.tokens.find(row.id, row.generation, row.seed, row.token_hash)
             if token is not None:
+                leave_unchanged(session)
                 return Refreshed(row.user_id, token, _moment(row.rotations[-1]), row.expires_at)
         await _revoke(session, _SESSIONS.c.id == row.id)
         await record_event(session, client, AuditEventKind.SESSION_ENDED, row.user_id, subject_id=row.id)

@@ -23,6 +23,7 @@ from tests.server.rest.client import RestClient
 from tests.server.rest.client import refusal as rest_refusal
 from tests.servers import RunningServer
 from tests.services.account_services import PASSWORD, AccountServices, new_email
+from tests.services.rows import end_grace
 from tests.waiting import until_so
 
 AGENT: Final = "Tests/1.0 " + "x" * 400
@@ -61,6 +62,7 @@ async def test_log_tells_what_happened_from_where(server: RunningServer, databas
         await client.mutate("changePassword", passwords, as_=token)
         for _ in range(2):
             await client.mutate("refreshSession", {"refreshToken": signed_up["refreshToken"]})
+            await end_grace(database, user_id)
         for is_active in (False, True):
             await client.mutate("setUserActive", {"id": user_id, "isActive": is_active}, as_=admin)
         third = await client.mutate("signIn", credentials | {"password": f"{PASSWORD} 2"})
