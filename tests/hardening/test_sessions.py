@@ -70,11 +70,11 @@ async def test_tab_that_was_left_behind_gets_the_present_tokens_until_the_grace_
         assert third is not None
         for spent in (user.refresh_token, second["refresh_token"]):
             assert await refresh(there, spent) == third
-        assert await is_served(there, third["access_token"])
+        assert await is_served(http, third["access_token"])
         await end_grace(database, user.user.id)
         assert [await refresh(http, each["refresh_token"]) for each in (second, third)] == [None, None]
         assert not await is_served(http, third["access_token"])
-        await until_so(lambda: _is_refused(there, third["access_token"]))
+        assert not await is_served(there, third["access_token"])
     assert await kinds_of(database, user.user.id) == ["SESSION_ENDED"]
 
 
@@ -279,7 +279,8 @@ async def test_person_sees_and_ends_their_sessions_and_nobody_elses(
     async with AsyncExitStack() as stack:
         other_server = await stack.enter_async_context(serve_with(settings))
         elsewhere = await stack.enter_async_context(other_server.client())
-        assert await is_served(elsewhere, there["accessToken"])
+        # On SQLite other processes look for themselves, every four seconds.
+        assert server.runtime.database.is_sqlite or await is_served(elsewhere, there["accessToken"])
         revoked = await client.mutate("revokeSession", {"id": latest["id"]}, as_=token)
         assert revoked == {"deletedIds": [latest["id"]], "errors": []}
         await until_so(lambda: _is_refused(elsewhere, there["accessToken"]))
