@@ -50,8 +50,8 @@ class MovableClock:
     def put_in(cls, monkeypatch: pytest.MonkeyPatch) -> "MovableClock":
         """Put one in the place of the real one."""
         clock = cls()
-        of_tokens = "core.tokens", "services.accounts.authentication", "services.accounts.sessions", "services.query.sql"
-        for module in (*of_tokens, "server.graphql.sockets"):
+        accounts = "services.accounts.authentication", "services.accounts.sessions"
+        for module in ("core.tokens", *accounts, "services.query.sql", "server.graphql.sockets"):
             monkeypatch.setattr(f"{module}.utc_now", clock.utc_now)
         for module in ("server.graphql.sockets", "server.http.event_stream"):
             monkeypatch.setattr(f"{module}.call_at", clock.call_at)
