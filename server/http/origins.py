@@ -2,6 +2,7 @@
 
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
@@ -32,6 +33,8 @@ def is_named_origin(scope: Scope, settings: Settings) -> bool:
     if allows_local_origins(settings) and _LOCAL.fullmatch(text):
         return True
     allowed = {each.lower() for each in settings.allowed_origins}
+    if settings.public_url:
+        allowed.add("://".join(urlsplit(settings.public_url.lower())[:2]))
     host = headers.get(b"host", b"").decode("latin-1").lower()
     # Behind what ends TLS, a secure page's request arrives as a plain one.
     schemes = ("https",) if scope["scheme"] == "wss" else ("https", "http")

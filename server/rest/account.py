@@ -203,6 +203,10 @@ class Refresh(Body):
     refresh_token: str = Field(default="", description="The one that came last; left out where the cookie has it.")
 
 
+# The body where there is none.
+_BY_COOKIE: Final = Refresh()
+
+
 @auth_router.post("/register", status_code=201, responses=problems(401, 409, 429, body=True))
 async def register(context: Anyone, body: Registration, response: Response) -> Tokens:
     """Make an account and sign its user in."""
@@ -221,9 +225,9 @@ async def login(context: Anyone, form: Annotated[PasswordGrant, Form()]) -> Toke
 
 
 @auth_router.post("/refresh", responses=problems(401, body=True))
-async def refresh(context: Anyone, body: Refresh | None = None) -> Tokens:
+async def refresh(context: Anyone, body: Refresh = _BY_COOKIE) -> Tokens:
     """Exchange a refresh token for new tokens; one that comes again later than in a moment ends its session."""
-    return _tokens(context, await context.refresh_session(body.refresh_token if body else ""))
+    return _tokens(context, await context.refresh_session(body.refresh_token))
 
 
 @auth_router.post("/logout", status_code=204, responses=problems(401, 403))

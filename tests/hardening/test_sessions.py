@@ -148,11 +148,11 @@ async def door(http: httpx2.AsyncClient, request: pytest.FixtureRequest) -> Door
     return Door(http, request.param, {"X-Auth-Mode": "cookie"})
 
 
-def cookie_of(answer: httpx2.Response, door: Door, more: str = "; Secure") -> str | None:
+def cookie_of(answer: httpx2.Response, door: Door, more: str = "; Secure", prefix: str = "") -> str | None:
     """Return the value of the cookie that an answer sets, with the attributes that it must have."""
     if (header := answer.headers.get("set-cookie")) is None:
         return None
-    form = rf"tasktalk_refresh=(.*); Max-Age=(\d+); Path={door.path}; HttpOnly{more}; SameSite=Lax"
+    form = rf"tasktalk_refresh=(.*); Max-Age=(\d+); Path={prefix}{door.path}; HttpOnly{more}; SameSite=Lax"
     found = re.fullmatch(form, header)
     assert found, header
     assert (found[2] == "0") is (found[1] == "")
@@ -208,13 +208,15 @@ async def test_cookie_is_for_named_origins_alone(settings: Settings, door: Door)
 
 
 async def test_cookie_is_secure_but_for_a_development_server_in_the_network(settings: Settings, door: Door) -> None:
-    for host, more, overrides in (
-        ("192.168.1.7:8000", "", {}),
-        ("localhost", "; Secure", {}),
-        ("192.168.1.7:8000", "; Secure", IN_PRODUCTION),
+    lan, page = "192.168.1.7:8000", "https://app.example.com"
+    for overrides, requests in (
+        ({}, (({"Host": lan}, ""), ({"Host": "localhost"}, "; Secure"))),
+        (IN_PRODUCTION | {"public_url": f"{page}/api"}, (({"Host": lan, "Origin": page}, "; Secure"),)),
     ):
         async with serve_with(settings, **overrides) as server, server.client() as http:
-            assert cookie_of(await Door(http, door.name, door.headers).sign_up(Host=host), door, more)
+            for headers, more in requests:
+                answer = await Door(http, door.name, door.headers).sign_up(**headers)
+                assert cookie_of(answer, door, more, prefix="/api" if overrides else "")
 
 
 async def test_what_cannot_set_a_cookie_says_so_or_answers_as_without(server: RunningServer, user: SignedIn) -> None:
