@@ -14,6 +14,7 @@ from core.database_url import parse_database_url
 
 DATA_FOLDER = Path("data")
 _MIN_KEY_BYTES = 32
+_MAX_PREVIOUS_KEYS = 3
 _MAX_DAYS = 3_650
 _MAX_MINUTES = 24 * 60 * _MAX_DAYS
 _ADDRESS = re.compile(r"https?://[^/?#\s]", re.IGNORECASE)
@@ -56,6 +57,9 @@ class Settings(BaseSettings):
     secret_key: str = Field(
         "", repr=False, description="signs tokens; at least 32 bytes; in development made once under `data/`"
     )
+    secret_key_previous: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), repr=False, description="keys before SECRET_KEY, at most 3, separated by commas: verify tokens, sign none"
+    )
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="origins of pages that may call, separated by commas; `*`: all; "
@@ -63,6 +67,9 @@ class Settings(BaseSettings):
     )
     access_token_expire_minutes: Count = Field(30, le=_MAX_MINUTES, description="life of an access token")
     refresh_token_expire_days: Count = Field(30, le=_MAX_DAYS, description="life of a session that is not refreshed")
+    refresh_grace_s: float = Field(
+        30, ge=0, le=60, description="how long a refresh token that was used gives the same tokens again"
+    )
     api_host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     api_port: int = Field(8000, ge=0, le=65535, description="port to listen on")
     better_auth_url: str | None = Field(None, description="base URL of a Better Auth server whose tokens to accept")
@@ -208,7 +215,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin!r} is no origin; write it such as https://app.example.com, without a path")
         return origins
 
-    @field_validator("mcp_safe_tools", mode="before")
+    @field_validator("mcp_safe_tools", "secret_key_previous", mode="before")
     @classmethod
     def _split_names(cls, value: Any) -> Any:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
@@ -259,6 +266,13 @@ class Settings(BaseSettings):
                 'python -c "import secrets; print(secrets.token_urlsafe(48))"'
             )
         return value
+
+    @field_validator("secret_key_previous")
+    @classmethod
+    def _check_previous_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(value) > _MAX_PREVIOUS_KEYS:
+            raise ValueError(f"it has {len(value)} keys; leave the oldest out, for at most {_MAX_PREVIOUS_KEYS}")
+        return tuple(map(cls._check_secret_key, value))
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -3,9 +3,8 @@
 import hmac
 import json
 import re
-import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -148,18 +147,31 @@ def _hmac_key(secret_key: str) -> Key:
         raise SettingsError("SECRET_KEY is wrong: it is one half of a key pair; write a random text instead") from None
 
 
+def _key_id(secret_key: str) -> str:
+    fingerprint = sha256(b"tasktalk access token key\0" + secret_key.encode()).digest()[:12]
+    return urlsafe_b64encode(fingerprint).decode()
+
+
 class AccessTokens:
-    """Issue and verify the access tokens of users who sign in here: JWTs signed with HS256."""
+    """Issue and verify the access tokens of users who sign in here: JWTs signed with HS256.
 
-    def __init__(self, secret_key: str, lifetime: timedelta) -> None:
-        self._key = VerificationKey("HS256", _hmac_key(secret_key))
+    The keys before the present one, `previous_keys`, only verify.
+    """
+
+    def __init__(self, secret_key: str, lifetime: timedelta, previous_keys: Sequence[str] = ()) -> None:
+        self.key_id = _key_id(secret_key)
+        self._keys = {_key_id(key): VerificationKey("HS256", _hmac_key(key)) for key in (secret_key, *previous_keys)}
         self._lifetime = lifetime
-        fingerprint = sha256(b"tasktalk access token key\0" + secret_key.encode()).digest()[:12]
-        self.key_id = urlsafe_b64encode(fingerprint).decode()
 
-    def issue(self, user_id: str, session_id: str) -> SignedToken:
-        """Return a new access token for a session of the user."""
-        issued_at = utc_now().replace(microsecond=0)
+    def is_known(self, key_id: str) -> bool:
+        """Return whether a token that names this key is one of ours."""
+        return key_id in self._keys
+
+    def issue(
+        self, user_id: str, session_id: str, generation: int = 0, issued_at: datetime | None = None
+    ) -> SignedToken:
+        """Return the access token of a generation of the user's session: issued at the same moment, the same text."""
+        issued_at = (issued_at or utc_now()).replace(microsecond=0)
         expires_at = issued_at + self._lifetime
         claims = {
             "iss": ISSUER,
@@ -168,16 +180,18 @@ class AccessTokens:
             "sid": session_id,
             "iat": int(issued_at.timestamp()),
             "exp": int(expires_at.timestamp()),
-            "jti": secrets.token_urlsafe(12),
+            "jti": f"{session_id}.{generation}",
         }
-        text = jwt.encode(claims, self._key.key, self._key.algorithm, headers={"kid": self.key_id})
+        key = self._keys[self.key_id]
+        text = jwt.encode(claims, key.key, key.algorithm, headers={"kid": self.key_id})
         return SignedToken(text, expires_at)
 
     def verify(self, token: str) -> AccessClaims:
         """Return the user and session of a token; whether the session is still active is for the caller to check."""
-        if read_key_id(token) != self.key_id:
+        key = self._keys.get(read_key_id(token))
+        if key is None:
             raise invalid_token()
-        claims = verify_token(token, self._key, issuer=ISSUER, audience=AUDIENCE)
+        claims = verify_token(token, key, issuer=ISSUER, audience=AUDIENCE)
         session_id = claims.payload.get("sid")
         if not isinstance(session_id, str) or parse_id(session_id) != session_id:
             raise invalid_token()
@@ -204,18 +218,25 @@ def invalid_refresh_token() -> UnauthenticatedError:
 
 
 class RefreshTokens:
-    """Issue and read refresh tokens: session id, generation and random bytes, signed with HMAC.
+    """Issue and read refresh tokens: session id, generation and secret bytes, signed with HMAC.
 
-    The signature keeps made-up tokens from reaching the database.
+    The secret bytes are an HMAC of the session's seed, so that any process can give the token of a generation again,
+    and nobody can make it from the database without SECRET_KEY. The signature keeps made-up tokens from reaching the
+    database. The keys before the present one, `previous_keys`, sign nothing new.
     """
 
-    def __init__(self, secret_key: str) -> None:
-        self._key = hmac.digest(secret_key.encode(), b"tasktalk refresh tokens", "sha256")
+    def __init__(self, secret_key: str, previous_keys: Sequence[str] = ()) -> None:
+        purpose = b"tasktalk refresh tokens"
+        self._keys = [hmac.digest(key.encode(), purpose, "sha256") for key in (secret_key, *previous_keys)]
 
-    def issue(self, session_id: str, generation: int) -> RefreshToken:
-        """Return a new token for a generation of the session."""
-        signed = UUID(session_id).bytes + generation.to_bytes(_GENERATION_BYTES) + secrets.token_bytes(_SECRET_BYTES)
-        return RefreshToken(session_id, generation, urlsafe_b64encode(signed + self._sign(signed)).decode())
+    def issue(self, session_id: str, generation: int, seed: str) -> RefreshToken:
+        """Return the token for a generation of the session that has this seed."""
+        return _make_refresh_token(self._keys[0], session_id, generation, seed)
+
+    def find(self, session_id: str, generation: int, seed: str, token_hash: str) -> RefreshToken | None:
+        """Return the token for a generation that has this hash, as it was issued; None if it was made otherwise."""
+        tokens = (_make_refresh_token(key, session_id, generation, seed) for key in self._keys)
+        return next((token for token in tokens if token.hash == token_hash), None)
 
     def read(self, text: str) -> RefreshToken:
         """Parse a token and verify its signature; only the database knows whether it has been used."""
@@ -223,10 +244,17 @@ class RefreshTokens:
             raise invalid_refresh_token()
         content = urlsafe_b64decode(text)
         signed, signature = content[:_SIGNED_BYTES], content[_SIGNED_BYTES:]
-        if not hmac.compare_digest(signature, self._sign(signed)):
+        if not any(hmac.compare_digest(signature, _sign(key, signed)) for key in self._keys):
             raise invalid_refresh_token()
         generation = int.from_bytes(signed[_ID_BYTES : _ID_BYTES + _GENERATION_BYTES])
         return RefreshToken(str(UUID(bytes=signed[:_ID_BYTES])), generation, text)
 
-    def _sign(self, signed: bytes) -> bytes:
-        return hmac.digest(self._key, signed, "sha256")[:_SIGNATURE_BYTES]
+
+def _make_refresh_token(key: bytes, session_id: str, generation: int, seed: str) -> RefreshToken:
+    named = UUID(session_id).bytes + generation.to_bytes(_GENERATION_BYTES)
+    signed = named + hmac.digest(key, b"secret\0" + named + seed.encode(), "sha256")[:_SECRET_BYTES]
+    return RefreshToken(session_id, generation, urlsafe_b64encode(signed + _sign(key, signed)).decode())
+
+
+def _sign(key: bytes, signed: bytes) -> bytes:
+    return hmac.digest(key, signed, "sha256")[:_SIGNATURE_BYTES]

@@ -13,13 +13,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from strawberry.dataloader import DataLoader
 
 from assistant.assistant import Assistant
+from core.clock import utc_now
 from core.database import Database
 from core.errors import UnauthenticatedError
 from core.passwords import Passwords
 from core.settings import Settings
 from core.workload import continue_workload
 from live.live import Live
-from services.accounts.accounts import Accounts
+from services.accounts.accounts import Accounts, SessionTokens
 from services.accounts.audit import Client
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
@@ -59,6 +60,23 @@ class Runtime:
 
 
 @dataclass(slots=True)
+class SessionCookie:
+    """The refresh token in the cookie of a request in cookie mode, and for how long its answer sets it, if at all."""
+
+    token: str = ""
+    max_age_s: int | None = None
+
+    def keep(self, tokens: SessionTokens) -> None:
+        """Let the answer set the cookie to a session's refresh token."""
+        self.token = tokens.refresh_token
+        self.max_age_s = max(1, round((tokens.session_ends_at - utc_now()).total_seconds()))
+
+    def clear(self) -> None:
+        """Let the answer remove the cookie."""
+        self.token, self.max_age_s = "", 0
+
+
+@dataclass(slots=True)
 class Context:
     """The context of one operation. It holds no open session: fields run concurrently, a session cannot."""
 
@@ -67,6 +85,10 @@ class Context:
     request_id: str
     client_address: str
     user_agent: str = ""
+    # Why the token that was sent is refused; the fields that need no caller are answered all the same.
+    token_error: UnauthenticatedError | None = None
+    # None unless the request is in cookie mode.
+    cookie: SessionCookie | None = None
     loaders: dict[Batch, DataLoader[str, Any]] = field(default_factory=dict)
     # Done when the client has disconnected; made when it is needed: few operations wait for more than the database.
     _disconnected: asyncio.Future[None] | None = None
@@ -97,8 +119,34 @@ class Context:
     def require_caller(self) -> Caller:
         """Return the caller; raise UnauthenticatedError for an anonymous one."""
         if self.caller is None:
-            raise UnauthenticatedError("Sign in first: send an access token as `Authorization: Bearer …`.")
+            raise self.token_error or UnauthenticatedError(
+                "Sign in first: send an access token as `Authorization: Bearer …`."
+            )
         return self.caller
+
+    async def refresh_session(self, refresh_token: str) -> SessionTokens:
+        """Refresh a session by its token or, where that is empty, by the cookie, which goes where it is refused."""
+        if self.cookie is not None:
+            refresh_token = refresh_token or self.cookie.token
+        try:
+            return await self.runtime.accounts.refresh(refresh_token, self.client)
+        except UnauthenticatedError:
+            if self.cookie is not None:
+                self.cookie.clear()
+            raise
+
+    def refresh_token_of(self, tokens: SessionTokens) -> str | None:
+        """Return the refresh token for the answer's body; in cookie mode None, for it goes into the cookie."""
+        if self.cookie is None:
+            return tokens.refresh_token
+        self.cookie.keep(tokens)
+        return None
+
+    async def sign_out(self) -> None:
+        """End the caller's session, and remove its cookie."""
+        await self.runtime.accounts.sign_out(self.require_caller(), self.client)
+        if self.cookie is not None:
+            self.cookie.clear()
 
     async def load(
         self,

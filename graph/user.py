@@ -1,6 +1,6 @@
 """GraphQL types, inputs and payloads of users, their sessions and their access tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from graph.selection import selected_columns
 from models import AccessScope
 from services.accounts.access_tokens import own_access_tokens
 from services.accounts.audit import audit_listing
+from services.accounts.sessions import own_sessions
 from services.accounts.users import users_by_id
 from services.conversations.conversations import ConversationOrder, conversation_listing
 from services.query.pagination import Page, PageArguments, read_window
@@ -35,6 +36,19 @@ class AccessToken:
     @staticmethod
     def scopes(root: strawberry.Parent[models.AccessToken]) -> list[AccessScope]:
         return [AccessScope(scope) for scope in root.scopes]
+
+
+@table_type(models.Session)
+class Session(Node):
+    @reads_columns("id", description="Whether the caller's token is of it.")
+    @staticmethod
+    def current(root: strawberry.Parent[models.Session], info: Info) -> bool:
+        return root.id == info.context.require_caller().session_id
+
+    @reads_columns("last_used_at", "created_at", description="When it was last refreshed, or began.")
+    @staticmethod
+    def last_used_at(root: strawberry.Parent[models.Session]) -> datetime:
+        return root.last_used_at or root.created_at
 
 
 @table_type(models.AuditEvent)
@@ -85,12 +99,17 @@ class User(Node):
     @staticmethod
     @batched
     async def access_tokens(parents: strawberry.Parent[list[models.User]], info: Info) -> list[Any]:
-        own_id = info.context.user_id
-        own: Any = []
-        if any(each.id == own_id for each in parents):
-            caller, columns = info.context.require_caller(), selected_columns(info, models.AccessToken)
-            own = await own_access_tokens(info.context.database.reader, caller, columns)
-        return [own if each.id == own_id else [] for each in parents]
+        return await _own_list(own_access_tokens, models.AccessToken, parents, info)
+
+    @reads_columns(
+        "id",
+        graphql_type=list[Session],
+        description="Where the caller is signed in, the session that was used last first; nobody sees another's.",
+    )
+    @staticmethod
+    @batched
+    async def sessions(parents: strawberry.Parent[list[models.User]], info: Info) -> list[Any]:
+        return await _own_list(own_sessions, models.Session, parents, info)
 
     @reads_columns(
         "id",
@@ -120,6 +139,17 @@ async def _own(
     read_window(order, arguments)
     own = await connect(info, model, make, arguments) if any(each.id == own_id for each in parents) else None
     return [own if each.id == own_id else ConnectionSource(Page(order), 0) for each in parents]
+
+
+async def _own_list(
+    read: Callable[..., Awaitable[Any]], model: type[SQLModel], parents: Sequence[models.User], info: Info
+) -> list[Any]:
+    """Return what is read of the caller's on the caller's own row, and nothing on every other row."""
+    own_id, own = info.context.user_id, []
+    if any(each.id == own_id for each in parents):
+        caller, columns = info.context.require_caller(), selected_columns(info, model)
+        own = await read(info.context.database.reader, caller, columns)
+    return [own if each.id == own_id else [] for each in parents]
 
 
 async def load_user(info: Info, user_id: str) -> Any:
@@ -167,7 +197,8 @@ class AuthPayload:
         default=None, description="Send it as `Authorization: Bearer …` until it expires."
     )
     refresh_token: str | None = strawberry.field(
-        default=None, description="Exchange it once, by refreshSession, for new tokens; keep it secret."
+        default=None,
+        description="Exchange it once, by refreshSession, for new tokens; keep it secret. Null in cookie mode.",
     )
     expires_at: datetime | None = strawberry.field(default=None, description="When the access token expires.")
     user: User | None = strawberry.field(default=None, description="Who is signed in.")
@@ -194,7 +225,15 @@ class SignInInput:
 
 @strawberry.input(description="A session to renew.")
 class RefreshSessionInput:
-    refresh_token: str = strawberry.field(description="Used twice, it ends the session.")
+    refresh_token: str = strawberry.field(
+        description="The one that came last. Within 30 seconds it gives the same tokens again; used once more after "
+        "that, it ends the session. In cookie mode an empty text stands for the cookie."
+    )
+
+
+@strawberry.input(description="A session.")
+class SessionRefInput:
+    id: strawberry.ID
 
 
 @strawberry.type(description="An access token as made.")

@@ -27,7 +27,7 @@ class AuditEventKind(DescribedEnum):
     SIGNED_OUT = "SIGNED_OUT", "A session was ended by its user."
     SESSION_ENDED = (
         "SESSION_ENDED",
-        "A session was ended: its refresh token came twice, or there were too many sessions.",
+        "A session was ended: a refresh token came again later, or there were too many sessions.",
     )
     PASSWORD_CHANGED = "PASSWORD_CHANGED", "The password was changed, which ended all other sessions."
     ACCESS_TOKEN_CREATED = "ACCESS_TOKEN_CREATED", "An access token was made."

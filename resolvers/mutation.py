@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from dataclasses import fields
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import strawberry
 
@@ -46,6 +46,7 @@ from graph.user import (
     DeleteUserInput,
     RefreshSessionInput,
     RevokeAccessTokenInput,
+    SessionRefInput,
     SetUserActiveInput,
     SignInInput,
     SignOutPayload,
@@ -62,26 +63,37 @@ from services.runs.run import UserMessage
 from services.tasks.tasks import tasks
 from services.tasks.undo import undo_run
 
+# Whoever begins a session is answered whatever token comes along, which may be one that is over.
+OPEN_FIELDS: Final = frozenset({"signUp", "signIn", "refreshSession"})
+
 
 @strawberry.type(description="Changes, one after another in the order that they are written in.")
 class Mutation:
     @strawberry.mutation(description="Make an account and sign its user in.")
     async def sign_up(self, info: Info, input: SignUpInput) -> AuthPayload:
-        return await _tokens(info.context.runtime.accounts.sign_up(**vars(input), client=info.context.client))
+        return await _tokens(info, info.context.runtime.accounts.sign_up(**vars(input), client=info.context.client))
 
     @strawberry.mutation(description="Begin a session.")
     async def sign_in(self, info: Info, input: SignInInput) -> AuthPayload:
         client = info.context.client
-        return await _tokens(info.context.runtime.accounts.sign_in(**vars(input), client=client))
+        return await _tokens(info, info.context.runtime.accounts.sign_in(**vars(input), client=client))
 
-    @strawberry.mutation(description="Exchange a refresh token for new tokens; one used twice ends its session.")
+    @strawberry.mutation(
+        description="Exchange a refresh token for new tokens; one that comes again later ends its session."
+    )
     async def refresh_session(self, info: Info, input: RefreshSessionInput) -> AuthPayload:
-        return await _tokens(info.context.runtime.accounts.refresh(input.refresh_token, info.context.client))
+        return await _tokens(info, info.context.refresh_session(input.refresh_token))
 
     @strawberry.mutation(description="End the caller's session; its tokens are refused from now on.")
     async def sign_out(self, info: Info) -> SignOutPayload:
-        signing_out = info.context.runtime.accounts.sign_out(info.context.require_caller(), info.context.client)
-        return await answer(SignOutPayload, "", signing_out, lambda _: {})
+        info.context.require_caller()
+        return await answer(SignOutPayload, "", info.context.sign_out(), lambda _: {})
+
+    @strawberry.mutation(description="End a session of the caller's; its tokens are refused from now on.")
+    async def revoke_session(self, info: Info, input: SessionRefInput) -> DeletePayload:
+        caller, client = info.context.require_caller(), info.context.client
+        revoking = info.context.runtime.accounts.revoke_session(caller, input.id, client)
+        return await answer(DeletePayload, "deleted_ids", revoking)
 
     @strawberry.mutation(description="Change the caller's profile: what is left out stays, null clears.")
     async def update_profile(self, info: Info, input: UpdateProfileInput) -> UserPayload:
@@ -214,8 +226,13 @@ class Mutation:
         return await answer(UndoRunPayload, "run", info.context.write(work), _fields)
 
 
-async def _tokens(attempt: Awaitable[SessionTokens]) -> AuthPayload:
-    return await answer(AuthPayload, "user", attempt, _fields)
+async def _tokens(info: Info, attempt: Awaitable[SessionTokens]) -> AuthPayload:
+    def fields_of(tokens: SessionTokens) -> dict[str, Any]:
+        refresh_token = info.context.refresh_token_of(tokens)
+        shown = {"access_token": tokens.access_token, "expires_at": tokens.expires_at, "user": tokens.user}
+        return shown | {"refresh_token": refresh_token}
+
+    return await answer(AuthPayload, "user", attempt, fields_of)
 
 
 def _fields(result: Any) -> dict[str, Any]:

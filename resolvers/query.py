@@ -116,7 +116,7 @@ class Query:
 async def _load_node(info: Info, node_id: str) -> Any:
     caller = info.context.require_caller()
     if node_id != caller.user_id:
-        columns = columns_by_model(info, models.ENTITIES)
+        columns = columns_by_model(info, (*models.ENTITIES, models.Session))
         row = await find_node(info.context.database.batch_loader, caller, columns, node_id)
         if row is not None or not caller.is_admin:
             return row

@@ -8,7 +8,6 @@ from typing import Final, cast
 import strawberry
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -28,8 +27,9 @@ from server.graphql.schema import schema as product_schema
 from server.graphql.sockets import serve_socket
 from server.graphql.streaming import Streaming
 from server.http.connections import ConnectionRegistry
+from server.http.cors import CrossOrigin
 from server.http.headers import MEDIA_TYPES, get_request_headers
-from server.http.origins import LOCAL, allows_local_origins
+from server.http.origins import allows_local_origins
 from server.http.overload import Overload
 from server.http.pages import Page, graphiql_page, index_route
 from server.lifecycle import lifespan
@@ -48,27 +48,6 @@ from services.query.ordering import ORDERS
 _PAGES: Final = Path(__file__).parent.parent / "web" / "dist"
 _PATH: Final = "/graphql"
 _GZIP_LEVEL: Final = 5
-_PREFLIGHT_KEPT_S: Final = 3600
-_REQUEST_HEADERS: Final = (
-    "Authorization",
-    "Content-Type",
-    "Idempotency-Key",
-    "If-Match",
-    "Last-Event-ID",
-    "MCP-Protocol-Version",
-    "Mcp-Method",
-    "Mcp-Name",
-    "X-Request-ID",
-)
-_RESPONSE_HEADERS: Final = (
-    "ETag",
-    "Location",
-    "RateLimit",
-    "RateLimit-Policy",
-    "Retry-After",
-    "WWW-Authenticate",
-    "X-Request-ID",
-)
 
 
 def create_app(settings: Settings | None = None, schema: strawberry.Schema = product_schema) -> FastAPI:
@@ -151,15 +130,7 @@ def _wrap(app: ASGIApp, settings: Settings, log: Callable[[ASGIApp], ASGIApp]) -
     if settings.gzip_least_bytes:
         app = _Compression(app, minimum_size=settings.gzip_least_bytes, compresslevel=_GZIP_LEVEL)
     if settings.allowed_origins or allows_local_origins(settings):
-        app = CORSMiddleware(
-            app,
-            allow_origins=settings.allowed_origins,
-            allow_origin_regex=LOCAL if allows_local_origins(settings) else None,
-            allow_methods=("GET", "POST", "PATCH", "PUT", "DELETE"),
-            allow_headers=_REQUEST_HEADERS,
-            expose_headers=_RESPONSE_HEADERS,
-            max_age=_PREFLIGHT_KEPT_S,
-        )
+        app = CrossOrigin(app, settings)
     return log(app)
 
 

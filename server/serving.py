@@ -112,7 +112,8 @@ def _collect_garbage_rarely() -> None:
 def check(settings: Settings) -> None:
     """Raise SettingsError for settings that only their users can validate, before anything is served."""
     AccountRateLimits(settings)
-    AccessTokens(settings.secret_key, timedelta(minutes=settings.access_token_expire_minutes))
+    lifetime = timedelta(minutes=settings.access_token_expire_minutes)
+    AccessTokens(settings.secret_key, lifetime, settings.secret_key_previous)
     if settings.better_auth_url is not None:
         origin_of(settings.better_auth_url)
     if settings.trusted_documents is not None:

@@ -50,7 +50,8 @@ class MovableClock:
     def put_in(cls, monkeypatch: pytest.MonkeyPatch) -> "MovableClock":
         """Put one in the place of the real one."""
         clock = cls()
-        for module in ("core.tokens", "server.graphql.sockets", "services.accounts.authentication"):
+        accounts = "services.accounts.authentication", "services.accounts.sessions"
+        for module in ("core.tokens", *accounts, "services.query.sql", "server.graphql.sockets"):
             monkeypatch.setattr(f"{module}.utc_now", clock.utc_now)
         for module in ("server.graphql.sockets", "server.http.event_stream"):
             monkeypatch.setattr(f"{module}.call_at", clock.call_at)

@@ -57,6 +57,7 @@ class SignedIn:
     user: User
     caller: Caller
     token: str
+    refresh_token: str
 
     @property
     def headers(self) -> dict[str, str]:
@@ -68,7 +69,7 @@ async def sign_in(database: Database, settings: Settings, user: User | None = No
     user = user or await make_user(database)
     expires_at = utc_now() + timedelta(days=settings.refresh_token_expire_days)
     session_id = new_id()
-    refresh_token = RefreshTokens(settings.secret_key).issue(session_id, 0)
+    refresh_token = RefreshTokens(settings.secret_key).issue(session_id, 0, "")
     row = Session(id=session_id, user_id=user.id, token_hash=refresh_token.hash, expires_at=expires_at)
 
     async def store(session: AsyncSession) -> None:
@@ -78,7 +79,7 @@ async def sign_in(database: Database, settings: Settings, user: User | None = No
     lifetime = timedelta(minutes=settings.access_token_expire_minutes)
     access_token = AccessTokens(settings.secret_key, lifetime).issue(user.id, session_id)
     caller = Caller(user.id, session_id, user.is_admin, access_token.expires_at)
-    return SignedIn(user, caller, access_token.text)
+    return SignedIn(user, caller, access_token.text, refresh_token.text)
 
 
 def new_task(title: str = "Water the plants", **values: Any) -> NewRow:
@@ -212,7 +213,10 @@ async def make_named(database: Database, owner: SignedIn, *, has_ended: bool) ->
         # One that stays, so that the run does not go on.
         answered.calls.extend(tool_call_row(answered.run, position, **waits) for position in range(2))
         await store_answered(database, answered)
+    session = Session(user_id=owner.user.id, token_hash=new_id(), expires_at=utc_now() + timedelta(days=1))
+    await store(database, session)
     return {
+        "session_id": session.id,
         "task_id": (await make_task(database, owner.caller)).id,
         "conversation_id": conversation.id,
         "run_id": answered.run.id,

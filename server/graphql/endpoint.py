@@ -20,6 +20,7 @@ from server.http.headers import MediaType, RequestHeaders, get_request_headers, 
 from server.http.pages import Page
 from server.http.rate_limit import charge
 from server.http.request_body import GraphQLRequest, read_json_request, read_query_string
+from server.http.session_cookie import read_session_cookie, set_cookie_headers
 from server.observability.request_log import OperationOutcome, RequestRecord, get_request_record
 
 _NO_STORE: Final = (b"cache-control", b"no-store")
@@ -123,6 +124,7 @@ class GraphQLEndpoint:
         context = await open_context(scope, self._runtime, headers.credentials, record.request_id)
         record.user_id = context.user_id
         try:
+            context.cookie = read_session_cookie(scope, self._runtime.settings)
             request = await self._read(headers, scope, receive)
         except RefusedError:
             await charge(self._runtime, context.user_id, context.client_address)
@@ -138,13 +140,17 @@ class GraphQLEndpoint:
         record.operation = operation.label
         require_post_for_mutations(operation, scope["method"])
         is_subscription = operation.type is OperationType.SUBSCRIPTION
+        if media_type is None and context.cookie is not None and operation.type is OperationType.MUTATION:
+            raise refuse(400, "A stream sets no cookie: in cookie mode send mutations with Accept: application/json.")
         if media_type is None or (is_subscription and headers.accepts_events):
             record.outcome = OperationOutcome.OK
             return GraphQLEventStream(context, request, operation, self._streaming)
         if is_subscription:
             raise refuse(400, "Subscribe over a socket, or with Accept: text/event-stream.")
         result = await self._operations.run(operation, request, context, receive)
-        return _format(result, operation, media_type, record)
+        response = _format(result, operation, media_type, record)
+        response.headers += set_cookie_headers(context.cookie, scope, self._runtime.settings, scope["path"])
+        return response
 
     async def _read(self, headers: RequestHeaders, scope: Scope, receive: Receive) -> GraphQLRequest:
         if scope["method"] == "POST":

@@ -14,12 +14,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 
-from core.errors import QueryTooComplexError, RateLimitedError, UnavailableError
+from core.errors import QueryTooComplexError, RateLimitedError, UnauthenticatedError, UnavailableError
 from core.permits import PermitQueue
 from core.settings import GraphQLEngine, Settings
 from core.tasks import run_to_completion
 from core.workload import current_workload
 from graph.context import Context
+from resolvers.mutation import OPEN_FIELDS
 from server.graphql.documents import Documents, LongDocumentError, PreparedOperation
 from server.graphql.schema import core_schema
 from server.http.disconnect import on_disconnect, run_until_disconnect
@@ -59,11 +60,13 @@ class Operations:
         cost = 1
         try:
             operation = await self._find(request)
+            if context.token_error is not None and not operation.selects_any(OPEN_FIELDS):
+                raise context.token_error
             cost = max(cost, self._check_cost(operation, request))
-        except (RefusedError, RateLimitedError):
+        except (RefusedError, RateLimitedError, UnauthenticatedError) as refusal:
             # Even so it was read.
             await charge(context.runtime, context.user_id, context.client_address)
-            raise
+            raise context.token_error or refusal from None
         await charge(context.runtime, context.user_id, context.client_address, cost)
         return operation
 

@@ -8,7 +8,6 @@ from starlette.types import Scope
 from core.errors import UnauthenticatedError
 from graph.context import Context, Runtime
 from server.http.headers import get_request_headers
-from server.http.rate_limit import charge
 from services.accounts.caller import Caller
 
 # Only the scheme is case-insensitive; matching all of it so would take five times as long.
@@ -23,14 +22,13 @@ async def authenticate(credentials: bytes | None, runtime: Runtime) -> Caller | 
 
 
 async def open_context(scope: Scope, runtime: Runtime, credentials: bytes | None, request_id: str) -> Context:
-    """Return the context of a request; raise UnauthenticatedError as `authenticate`, which a stranger pays for."""
-    address = client_address(scope)
+    """Return the context of a request; with a token that is refused, that of a stranger, which remembers why."""
+    caller = token_error = None
     try:
         caller = await authenticate(credentials, runtime)
-    except UnauthenticatedError:
-        await charge(runtime, None, address)
-        raise
-    return Context(runtime, caller, request_id, address, user_agent(scope))
+    except UnauthenticatedError as error:
+        token_error = error
+    return Context(runtime, caller, request_id, client_address(scope), user_agent(scope), token_error)
 
 
 def client_address(scope: Scope) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
@@ -19,6 +20,11 @@ def allows_local_origins(settings: Settings) -> bool:
 
 def is_allowed_origin(scope: Scope, settings: Settings) -> bool:
     """Return whether the origin may call: our own, one of the settings, or none at all."""
+    return "*" in settings.allowed_origins or is_named_origin(scope, settings)
+
+
+def is_named_origin(scope: Scope, settings: Settings) -> bool:
+    """Return whether the origin may call with cookies: as `is_allowed_origin`, but `*` names none."""
     headers = get_request_headers(scope).values
     origin = headers.get(b"origin")
     if origin is None:
@@ -27,7 +33,9 @@ def is_allowed_origin(scope: Scope, settings: Settings) -> bool:
     if allows_local_origins(settings) and _LOCAL.fullmatch(text):
         return True
     allowed = {each.lower() for each in settings.allowed_origins}
+    if settings.public_url:
+        allowed.add("://".join(urlsplit(settings.public_url.lower())[:2]))
     host = headers.get(b"host", b"").decode("latin-1").lower()
     # Behind what ends TLS, a secure page's request arrives as a plain one.
     schemes = ("https",) if scope["scheme"] == "wss" else ("https", "http")
-    return "*" in allowed or text in allowed.union(f"{scheme}://{host}" for scheme in schemes)
+    return text in allowed.union(f"{scheme}://{host}" for scheme in schemes)

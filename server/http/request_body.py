@@ -107,6 +107,11 @@ class OpenBodies:
             del cls.held_by[key]
 
 
+def has_no_body(headers: _Headers) -> bool:
+    """Return whether a request says that nothing follows its headers."""
+    return headers.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in headers
+
+
 async def read_body(headers: _Headers, receive: Receive, max_bytes: int, media_type: str = _JSON) -> bytes:
     """Return the body; refuse one of another type, and one that is larger than the bound before it is read whole."""
     if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":

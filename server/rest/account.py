@@ -2,7 +2,7 @@
 
 import math
 from functools import partial
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Form, Query
 from pydantic import Field
@@ -12,6 +12,7 @@ import models
 from core.clock import utc_now
 from core.errors import AccountGoneError
 from core.passwords import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
+from graph.context import Context
 from server.rest.entities import row_of
 from server.rest.fields import (
     ANYTHING,
@@ -31,6 +32,8 @@ from server.rest.route import Anyone, RestRoute, SignedIn
 from services.accounts import users
 from services.accounts.accounts import SessionTokens
 from services.accounts.audit import audit_listing, audit_listing_of
+from services.accounts.caller import Caller
+from services.accounts.sessions import own_sessions
 from services.accounts.users import MAX_EMAIL_LENGTH, MAX_IMAGE_LENGTH, MAX_NAME_LENGTH, user_listing, users_by_id
 
 auth_router: Final = APIRouter(prefix="/api/auth", tags=["auth"], route_class=RestRoute)
@@ -61,6 +64,20 @@ class AuditEventPage(Items[AuditEvent]):
     """A page of the audit log."""
 
 
+@row_of(models.Session)
+class Session(Row):
+    """A session of the caller's: a browser or a program that is signed in."""
+
+    current: bool = Field(description="Whether this request is of it.")
+    last_used_at: datetime
+
+
+class Sessions(Row):
+    """The sessions of the caller."""
+
+    items: list[Session] = Field(description="The one that was used last first.")
+
+
 class Profile(Body):
     """What is to change of the profile: what is left out stays, null clears."""
 
@@ -80,6 +97,7 @@ class UserPatch(Body):
 
 COLUMNS: Final = frozenset(User.model_fields)
 _EVENT_COLUMNS: Final = frozenset(AuditEvent.model_fields)
+_SESSION_COLUMNS: Final = frozenset(Session.model_fields)
 
 
 @users_router.get("/me", tags=["me"], responses=problems(401))
@@ -105,6 +123,21 @@ async def list_own_audit_events(context: SignedIn, query: Annotated[PageQuery, Q
     """List what happened to the caller's account, the newest first."""
     listing = audit_listing(context.require_caller(), _EVENT_COLUMNS)
     return await read_page(context, listing, query, AuditEventPage)
+
+
+@users_router.get("/sessions", tags=["me"], responses=problems(401))
+async def list_sessions(context: SignedIn) -> Sessions:
+    """List where the caller is signed in."""
+    caller = context.require_caller()
+    rows = await own_sessions(context.database.reader, caller, _SESSION_COLUMNS)
+    return Sessions(items=[_session(row, caller) for row in rows])
+
+
+@users_router.delete("/sessions/{session_id}", tags=["me"], responses=problems(401, 404))
+async def revoke_session(context: SignedIn, session_id: str) -> Deleted:
+    """End a session of the caller's; its tokens are refused from now on."""
+    accounts, caller = context.runtime.accounts, context.require_caller()
+    return Deleted(deleted_ids=await accounts.revoke_session(caller, session_id, context.client))
 
 
 @users_router.get("/users/{user_id}/audit-events", tags=["users"], responses=problems(401, 403, 404))
@@ -146,7 +179,9 @@ class Tokens(Row):
     """The tokens of a session, as OAuth 2 names them, and whose it is."""
 
     access_token: str = Field(description="Sent as `Authorization: Bearer …`.")
-    refresh_token: str = Field(description="Exchanged once for new tokens at /api/auth/refresh.")
+    refresh_token: str | None = Field(
+        description="Exchanged once for new tokens at /api/auth/refresh; null in cookie mode (`X-Auth-Mode: cookie`)."
+    )
     token_type: Literal["bearer"] = Field(default="bearer", description="How it is sent.")
     expires_in: int = Field(description="For how many seconds the access token is good.")
     expires_at: ShownMoment = Field(description="Until when the access token is good.")
@@ -184,7 +219,11 @@ class PasswordGrant(Body):
 class Refresh(Body):
     """A session to go on with."""
 
-    refresh_token: str = Field(description="The one that came last.")
+    refresh_token: str = Field(default="", description="The one that came last; left out where the cookie has it.")
+
+
+# The body where there is none.
+_BY_COOKIE: Final = Refresh()
 
 
 @auth_router.post("/register", status_code=201, responses=problems(401, 409, 429, body=True))
@@ -193,7 +232,7 @@ async def register(context: Anyone, body: Registration, response: Response) -> T
     accounts = context.runtime.accounts
     signed_in = await accounts.sign_up(email=body.email, password=body.password, name=body.name, client=context.client)
     response.headers["location"] = "/api/me"
-    return _tokens(signed_in)
+    return _tokens(context, signed_in)
 
 
 @auth_router.post("/login", responses=problems(401, 403, body=True))
@@ -201,26 +240,32 @@ async def login(context: Anyone, form: Annotated[PasswordGrant, Form()]) -> Toke
     """Begin a session, by OAuth 2's password form."""
     accounts = context.runtime.accounts
     signed_in = await accounts.sign_in(email=form.username, password=form.password, client=context.client)
-    return _tokens(signed_in)
+    return _tokens(context, signed_in)
 
 
 @auth_router.post("/refresh", responses=problems(401, body=True))
-async def refresh(context: Anyone, body: Refresh) -> Tokens:
-    """Exchange a refresh token for new tokens; one that is used twice ends its session."""
-    return _tokens(await context.runtime.accounts.refresh(body.refresh_token, context.client))
+async def refresh(context: Anyone, body: Refresh = _BY_COOKIE) -> Tokens:
+    """Exchange a refresh token for new tokens; one that comes again later than in a moment ends its session."""
+    return _tokens(context, await context.refresh_session(body.refresh_token))
 
 
 @auth_router.post("/logout", status_code=204, responses=problems(401, 403))
 async def logout(context: SignedIn) -> None:
     """End the caller's session; its tokens are refused from now on."""
-    await context.runtime.accounts.sign_out(context.require_caller(), context.client)
+    await context.sign_out()
 
 
-def _tokens(signed_in: SessionTokens) -> Tokens:
+def _session(row: Any, caller: Caller) -> Session:
+    values = {name: getattr(row, name) for name in _SESSION_COLUMNS if name != "current"}
+    used_at = row.last_used_at or row.created_at
+    return Session(**values | {"last_used_at": used_at, "current": row.id == caller.session_id})
+
+
+def _tokens(context: Context, signed_in: SessionTokens) -> Tokens:
     expires_in = math.ceil((signed_in.expires_at - utc_now()).total_seconds())
     return Tokens(
         access_token=signed_in.access_token,
-        refresh_token=signed_in.refresh_token,
+        refresh_token=context.refresh_token_of(signed_in),
         expires_in=expires_in,
         expires_at=signed_in.expires_at,
         user=User.model_validate(signed_in.user),

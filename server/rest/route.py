@@ -16,12 +16,13 @@ from starlette.responses import Response
 
 from core.errors import TasktalkError
 from core.settings import Settings
-from graph.context import Context
+from graph.context import Context, Runtime
 from server.http.authentication import open_context
 from server.http.errors import RefusedError, masked, refuse
 from server.http.headers import get_request_headers
 from server.http.rate_limit import CHANGE_COST, charge
-from server.http.request_body import MAX_VALUES, are_many, parse_json, read_body, replaying
+from server.http.request_body import MAX_VALUES, are_many, has_no_body, parse_json, read_body, replaying
+from server.http.session_cookie import read_session_cookie, set_cookie_headers
 from server.observability.request_log import get_request_record
 from server.rest import problem
 from services.query.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
@@ -36,6 +37,7 @@ _CLIENT_CLOSED_REQUEST: Final = 499
 # The key of the context in the ASGI scope.
 _CONTEXT: Final = "tasktalk.context"
 _LOGIN: Final = "/api/auth/login"
+_REFRESH: Final = "/api/auth/refresh"
 
 _log = structlog.stdlib.get_logger("rest")
 
@@ -90,6 +92,9 @@ class RestRoute(APIRoute):
             except Exception:  # noqa: BLE001 - it is logged, and masked as a problem
                 _log.exception("request failed", route=self.name)
                 response = problem.of_refusal(masked(record.request_id))
+            if (context := request.scope.get(_CONTEXT)) is not None:
+                settings = context.runtime.settings
+                response.raw_headers += set_cookie_headers(context.cookie, request.scope, settings, _REFRESH)
             response.headers.setdefault("cache-control", "no-store")
             response.headers.setdefault("vary", "Authorization")
             return response
@@ -112,6 +117,8 @@ class RestRoute(APIRoute):
                 message = "The form is not valid UTF-8, percent-encoded, or has too many fields."
                 raise refuse(400, message) from None
             return _ReadRequest(request, body, None)
+        if not self.body_field.field_info.is_required() and has_no_body(headers):
+            return _ReadRequest(request, b"", None)
         body = await read_body(headers, request.receive, max_bytes)
         values = parse_json(body) if body else None
         if not isinstance(values, dict):
@@ -135,15 +142,15 @@ class _ReadRequest(Request):
 
 async def _make_context(request: Request, cost: int, *, needs_caller: bool) -> None:
     credentials, record = get_request_headers(request.scope).credentials, get_request_record(request.scope)
-    # OAuth 2 clients authenticate themselves like this at the token endpoint; ours needs no client credentials.
-    if credentials is not None and request.scope["path"] == _LOGIN and credentials[:6].lower() == b"basic ":
-        credentials = None
-    context = await open_context(request.scope, request.app.state.runtime, credentials, record.request_id)
+    runtime: Runtime = request.app.state.runtime
+    context = await open_context(request.scope, runtime, credentials, record.request_id)
     request.scope[_CONTEXT] = context
     record.user_id = context.user_id
-    await charge(context.runtime, context.user_id, context.client_address, cost)
+    is_refused = needs_caller and context.token_error is not None
+    await charge(runtime, context.user_id, context.client_address, 1 if is_refused else cost)
     if needs_caller:
         context.require_caller()
+    context.cookie = read_session_cookie(request.scope, runtime.settings)
 
 
 def _cost_of(request: Request, *, is_list: bool) -> int:

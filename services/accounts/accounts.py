@@ -12,14 +12,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from core.clock import utc_now
 from core.database import Database
 from core.errors import BadUserInputError, ConflictError, ForbiddenError, UnauthenticatedError, UnavailableError
 from core.passwords import MAX_PASSWORD_LENGTH, PasswordCheck, Passwords, require_new_password
 from core.settings import Settings
 from core.tasks import start_task
 from core.text import require_length
-from core.tokens import RefreshToken, RefreshTokens, invalid_refresh_token
+from core.tokens import RefreshTokens, invalid_refresh_token
 from core.workload import end_abandoning
 from models import AuditEventKind, User
 from services.accounts import sessions, users
@@ -45,6 +44,8 @@ class SessionTokens:
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
     expires_at: datetime
+    # Unless it is refreshed before.
+    session_ends_at: datetime
 
 
 class Accounts:
@@ -60,8 +61,10 @@ class Accounts:
     ) -> None:
         self._database = database
         self._passwords = passwords
-        self._refresh_tokens = RefreshTokens(settings.secret_key)
+        self._refresh_tokens = RefreshTokens(settings.secret_key, settings.secret_key_previous)
         self._session_lifetime = timedelta(days=settings.refresh_token_expire_days)
+        grace = timedelta(seconds=settings.refresh_grace_s)
+        self._rotation = sessions.Rotation(self._refresh_tokens, self._session_lifetime, grace)
         self._authenticator = authenticator
         self._rate_limits = rate_limits
         self._max_sessions = settings.max_sessions_per_user
@@ -130,26 +133,21 @@ class Accounts:
         return tokens
 
     async def refresh(self, refresh_token: str, client: Client) -> SessionTokens:
-        """Exchange a refresh token for new tokens; a token that was used before ends its session."""
+        """Exchange a refresh token for new tokens; one that was used a while before ends its session."""
         used = self._refresh_tokens.read(refresh_token)
-        fresh = self._refresh_tokens.issue(used.session_id, used.generation + 1)
 
-        async def work(session: AsyncSession) -> SessionTokens | str | None:
-            user_id = await sessions.rotate(session, used, fresh, expires_at=self._session_expiry())
-            if user_id is not None:
-                return self._session_tokens(await users.find(session, user_id), fresh)
+        async def work(session: AsyncSession) -> SessionTokens | sessions.Ended:
+            outcome = await self._rotation.refresh(session, used, client)
             # Returned, not raised, so that the transaction which revokes is committed.
-            ended = await sessions.revoke_reused(session, used)
-            if ended is not None:
-                await record_event(session, client, AuditEventKind.SESSION_ENDED, ended, subject_id=used.session_id)
-            return ended
+            if isinstance(outcome, sessions.Ended):
+                return outcome
+            return self._session_tokens(await users.find(session, outcome.user_id), outcome)
 
         outcome = await self._database.write(work)
-        if isinstance(outcome, SessionTokens):
-            return outcome
-        if outcome is not None:
-            self._authenticator.invalidate(outcome)
-        raise invalid_refresh_token()
+        if isinstance(outcome, sessions.Ended):
+            self._authenticator.invalidate(outcome.user_id)
+            raise invalid_refresh_token()
+        return outcome
 
     async def sign_out(self, caller: Caller, client: Client) -> None:
         """End the caller's session."""
@@ -163,6 +161,13 @@ class Accounts:
 
         await self._database.write(work)
         self._authenticator.invalidate(caller.user_id)
+
+    async def revoke_session(self, caller: Caller, session_id: str, client: Client) -> list[str]:
+        """End one of the caller's sessions and return its id."""
+        work = partial(sessions.revoke_by_user, caller=caller, session_id=session_id, client=client)
+        revoked = await self._database.write(work)
+        self._authenticator.invalidate(caller.user_id)
+        return revoked
 
     async def change_password(
         self, caller: Caller, *, current_password: str, new_password: str, client: Client
@@ -244,16 +249,14 @@ class Accounts:
         start_task(record(), self._recording)
 
     async def _start_session(self, session: AsyncSession, user: User, client: Client) -> SessionTokens:
-        token = await sessions.start(session, self._refresh_tokens, user.id, expires_at=self._session_expiry())
-        await record_event(session, client, AuditEventKind.SIGNED_IN, user.id, subject_id=token.session_id)
-        return self._session_tokens(user, token)
+        started = await sessions.start(session, self._refresh_tokens, user.id, client, lifetime=self._session_lifetime)
+        await record_event(session, client, AuditEventKind.SIGNED_IN, user.id, subject_id=started.token.session_id)
+        return self._session_tokens(user, started)
 
-    def _session_tokens(self, user: User, refresh_token: RefreshToken) -> SessionTokens:
-        access_token = self._authenticator.tokens.issue(user.id, refresh_token.session_id)
-        return SessionTokens(user, access_token.text, refresh_token.text, access_token.expires_at)
-
-    def _session_expiry(self) -> datetime:
-        return utc_now() + self._session_lifetime
+    def _session_tokens(self, user: User, refreshed: sessions.Refreshed) -> SessionTokens:
+        token = refreshed.token
+        access_token = self._authenticator.tokens.issue(user.id, token.session_id, token.generation, refreshed.began_at)
+        return SessionTokens(user, access_token.text, token.text, access_token.expires_at, refreshed.ends_at)
 
 
 async def find_by_email(session: AsyncSession, email: str) -> User | None:

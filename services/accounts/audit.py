@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import delete, select
+from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.text import is_storable
@@ -28,6 +29,12 @@ class Client:
     address: str = ""
     user_agent: str = ""
 
+    def as_columns(self, model: type[SQLModel]) -> dict[str, Any]:
+        """Return it for the columns of those names, cut to their lengths; None where there is nothing to store."""
+        columns = columns_of(model)
+        texts = {name: getattr(self, name)[: columns[name].maximum] for name in ("address", "user_agent")}
+        return {name: text if text and is_storable(text) else None for name, text in texts.items()}
+
 
 # As the command line.
 NO_CLIENT: Final = Client()
@@ -35,10 +42,7 @@ NO_CLIENT: Final = Client()
 
 async def record_event(session: AsyncSession, client: Client, kind: AuditEventKind, user_id: str, **about: Any) -> None:
     """Record an event of an account, who did it or what it is `about`, and where the request came from."""
-    event = AuditEvent(user_id=user_id, kind=kind, **about)
-    for name in ("address", "user_agent"):
-        text = getattr(client, name)[: columns_of(AuditEvent)[name].maximum]
-        setattr(event, name, text if text and is_storable(text) else None)
+    event = AuditEvent(user_id=user_id, kind=kind, **client.as_columns(AuditEvent), **about)
     await insert_rows(session, AuditEvent, [event.model_dump()])
     newest_first = _EVENTS.c.created_at.desc(), _EVENTS.c.id.desc()
     same_kind = select(_EVENTS.c.id).where(_EVENTS.c.user_id == user_id, _EVENTS.c.kind == kind)

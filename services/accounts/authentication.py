@@ -28,7 +28,8 @@ class Authenticator:
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
-        self.tokens = AccessTokens(settings.secret_key, timedelta(minutes=settings.access_token_expire_minutes))
+        lifetime = timedelta(minutes=settings.access_token_expire_minutes)
+        self.tokens = AccessTokens(settings.secret_key, lifetime, settings.secret_key_previous)
         self.on_invalidate: list[Callable[[str], None]] = []
         self._database = database
         self._sessions = SessionCache()
@@ -46,7 +47,7 @@ class Authenticator:
         cached = self.get_cached(token)
         if cached is not None:
             return cached
-        if token not in self._verified and (key_id := read_key_id(token)) != self.tokens.key_id:
+        if token not in self._verified and not self.tokens.is_known(key_id := read_key_id(token)):
             if self._better_auth is None:
                 raise invalid_token()
             return await self._better_auth.authenticate(token, key_id)

@@ -97,9 +97,11 @@ _KINDS_BY_ID: Final = PreparedStatement(union_all(*map(_kind_by_id, ENTITIES)))
 
 
 def is_not_removed(table: FromClause) -> ColumnElement[bool]:
-    """Return the condition that a row is not gone with its conversation, whose rows are removed one batch at a time."""
+    """Return the condition that a row is not gone: with its conversation, whose rows are removed later, or revoked."""
     if "removed_at" in table.c:
         return table.c.removed_at.is_(None)
+    if "revoked_at" in table.c:
+        return table.c.revoked_at.is_(None)
     if table is _TOOL_CALLS:
         run = _RUNS.alias("its_run")
         return exists().where(run.c.user_id == table.c.user_id, run.c.id == table.c.run_id, is_not_removed(run))

@@ -74,6 +74,15 @@ def test_production_makes_no_secret_key(key: dict[str, str], tmp_path: Path, mon
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("keys", ["short", f"{KEY},short", ",".join([KEY] * 4)])
+def test_previous_keys_are_few_and_as_long_as_the_present_one(keys: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY_PREVIOUS", keys)
+    with pytest.raises(SettingsError, match="SECRET_KEY_PREVIOUS is wrong"):
+        load_settings()
+    monkeypatch.setenv("SECRET_KEY_PREVIOUS", f"{KEY}, {KEY}")
+    assert load_settings().secret_key_previous == (KEY, KEY)
+
+
 def test_development_makes_a_key_once_that_nobody_else_can_read(tmp_path: Path) -> None:
     first, second = load_settings(), load_settings()
     assert first.secret_key == second.secret_key

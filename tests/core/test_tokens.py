@@ -70,7 +70,7 @@ def test_access_token_names_its_user_session_and_expiry() -> None:
     assert (read.user_id, read.session_id, read.expires_at) == (user_id, session_id, token.expires_at)
     assert timedelta(minutes=29) < token.expires_at - utc_now() <= timedelta(minutes=30)
     assert token.text not in repr(token)
-    assert TOKENS.issue(user_id, session_id).text != token.text
+    assert TOKENS.issue(user_id, session_id, 1).text != token.text
     assert jwt.get_unverified_header(token.text) == header()
     decoded = jwt.decode(token.text, SECRET, algorithms=["HS256"], audience="tasktalk", issuer="tasktalk")
     assert decoded.keys() == {"iss", "aud", "sub", "sid", "iat", "exp", "jti"}
@@ -160,21 +160,26 @@ def test_public_key_as_secret_key_is_refused_at_start() -> None:
 
 
 REFRESH_TOKENS = RefreshTokens(SECRET)
-REFRESH_TOKEN = REFRESH_TOKENS.issue(new_id(), 7)
+REFRESH_TOKEN = REFRESH_TOKENS.issue(new_id(), 7, "a seed")
 
 
 def test_refresh_token_carries_its_session_and_generation() -> None:
     assert REFRESH_TOKENS.read(REFRESH_TOKEN.text) == REFRESH_TOKEN
     assert REFRESH_TOKEN.hash == sha256(REFRESH_TOKEN.text.encode()).hexdigest()
     assert REFRESH_TOKEN.text not in repr(REFRESH_TOKEN)
-    assert len({REFRESH_TOKENS.issue(REFRESH_TOKEN.session_id, 1).text for _ in range(100)}) == 100
+    assert REFRESH_TOKENS.issue(REFRESH_TOKEN.session_id, 7, "a seed") == REFRESH_TOKEN
+    session_id = REFRESH_TOKEN.session_id
+    others = [(session_id, 7, "another"), (session_id, 8, "a seed"), (new_id(), 7, "a seed")]
+    secrets = [token.text[27:59] for token in (REFRESH_TOKEN, *(REFRESH_TOKENS.issue(*other) for other in others))]
+    assert len(set(secrets)) == 4
 
 
 def test_forged_or_changed_refresh_token_is_refused() -> None:
     text = REFRESH_TOKEN.text
     forged = ["", "x", "A" * 80, text[:-1], text + "A", text + "\n", text[:79] + "\u0661", text.swapcase()]
     forged += ["+" + text[1:], "\ud800" * 80, "A" * 1_000_000]
-    forged.append(RefreshTokens("another key that signs nothing else").issue(REFRESH_TOKEN.session_id, 7).text)
+    others = RefreshTokens("another key that signs nothing else")
+    forged.append(others.issue(REFRESH_TOKEN.session_id, 7, "a seed").text)
     forged += [text[:n] + ("A" if text[n] != "A" else "B") + text[n + 1 :] for n in range(80)]
     for each in forged:
         with pytest.raises(UnauthenticatedError) as refusal:

@@ -67,8 +67,11 @@ async def test_earlier_and_new_messages_are_shown_as_text(chat: ChatPage, elsewh
     await expect(chat.messages).to_have_text(["In another conversation"])
     await chat.button("+ New conversation").click()
     await expect(chat.messages).to_have_count(0)
+    await chat.page.reload()
+    await expect(chat.status).to_have_text("live")
     assert chat.errors == []
     await chat.button("Sign out").click()
+    await chat.page.reload()
     await chat.page.get_by_label("Email").fill(elsewhere.email)
     await chat.page.get_by_label("Password").fill("a wrong password")
     await chat.button("Sign in").click()

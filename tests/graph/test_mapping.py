@@ -25,9 +25,14 @@ SCALARS: Final = {
     models.HistoryAction: "TaskChangeKind",
 }
 NAMES: Final[dict[type[SQLModel], str]] = {models.HistoryEntry: "TaskChange"}
-# A change shows no revision, for it never changes; a token's scopes are shown by their own names.
-EXCEPTIONS: Final = {(models.HistoryEntry, "revision"), (models.AccessToken, "scopes")}
-MODELS: Final = (*ENTITIES, models.User, models.HistoryEntry, models.AccessToken, models.AuditEvent)
+# A change shows no revision, for it never changes; a token's scopes are shown by their own names, and
+# a session was last used when it began where nobody has used it since.
+EXCEPTIONS: Final = {
+    (models.HistoryEntry, "revision"),
+    (models.AccessToken, "scopes"),
+    (models.Session, "last_used_at"),
+}
+MODELS: Final = (*ENTITIES, models.User, models.HistoryEntry, models.AccessToken, models.AuditEvent, models.Session)
 
 
 def type_of(model: type[SQLModel]) -> GraphQLObjectType:

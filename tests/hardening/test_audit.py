@@ -23,6 +23,7 @@ from tests.server.rest.client import RestClient
 from tests.server.rest.client import refusal as rest_refusal
 from tests.servers import RunningServer
 from tests.services.account_services import PASSWORD, AccountServices, new_email
+from tests.services.rows import end_grace
 from tests.waiting import until_so
 
 AGENT: Final = "Tests/1.0 " + "x" * 400
@@ -45,6 +46,12 @@ async def kinds_of(database: Database, user_id: str) -> list[str]:
     return text.split(",") if text else []
 
 
+async def _refresh_twice(client: GraphClient, database: Database, signed_up: dict[str, Any]) -> None:
+    for _ in range(2):
+        await client.mutate("refreshSession", {"refreshToken": signed_up["refreshToken"]})
+        await end_grace(database, signed_up["user"]["id"])
+
+
 async def test_log_tells_what_happened_from_where(server: RunningServer, database: Database, admin: SignedIn) -> None:
     credentials = {"email": new_email(), "password": PASSWORD}
     async with httpx2.AsyncClient(base_url=server.url, headers={"user-agent": AGENT}) as http:
@@ -59,8 +66,7 @@ async def test_log_tells_what_happened_from_where(server: RunningServer, databas
         await client.mutate("revokeAccessToken", {"id": token_id}, as_=token)
         passwords = {"currentPassword": PASSWORD, "newPassword": f"{PASSWORD} 2"}
         await client.mutate("changePassword", passwords, as_=token)
-        for _ in range(2):
-            await client.mutate("refreshSession", {"refreshToken": signed_up["refreshToken"]})
+        await _refresh_twice(client, database, signed_up)
         for is_active in (False, True):
             await client.mutate("setUserActive", {"id": user_id, "isActive": is_active}, as_=admin)
         third = await client.mutate("signIn", credentials | {"password": f"{PASSWORD} 2"})

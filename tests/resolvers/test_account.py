@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from core.clock import utc_now
+from core.database import Database
 from core.ids import new_id
 from core.settings import Settings
 from models import AccessToken, User
@@ -14,6 +15,7 @@ from tests.access_tokens import access_token_rows, make_access_token
 from tests.factories import SignedIn, make_user, sign_in, store
 from tests.graph_client import GraphClient, refusal
 from tests.resolvers.user_api import UserApi
+from tests.services.rows import end_grace
 
 PASSWORD = "correct horse battery"
 VIEWER = "{ viewer { id email name } }"
@@ -50,11 +52,13 @@ async def test_sign_up_and_sign_in_return_tokens_of_the_user(client: GraphClient
         assert refusal(payload)[:2] == ("BAD_USER_INPUT", f"input.{name}")
 
 
-async def test_refresh_token_used_twice_ends_the_session(client: GraphClient) -> None:
+async def test_refresh_token_used_again_after_a_while_ends_the_session(client: GraphClient, database: Database) -> None:
     _, first = await sign_up(client)
     second = await client.mutate("refreshSession", {"refreshToken": first["refreshToken"]})
     assert (second["errors"], second["user"]) == ([], first["user"])
     assert await refused(client, second["accessToken"]) == [False]
+    assert await client.mutate("refreshSession", {"refreshToken": first["refreshToken"]}) == second
+    await end_grace(database, first["user"]["id"])
     reused = await client.mutate("refreshSession", {"refreshToken": first["refreshToken"]})
     assert refusal(reused)[:2] == ("UNAUTHENTICATED", "input.refreshToken")
     assert await refused(client, first["accessToken"], second["accessToken"]) == [True] * 2

@@ -72,7 +72,7 @@ def test_nodes_of_the_schema_are_the_entities_and_users() -> None:
     node = SCHEMA.type_map["Node"]
     assert isinstance(node, GraphQLInterfaceType)
     possible = {named.name for named in SCHEMA.get_possible_types(node)}
-    assert possible == {entity.__name__ for entity in ENTITIES} | {"User"}
+    assert possible == {entity.__name__ for entity in ENTITIES} | {"User", "Session"}
 
 
 @pytest.mark.parametrize("entity", ENTITIES)

@@ -32,12 +32,11 @@ OURS = "https://app.example.com"
 THEIRS = "https://evil.example.com"
 
 
-async def preflight(client: AsyncClient, origin: str) -> Response:
-    headers = {
-        "Origin": origin,
-        "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "authorization, content-type, x-request-id",
-    }
+NEEDED: Final = "authorization, content-type, x-request-id"
+
+
+async def preflight(client: AsyncClient, origin: str, names: str = NEEDED) -> Response:
+    headers = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": names}
     return await client.options("/graphql", headers=headers)
 
 
@@ -49,7 +48,27 @@ async def test_pages_of_allowed_origins_may_call(tmp_path: Path) -> None:
             assert allowed.status_code == status
             for response in (allowed, answer):
                 assert response.headers.get("access-control-allow-origin") == header
-            assert origin == THEIRS or "X-Request-ID" in answer.headers["access-control-expose-headers"]
+                credentials = response.headers.get("access-control-allow-credentials")
+                assert credentials == (None if header is None else "true")
+            exposed = answer.headers["access-control-expose-headers"].split(", ")
+            assert origin == THEIRS or {"X-Request-ID", "Retry-After"} <= set(exposed)
+
+
+TRACING: Final = "sentry-trace, baggage, traceparent, apollographql-client-name, x-auth-mode"
+
+
+async def test_pages_may_send_any_header_that_they_ask_for(tmp_path: Path) -> None:
+    async with open_api(sample_settings(tmp_path, allowed_origins=OURS)) as api:
+        allowed = await preflight(api, OURS, TRACING)
+        assert (allowed.status_code, allowed.headers["access-control-allow-headers"]) == (200, TRACING)
+        assert int(allowed.headers["access-control-max-age"]) > 0
+        for names in ("a b", "x,,y", "a:b", ",".join(["x"] * 51), "x" * 2_049):
+            refused = await preflight(api, OURS, names)
+            assert (refused.status_code, "access-control-allow-headers" in refused.headers) == (400, False)
+    async with open_api(sample_settings(tmp_path, allowed_origins="*")) as api:
+        for response in (await preflight(api, OURS), await api.get("/health", headers={"Origin": OURS})):
+            assert response.headers["access-control-allow-origin"] == "*"
+            assert "access-control-allow-credentials" not in response.headers
 
 
 LOCAL: Final = ("http://localhost:5173", "http://127.0.0.1:3000", "https://[::1]:8443", "http://localhost")

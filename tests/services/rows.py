@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
 from sqlalchemy import event, select, update
 
+from core.clock import utc_now
 from core.database import Database
 from core.prepared_statement import PreparedStatement, Rows, Values
 from models import Session, User
@@ -45,6 +47,12 @@ async def change_user(database: Database, user_id: str, **values: Any) -> None:
 async def change_sessions(database: Database, user_id: str, **values: Any) -> None:
     statement = update(_SESSIONS).where(_SESSIONS.c.user_id == user_id).values(values)
     await database.write(lambda session: execute(session, statement))
+
+
+async def end_grace(database: Database, user_id: str) -> None:
+    """Let it be half a minute since the user's sessions were refreshed."""
+    rotated_at = utc_now() - timedelta(seconds=30)
+    await change_sessions(database, user_id, rotations=[rotated_at.timestamp()])
 
 
 async def read_user(database: Database, user_id: str) -> Any:

@@ -13,6 +13,8 @@ from playwright.async_api import Browser, Page, expect
 
 from core.settings import Settings
 from services.accounts.accounts import find_by_email
+from core.ids import new_id
+from server.http.session_cookie import NAME
 from tests.browsers import WatchedPage, needs_browser, one_database
 from tests.databases import run_sql
 from tests.factories import SignedIn, make_named, make_task, sign_in
@@ -37,18 +39,18 @@ class GraphiQLPage(WatchedPage):
         super().__init__(page)
         self.badge, self.response = page.get_by_role("status"), page.locator(".graphiql-response")
 
-    async def keep_token(self, token: str) -> None:
-        await self.page.evaluate("token => localStorage['tasktalk:accessToken'] = token", token)
+    async def sign_in(self, user: SignedIn) -> None:
+        """Load the page with the cookie of the user's session."""
+        await self.page.context.add_cookies(
+            [{"name": NAME, "value": user.refresh_token, "domain": "127.0.0.1", "path": "/graphql", "httpOnly": True}]
+        )
         await self.page.reload()
         await self.until_ready()
+        await expect(self.badge).to_contain_text(f"Signed in as {user.user.email}")
 
     async def until_ready(self) -> None:
         """Return once the editors listen: a tab that is clicked before has no effect on them."""
         await expect(self.page.locator(".graphiql-query-editor .view-line").first).to_be_visible()
-
-    async def kept_token(self) -> str | None:
-        token: str | None = await self.page.evaluate("localStorage.getItem('tasktalk:accessToken')")
-        return token
 
     async def run(self, operation_name: str) -> None:
         await self.page.get_by_role("tab", name=operation_name).click()
@@ -108,7 +110,7 @@ async def test_examples_work_from_left_to_right(server: RunningServer, graphiql:
 async def test_subscription_shows_changes_until_it_is_stopped_or_its_session_ends(
     server: RunningServer, graphiql: GraphiQLPage, user: SignedIn, client: GraphClient
 ) -> None:
-    await graphiql.keep_token(user.token)
+    await graphiql.sign_in(user)
     async with graphiql.page.expect_websocket() as opening:
         await graphiql.run("Subscribe")
     socket = await opening.value
@@ -129,31 +131,32 @@ async def test_subscription_shows_changes_until_it_is_stopped_or_its_session_end
         await client.mutate("signOut", as_=user)
     await expect(graphiql.response).to_contain_text('"code": "UNAUTHENTICATED"')
     await expect(graphiql.badge).to_have_text("The server refused the access token: sign in again")
-    assert await graphiql.kept_token() is None
 
 
-async def test_kept_token_is_forgotten_when_refused_and_at_sign_out_which_ends_the_session(
+async def test_session_lasts_in_each_tab_until_one_signs_out(
     graphiql: GraphiQLPage, user: SignedIn, client: GraphClient
 ) -> None:
-    await graphiql.keep_token(user.token)
-    await expect(graphiql.badge).to_contain_text(f"Signed in as {user.user.email}")
+    await graphiql.sign_in(user)
+    other = GraphiQLPage(await graphiql.page.context.new_page())
+    await other.page.goto(graphiql.page.url)
+    await expect(other.badge).to_contain_text(f"Signed in as {user.user.email}")
+    assert await graphiql.page.evaluate("JSON.stringify(localStorage).includes('eyJ') || document.cookie") == ""
     await graphiql.page.get_by_role("button", name="Sign out").click()
-    await expect(graphiql.badge).to_have_text("Not signed in")
-    assert await graphiql.kept_token() is None
+    for each in (graphiql, other):
+        await expect(each.badge).to_have_text("Not signed in")
+        assert each.errors == []
     assert (await client.execute("{ __typename }", as_=user)).status == 401
-    assert graphiql.errors == []
-    await graphiql.keep_token("spent")
-    await expect(graphiql.badge).to_have_text("The server refused the access token: sign in again")
-    assert await graphiql.kept_token() is None
+    await graphiql.page.reload()
+    await expect(graphiql.badge).to_have_text("Not signed in")
 
 
 async def test_headers_pane_replaces_the_kept_token(graphiql: GraphiQLPage, user: SignedIn) -> None:
-    await graphiql.keep_token(user.token)
+    await graphiql.sign_in(user)
     await graphiql.page.get_by_role("tab", name="ListTasks").click()
     await graphiql.write_headers('{"AUTHORIZATION": "Bearer of my own"}')
     await graphiql.run("ListTasks")
     await expect(graphiql.response).to_contain_text('"code": "UNAUTHENTICATED"')
-    assert await graphiql.kept_token() == user.token
+    await expect(graphiql.badge).to_contain_text("Signed in")
     await graphiql.page.reload()
     await graphiql.until_ready()
     await graphiql.page.get_by_role("button", name="Headers", exact=True).click()

@@ -3,14 +3,14 @@
 const SIGN_UP = `# Welcome to Tasktalk! Run the tabs one by one:
 # the pink button, Ctrl-Enter or Cmd-Enter.
 #
-# 1. Sign up. The access token is kept and sent
-#    with all later requests, unless you write
-#    an Authorization header under Headers.
+# 1. Sign up. The access token is sent with all
+#    later requests, unless you write an
+#    Authorization header under Headers. A cookie
+#    keeps you signed in.
 
 mutation SignUp($input: SignUpInput!) {
   signUp(input: $input) {
     accessToken
-    refreshToken
     expiresAt
     user {
       name
@@ -140,7 +140,6 @@ const SIGN_IN = `# 6. Back another day: sign in.
 mutation SignIn($input: SignInInput!) {
   signIn(input: $input) {
     accessToken
-    refreshToken
     expiresAt
     user {
       name

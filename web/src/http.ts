@@ -1,29 +1,70 @@
-/** Sends an operation by POST, and keeps the access token that its answer may bring. */
+/** Sends an operation by POST, and keeps the access token that its answer may bring; the refresh token is in a cookie. */
 import type { ExecutionResult } from "graphql";
 import { credentialsFor, isUnauthenticated, type Operation } from "./operation";
-import { keepToken, refuseToken } from "./session";
+import { currentToken, forgetToken, keepToken, refuseToken } from "./session";
 
 const ENDPOINT = "/graphql";
 const DEFAULT_HEADERS = {
   accept: "application/graphql-response+json, application/json",
   "content-type": "application/json",
+  "x-auth-mode": "cookie",
 };
+const REFRESH: Operation = {
+  operationName: "Refresh",
+  query: 'mutation Refresh { refreshSession(input: { refreshToken: "" }) { accessToken } }',
+};
+// Who signs in or out in one tab does so in all.
+const otherTabs = new BroadcastChannel("tasktalk:session");
+otherTabs.addEventListener("message", () => void restoreSession());
 
 export async function sendOverHttp(
   operation: Operation,
   paneHeaders: Record<string, unknown> = {},
 ): Promise<ExecutionResult> {
   const { headers, keptToken } = credentialsFor(operation, paneHeaders);
-  for (const [name, value] of Object.entries(DEFAULT_HEADERS)) if (!headers.has(name)) headers.set(name, value);
-  const { query, operationName, variables } = operation;
-  const body = JSON.stringify({ query, operationName, variables });
-  const response = await fetch(ENDPOINT, { method: "POST", headers, body });
-  const result = await readResult(response);
-  const isRefused = response.status === 401 || isUnauthenticated(result.errors);
-  if (keptToken !== null && isRefused) refuseToken(keptToken);
+  const result = await post(operation, headers);
+  if (keptToken !== null && isUnauthenticated(result.errors) && (await replaceToken(keptToken))) {
+    return post(operation, credentialsFor(operation, paneHeaders).headers);
+  }
   const newToken = findAccessToken(result);
-  if (newToken !== null) keepToken(newToken);
+  if (newToken !== null) {
+    keepToken(newToken);
+    otherTabs.postMessage("changed");
+  }
   return result;
+}
+
+/** Gets an access token by the cookie of the session, if there is one. */
+export async function restoreSession(): Promise<void> {
+  const result = await post(REFRESH, new Headers()).catch(() => null);
+  const token = result === null ? currentToken() : findAccessToken(result);
+  if (token === null) forgetToken();
+  else keepToken(token);
+}
+
+/** Gets another access token in place of one that the server refused; says whether there is one. */
+export async function replaceToken(refused: string): Promise<boolean> {
+  const result = await post(REFRESH, new Headers()).catch(() => null);
+  const token = result === null ? null : findAccessToken(result);
+  if (token === null) refuseToken(refused);
+  else keepToken(token);
+  return token !== null;
+}
+
+export async function signOut(): Promise<void> {
+  const operation = { operationName: "SignOut", query: "mutation SignOut { signOut { errors { message } } }" };
+  try {
+    await sendOverHttp(operation);
+  } finally {
+    forgetToken();
+    otherTabs.postMessage("changed");
+  }
+}
+
+async function post({ query, operationName, variables }: Operation, headers: Headers): Promise<ExecutionResult> {
+  for (const [name, value] of Object.entries(DEFAULT_HEADERS)) if (!headers.has(name)) headers.set(name, value);
+  const body = JSON.stringify({ query, operationName, variables });
+  return readResult(await fetch(ENDPOINT, { method: "POST", headers, body }));
 }
 
 async function readResult(response: Response): Promise<ExecutionResult> {

@@ -4,6 +4,7 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { EXAMPLES, FIRST_EXAMPLE } from "./examples";
 import { fetcher } from "./fetcher";
+import { restoreSession } from "./http";
 import { SessionBadge } from "./session-badge";
 import "./style.css";
 import "./workers";
@@ -17,6 +18,7 @@ if (localStorage.getItem("graphiql:tabState") === null) {
   localStorage.setItem("graphiql:variables", FIRST_EXAMPLE.variables);
 }
 
+await restoreSession();
 createRoot(root).render(
   <StrictMode>
     <GraphiQL fetcher={fetcher} defaultTabs={EXAMPLES} shouldPersistHeaders defaultEditorToolsVisibility>

@@ -1,7 +1,7 @@
 /** Says in the corner of the page who is signed in, and lets them sign out. */
 import { useEffect, useState } from "react";
-import { sendOverHttp } from "./http";
-import { forgetToken, useSession } from "./session";
+import { sendOverHttp, signOut } from "./http";
+import { useSession } from "./session";
 
 export function SessionBadge() {
   const { accessToken, refused } = useSession();
@@ -48,16 +48,5 @@ async function fetchViewerName(): Promise<string> {
     return viewer?.email ?? "";
   } catch {
     return "";
-  }
-}
-
-async function signOut(): Promise<void> {
-  try {
-    await sendOverHttp({
-      operationName: "SignOut",
-      query: "mutation SignOut { signOut { errors { message } } }",
-    });
-  } finally {
-    forgetToken();
   }
 }

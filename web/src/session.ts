@@ -1,7 +1,5 @@
-/** The access token of whoever signed in last: kept across reloads, forgotten when the server refuses it. */
+/** The access token of whoever signed in last: in memory alone. After a reload the session's cookie gives another. */
 import { useSyncExternalStore } from "react";
-
-const STORAGE_KEY = "tasktalk:accessToken";
 
 export interface Session {
   readonly accessToken: string | null;
@@ -9,24 +7,20 @@ export interface Session {
   readonly refused: boolean;
 }
 
-let current: Session = { accessToken: localStorage.getItem(STORAGE_KEY), refused: false };
+let current: Session = { accessToken: null, refused: false };
 const listeners = new Set<() => void>();
 
 export function keepToken(accessToken: string): void {
-  localStorage.setItem(STORAGE_KEY, accessToken);
   publish({ accessToken, refused: false });
 }
 
 export function forgetToken(): void {
-  localStorage.removeItem(STORAGE_KEY);
   publish({ accessToken: null, refused: false });
 }
 
 /** A late refusal of an older token must not sign out the newer one. */
 export function refuseToken(accessToken: string): void {
-  if (accessToken !== current.accessToken) return;
-  localStorage.removeItem(STORAGE_KEY);
-  publish({ accessToken: null, refused: true });
+  if (accessToken === current.accessToken) publish({ accessToken: null, refused: true });
 }
 
 export function currentToken(): string | null {
@@ -46,7 +40,3 @@ export function watchSession(listener: () => void): () => void {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
-
-window.addEventListener("storage", ({ key, newValue }) => {
-  if (key === STORAGE_KEY) publish({ accessToken: newValue, refused: false });
-});

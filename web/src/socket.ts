@@ -2,8 +2,9 @@
 import type { Observable } from "@graphiql/toolkit";
 import type { ExecutionResult, GraphQLError, GraphQLFormattedError } from "graphql";
 import { type Client, CloseCode, createClient } from "graphql-ws";
+import { replaceToken } from "./http";
 import { credentialsFor, isUnauthenticated, type Operation } from "./operation";
-import { currentToken, refuseToken, watchSession } from "./session";
+import { currentToken, watchSession } from "./session";
 
 interface Connection {
   readonly client: Client;
@@ -28,7 +29,7 @@ export function sendOverSocket(operation: Operation, paneHeaders: Record<string,
       next: (result) => observer.next(result as ExecutionResult),
       complete: () => observer.complete(),
       error(reason) {
-        if (keptToken !== null && isRefusal(reason)) refuseToken(keptToken);
+        if (keptToken !== null && isRefusal(reason)) void replaceToken(keptToken);
         observer.next({ errors: explain(reason) as GraphQLError[] });
         observer.complete();
       },

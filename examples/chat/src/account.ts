@@ -1,4 +1,7 @@
-/** Signs in, and keeps the access token fresh. The tokens stay in memory: a page that is loaded anew asks again. */
+/**
+ * Signs in, and keeps the access token fresh. That stays in memory; the refresh token is in a cookie that no script reads,
+ * by which a page that is loaded anew goes on.
+ */
 import { GraphQLFailure, request } from "./request";
 
 export interface Credentials {
@@ -8,8 +11,8 @@ export interface Credentials {
 
 interface Tokens {
   readonly accessToken: string | null;
-  readonly refreshToken: string | null;
   readonly expiresAt: string | null;
+  readonly user: { readonly id: string } | null;
   readonly errors: readonly { readonly message: string }[];
 }
 
@@ -17,7 +20,7 @@ interface Tokens {
 export class SignInFailure extends Error {}
 
 const RENEW_BEFORE_MS = 60_000;
-const PAYLOAD = "accessToken refreshToken expiresAt errors { message }";
+const PAYLOAD = "accessToken expiresAt user { id } errors { message }";
 const SIGN_IN = `mutation SignIn($input: SignInInput!) { tokens: signIn(input: $input) { ${PAYLOAD} } }`;
 const SIGN_UP = `mutation SignUp($input: SignUpInput!) { tokens: signUp(input: $input) { ${PAYLOAD} } }`;
 const REFRESH = `mutation Refresh($input: RefreshSessionInput!) { tokens: refreshSession(input: $input) { ${PAYLOAD} } }`;
@@ -37,11 +40,21 @@ export class Account {
     return new Account(await obtain(SIGN_UP, { ...credentials, name }));
   }
 
+  /** Whoever signed in before, or null. */
+  static async restore(): Promise<Account | null> {
+    try {
+      return new Account(await refresh());
+    } catch (error) {
+      if (error instanceof SignInFailure) return null;
+      throw error;
+    }
+  }
+
   /** An access token that lasts a while. */
   async accessToken(): Promise<string> {
     const { accessToken, expiresAt } = this.tokens;
     if (accessToken !== null && Date.parse(expiresAt ?? "") - Date.now() > RENEW_BEFORE_MS) return accessToken;
-    // Who asks meanwhile waits for the same: a refresh token may be used only once.
+    // Who asks meanwhile waits for the same.
     this.renewal ??= this.renew().finally(() => (this.renewal = null));
     await this.renewal;
     return this.tokens.accessToken ?? "";
@@ -67,8 +80,17 @@ export class Account {
   }
 
   private async renew(): Promise<void> {
-    this.tokens = await obtain(REFRESH, { refreshToken: this.tokens.refreshToken });
+    const renewed = await refresh();
+    if (renewed.user?.id !== this.tokens.user?.id) {
+      throw new SignInFailure("Somebody else has signed in by this browser. Load the page again.");
+    }
+    this.tokens = renewed;
   }
+}
+
+/** New tokens for the session in the cookie; an empty text stands for it. */
+function refresh(): Promise<Tokens> {
+  return obtain(REFRESH, { refreshToken: "" });
 }
 
 async function obtain(query: string, input: object): Promise<Tokens> {

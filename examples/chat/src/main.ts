@@ -1,4 +1,4 @@
-/** The page: signs somebody in, and opens their chat. */
+/** The page: signs somebody in, or goes on with who is signed in, and opens their chat. */
 import { Account, type Credentials } from "./account";
 import { Chat } from "./chat";
 import { element } from "./elements";
@@ -16,11 +16,17 @@ signInForm.addEventListener("submit", (event) => {
   void attempt(problem, async () => {
     const account = await (isNew ? Account.signUp(credentials) : Account.signIn(credentials));
     signInForm.reset();
-    signInForm.hidden = true;
-    chat.hidden = false;
-    new Chat(account, showSignIn).open();
+    enter(account);
   });
 });
+
+Account.restore().then((account) => (account === null ? showSignIn() : enter(account)), showSignIn);
+
+function enter(account: Account): void {
+  signInForm.hidden = true;
+  chat.hidden = false;
+  new Chat(account, showSignIn).open();
+}
 
 function showSignIn(error?: unknown): void {
   chat.hidden = true;

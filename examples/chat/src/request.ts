@@ -21,9 +21,12 @@ interface Answer<Data> {
 export async function request<Data>(query: string, variables: object, accessToken?: string): Promise<Data> {
   const response = await fetch(ENDPOINT, {
     method: "POST",
+    // The cookie of the session, also where the API has another origin.
+    credentials: "include",
     headers: {
       accept: "application/graphql-response+json",
       "content-type": "application/json",
+      "x-auth-mode": "cookie",
       ...(accessToken !== undefined && { authorization: `Bearer ${accessToken}` }),
     },
     body: JSON.stringify({ query, variables }),

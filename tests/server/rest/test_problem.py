@@ -53,8 +53,6 @@ ROUTES: Final = (
     "GET /me",
     "GET /tasks",
     "POST /tasks",
-    "POST /auth/register",
-    "POST /auth/refresh",
     "POST /chat/stream",
 )
 
