@@ -69,7 +69,7 @@ class Session(Row):
     """A session of the caller's: a browser or a program that is signed in."""
 
     current: bool = Field(description="Whether this request is of it.")
-    last_used_at: datetime
+    last_used_at: ShownMoment
 
 
 class Sessions(Row):
