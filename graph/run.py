@@ -127,7 +127,7 @@ async def answer_started_run(info: Info, starting: Awaitable[StartedRun], *, wai
         started = await info.context.changing(starting)
         run = await _wait_for_run(info, started.run) if wait else started.run
     except TasktalkError as error:
-        return StartedRunSource(errors=[as_data(error)])
+        return StartedRunSource(errors=as_data(error))
     return StartedRunSource(started.conversation.id, started.message, started.reply.id, run)
 
 
