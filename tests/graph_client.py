@@ -11,7 +11,7 @@ from server.graphql.schema import core_schema, schema
 from tests.factories import SignedIn
 
 _MUTATIONS: Final = core_schema(schema).mutation_type
-_ERRORS: Final = "errors { code message path retryAt }"
+_ERRORS: Final = "errors { code message path reason retryAt }"
 
 
 @dataclass(frozen=True, slots=True)
