@@ -12,6 +12,7 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from core.errors import ConflictError, ErrorReason, RateLimitedError, TasktalkError
 from graph.context import Info
 from graph.mapping import CreateInput, RefInput, UpdateInput, enum_type
+from graph.relations import viewer
 from models.columns import DescribedEnum
 from services.entities.service import EntityService
 
@@ -64,6 +65,7 @@ class DeletePayload:
         "only its own id, for changes names the messages as they are removed.",
     )
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was deleted.")
+    viewer = viewer()
 
 
 async def answer(

@@ -27,7 +27,7 @@ _STATUS: Final = {
     "TOO_MANY_OPERATIONS": 429,
     "SERVICE_UNAVAILABLE": 503,
 }
-_MAX_ERRORS: Final = 50
+_MAX_ERRORS: Final = 20
 _SEVERAL: Final = "{} values are not right; see errors."
 _HEADERS: Final = {"idempotency_key": "Idempotency-Key", "expected_revision": "If-Match"}
 # Arguments of the services by their names in REST.
