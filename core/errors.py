@@ -57,20 +57,28 @@ class BadValuesError(BadUserInputError):
         return self._errors
 
 
-def check_all(checks: Iterable[Callable[[], Any]]) -> list[Any]:
-    """Return the result of each check; raise what they refuse as one error, so that a form learns of it at once."""
+def check_each(check: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """Return what a check returns for each arguments; raise what it refuses as one error: a form learns of all at once.
+
+    Not more than MAX_BAD_VALUES are told.
+    """
     results: list[Any] = []
     errors: list[TasktalkError] = []
-    for check in checks:
+    for given in arguments:
         try:
-            results.append(check())
+            results.append(check(*given))
         except BadUserInputError as error:
             errors += error.errors
-        if len(errors) >= MAX_BAD_VALUES:
-            break
+            if len(errors) >= MAX_BAD_VALUES:
+                break
     if errors:
         raise errors[0] if len(errors) == 1 else BadValuesError(errors[:MAX_BAD_VALUES])
     return results
+
+
+def check_all(*checks: Callable[[], Any]) -> list[Any]:
+    """Return what each check returns; raise what they refuse as one error."""
+    return check_each(lambda check: check(), zip(checks))
 
 
 class UnauthenticatedError(TasktalkError):

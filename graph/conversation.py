@@ -90,7 +90,7 @@ class ConversationPayload:
 
     @strawberry.field(
         graphql_type=Edge[Conversation] | None,
-        description="The conversation with its cursor in the list of conversations without an order of its own.",
+        description="The conversation with its cursor in the list where no order is asked for.",
     )
     @staticmethod
     def conversation_edge(root: strawberry.Parent["ConversationPayload"], info: Info) -> Any:

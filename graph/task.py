@@ -143,7 +143,7 @@ class TaskPayload:
 
     @strawberry.field(
         graphql_type=Edge[Task] | None,
-        description="The task with its cursor in the list of tasks without an order of its own.",
+        description="The task with its cursor in the list where no order is asked for.",
     )
     @staticmethod
     def task_edge(root: strawberry.Parent["TaskPayload"], info: Info) -> Any:

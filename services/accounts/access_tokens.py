@@ -67,12 +67,11 @@ async def create_access_token(
     session: AsyncSession, caller: Caller, new: NewAccessToken, client: Client
 ) -> CreatedAccessToken:
     """Create a token for the caller."""
-    checks = (
+    named, *_ = check_all(
         partial(check_values, AccessToken, {"name": new.name}),
         partial(_require_scopes, new.scopes),
         partial(_require_future, new.expires_at),
     )
-    named, *_ = check_all(checks)
     await _require_below_quota(session, caller)
     text = _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     text += _checksum(text)

@@ -82,12 +82,11 @@ class Accounts:
 
     async def sign_up(self, *, email: str, password: str, name: str, client: Client) -> SessionTokens:
         """Create an account and sign its user in."""
-        checks = (
+        address, _, profile = check_all(
             partial(_check_email, email),
             partial(require_new_password, password, _PASSWORD_PATH),
             partial(check_values, User, {"name": name}),
         )
-        address, _, profile = check_all(checks)
         await self._rate_limits.count_sign_up(client.address)
         async with self._database.read() as session:
             if await find_by_email(session, address) is not None:

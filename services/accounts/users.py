@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Select, or_, select, update
@@ -20,7 +19,7 @@ from core.errors import (
     ErrorReason,
     ForbiddenError,
     NotFoundError,
-    check_all,
+    check_each,
 )
 from core.prepared_statement import cached_statement
 from core.text import is_storable
@@ -81,8 +80,7 @@ async def find(session: AsyncSession, user_id: str) -> User:
 
 async def update_profile(session: AsyncSession, caller: Caller, changes: Mapping[str, Any]) -> User:
     """Change what is given of the caller's profile, and return the user; an image of None is removed."""
-    checks = [partial(_check_profile_value, name, value) for name, value in changes.items()]
-    values = dict(zip(changes, check_all(checks), strict=True))
+    values = dict(zip(changes, check_each(_check_profile_value, changes.items()), strict=True))
     revision = await next_revision(session, caller.user_id)
     user = await find(session, caller.user_id)
     if values and user.issuer is not None:

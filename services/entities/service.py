@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.database import Database
-from core.errors import BadUserInputError, check_all
+from core.errors import BadUserInputError, check_all, check_each
 from core.ids import new_id, parse_id
 from core.quotas import MAX_NEW_ROWS
 from core.transaction import keep_changes, leave_unchanged
@@ -176,7 +176,7 @@ class EntityService(Generic[Row]):
         revision = await next_revision(writer, caller.user_id)
 
         async def insert() -> Sequence[Any]:
-            checked = check_all(partial(self._check_new, row, path) for row, path in new)
+            checked = check_each(self._check_new, new)
             ids = await allocate_ids(writer, caller, [(row_id, (*path, "id")) for row_id, _, path in checked])
             given = [(values, path) for _, values, path in checked]
             await self._require_referenced(writer, caller, given, self._new_references, ids)
@@ -192,7 +192,7 @@ class EntityService(Generic[Row]):
     def _check_new(self, new: NewRow, path: Path) -> tuple[str | None, Values, Path]:
         """Return the id and the values of a new row, and its path; raise BadUserInputError for all that are wrong."""
         row_id, values = check_all(
-            [partial(check_new_id, new.id, (*path, "id")), partial(check_new_values, self.model, new.values, path)]
+            partial(check_new_id, new.id, (*path, "id")), partial(check_new_values, self.model, new.values, path)
         )
         return row_id, values, path
 

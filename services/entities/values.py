@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from sqlmodel import SQLModel
 
-from core.errors import BadUserInputError, check_all
+from core.errors import BadUserInputError, check_each
 from core.text import require_length, require_line
 from models.base import noun_of
 from models.columns import Column, Kind, columns_of, creatable_columns
@@ -20,15 +20,15 @@ INPUT: Final[Path] = ("input",)
 def check_values(model: type[SQLModel], given: Mapping[str, Any], path: Path = INPUT) -> Values:
     """Return values as the database keeps them; raise BadUserInputError for those that cannot be accepted."""
     columns = columns_of(model)
-    checks = [partial(_check, columns[name], value, path) for name, value in given.items()]
-    return dict(zip(given, check_all(checks), strict=True))
+    checked = check_each(_check, ((columns[name], value, path) for name, value in given.items()))
+    return dict(zip(given, checked, strict=True))
 
 
 def check_new_values(model: type[SQLModel], given: Mapping[str, Any], path: Path = INPUT) -> Values:
     """Return the values of a new row: those that are given, checked, and the defaults of all others."""
     columns = creatable_columns(model)
-    checks = [partial(_check_new, column, given.get(column.name), path) for column in columns]
-    return dict(zip((column.name for column in columns), check_all(checks), strict=True))
+    checked = check_each(_check_new, ((column, given.get(column.name), path) for column in columns))
+    return {column.name: value for column, value in zip(columns, checked, strict=True)}
 
 
 def sent_values(model: type[SQLModel], given: Mapping[str, Any]) -> Values:
@@ -77,10 +77,9 @@ def _check_texts(column: Column, values: list[str], path: Path) -> list[str]:
     if len(values) > maximum:
         message = f"A {noun_of(column.model)} has at most {maximum} {column.name}; these are {len(values)}."
         raise BadUserInputError(message, path=path)
-    checks = [
-        partial(require_line, value, (*path, str(index)), max_length=length) for index, value in enumerate(values)
-    ]
-    return list(dict.fromkeys(check_all(checks)))
+    check = partial(require_line, max_length=length)
+    checked = check_each(check, ((value, (*path, str(index))) for index, value in enumerate(values)))
+    return list(dict.fromkeys(checked))
 
 
 _CHECKS: Final[dict[Kind, Callable[[Column, Any, Path], Any]]] = {

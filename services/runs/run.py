@@ -76,7 +76,7 @@ async def start_run(session: AsyncSession, caller: Caller, new: UserMessage, lim
 
     async def insert() -> Sequence[Run]:
         await require_tokens(session, caller, limits.daily_tokens)
-        content, time_zone = check_all([partial(check_content, new.content), partial(_check_time_zone, new.time_zone)])
+        content, time_zone = check_all(partial(check_content, new.content), partial(_check_time_zone, new.time_zone))
         conversation = await _conversation(session, caller, new, revision)
         message = make_message(conversation, MessageRole.USER, content, revision)
         await _require_free_slot(session, caller, limits.max_runs)
