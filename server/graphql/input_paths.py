@@ -46,11 +46,12 @@ _VALUES: Final = (VariableDefinitionNode, ValueNode, ObjectFieldNode)
 
 def _path(message: str, node: Node, paths: Mapping[str | int, _Path]) -> _Path:
     if isinstance(node, VariableDefinitionNode):
+        if (match := _VARIABLE.match(message)) is None:
+            return ()
         # Where a variable is used several times, its first place counts.
         name = node.variable.name.value
-        match = _VARIABLE.match(message)
-        within = re.findall(r"\w+", match["place"] or "") if match else []
-        field = _FIELD.match(message, match.end()) if match else None
+        field = _FIELD.match(message, match.end())
+        within = re.findall(r"\w+", match["place"] or "")
         return (*paths.get(name, (name,)), *within, *(field.groups() if field else ()))
     field = _FIELD.search(message) if isinstance(node, ObjectValueNode) else None
     path = paths.get(id(node), ())

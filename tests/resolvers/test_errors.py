@@ -14,11 +14,13 @@ from tests.graph_client import GraphClient
 from tests.histories import Assisted, assisted
 from tests.resolvers.user_api import UserApi
 from tests.servers import serve_with
+from tests.socket_client import signed_in_socket
 
 CREATE: Final = "mutation ($input: CreateTaskInput!) { createTask(input: $input) { task { id } } }"
 PARTS: Final = """mutation ($title: String!, $due: DateTime, $tags: [String!]) {
     createTask(input: {title: $title, dueAt: $due, tags: $tags}) { task { id } } }"""
 LIST: Final = "query ($first: Int, $where: TaskFilter) { tasks(first: $first, filter: $where) { totalCount } }"
+FOLLOW: Final = "subscription ($types: [EntityKind!]) { changes(types: $types) { cursor } }"
 # Documents, variables, and the path of each value that is wrong.
 BAD_VARIABLES: Final[list[tuple[str, dict[str, Any], list[str]]]] = [
     (
@@ -80,6 +82,10 @@ async def test_each_bad_variable_and_literal_has_its_path(
             answer = await client.execute(document, as_=user)
             assert (answer.status, set(answer.codes)) == (400, {"GRAPHQL_VALIDATION_FAILED"})
             assert [".".join(error["extensions"]["path"]) for error in answer.errors] == paths
+        async with signed_in_socket(server, user.token) as socket:
+            await socket.subscribe(FOLLOW, {"types": ["TASK", "NOTE"]})
+            (error,) = (await socket.receive())["payload"]
+            assert error["extensions"] == {"path": ["types", "1"], "code": "BAD_USER_INPUT"}
         tags = {"input": {"title": "x", "tags": [1] * 60}}
         assert len((await client.execute(CREATE, tags, as_=user)).errors) == 50 + 1
 
