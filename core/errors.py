@@ -1,7 +1,25 @@
 """Errors that callers see, each with a stable code; every API maps them once."""
 
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import ClassVar
+from enum import StrEnum
+from typing import Any, ClassVar, Final
+
+# How many bad values one answer tells of, as many as graphql-core does.
+MAX_BAD_VALUES: Final = 50
+
+
+class ErrorReason(StrEnum):
+    """Which conflict it is."""
+
+    STALE_REVISION = "STALE_REVISION"
+    ID_TAKEN = "ID_TAKEN"
+    KEY_REUSED = "KEY_REUSED"
+    EMAIL_TAKEN = "EMAIL_TAKEN"
+    PENDING_APPROVAL = "PENDING_APPROVAL"
+    RUN_ACTIVE = "RUN_ACTIVE"
+    RUN_ENDED = "RUN_ENDED"
+    NOT_UNDOABLE = "NOT_UNDOABLE"
 
 
 class TasktalkError(Exception):
@@ -14,11 +32,53 @@ class TasktalkError(Exception):
         self.message = message
         self.path = path
 
+    @property
+    def errors(self) -> Sequence["TasktalkError"]:
+        """Return the failures that it stands for, each with its own path."""
+        return (self,)
+
 
 class BadUserInputError(TasktalkError):
     """What was sent cannot be accepted; the message says how to mend it."""
 
     code = "BAD_USER_INPUT"
+
+
+class BadValuesError(BadUserInputError):
+    """Several values that cannot be accepted, told together."""
+
+    def __init__(self, errors: Sequence[TasktalkError]) -> None:
+        super().__init__(" ".join(error.message for error in errors))
+        self._errors = tuple(errors)
+
+    @property
+    def errors(self) -> Sequence[TasktalkError]:
+        """Return the error of each value."""
+        return self._errors
+
+
+def check_each(check: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """Return what a check returns for each arguments; raise what it refuses as one error: a form learns of all at once.
+
+    Not more than MAX_BAD_VALUES are told.
+    """
+    results: list[Any] = []
+    errors: list[TasktalkError] = []
+    for given in arguments:
+        try:
+            results.append(check(*given))
+        except BadUserInputError as error:
+            errors += error.errors
+            if len(errors) >= MAX_BAD_VALUES:
+                break
+    if errors:
+        raise errors[0] if len(errors) == 1 else BadValuesError(errors[:MAX_BAD_VALUES])
+    return results
+
+
+def check_all(*checks: Callable[[], Any]) -> list[Any]:
+    """Return what each check returns; raise what they refuse as one error."""
+    return check_each(lambda check: check(), zip(checks))
 
 
 class UnauthenticatedError(TasktalkError):
@@ -51,8 +111,11 @@ class ConflictError(TasktalkError):
 
     code = "CONFLICT"
 
-    def __init__(self, message: str, *, path: tuple[str, ...] | None = None, current: object = None) -> None:
+    def __init__(
+        self, reason: ErrorReason, message: str, *, path: tuple[str, ...] | None = None, current: object = None
+    ) -> None:
         super().__init__(message, path=path)
+        self.reason = reason
         self.current = current
 
 

@@ -80,6 +80,11 @@ class ConnectionSource(NamedTuple):
         return [EdgeSource(self.page_info.order, row) for row in self.page_info.rows]
 
 
+def edge_of(info: Info, make_listing: MakeListing, row: Any) -> EdgeSource | None:
+    """Return a row of the caller's with its place in a list."""
+    return None if row is None else EdgeSource(make_listing(info.context.require_caller()).order, row)
+
+
 async def connect(info: Info, model: type[SQLModel], make_listing: MakeListing, arguments: PageArguments) -> Any:
     """Return a page of one list."""
     columns, reader = connection_columns(info, model), info.context.database.reader

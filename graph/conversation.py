@@ -7,7 +7,7 @@ import strawberry
 
 import models
 from engine import batched
-from graph.connection import Connection, connect_children
+from graph.connection import Connection, Edge, connect_children, edge_of
 from graph.context import Info
 from graph.mapping import (
     CreateInput,
@@ -22,9 +22,9 @@ from graph.mapping import (
 )
 from graph.message import Message
 from graph.payload import UserError
-from graph.relations import owner
+from graph.relations import owner, viewer
 from graph.selection import selected_columns
-from services.conversations.conversations import ConversationOrder
+from services.conversations.conversations import ConversationOrder, conversation_listing
 from services.conversations.messages import MessageCursor, MessageOrder, message_listing
 from services.query.pagination import PageArguments, fetch_pages, read_window
 from services.sync.epoch import read_epoch
@@ -86,6 +86,15 @@ class ConversationPayload:
         default=None, description="The conversation; after a CONFLICT over expectedRevision, as it stands now."
     )
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was changed.")
+    viewer = viewer()
+
+    @strawberry.field(
+        graphql_type=Edge[Conversation] | None,
+        description="The conversation with its cursor in the list where no order is asked for.",
+    )
+    @staticmethod
+    def conversation_edge(root: strawberry.Parent["ConversationPayload"], info: Info) -> Any:
+        return edge_of(info, conversation_listing, root.conversation)
 
 
 @create_input(models.Conversation)

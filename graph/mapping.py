@@ -9,6 +9,7 @@ import strawberry
 from sqlmodel import SQLModel
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.enum import StrawberryEnumDefinition
+from strawberry.types.field import StrawberryField
 from strawberry.utils.str_converters import to_camel_case
 
 from graph.scalars import Json
@@ -20,6 +21,7 @@ from services.entities.service import NewRow
 Class = TypeVar("Class", bound=type)
 UNSET: Final[Any] = strawberry.UNSET
 _READS: Final = "reads"
+_REFERS_BY: Final = "refers by"
 _EXPECTED_REVISION: Final = "The revision that the client has seen; another one gets CONFLICT."
 IDEMPOTENCY_KEY: Final = "Sent again with the same input, it gives the first answer again."
 # Which columns each field of a table's type reads; filled as the types are declared.
@@ -52,7 +54,7 @@ class TypedRow:
 def table_type(model: type[SQLModel], *, name: str | None = None) -> Callable[[Class], Class]:
     """Make a Strawberry type that shows the table's public columns; of a class with fields that are `auto`, just those.
 
-    References are left out: each is a field of its own, which loads what it refers to.
+    References are fields of their own, which load what they refer to; beside each stands its id.
     """
 
     def decorate(cls: Class) -> Class:
@@ -66,6 +68,10 @@ def table_type(model: type[SQLModel], *, name: str | None = None) -> Callable[[C
         for column in shown:
             annotations[column.name] = _output_type(column)
             setattr(cls, column.name, strawberry.field(description=column.description))
+        for reference, field in list(vars(cls).items()):
+            if isinstance(field, StrawberryField) and (key := field.metadata.get(_REFERS_BY)):
+                annotations[key] = strawberry.ID | None if columns_of(model)[key].is_nullable else strawberry.ID
+                setattr(cls, key, strawberry.field(description=f"The id of its {reference.replace('_', ' ')}."))
         cls.__annotations__ = annotations
         mapped: Class = strawberry.type(cls, name=name, description=_first_line(model))
         COLUMNS_BY_FIELD[model] = _columns_by_field(mapped, model)
@@ -191,6 +197,12 @@ def enum_type(cls: type[StrEnum], describe: Callable[[Any], str] | None = None, 
 def reads_columns(*columns: str, description: str, graphql_type: Any = None) -> Any:
     """Return a field whose resolver reads these columns of its parent's row."""
     return strawberry.field(metadata={_READS: columns}, description=description, graphql_type=graphql_type)
+
+
+def refers_by(column: str, *, description: str, graphql_type: Any) -> Any:
+    """Return a field whose resolver loads what a column of its parent's row refers to."""
+    metadata = {_READS: (column,), _REFERS_BY: column}
+    return strawberry.field(metadata=metadata, description=description, graphql_type=graphql_type)
 
 
 def _add_fields(cls: type, columns: Iterable[Column]) -> None:

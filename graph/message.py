@@ -11,7 +11,7 @@ from engine import batched
 from graph.context import Info
 from graph.mapping import IDEMPOTENCY_KEY, Node, order_input, reads_columns, table_type
 from graph.payload import UserError
-from graph.relations import LazyConversation, LazyRun, reference
+from graph.relations import LazyConversation, LazyRun, reference, viewer
 from graph.selection import selected_columns
 from models import MessageRole, MessageStatus
 from services.conversations.messages import MessageOrder
@@ -53,6 +53,7 @@ class Message(Node):
 class MessagePayload:
     message: Message | None = strawberry.field(default=None, description="The message.")
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was stored.")
+    viewer = viewer()
 
 
 @strawberry.type(description="A message that is complete, and the place behind it.")

@@ -3,15 +3,16 @@
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import strawberry
 from graphql import GraphQLFieldResolver, GraphQLSchema, get_named_type
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
-from core.errors import ConflictError, RateLimitedError, TasktalkError
+from core.errors import ConflictError, ErrorReason, RateLimitedError, TasktalkError
 from graph.context import Info
 from graph.mapping import CreateInput, RefInput, UpdateInput, enum_type
+from graph.relations import viewer
 from models.columns import DescribedEnum
 from services.entities.service import EntityService
 
@@ -31,15 +32,29 @@ class ErrorCode(DescribedEnum):
     TIMEOUT = "TIMEOUT", "The operation had no time left to begin with it."
 
 
+_REASONS: Final = {
+    ErrorReason.STALE_REVISION: "The row has changed since the expected revision; the payload has it as it stands.",
+    ErrorReason.ID_TAKEN: "The id that was given for a new row is in use.",
+    ErrorReason.KEY_REUSED: "The idempotency key was used for another request.",
+    ErrorReason.EMAIL_TAKEN: "There is an account with the email address.",
+    ErrorReason.PENDING_APPROVAL: "A run waits for the person's approval.",
+    ErrorReason.RUN_ACTIVE: "A run is at work, or as many as there may be.",
+    ErrorReason.RUN_ENDED: "The run has ended, or the tool call was decided on, already.",
+    ErrorReason.NOT_UNDOABLE: "The run was undone already, or what it changed is not known any more.",
+}
 enum_type(ErrorCode)
+enum_type(ErrorReason, _REASONS.__getitem__)
 
 
 @strawberry.type(description="A failure that the caller can do something about.")
 class UserError:
     code: ErrorCode = strawberry.field(description="What kind of failure it is.")
     message: str = strawberry.field(description="What went wrong and how to mend it, for people.")
-    path: list[str] | None = strawberry.field(description="Which part of the arguments it is about.")
-    retry_at: datetime | None = strawberry.field(description="When to try again, where that is known.")
+    path: list[str] | None = strawberry.field(
+        default=None, description="Which part of the arguments it is about, such as input, tags, 0."
+    )
+    reason: ErrorReason | None = strawberry.field(default=None, description="Of a CONFLICT, which one it is.")
+    retry_at: datetime | None = strawberry.field(default=None, description="When to try again, where that is known.")
 
 
 @strawberry.type(description="What was deleted.")
@@ -50,6 +65,7 @@ class DeletePayload:
         "only its own id, for changes names the messages as they are removed.",
     )
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was deleted.")
+    viewer = viewer()
 
 
 async def answer(
@@ -65,23 +81,27 @@ async def answer(
     try:
         result = await attempt
     except TasktalkError as error:
-        failed = payload(errors=[as_data(error)])
+        failed = payload(errors=as_data(error))
         if isinstance(error, ConflictError) and error.current is not None and payload is not DeletePayload:
             setattr(failed, name, error.current)
         return failed
     return payload(**({name: result} if fields_of is None else fields_of(result)))
 
 
-def as_data(error: TasktalkError) -> UserError:
-    """Return an expected failure as data; raise any other again."""
+def as_data(error: TasktalkError) -> list[UserError]:
+    """Return an expected failure as data, one for each value that is wrong; raise any other again."""
     if error.code not in ErrorCode.__members__:
         raise error
-    return UserError(
-        code=ErrorCode(error.code),
-        message=error.message,
-        path=list(error.path) if error.path is not None else None,
-        retry_at=error.retry_at if isinstance(error, RateLimitedError) else None,
-    )
+    return [
+        UserError(
+            code=ErrorCode(each.code),
+            message=each.message,
+            path=list(each.path) if each.path is not None else None,
+            reason=each.reason if isinstance(each, ConflictError) else None,
+            retry_at=each.retry_at if isinstance(each, RateLimitedError) else None,
+        )
+        for each in error.errors
+    ]
 
 
 async def create_row(
@@ -125,4 +145,4 @@ class _ResolverInTime(NamedTuple):
         if info.context.has_time:
             return self.resolve(source, info, **arguments)
         message = "The fields before took all the time that there is; send this one again by itself."
-        return self.payload(errors=[UserError(code=ErrorCode.TIMEOUT, message=message, path=None, retry_at=None)])
+        return self.payload(errors=[UserError(code=ErrorCode.TIMEOUT, message=message)])

@@ -10,9 +10,9 @@ import models
 from core.errors import AccountGoneError, NotFoundError
 from engine import batched
 from graph.context import Info
-from graph.mapping import reads_columns
+from graph.mapping import reads_columns, refers_by
 from graph.selection import selected_columns
-from services.accounts.users import users_by_id
+from services.accounts.users import own_row, users_by_id
 from services.query.lookup import find_node, rows_by_id
 
 
@@ -40,7 +40,7 @@ def reference(
         rows = await load_rows(info, model, [getattr(parent, column) for parent in parents])
         return rows if if_gone is None else [NotFoundError(if_gone) if row is None else row for row in rows]
 
-    return reads_columns(column, description=description, graphql_type=graphql_type)(staticmethod(load))
+    return refers_by(column, description=description, graphql_type=graphql_type)(staticmethod(load))
 
 
 def owner(description: str) -> Any:
@@ -56,6 +56,17 @@ def owner(description: str) -> Any:
         return owners
 
     return reads_columns("user_id", description=description, graphql_type=LazyUser)(staticmethod(load))
+
+
+def viewer() -> Any:
+    """Return a field of a payload that reads the caller, whose counts may have changed."""
+
+    async def load(info: Info) -> Any:
+        columns = selected_columns(info, models.User)
+        return await own_row(info.context.database.batch_loader, info.context.require_caller(), columns)
+
+    description = "The caller, to read again what has changed of their lists and counts."
+    return strawberry.field(load, description=description, graphql_type=LazyUser | None)
 
 
 async def load_rows(info: Info, model: type[SQLModel], ids: Sequence[str | None]) -> list[Any]:

@@ -8,6 +8,7 @@ import strawberry
 from strawberry import auto
 
 import models
+from assistant.tool_texts import subject_of, summary_of, task_id_of, title_of
 from core.errors import NotFoundError, TasktalkError
 from engine import batched
 from graph.context import Info
@@ -15,12 +16,14 @@ from graph.conversation import Conversation
 from graph.mapping import IDEMPOTENCY_KEY, Node, reads_columns, table_type
 from graph.message import Message
 from graph.payload import UserError, as_data
-from graph.relations import LazyRun, reference
+from graph.relations import LazyRun, reference, viewer
 from graph.selection import selected_columns
+from services.query.lookup import rows_by_id
 from services.runs.run import StartedRun
 from services.runs.tool_call import tool_calls_by_run
 
 _WAIT: Final = "Whether to answer once the reply is complete, or waits for approval, or at once."
+_TITLE: Final = frozenset({"title"})
 _CONVERSATION_GONE: Final = "The conversation was deleted while its runs were read; read them again."
 
 
@@ -33,6 +36,33 @@ class ToolCall(Node):
         "The run that called it.",
         if_gone="The run was deleted while its tool calls were read; read them again.",
     )
+
+    @reads_columns(
+        "name",
+        "arguments",
+        "result",
+        graphql_type=str,
+        description="What the tool is asked for, for people, such as: Create the task “Buy milk”.",
+    )
+    @staticmethod
+    @batched
+    async def title(parents: strawberry.Parent[list[models.ToolCall]], info: Info) -> list[str]:
+        """Return the titles; those of calls that name a task by its id alone have the title that it has now."""
+        subjects = [subject_of(call.name, call.arguments, call.result) for call in parents]
+        ids = [
+            task_id_of(call.name, call.arguments) if subject is None else None
+            for call, subject in zip(parents, subjects, strict=True)
+        ]
+        tasks = await info.context.load(rows_by_id, _TITLE, ids, models.Task) if any(ids) else [None] * len(ids)
+        return [
+            title_of(call.name, task.title if task is not None else subject)
+            for call, subject, task in zip(parents, subjects, tasks, strict=True)
+        ]
+
+    @reads_columns("name", "status", "result", description="What came of it, for people, such as: Created 1 task.")
+    @staticmethod
+    def summary(root: strawberry.Parent[models.ToolCall]) -> str:
+        return summary_of(root.name, root.status, root.result)
 
 
 @table_type(models.Run)
@@ -106,6 +136,7 @@ class SendMessagePayload:
     message: Message | None = strawberry.field(description="The message that is answered.")
     run: Run | None = strawberry.field(description="The assistant's work on the reply.")
     errors: list[UserError] = strawberry.field(description="Why there is no answer.")
+    viewer = viewer()
 
     conversation = reference(
         models.Conversation,
@@ -127,7 +158,7 @@ async def answer_started_run(info: Info, starting: Awaitable[StartedRun], *, wai
         started = await info.context.changing(starting)
         run = await _wait_for_run(info, started.run) if wait else started.run
     except TasktalkError as error:
-        return StartedRunSource(errors=[as_data(error)])
+        return StartedRunSource(errors=as_data(error))
     return StartedRunSource(started.conversation.id, started.message, started.reply.id, run)
 
 

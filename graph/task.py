@@ -9,7 +9,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 import models
 from engine import batched
-from graph.connection import Connection, connect_children
+from graph.connection import Connection, Edge, connect_children, edge_of
 from graph.context import Info
 from graph.mapping import (
     IDEMPOTENCY_KEY,
@@ -27,7 +27,7 @@ from graph.mapping import (
     update_input,
 )
 from graph.payload import UserError
-from graph.relations import LazyTask, owner, reference
+from graph.relations import LazyTask, owner, reference, viewer
 from graph.run import Run, ToolCall
 from graph.scalars import Json
 from models.columns import DescribedEnum
@@ -139,12 +139,22 @@ class TaskPayload:
         default=None, description="The task; after a CONFLICT over expectedRevision, as it stands now."
     )
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was changed.")
+    viewer = viewer()
+
+    @strawberry.field(
+        graphql_type=Edge[Task] | None,
+        description="The task with its cursor in the list where no order is asked for.",
+    )
+    @staticmethod
+    def task_edge(root: strawberry.Parent["TaskPayload"], info: Info) -> Any:
+        return edge_of(info, task_listing, root.task)
 
 
 @strawberry.type(description="Tasks as made or changed.")
 class TasksPayload:
     tasks: list[Task] = strawberry.field(default_factory=list, description="The tasks, in the order asked for.")
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was changed.")
+    viewer = viewer()
 
 
 @create_input(models.Task)
@@ -207,3 +217,4 @@ class UndoRunPayload:
         default_factory=list, description="What was not taken back, since something else has changed it or needs it."
     )
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why nothing was taken back.")
+    viewer = viewer()

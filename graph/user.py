@@ -14,7 +14,7 @@ from graph.connection import Connection, ConnectionSource, MakeListing, connect,
 from graph.context import Info
 from graph.mapping import Node, enum_type, reads_columns, table_type
 from graph.payload import UserError
-from graph.relations import LazyConversation, LazyTask
+from graph.relations import LazyConversation, LazyTask, viewer
 from graph.selection import selected_columns
 from models import AccessScope
 from services.accounts.access_tokens import own_access_tokens
@@ -243,6 +243,7 @@ class CreateAccessTokenPayload:
         default=None, description="Its text, shown this once: send it to /mcp as `Authorization: Bearer …`."
     )
     errors: list[UserError] = strawberry.field(default_factory=list, description="Why there is none.")
+    viewer = viewer()
 
 
 @strawberry.input(description="An access token to make.")

@@ -14,14 +14,14 @@ from graph.conversation import Conversation
 from graph.mapping import Node, TypedRow
 from graph.relations import load_row
 from graph.selection import columns_by_model, selected_columns
-from graph.sync import ChangeSet, load_changes
+from graph.sync import ChangeSet, ChangesFirst, ChangesTypes, load_changes
 from graph.task import Task
 from graph.user import User, load_user
 from services.accounts.users import own_row, user_listing
 from services.conversations.conversations import ConversationOrder, conversation_listing
 from services.query.lookup import find_node
 from services.query.pagination import MAX_PAGE_SIZE, PageArguments
-from services.sync.changes import check_size, read_changes, read_counter, read_cursor, resume
+from services.sync.changes import check_kinds, check_size, read_changes, read_counter, read_cursor, resume
 from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
 
 
@@ -102,13 +102,17 @@ class Query:
 
     @strawberry.field(
         graphql_type=ChangeSet,
-        description="What changed after a cursor, 100 rows at a time or up to 1,000; without a cursor, all there is.",
+        description="What changed after a cursor, page by page: read on from its cursor while hasMore. Without a "
+        "cursor it is all that there is.",
     )
-    async def changes(self, info: Info, since: str | None = None, first: int | None = None) -> Any:
+    async def changes(
+        self, info: Info, since: str | None = None, first: ChangesFirst = None, types: ChangesTypes = None
+    ) -> Any:
         caller, size = info.context.require_caller(), check_size(first)
         cursor = None if since is None else read_cursor(since, "since")
+        kinds = check_kinds(types, cursor)
         reader = info.context.database.reader
-        cursor = resume(cursor, await read_counter(reader, caller))
+        cursor = resume(cursor, await read_counter(reader, caller), kinds)
         changes = await read_changes(reader, caller, cursor, size)
         return await load_changes(info, changes)
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 
@@ -12,10 +12,9 @@ from core.ids import parse_id
 from graph.context import Info
 from graph.message import MessageEvent, ReplyChunk
 from graph.selection import selected_columns
-from graph.sync import ChangeSet, load_changes
+from graph.sync import ChangeSet, ChangesFirst, ChangesTypes, load_changes
 from live.follow import follow_changes, follow_reply, retry_while_unavailable
 from services.conversations import messages
-from services.query.pagination import MAX_PAGE_SIZE
 from services.sync import changes as sync
 
 
@@ -78,17 +77,26 @@ class Subscription:
     @strawberry.subscription(
         description="What lies beyond a cursor, then every change as it comes; without a cursor, from now on."
     )
-    async def changes(self, info: Info, since: str | None = None) -> AsyncGenerator[ChangeSet, None]:
-        caller, live = info.context.require_caller(), info.context.runtime.live
+    async def changes(
+        self,
+        info: Info,
+        since: Annotated[
+            str | None, strawberry.argument(description="A cursor that changes gave; without one, from now on.")
+        ] = None,
+        first: ChangesFirst = None,
+        types: ChangesTypes = None,
+    ) -> AsyncGenerator[ChangeSet, None]:
+        caller, live, size = info.context.require_caller(), info.context.runtime.live, sync.check_size(first)
         cursor = None if since is None else sync.read_cursor(since, "since")
+        kinds = sync.check_kinds(types, cursor)
         counter = await retry_while_unavailable(partial(sync.read_counter, info.context.database.reader, caller))
-        now = sync.Cursor(counter.revision, epoch=counter.epoch)
-        place = now if cursor is None else sync.resume(cursor, counter)
+        now = sync.Cursor(counter.revision, epoch=counter.epoch, kinds=kinds)
+        place = now if cursor is None else sync.resume(cursor, counter, kinds)
 
         async def read() -> tuple[Any | None, bool]:
             nonlocal place
-            find = partial(sync.read_changes, info.context.database.reader, caller, place, MAX_PAGE_SIZE)
-            changes = await live.shared_reads.read((sync.read_changes, caller.user_id, place), find)
+            find = partial(sync.read_changes, info.context.database.reader, caller, place, size)
+            changes = await live.shared_reads.read((sync.read_changes, caller.user_id, place, size), find)
             found = await load_changes(info, changes) if changes.entries else None
             place = changes.cursor
             return found, changes.has_more

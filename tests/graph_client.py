@@ -11,7 +11,9 @@ from server.graphql.schema import core_schema, schema
 from tests.factories import SignedIn
 
 _MUTATIONS: Final = core_schema(schema).mutation_type
-_ERRORS: Final = "errors { code message path retryAt }"
+# What other fields have as well, and the errors.
+_READ_AGAIN: Final = {"errors", "viewer", "taskEdge", "conversationEdge"}
+_ERRORS: Final = "errors { code message path reason retryAt }"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ def mutation(name: str, of_entity: str | None = None) -> str:
 def _payload(field: GraphQLField, of_entity: str | None) -> str:
     payload = get_named_type(field.type)
     assert isinstance(payload, GraphQLObjectType)
-    parts = [_selection(name, part, of_entity) for name, part in payload.fields.items() if name != "errors"]
+    names = [name for name in payload.fields if name not in _READ_AGAIN]
+    parts = [_selection(name, payload.fields[name], of_entity) for name in names]
     return " ".join([*parts, _ERRORS])
 
 

@@ -1,5 +1,6 @@
 """What the documents name exists: paths, links, `make` targets, settings; and the table of settings is right."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,10 @@ from typing import Any, Final
 
 import pytest
 
+from core.errors import ErrorReason, TasktalkError
 from core.settings import Settings
+from graph.payload import ErrorCode
+from server.graphql.sockets import CloseCode
 from tests.test_architecture import PACKAGES, ROOT, modules, tracked_files
 
 DOCUMENTS: Final = [path for path in tracked_files() if path.suffix == ".md"]
@@ -22,6 +26,9 @@ TARGET: Final = re.compile(r"^\$? *make ([a-z]+) *(?:$|[A-Z]+=|#|&&)", re.MULTIL
 NOT_KEPT: Final = re.compile(r"^web/dist|label|persisted-documents|persisted_queries|OpenTasks")
 # Set in the shell alone, or read by uvicorn.
 OTHER_VARIABLES: Final = {"API_URL", "AUTH", "FORWARDED_ALLOW_IPS", "PATH", "TASKTALK_HISTORY_S"}
+
+# Constants of the server that are no codes of errors.
+NO_CODES: Final = {"DIRECTIVE_DEFINITION", "FORWARDED_ALLOW_IPS", "TASKTALK_METRICS_FOLDER", "TCP_USER_TIMEOUT"}
 
 
 def named(document: Path) -> str:
@@ -92,6 +99,30 @@ def test_table_of_settings_is_what_the_settings_say() -> None:
         f"| `{name.upper()}` | {_shown(field.default)} | {field.description} |"
         for name, field in Settings.model_fields.items()
     ]
+
+
+def test_page_of_errors_lists_every_code_reason_and_close_code() -> None:
+    text = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    codes, reasons, closes = (part.partition("\n## ")[0] for part in text.split("\n## ")[2:5])
+    known = {kind.code for kind in _kinds_of(TasktalkError)} | set(ErrorCode.__members__)
+    # What the server refuses by itself is written where it is refused.
+    for path in modules("server"):
+        constants = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+        known |= {each for each in constants if isinstance(each, str) and CONSTANT.fullmatch(each)}
+    assert set(re.findall(r"`([A-Z]+(?:_[A-Z]+)*)`", _first_column(codes))) == known - NO_CODES
+    assert set(re.findall(r"`(\w+)`", _first_column(reasons))) == set(ErrorReason)
+    assert set(map(int, re.findall(r"\d+", _first_column(closes)))) == set(CloseCode)
+    assert set(re.findall(r"`(\w+)` \| yes", codes)) == set(ErrorCode)
+
+
+def _kinds_of(error: type[TasktalkError]) -> Iterator[type[TasktalkError]]:
+    yield error
+    for kind in error.__subclasses__():
+        yield from _kinds_of(kind)
+
+
+def _first_column(section: str) -> str:
+    return "\n".join(line.split("|")[1] for line in section.splitlines() if line.startswith("|"))
 
 
 def _shown(default: Any) -> str:

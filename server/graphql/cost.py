@@ -46,6 +46,8 @@ COUNT_COST: Final = 100
 ORDER_COST: Final = 50
 # Of a field of Mutation, for each row that it is given.
 WRITE_COST: Final = 10
+# What may be any row, or stands for one.
+_ROWS: Final = frozenset({"Node", "Change", "DeletedRow"})
 
 Variables = Mapping[str, Any]
 Cost = Callable[[Variables], int]
@@ -177,7 +179,7 @@ class _Compiler:
         return page if self._is_row(get_named_type(definition.type)) else 1
 
     def _is_row(self, field_type: GraphQLNamedType) -> bool:
-        if field_type.name == "Node" or field_type.name.endswith("Edge"):
+        if field_type.name in _ROWS or field_type.name.endswith("Edge"):
             return True
         interfaces = field_type.interfaces if isinstance(field_type, GraphQLObjectType) else ()
         is_node = any(interface.name == "Node" for interface in interfaces)

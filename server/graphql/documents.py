@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -32,6 +32,7 @@ from core.workload import Workload, current_workload
 from engine import Plan
 from server.graphql.budget import TokenBudget
 from server.graphql.cost import Cost, compile_cost
+from server.graphql.input_paths import set_input_paths
 from server.graphql.limits import check_length, check_limits, count_tokens, merged_fields
 from server.graphql.literals import BoundLiterals, SplitDocument, Template, make_template, split_literals
 from server.graphql.trusted import FoundDocument, read_documents, wrong
@@ -84,9 +85,10 @@ class PreparedOperation:
         sets = [each.selection_set for each in operations if (each.name.value if each.name else None) == self.name]
         return any(field.name.value in names for _, field in merged_fields(sets, fragments))
 
-    def errors(self, errors: Iterable[GraphQLError]) -> list[GraphQLError]:
-        """Return errors with their places in the text that was sent."""
-        return list(errors if self.literals is None else map(self.literals.relocate, errors))
+    def errors(self, errors: Sequence[GraphQLError]) -> list[GraphQLError]:
+        """Return errors with their places in the text that was sent, those of values with their paths."""
+        placed = set_input_paths(self.document, errors)
+        return list(placed if self.literals is None else map(self.literals.relocate, placed))
 
 
 class PreparedDocument:
@@ -347,7 +349,7 @@ class Documents:
             )
             raise refuse(400, message, code="TOO_MANY_FIELDS", limit=MAX_COMPARISONS)
         if errors:
-            raise refuse_document(errors, "GRAPHQL_VALIDATION_FAILED")
+            raise refuse_document(set_input_paths(document, errors), "GRAPHQL_VALIDATION_FAILED")
         template = None if split is None else make_template(self._schema, document, split.literals)
         return PreparedDocument(self._schema, document, template)
 

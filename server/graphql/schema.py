@@ -10,6 +10,7 @@ from graphql import (
     GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLSchema,
+    GraphQLUnionType,
     Undefined,
 )
 from strawberry.schema.config import StrawberryConfig
@@ -17,6 +18,7 @@ from strawberry.schema.name_converter import NameConverter
 
 from graph.descriptions import describe
 from graph.inputs import build_inputs_by_type
+from graph.mapping import Node
 from graph.payload import limit_time
 from graph.scalars import DATE_TIME, JSON, Json
 from resolvers.mutation import Mutation
@@ -45,7 +47,7 @@ def core_schema(schema: strawberry.Schema) -> GraphQLSchema:
 
 
 def _tidy(schema: GraphQLSchema) -> None:
-    """Drop null defaults of optional arguments, and type checks of rows whose type is known."""
+    """Drop null defaults of optional arguments, and type checks of rows whose type is known; unions are of nodes."""
     schema.directives = tuple(_without_new_locations(directive) for directive in schema.directives)
     for named in schema.type_map.values():
         if isinstance(named, GraphQLInputObjectType):
@@ -55,6 +57,8 @@ def _tidy(schema: GraphQLSchema) -> None:
                 _drop_null_defaults(field.args.values())
         if isinstance(named, GraphQLObjectType):
             named.is_type_of = None
+        elif isinstance(named, GraphQLUnionType):
+            named.resolve_type = Node.resolve_type
 
 
 def _without_new_locations(directive: GraphQLDirective) -> GraphQLDirective:

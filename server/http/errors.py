@@ -9,6 +9,7 @@ from graphql import GraphQLError
 
 from core.clock import utc_now
 from core.errors import (
+    ConflictError,
     QueryTooComplexError,
     RateLimitedError,
     TasktalkError,
@@ -74,7 +75,7 @@ REPLACED_BY_NEWER: Final = refuse(
 
 def refuse_document(errors: Iterable[GraphQLError], code: str) -> RefusedError:
     """Return the refusal of a document, or of its variables, that does not fit the schema."""
-    formatted = [_with_extensions(error, {"code": code}) for error in errors]
+    formatted = [_with_extensions(error, {**(error.extensions or {}), "code": code}) for error in errors]
     return RefusedError(400, formatted, json_status=200)
 
 
@@ -89,7 +90,7 @@ def refuse_for(error: TasktalkError) -> RefusedError:
         status, headers = 429, (retry_after(error),)
     else:
         status = 400
-    return RefusedError(status, [{"message": error.message, "extensions": _extensions(error)}], headers=headers)
+    return RefusedError(status, [{"message": error.message, "extensions": error_extensions(error)}], headers=headers)
 
 
 def masked(request_id: str) -> RefusedError:
@@ -106,7 +107,7 @@ def format_field_error(error: GraphQLError, request_id: str) -> FormattedError:
     """Return a field's error as the client sees it; log and mask an unexpected one."""
     cause = error.original_error
     if isinstance(cause, TasktalkError):
-        return _with_extensions(error, _extensions(cause))
+        return _with_extensions(error, error_extensions(cause))
     # Arguments that do not fit name their nodes; a result that does not fit its type is our fault and names none.
     if cause is None or (isinstance(cause, GraphQLError) and (cause.nodes or cause.extensions)):
         code = (error.extensions or {}).get("code", "BAD_USER_INPUT")
@@ -120,10 +121,13 @@ def _with_extensions(error: GraphQLError, extensions: dict[str, Any]) -> Formatt
     return {**error.formatted, "extensions": extensions}
 
 
-def _extensions(error: TasktalkError) -> dict[str, Any]:
+def error_extensions(error: TasktalkError) -> dict[str, Any]:
+    """Return what programs are told of an expected failure."""
     extensions: dict[str, Any] = {"code": error.code}
     if error.path:
-        extensions["inputPath"] = list(error.path)
+        extensions["path"] = list(error.path)
+    if isinstance(error, ConflictError):
+        extensions["reason"] = error.reason
     if isinstance(error, RateLimitedError):
         extensions["retryAt"] = error.retry_at.isoformat()
     elif isinstance(error, QueryTooComplexError):

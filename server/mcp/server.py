@@ -17,7 +17,7 @@ from starlette.requests import Request
 from assistant.tools import TOOLS, TOOLS_BY_NAME, Tool, read_arguments
 from core.errors import BadUserInputError, ForbiddenError, TasktalkError, UnavailableError
 from graph.context import Runtime
-from server.http.errors import masked_message
+from server.http.errors import error_extensions, masked_message
 from server.mcp import resources
 from server.mcp.authorization import GRANT, required_scope
 from server.observability.request_log import get_request_record
@@ -69,7 +69,7 @@ def _serving(runtime: Runtime, serve: "_Serve[Given, Answer]") -> Callable[[_Con
             return await serve(runtime, scope[GRANT], given)
         except TasktalkError as error:
             code = types.INTERNAL_ERROR if isinstance(error, UnavailableError) else types.INVALID_PARAMS
-            raise MCPError(code, error.message, {"code": error.code}) from None
+            raise MCPError(code, error.message, error_extensions(error)) from None
         except Exception as error:
             request_id = get_request_record(scope).request_id
             _log.exception("message failed", method=context.method)

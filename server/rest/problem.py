@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_snake
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from core.errors import ConflictError, RateLimitedError, TasktalkError
+from core.errors import ConflictError, ErrorReason, RateLimitedError, TasktalkError
 from server.http.errors import RETRY_AFTER, RefusedError, retry_after
 from server.rest.fields import shown
 
@@ -28,10 +28,10 @@ _STATUS: Final = {
     "SERVICE_UNAVAILABLE": 503,
 }
 _MAX_ERRORS: Final = 20
+_SEVERAL: Final = "{} values are not right; see errors."
 _HEADERS: Final = {"idempotency_key": "Idempotency-Key", "expected_revision": "If-Match"}
 # Arguments of the services by their names in REST.
 _NAMES: Final = {"content": "message"}
-_STALE: Final = ("input", "expectedRevision")
 _MEANINGS: Final = {
     400: "The request is not well formed.",
     401: "The caller is not signed in, or no longer.",
@@ -72,6 +72,7 @@ class Problem(BaseModel):
     status: int = Field(description="The status of the response.")
     detail: str = Field(description="What went wrong and how to mend it, for people.")
     code: str = Field(description="What went wrong, for programs; the codes are those of GraphQL.")
+    reason: ErrorReason | None = Field(default=None, description="Of a CONFLICT, which one it is.")
     errors: list[ProblemError] | None = Field(default=None, description="Each thing that is wrong, and where.")
     retry_at: str | None = Field(default=None, description="When to try again, where that is known.")
     request_id: str | None = Field(default=None, description="The id under which the log tells of a failure of ours.")
@@ -102,9 +103,13 @@ def problem(
 def of_error(error: TasktalkError, request: Request) -> JSONResponse:
     """Return the problem of an expected failure."""
     status, headers = _STATUS.get(error.code, 400), dict[str, str]()
-    more: dict[str, Any] = {"errors": _places(error, request)}
+    errors = [place for each in error.errors[:_MAX_ERRORS] for place in _places(each, request)]
+    detail = error.message if len(error.errors) == 1 else _SEVERAL.format(len(error.errors))
+    more: dict[str, Any] = {"errors": errors}
+    if isinstance(error, ConflictError):
+        more["reason"] = error.reason
     if isinstance(error, ConflictError) and error.current is not None:
-        status = 412 if error.path == _STALE else status
+        status = 412 if error.reason is ErrorReason.STALE_REVISION else status
         more["current"] = shown(error.current)
     if isinstance(error, RateLimitedError):
         headers["Retry-After"] = retry_after(error)[1].decode()
@@ -114,7 +119,7 @@ def of_error(error: TasktalkError, request: Request) -> JSONResponse:
         headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if is_sent else "Bearer"
     elif error.code == "SERVICE_UNAVAILABLE":
         headers["Retry-After"] = RETRY_AFTER[1].decode()
-    return problem(status, error.code, error.message, headers=headers, **more)
+    return problem(status, error.code, detail, headers=headers, **more)
 
 
 def of_refusal(refusal: RefusedError) -> JSONResponse:
@@ -130,7 +135,7 @@ def of_validation(error: RequestValidationError) -> JSONResponse:
     found = error.errors()
     errors = [_of_value(each) for each in found[:_MAX_ERRORS]]
     _, where = errors[0].values()
-    detail = f"{where}: {errors[0]['detail']}" if len(found) == 1 else f"{len(found)} values are not right; see errors."
+    detail = f"{where}: {errors[0]['detail']}" if len(found) == 1 else _SEVERAL.format(len(found))
     return problem(422, "BAD_USER_INPUT", detail, errors=errors)
 
 

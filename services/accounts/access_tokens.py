@@ -6,6 +6,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 from zlib import crc32
@@ -14,7 +15,7 @@ from sqlalchemy import Select, delete, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
-from core.errors import AccountGoneError, BadUserInputError, NotFoundError, QuotaExceededError
+from core.errors import AccountGoneError, BadUserInputError, NotFoundError, QuotaExceededError, check_all
 from core.ids import parse_id
 from core.prepared_statement import Rows, cached_statement
 from models import AccessScope, AccessToken, AuditEventKind, User
@@ -66,18 +67,17 @@ async def create_access_token(
     session: AsyncSession, caller: Caller, new: NewAccessToken, client: Client
 ) -> CreatedAccessToken:
     """Create a token for the caller."""
-    name = check_values(AccessToken, {"name": new.name})["name"]
-    if not new.scopes:
-        raise BadUserInputError("scopes is empty; name at least one.", path=("input", "scopes"))
-    if new.expires_at is not None and new.expires_at <= utc_now():
-        message = "expiresAt has passed; name a moment to come, or leave it out."
-        raise BadUserInputError(message, path=("input", "expiresAt"))
+    named, *_ = check_all(
+        partial(check_values, AccessToken, {"name": new.name}),
+        partial(_require_scopes, new.scopes),
+        partial(_require_future, new.expires_at),
+    )
     await _require_below_quota(session, caller)
     text = _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     text += _checksum(text)
     scopes = [scope.value for scope in AccessScope if scope in new.scopes]
     token = AccessToken(
-        user_id=caller.user_id, name=name, scopes=scopes, expires_at=new.expires_at, token_hash=_hash(text)
+        user_id=caller.user_id, **named, scopes=scopes, expires_at=new.expires_at, token_hash=_hash(text)
     )
     session.add(token)
     await session.flush()
@@ -135,6 +135,17 @@ async def record_use(session: AsyncSession, grant: Grant) -> None:
     """Update the time at which a token was last used."""
     own = grant.caller.owns(_TOKENS)
     await execute(session, update(_TOKENS).where(own, _TOKENS.c.id == grant.token_id).values(last_used_at=utc_now()))
+
+
+def _require_scopes(scopes: Collection[AccessScope]) -> None:
+    if not scopes:
+        raise BadUserInputError("scopes is empty; name at least one.", path=("input", "scopes"))
+
+
+def _require_future(moment: datetime | None) -> None:
+    if moment is not None and moment <= utc_now():
+        message = "expiresAt has passed; name a moment to come, or leave it out."
+        raise BadUserInputError(message, path=("input", "expiresAt"))
 
 
 async def _require_below_quota(session: AsyncSession, caller: Caller) -> None:

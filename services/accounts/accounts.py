@@ -13,7 +13,15 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
-from core.errors import BadUserInputError, ConflictError, ForbiddenError, UnauthenticatedError, UnavailableError
+from core.errors import (
+    BadUserInputError,
+    ConflictError,
+    ErrorReason,
+    ForbiddenError,
+    UnauthenticatedError,
+    UnavailableError,
+    check_all,
+)
 from core.passwords import MAX_PASSWORD_LENGTH, PasswordCheck, Passwords, require_new_password
 from core.settings import Settings
 from core.tasks import start_task
@@ -77,11 +85,11 @@ class Accounts:
 
     async def sign_up(self, *, email: str, password: str, name: str, client: Client) -> SessionTokens:
         """Create an account and sign its user in."""
-        if (address := users.normalize_email(email)) is None:
-            form = f"an address such as name@example.com, of at most {users.MAX_EMAIL_LENGTH} characters"
-            raise BadUserInputError(f"email must be {form}.", path=_EMAIL_PATH)
-        profile = check_values(User, {"name": name})
-        require_new_password(password, _PASSWORD_PATH)
+        address, _, profile = check_all(
+            partial(_check_email, email),
+            partial(require_new_password, password, _PASSWORD_PATH),
+            partial(check_values, User, {"name": name}),
+        )
         await self._rate_limits.count_sign_up(client.address)
         async with self._database.read() as session:
             if await find_by_email(session, address) is not None:
@@ -280,8 +288,16 @@ async def _replace_hash(session: AsyncSession, user_id: str, password_hash: str)
     await execute(session, update(_USERS).where(_USERS.c.id == user_id).values(password_hash=password_hash))
 
 
+def _check_email(text: str) -> str:
+    if (address := users.normalize_email(text)) is not None:
+        return address
+    form = f"an address such as name@example.com, of at most {users.MAX_EMAIL_LENGTH} characters"
+    raise BadUserInputError(f"email must be {form}.", path=_EMAIL_PATH)
+
+
 def _email_taken() -> ConflictError:
-    return ConflictError("There is already an account with this email address; sign in instead.", path=_EMAIL_PATH)
+    message = "There is already an account with this email address; sign in instead."
+    return ConflictError(ErrorReason.EMAIL_TAKEN, message, path=_EMAIL_PATH)
 
 
 def _wrong_credentials() -> UnauthenticatedError:

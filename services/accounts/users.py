@@ -12,7 +12,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from core.batch_loader import BatchLoader, KeyedStatement
 from core.clock import utc_now
 from core.database import HAS_REMAINS, REVISIONS
-from core.errors import AccountGoneError, BadUserInputError, ConflictError, ForbiddenError, NotFoundError
+from core.errors import (
+    AccountGoneError,
+    BadUserInputError,
+    ConflictError,
+    ErrorReason,
+    ForbiddenError,
+    NotFoundError,
+    check_each,
+)
 from core.prepared_statement import cached_statement
 from core.text import is_storable
 from core.transaction import leave_unchanged
@@ -72,10 +80,7 @@ async def find(session: AsyncSession, user_id: str) -> User:
 
 async def update_profile(session: AsyncSession, caller: Caller, changes: Mapping[str, Any]) -> User:
     """Change what is given of the caller's profile, and return the user; an image of None is removed."""
-    values = check_values(User, changes)
-    if values.get("image") is not None and not is_image_url(changes["image"]):
-        message = "image must be an address that begins with https:// or http://."
-        raise BadUserInputError(message, path=(*INPUT, "image"))
+    values = dict(zip(changes, check_each(_check_profile_value, changes.items()), strict=True))
     revision = await next_revision(session, caller.user_id)
     user = await find(session, caller.user_id)
     if values and user.issuer is not None:
@@ -88,6 +93,14 @@ async def update_profile(session: AsyncSession, caller: Caller, changes: Mapping
     user.profile_revision, user.updated_at = revision, utc_now()
     await session.flush()
     return user
+
+
+def _check_profile_value(name: str, value: Any) -> Any:
+    checked = check_values(User, {name: value})[name]
+    if name == "image" and checked is not None and not is_image_url(value):
+        message = "image must be an address that begins with https:// or http://."
+        raise BadUserInputError(message, path=(*INPUT, "image"))
+    return checked
 
 
 def is_image_url(text: str) -> bool:
@@ -199,7 +212,8 @@ async def set_admin(session: AsyncSession, email_or_id: str, *, is_admin: bool, 
         raise NotFoundError(f"There is no account with the address {text}.")
     if len(users) > 1:
         ids = ", ".join(user.id for user in users)
-        raise ConflictError(f"Several accounts have the address {text}; name one by its id: {ids}.")
+        message = f"Several accounts have the address {text}; name one by its id: {ids}."
+        raise ConflictError(ErrorReason.EMAIL_TAKEN, message)
     (user,) = users
     if is_admin and not (user.email_verified or allow_unverified):
         raise ForbiddenError(f"The address {user.email} is not verified: anybody may have made the account.")

@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import bindparam, select
 
-from core.errors import ConflictError, NotFoundError
+from core.errors import ConflictError, ErrorReason, NotFoundError
 from core.prepared_statement import PreparedStatement
 from core.text import require_line
 from core.transaction import leave_unchanged
@@ -62,7 +62,8 @@ async def run_idempotent(
         return created
     (first,) = found
     if (first.operation, first.request_hash) != (request.operation, request_hash):
-        raise ConflictError("This idempotencyKey was used for another request; use a new one.", path=_PATH)
+        message = "This idempotencyKey was used for another request; use a new one."
+        raise ConflictError(ErrorReason.KEY_REUSED, message, path=_PATH)
     leave_unchanged(writer)
     rows = await rows_by_id(writer, caller, model, first.result_ids, table_of(model).c.keys())
     if None in rows:

@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import bindparam, update
 
 from core.database import REVISIONS
-from core.errors import AccountGoneError, ConflictError
+from core.errors import AccountGoneError, ConflictError, ErrorReason
 from core.prepared_statement import PreparedStatement
 from models import User
 from models.base import Owned
@@ -37,6 +37,7 @@ def check_revision(row: Owned, expected: int | None) -> None:
     """Raise ConflictError where a row is no longer the one that the client has seen."""
     if expected is not None and row.revision != expected:
         raise ConflictError(
+            ErrorReason.STALE_REVISION,
             f"It has changed since: its revision is {row.revision}, not {expected}. Read it again, then retry.",
             path=("input", "expectedRevision"),
             current=row,

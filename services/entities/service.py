@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Final, Generic, TypeVar
 
@@ -12,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.database import Database
-from core.errors import BadUserInputError
+from core.errors import BadUserInputError, check_all, check_each
 from core.ids import new_id, parse_id
 from core.quotas import MAX_NEW_ROWS
 from core.transaction import keep_changes, leave_unchanged
@@ -25,7 +26,7 @@ from services.entities.idempotency import IdempotentRequest, run_idempotent
 from services.entities.quotas import require_quota
 from services.entities.revision import check_revision, next_revision
 from services.entities.single_statement import can_insert_alone, insert_alone
-from services.entities.tombstones import allocate_ids, insert_tombstones, references_to
+from services.entities.tombstones import allocate_ids, check_new_id, insert_tombstones, references_to
 from services.entities.values import INPUT, Path, Values, check_new_values, check_values, sent_values
 from services.query.filters import IsAnyOf, id_list
 from services.query.lookup import not_found, require, require_all, rows_by_id
@@ -175,17 +176,25 @@ class EntityService(Generic[Row]):
         revision = await next_revision(writer, caller.user_id)
 
         async def insert() -> Sequence[Any]:
-            ids = await allocate_ids(writer, caller, [(row.id, (*path, "id")) for row, path in new])
-            checked = [(check_new_values(self.model, row.values, path), path) for row, path in new]
-            await self._require_referenced(writer, caller, checked, self._new_references, ids)
+            checked = check_each(self._check_new, new)
+            ids = await allocate_ids(writer, caller, [(row_id, (*path, "id")) for row_id, _, path in checked])
+            given = [(values, path) for _, values, path in checked]
+            await self._require_referenced(writer, caller, given, self._new_references, ids)
             moment = utc_now()
             created = [
                 {"id": row_id, "created_at": moment} | self.derive(values, None)
-                for row_id, (values, _) in zip(ids, checked, strict=True)
+                for row_id, (values, _) in zip(ids, given, strict=True)
             ]
             return await self.insert(writer, caller, created, revision, moment)
 
         return await run_idempotent(writer, caller, request, self.model, insert)
+
+    def _check_new(self, new: NewRow, path: Path) -> tuple[str | None, Values, Path]:
+        """Return the id and the values of a new row, and its path; raise BadUserInputError for all that are wrong."""
+        row_id, values = check_all(
+            partial(check_new_id, new.id, (*path, "id")), partial(check_new_values, self.model, new.values, path)
+        )
+        return row_id, values, path
 
     async def _require_referenced(
         self,

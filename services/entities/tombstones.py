@@ -7,7 +7,7 @@ from sqlalchemy import CTE, CompoundSelect, delete, insert, literal, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
-from core.errors import BadUserInputError, ConflictError
+from core.errors import BadUserInputError, ConflictError, ErrorReason
 from core.ids import new_ids, parse_id
 from core.prepared_statement import PreparedStatement
 from models import ENTITIES, Deletion
@@ -28,25 +28,31 @@ _DELETE: Final = PreparedStatement(
 )
 
 
+def check_new_id(text: str | None, path: Path) -> str | None:
+    """Return the id that a client made for a new row; raise BadUserInputError where it is none."""
+    if text is None or (row_id := parse_id(text)) is not None:
+        return text and row_id
+    raise BadUserInputError("id must be a UUID, such as 0190f0c8-7b5e-7cc1-9d6f-2f6b8a5c4d3e.", path=path)
+
+
 async def allocate_ids(writer: Writer, caller: Caller, given: Sequence[tuple[str | None, Path]]) -> list[str]:
     """Return ids for new rows: those that the client made, where they are free, else ours in ascending order."""
     claimed: dict[str, Path] = {}
-    for text, path in given:
-        if text is None:
+    for row_id, path in given:
+        if row_id is None:
             continue
-        if (row_id := parse_id(text)) is None:
-            raise BadUserInputError("id must be a UUID, such as 0190f0c8-7b5e-7cc1-9d6f-2f6b8a5c4d3e.", path=path)
         if row_id in claimed:
-            raise ConflictError("This id is given twice.", path=path)
+            raise ConflictError(ErrorReason.ID_TAKEN, "This id is given twice.", path=path)
         claimed[row_id] = path
     if claimed:
         # The user's own id is taken too.
         own = [caller.user_id] if caller.user_id in claimed else []
         for taken in (*own, *await kinds_by_id(writer, caller, list(claimed))):
-            raise ConflictError("This id is already in use; make a new one.", path=claimed[taken])
+            message = "This id is already in use; make a new one."
+            raise ConflictError(ErrorReason.ID_TAKEN, message, path=claimed[taken])
         await delete_tombstones(writer, caller, list(claimed))
     ours = iter(new_ids(len(given)))
-    return [next(ours) if text is None else text.lower() for text, _ in given]
+    return [next(ours) if row_id is None else row_id for row_id, _ in given]
 
 
 async def delete_tombstones(writer: Writer, caller: Caller, ids: Sequence[str]) -> None:

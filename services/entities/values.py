@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from sqlmodel import SQLModel
 
-from core.errors import BadUserInputError
+from core.errors import BadUserInputError, check_each
 from core.text import require_length, require_line
 from models.base import noun_of
 from models.columns import Column, Kind, columns_of, creatable_columns
@@ -17,21 +18,17 @@ INPUT: Final[Path] = ("input",)
 
 
 def check_values(model: type[SQLModel], given: Mapping[str, Any], path: Path = INPUT) -> Values:
-    """Return values as the database keeps them; raise BadUserInputError for the first that cannot be accepted."""
+    """Return values as the database keeps them; raise BadUserInputError for those that cannot be accepted."""
     columns = columns_of(model)
-    return {name: _check(columns[name], value, (*path, columns[name].api_name)) for name, value in given.items()}
+    checked = check_each(_check, ((columns[name], value, path) for name, value in given.items()))
+    return dict(zip(given, checked, strict=True))
 
 
 def check_new_values(model: type[SQLModel], given: Mapping[str, Any], path: Path = INPUT) -> Values:
     """Return the values of a new row: those that are given, checked, and the defaults of all others."""
-    values = {}
-    for column in creatable_columns(model):
-        value = given.get(column.name)
-        if value is None and not column.is_required:
-            values[column.name] = column.make_default()
-        else:
-            values[column.name] = _check(column, value, (*path, column.api_name))
-    return values
+    columns = creatable_columns(model)
+    checked = check_each(_check_new, ((column, given.get(column.name), path) for column in columns))
+    return {column.name: value for column, value in zip(columns, checked, strict=True)}
 
 
 def sent_values(model: type[SQLModel], given: Mapping[str, Any]) -> Values:
@@ -44,7 +41,12 @@ def sent_values(model: type[SQLModel], given: Mapping[str, Any]) -> Values:
     }
 
 
-def _check(column: Column, value: Any, path: Path) -> Any:
+def _check_new(column: Column, value: Any, path: Path) -> Any:
+    return column.make_default() if value is None and not column.is_required else _check(column, value, path)
+
+
+def _check(column: Column, value: Any, row_path: Path) -> Any:
+    path = (*row_path, column.api_name)
     if value is not None:
         return _CHECKS[column.kind](column, value, path)
     if column.is_nullable:
@@ -75,7 +77,8 @@ def _check_texts(column: Column, values: list[str], path: Path) -> list[str]:
     if len(values) > maximum:
         message = f"A {noun_of(column.model)} has at most {maximum} {column.name}; these are {len(values)}."
         raise BadUserInputError(message, path=path)
-    checked = (require_line(value, (*path, str(index)), max_length=length) for index, value in enumerate(values))
+    check = partial(require_line, max_length=length)
+    checked = check_each(check, ((value, (*path, str(index))) for index, value in enumerate(values)))
     return list(dict.fromkeys(checked))
 
 

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,7 @@ from sqlmodel import select as select_model
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
-from core.errors import BadUserInputError, ConflictError
+from core.errors import BadUserInputError, ConflictError, ErrorReason, check_all
 from core.ids import new_id
 from core.prepared_statement import cached_statement
 from models import Conversation, Message, MessageRole, MessageStatus, Run, RunStatus, ToolCall, ToolCallStatus
@@ -75,7 +76,7 @@ async def start_run(session: AsyncSession, caller: Caller, new: UserMessage, lim
 
     async def insert() -> Sequence[Run]:
         await require_tokens(session, caller, limits.daily_tokens)
-        content, time_zone = check_content(new.content), _check_time_zone(new.time_zone)
+        content, time_zone = check_all(partial(check_content, new.content), partial(_check_time_zone, new.time_zone))
         conversation = await _conversation(session, caller, new, revision)
         message = make_message(conversation, MessageRole.USER, content, revision)
         await _require_free_slot(session, caller, limits.max_runs)
@@ -125,7 +126,8 @@ async def cancel_run(session: AsyncSession, caller: Caller, run_id: str) -> Run:
     revision = await next_revision(session, caller.user_id)
     run = await require(session, caller, Run, run_id, ("input", "id"))
     if run.status not in ACTIVE:
-        raise ConflictError("This run has ended already.", path=("input", "id"), current=run)
+        message = "This run has ended already."
+        raise ConflictError(ErrorReason.RUN_ENDED, message, path=("input", "id"), current=run)
     await end_run(session, caller, run, Outcome(RunStatus.CANCELLED), revision)
     return run
 
@@ -139,7 +141,8 @@ async def resolve_tool_call(
     call = await require(session, caller, ToolCall, tool_call_id, path)
     run = await require(session, caller, Run, call.run_id, path)
     if call.status is not ToolCallStatus.AWAITING_APPROVAL:
-        raise ConflictError("This tool call does not wait for approval, or no longer.", path=path, current=run)
+        message = "This tool call does not wait for approval, or no longer."
+        raise ConflictError(ErrorReason.RUN_ENDED, message, path=path, current=run)
     call.status = ToolCallStatus.RUNNING if approve else ToolCallStatus.REJECTED
     call.revision = revision
     await session.flush()
@@ -179,11 +182,13 @@ async def _require_idle(session: AsyncSession, caller: Caller, conversation: Con
     active = (await execute(session, select(_RUNS.c.status).where(caller.owns(_RUNS), same, is_active))).scalar()
     if active is None:
         return
+    reason = ErrorReason.RUN_ACTIVE
     if active is RunStatus.AWAITING_APPROVAL:
+        reason = ErrorReason.PENDING_APPROVAL
         message = "The assistant waits for your approval in this conversation; decide on it, or cancel the run, first."
     else:
         message = "The assistant is still answering in this conversation; wait for the reply, or cancel the run, first."
-    raise ConflictError(message, path=("input", "conversationId"))
+    raise ConflictError(reason, message, path=("input", "conversationId"))
 
 
 async def _require_free_slot(session: AsyncSession, caller: Caller, limit: int) -> None:
@@ -191,7 +196,7 @@ async def _require_free_slot(session: AsyncSession, caller: Caller, limit: int) 
     count = select(func.count()).select_from(_RUNS).where(caller.owns(_RUNS), _RUNS.c.status.in_(EXECUTED))
     if (await execute(session, count)).scalar_one() >= limit:
         message = f"The assistant is writing {limit} replies to you already; wait for one of them, or cancel it, first."
-        raise ConflictError(message)
+        raise ConflictError(ErrorReason.RUN_ACTIVE, message)
 
 
 async def _start(

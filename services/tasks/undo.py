@@ -11,7 +11,7 @@ from sqlmodel import select as select_model
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
-from core.errors import ConflictError
+from core.errors import ConflictError, ErrorReason
 from models import HistoryEntry, Run, RunStatus, Task
 from services.accounts.caller import Caller
 from services.entities.history import read_values, snapshot
@@ -76,9 +76,12 @@ async def undo_run(session: AsyncSession, caller: Caller, run_id: str) -> Undone
 
 
 def _require_undoable(run: Run) -> None:
+    reason = ErrorReason.NOT_UNDOABLE
     if run.status is RunStatus.AWAITING_APPROVAL:
+        reason = ErrorReason.PENDING_APPROVAL
         message = "This run waits for your approval; decide on it, or cancel the run, first."
     elif run.status in ACTIVE:
+        reason = ErrorReason.RUN_ACTIVE
         message = "This run is still at work; wait for its end, or cancel it, first."
     elif run.undone_at is not None:
         message = f"This run was undone already, at {run.undone_at.isoformat()}; it cannot be undone twice."
@@ -86,7 +89,7 @@ def _require_undoable(run: Run) -> None:
         message = "This run cannot be undone: some of what it changed was changed so often since that the history ends."
     else:
         return
-    raise ConflictError(message, path=_PATH, current=run)
+    raise ConflictError(reason, message, path=_PATH, current=run)
 
 
 async def _changes_since(session: AsyncSession, caller: Caller, run: Run) -> list[Row[Any]]:

@@ -59,6 +59,10 @@ def test_type_shows_public_columns_as_they_are_described(model: type[SQLModel]) 
             assert str(fields[to_camel(name)].type) == expected_type(model, name)
             assert fields[to_camel(name)].description == column.description
             assert COLUMNS_BY_FIELD[model][to_camel(name)] == {name}
+        elif (named := to_camel(name.removesuffix("_id"))) != to_camel(name) and named in fields:
+            # Beside what it refers to.
+            assert str(fields[to_camel(name)].type) == ("ID" if column.is_nullable else "ID!")
+            assert COLUMNS_BY_FIELD[model][to_camel(name)] == COLUMNS_BY_FIELD[model][named] == {name}
         elif name != "id":
             assert to_camel(name) not in fields
     assert str(fields["id"].type) == "ID!"

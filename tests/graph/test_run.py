@@ -55,6 +55,8 @@ STATEMENTS: Final = [
     (OF_MESSAGES.format("a: run { model } b: run { model }"), 3),
     # Where the counter stands, which rows there are, one for each kind but tasks, and three relations.
     (CHANGES, 2 + 5 + 3),
+    (CHANGES.replace("changed", "entries").replace("{ id\n", "{\n"), 2 + 5 + 3),
+    ("{ changes(types: [RUN]) { changed { id } entries { ... on Run { status } } deleted { type } } }", 2 + 1),
 ]
 
 

@@ -21,6 +21,7 @@ OF_TASK: Final = {
     "__typename": set(),
     "id": set(),
     "parent { id }": {"parent_id"},
+    "parentId": {"parent_id"},
     "owner { id }": {"user_id"},
     "subtasks { nodes { title } }": set(),
     "history { nodes { kind } }": set(),

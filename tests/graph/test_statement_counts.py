@@ -30,6 +30,7 @@ OPERATIONS: Final = {
     # Relations of tasks.
     "{ tasks(first: 50) { nodes { owner { id name } } } }": 2,
     "{ tasks(first: 50, filter: {isSubtask: true}) { nodes { parent { title } } } }": 2,
+    "{ tasks(first: 50, filter: {isSubtask: true}) { nodes { parentId } } }": 1,
     "{ tasks(first: 50) { nodes { subtasks(first: 50) { nodes { title } } } } }": 2,
     "{ tasks(first: 50) { nodes { subtasks(last: 2) { edges { cursor node { title } } } } } }": 2,
     "{ tasks(first: 50) { nodes { subtasks { totalCount } } } }": 2,

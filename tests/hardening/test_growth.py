@@ -33,7 +33,7 @@ from services.query.pagination import (
     read_window,
 )
 from services.query.sql import insert_rows, read
-from services.sync.changes import Cursor, read_changes
+from services.sync.changes import Cursor, EntityKind, read_changes
 from services.sync.housekeeping import LONG_HISTORIES, MAX_HISTORY
 from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
 from tests.databases import Databases, make_settings, only_postgresql, opened, run_sql
@@ -203,6 +203,7 @@ async def test_rows_by_id_and_what_follows_a_cursor_are_looked_up(account: Accou
         (lambda source: rows_by_id(source, caller, Task, grown.task_ids[:1], columns(Task)), 1),
         (lambda source: rows_by_id(source, caller, Message, grown.task_ids[:1], columns(Message)), 1),
         (lambda source: read_changes(source, caller, Cursor(half), 20), 3 * FEW),
+        (lambda source: read_changes(source, caller, Cursor(half, kinds=(EntityKind.MESSAGE,)), 20), 3 * FEW),
         (lambda source: read_changes(source, caller, Cursor(-1), MAX_CHANGES), 5 * MAX_CHANGES),
         *((work, 3 * FEW) for work in after),
     ]

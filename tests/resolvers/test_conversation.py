@@ -31,7 +31,8 @@ async def test_update_conversation_changes_the_title(api: UserApi) -> None:
 async def test_messages_are_stored_as_they_were_sent_in_their_order(api: UserApi) -> None:
     talk = await api.conversation()
     query = """query ($id: ID!) { conversation(id: $id) {
-        revision updatedAt lastMessage { id role content status revision createdAt } messages { nodes { content } }
+        revision updatedAt messages { nodes { content } }
+        lastMessage { id role content status revision createdAt conversationId }
     } }"""
     # Escaped, the rockets are nearly the largest body.
     contents = ["Hello", " \n  indented, and\ttabbed \n", "\N{ROCKET}" * 80_000, "\u202eright to left\u202c"]

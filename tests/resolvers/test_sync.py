@@ -70,8 +70,42 @@ async def test_sizes_and_cursors_are_checked(api: UserApi) -> None:
             (error,) = answer.errors
             assert (answer.codes, told in error["message"]) == ([code], True)
             if code == "BAD_USER_INPUT":
-                assert error["extensions"]["inputPath"] == [name]
+                assert error["extensions"]["path"] == [name]
             else:
                 assert error["message"].endswith("begin anew, without a cursor.")
     for cursor in (Cursor(3), Cursor(4, "x"), Cursor(0, None, 3), Cursor(9), Cursor(9, "x")):
         assert (await api.execute(QUERY, since=cursor.write())).errors == []
+
+
+async def test_entries_and_deleted_name_their_types_and_types_are_asked_for(api: UserApi) -> None:
+    query = """query ($since: String, $types: [EntityKind!], $first: Int) {
+        changes(since: $since, types: $types, first: $first) {
+            changed { __typename id }
+            entries { __typename ... on Task { id title } ... on Message { content conversationId } }
+            deletedIds deleted { id type } cursor
+    } }"""
+    task, gone, talk = await api.task("Sweep"), await api.task(), await api.conversation()
+    await api.message(talk.id)
+    cursor = (await read(api))["cursor"]
+    message = await api.message(talk.id, "Hi")
+    await api.ok("updateTask", id=task.id, title="Dust")
+    await api.ok("deleteTask", id=gone.id)
+    page = (await api.query(query, since=cursor))["changes"]
+    assert [row["__typename"] for row in page["entries"]] == [row["__typename"] for row in page["changed"]]
+    assert {row["__typename"]: row for row in page["entries"]} == {
+        "Task": {"__typename": "Task", "id": task.id, "title": "Dust"},
+        "Message": {"__typename": "Message", "content": "Hi", "conversationId": message.conversation_id},
+        "Conversation": {"__typename": "Conversation"},
+    }
+    assert (page["deletedIds"], page["deleted"]) == ([gone.id], [{"id": gone.id, "type": "TASK"}])
+    tasks = (await api.query(query, since=cursor, types=["TASK"], first=2))["changes"]
+    assert ([row["id"] for row in tasks["changed"]], tasks["deletedIds"]) == ([task.id], [gone.id])
+    # What the cursor does not know of cannot be asked for.
+    for types in (None, ["TASK", "RUN"], []):
+        answer = await api.execute(query, since=tasks["cursor"], types=types)
+        assert (answer.codes, answer.errors[0]["extensions"]["path"]) == (
+            ["BAD_USER_INPUT"],
+            ["types" if types == [] else "since"],
+        )
+    again = await api.query(query, since=tasks["cursor"], types=["TASK"])
+    assert (again["changes"]["changed"], again["changes"]["deleted"]) == ([], [])

@@ -8,14 +8,10 @@ import pytest
 from core.clock import utc_now
 from core.ids import new_id
 from models import Task
-from models.columns import Kind, public_columns
+from models.columns import public_columns
 from tests.resolvers.user_api import UserApi
 
-DEFAULTS = {
-    column.api_name: column.make_default()
-    for column in public_columns(Task)
-    if not column.is_required and column.kind is not Kind.REFERENCE
-}
+DEFAULTS = {column.api_name: column.make_default() for column in public_columns(Task) if not column.is_required}
 
 
 async def create(api: UserApi, **given: Any) -> dict[str, Any]:

@@ -245,7 +245,9 @@ COUNTED: Final = build_schema(
     type ToolCall implements Node { id: ID! run: Run! }
     type TaskEdge { cursor: String! node: Task! }
     type TaskConnection { edges: [TaskEdge!]! nodes: [Task!]! pageInfo: PageInfo! totalCount: Int! }
-    type ChangeSet { changed: [Node!]! deletedIds: [ID!]! }
+    union Change = Task | User
+    type DeletedRow { id: ID! }
+    type ChangeSet { changed: [Node!]! entries: [Change!]! deletedIds: [ID!]! deleted: [DeletedRow!]! }
     input TaskFilter { search: String completed: Boolean and: [TaskFilter!] or: [TaskFilter!] not: TaskFilter }
     input TaskOrder { field: String! }
     type UserError { message: String! } type TasksPayload { tasks: [Task!]! errors: [UserError!]! }
@@ -298,6 +300,8 @@ LITERALS: Final = [
     ("{ changes(first: 1000) { changed { id } deletedIds } }", 1 + 1000),
     # Without a size, changes come a hundred at a time.
     ("{ changes { changed { id } deletedIds } }", 1 + 100),
+    ("{ changes(first: 7) { entries { ... on Task { id } } } }", 1 + 7),
+    ("{ changes(first: 7) { changed { id } deleted { id } } }", 1 + 7 + 7),
     ("subscription { changes { changed { ... on Task { subtasks(first: 4) { nodes { id } } } } } }", 1 + 100 * 6),
     # A list that has no pages may be as long as one.
     ("{ tasks(first: 3) { nodes { madeBy { toolCalls { run { id } } } } } }", 1 + 3 * (1 + 1 + 100 * 2)),

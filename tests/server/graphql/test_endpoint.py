@@ -155,7 +155,7 @@ async def test_invalid_document_is_refused(api: AsyncClient) -> None:
 
 
 EXPECTED: Final[list[tuple[str, int, dict[str, Any]]]] = [
-    ("bad", 200, {"code": "BAD_USER_INPUT", "inputPath": ["input", "title"]}),
+    ("bad", 200, {"code": "BAD_USER_INPUT", "path": ["input", "title"]}),
     ("gone", 200, {"code": "NOT_FOUND"}),
     ("unavailable", 503, {"code": "SERVICE_UNAVAILABLE"}),
     ("limited", 200, {"code": "RATE_LIMITED", "retryAt": RETRY_AT.isoformat()}),

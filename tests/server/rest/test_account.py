@@ -49,10 +49,13 @@ async def test_invalid_registration_is_refused(anyone: RestClient) -> None:
         for value in values:
             problem = await anyone.problem("POST", "/auth/register", registration(**{name: value}))
             assert refusal(problem) == (422, "BAD_USER_INPUT", f"#/{name}")
+    wrong = await anyone.problem("POST", "/auth/register", {"email": "ann", "password": "short", "name": " "})
+    assert (wrong["status"], wrong["detail"]) == (422, "3 values are not right; see errors.")
+    assert [error["pointer"] for error in wrong["errors"]] == ["#/email", "#/password", "#/name"]
     given = registration()
     await anyone.ok("POST", "/auth/register", given)
     problem = await anyone.problem("POST", "/auth/register", given | {"email": given["email"].upper()})
-    assert refusal(problem) == (409, "CONFLICT", "#/email")
+    assert (refusal(problem), problem["reason"]) == ((409, "CONFLICT", "#/email"), "EMAIL_TAKEN")
 
 
 async def test_wrong_password_and_unknown_address_are_refused_alike(anyone: RestClient, http: AsyncClient) -> None:

@@ -1,6 +1,7 @@
 """What changed for a user after a cursor: each row once, with its latest state, whatever the page."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,13 +11,15 @@ from core.database import Database
 from core.errors import UnauthenticatedError
 from services.accounts.users import update_profile
 from services.sync.changes import (
-    DELETION,
+    ALL_KINDS,
     Change,
     Changes,
     Counter,
     Cursor,
+    EntityKind,
     read_changes,
     read_counter,
+    read_cursor,
 )
 from services.tasks.tasks import tasks as task_service
 from tests.factories import SignedIn, make_conversation, make_message, make_task, new_task
@@ -64,17 +67,31 @@ async def test_pages_of_any_size_give_each_change_once_in_order(database: Databa
     names = await live(database, user)
     found = await everything(database, user, FROM_THE_START, first)
     assert [(each.revision, each.id) for each in found] == sorted((each.revision, each.id) for each in found)
-    assert sorted((each.revision, names[each.id], each.kind) for each in found) == [
-        (0, "user", "User"),
-        (2, "first", "Message"),
-        (3, "conversation", "Conversation"),
-        (3, "second", "Message"),
-        (4, "task 3", "Task"),
-        (4, "task 4", "Task"),
-        (5, "task 0", DELETION),
-        (5, "task 1", DELETION),
-        (6, "task 2", "Task"),
+    assert sorted((each.revision, names[each.id], each.kind, each.is_deleted) for each in found) == [
+        (0, "user", "USER", False),
+        (2, "first", "MESSAGE", False),
+        (3, "conversation", "CONVERSATION", False),
+        (3, "second", "MESSAGE", False),
+        (4, "task 3", "TASK", False),
+        (4, "task 4", "TASK", False),
+        (5, "task 0", "TASK", True),
+        (5, "task 1", "TASK", True),
+        (6, "task 2", "TASK", False),
     ]
+
+
+async def test_pages_of_some_kinds_are_full_and_the_cursor_passes_the_others(
+    database: Database, user: SignedIn
+) -> None:
+    await live(database, user)
+    found = await everything(database, user, FROM_THE_START, 100)
+    for kinds in ((EntityKind.TASK,), (EntityKind.MESSAGE, EntityKind.USER), (EntityKind.RUN,)):
+        wanted = [each for each in found if each.kind in kinds]
+        assert await everything(database, user, replace(FROM_THE_START, kinds=kinds), 2) == wanted
+        page = await read(database, user, replace(FROM_THE_START, kinds=kinds))
+        assert page.cursor == Cursor(6, kinds=kinds)
+        assert read_cursor(page.cursor.write(), "since") == page.cursor
+    assert set(ALL_KINDS) == set(EntityKind)
 
 
 async def test_changes_after_every_revision(database: Database, user: SignedIn) -> None:
@@ -84,7 +101,7 @@ async def test_changes_after_every_revision(database: Database, user: SignedIn) 
         after = [each for each in found if each.revision > revision]
         assert await everything(database, user, Cursor(revision), 2) == after
     # Deletions up to the cursor's base do not matter.
-    relevant = [each for each in found if each.kind != DELETION]
+    relevant = [each for each in found if not each.is_deleted]
     assert await everything(database, user, Cursor(-1, None, 5), 3) == relevant
 
 
@@ -119,7 +136,7 @@ async def test_changes_are_those_of_the_caller(database: Database, user: SignedI
     task = await make_task(database, user.caller)
     await write(database, user, update_profile, changes={"name": "Grace"})
     found = await everything(database, user, Cursor(0), 10)
-    assert [(each.kind, each.id) for each in found] == [("Task", task.id), ("User", user.user.id)]
+    assert [(each.kind, each.id) for each in found] == [("TASK", task.id), ("USER", user.user.id)]
 
 
 async def test_counter_is_that_of_the_caller(database: Database, user: SignedIn) -> None:

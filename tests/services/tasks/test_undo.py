@@ -11,7 +11,7 @@ from core.database import Database
 from core.errors import ConflictError, NotFoundError
 from core.ids import new_id
 from models import HistoryAction, Run, RunStatus, Task, TaskPriority
-from services.sync.changes import DELETION, Change, Cursor, read_changes
+from services.sync.changes import Change, Cursor, EntityKind, read_changes
 from services.tasks.tasks import tasks as task_service
 from services.tasks.undo import KeptChange, Undone
 from services.tasks.undo_plan import CHANGED_SINCE_MADE
@@ -74,8 +74,8 @@ async def test_undo_stamps_and_records_what_it_changes(database: Database, perso
         assert (last.revision, last.created_at) == (state.revision, undone.run.undone_at)
     async with database.read() as session:
         changes = await read_changes(session, person.caller, Cursor(before.revision), 100)
-    expected = ("Task", changed.id), ("Task", deleted.id), (DELETION, made.id), ("Run", run.run.id)
-    assert set(changes.entries) == {Change(kind, row_id, state.revision) for kind, row_id in expected}
+    expected = {Change(EntityKind.TASK, task.id, state.revision, task is made) for task in (changed, deleted, made)}
+    assert set(changes.entries) == expected | {Change(EntityKind.RUN, run.run.id, state.revision)}
 
 
 async def test_newest_change_is_taken_back_first_and_parents_before_subtasks(
