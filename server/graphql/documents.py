@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -33,7 +33,7 @@ from engine import Plan
 from server.graphql.budget import TokenBudget
 from server.graphql.cost import Cost, compile_cost
 from server.graphql.input_paths import set_input_paths
-from server.graphql.limits import check_length, check_limits, count_tokens, merged_fields
+from server.graphql.limits import check_length, check_limits, count_tokens
 from server.graphql.literals import BoundLiterals, SplitDocument, Template, make_template, split_literals
 from server.graphql.trusted import FoundDocument, read_documents, wrong
 from server.http.errors import RefusedError, refuse, refuse_document
@@ -76,14 +76,6 @@ class PreparedOperation:
     def variables(self, sent: dict[str, Any]) -> dict[str, Any]:
         """Return the variables that it is executed with."""
         return sent if self.literals is None else sent | self.literals.variables
-
-    def selects_any(self, names: Container[str]) -> bool:
-        """Tell whether one of its own fields is among the names."""
-        definitions = self.document.definitions
-        fragments = {each.name.value: each for each in definitions if isinstance(each, FragmentDefinitionNode)}
-        operations = (each for each in definitions if isinstance(each, OperationDefinitionNode))
-        sets = [each.selection_set for each in operations if (each.name.value if each.name else None) == self.name]
-        return any(field.name.value in names for _, field in merged_fields(sets, fragments))
 
     def errors(self, errors: Sequence[GraphQLError]) -> list[GraphQLError]:
         """Return errors with their places in the text that was sent, those of values with their paths."""

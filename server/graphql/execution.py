@@ -22,6 +22,7 @@ from core.workload import current_workload
 from graph.context import Context
 from resolvers.mutation import OPEN_FIELDS
 from server.graphql.documents import Documents, LongDocumentError, PreparedOperation
+from server.graphql.limits import selects_any
 from server.graphql.schema import core_schema
 from server.http.disconnect import on_disconnect, run_until_disconnect
 from server.http.errors import RefusedError, refuse, refuse_document, refuse_for
@@ -60,7 +61,7 @@ class Operations:
         cost = 1
         try:
             operation = await self._find(request)
-            if context.token_error is not None and not operation.selects_any(OPEN_FIELDS):
+            if context.token_error is not None and not selects_any(operation.document, operation.name, OPEN_FIELDS):
                 raise context.token_error
             cost = max(cost, self._check_cost(operation, request))
         except (RefusedError, RateLimitedError, UnauthenticatedError) as refusal:

@@ -1,7 +1,7 @@
 """Limits of a document: of its text before it is parsed, of its parsed form before it is validated."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Final, NamedTuple
 
@@ -17,6 +17,7 @@ from graphql import (
     OperationType,
     SelectionNode,
     SelectionSetNode,
+    get_operation_ast,
 )
 
 from core.settings import Settings
@@ -187,6 +188,14 @@ def _check_repeats(selection_sets: list[SelectionSetNode], fragments: _Fragments
             message = f"'{key}' is selected {len(group)} times in one place; the limit is {MAX_REPEATS}."
             raise refuse(400, message, code="TOO_MANY_FIELDS", limit=MAX_REPEATS)
         _check_repeats([field.selection_set for field in group if field.selection_set], fragments)
+
+
+def selects_any(document: DocumentNode, operation_name: str | None, names: Container[str]) -> bool:
+    """Tell whether one of an operation's own fields is among the names."""
+    fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
+    operation = get_operation_ast(document, operation_name)
+    sets = [] if operation is None else [operation.selection_set]
+    return any(field.name.value in names for _, field in merged_fields(sets, fragments))
 
 
 def merged_fields(
