@@ -15,9 +15,9 @@ from core.database import Database
 from core.errors import UnauthenticatedError
 from core.ids import new_id
 from core.settings import Settings, SettingsError
+from core.trusted_issuer import origin_of
 from models import User
 from services.accounts.authentication import Authenticator
-from services.accounts.better_auth import origin_of
 from services.accounts.caller import Caller
 from services.query.sql import fetch_all, table_of
 from tests.better_auth import BetterAuthServer, SigningKey, better_auth_server, ed25519_key, es256_key, rs256_key
