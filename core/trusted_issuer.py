@@ -35,9 +35,7 @@ def trusted_issuer(settings: Settings) -> TrustedIssuer | None:
     if not needed:
         return None
     missing = next(setting for setting, value in found.items() if not value)
-    raise SettingsError(
-        f"{missing} is missing: set BETTER_AUTH_URL, or all of {', '.join(found)}; see docs/identity.md"
-    )
+    raise SettingsError(f"{missing} is missing: set BETTER_AUTH_URL or all of {', '.join(found)}; see docs/identity.md")
 
 
 def origin_of(url: str) -> str:

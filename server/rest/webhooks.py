@@ -3,9 +3,9 @@
 from typing import Final
 
 from fastapi import APIRouter
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from server.http.errors import refuse
 from server.http.headers import get_request_headers
 from server.http.request_body import parse_json, read_body
 from server.rest.route import Anyone, RestRoute
@@ -19,7 +19,7 @@ async def receive(context: Anyone, request: Request) -> None:
     """Carry out what a webhook says that is signed with AUTH_WEBHOOK_SECRET; not there without it."""
     settings = context.runtime.settings
     if settings.auth_webhook_secret is None:
-        raise HTTPException(404)
+        raise refuse(404, "There are no webhooks here; AUTH_WEBHOOK_SECRET is not set.", code="NOT_FOUND")
     headers = get_request_headers(request.scope).values
     body = await read_body(headers, request.receive, settings.graphql_max_body_bytes)
     sent_at = verify_webhook(settings.auth_webhook_secret, headers, body)

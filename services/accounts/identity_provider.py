@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from sqlalchemy import Row, Select, and_, column, func, insert, literal_column, or_, select, table, update
 from sqlalchemy.dialects.postgresql import JSONB
@@ -72,7 +72,7 @@ class IdentityProvider:
     async def update(self, profile: ExternalProfile) -> None:
         """Bring an account up to date, if there is one, with what its issuer says in a webhook."""
         row = None if self._is_following else await self._find(profile.subject)
-        if row is not None and row.is_active and self._is_newer(profile, row):
+        if self._is_theirs(row) and self._is_newer(profile, row):
             await self._database.write(lambda session: self._update(session, profile))
 
     async def delete(self, subject: str) -> str | None:
@@ -80,7 +80,7 @@ class IdentityProvider:
 
         async def work(session: AsyncSession) -> str | None:
             row = await self._select(session, subject)
-            if row is not None and row.removed_at is None:
+            if self._is_theirs(row):
                 await users.delete(session, row.id)
                 return str(row.id)
             await users.remember_deleted(session, self._issuer.name, subject)
@@ -101,11 +101,15 @@ class IdentityProvider:
             row = await self._find(profile.subject)
         if row is None:
             raise AccountGoneError
-        if row.issuer != self._issuer.name or not row.is_active:
+        if not (self._is_theirs(row) and row.is_active):
             return None
         if self._is_newer(profile, row):
             await self._database.write(lambda session: self._update(session, profile))
         return SessionStatus(row.is_admin, row.id)
+
+    def _is_theirs(self, row: Row[Any] | None) -> TypeGuard[Row[Any]]:
+        """Tell whether an account is there and the issuer's: an id may be that of somebody who signs in elsewhere."""
+        return row is not None and row.issuer == self._issuer.name and row.removed_at is None
 
     async def _find(self, subject: str) -> Row[Any] | None:
         async with self._database.read() as session:
@@ -120,7 +124,7 @@ class IdentityProvider:
 
     def _current(self, profile: ExternalProfile, row: Row[Any]) -> ExternalProfile:
         """Return the profile that counts."""
-        if not self._is_following or row.issuer != self._issuer.name:
+        if not (self._is_following and self._is_theirs(row)):
             return profile
         if row.followed is None:
             raise AccountGoneError

@@ -1,4 +1,4 @@
-"""Users of a Better Auth server, over real HTTP."""
+"""Users of another issuer, over real HTTP: accounts that tokens make, keep up to date and link."""
 
 import asyncio
 import time
@@ -9,19 +9,22 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.database import Database
-from core.errors import UnauthenticatedError
+from core.errors import AccountGoneError, UnauthenticatedError
 from core.ids import new_id
 from core.settings import Settings, SettingsError
-from core.trusted_issuer import origin_of
+from core.trusted_issuer import origin_of, trusted_issuer
 from models import User
+from services.accounts import users
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
 from services.query.sql import fetch_all, table_of
 from tests.better_auth import BetterAuthServer, SigningKey, better_auth_server, ed25519_key, es256_key, rs256_key
-from tests.factories import SignedIn, make_user
+from tests.databases import make_settings
+from tests.factories import SignedIn, make_user, sign_in
 from tests.services.rows import all_statements, change_user, read_user
 
 _USERS = table_of(User)
@@ -166,6 +169,135 @@ async def test_tokens_stay_valid_while_the_server_is_down_and_ours_beside_them(
         await authenticator.authenticate(ed25519_key().token(server.claims()))
     assert await authenticator.authenticate(user.token) == user.caller
     await authenticator.close()
+
+
+@pytest.fixture
+async def local(remote: Remote, settings: Settings) -> SignedIn:
+    """Give a user who has signed up here, and verified the address."""
+    user = await make_user(remote.database, password_hash="a hash", email_verified=True)
+    return await sign_in(remote.database, settings, user)
+
+
+async def accounts_with(remote: Remote, email: str) -> list[Any]:
+    async with remote.database.read() as session:
+        return list(await fetch_all(session, select(_USERS).where(_USERS.c.email == email).order_by(_USERS.c.id)))
+
+
+async def test_accounts_of_one_verified_address_are_linked(remote: Remote, local: SignedIn, settings: Settings) -> None:
+    claims = remote.server.claims(email=local.user.email.upper())
+    processes = [authenticator_of(remote.database, settings, remote.server) for _ in range(8)]
+    callers = await asyncio.gather(*(each.authenticate(KEY.token(claims)) for each in processes))
+    assert {(caller.user_id, caller.session_id) for caller in callers} == {(local.user.id, None)}
+    (row,) = await accounts_with(remote, local.user.email)
+    assert (row.issuer, row.subject, row.password_hash) == (remote.server.url, claims["sub"], "a hash")
+    with all_statements(remote.database) as statements:
+        await processes[0].authenticate(KEY.token(claims))
+        assert await remote.authenticator.authenticate(local.token) == local.caller
+    assert len(statements) == 1
+    for each in processes:
+        await change_user(remote.database, local.user.id, is_active=False)
+        each.invalidate(local.user.id)
+        with pytest.raises(UnauthenticatedError, match="deactivated"):
+            await each.authenticate(KEY.token(claims))
+        await each.close()
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        ({"email_verified": False}, {}),
+        ({}, {"emailVerified": False}),
+        ({}, {"emailVerified": None, "user_metadata": {"email_verified": True}}),
+        ({"password_hash": None}, {}),
+        # The Kelvin sign, which is a k in lower case.
+        ({}, {"email": "\u212aate@example.com"}),
+    ],
+)
+async def test_accounts_are_not_linked_by_an_address_that_is_not_verified(
+    remote: Remote, own: dict[str, Any], told: dict[str, Any]
+) -> None:
+    email = f"{new_id()}@example.com" if "email" not in told else "kate@example.com"
+    user = await make_user(remote.database, **{"email": email, "password_hash": "a hash", "email_verified": True} | own)
+    claims = remote.server.claims(**{"email": email} | told)
+    assert (await remote.authenticate(claims)).user_id == claims["sub"]
+    assert await read_user(remote.database, user.id) == (await accounts_with(remote, email))[0]
+    await users_deleted(remote.database, user.id, claims["sub"])
+
+
+async def users_deleted(database: Database, *user_ids: str) -> None:
+    async def work(session: AsyncSession) -> None:
+        for user_id in user_ids:
+            await users.delete(session, user_id)
+
+    await database.write(work)
+
+
+async def test_subject_that_is_the_id_of_another_account_is_refused(remote: Remote, local: SignedIn) -> None:
+    claims = remote.server.claims(email=local.user.email)
+    for is_linked in (False, True):
+        if is_linked:
+            await remote.authenticate(claims)
+        for change in ({}, {"email": "somebody@example.com"}):
+            with pytest.raises(UnauthenticatedError):
+                await remote.authenticate(claims | {"sub": local.user.id} | change)
+        row = await read_user(remote.database, local.user.id)
+        assert (row.email, row.subject) == (local.user.email, claims["sub"] if is_linked else None)
+
+
+async def test_new_address_of_a_linked_account_ends_its_password(remote: Remote, local: SignedIn) -> None:
+    claims = remote.server.claims(email=local.user.email, iat=int(time.time()) + 50)
+    await remote.authenticate(claims)
+    assert (await read_user(remote.database, local.user.id)).password_hash == "a hash"
+    other = await make_user(remote.database, password_hash="another hash", email_verified=True)
+    assert (await remote.authenticate(claims | {"email": other.email})).user_id == local.user.id
+    row = await read_user(remote.database, local.user.id)
+    assert (row.email, row.password_hash, row.name) == (other.email, None, "Ada")
+    assert (await read_user(remote.database, other.id)).issuer is None
+
+
+async def test_deleted_account_is_made_anew_by_a_newer_token_alone(remote: Remote) -> None:
+    now = int(time.time())
+    claims = remote.server.claims(iat=now - 30)
+    await remote.authenticate(claims)
+    await users_deleted(remote.database, claims["sub"])
+    remote.authenticator.invalidate(claims["sub"])
+    with pytest.raises(AccountGoneError):
+        await remote.authenticate(claims)
+    assert await remote.row(claims) is None
+    assert (await remote.authenticate(claims | {"iat": now + 50})).user_id == claims["sub"]
+
+
+async def test_any_issuer_is_set_by_its_key_set_name_and_audience(remote: Remote, settings: Settings) -> None:
+    issuer = "https://tenant.example.com/"
+    named = {"auth_jwks_url": f"{remote.server.url}/api/auth/jwks", "auth_issuer": issuer}
+    metadata = {"name": "Ada L.", "avatar_url": "https://example.com/a.png"}
+    said = {"iss": issuer, "name": None, "emailVerified": None, "email_verified": True, "user_metadata": metadata}
+    for audience, accepted, refused in (
+        ("authenticated", ["authenticated", ["other", "authenticated"]], ["other", None]),
+        ("*", [None, "other"], []),
+    ):
+        authenticator = Authenticator(remote.database, settings.model_copy(update=named | {"auth_audience": audience}))
+        for each in accepted:
+            claims = remote.server.claims(**said, aud=each)
+            await authenticator.authenticate(KEY.token(claims))
+            row = await remote.row(claims)
+            assert (row.issuer, row.name, row.image, row.email_verified) == (issuer, *metadata.values(), True)
+        for change in [{"aud": each} for each in refused] + [{"iss": issuer.rstrip("/")}, {"iss": remote.server.url}]:
+            with pytest.raises(UnauthenticatedError):
+                await authenticator.authenticate(KEY.token(remote.server.claims(**{**said, "aud": audience, **change})))
+        await authenticator.close()
+
+
+def test_settings_that_name_an_issuer_by_halves_are_refused() -> None:
+    for given, missing in (
+        ({"auth_issuer": "https://i.example.com", "auth_audience": "*"}, "AUTH_JWKS_URL"),
+        ({"auth_jwks_url": "https://i.example.com/jwks", "auth_audience": "*"}, "AUTH_ISSUER"),
+        ({"auth_jwks_url": "https://i.example.com/jwks", "auth_issuer": "https://i.example.com"}, "AUTH_AUDIENCE"),
+        ({"auth_webhook_secret": f"whsec_{'A' * 32}"}, "AUTH_JWKS_URL"),
+    ):
+        with pytest.raises(SettingsError, match=f"^{missing} is missing: set BETTER_AUTH_URL or all of "):
+            trusted_issuer(make_settings("sqlite:///nowhere.db", **given))
+    assert trusted_issuer(make_settings("sqlite:///nowhere.db")) is None
 
 
 def test_origin_is_spelt_as_browsers_do_and_an_invalid_url_refused() -> None:
