@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
 from core.database import Database
-from core.errors import AccountGoneError, UnauthenticatedError
+from core.errors import AccountGoneError, ConflictError, UnauthenticatedError
 from core.ids import new_id
 from core.settings import Settings, SettingsError
 from core.trusted_issuer import origin_of, trusted_issuer
@@ -25,6 +25,9 @@ from services.query.sql import fetch_all, table_of
 from tests.better_auth import BetterAuthServer, SigningKey, better_auth_server, ed25519_key, es256_key, rs256_key
 from tests.databases import make_settings
 from tests.factories import SignedIn, make_user, sign_in
+from tests.graph_client import GraphClient
+from tests.servers import serve_with
+from tests.services.account_services import open_account_services
 from tests.services.rows import all_statements, change_user, read_user
 
 _USERS = table_of(User)
@@ -265,6 +268,36 @@ async def test_deleted_account_is_made_anew_by_a_newer_token_alone(remote: Remot
         await remote.authenticate(claims)
     assert await remote.row(claims) is None
     assert (await remote.authenticate(claims | {"iat": now + 50})).user_id == claims["sub"]
+
+
+async def test_account_is_deleted_by_a_fresh_token_in_place_of_a_password(remote: Remote, settings: Settings) -> None:
+    now, claims = int(time.time()), remote.server.claims()
+    stale = ({"iat": now - 330}, {"auth_time": now - 330}, {"iat": now - 10, "auth_time": now - 330})
+    async with serve_with(settings, better_auth_url=remote.server.url) as server, server.client() as http:
+        api = GraphClient(http)
+        for change in stale:
+            refused = await api.mutate("deleteAccount", {"password": ""}, as_=KEY.token(claims | change))
+            assert refused["errors"][0]["code"] == "FORBIDDEN"
+            assert await remote.row(claims) is not None
+        token = KEY.token(claims | {"iat": now - 100, "auth_time": now - 100})
+        assert (await api.mutate("deleteAccount", {"password": ""}, as_=token))["deletedIds"] == [claims["sub"]]
+        assert (await api.execute("{ viewer { id } }", as_=token)).codes == ["UNAUTHENTICATED"]
+        assert await remote.row(claims) is None
+        headers = {"Authorization": f"Bearer {KEY.token(claims | {'iat': now + 30})}"}
+        response = await http.request("DELETE", "/api/me", json={"password": ""}, headers=headers)
+        assert response.json() == {"deleted_ids": [claims["sub"]]}
+
+
+async def test_no_account_is_made_here_for_an_address_that_is_verified_there(
+    remote: Remote, settings: Settings
+) -> None:
+    verified, unverified = remote.server.claims(), remote.server.claims(emailVerified=False)
+    for claims in (verified, unverified):
+        await remote.authenticate(claims)
+    async with open_account_services(remote.database, settings) as services:
+        with pytest.raises(ConflictError, match="already an account with this email address"):
+            await services.sign_up(verified["email"])
+        assert (await services.sign_up(unverified["email"])).user.id != unverified["sub"]
 
 
 async def test_any_issuer_is_set_by_its_key_set_name_and_audience(remote: Remote, settings: Settings) -> None:
