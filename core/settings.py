@@ -78,9 +78,7 @@ class Settings(BaseSettings):
     auth_issuer: str | None = Field(None, max_length=2_000, description="`iss` of its tokens, to the letter")
     auth_audience: str | None = Field(None, description="`aud` of its tokens; `*`: any, and none")
     auth_webhook_secret: str | None = Field(
-        None,
-        repr=False,
-        description="secret (`whsec_…`) of the webhooks by which it tells of changed and deleted users",
+        None, repr=False, description="secret (`whsec_…`) of the webhooks that tell of its changed and deleted users"
     )
     better_auth_table: str | None = Field(
         None, description='its table of users in the same PostgreSQL database, such as `public."user"`, to follow'

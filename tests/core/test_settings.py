@@ -138,7 +138,7 @@ def test_table_to_follow_is_quoted_or_refused() -> None:
     ):
         assert load_settings(database_url=database_url, better_auth_table=text).better_auth_table == quoted
     for text in ("a.b.c", "User", '"a""b"', "user; DROP TABLE users", '"user" --', "x'", '."user"', f'"{"x" * 64}"'):
-        with pytest.raises(SettingsError, match="^BETTER_AUTH_TABLE is wrong: write it such as"):
+        with pytest.raises(SettingsError, match=r"^BETTER_AUTH_TABLE is wrong: write it such as"):
             load_settings(database_url=database_url, better_auth_table=text)
 
 
