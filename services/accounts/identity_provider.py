@@ -72,7 +72,7 @@ class IdentityProvider:
     async def update(self, profile: ExternalProfile) -> None:
         """Bring an account up to date, if there is one, with what its issuer says in a webhook."""
         row = None if self._is_following else await self._find(profile.subject)
-        if self._is_theirs(row) and self._is_newer(profile, row):
+        if self._is_theirs(row) and row.is_active and self._is_newer(profile, row):
             await self._database.write(lambda session: self._update(session, profile))
 
     async def delete(self, subject: str) -> str | None:

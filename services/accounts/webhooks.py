@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy.exc import IntegrityError
 
 from core.clock import read_moment, utc_now
-from core.errors import BadUserInputError, UnauthenticatedError
+from core.errors import BadUserInputError, NotFoundError, UnauthenticatedError
 from core.text import is_storable
 from core.tokens import MAX_SUBJECT_LENGTH
 from services.accounts.authentication import Authenticator
@@ -56,8 +56,8 @@ async def receive_webhook(authenticator: Authenticator, event: Any, sent_at: dat
         return
     try:
         deleted = await provider.delete(subject)
-    except IntegrityError:
-        # The same event, at the same moment.
+    except (IntegrityError, NotFoundError):
+        # The same event, carried out at the same moment.
         return
     if deleted is not None:
         authenticator.invalidate(deleted)

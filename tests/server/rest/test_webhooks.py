@@ -139,6 +139,8 @@ async def test_webhooks_about_others_change_nothing(provider: Provider) -> None:
         await change_user(provider.database, provider.user.id, issuer=issuer)
         assert await provider.send("user.updated", {"id": provider.user.id, "email": "x@example.com"}) == 204
         assert await provider.send("user.deleted", {"id": provider.user.id}) == 204
+    await change_user(provider.database, provider.user.id, issuer=ISSUER["auth_issuer"], is_active=False)
+    assert await provider.send("user.updated", {"id": provider.user.id, "email": "x@example.com"}) == 204
     assert await provider.told() == before
     unusable: tuple[Any, ...] = (None, {}, {"id": 7}, {"id": "nul\0"})
     for data in unusable:
