@@ -4,7 +4,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, TypeGuard
 
-from sqlalchemy import Row, Select, and_, column, func, insert, literal_column, or_, select, table, update
+from sqlalchemy import Row, Select, and_, column, delete, func, insert, literal_column, or_, select, table, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -104,7 +104,9 @@ class IdentityProvider:
         if not (self._is_theirs(row) and row.is_active):
             return None
         if self._is_newer(profile, row):
-            await self._database.write(lambda session: self._update(session, profile))
+            user_id = await self._database.write(lambda session: self._update(session, profile))
+            if user_id != row.id:
+                return await self._load_status(profile)
         return SessionStatus(row.is_admin, row.id)
 
     def _is_theirs(self, row: Row[Any] | None) -> TypeGuard[Row[Any]]:
@@ -137,35 +139,58 @@ class IdentityProvider:
         return differs and current.as_of >= row.updated_at
 
     async def _add(self, session: AsyncSession, profile: ExternalProfile) -> None:
-        """Link the account that was made here with the same address, if it is verified on both sides, or make one."""
+        """Link the account that was made here with the same address, or make one."""
         issuer, subject = self._issuer.name, profile.subject
         await _refuse_deleted(session, issuer, subject, profile.as_of)
-        if profile.email_verified:
-            own = _USERS.c.password_hash.is_not(None), _USERS.c.issuer.is_(None)
-            same = _USERS.c.email == profile.email, _USERS.c.email_verified, *own
-            await execute(session, update(_USERS).where(*same).values(issuer=issuer, subject=subject))
-            if await self._select(session, subject) is not None:
-                # By this request, or by another one meanwhile.
-                return
+        # A concurrent request may have linked it, while this one waited for the row.
+        if await self._link(session, profile) is not None or await self._select(session, subject) is not None:
+            return
         values = _values(profile)
         await execute(
             session, insert(_USERS).values(id=subject, issuer=issuer, created_at=values["updated_at"], **values)
         )
 
-    async def _update(self, session: AsyncSession, profile: ExternalProfile) -> None:
+    async def _link(self, session: AsyncSession, profile: ExternalProfile, empty: Row[Any] | None = None) -> str | None:
+        """Link the account with a password and the same address, verified on both sides, in place of an empty one.
+
+        Return its id, None where there is none.
+        """
+        own = _USERS.c.password_hash.is_not(None), _USERS.c.issuer.is_(None)
+        same = _USERS.c.email == profile.email, _USERS.c.email_verified, *own
+        found = select(_USERS.c.id).where(*same).with_for_update()
+        user_id: str | None = (await execute(session, found)).scalar() if profile.email_verified else None
+        if user_id is None:
+            return None
+        if empty is not None:
+            await execute(session, delete(_USERS).where(_USERS.c.id == empty.id))
+        link = {"issuer": self._issuer.name, "subject": profile.subject}
+        await execute(session, update(_USERS).where(_USERS.c.id == user_id).values(link))
+        return user_id
+
+    async def _update(self, session: AsyncSession, profile: ExternalProfile) -> str:
+        """Bring an account up to date and return its id: that of another where the address proves to be theirs."""
         row = await self._select(session, profile.subject)
         if row is None:
             raise AccountGoneError
         revision = await next_revision(session, row.id)
         row = await self._select(session, profile.subject)
-        if row is None or not self._is_newer(profile, row):
+        if row is None:
+            raise AccountGoneError
+        if not self._is_newer(profile, row):
             leave_unchanged(session)
-            return
-        values = _values(self._current(profile, row)) | {"profile_revision": revision}
+            return str(row.id)
+        current = self._current(profile, row)
+        # Nothing was ever written in it.
+        if row.subject is None and revision == 1 and not row.email_verified:
+            user_id = await self._link(session, current, row)
+            if user_id is not None:
+                return user_id
+        values = _values(current) | {"profile_revision": revision}
         if values["email"] != row.email:
             # It was the password of the address before; the new one may be that of an account with its own.
             values["password_hash"] = None
         await execute(session, update(_USERS).where(_USERS.c.id == row.id).values(**values))
+        return str(row.id)
 
 
 def _user_rows(followed_table: str | None) -> Select[Any]:

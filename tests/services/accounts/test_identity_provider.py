@@ -24,7 +24,7 @@ from services.accounts.caller import Caller
 from services.query.sql import fetch_all, table_of
 from tests.better_auth import BetterAuthServer, SigningKey, better_auth_server, ed25519_key, es256_key, rs256_key
 from tests.databases import make_settings
-from tests.factories import SignedIn, make_user, sign_in
+from tests.factories import SignedIn, make_task, make_user, sign_in
 from tests.graph_client import GraphClient
 from tests.servers import serve_with
 from tests.services.account_services import open_account_services
@@ -225,6 +225,22 @@ async def test_accounts_are_not_linked_by_an_address_that_is_not_verified(
     assert (await remote.authenticate(claims)).user_id == claims["sub"]
     assert await read_user(remote.database, user.id) == (await accounts_with(remote, email))[0]
     await users_deleted(remote.database, user.id, claims["sub"])
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+async def test_empty_account_gives_way_to_the_one_of_its_address_once_that_is_verified(
+    remote: Remote, local: SignedIn, *, is_empty: bool
+) -> None:
+    now = int(time.time())
+    claims = remote.server.claims(email=local.user.email, emailVerified=False, iat=now)
+    caller = await remote.authenticate(claims)
+    if not is_empty:
+        await make_task(remote.database, caller)
+    verified = claims | {"emailVerified": True, "iat": now + 50}
+    expected = local.user.id if is_empty else claims["sub"]
+    for _ in range(2):
+        assert (await remote.authenticate(verified)).user_id == expected
+    assert len(await accounts_with(remote, local.user.email)) == (1 if is_empty else 2)
 
 
 async def users_deleted(database: Database, *user_ids: str) -> None:
