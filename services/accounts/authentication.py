@@ -18,6 +18,7 @@ from services.accounts.session_cache import SessionCache, SessionStatus
 from services.accounts.sessions import load_session_status
 
 _MAX_TOKEN_CACHE_BYTES: Final = 10 * 1024 * 1024
+_MAX_LINKS_BYTES: Final = 1024 * 1024
 # The claims of a token, and what the cache itself takes for an entry.
 _CLAIMS_BYTES: Final = 700
 
@@ -34,15 +35,16 @@ class Authenticator:
         self._database = database
         self._sessions = SessionCache()
         self._verified: LRUCache[str, AccessClaims] = LRUCache("access_tokens", max_bytes=_MAX_TOKEN_CACHE_BYTES)
+        self._linked: LRUCache[str, str] = LRUCache("linked_accounts", max_bytes=_MAX_LINKS_BYTES)
         self.identity_provider: IdentityProvider | None = None
         if (issuer := trusted_issuer(settings)) is not None:
-            self.identity_provider = IdentityProvider(database, self._sessions, issuer, settings.better_auth_table)
+            table = settings.better_auth_table
+            self.identity_provider = IdentityProvider(database, self._sessions, self._linked, issuer, table)
 
     @property
     def caches(self) -> tuple[LRUCache[Any, Any], ...]:
         """Return the caches whose counts /metrics shows."""
-        linked = () if self.identity_provider is None else (self.identity_provider.linked,)
-        return self._verified, self._sessions.entries, *linked
+        return self._verified, self._sessions.entries, self._linked
 
     async def authenticate(self, token: str) -> Caller:
         """Return the caller that a token authenticates, or raise UnauthenticatedError."""

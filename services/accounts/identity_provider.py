@@ -29,7 +29,6 @@ _USERS: Final = table_of(User)
 _DELETED: Final = table_of(DeletedIdentity)
 # The columns that the issuer tells.
 _TOLD: Final = ("email", "name", "image", "email_verified")
-_MAX_LINKS_BYTES: Final = 1024 * 1024
 _LINK_BYTES: Final = 400
 
 
@@ -41,16 +40,21 @@ class IdentityProvider:
     """
 
     def __init__(
-        self, database: Database, session_cache: SessionCache, issuer: TrustedIssuer, followed_table: str | None
+        self,
+        database: Database,
+        session_cache: SessionCache,
+        linked: LRUCache[str, str],
+        issuer: TrustedIssuer,
+        followed_table: str | None,
     ) -> None:
         self._database = database
         self._session_cache = session_cache
+        # The ids of linked accounts by subject.
+        self._linked = linked
         self._issuer = issuer
         self._is_following = followed_table is not None
         self._rows = _user_rows(followed_table)
         self._keys = RemoteKeySet(issuer.key_set_url)
-        # The ids of linked accounts by subject.
-        self.linked: LRUCache[str, str] = LRUCache("linked_accounts", max_bytes=_MAX_LINKS_BYTES)
 
     async def authenticate(self, token: str, key_id: str) -> Caller:
         """Return the caller that a token authenticates; their session is kept by the issuer."""
@@ -59,10 +63,10 @@ class IdentityProvider:
             raise invalid_token()
         claims = verify_token(token, key, issuer=self._issuer.name, audience=self._issuer.audience)
         profile = read_profile(claims.payload, claims.subject, claims.issued_at)
-        user_id = self.linked.get(profile.subject) or profile.subject
+        user_id = self._linked.get(profile.subject) or profile.subject
         status = await self._session_cache.get(user_id, profile, lambda: self._load_status(profile))
         if status is not None and status.user_id != user_id:
-            self.linked.put(profile.subject, user_id := status.user_id, _LINK_BYTES)
+            self._linked.put(profile.subject, user_id := status.user_id, _LINK_BYTES)
             # Kept once more under the id by which it is invalidated.
             status = await self._session_cache.get(user_id, profile, lambda: self._load_status(profile))
         if status is None or status.user_id != user_id:
