@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+from base64 import b64decode
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,9 +20,16 @@ _MAX_DAYS = 3_650
 _MAX_MINUTES = 24 * 60 * _MAX_DAYS
 _ADDRESS = re.compile(r"https?://[^/?#\s]", re.IGNORECASE)
 _ORIGIN = re.compile(r"https?://[^/?#\s@]+", re.IGNORECASE)
+# A name with or without quotes, none of them inside.
+_SQL_NAME = r'(?:[a-z_][a-z0-9_]{0,62}|"[A-Za-z_][A-Za-z0-9_-]{0,62}")'
+_SQL_TABLE = re.compile(rf"(?:({_SQL_NAME})\.)?({_SQL_NAME})")
+_WEBHOOK_SECRET = re.compile(r"whsec_([A-Za-z0-9+/]+={0,2})")
+_MIN_WEBHOOK_KEY_BYTES = 16
 
 # In place of names, in MCP_SAFE_TOOLS.
 EVERY_TOOL = "*"
+# In place of an audience, in AUTH_AUDIENCE.
+ANY_AUDIENCE = "*"
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -73,6 +81,15 @@ class Settings(BaseSettings):
     api_host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     api_port: int = Field(8000, ge=0, le=65535, description="port to listen on")
     better_auth_url: str | None = Field(None, description="base URL of a Better Auth server whose tokens to accept")
+    auth_jwks_url: str | None = Field(None, description="key set of any issuer whose tokens to accept")
+    auth_issuer: str | None = Field(None, max_length=2_000, description="`iss` of its tokens, to the letter")
+    auth_audience: str | None = Field(None, description="`aud` of its tokens; `*`: any, and none")
+    auth_webhook_secret: str | None = Field(
+        None, repr=False, description="secret (`whsec_…`) of the webhooks that tell of its changed and deleted users"
+    )
+    better_auth_table: str | None = Field(
+        None, description='its table of users in the same PostgreSQL database, such as `public."user"`, to follow'
+    )
     rate_limit_storage: str | None = Field(
         None,
         description="where attempts and costs are counted (`limits` URL); without one, attempts in memory, costs in "
@@ -229,7 +246,35 @@ class Settings(BaseSettings):
             raise ValueError("write it with its scheme, such as https://app.example.com")
         return value.rstrip("/")
 
-    @field_validator("openai_base_url", "mcp_server_url", "public_url")
+    @field_validator("auth_issuer", "auth_audience")
+    @classmethod
+    def _none_if_empty(cls, value: str | None) -> str | None:
+        return value or None
+
+    @field_validator("auth_webhook_secret")
+    @classmethod
+    def _check_auth_webhook_secret(cls, value: str | None) -> str | None:
+        if value:
+            match = _WEBHOOK_SECRET.fullmatch(value)
+            if match is None or len(match[1]) % 4 or len(b64decode(match[1])) < _MIN_WEBHOOK_KEY_BYTES:
+                raise ValueError("copy it as the provider shows it: whsec_ and at least 16 bytes in base64")
+        return value or None
+
+    @field_validator("better_auth_table")
+    @classmethod
+    def _quote_better_auth_table(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """Return the table with schema and quotes, so that it is safe within a statement."""
+        if not value:
+            return None
+        if parse_database_url(info.data.get("database_url", "")).is_sqlite:
+            raise ValueError("only a table in the same PostgreSQL database can be followed; leave it out on SQLite")
+        match = _SQL_TABLE.fullmatch(value.strip())
+        if match is None:
+            raise ValueError('write it such as public."user"')
+        schema, name = ((part or "public").strip('"') for part in match.groups())
+        return f'"{schema}"."{name}"'
+
+    @field_validator("auth_jwks_url", "openai_base_url", "mcp_server_url", "public_url")
     @classmethod
     def _check_address(cls, value: str | None) -> str | None:
         if value and not _ADDRESS.match(value):

@@ -54,6 +54,8 @@ class Claims:
     subject: str
     issued_at: datetime
     expires_at: datetime
+    # When the user has signed in, as far as the token tells.
+    authenticated_at: datetime
     payload: Mapping[str, Any] = field(repr=False)
 
 
@@ -98,8 +100,11 @@ def read_key_id(token: str) -> str:
     return key_id
 
 
-def verify_token(token: str, key: VerificationKey, *, issuer: str, audience: str) -> Claims:
-    """Return the claims of a token that passed `read_key_id`; refuse it if its signature or any claim is invalid."""
+def verify_token(token: str, key: VerificationKey, *, issuer: str, audience: str | None) -> Claims:
+    """Return the claims of a token that passed `read_key_id`; refuse it if its signature or any claim is invalid.
+
+    An audience of None is not checked.
+    """
     try:
         payload = json.loads(jws.verify(token, key.key, [key.algorithm]), parse_constant=_reject_constant)
         claims = _checked_claims(payload, issuer, audience)
@@ -110,20 +115,21 @@ def verify_token(token: str, key: VerificationKey, *, issuer: str, audience: str
     return claims
 
 
-def _checked_claims(payload: dict[str, Any], issuer: str, audience: str) -> Claims:
+def _checked_claims(payload: dict[str, Any], issuer: str, audience: str | None) -> Claims:
     subject = payload["sub"]
     issued_at, expires_at = _read_time(payload["iat"]), _read_time(payload["exp"])
     latest_start = utc_now() + _CLOCK_LEEWAY
     if (
         payload["iss"] != issuer
-        or not _has_audience(audience, payload["aud"])
+        or not (audience is None or _has_audience(audience, payload["aud"]))
         or not isinstance(subject, str)
         or not 1 <= len(subject) <= MAX_SUBJECT_LENGTH
         or not is_storable(subject)
         or max(issued_at, _read_time(payload.get("nbf", 0))) > latest_start
     ):
         raise invalid_token()
-    return Claims(subject, issued_at, expires_at, payload)
+    authenticated_at = _read_time(payload["auth_time"]) if "auth_time" in payload else issued_at
+    return Claims(subject, issued_at, expires_at, authenticated_at, payload)
 
 
 def _has_audience(audience: str, claim: Any) -> bool:

@@ -177,7 +177,9 @@ class ChangePasswordInput:
 
 @strawberry.input(description="The end of the caller's account.")
 class DeleteAccountInput:
-    password: str = strawberry.field(description="The account's password.")
+    password: str = strawberry.field(
+        description="The account's password; empty where somebody else keeps it, with a token of at most 5 minutes."
+    )
 
 
 @strawberry.input(description="Whether a user may sign in.")

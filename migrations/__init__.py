@@ -1,11 +1,11 @@
 """Brings a database to the newest revision, once however many ask for it at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError
@@ -19,6 +19,8 @@ from core.transient_errors import is_locked, sqlstate
 # Alembic is imported inside the functions: a server that only serves does without it.
 if TYPE_CHECKING:
     from alembic.config import Config
+
+Result = TypeVar("Result")
 
 _FOLDER: Final = Path(__file__).parent
 _LOCK_KEY: Final = 0x7461736B74616C6B
@@ -58,18 +60,27 @@ async def _is_current(settings: Settings) -> bool:
 
 async def run(settings: Settings, command: Callable[["Config"], None]) -> None:
     """Run an Alembic command in one transaction that no other migration overlaps."""
-    for attempt in range(1, _ATTEMPTS + 1):
+
+    async def work(connection: AsyncConnection) -> None:
+        await _refuse_newer(connection)
+        await connection.run_sync(lambda sync: command(_config(sync)))
+
+    await run_locked(settings, work)
+
+
+async def run_locked(settings: Settings, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
+    """Run work in one transaction that no migration overlaps; try again where a table is locked."""
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             async with locked_connection(settings) as connection:
-                await _refuse_newer(connection)
-                await connection.run_sync(lambda sync: command(_config(sync)))
+                return await work(connection)
         except DBAPIError as error:
             # Or, on SQLite, by another process that makes the file a moment earlier.
             if not (is_locked(error) or sqlstate(error) == _DEADLOCK) or attempt == _ATTEMPTS:
                 raise
             await asyncio.sleep(_RETRY_AFTER_S)
-        else:
-            return
 
 
 def _exists(target: DatabaseTarget) -> bool:

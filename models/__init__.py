@@ -7,6 +7,7 @@ from models.audit_event import AuditEvent, AuditEventKind
 from models.base import Entity, complete_table
 from models.conversation import Conversation
 from models.database_epoch import DatabaseEpoch
+from models.deleted_identity import DeletedIdentity
 from models.deletion import Deletion
 from models.history import HistoryAction, HistoryEntry
 from models.idempotency_key import IdempotencyKey
@@ -32,6 +33,7 @@ __all__ = [
     "AuditEventKind",
     "Conversation",
     "DatabaseEpoch",
+    "DeletedIdentity",
     "Deletion",
     "HistoryAction",
     "HistoryEntry",

@@ -13,20 +13,31 @@ from models.columns import Writable
 from models.types import UserId, UtcDateTime
 
 _IS_REMOVED: Final = text("removed_at IS NOT NULL")
+_IS_LINKED: Final = text("subject IS NOT NULL")
+_IS_VERIFIED_ELSEWHERE: Final = text("issuer IS NOT NULL AND email_verified")
 
 
 class User(SQLModel, table=True):
-    """A person with an account, here or at the Better Auth server that vouches for them."""
+    """A person with an account, here or at the issuer of tokens that vouches for them."""
 
     __tablename__ = "users"
     __table_args__ = (
-        # Only of those who sign in here: Better Auth decides about the addresses of its users.
+        # Only of those who sign in here: the issuer decides about the addresses of its users.
         Index(
             "uq_users_email",
             "email",
             unique=True,
             postgresql_where=text("password_hash IS NOT NULL"),
             sqlite_where=text("password_hash IS NOT NULL"),
+        ),
+        Index(
+            "uq_users_subject", "subject", "issuer", unique=True, postgresql_where=_IS_LINKED, sqlite_where=_IS_LINKED
+        ),
+        Index(
+            "ix_users_verified_elsewhere",
+            "email",
+            postgresql_where=_IS_VERIFIED_ELSEWHERE,
+            sqlite_where=_IS_VERIFIED_ELSEWHERE,
         ),
         Index("ix_users_created_at_id", "created_at", "id"),
         Index("ix_users_removed", "id", postgresql_where=_IS_REMOVED, sqlite_where=_IS_REMOVED),
@@ -52,6 +63,8 @@ class User(SQLModel, table=True):
     )
     password_hash: str | None = Field(default=None, max_length=255, repr=False)
     issuer: str | None = Field(default=None, max_length=2_000)
+    # What the issuer calls the user of an account that was made here and linked; of its other users it is the id.
+    subject: str | None = Field(default=None, sa_type=UserId)
     profile_revision: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     forgotten_revision: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     revision: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})

@@ -80,7 +80,7 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
         exception_handlers={HTTPException: _answer_http_error},
     )
     app.state.runtime, app.state.connections = runtime, connections
-    app.state.readiness, app.state.overload = Readiness(runtime.database), overload
+    app.state.readiness, app.state.overload = Readiness(runtime.database, settings), overload
     app.router.routes += _routes(metrics, mcp, graphiql)
     rest.add_rest(app, _PAGES)
     log = partial(RequestLogMiddleware, observe=metrics.observe, write_line=request_lines(settings), overload=overload)

@@ -17,6 +17,7 @@ import uvicorn
 
 from core.settings import Settings
 from core.tokens import AccessTokens
+from core.trusted_issuer import trusted_issuer
 from server.cli.database import check_file, database_address, migrate
 from server.cli.errors import CommandError
 from server.http.connection_limits import ConnectionLimits
@@ -24,7 +25,6 @@ from server.http.protocol import bounded_protocols, notice_lost_clients
 from server.observability.logs import log_config
 from server.observability.metrics import FOLDER_VARIABLE
 from server.workers import STARTUP_FAILED, Workers
-from services.accounts.better_auth import origin_of
 from services.accounts.rate_limit import AccountRateLimits
 
 _BACKLOG: Final = 256
@@ -114,8 +114,7 @@ def check(settings: Settings) -> None:
     AccountRateLimits(settings)
     lifetime = timedelta(minutes=settings.access_token_expire_minutes)
     AccessTokens(settings.secret_key, lifetime, settings.secret_key_previous)
-    if settings.better_auth_url is not None:
-        origin_of(settings.better_auth_url)
+    trusted_issuer(settings)
     if settings.trusted_documents is not None:
         from server.graphql.execution import Operations  # noqa: PLC0415 - as above
         from server.graphql.schema import schema  # noqa: PLC0415

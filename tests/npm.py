@@ -14,6 +14,10 @@ import pytest
 from fasteners import InterProcessLock
 
 NPM: Final = shutil.which("npm")
+NODE: Final = shutil.which("node")
+NODE_PROGRAMS: Final = Path(__file__).parent / "node"
+
+needs_node: Final = pytest.mark.skipif(NODE is None or NPM is None, reason="needs Node: node or npm is not on the path")
 
 
 @asynccontextmanager
@@ -26,6 +30,13 @@ async def alone_in(folder: Path) -> AsyncIterator[None]:
         yield
     finally:
         lock.release()
+
+
+async def install_node_programs() -> None:
+    """Install what the programs of tests need, unless it is there."""
+    async with alone_in(NODE_PROGRAMS):
+        if not (NODE_PROGRAMS / "node_modules/better-auth").is_dir():
+            await npm(NODE_PROGRAMS, "ci", "--no-audit", "--no-fund", "--fetch-retries=0", or_skip=True)
 
 
 async def npm(folder: Path, *arguments: str, or_skip: bool = False) -> None:

@@ -104,19 +104,25 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _migrate(_options: argparse.Namespace) -> None:
-    """Bring the database that DATABASE_URL names to the newest revision. Safe to run again."""
+    """Bring the database that DATABASE_URL names to the newest revision. Safe to run again.
+
+    With BETTER_AUTH_TABLE it makes the foreign key by which users follow that table, and without it removes it.
+    """
     import migrations
     from core.settings import load_settings
     from server.cli.database import analyze, migrate, open_database
 
-    async def run() -> None:
+    async def run() -> str | None:
         settings = load_settings()
-        await migrate(settings)
+        followed = await migrate(settings)
         async with open_database(settings) as database:
             await analyze(database)
+        return followed
 
-    asyncio.run(run())
+    followed = asyncio.run(run())
     print(f"The database is at revision {migrations.head_revision()}, the newest.")
+    if followed is not None:
+        print(followed)
 
 
 def _restored(_options: argparse.Namespace) -> None:
@@ -149,7 +155,7 @@ def _schema(_options: argparse.Namespace) -> None:
 def _admin(options: argparse.Namespace) -> None:
     """Make an account an admin, who may list, change and delete all accounts.
 
-    Its address must be verified, as that of a user of Better Auth is, or else --unverified given.
+    Its address must be verified, as that of a user of Better Auth may be, or else --unverified given.
     """
     from core.errors import ForbiddenError, NotFoundError
     from core.settings import load_settings

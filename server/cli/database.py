@@ -15,6 +15,7 @@ from core.database import Database
 from core.database_url import parse_database_url
 from core.errors import UnavailableError
 from core.settings import Settings
+from migrations.followed_table import follow
 from server.cli.errors import CommandError
 from services.query.sql import execute
 
@@ -25,10 +26,11 @@ _PASSWORD: Final = re.compile(r"(?<=://)([^:/?#]*):[^/?#]*@")
 _MISSING_TABLE: Final = re.compile(r"^no such table|^relation .* does not exist")
 
 
-async def migrate(settings: Settings) -> None:
-    """Bring the database to the newest revision."""
+async def migrate(settings: Settings) -> str | None:
+    """Bring the database to the newest revision, and users to follow the table that is set; return what is to say."""
     with _one_line_errors(settings):
         await migrations.upgrade(settings)
+        return await follow(settings)
 
 
 def check_file(settings: Settings) -> None:

@@ -10,7 +10,9 @@ from starlette.responses import JSONResponse, Response
 
 import migrations
 from core.database import Database
+from core.settings import Settings
 from core.workload import current_workload
+from migrations.followed_table import is_as_set
 
 _TIMEOUT_S: Final = 3.0
 _KEPT_S: Final = 1.0
@@ -36,8 +38,9 @@ async def ready(request: Request) -> Response:
 class Readiness:
     """Whether the database can serve; looked up at most once a second, however many ask."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
+        self._settings = settings
         self._lock = asyncio.Lock()
         self._looked_s = float("-inf")
         self._problem: str | None = None
@@ -61,6 +64,7 @@ class Readiness:
         try:
             async with asyncio.timeout(_TIMEOUT_S), self._database.pool.permit():
                 current = await migrations.current_revision(self._database.engine)
+                is_following = await is_as_set(self._database.engine, self._settings)
         except Exception as error:  # noqa: BLE001 - any failure means that the database does not answer
             _log.warning("database does not answer", error=type(error).__name__)
             return "The database does not answer."
@@ -69,4 +73,6 @@ class Readiness:
         if current is None or current < expected:
             found = current or "none"
             return f"The database is at migration {found}, the code expects {expected}; run `tasktalk migrate`."
+        if not is_following:
+            return "Users do not follow the table in BETTER_AUTH_TABLE yet; run `tasktalk migrate`."
         return self._database.write_problem

@@ -87,6 +87,16 @@ class Profile(Body):
     image: Image = None
 
 
+class Proof(Body):
+    """What shows that it is the person themselves."""
+
+    password: str = text(
+        "The account's password; empty where somebody else keeps it, with a token of at most 5 minutes.",
+        min_length=0,
+        max_length=MAX_PASSWORD_LENGTH,
+    )
+
+
 class UserPatch(Body):
     """What is to change of a user."""
 
@@ -116,6 +126,14 @@ async def update_me(context: SignedIn, body: Profile) -> User:
     """Change the caller's profile: what is left out stays, null clears."""
     work = partial(users.update_profile, changes=body.model_dump(exclude_unset=True))
     return User.model_validate(await context.write(work))
+
+
+@users_router.delete("/me", tags=["me"], responses=problems(401, 403, body=True))
+async def delete_me(context: SignedIn, body: Proof) -> Deleted:
+    """Delete the caller's account and everything of theirs."""
+    caller, client = context.require_caller(), context.client
+    deleted = await context.runtime.accounts.delete_account(caller, password=body.password, client=client)
+    return Deleted(deleted_ids=deleted)
 
 
 @users_router.get("/me/audit-events", tags=["me"], responses=problems(401))
@@ -226,7 +244,7 @@ class Refresh(Body):
 _BY_COOKIE: Final = Refresh()
 
 
-@auth_router.post("/register", status_code=201, responses=problems(401, 409, 429, body=True))
+@auth_router.post("/register", status_code=201, responses=problems(401, 403, 409, 429, body=True))
 async def register(context: Anyone, body: Registration, response: Response) -> Tokens:
     """Make an account and sign its user in."""
     accounts = context.runtime.accounts

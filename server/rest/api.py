@@ -15,13 +15,14 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from server.http.pages import docs_page
-from server.rest import account, chat, conversation, task
+from server.rest import account, chat, conversation, task, webhooks
 from server.rest.chat_stream import EVENTS
 from server.rest.problem import MEDIA_TYPE, problem
 
 PREFIX: Final = "/api/"
 _ROUTERS: Final = (
     account.auth_router,
+    webhooks.router,
     account.users_router,
     task.router,
     conversation.router,

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from core.clock import utc_now
 from core.database import Database
 from core.errors import (
     BadUserInputError,
@@ -42,6 +43,8 @@ _USERS: Final = table_of(User)
 _EMAIL_PATH: Final = ("input", "email")
 _PASSWORD_PATH: Final = ("input", "password")
 _CURRENT_PASSWORD_PATH: Final = ("input", "currentPassword")
+# How old a token of another issuer may be that is taken in place of a password.
+_PROOF_LASTS: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Accounts:
         self._authenticator = authenticator
         self._rate_limits = rate_limits
         self._max_sessions = settings.max_sessions_per_user
+        self._is_following = settings.better_auth_table is not None
         self._recording: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -85,6 +89,8 @@ class Accounts:
 
     async def sign_up(self, *, email: str, password: str, name: str, client: Client) -> SessionTokens:
         """Create an account and sign its user in."""
+        if self._is_following:
+            raise ForbiddenError("Accounts are made where everybody signs in, by Better Auth; sign up there.")
         address, _, profile = check_all(
             partial(_check_email, email),
             partial(require_new_password, password, _PASSWORD_PATH),
@@ -92,7 +98,7 @@ class Accounts:
         )
         await self._rate_limits.count_sign_up(client.address)
         async with self._database.read() as session:
-            if await find_by_email(session, address) is not None:
+            if await _is_taken(session, address):
                 raise _email_taken()
         password_hash = await self._passwords.hash_for_sign_up(password)
 
@@ -198,12 +204,31 @@ class Accounts:
         return user
 
     async def delete_account(self, caller: Caller, *, password: str, client: Client) -> list[str]:
-        """Delete the caller's account with all its rows; return its id."""
+        """Delete the caller's account with all its rows; return its id.
+
+        Who has signed in at another issuer proves it by a fresh token in place of a password.
+        """
+        if caller.session_id is None:
+            return await self._delete_external_account(caller)
         checked = await self._check_own_password(caller, password, _PASSWORD_PATH, client)
 
         async def work(session: AsyncSession) -> None:
             if await _lock_if_unchanged(session, checked) is None:
                 raise _wrong_password(_PASSWORD_PATH)
+            await users.delete(session, caller.user_id)
+
+        await self._database.write(work)
+        self._authenticator.invalidate(caller.user_id)
+        return [caller.user_id]
+
+    async def _delete_external_account(self, caller: Caller) -> list[str]:
+        if caller.authenticated_at is None or utc_now() - caller.authenticated_at > _PROOF_LASTS:
+            minutes = _PROOF_LASTS // timedelta(minutes=1)
+            message = f"Get a new token where you sign in: an account is deleted by one of at most {minutes} minutes."
+            raise ForbiddenError(message)
+
+        async def work(session: AsyncSession) -> None:
+            await next_revision(session, caller.user_id)
             await users.delete(session, caller.user_id)
 
         await self._database.write(work)
@@ -268,8 +293,15 @@ class Accounts:
 
 
 async def find_by_email(session: AsyncSession, email: str) -> User | None:
-    """Return the user who signs in with that address; those of Better Auth sign in with none."""
+    """Return the user who signs in with that address; those of another issuer sign in with none."""
     return await _find_by(session, _USERS.c.email == email)
+
+
+async def _is_taken(session: AsyncSession, email: str) -> bool:
+    """Tell whether an address has an account, here or verified at the other issuer: it shall not have two."""
+    verified_elsewhere = _USERS.c.issuer.is_not(None), _USERS.c.email_verified
+    statement = select(_USERS.c.id).where(_USERS.c.email == email, *verified_elsewhere).limit(1)
+    return await find_by_email(session, email) is not None or (await execute(session, statement)).first() is not None
 
 
 async def _find_by(session: AsyncSession, condition: ColumnElement[bool]) -> User | None:

@@ -1,4 +1,4 @@
-"""Authentication: turns access tokens, ours or Better Auth's, into callers."""
+"""Authentication: turns access tokens, ours or those of another issuer, into callers."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,12 +11,14 @@ from core.database import Database
 from core.errors import UnauthenticatedError
 from core.settings import Settings
 from core.tokens import AccessClaims, AccessTokens, expired_token, invalid_token, read_key_id
-from services.accounts.better_auth import BetterAuth
+from core.trusted_issuer import trusted_issuer
 from services.accounts.caller import Caller
+from services.accounts.identity_provider import IdentityProvider
 from services.accounts.session_cache import SessionCache, SessionStatus
 from services.accounts.sessions import load_session_status
 
 _MAX_TOKEN_CACHE_BYTES: Final = 10 * 1024 * 1024
+_MAX_LINKS_BYTES: Final = 1024 * 1024
 # The claims of a token, and what the cache itself takes for an entry.
 _CLAIMS_BYTES: Final = 700
 
@@ -34,13 +36,16 @@ class Authenticator:
         self._database = database
         self._sessions = SessionCache()
         self._verified: LRUCache[str, AccessClaims] = LRUCache("access_tokens", max_bytes=_MAX_TOKEN_CACHE_BYTES)
-        url = settings.better_auth_url
-        self._better_auth = BetterAuth(database, self._sessions, url) if url is not None else None
+        self._linked: LRUCache[str, str] = LRUCache("linked_accounts", max_bytes=_MAX_LINKS_BYTES)
+        self.identity_provider: IdentityProvider | None = None
+        if (issuer := trusted_issuer(settings)) is not None:
+            table = settings.better_auth_table
+            self.identity_provider = IdentityProvider(database, self._sessions, self._linked, issuer, table)
 
     @property
     def caches(self) -> tuple[LRUCache[Any, Any], ...]:
         """Return the caches whose counts /metrics shows."""
-        return self._verified, self._sessions.entries
+        return self._verified, self._sessions.entries, self._linked
 
     async def authenticate(self, token: str) -> Caller:
         """Return the caller that a token authenticates, or raise UnauthenticatedError."""
@@ -48,9 +53,9 @@ class Authenticator:
         if cached is not None:
             return cached
         if token not in self._verified and not self.tokens.is_known(key_id := read_key_id(token)):
-            if self._better_auth is None:
+            if self.identity_provider is None:
                 raise invalid_token()
-            return await self._better_auth.authenticate(token, key_id)
+            return await self.identity_provider.authenticate(token, key_id)
         return await self._authenticate_local(token)
 
     def get_cached(self, token: str) -> Caller | None:
@@ -72,9 +77,9 @@ class Authenticator:
         self._sessions.invalidate(user_id)
 
     async def close(self) -> None:
-        """Close the connections to Better Auth."""
-        if self._better_auth is not None:
-            await self._better_auth.close()
+        """Close the connections to the other issuer."""
+        if self.identity_provider is not None:
+            await self.identity_provider.close()
 
     async def _authenticate_local(self, token: str) -> Caller:
         claims = self._verified.get(token)

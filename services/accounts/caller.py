@@ -1,6 +1,6 @@
 """The authenticated caller, and the one condition that scopes statements to their rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -24,8 +24,8 @@ class Actor:
 class Caller:
     """An authenticated user.
 
-    `session_id` is None if the session is not ours (Better Auth, personal access tokens); `actor` is None if the user
-    acts in person.
+    `session_id` is None if the session is not ours (another issuer, personal access tokens), and `authenticated_at` is
+    when the user has signed in there; `actor` is None if the user acts in person.
     """
 
     user_id: str
@@ -33,6 +33,8 @@ class Caller:
     is_admin: bool
     expires_at: datetime
     actor: Actor | None = None
+    # Another token is the same caller.
+    authenticated_at: datetime | None = field(default=None, compare=False)
 
     def owns(self, table: FromClause) -> ColumnElement[bool]:
         """Return the condition that every statement on a user's rows carries."""

@@ -12,7 +12,7 @@ from core.cache import LRUCache
 TTL_S: Final = 4.0
 
 _MAX_BYTES: Final = 10 * 1024 * 1024
-# An entry with its key, which for Better Auth is the profile in the token.
+# An entry with its key, which for another issuer is the profile in the token.
 _ENTRY_BYTES: Final = 1024
 
 
@@ -21,6 +21,8 @@ class SessionStatus:
     """The status of an active session."""
 
     is_admin: bool
+    # Whose it is, where the token names them by another name.
+    user_id: str = ""
 
 
 # Queries the database; None if there is no such session, or it is over.

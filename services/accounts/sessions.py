@@ -197,7 +197,7 @@ async def load_session_status(loader: BatchLoader, user_id: str, session_id: str
 async def find_valid_callers(session: AsyncSession, callers: Iterable[Caller]) -> set[Caller]:
     """Return the callers whose session is still active and whose rights are unchanged.
 
-    A session that Better Auth keeps is active while its user is.
+    A session that another issuer keeps is active while its user is.
     """
     everyone = list(callers)
     active: set[tuple[Any, ...]] = set()

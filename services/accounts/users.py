@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Select, or_, select, update
+from sqlalchemy import Select, func, or_, select, update
 from sqlalchemy import delete as sql_delete
 from sqlmodel import select as select_model
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -24,7 +24,7 @@ from core.errors import (
 from core.prepared_statement import cached_statement
 from core.text import is_storable
 from core.transaction import leave_unchanged
-from models import AccessToken, AuditEventKind, Session, User
+from models import AccessToken, AuditEventKind, DeletedIdentity, Session, User
 from models.columns import columns_of
 from services.accounts.audit import NO_CLIENT, Client, record_event
 from services.accounts.caller import Caller, not_admin
@@ -34,7 +34,7 @@ from services.entities.values import INPUT, check_values
 from services.query.filters import Conditions, FilterTemplate, IsAnyOf, text_list_param
 from services.query.ordering import Key, OrderDirection, order_by, read_text, sort_key
 from services.query.pagination import Listing
-from services.query.sql import Source, execute, read, table_columns, table_of
+from services.query.sql import Source, execute, insert_rows, read, table_columns, table_of
 from services.sync.removal import has_many_rows
 
 MAX_EMAIL_LENGTH: Final = 254
@@ -42,6 +42,7 @@ MAX_NAME_LENGTH: Final = columns_of(User)["name"].maximum or 0
 MAX_IMAGE_LENGTH: Final = columns_of(User)["image"].maximum or 0
 
 _USERS: Final = table_of(User)
+_DELETED: Final = table_of(DeletedIdentity)
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 # The WHATWG's definition of a valid address, for `input type=email`.
 _EMAIL_FORM: Final = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})*")
@@ -56,6 +57,7 @@ _ERASED: Final = {
     "name": "",
     "image": None,
     "password_hash": None,
+    "email_verified": False,
     "is_active": False,
     "is_admin": False,
 }
@@ -163,6 +165,8 @@ async def delete(session: AsyncSession, user_id: str) -> None:
     An account with very many rows is marked, and gone for everybody; housekeeping removes its rows by batches.
     """
     own = _USERS.c.id == user_id, _IS_NOT_REMOVED
+    identity = select(_USERS.c.issuer, func.coalesce(_USERS.c.subject, _USERS.c.id).label("subject")).where(*own)
+    found = (await execute(session, identity)).one_or_none()
     statement: Any = sql_delete(_USERS).where(*own)
     if await has_many_rows(session, user_id):
         for table in (table_of(Session), table_of(AccessToken)):
@@ -171,6 +175,15 @@ async def delete(session: AsyncSession, user_id: str) -> None:
         session.info[HAS_REMAINS] = True
     if not (await execute(session, statement)).rowcount:
         raise no_such_user()
+    if found is not None and found.issuer is not None:
+        await remember_deleted(session, found.issuer, found.subject)
+
+
+async def remember_deleted(session: AsyncSession, issuer: str, subject: str) -> None:
+    """Let no token that an issuer has given a user until now make their account anew."""
+    is_same = _DELETED.c.issuer == issuer, _DELETED.c.subject == subject
+    await execute(session, sql_delete(_DELETED).where(*is_same))
+    await insert_rows(session, DeletedIdentity, [DeletedIdentity(issuer=issuer, subject=subject).model_dump()])
 
 
 async def _require_admin_and_other(session: AsyncSession, caller: Caller, user_id: str) -> None:

@@ -29,7 +29,7 @@ from core.database import Database
 from core.prepared_statement import PreparedStatement
 from core.settings import Settings
 from core.transaction import leave_unchanged
-from models import ENTITIES, AuditEvent, Deletion, HistoryEntry, IdempotencyKey, Run, Session, User
+from models import ENTITIES, AuditEvent, DeletedIdentity, Deletion, HistoryEntry, IdempotencyKey, Run, Session, User
 from services.query.sql import execute, fetch_all, read, table_of
 
 MAX_HISTORY: Final = 500
@@ -38,6 +38,8 @@ _BATCH: Final = 1_000
 _GROWN_WITHIN: Final = timedelta(days=2)
 _KEYS_KEPT: Final = timedelta(days=30)
 _SESSIONS_KEPT: Final = timedelta(days=7)
+# Longer than access tokens last.
+_IDENTITIES_KEPT: Final = timedelta(days=30)
 _USERS: Final = table_of(User)
 _DELETIONS: Final = table_of(Deletion)
 _HISTORY: Final = table_of(HistoryEntry)
@@ -45,6 +47,7 @@ _KEYS: Final = table_of(IdempotencyKey)
 _SESSIONS: Final = table_of(Session)
 _RUNS: Final = table_of(Run)
 _EVENTS: Final = table_of(AuditEvent)
+_IDENTITIES: Final = table_of(DeletedIdentity)
 
 
 async def delete_expired(database: Database, settings: Settings) -> None:
@@ -55,6 +58,7 @@ async def delete_expired(database: Database, settings: Settings) -> None:
         partial(delete_old_history, kept_days=kept_days),
         delete_old_keys,
         delete_old_sessions,
+        delete_old_identities,
         partial(delete_old_audit_events, kept_days=settings.audit_kept_days),
     ]
     long = await read(database.reader, LONG_HISTORIES, {"since": utc_now() - _GROWN_WITHIN, "newest": MAX_HISTORY})
@@ -133,6 +137,11 @@ async def delete_old_sessions(session: AsyncSession) -> bool:
     """Delete sessions that have been over for a while."""
     latest = utc_now() - _SESSIONS_KEPT
     return await _delete_some(session, _SESSIONS, or_(_SESSIONS.c.revoked_at < latest, _SESSIONS.c.expires_at < latest))
+
+
+async def delete_old_identities(session: AsyncSession) -> bool:
+    """Delete what is remembered of deleted users whose tokens have all expired."""
+    return await _delete_some(session, _IDENTITIES, _IDENTITIES.c.deleted_at < utc_now() - _IDENTITIES_KEPT)
 
 
 async def delete_old_audit_events(session: AsyncSession, kept_days: int) -> bool:

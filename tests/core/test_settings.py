@@ -35,6 +35,9 @@ WRONG = [
     ("GRAPHQL_MAX_COST", "none", "valid integer"),
     ("TRUSTED_DOCUMENTS", "nowhere", "there is neither a file nor a folder 'nowhere'"),
     ("TRUSTED_DOCUMENTS_ONLY", "true", "name the documents by TRUSTED_DOCUMENTS as well"),
+    ("AUTH_JWKS_URL", "issuer.example.com/jwks", "write it with its scheme"),
+    *(("AUTH_WEBHOOK_SECRET", text, "at least 16 bytes in base64") for text in ("secret", "whsec_AAAA", "whsec_A")),
+    ("BETTER_AUTH_TABLE", "users", "only a table in the same PostgreSQL database can be followed"),
 ]
 
 
@@ -131,6 +134,21 @@ def test_setting_is_read_in_its_plain_form(name: str, text: str, value: Any, mon
     monkeypatch.setenv("SECRET_KEY", KEY)
     monkeypatch.setenv(name, text)
     assert getattr(load_settings(), name.lower()) == value
+
+
+def test_table_to_follow_is_quoted_or_refused() -> None:
+    database_url = "postgresql://host/name"
+    for text, quoted in (
+        ('public."user"', '"public"."user"'),
+        ('"user"', '"public"."user"'),
+        ('"Auth-1"."User"', '"Auth-1"."User"'),
+        ("neon_auth.user", '"neon_auth"."user"'),
+        ("", None),
+    ):
+        assert load_settings(database_url=database_url, better_auth_table=text).better_auth_table == quoted
+    for text in ("a.b.c", "User", '"a""b"', "user; DROP TABLE users", '"user" --', "x'", '."user"', f'"{"x" * 64}"'):
+        with pytest.raises(SettingsError, match=r"^BETTER_AUTH_TABLE is wrong: write it such as"):
+            load_settings(database_url=database_url, better_auth_table=text)
 
 
 def test_every_setting_is_described() -> None:

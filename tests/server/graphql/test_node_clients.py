@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,19 +18,13 @@ from tests.databases import only_sqlite
 from tests.examples.cuttable import Cuttable
 from tests.factories import SignedIn, make_conversation, make_message, make_task
 from tests.live.processes import program
-from tests.npm import NPM, alone_in, npm
+from tests.npm import NODE, NODE_PROGRAMS, install_node_programs, needs_node
 from tests.server import sample
 from tests.servers import RunningServer, serve, serve_with
 from tests.waiting import START_PATIENCE_S
 
-NODE_CLIENTS: Final = Path(__file__).parents[2] / "node"
-NODE: Final = shutil.which("node")
-
 # What these clients do depends on no database.
-pytestmark = [
-    pytest.mark.skipif(NODE is None or NPM is None, reason="needs Node: node or npm is not on the path"),
-    pytest.mark.usefixtures("node_clients"),
-]
+pytestmark = [needs_node, pytest.mark.usefixtures("node_clients")]
 either_transport = pytest.mark.parametrize("transport", ["graphql-ws", "graphql-sse"])
 
 MESSAGES: Final = """subscription ($id: ID!, $cursor: String) {
@@ -44,13 +37,11 @@ CHANGES: Final = """subscription ($cursor: String) {
 
 @pytest.fixture(scope="session")
 async def node_clients() -> None:
-    async with alone_in(NODE_CLIENTS):
-        if not (NODE_CLIENTS / "node_modules/@urql/exchange-persisted").is_dir():
-            await npm(NODE_CLIENTS, "ci", "--no-audit", "--no-fund", "--fetch-retries=0", or_skip=True)
+    await install_node_programs()
 
 
 def running(*command: str) -> AbstractAsyncContextManager[Process]:
-    return program(str(NODE), *command, cwd=NODE_CLIENTS, stderr=PIPE)
+    return program(str(NODE), *command, cwd=NODE_PROGRAMS, stderr=PIPE)
 
 
 async def output_of(*command: str) -> Any:

@@ -264,10 +264,10 @@ async def test_missing_migration_is_logged(fresh_settings: Settings, monkeypatch
     log = CapturingLogger()
     monkeypatch.setattr("server.observability.health._log", log)
     async with opened(fresh_settings) as database:
-        await Readiness(database).warn()
+        await Readiness(database, fresh_settings).warn()
         assert log.calls == []
         await change(fresh_settings, "DELETE FROM alembic_version")
-        await Readiness(database).warn()
+        await Readiness(database, fresh_settings).warn()
     (call,) = log.calls
     assert (call.method_name, call.args) == ("warning", ("not ready",))
     assert call.kwargs["reason"].endswith("run `tasktalk migrate`.")

@@ -117,6 +117,17 @@ async def test_profile_is_read_and_changed(rest: RestClient, user: SignedIn) -> 
             assert refusal(problem) == (422, "BAD_USER_INPUT", f"#/{name}")
 
 
+async def test_account_is_deleted_with_its_password(http: AsyncClient, anyone: RestClient) -> None:
+    given = registration()
+    headers = {"Authorization": f"Bearer {(await anyone.ok('POST', '/auth/register', given))['access_token']}"}
+    for password in ("", "wrong"):
+        problem = await anyone.problem("DELETE", "/me", {"password": password}, headers=headers)
+        assert refusal(problem) == (422, "BAD_USER_INPUT", "#/password")
+    deleted = await anyone.ok("DELETE", "/me", {"password": given["password"]}, headers=headers)
+    assert len(deleted["deleted_ids"]) == 1
+    assert (await login(http, given["email"])).status_code == 401
+
+
 async def test_admins_manage_users(admin: RestClient, anyone: RestClient, user: SignedIn) -> None:
     rest, path = anyone.as_(user), f"/users/{user.user.id}"
     page = await admin.ok("GET", "/users", limit=1, include_total="true")

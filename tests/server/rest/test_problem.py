@@ -66,7 +66,11 @@ async def test_caller_is_authenticated_before_the_body_is_read(anyone: RestClien
             assert (response.status_code, challenge) == (401, 'Bearer error="invalid_token"')
 
 
-ALLOWED: Final = {"DELETE /tasks": "GET, POST", "POST /tasks/x": "DELETE, GET, PATCH, PUT", "TRACE /me": "GET, PATCH"}
+ALLOWED: Final = {
+    "DELETE /tasks": "GET, POST",
+    "POST /tasks/x": "DELETE, GET, PATCH, PUT",
+    "TRACE /me": "DELETE, GET, PATCH",
+}
 
 
 async def test_unknown_paths_and_methods_are_problems(http: AsyncClient, rest: RestClient) -> None:

@@ -10,8 +10,9 @@ from sqlalchemy import ColumnElement, select
 from core.clock import utc_now
 from core.database import Database
 from core.errors import ConflictError
+from core.ids import new_id
 from core.settings import Settings
-from models import Deletion, HistoryAction, HistoryEntry, IdempotencyKey, Session, Task, User
+from models import DeletedIdentity, Deletion, HistoryAction, HistoryEntry, IdempotencyKey, Session, Task, User
 from services.query.sql import fetch_all, table_of
 from services.sync import housekeeping
 from services.sync.housekeeping import (
@@ -19,6 +20,7 @@ from services.sync.housekeeping import (
     cut_history,
     delete_expired,
     delete_old_history,
+    delete_old_identities,
     delete_old_keys,
     delete_old_sessions,
 )
@@ -133,3 +135,14 @@ async def test_sessions_that_are_long_over_go(database: Database) -> None:
         await store(database, Session(user_id=user.id, token_hash=name, expires_at=expires_at, revoked_at=revoked_at))
     await database.write(delete_old_sessions)
     assert await left(database, [user], SESSIONS.token_hash) == [("alive",), ("revoked just now",)]
+
+
+async def test_deleted_users_of_an_issuer_are_forgotten_when_their_tokens_have_expired(database: Database) -> None:
+    issuer = f"https://{new_id()}.example.com"
+    for subject, days in (("long ago", 31), ("lately", 29)):
+        await store(database, DeletedIdentity(issuer=issuer, subject=subject, deleted_at=ago(days)))
+    await database.write(delete_old_identities)
+    identities = table_of(DeletedIdentity).c
+    async with database.read() as session:
+        rows = await fetch_all(session, select(identities.subject).where(identities.issuer == issuer))
+    assert [row.subject for row in rows] == ["lately"]
