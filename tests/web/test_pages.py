@@ -175,6 +175,8 @@ class DocsPage(WatchedPage):
         """Sign in by the dialog, which asks for an e-mail address and a password alone."""
         await self.page.locator(".auth-wrapper .authorize").first.click()
         dialog = self.page.locator(".dialog-ux")
+        if await dialog.get_by_role("button", name="Logout").count():
+            await dialog.get_by_role("button", name="Logout").click()
         asked = dialog.locator("input:visible, select:visible")
         assert [await asked.nth(place).get_attribute("type") for place in range(await asked.count())] == [
             "text",
@@ -226,9 +228,16 @@ async def test_each_operation_works_when_pressed(fresh_settings: Settings, brows
         refresh_token = login.json()["refresh_token"]
         async with database.read() as session:
             you = await sign_in(database, fresh_settings, await find_by_email(session, YOU["email"]))
-        for name, operation in sorted(operations.items(), key=lambda item: item[0] == "logout"):
+        last = [(name, operations.pop(name)) for name in ("logout", "deleteMe")]
+        for name, operation in [*operations.items(), *last]:
             ids = await make_named(database, you, has_ended=name not in {"cancelRun", "resolveToolCall"})
-            known = {"refresh": {"refresh_token": refresh_token}, "regenerateReply": {"message_id": ids["message_id"]}}
+            known = {
+                "refresh": {"refresh_token": refresh_token},
+                "regenerateReply": {"message_id": ids["message_id"]},
+                "deleteMe": {"password": YOU["password"]},
+            }
             pressed[name] = await docs.press(operation, ids, known.get(name))
+            if name == "logout":
+                await docs.sign_in()
         assert {name: status for name, status in pressed.items() if not status.startswith("2")} == {}
         assert (docs.hosts, docs.errors) == ({urlsplit(server.url).netloc}, [])
