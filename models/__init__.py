@@ -8,6 +8,7 @@ from models.base import Entity, complete_table
 from models.conversation import Conversation
 from models.database_epoch import DatabaseEpoch
 from models.deletion import Deletion
+from models.email import Email, EmailKind
 from models.history import HistoryAction, HistoryEntry
 from models.idempotency_key import IdempotencyKey
 from models.message import Message, MessageRole, MessageStatus
@@ -33,6 +34,8 @@ __all__ = [
     "Conversation",
     "DatabaseEpoch",
     "Deletion",
+    "Email",
+    "EmailKind",
     "HistoryAction",
     "HistoryEntry",
     "IdempotencyKey",

@@ -23,6 +23,7 @@ from server.http.rate_limit import CHANGE_COST, charge
 from server.http.request_body import MAX_VALUES, are_many, parse_json, read_body, replaying
 from server.observability.request_log import get_request_record
 from server.rest import problem
+from services.accounts.caller import require_may_write
 from services.query.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -34,6 +35,8 @@ _CLIENT_CLOSED_REQUEST: Final = 499
 # The key of the context in the ASGI scope.
 _CONTEXT: Final = "tasktalk.context"
 _LOGIN: Final = "/api/auth/login"
+# Routes that change something for callers, too, whose address is not verified.
+_OPEN_TO_UNVERIFIED: Final = frozenset({"logout", "request_email_verification", "change_email"})
 
 _log = structlog.stdlib.get_logger("rest")
 
@@ -69,7 +72,9 @@ class RestRoute(APIRoute):
             record = get_request_record(request.scope)
             record.operation = self.name
             try:
-                await _make_context(request, _cost_of(request, is_list=is_list), needs_caller=needs_caller)
+                context = await _make_context(request, _cost_of(request, is_list=is_list), needs_caller=needs_caller)
+                if needs_caller and request.method != "GET" and self.name not in _OPEN_TO_UNVERIFIED:
+                    require_may_write(context.caller)
                 response = await handle(await self._read(request))
             except TasktalkError as error:
                 response = problem.of_error(error, request)
@@ -125,7 +130,7 @@ class _ReadRequest(Request):
         return self._values
 
 
-async def _make_context(request: Request, cost: int, *, needs_caller: bool) -> None:
+async def _make_context(request: Request, cost: int, *, needs_caller: bool) -> Context:
     credentials, record = get_request_headers(request.scope).credentials, get_request_record(request.scope)
     # OAuth 2 clients authenticate themselves like this at the token endpoint; ours needs no client credentials.
     if credentials is not None and request.scope["path"] == _LOGIN and credentials[:6].lower() == b"basic ":
@@ -136,6 +141,7 @@ async def _make_context(request: Request, cost: int, *, needs_caller: bool) -> N
     await charge(context.runtime, context.user_id, context.client_address, cost)
     if needs_caller:
         context.require_caller()
+    return context
 
 
 def _cost_of(request: Request, *, is_list: bool) -> int:

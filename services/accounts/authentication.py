@@ -34,7 +34,10 @@ class Authenticator:
         self._sessions = SessionCache()
         self._verified: LRUCache[str, AccessClaims] = LRUCache("access_tokens", max_bytes=_MAX_TOKEN_CACHE_BYTES)
         url = settings.better_auth_url
-        self._better_auth = BetterAuth(database, self._sessions, url) if url is not None else None
+        self._needs_verified = settings.require_verified_email
+        self._better_auth = (
+            BetterAuth(database, self._sessions, url, needs_verified=self._needs_verified) if url is not None else None
+        )
 
     @property
     def caches(self) -> tuple[LRUCache[Any, Any], ...]:
@@ -83,7 +86,13 @@ class Authenticator:
         elif claims.expires_at <= utc_now():
             raise expired_token()
         user_id, session_id = claims.user_id, claims.session_id
-        load = partial(load_session_status, self._database.batch_loader, user_id, session_id)
+        load = partial(
+            load_session_status,
+            self._database.batch_loader,
+            user_id,
+            session_id,
+            needs_verified=self._needs_verified,
+        )
         status = await self._sessions.get(user_id, session_id, load)
         if status is None:
             raise UnauthenticatedError("The session is over; sign in again.")
@@ -91,4 +100,4 @@ class Authenticator:
 
 
 def _caller(claims: AccessClaims, status: SessionStatus) -> Caller:
-    return Caller(claims.user_id, claims.session_id, status.is_admin, claims.expires_at)
+    return Caller(claims.user_id, claims.session_id, status.is_admin, claims.expires_at, may_write=status.may_write)

@@ -49,8 +49,9 @@ class TokenProfile:
 class BetterAuth:
     """Authenticates the tokens of one Better Auth server."""
 
-    def __init__(self, database: Database, session_cache: SessionCache, base_url: str) -> None:
+    def __init__(self, database: Database, session_cache: SessionCache, base_url: str, *, needs_verified: bool) -> None:
         self._database = database
+        self._needs_verified = needs_verified
         self._session_cache = session_cache
         self._origin = origin_of(base_url)
         self._keys = RemoteKeySet(base_url + _KEY_SET_PATH)
@@ -65,7 +66,7 @@ class BetterAuth:
         status = await self._session_cache.get(profile.id, profile, lambda: self._load_status(profile))
         if status is None:
             raise UnauthenticatedError("This account is deactivated, or its id belongs to another sign-in.")
-        return Caller(profile.id, None, status.is_admin, claims.expires_at)
+        return Caller(profile.id, None, status.is_admin, claims.expires_at, may_write=status.may_write)
 
     async def _load_status(self, profile: TokenProfile) -> SessionStatus | None:
         row = await self._find(profile.id)
@@ -80,7 +81,9 @@ class BetterAuth:
             return None
         if _is_newer(profile, row):
             await self._database.write(lambda session: _update(session, profile))
-        return SessionStatus(row.is_admin)
+        # A newer token, and not the row as it was before.
+        is_verified = profile.email_verified if _is_newer(profile, row) else row.email_verified
+        return SessionStatus(row.is_admin, may_write=is_verified or not self._needs_verified)
 
     async def _find(self, user_id: str) -> Row[Any] | None:
         async with self._database.read() as session:

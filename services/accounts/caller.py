@@ -25,7 +25,7 @@ class Caller:
     """An authenticated user.
 
     `session_id` is None if the session is not ours (Better Auth, personal access tokens); `actor` is None if the user
-    acts in person.
+    acts in person. `may_write` is False if their address has to be verified first.
     """
 
     user_id: str
@@ -33,10 +33,17 @@ class Caller:
     is_admin: bool
     expires_at: datetime
     actor: Actor | None = None
+    may_write: bool = True
 
     def owns(self, table: FromClause) -> ColumnElement[bool]:
         """Return the condition that every statement on a user's rows carries."""
         return _scope(table, self.user_id)
+
+
+def require_may_write(caller: Caller | None) -> None:
+    """Raise ForbiddenError for a caller who may only read; each API asks before whatever changes something."""
+    if caller is not None and not caller.may_write:
+        raise ForbiddenError("Verify your email address first: ask for a link by requestEmailVerification.")
 
 
 def not_admin() -> ForbiddenError:

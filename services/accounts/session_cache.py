@@ -21,6 +21,7 @@ class SessionStatus:
     """The status of an active session."""
 
     is_admin: bool
+    may_write: bool = True
 
 
 # Queries the database; None if there is no such session, or it is over.

@@ -16,7 +16,7 @@ from core.errors import AccountGoneError, BadUserInputError, ConflictError, Forb
 from core.prepared_statement import cached_statement
 from core.text import is_storable
 from core.transaction import leave_unchanged
-from models import AccessToken, AuditEventKind, Session, User
+from models import AccessToken, AuditEventKind, Email, Session, User
 from models.columns import columns_of
 from services.accounts.audit import NO_CLIENT, Client, record_event
 from services.accounts.caller import Caller, not_admin
@@ -152,7 +152,7 @@ async def delete(session: AsyncSession, user_id: str) -> None:
     own = _USERS.c.id == user_id, _IS_NOT_REMOVED
     statement: Any = sql_delete(_USERS).where(*own)
     if await has_many_rows(session, user_id):
-        for table in (table_of(Session), table_of(AccessToken)):
+        for table in (table_of(Session), table_of(AccessToken), table_of(Email)):
             await execute(session, sql_delete(table).where(table.c.user_id == user_id))
         statement = update(_USERS).where(*own).values(removed_at=utc_now(), **_ERASED)
         session.info[HAS_REMAINS] = True
