@@ -62,6 +62,8 @@ async def _send(server: MailServer, message: EmailMessage) -> None:
         password=server.password,
         use_tls=server.is_tls,
         # None: where the server offers it.
+        # The name of this machine would be looked up, and says more than anybody needs to know.
+        local_hostname=message["From"].addresses[0].domain,
         start_tls=False if server.is_tls else (True if server.user is not None else None),
         timeout=TIMEOUT_S,
     )

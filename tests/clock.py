@@ -50,7 +50,10 @@ class MovableClock:
     def put_in(cls, monkeypatch: pytest.MonkeyPatch) -> "MovableClock":
         """Put one in the place of the real one."""
         clock = cls()
-        for module in ("core.tokens", "server.graphql.sockets", "services.accounts.authentication"):
+        for module in (
+            *("core.tokens", "server.graphql.sockets"),
+            *("services.accounts.authentication", "services.accounts.outbox"),
+        ):
             monkeypatch.setattr(f"{module}.utc_now", clock.utc_now)
         for module in ("server.graphql.sockets", "server.http.event_stream"):
             monkeypatch.setattr(f"{module}.call_at", clock.call_at)

@@ -202,14 +202,14 @@ class Refresh(Body):
     "/register",
     status_code=201,
     response_model=Tokens,
-    responses=problems(401, 403, 409, 429, body=True) | {202: {"description": "An e-mail was sent to the address."}},
+    responses=problems(401, 403, 409, 429, body=True) | {204: {"description": "An e-mail was sent to the address."}},
 )
 async def register(context: Anyone, body: Registration, response: Response) -> Tokens | Response:
     """Make an account and sign its user in; where addresses must be verified, send an e-mail instead."""
     accounts = context.runtime.accounts
     signed_in = await accounts.sign_up(email=body.email, password=body.password, name=body.name, client=context.client)
     if signed_in is None:
-        return Response(status_code=202)
+        return Response(status_code=204)
     response.headers["location"] = "/api/me"
     return _tokens(signed_in)
 

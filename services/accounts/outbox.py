@@ -94,8 +94,12 @@ class Outbox:
                         pass
             except Exception:  # noqa: BLE001 - the next round may do better
                 _log.exception("The outbox failed")
+            # A library may have taken the cancellation for a connection that was lost.
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                return
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._has_mail.wait(), random.uniform(*_POLL_S))  # noqa: S311 - no secret
+                async with asyncio.timeout(random.uniform(*_POLL_S)):  # noqa: S311 - no secret
+                    await self._has_mail.wait()
 
     async def _send_next(self) -> bool:
         """Send an e-mail that is due; return whether there was one."""

@@ -1,6 +1,7 @@
 """Sessions: started by signing in, continued by rotating refresh tokens, ended by revocation."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -100,8 +101,8 @@ async def load_session_status(
 async def find_valid_callers(session: AsyncSession, callers: Iterable[Caller]) -> set[Caller]:
     """Return the callers whose session is still active and whose rights are unchanged.
 
-    A session that Better Auth keeps is active while its user is. Who may write now that their address is verified has
-    to connect again.
+    A session that Better Auth keeps is active while its user is. Who may write now that their address is verified is
+    returned so.
     """
     everyone = list(callers)
     found: list[Any] = []
@@ -114,13 +115,13 @@ async def find_valid_callers(session: AsyncSession, callers: Iterable[Caller]) -
         users = select(_USERS.c.id, null(), _USERS.c.is_admin, _USERS.c.email_verified)
         users = users.where(IsAnyOf(_USERS.c.id, text_list(ids)), _USERS.c.is_active)
         found += await fetch_all(session, users)
-    active = {tuple(row) for row in found}
-
-    def is_valid(caller: Caller) -> bool:
-        rights = caller.user_id, caller.session_id, caller.is_admin
-        return (*rights, False) in active or (caller.may_write and (*rights, True) in active)
-
-    return set(filter(is_valid, everyone))
+    verified = {tuple(row[:3]): row[3] for row in found}
+    known = [(caller, verified.get((caller.user_id, caller.session_id, caller.is_admin))) for caller in everyone]
+    return {
+        replace(caller, may_write=True) if is_verified else caller
+        for caller, is_verified in known
+        if is_verified is not None
+    }
 
 
 async def _revoke(session: AsyncSession, *conditions: ColumnElement[bool]) -> str | None:
