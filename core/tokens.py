@@ -18,7 +18,7 @@ from jose.backends.base import Key
 from jose.exceptions import JWKError
 
 from core.clock import utc_now
-from core.errors import BadUserInputError, UnauthenticatedError
+from core.errors import NotFoundError, UnauthenticatedError
 from core.ids import parse_id
 from core.settings import SettingsError
 from core.text import is_storable
@@ -271,6 +271,6 @@ class LinkTokens:
         return hmac.digest(self._key, purpose.encode() + b"\0" + signed, "sha256")[:_LINK_SIGNATURE_BYTES]
 
 
-def invalid_link() -> BadUserInputError:
+def invalid_link() -> NotFoundError:
     """Return the error for every token of a link that cannot be used."""
-    return BadUserInputError("The link is not valid any more; ask for another one.", path=("input", "token"))
+    return NotFoundError("The link is not valid any more; ask for another one.", path=("input", "token"))

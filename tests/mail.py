@@ -13,17 +13,25 @@ from email.policy import default
 from pathlib import Path
 from typing import Any, Final
 
+import httpx2
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import select, update
 
 from core.clock import utc_now
 from core.database import Database
 from core.settings import Settings
+from models import Email, EmailKind
 from services.accounts.outbox import Outbox
+from services.query.sql import execute, fetch_all, table_of
+from tests.graph_client import GraphClient
+from tests.servers import RunningServer, serve_with
+from tests.services.account_services import PASSWORD, new_email
 from tests.waiting import until
 
+_EMAILS: Final = table_of(Email)
 SENDER: Final = "Tasktalk <no-reply@example.com>"
 _LINK: Final = re.compile(r"https?://\S+/(verify-email|reset-password)\?token=(\S+)")
 
@@ -121,3 +129,65 @@ def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(public, private)
     return context, public
+
+
+@dataclass(frozen=True)
+class Mailing:
+    """A server that sends e-mail, its clients, and the mailbox of everybody."""
+
+    server: RunningServer
+    http: httpx2.AsyncClient
+    mailbox: Mailbox
+    database: Database
+
+    @property
+    def client(self) -> GraphClient:
+        return GraphClient(self.http)
+
+    async def sign_up(self, email: str | None = None, **values: Any) -> dict[str, Any]:
+        account: dict[str, Any] = {"email": email or new_email(), "password": PASSWORD, "name": "Ada"} | values
+        return account | {"payload": await self.client.mutate("signUp", account)}
+
+    async def ask(self, name: str, given: dict[str, Any] | None = None, as_: Any = None) -> dict[str, Any]:
+        return await self.client.mutate(name, given, as_=as_)
+
+    async def emails(self, address: str) -> list[Any]:
+        return await rows_of(self.database, address)
+
+
+@asynccontextmanager
+async def serve_mail(
+    settings: Settings, database: Database, mailbox: Mailbox, **overrides: Any
+) -> AsyncIterator[Mailing]:
+    mailbox.messages.clear()
+    limits = {"emails_per_address": 1_000}
+    async with serve_with(settings, **mailbox.settings | limits | overrides) as server, server.client() as http:
+        yield Mailing(server, http, mailbox, database)
+
+
+async def write_email(written: Outbox, address: str, user_id: str) -> None:
+    database = written._database  # noqa: SLF001 - that of the test
+    await database.write(lambda session: written.add(session, EmailKind.VERIFY_EMAIL, address, user_id))
+    written.wake()
+
+
+async def rows_of(database: Database, address: str) -> list[Any]:
+    async with database.read() as session:
+        return list(await fetch_all(session, select(_EMAILS).where(_EMAILS.c.address == address)))
+
+
+async def change_emails(database: Database, address: str, **values: Any) -> None:
+    statement = update(_EMAILS).where(_EMAILS.c.address == address).values(values)
+    await database.write(lambda session: execute(session, statement))
+
+
+async def was_given_up(database: Database, address: str) -> bool:
+    return await rows_of(database, address) == []
+
+
+async def was_tried(database: Database, address: str) -> bool:
+    return [row.attempts for row in await rows_of(database, address)] == [1]
+
+
+async def was_sent(database: Database, address: str) -> bool:
+    return [row.due_at for row in await rows_of(database, address)] == [None]

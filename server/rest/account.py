@@ -240,7 +240,7 @@ async def request_email_verification(context: SignedIn) -> None:
     await context.runtime.emails.request_verification(context.require_caller(), context.client)
 
 
-@auth_router.post("/verify-email", responses=problems(401, 409, body=True))
+@auth_router.post("/verify-email", responses=problems(401, 404, 409, body=True))
 async def verify_email(context: Anyone, body: Link) -> User:
     """Verify the address that a link was sent to; a new address is the account's from now on."""
     return User.model_validate(await context.runtime.emails.verify(body.token, context.client))
@@ -252,7 +252,7 @@ async def request_password_reset(context: Anyone, body: AddressOfAccount) -> Non
     await context.runtime.emails.request_password_reset(body.email, context.client)
 
 
-@auth_router.post("/reset-password", status_code=204, responses=problems(401, body=True))
+@auth_router.post("/reset-password", status_code=204, responses=problems(401, 404, body=True))
 async def reset_password(context: Anyone, body: NewPassword) -> None:
     """Set a new password by the link of an e-mail; all sessions end."""
     await context.runtime.emails.reset_password(body.token, body.new_password, context.client)

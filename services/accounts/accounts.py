@@ -96,21 +96,23 @@ class Accounts:
         require_new_password(password, _PASSWORD_PATH)
         await self.rate_limits.count_sign_up(client.address)
         if self.outbox.sends_on_sign_up:
-            await self.rate_limits.count_email(AuditEventKind.SIGNED_UP, address, client.address)
+            await self.rate_limits.count_email("SIGN_UP", address, client.address)
         async with self._database.read() as session:
             if await find_by_email(session, address) is not None and not self._needs_verified:
                 raise email_taken(_EMAIL_PATH)
         password_hash = await self._passwords.hash_for_sign_up(password)
         user = User(email=address, password_hash=password_hash, **profile)
+        store = partial(self._store_account, user=user, client=client)
         try:
-            return await self._database.write(partial(self._store_account, user=user, client=client))
+            tokens = await self._database.write(store)
         except IntegrityError:
             if not self._needs_verified:
                 raise email_taken(_EMAIL_PATH) from None
             # Two signed up at once: now there is an account.
-            return await self._database.write(partial(self._store_account, user=user, client=client))
-        finally:
+            tokens = await self._database.write(store)
+        if self.outbox.sends_on_sign_up:
             self.outbox.wake()
+        return tokens
 
     async def _store_account(self, session: AsyncSession, user: User, client: Client) -> SessionTokens | None:
         if self._needs_verified and (known := await find_by_email(session, user.email)) is not None:

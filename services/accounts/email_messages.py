@@ -12,6 +12,8 @@ from models import EmailKind
 
 _DEFAULT_SENDER: Final = "Tasktalk <no-reply@localhost>"
 _PATHS: Final = {LinkPurpose.VERIFY_EMAIL: "/verify-email", LinkPurpose.RESET_PASSWORD: "/reset-password"}
+# Longer lines, so that links stay as they are.
+_POLICY: Final = SMTP.clone(max_line_length=500)
 _VALID: Final = "The link can be used once, within an hour."
 
 
@@ -88,14 +90,14 @@ def compose(kind: EmailKind, email_id: str, address: str, token: str | None, bas
     """Return the message to an address; sent twice, it has the same id, by which mailboxes show it once."""
     said, sender = _TEXTS[kind], base.sender or _DEFAULT_SENDER
     link = f"{base.url}{_PATHS[said.purpose]}?token={token}" if said.purpose is not None else None
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_POLICY)
     message["From"], message["To"], message["Subject"] = sender, address, said.subject
     message["Date"] = format_datetime(utc_now())
     message["Message-ID"] = f"<{email_id}@{parseaddr(sender)[1].rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
     paragraphs = ["Hello,", *said.before, *([link] if link else []), *said.after]
-    message.set_content("\n\n".join(paragraphs) + "\n", cte="quoted-printable")
-    message.add_alternative(_html(said, link), subtype="html", cte="quoted-printable")
+    message.set_content("\n\n".join(paragraphs) + "\n")
+    message.add_alternative(_html(said, link), subtype="html")
     return message
 
 

@@ -6,7 +6,6 @@ part of no token: `LinkTokens` signs it.
 
 import asyncio
 import logging
-import random
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
@@ -30,7 +29,7 @@ LINK_LIFETIME: Final = timedelta(hours=1)
 _WAITS_S: Final = (5, 30, 120, 600, 1_800, 7_200, 21_600)
 _LEASE: Final = timedelta(seconds=2 * TIMEOUT_S)
 # What other processes have left; its own this process sends at once.
-_POLL_S: Final = (30.0, 60.0)
+_POLL_S: Final = 30.0
 # Whoever asks again may still use the link that comes first, but for a new address only the one named last.
 _KEPT: Final = {EmailKind.CHANGE_EMAIL: 1}
 _KEPT_OF_OTHERS: Final = 3
@@ -98,7 +97,7 @@ class Outbox:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 return
             with suppress(TimeoutError):
-                async with asyncio.timeout(random.uniform(*_POLL_S)):  # noqa: S311 - no secret
+                async with asyncio.timeout(_POLL_S):
                     await self._has_mail.wait()
 
     async def _send_next(self) -> bool:
@@ -113,8 +112,8 @@ class Outbox:
         try:
             if email.user_id is not None:
                 await self._mailer.send(self._compose(email))
-        except MailError as error:
-            await self._put_off(email, error)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one does not hold up the others
+            await self._put_off(email, error if isinstance(error, MailError) else MailError(type(error).__name__))
         else:
             await self._database.write(lambda session: _finish(session, email))
         return True
