@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.database_url import parse_database_url
+from core.mail_url import parse_mail_url
 
 DATA_FOLDER = Path("data")
 _MIN_KEY_BYTES = 32
@@ -19,6 +20,7 @@ _MAX_PREVIOUS_KEYS = 3
 _MAX_DAYS = 3_650
 _MAX_MINUTES = 24 * 60 * _MAX_DAYS
 _ADDRESS = re.compile(r"https?://[^/?#\s]", re.IGNORECASE)
+_SENDER = re.compile(r"(?:[^<>@\r\n]+ )?<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+")
 _ORIGIN = re.compile(r"https?://[^/?#\s@]+", re.IGNORECASE)
 # A name with or without quotes, none of them inside.
 _SQL_NAME = r'(?:[a-z_][a-z0-9_]{0,62}|"[A-Za-z_][A-Za-z0-9_-]{0,62}")'
@@ -108,6 +110,9 @@ class Settings(BaseSettings):
     )
     sign_in_attempts: Count = Field(10, description="wrong passwords for one account from one address in 5 minutes")
     sign_in_attempts_per_address: Count = Field(100, description="wrong passwords from one address in 5 minutes")
+    local_sign_up: bool = Field(True, description="whether accounts can be made here")
+    emails_per_recipient: Count = Field(5, description="e-mails of a kind to one recipient in an hour")
+    emails_per_address: Count = Field(50, description="e-mails that one client address may cause in an hour")
 
     database_pool_size: Count = Field(5, description="connections kept open by each worker")
     database_max_overflow: int = Field(10, ge=0, description="connections opened beyond those when busy")
@@ -185,6 +190,21 @@ class Settings(BaseSettings):
         description="bearer token of `/metrics`, which in production needs one",
     )
     public_url: str | None = Field(None, description="address that clients use; without one, the Host that they send")
+    app_url: str | None = Field(
+        None,
+        description="base of the links in e-mails, `/verify-email?token=` and `/reset-password?token=`; without one, "
+        "pages of this server",
+    )
+    email_from: str | None = Field(None, description="sender of e-mails, such as `Tasktalk <no-reply@example.com>`")
+    email_url: str | None = Field(
+        None,
+        repr=False,
+        description="`smtp://user:password@host:587` or `smtps://`; without one, in development e-mails are printed "
+        "and kept under `data/mail/`, in production none are sent",
+    )
+    require_verified_email: bool = Field(
+        False, description="whether those whose address is not verified may only read, and not sign in"
+    )
     trusted_documents: Path | None = Field(
         None, description="documents that clients may name: a manifest in JSON, or a folder of `.graphql` files"
     )
@@ -200,6 +220,16 @@ class Settings(BaseSettings):
     def has_provider(self) -> bool:
         """Tell whether a provider's model answers, and not the offline one."""
         return bool(self.openai_api_key or self.openai_base_url)
+
+    @property
+    def sends_email(self) -> bool:
+        """Tell whether e-mails go anywhere; in development to the terminal and a folder at least."""
+        return self.email_url is not None or not self.is_production
+
+    @property
+    def link_url(self) -> str:
+        """Return the base of the links in e-mails."""
+        return (self.app_url or self.public_url or f"http://{self.api_host}:{self.api_port}").rstrip("/")
 
     @field_validator("database_url")
     @classmethod
@@ -274,12 +304,39 @@ class Settings(BaseSettings):
         schema, name = ((part or "public").strip('"') for part in match.groups())
         return f'"{schema}"."{name}"'
 
-    @field_validator("auth_jwks_url", "openai_base_url", "mcp_server_url", "public_url")
+    @field_validator("auth_jwks_url", "openai_base_url", "mcp_server_url", "public_url", "app_url")
     @classmethod
     def _check_address(cls, value: str | None) -> str | None:
         if value and not _ADDRESS.match(value):
             raise ValueError("write it with its scheme, such as https://api.example.com/v1")
         return value or None
+
+    @field_validator("email_from")
+    @classmethod
+    def _check_email_from(cls, value: str | None) -> str | None:
+        if value and not _SENDER.fullmatch(value):
+            raise ValueError("write it such as Tasktalk <no-reply@example.com>")
+        return value or None
+
+    @field_validator("email_url")
+    @classmethod
+    def _check_email_url(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if not value:
+            return None
+        parse_mail_url(value)
+        if not info.data.get("email_from"):
+            raise ValueError("name the sender by EMAIL_FROM as well")
+        is_known = info.data.get("app_url") or info.data.get("public_url")
+        if info.data.get("environment") is Environment.PRODUCTION and not is_known:
+            raise ValueError("say where the links lead by APP_URL, or by PUBLIC_URL to this server's pages, as well")
+        return value
+
+    @field_validator("require_verified_email")
+    @classmethod
+    def _check_require_verified_email(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - it is the value
+        if value and info.data.get("environment") is Environment.PRODUCTION and not info.data.get("email_url"):
+            raise ValueError("nobody could verify an address without e-mail; set EMAIL_URL as well")
+        return value
 
     @field_validator("trusted_documents", mode="before")
     @classmethod

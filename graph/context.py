@@ -24,6 +24,7 @@ from services.accounts.accounts import Accounts, SessionTokens
 from services.accounts.audit import Client
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
+from services.accounts.emails import Emails
 from services.accounts.rate_limit import CostRateLimit
 from services.query.sql import Source
 
@@ -54,6 +55,7 @@ class Runtime:
     passwords: Passwords
     authenticator: Authenticator
     accounts: Accounts
+    emails: Emails
     live: Live
     assistant: Assistant
     cost_limit: CostRateLimit | None = None

@@ -9,14 +9,23 @@ import strawberry
 from graphql import GraphQLFieldResolver, GraphQLSchema, get_named_type
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 
-from core.errors import ConflictError, ErrorReason, RateLimitedError, TasktalkError
+from core.errors import ConflictError, ErrorReason, ForbiddenError, RateLimitedError, TasktalkError
 from graph.context import Info
 from graph.mapping import CreateInput, RefInput, UpdateInput, enum_type
 from graph.relations import viewer
 from models.columns import DescribedEnum
+from services.accounts.caller import require_may_write
 from services.entities.service import EntityService
 
 Payload = TypeVar("Payload")
+
+# Fields of Mutation that callers may use whose address is not verified.
+_OPEN_TO_UNVERIFIED: Final = frozenset(
+    {
+        *("signUp", "signIn", "refreshSession", "signOut", "revokeSession", "deleteAccount"),
+        *("requestEmailVerification", "verifyEmail", "requestPasswordReset", "resetPassword", "changeEmail"),
+    }
+)
 
 
 class ErrorCode(DescribedEnum):
@@ -55,6 +64,11 @@ class UserError:
     )
     reason: ErrorReason | None = strawberry.field(default=None, description="Of a CONFLICT, which one it is.")
     retry_at: datetime | None = strawberry.field(default=None, description="When to try again, where that is known.")
+
+
+@strawberry.type(description="That it was done.")
+class EmptyPayload:
+    errors: list[UserError] = strawberry.field(default_factory=list, description="Why it was not.")
 
 
 @strawberry.type(description="What was deleted.")
@@ -127,22 +141,29 @@ async def delete_row(info: Info, service: EntityService[Any], input: RefInput) -
     return await answer(DeletePayload, "deleted_ids", info.context.write(work))
 
 
-def limit_time(schema: GraphQLSchema) -> None:
-    """Let each field of Mutation begin only while its operation has time left."""
-    for field in schema.mutation_type.fields.values() if schema.mutation_type else ():
+def guard_mutations(schema: GraphQLSchema) -> None:
+    """Let each field of Mutation begin only for callers who may write, and while its operation has time left."""
+    for name, field in schema.mutation_type.fields.items() if schema.mutation_type else ():
         definition = get_named_type(field.type).extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
         if field.resolve is not None:
-            field.resolve = _ResolverInTime(field.resolve, definition.origin)
+            is_open = name in _OPEN_TO_UNVERIFIED
+            field.resolve = _GuardedResolver(field.resolve, definition.origin, is_open_to_unverified=is_open)
 
 
-class _ResolverInTime(NamedTuple):
-    """Resolver of a field of Mutation; without time left, gives a payload that says so, and so keeps what was done."""
+class _GuardedResolver(NamedTuple):
+    """Resolver of a field of Mutation; where it may not begin, gives a payload that says so and keeps what was done."""
 
     resolve: GraphQLFieldResolver
     payload: Callable[..., Any]
+    is_open_to_unverified: bool
 
     def __call__(self, source: Any, info: Any, **arguments: Any) -> Any:
-        if info.context.has_time:
-            return self.resolve(source, info, **arguments)
-        message = "The fields before took all the time that there is; send this one again by itself."
-        return self.payload(errors=[UserError(code=ErrorCode.TIMEOUT, message=message)])
+        if not info.context.has_time:
+            message = "The fields before took all the time that there is; send this one again by itself."
+            return self.payload(errors=[UserError(code=ErrorCode.TIMEOUT, message=message)])
+        try:
+            if not self.is_open_to_unverified:
+                require_may_write(info.context.caller)
+        except ForbiddenError as error:
+            return self.payload(errors=[as_data(error)])
+        return self.resolve(source, info, **arguments)

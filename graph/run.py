@@ -133,9 +133,9 @@ class StartedRunSource:
 
 @strawberry.type(description="What was asked, and the assistant's answer as far as it is.")
 class SendMessagePayload:
-    message: Message | None = strawberry.field(description="The message that is answered.")
-    run: Run | None = strawberry.field(description="The assistant's work on the reply.")
-    errors: list[UserError] = strawberry.field(description="Why there is no answer.")
+    message: Message | None = strawberry.field(default=None, description="The message that is answered.")
+    run: Run | None = strawberry.field(default=None, description="The assistant's work on the reply.")
+    errors: list[UserError] = strawberry.field(default_factory=list, description="Why there is no answer.")
     viewer = viewer()
 
     conversation = reference(

@@ -225,6 +225,28 @@ class SignInInput:
     password: str = strawberry.field(description="Its password.")
 
 
+@strawberry.input(description="The link of an e-mail.")
+class TokenInput:
+    token: str = strawberry.field(description="What the link has as `token`.")
+
+
+@strawberry.input(description="The address of an account.")
+class EmailInput:
+    email: str = strawberry.field(description="The address of the account.")
+
+
+@strawberry.input(description="A new password, by the link of an e-mail.")
+class ResetPasswordInput:
+    token: str = strawberry.field(description="What the link has as `token`.")
+    new_password: str = strawberry.field(description="8 to 1,024 characters; none of the 10,000 most common passwords.")
+
+
+@strawberry.input(description="A new address of the caller's account.")
+class ChangeEmailInput:
+    email: str = strawberry.field(description="The address to sign in with.")
+    password: str = strawberry.field(description="The account's password.")
+
+
 @strawberry.input(description="A session to renew.")
 class RefreshSessionInput:
     refresh_token: str = strawberry.field(

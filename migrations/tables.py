@@ -4,7 +4,8 @@ SQLite adds no key to a table that is there. It is copied into a new one by its 
 those on expressions too, stay as they are.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -68,6 +69,17 @@ def rename_constraint(table: str, name: str, new_name: str) -> None:
         _rebuild_sqlite_table(table, lambda sql: sql.replace(f"CONSTRAINT {name} ", f"CONSTRAINT {new_name} "))
     else:
         op.execute(f"ALTER TABLE {table} RENAME CONSTRAINT {name} TO {new_name}")
+
+
+def set_known_values(table: str, column: str, values: Sequence[str]) -> None:
+    """Replace the check of the values that a column of an enum may have."""
+    name, names = f"ck_{table}_{column}_known", ", ".join(f"'{value}'" for value in values)
+    if _is_sqlite():
+        old, new = re.compile(rf"(CONSTRAINT {name} CHECK \({column} IN )\([^)]*\)"), rf"\1({names})"
+        _rebuild_sqlite_table(table, lambda sql: old.sub(new, sql))
+    else:
+        op.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+        op.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({column} IN ({names}))")
 
 
 def _is_sqlite() -> bool:

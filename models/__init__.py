@@ -9,6 +9,7 @@ from models.conversation import Conversation
 from models.database_epoch import DatabaseEpoch
 from models.deleted_identity import DeletedIdentity
 from models.deletion import Deletion
+from models.email import Email, EmailKind
 from models.history import HistoryAction, HistoryEntry
 from models.idempotency_key import IdempotencyKey
 from models.message import Message, MessageRole, MessageStatus
@@ -35,6 +36,8 @@ __all__ = [
     "DatabaseEpoch",
     "DeletedIdentity",
     "Deletion",
+    "Email",
+    "EmailKind",
     "HistoryAction",
     "HistoryEntry",
     "IdempotencyKey",

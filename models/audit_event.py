@@ -30,6 +30,9 @@ class AuditEventKind(DescribedEnum):
         "A session was ended: a refresh token came again later, or there were too many sessions.",
     )
     PASSWORD_CHANGED = "PASSWORD_CHANGED", "The password was changed, which ended all other sessions."
+    PASSWORD_RESET = "PASSWORD_RESET", "The password was set by a link in an e-mail, which ended all sessions."
+    EMAIL_VERIFIED = "EMAIL_VERIFIED", "The address was verified by a link in an e-mail."
+    EMAIL_CHANGED = "EMAIL_CHANGED", "The address was changed, and verified by a link in an e-mail."
     ACCESS_TOKEN_CREATED = "ACCESS_TOKEN_CREATED", "An access token was made."
     ACCESS_TOKEN_REVOKED = "ACCESS_TOKEN_REVOKED", "An access token was revoked."
     ACCOUNT_DEACTIVATED = "ACCOUNT_DEACTIVATED", "An admin deactivated the account, which ended all sessions."

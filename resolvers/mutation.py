@@ -16,7 +16,7 @@ from graph.conversation import (
 )
 from graph.mapping import given
 from graph.message import AddMessageInput, MessagePayload
-from graph.payload import DeletePayload, answer, create_row, delete_row, update_row
+from graph.payload import DeletePayload, EmptyPayload, answer, create_row, delete_row, update_row
 from graph.run import (
     RegenerateReplyInput,
     ResolveToolCallInput,
@@ -39,18 +39,22 @@ from graph.task import (
 )
 from graph.user import (
     AuthPayload,
+    ChangeEmailInput,
     ChangePasswordInput,
     CreateAccessTokenInput,
     CreateAccessTokenPayload,
     DeleteAccountInput,
     DeleteUserInput,
+    EmailInput,
     RefreshSessionInput,
+    ResetPasswordInput,
     RevokeAccessTokenInput,
     SessionRefInput,
     SetUserActiveInput,
     SignInInput,
     SignOutPayload,
     SignUpInput,
+    TokenInput,
     UpdateProfileInput,
     UserPayload,
 )
@@ -64,12 +68,16 @@ from services.tasks.tasks import tasks
 from services.tasks.undo import undo_run
 
 # Whoever begins a session is answered whatever token comes along, which may be one that is over.
-OPEN_FIELDS: Final = frozenset({"signUp", "signIn", "refreshSession"})
+OPEN_FIELDS: Final = frozenset(
+    {"signUp", "signIn", "refreshSession", "verifyEmail", "requestPasswordReset", "resetPassword"}
+)
 
 
 @strawberry.type(description="Changes, one after another in the order that they are written in.")
 class Mutation:
-    @strawberry.mutation(description="Make an account and sign its user in.")
+    @strawberry.mutation(
+        description="Make an account and sign its user in; where addresses must be verified, send an e-mail instead."
+    )
     async def sign_up(self, info: Info, input: SignUpInput) -> AuthPayload:
         return await _tokens(info, info.context.runtime.accounts.sign_up(**vars(input), client=info.context.client))
 
@@ -105,6 +113,35 @@ class Mutation:
         caller, client = info.context.require_caller(), info.context.client
         changed = info.context.runtime.accounts.change_password(caller, **vars(input), client=client)
         return await answer(UserPayload, "user", changed)
+
+    @strawberry.mutation(description="Send the caller an e-mail with a link that verifies their address.")
+    async def request_email_verification(self, info: Info) -> EmptyPayload:
+        caller, emails = info.context.require_caller(), info.context.runtime.emails
+        return await _done(emails.request_verification(caller, info.context.client))
+
+    @strawberry.mutation(
+        description="Verify the address that a link was sent to; after changeEmail it is the account's from now on."
+    )
+    async def verify_email(self, info: Info, input: TokenInput) -> UserPayload:
+        verifying = info.context.runtime.emails.verify(input.token, info.context.client)
+        return await answer(UserPayload, "user", info.context.changing(verifying))
+
+    @strawberry.mutation(
+        description="Send an e-mail with a link that sets a new password; the same answer comes without an account."
+    )
+    async def request_password_reset(self, info: Info, input: EmailInput) -> EmptyPayload:
+        return await _done(info.context.runtime.emails.request_password_reset(input.email, info.context.client))
+
+    @strawberry.mutation(description="Set a new password by the link of an e-mail; all sessions end.")
+    async def reset_password(self, info: Info, input: ResetPasswordInput) -> EmptyPayload:
+        return await _done(info.context.runtime.emails.reset_password(**vars(input), client=info.context.client))
+
+    @strawberry.mutation(
+        description="Send a link to a new address, which verifyEmail makes the account's; the old one is told then."
+    )
+    async def change_email(self, info: Info, input: ChangeEmailInput) -> EmptyPayload:
+        caller, emails = info.context.require_caller(), info.context.runtime.emails
+        return await _done(emails.change_email(caller, **vars(input), client=info.context.client))
 
     @strawberry.mutation(description="Delete the caller's account and everything in it.")
     async def delete_account(self, info: Info, input: DeleteAccountInput) -> DeletePayload:
@@ -226,8 +263,14 @@ class Mutation:
         return await answer(UndoRunPayload, "run", info.context.write(work), _fields)
 
 
-async def _tokens(info: Info, attempt: Awaitable[SessionTokens]) -> AuthPayload:
-    def fields_of(tokens: SessionTokens) -> dict[str, Any]:
+async def _done(attempt: Awaitable[None]) -> EmptyPayload:
+    return await answer(EmptyPayload, "", attempt, lambda _: {})
+
+
+async def _tokens(info: Info, attempt: Awaitable[SessionTokens | None]) -> AuthPayload:
+    def fields_of(tokens: SessionTokens | None) -> dict[str, Any]:
+        if tokens is None:
+            return {}
         refresh_token = info.context.refresh_token_of(tokens)
         shown = {"access_token": tokens.access_token, "expires_at": tokens.expires_at, "user": tokens.user}
         return shown | {"refresh_token": refresh_token}
@@ -236,7 +279,7 @@ async def _tokens(info: Info, attempt: Awaitable[SessionTokens]) -> AuthPayload:
 
 
 def _fields(result: Any) -> dict[str, Any]:
-    return {field.name: getattr(result, field.name) for field in fields(result)}
+    return {} if result is None else {field.name: getattr(result, field.name) for field in fields(result)}
 
 
 def _access_token_fields(created: CreatedAccessToken) -> dict[str, Any]:

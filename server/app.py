@@ -28,6 +28,7 @@ from server.graphql.sockets import serve_socket
 from server.graphql.streaming import Streaming
 from server.http.connections import ConnectionRegistry
 from server.http.cors import CrossOrigin
+from server.http.email_pages import LINK_ROUTES
 from server.http.headers import MEDIA_TYPES, get_request_headers
 from server.http.origins import allows_local_origins
 from server.http.overload import Overload
@@ -42,6 +43,7 @@ from server.observability.request_log import RequestLogMiddleware
 from server.rest import api as rest
 from services.accounts.accounts import Accounts
 from services.accounts.authentication import Authenticator
+from services.accounts.emails import Emails
 from services.accounts.rate_limit import AccountRateLimits, CostRateLimit
 from services.query.ordering import ORDERS
 
@@ -81,7 +83,7 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     )
     app.state.runtime, app.state.connections = runtime, connections
     app.state.readiness, app.state.overload = Readiness(runtime.database, settings), overload
-    app.router.routes += _routes(metrics, mcp, graphiql)
+    app.router.routes += _routes(settings, metrics, mcp, graphiql)
     rest.add_rest(app, _PAGES)
     log = partial(RequestLogMiddleware, observe=metrics.observe, write_line=request_lines(settings), overload=overload)
     wrap = partial(_wrap, settings=settings, log=log)
@@ -91,7 +93,7 @@ def create_app(settings: Settings | None = None, schema: strawberry.Schema = pro
     return app
 
 
-def _routes(metrics: Metrics, mcp: McpEndpoint, graphiql: Page | None) -> list[BaseRoute]:
+def _routes(settings: Settings, metrics: Metrics, mcp: McpEndpoint, graphiql: Page | None) -> list[BaseRoute]:
     return [
         index_route(has_graphiql=graphiql is not None),
         Route("/health", health),
@@ -100,6 +102,7 @@ def _routes(metrics: Metrics, mcp: McpEndpoint, graphiql: Page | None) -> list[B
         Route(mcp_authorization.PATH, mcp),
         *mcp_authorization.METADATA_ROUTES,
         *(graphiql.assets if graphiql else ()),
+        *(LINK_ROUTES if settings.app_url is None else ()),
     ]
 
 
@@ -140,10 +143,11 @@ def _make_runtime(settings: Settings, metrics: Metrics) -> Runtime:
     authenticator = Authenticator(database, settings)
     passwords = Passwords()
     accounts = Accounts(database, settings, passwords, authenticator, AccountRateLimits(settings))
+    emails = Emails(database, passwords, authenticator, accounts)
     live = Live(database, settings, metrics.streams.count_wake_up)
     assistant = Assistant(database, settings, live)
     cost_limit = CostRateLimit.of(settings)
-    return Runtime(settings, database, passwords, authenticator, accounts, live, assistant, cost_limit)
+    return Runtime(settings, database, passwords, authenticator, accounts, emails, live, assistant, cost_limit)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:

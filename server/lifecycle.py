@@ -126,6 +126,8 @@ async def lifespan(
         asyncio.create_task(_run_housekeeping(runtime.database, runtime.settings)),
         asyncio.create_task(_run_removal(runtime.database)),
     ]
+    if runtime.settings.sends_email:
+        tasks.append(asyncio.create_task(runtime.emails.outbox.run()))
     if runtime.settings.is_production:
         tasks.append(asyncio.create_task(app.state.readiness.warn()))
     try:

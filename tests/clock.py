@@ -50,8 +50,9 @@ class MovableClock:
     def put_in(cls, monkeypatch: pytest.MonkeyPatch) -> "MovableClock":
         """Put one in the place of the real one."""
         clock = cls()
-        accounts = "services.accounts.authentication", "services.accounts.sessions"
-        for module in ("core.tokens", *accounts, "services.query.sql", "server.graphql.sockets"):
+        accounts = ("authentication", "outbox", "sessions")
+        services = (f"services.accounts.{name}" for name in accounts)
+        for module in ("core.tokens", *services, "services.query.sql", "server.graphql.sockets"):
             monkeypatch.setattr(f"{module}.utc_now", clock.utc_now)
         for module in ("server.graphql.sockets", "server.http.event_stream"):
             monkeypatch.setattr(f"{module}.call_at", clock.call_at)

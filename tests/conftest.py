@@ -60,9 +60,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def patience() -> Iterator[None]:
-    """Let nothing give up on a machine that is busy, where no test is about that."""
+def patience(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let nothing give up on a machine that is busy, where no test is about that, nor leave e-mails where it runs."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("core.mail.MAIL_FOLDER", tmp_path_factory.mktemp("mail"))
         for limit in (
             "core.key_sets._FETCH_TIMEOUT_S",
             "live.postgres._PROBE_TIMEOUT_S",

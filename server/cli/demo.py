@@ -76,11 +76,15 @@ async def fill_account(database: Database, settings: Settings, email: str) -> st
 async def _sign_up(database: Database, settings: Settings, address: str) -> tuple[str, str]:
     password = secrets.token_urlsafe(12)
     authenticator = Authenticator(database, settings)
+    # Made by whoever runs the server, whatever others may.
+    settings = settings.model_copy(update={"local_sign_up": True, "require_verified_email": False, "email_url": None})
     accounts = Accounts(database, settings, Passwords(), authenticator, AccountRateLimits(settings))
     try:
         signed_in = await accounts.sign_up(email=address, password=password, name=_NAME, client=NO_CLIENT)
     finally:
         await authenticator.close()
+    if signed_in is None:
+        raise CommandError("the account was not made")
     return signed_in.user.id, password
 
 

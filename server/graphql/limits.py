@@ -35,7 +35,9 @@ MAX_OPERATIONS: Final = 50
 
 # Fragments that spread fragments can make numbers of hundreds of digits.
 _COUNTLESS: Final = 10**9
-_PASSWORD_FIELDS: Final = frozenset({"signUp", "signIn", "changePassword", "deleteAccount"})
+_PASSWORD_FIELDS: Final = frozenset(
+    {"signUp", "signIn", "changePassword", "resetPassword", "changeEmail", "deleteAccount"}
+)
 _INTROSPECTION_FIELDS: Final = frozenset({"__schema", "__type"})
 _Fragments = Mapping[str, FragmentDefinitionNode]
 

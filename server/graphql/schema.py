@@ -19,7 +19,7 @@ from strawberry.schema.name_converter import NameConverter
 from graph.descriptions import describe
 from graph.inputs import build_inputs_by_type
 from graph.mapping import Node
-from graph.payload import limit_time
+from graph.payload import guard_mutations
 from graph.scalars import DATE_TIME, JSON, Json
 from resolvers.mutation import Mutation
 from resolvers.query import Query
@@ -82,5 +82,5 @@ schema: Final = strawberry.Schema(
 )
 _tidy(core_schema(schema))
 describe(core_schema(schema))
-limit_time(core_schema(schema))
+guard_mutations(core_schema(schema))
 build_inputs_by_type(core_schema(schema), schema.schema_converter)

@@ -5,6 +5,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from contextvars import Context
+from dataclasses import replace
 from typing import Final, Protocol
 
 from core.database import Database
@@ -102,7 +103,11 @@ class ConnectionRegistry:
             _log.exception("The check of sessions failed; the next one comes")
             return
         for connection, caller in signed_in:
-            if caller not in standing and connection.caller == caller:
+            if caller in standing or connection.caller != caller:
+                continue
+            if (renewed := replace(caller, may_write=True)) in standing:
+                connection.caller = renewed
+            else:
                 connection.end_session()
 
     def close_all(self) -> None:

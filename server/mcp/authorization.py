@@ -28,13 +28,13 @@ _WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
 _HOST: Final = re.compile(r"[A-Za-z0-9._~:\[\]-]{1,255}")
 
 
-async def authenticate(credentials: bytes | None, database: Database) -> Grant:
+async def authenticate(credentials: bytes | None, database: Database, *, needs_verified: bool) -> Grant:
     """Return the grant of a personal access token; raise UnauthenticatedError for any other, a session's included."""
     if credentials is None:
         raise UnauthenticatedError("Send a personal access token as `Authorization: Bearer …`.")
     token = read_token(credentials)
     async with database.read() as session:
-        grant = await find_grant(session, token)
+        grant = await find_grant(session, token, needs_verified=needs_verified)
     if grant is None:
         raise UnauthenticatedError("The access token is not valid, or no longer; make another by createAccessToken.")
     start_workload(user_id=grant.caller.user_id)

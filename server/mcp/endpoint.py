@@ -127,7 +127,8 @@ class McpEndpoint:
     async def _authenticate(self, scope: Scope, credentials: bytes | None) -> Grant:
         """Return what a token grants, its message counted; a stranger pays for what is refused."""
         try:
-            grant = await authenticate(credentials, self._runtime.database)
+            needs_verified = self._runtime.settings.require_verified_email
+            grant = await authenticate(credentials, self._runtime.database, needs_verified=needs_verified)
         except UnauthenticatedError:
             await charge(self._runtime, None, client_address(scope))
             raise

@@ -22,6 +22,7 @@ from server.mcp import resources
 from server.mcp.authorization import GRANT, required_scope
 from server.observability.request_log import get_request_record
 from services.accounts.access_tokens import Grant
+from services.accounts.caller import require_may_write
 
 Given = TypeVar("Given")
 Answer = TypeVar("Answer")
@@ -108,6 +109,7 @@ async def _run(runtime: Runtime, grant: Grant, tool: Tool, given: dict[str, Any]
         return await tool.run(session, grant.caller, arguments)
 
     if tool.writes:
+        require_may_write(grant.caller)
         return await runtime.database.write(work)
     async with runtime.database.read() as session:
         return await work(session)

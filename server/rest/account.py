@@ -45,6 +45,17 @@ Image = Annotated[
     text("An http(s) address of a picture.", max_length=MAX_IMAGE_LENGTH, pattern=rf"^https?://(?![/?#]){NO_SPACE}+$"),
 ]
 
+Address = Annotated[str, text("The address of the account.", max_length=MAX_EMAIL_LENGTH, format="email")]
+Password = Annotated[
+    str,
+    text(
+        "8 to 1,024 characters; none of the 10,000 most common passwords.",
+        min_length=MIN_PASSWORD_LENGTH,
+        max_length=MAX_PASSWORD_LENGTH,
+        pattern=ANYTHING,
+    ),
+]
+
 
 @row_of(models.User)
 class User(Row):
@@ -211,13 +222,8 @@ class Registration(Body):
 
     model_config = example(email="you@example.com", password="correct horse battery staple", name="You")  # noqa: S106
 
-    email: str = text("The address to sign in with.", max_length=MAX_EMAIL_LENGTH, format="email")
-    password: str = text(
-        "8 to 1,024 characters; none of the 10,000 most common passwords.",
-        min_length=MIN_PASSWORD_LENGTH,
-        max_length=MAX_PASSWORD_LENGTH,
-        pattern=ANYTHING,
-    )
+    email: Address
+    password: Password
     name: Name
 
 
@@ -234,6 +240,30 @@ class PasswordGrant(Body):
     client_secret: str = Field(default="", description="Taken, and not heeded.")
 
 
+class Link(Body):
+    """The link of an e-mail."""
+
+    token: str = Field(description="What the link has as `token`.")
+
+
+class AddressOfAccount(Body):
+    """The address of an account."""
+
+    email: Address
+
+
+class NewPassword(Link):
+    """A new password, by the link of an e-mail."""
+
+    new_password: Password
+
+
+class NewAddress(AddressOfAccount):
+    """A new address of the caller's account."""
+
+    password: str = text("The account's password.", min_length=0, max_length=MAX_PASSWORD_LENGTH)
+
+
 class Refresh(Body):
     """A session to go on with."""
 
@@ -244,11 +274,18 @@ class Refresh(Body):
 _BY_COOKIE: Final = Refresh()
 
 
-@auth_router.post("/register", status_code=201, responses=problems(401, 403, 409, 429, body=True))
-async def register(context: Anyone, body: Registration, response: Response) -> Tokens:
-    """Make an account and sign its user in."""
+@auth_router.post(
+    "/register",
+    status_code=201,
+    response_model=Tokens,
+    responses=problems(401, 403, 409, 429, body=True) | {204: {"description": "An e-mail was sent to the address."}},
+)
+async def register(context: Anyone, body: Registration, response: Response) -> Tokens | Response:
+    """Make an account and sign its user in; where addresses must be verified, send an e-mail instead."""
     accounts = context.runtime.accounts
     signed_in = await accounts.sign_up(email=body.email, password=body.password, name=body.name, client=context.client)
+    if signed_in is None:
+        return Response(status_code=204)
     response.headers["location"] = "/api/me"
     return _tokens(context, signed_in)
 
@@ -271,6 +308,37 @@ async def refresh(context: Anyone, body: Refresh = _BY_COOKIE) -> Tokens:
 async def logout(context: SignedIn) -> None:
     """End the caller's session; its tokens are refused from now on."""
     await context.sign_out()
+
+
+@auth_router.post("/request-email-verification", status_code=204, responses=problems(401, 403))
+async def request_email_verification(context: SignedIn) -> None:
+    """Send the caller an e-mail with a link that verifies their address."""
+    await context.runtime.emails.request_verification(context.require_caller(), context.client)
+
+
+@auth_router.post("/verify-email", responses=problems(401, 404, 409, body=True))
+async def verify_email(context: Anyone, body: Link) -> User:
+    """Verify the address that a link was sent to; a new address is the account's from now on."""
+    return User.model_validate(await context.runtime.emails.verify(body.token, context.client))
+
+
+@auth_router.post("/request-password-reset", status_code=204, responses=problems(401, 403, body=True))
+async def request_password_reset(context: Anyone, body: AddressOfAccount) -> None:
+    """Send an e-mail with a link that sets a new password; the same answer comes without an account."""
+    await context.runtime.emails.request_password_reset(body.email, context.client)
+
+
+@auth_router.post("/reset-password", status_code=204, responses=problems(401, 404, body=True))
+async def reset_password(context: Anyone, body: NewPassword) -> None:
+    """Set a new password by the link of an e-mail; all sessions end."""
+    await context.runtime.emails.reset_password(body.token, body.new_password, context.client)
+
+
+@auth_router.post("/change-email", status_code=204, responses=problems(401, 403, body=True))
+async def change_email(context: SignedIn, body: NewAddress) -> None:
+    """Send a link to a new address, which verifying makes the account's; the old one is told then."""
+    emails, caller = context.runtime.emails, context.require_caller()
+    await emails.change_email(caller, email=body.email, password=body.password, client=context.client)
 
 
 def _session(row: Any, caller: Caller) -> Session:

@@ -25,6 +25,7 @@ from server.http.request_body import MAX_VALUES, are_many, has_no_body, parse_js
 from server.http.session_cookie import read_session_cookie, set_cookie_headers
 from server.observability.request_log import get_request_record
 from server.rest import problem
+from services.accounts.caller import require_may_write
 from services.query.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -38,6 +39,10 @@ _CLIENT_CLOSED_REQUEST: Final = 499
 _CONTEXT: Final = "tasktalk.context"
 _LOGIN: Final = "/api/auth/login"
 _REFRESH: Final = "/api/auth/refresh"
+# Routes that change something for callers, too, whose address is not verified.
+_OPEN_TO_UNVERIFIED: Final = frozenset(
+    {"logout", "revoke_session", "request_email_verification", "change_email", "delete_me"}
+)
 
 _log = structlog.stdlib.get_logger("rest")
 
@@ -79,7 +84,9 @@ class RestRoute(APIRoute):
             record = get_request_record(request.scope)
             record.operation = self.name
             try:
-                await _make_context(request, _cost_of(request, is_list=is_list), needs_caller=needs_caller)
+                context = await _make_context(request, _cost_of(request, is_list=is_list), needs_caller=needs_caller)
+                if needs_caller and request.method != "GET" and self.name not in _OPEN_TO_UNVERIFIED:
+                    require_may_write(context.caller)
                 response = await handle(await self._read(request))
             except TasktalkError as error:
                 response = problem.of_error(error, request)
@@ -92,9 +99,9 @@ class RestRoute(APIRoute):
             except Exception:  # noqa: BLE001 - it is logged, and masked as a problem
                 _log.exception("request failed", route=self.name)
                 response = problem.of_refusal(masked(record.request_id))
-            if (context := request.scope.get(_CONTEXT)) is not None:
-                settings = context.runtime.settings
-                response.raw_headers += set_cookie_headers(context.cookie, request.scope, settings, _REFRESH)
+            if (opened := request.scope.get(_CONTEXT)) is not None:
+                settings = opened.runtime.settings
+                response.raw_headers += set_cookie_headers(opened.cookie, request.scope, settings, _REFRESH)
             response.headers.setdefault("cache-control", "no-store")
             response.headers.setdefault("vary", "Authorization")
             return response
@@ -140,7 +147,7 @@ class _ReadRequest(Request):
         return self._values
 
 
-async def _make_context(request: Request, cost: int, *, needs_caller: bool) -> None:
+async def _make_context(request: Request, cost: int, *, needs_caller: bool) -> Context:
     credentials, record = get_request_headers(request.scope).credentials, get_request_record(request.scope)
     runtime: Runtime = request.app.state.runtime
     context = await open_context(request.scope, runtime, credentials, record.request_id)
@@ -151,6 +158,7 @@ async def _make_context(request: Request, cost: int, *, needs_caller: bool) -> N
     if needs_caller:
         context.require_caller()
     context.cookie = read_session_cookie(request.scope, runtime.settings)
+    return context
 
 
 def _cost_of(request: Request, *, is_list: bool) -> int:

@@ -33,6 +33,7 @@ _RANDOM_BYTES: Final = 32
 _FORM: Final = re.compile(r"(tt_[A-Za-z0-9_-]{43})([A-Za-z0-9_-]{6})?", re.ASCII)
 # `last_used_at` is written at most this often.
 _USE_RESOLUTION: Final = timedelta(minutes=1)
+_GRANTED: Final = ("user_id", "id", "scopes", "expires_at", "last_used_at")
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -106,7 +107,7 @@ def _own_access_tokens(columns: frozenset[str]) -> Select[Any]:
     return select(*selected).where(owned(_TOKENS)).order_by(_TOKENS.c.created_at, _TOKENS.c.id)
 
 
-async def find_grant(session: AsyncSession, text: str) -> Grant | None:
+async def find_grant(session: AsyncSession, text: str, *, needs_verified: bool = False) -> Grant | None:
     """Return what a token authorises; None if it is unknown, revoked or expired, or its user is inactive."""
     form = _FORM.fullmatch(text)
     # Older tokens have no checksum.
@@ -114,7 +115,7 @@ async def find_grant(session: AsyncSession, text: str) -> Grant | None:
         return None
     moment = utc_now()
     statement = (
-        select(_TOKENS.c.user_id, _TOKENS.c.id, _TOKENS.c.scopes, _TOKENS.c.expires_at, _TOKENS.c.last_used_at)
+        select(*(_TOKENS.c[name] for name in _GRANTED), _USERS.c.email_verified)
         .join_from(_TOKENS, _USERS, _USERS.c.id == _TOKENS.c.user_id)
         .where(
             _TOKENS.c.token_hash == _hash(text),
@@ -126,7 +127,8 @@ async def find_grant(session: AsyncSession, text: str) -> Grant | None:
     if row is None:
         return None
     # An admin's token does not carry their admin rights.
-    caller = Caller(row.user_id, None, is_admin=False, expires_at=row.expires_at or _NEVER)
+    may_write = row.email_verified or not needs_verified
+    caller = Caller(row.user_id, None, is_admin=False, expires_at=row.expires_at or _NEVER, may_write=may_write)
     is_outdated = row.last_used_at is None or row.last_used_at <= moment - _USE_RESOLUTION
     return Grant(row.id, caller, frozenset(map(AccessScope, row.scopes)), is_last_use_outdated=is_outdated)
 

@@ -1,13 +1,14 @@
 """Accounts that sign in with a password: sign-up, sign-in, sessions, passwords, deletion."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, update
+from sqlalchemy import ColumnElement, and_, or_, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -19,6 +20,7 @@ from core.errors import (
     ConflictError,
     ErrorReason,
     ForbiddenError,
+    RateLimitedError,
     UnauthenticatedError,
     UnavailableError,
     check_all,
@@ -29,11 +31,12 @@ from core.tasks import start_task
 from core.text import require_length
 from core.tokens import RefreshTokens, invalid_refresh_token
 from core.workload import end_abandoning
-from models import AuditEventKind, User
+from models import AuditEventKind, EmailKind, User
 from services.accounts import sessions, users
 from services.accounts.audit import Client, record_event
 from services.accounts.authentication import Authenticator
 from services.accounts.caller import Caller
+from services.accounts.outbox import Outbox, void_links
 from services.accounts.rate_limit import AccountRateLimits
 from services.entities.revision import next_revision
 from services.entities.values import check_values
@@ -77,42 +80,63 @@ class Accounts:
         grace = timedelta(seconds=settings.refresh_grace_s)
         self._rotation = sessions.Rotation(self._refresh_tokens, self._session_lifetime, grace)
         self._authenticator = authenticator
-        self._rate_limits = rate_limits
+        self.rate_limits = rate_limits
         self._max_sessions = settings.max_sessions_per_user
         self._is_following = settings.better_auth_table is not None
+        self.outbox = Outbox(database, settings)
+        self._has_sign_up = settings.local_sign_up
+        self._needs_verified = settings.require_verified_email
         self._recording: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """Record what is still to be recorded, and close the connections of the rate limits."""
         await asyncio.gather(*self._recording, return_exceptions=True)
-        await self._rate_limits.close()
+        await self.rate_limits.close()
 
-    async def sign_up(self, *, email: str, password: str, name: str, client: Client) -> SessionTokens:
-        """Create an account and sign its user in."""
+    async def sign_up(self, *, email: str, password: str, name: str, client: Client) -> SessionTokens | None:
+        """Create an account and sign its user in.
+
+        Where addresses must be verified, return None and send a message, whether or not there was an account.
+        """
         if self._is_following:
             raise ForbiddenError("Accounts are made where everybody signs in, by Better Auth; sign up there.")
+        if not self._has_sign_up:
+            raise ForbiddenError("Accounts are not made here; sign in with one that you have.")
         address, _, profile = check_all(
-            partial(_check_email, email),
+            partial(read_email, email),
             partial(require_new_password, password, _PASSWORD_PATH),
             partial(check_values, User, {"name": name}),
         )
-        await self._rate_limits.count_sign_up(client.address)
+        await self.rate_limits.count_sign_up(client.address)
+        if self.outbox.sends_on_sign_up:
+            await self.rate_limits.count_email("SIGN_UP", address, client.address)
         async with self._database.read() as session:
-            if await _is_taken(session, address):
-                raise _email_taken()
+            if await find_account(session, address) is not None and not self._needs_verified:
+                raise email_taken(_EMAIL_PATH)
         password_hash = await self._passwords.hash_for_sign_up(password)
-
-        async def work(session: AsyncSession) -> SessionTokens:
-            user = User(email=address, password_hash=password_hash, **profile)
-            session.add(user)
-            await session.flush()
-            await record_event(session, client, AuditEventKind.SIGNED_UP, user.id)
-            return await self._start_session(session, user, client)
-
+        user = User(email=address, password_hash=password_hash, **profile)
+        store = partial(self._store_account, user=user, client=client)
         try:
-            return await self._database.write(work)
+            tokens = await self._database.write(store)
         except IntegrityError:
-            raise _email_taken() from None
+            if not self._needs_verified:
+                raise email_taken(_EMAIL_PATH) from None
+            # Two signed up at once: now there is an account.
+            tokens = await self._database.write(store)
+        if self.outbox.sends_on_sign_up:
+            self.outbox.wake()
+        return tokens
+
+    async def _store_account(self, session: AsyncSession, user: User, client: Client) -> SessionTokens | None:
+        if self._needs_verified and (known_id := await find_account(session, user.email)) is not None:
+            await self.outbox.add(session, EmailKind.ACCOUNT_EXISTS, user.email, known_id)
+            return None
+        session.add(user := User(**user.model_dump()))
+        await session.flush()
+        await record_event(session, client, AuditEventKind.SIGNED_UP, user.id)
+        if self.outbox.sends_on_sign_up:
+            await self.outbox.add(session, EmailKind.VERIFY_EMAIL, user.email, user.id)
+        return None if self._needs_verified else await self._start_session(session, user, client)
 
     async def sign_in(self, *, email: str, password: str, client: Client) -> SessionTokens:
         """Start a session; neither the error nor the time it takes tells whether the account exists."""
@@ -124,15 +148,18 @@ class Accounts:
                 known = await find_by_email(session, address)
         check = await self._check_password(address or email, client, password, known)
         if known is None or not check.matches:
-            raise _wrong_credentials()
+            raise self._wrong_credentials()
         if not known.is_active:
             self._record_failure(known.id, client)
             raise ForbiddenError("This account is deactivated; ask an administrator to activate it.")
+        if self._needs_verified and not known.email_verified:
+            self._start_behind_answer(self._send_verification(known, client))
+            raise self._wrong_credentials()
 
         async def work(session: AsyncSession) -> tuple[SessionTokens, bool]:
             user = await _lock_if_unchanged(session, known)
             if user is None:
-                raise _wrong_credentials()
+                raise self._wrong_credentials()
             if check.replacement is not None:
                 await _replace_hash(session, user.id, check.replacement)
             tokens = await self._start_session(session, user, client)
@@ -188,7 +215,7 @@ class Accounts:
     ) -> User:
         """Change the caller's password and end their other sessions."""
         require_new_password(new_password, ("input", "newPassword"))
-        checked = await self._check_own_password(caller, current_password, _CURRENT_PASSWORD_PATH, client)
+        checked = await self.check_own_password(caller, current_password, client, _CURRENT_PASSWORD_PATH)
         password_hash = await self._passwords.hash(new_password)
 
         async def work(session: AsyncSession) -> User:
@@ -196,6 +223,7 @@ class Accounts:
                 raise _wrong_password(_CURRENT_PASSWORD_PATH)
             await _replace_hash(session, caller.user_id, password_hash)
             await sessions.revoke_all(session, caller.user_id, but=caller.session_id)
+            await void_links(session, caller.user_id)
             await record_event(session, client, AuditEventKind.PASSWORD_CHANGED, caller.user_id)
             return await users.find(session, caller.user_id)
 
@@ -210,11 +238,10 @@ class Accounts:
         """
         if caller.session_id is None:
             return await self._delete_external_account(caller)
-        checked = await self._check_own_password(caller, password, _PASSWORD_PATH, client)
+        checked = await self.check_own_password(caller, password, client)
 
         async def work(session: AsyncSession) -> None:
-            if await _lock_if_unchanged(session, checked) is None:
-                raise _wrong_password(_PASSWORD_PATH)
+            await self.require_unchanged(session, checked)
             await users.delete(session, caller.user_id)
 
         await self._database.write(work)
@@ -249,10 +276,13 @@ class Accounts:
         self._authenticator.invalidate(user_id)
         return [user_id]
 
-    async def _check_own_password(self, caller: Caller, password: str, path: tuple[str, ...], client: Client) -> User:
+    async def check_own_password(
+        self, caller: Caller, password: str, client: Client, path: tuple[str, ...] = _PASSWORD_PATH
+    ) -> User:
+        """Return the caller's row if the password is theirs; a wrong one is counted and recorded."""
         require_length(password, path, min_length=0, max_length=MAX_PASSWORD_LENGTH)
         async with self._database.read() as session:
-            own = await _find_by(session, _USERS.c.id == caller.user_id)
+            own = await find_own(session, caller)
         if own is None:
             raise ForbiddenError("Your account and its password are kept where you sign in; change them there.")
         check = await self._check_password(own.email, client, password, own)
@@ -260,8 +290,13 @@ class Accounts:
             raise _wrong_password(path)
         return own
 
+    async def require_unchanged(self, session: AsyncSession, checked: User) -> None:
+        """Lock the user's row; refuse if the password has changed since it was checked."""
+        if await _lock_if_unchanged(session, checked) is None:
+            raise _wrong_password(_PASSWORD_PATH)
+
     async def _check_password(self, account: str, client: Client, password: str, known: User | None) -> PasswordCheck:
-        async with self._rate_limits.attempt(account, client.address) as attempt:
+        async with self.rate_limits.attempt(account, client.address) as attempt:
             check = await self._passwords.verify(password, known.password_hash if known is not None else None)
             attempt.is_correct = check.matches
         if known is not None and not check.matches:
@@ -270,16 +305,25 @@ class Accounts:
 
     def _record_failure(self, user_id: str, client: Client) -> None:
         """Record a failed sign-in behind the answer, whose time must not tell whether there is such an account."""
+        work = partial(record_event, client=client, kind=AuditEventKind.SIGN_IN_FAILED, user_id=user_id)
+        self._start_behind_answer(self._database.write(work))
 
-        async def record() -> None:
+    async def _send_verification(self, known: User, client: Client) -> None:
+        """Send whoever knows the password of an unverified account another link, unless they had many."""
+        await self.rate_limits.count_email(EmailKind.VERIFY_EMAIL, known.email, client.address)
+        add = partial(self.outbox.add, kind=EmailKind.VERIFY_EMAIL, address=known.email, user_id=known.id)
+        await self._database.write(add)
+        self.outbox.wake()
+
+    def _start_behind_answer(self, work: Coroutine[Any, Any, None]) -> None:
+        async def run() -> None:
             # A client that hangs up must not go unrecorded.
             end_abandoning()
-            work = partial(record_event, client=client, kind=AuditEventKind.SIGN_IN_FAILED, user_id=user_id)
             # The account may be deleted meanwhile.
-            with suppress(IntegrityError, UnavailableError):
-                await self._database.write(work)
+            with suppress(IntegrityError, UnavailableError, RateLimitedError):
+                await work
 
-        start_task(record(), self._recording)
+        start_task(run(), self._recording)
 
     async def _start_session(self, session: AsyncSession, user: User, client: Client) -> SessionTokens:
         started = await sessions.start(session, self._refresh_tokens, user.id, client, lifetime=self._session_lifetime)
@@ -291,17 +335,30 @@ class Accounts:
         access_token = self._authenticator.tokens.issue(user.id, token.session_id, token.generation, refreshed.began_at)
         return SessionTokens(user, access_token.text, token.text, access_token.expires_at, refreshed.ends_at)
 
+    def _wrong_credentials(self) -> UnauthenticatedError:
+        if self._needs_verified:
+            message = "The email address or the password is wrong, or the address is not verified yet."
+            return UnauthenticatedError(message)
+        return UnauthenticatedError("The email address or the password is wrong.")
+
 
 async def find_by_email(session: AsyncSession, email: str) -> User | None:
     """Return the user who signs in with that address; those of another issuer sign in with none."""
     return await _find_by(session, _USERS.c.email == email)
 
 
-async def _is_taken(session: AsyncSession, email: str) -> bool:
-    """Tell whether an address has an account, here or verified at the other issuer: it shall not have two."""
-    verified_elsewhere = _USERS.c.issuer.is_not(None), _USERS.c.email_verified
-    statement = select(_USERS.c.id).where(_USERS.c.email == email, *verified_elsewhere).limit(1)
-    return await find_by_email(session, email) is not None or (await execute(session, statement)).first() is not None
+async def find_account(session: AsyncSession, email: str) -> str | None:
+    """Return whose address it is, here or verified at the other issuer: it shall not have two accounts."""
+    is_local = _USERS.c.password_hash.is_not(None)
+    is_verified_elsewhere = and_(_USERS.c.issuer.is_not(None), _USERS.c.email_verified)
+    statement = select(_USERS.c.id).where(_USERS.c.email == email, or_(is_local, is_verified_elsewhere))
+    user_id: str | None = (await execute(session, statement.order_by(is_local.desc()).limit(1))).scalar()
+    return user_id
+
+
+async def find_own(session: AsyncSession, caller: Caller) -> User | None:
+    """Return the caller's row, if they sign in here."""
+    return await _find_by(session, _USERS.c.id == caller.user_id)
 
 
 async def _find_by(session: AsyncSession, condition: ColumnElement[bool]) -> User | None:
@@ -320,20 +377,18 @@ async def _replace_hash(session: AsyncSession, user_id: str, password_hash: str)
     await execute(session, update(_USERS).where(_USERS.c.id == user_id).values(password_hash=password_hash))
 
 
-def _check_email(text: str) -> str:
-    if (address := users.normalize_email(text)) is not None:
-        return address
-    form = f"an address such as name@example.com, of at most {users.MAX_EMAIL_LENGTH} characters"
-    raise BadUserInputError(f"email must be {form}.", path=_EMAIL_PATH)
+def read_email(text: str) -> str:
+    """Return the address as it is stored; refuse what is none."""
+    if (address := users.normalize_email(text)) is None:
+        form = f"an address such as name@example.com, of at most {users.MAX_EMAIL_LENGTH} characters"
+        raise BadUserInputError(f"email must be {form}.", path=_EMAIL_PATH)
+    return address
 
 
-def _email_taken() -> ConflictError:
+def email_taken(path: tuple[str, ...]) -> ConflictError:
+    """Return the error for an address that somebody else signs in with."""
     message = "There is already an account with this email address; sign in instead."
-    return ConflictError(ErrorReason.EMAIL_TAKEN, message, path=_EMAIL_PATH)
-
-
-def _wrong_credentials() -> UnauthenticatedError:
-    return UnauthenticatedError("The email address or the password is wrong.")
+    return ConflictError(ErrorReason.EMAIL_TAKEN, message, path=path)
 
 
 def _wrong_password(path: tuple[str, ...]) -> BadUserInputError:

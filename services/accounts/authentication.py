@@ -36,11 +36,11 @@ class Authenticator:
         self._database = database
         self._sessions = SessionCache()
         self._verified: LRUCache[str, AccessClaims] = LRUCache("access_tokens", max_bytes=_MAX_TOKEN_CACHE_BYTES)
+        self._needs_verified = settings.require_verified_email
         self._linked: LRUCache[str, str] = LRUCache("linked_accounts", max_bytes=_MAX_LINKS_BYTES)
         self.identity_provider: IdentityProvider | None = None
         if (issuer := trusted_issuer(settings)) is not None:
-            table = settings.better_auth_table
-            self.identity_provider = IdentityProvider(database, self._sessions, self._linked, issuer, table)
+            self.identity_provider = IdentityProvider(database, self._sessions, self._linked, issuer, settings)
 
     @property
     def caches(self) -> tuple[LRUCache[Any, Any], ...]:
@@ -89,7 +89,13 @@ class Authenticator:
         elif claims.expires_at <= utc_now():
             raise expired_token()
         user_id, session_id = claims.user_id, claims.session_id
-        load = partial(load_session_status, self._database.batch_loader, user_id, session_id)
+        load = partial(
+            load_session_status,
+            self._database.batch_loader,
+            user_id,
+            session_id,
+            needs_verified=self._needs_verified,
+        )
         status = await self._sessions.get(user_id, session_id, load)
         if status is None:
             raise UnauthenticatedError("The session is over; sign in again.")
@@ -97,4 +103,4 @@ class Authenticator:
 
 
 def _caller(claims: AccessClaims, status: SessionStatus) -> Caller:
-    return Caller(claims.user_id, claims.session_id, status.is_admin, claims.expires_at)
+    return Caller(claims.user_id, claims.session_id, status.is_admin, claims.expires_at, may_write=status.may_write)

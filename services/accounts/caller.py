@@ -25,7 +25,8 @@ class Caller:
     """An authenticated user.
 
     `session_id` is None if the session is not ours (another issuer, personal access tokens), and `authenticated_at` is
-    when the user has signed in there; `actor` is None if the user acts in person.
+    when the user has signed in there; `actor` is None if the user acts in person. `may_write` is False if their address
+    has to be verified first.
     """
 
     user_id: str
@@ -35,10 +36,17 @@ class Caller:
     actor: Actor | None = None
     # Another token is the same caller.
     authenticated_at: datetime | None = field(default=None, compare=False)
+    may_write: bool = True
 
     def owns(self, table: FromClause) -> ColumnElement[bool]:
         """Return the condition that every statement on a user's rows carries."""
         return _scope(table, self.user_id)
+
+
+def require_may_write(caller: Caller | None) -> None:
+    """Raise ForbiddenError for a caller who may only read; each API asks before whatever changes something."""
+    if caller is not None and not caller.may_write:
+        raise ForbiddenError("Verify your email address first: ask for a link by requestEmailVerification.")
 
 
 def not_admin() -> ForbiddenError:

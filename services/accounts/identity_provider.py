@@ -1,6 +1,7 @@
 """Users of another issuer: their accounts are made, linked and kept up to date from what it says of them."""
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, TypeGuard
 
@@ -14,6 +15,7 @@ from core.clock import utc_now
 from core.database import Database
 from core.errors import AccountGoneError, UnauthenticatedError
 from core.key_sets import RemoteKeySet
+from core.settings import Settings
 from core.tokens import invalid_token, verify_token
 from core.transaction import leave_unchanged
 from core.trusted_issuer import TrustedIssuer
@@ -45,15 +47,16 @@ class IdentityProvider:
         session_cache: SessionCache,
         linked: LRUCache[str, str],
         issuer: TrustedIssuer,
-        followed_table: str | None,
+        settings: Settings,
     ) -> None:
         self._database = database
         self._session_cache = session_cache
         # The ids of linked accounts by subject.
         self._linked = linked
         self._issuer = issuer
-        self._is_following = followed_table is not None
-        self._rows = _user_rows(followed_table)
+        self._needs_verified = settings.require_verified_email
+        self._is_following = settings.better_auth_table is not None
+        self._rows = _user_rows(settings.better_auth_table)
         self._keys = RemoteKeySet(issuer.key_set_url)
 
     async def authenticate(self, token: str, key_id: str) -> Caller:
@@ -71,7 +74,8 @@ class IdentityProvider:
             status = await self._session_cache.get(user_id, profile, lambda: self._load_status(profile))
         if status is None or status.user_id != user_id:
             raise UnauthenticatedError("This account is deactivated, or its id belongs to another sign-in.")
-        return Caller(user_id, None, status.is_admin, claims.expires_at, authenticated_at=claims.authenticated_at)
+        caller = Caller(user_id, None, status.is_admin, claims.expires_at, may_write=status.may_write)
+        return replace(caller, authenticated_at=claims.authenticated_at)
 
     async def update(self, profile: ExternalProfile) -> None:
         """Bring an account up to date, if there is one, with what its issuer says in a webhook."""
@@ -107,11 +111,13 @@ class IdentityProvider:
             raise AccountGoneError
         if not (self._is_theirs(row) and row.is_active):
             return None
+        is_verified = row.email_verified
         if self._is_newer(profile, row):
             user_id = await self._database.write(lambda session: self._update(session, profile))
             if user_id != row.id:
                 return await self._load_status(profile)
-        return SessionStatus(row.is_admin, row.id)
+            is_verified = self._current(profile, row).email_verified
+        return SessionStatus(row.is_admin, row.id, may_write=is_verified or not self._needs_verified)
 
     def _is_theirs(self, row: Row[Any] | None) -> TypeGuard[Row[Any]]:
         """Tell whether an account is there and the issuer's: an id may be that of somebody who signs in elsewhere."""

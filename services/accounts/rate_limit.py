@@ -1,4 +1,4 @@
-"""Rate limits of sign-ups and passwords, and of what requests cost, for a user, an account and a network."""
+"""Rate limits of sign-ups, passwords and e-mails, and of what requests cost, for a user, an account and a network."""
 
 import asyncio
 import logging
@@ -62,6 +62,8 @@ class AccountRateLimits:
         self._per_account = limit(settings.password_checks, "password-account")
         self._per_address = limit(settings.password_checks_per_address, "password-address")
         self._sign_ups = RateLimitItemPerHour(settings.sign_ups_per_address, 1, "sign-up-address")
+        self._emails_to_recipient = RateLimitItemPerHour(settings.emails_per_recipient, 1, "email-recipient")
+        self._emails_of_address = RateLimitItemPerHour(settings.emails_per_address, 1, "email-address")
         self._in_progress: Counter[str] = Counter()
         self._slot_freed = asyncio.Event()
 
@@ -72,6 +74,16 @@ class AccountRateLimits:
     async def count_sign_up(self, address: str) -> None:
         """Count a sign-up, or raise RateLimitedError."""
         await self._count("Too many accounts were made.", (self._sign_ups, _digest(network_of(address))))
+
+    async def count_email(self, kind: str, recipient: str, address: str, user_id: str | None = None) -> None:
+        """Count an e-mail, whether or not there is an account that it goes to, or raise RateLimitedError.
+
+        Each kind has a window of its own, so that nobody keeps others from what they need by asking for something else.
+        """
+        targets = [recipient] if user_id is None else [recipient, user_id]
+        windows = [(self._emails_to_recipient, _digest(f"{kind}\0{target}")) for target in targets]
+        windows.append((self._emails_of_address, _digest(network_of(address))))
+        await self._count("Too many e-mails were asked for.", *windows)
 
     @asynccontextmanager
     async def attempt(self, account: str, address: str) -> AsyncIterator[PasswordAttempt]:

@@ -23,6 +23,7 @@ class SessionStatus:
     is_admin: bool
     # Whose it is, where the token names them by another name.
     user_id: str = ""
+    may_write: bool = True
 
 
 # Queries the database; None if there is no such session, or it is over.

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -55,7 +55,7 @@ def _status_statement() -> KeyedStatement:
     is_wanted = and_(_SESSIONS.c.id == wanted.c.id, _SESSIONS.c.user_id == wanted.c.user_id)
     is_valid = _SESSIONS.c.revoked_at.is_(None), _USERS.c.is_active
     joined = wanted.join(_SESSIONS, is_wanted).join(_USERS, _USERS.c.id == _SESSIONS.c.user_id)
-    columns = wanted.c.user_id, wanted.c.id, _SESSIONS.c.expires_at, _USERS.c.is_admin
+    columns = wanted.c.user_id, wanted.c.id, _SESSIONS.c.expires_at, _USERS.c.is_admin, _USERS.c.email_verified
     return KeyedStatement(PreparedStatement(select(*columns).select_from(joined).where(*is_valid)), _OWNERS, _IDS)
 
 
@@ -188,29 +188,40 @@ async def revoke_all(session: AsyncSession, user_id: str, *, but: str | None = N
     await _revoke(session, _SESSIONS.c.user_id == user_id, others)
 
 
-async def load_session_status(loader: BatchLoader, user_id: str, session_id: str) -> SessionStatus | None:
+async def load_session_status(
+    loader: BatchLoader, user_id: str, session_id: str, *, needs_verified: bool
+) -> SessionStatus | None:
     """Return the status of a session, None if it is over; sessions that are asked for together share a statement."""
     row = await loader.load(_STATUS, (user_id, session_id))
-    return None if row is None or row.expires_at <= utc_now() else SessionStatus(row.is_admin)
+    if row is None or row.expires_at <= utc_now():
+        return None
+    return SessionStatus(row.is_admin, may_write=row.email_verified or not needs_verified)
 
 
 async def find_valid_callers(session: AsyncSession, callers: Iterable[Caller]) -> set[Caller]:
     """Return the callers whose session is still active and whose rights are unchanged.
 
-    A session that another issuer keeps is active while its user is.
+    A session that another issuer keeps is active while its user is. Who may write now that their address is verified is
+    returned so.
     """
     everyone = list(callers)
-    active: set[tuple[Any, ...]] = set()
+    found: list[Any] = []
     if ids := [caller.session_id for caller in everyone if caller.session_id is not None]:
-        columns = _SESSIONS.c.user_id, _SESSIONS.c.id, _USERS.c.is_admin
+        columns = _SESSIONS.c.user_id, _SESSIONS.c.id, _USERS.c.is_admin, _USERS.c.email_verified
         sessions = select(*columns).join_from(_SESSIONS, _USERS, _USERS.c.id == _SESSIONS.c.user_id)
         sessions = sessions.where(IsAnyOf(_SESSIONS.c.id, id_list(ids)), ~_is_over(), _USERS.c.is_active)
-        active.update(map(tuple, await fetch_all(session, sessions)))
+        found += await fetch_all(session, sessions)
     if ids := [caller.user_id for caller in everyone if caller.session_id is None]:
-        users = select(_USERS.c.id, null(), _USERS.c.is_admin)
+        users = select(_USERS.c.id, null(), _USERS.c.is_admin, _USERS.c.email_verified)
         users = users.where(IsAnyOf(_USERS.c.id, text_list(ids)), _USERS.c.is_active)
-        active.update(map(tuple, await fetch_all(session, users)))
-    return {caller for caller in everyone if (caller.user_id, caller.session_id, caller.is_admin) in active}
+        found += await fetch_all(session, users)
+    verified = {tuple(row[:3]): row[3] for row in found}
+    known = [(caller, verified.get((caller.user_id, caller.session_id, caller.is_admin))) for caller in everyone]
+    return {
+        replace(caller, may_write=True) if is_verified else caller
+        for caller, is_verified in known
+        if is_verified is not None
+    }
 
 
 async def _revoke(session: AsyncSession, *conditions: ColumnElement[bool]) -> str | None:

@@ -24,7 +24,7 @@ from core.errors import (
 from core.prepared_statement import cached_statement
 from core.text import is_storable
 from core.transaction import leave_unchanged
-from models import AccessToken, AuditEventKind, DeletedIdentity, Session, User
+from models import AccessToken, AuditEventKind, DeletedIdentity, Email, Session, User
 from models.columns import columns_of
 from services.accounts.audit import NO_CLIENT, Client, record_event
 from services.accounts.caller import Caller, not_admin
@@ -169,7 +169,7 @@ async def delete(session: AsyncSession, user_id: str) -> None:
     found = (await execute(session, identity)).one_or_none()
     statement: Any = sql_delete(_USERS).where(*own)
     if await has_many_rows(session, user_id):
-        for table in (table_of(Session), table_of(AccessToken)):
+        for table in (table_of(Session), table_of(AccessToken), table_of(Email)):
             await execute(session, sql_delete(table).where(table.c.user_id == user_id))
         statement = update(_USERS).where(*own).values(removed_at=utc_now(), **_ERASED)
         session.info[HAS_REMAINS] = True

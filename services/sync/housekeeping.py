@@ -1,4 +1,4 @@
-"""Housekeeping: delete old tombstones, history, idempotency keys, ended sessions and audit events, by batches.
+"""Housekeeping: delete old tombstones, history, idempotency keys, sessions, e-mails and audit events, by batches.
 
 Each function deletes a batch in a transaction of its own, and tells whether there may be more.
 """
@@ -29,7 +29,18 @@ from core.database import Database
 from core.prepared_statement import PreparedStatement
 from core.settings import Settings
 from core.transaction import leave_unchanged
-from models import ENTITIES, AuditEvent, DeletedIdentity, Deletion, HistoryEntry, IdempotencyKey, Run, Session, User
+from models import (
+    ENTITIES,
+    AuditEvent,
+    DeletedIdentity,
+    Deletion,
+    Email,
+    HistoryEntry,
+    IdempotencyKey,
+    Run,
+    Session,
+    User,
+)
 from services.query.sql import execute, fetch_all, read, table_of
 
 MAX_HISTORY: Final = 500
@@ -48,6 +59,7 @@ _SESSIONS: Final = table_of(Session)
 _RUNS: Final = table_of(Run)
 _EVENTS: Final = table_of(AuditEvent)
 _IDENTITIES: Final = table_of(DeletedIdentity)
+_EMAILS: Final = table_of(Email)
 
 
 async def delete_expired(database: Database, settings: Settings) -> None:
@@ -59,6 +71,7 @@ async def delete_expired(database: Database, settings: Settings) -> None:
         delete_old_keys,
         delete_old_sessions,
         delete_old_identities,
+        delete_old_emails,
         partial(delete_old_audit_events, kept_days=settings.audit_kept_days),
     ]
     long = await read(database.reader, LONG_HISTORIES, {"since": utc_now() - _GROWN_WITHIN, "newest": MAX_HISTORY})
@@ -142,6 +155,11 @@ async def delete_old_sessions(session: AsyncSession) -> bool:
 async def delete_old_identities(session: AsyncSession) -> bool:
     """Delete what is remembered of deleted users whose tokens have all expired."""
     return await _delete_some(session, _IDENTITIES, _IDENTITIES.c.deleted_at < utc_now() - _IDENTITIES_KEPT)
+
+
+async def delete_old_emails(session: AsyncSession) -> bool:
+    """Delete sent e-mails whose link has expired."""
+    return await _delete_some(session, _EMAILS, and_(_EMAILS.c.due_at.is_(None), _EMAILS.c.expires_at < utc_now()))
 
 
 async def delete_old_audit_events(session: AsyncSession, kept_days: int) -> bool:

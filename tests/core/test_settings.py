@@ -38,6 +38,13 @@ WRONG = [
     ("AUTH_JWKS_URL", "issuer.example.com/jwks", "write it with its scheme"),
     *(("AUTH_WEBHOOK_SECRET", text, "at least 16 bytes in base64") for text in ("secret", "whsec_AAAA", "whsec_A")),
     ("BETTER_AUTH_TABLE", "users", "only a table in the same PostgreSQL database can be followed"),
+    ("EMAIL_URL", "smtp://127.0.0.1", "name the sender by EMAIL_FROM as well"),
+    *(
+        ("EMAIL_URL", url, "write it such as smtp://")
+        for url in ("mail.example.com", "smtp://", "smtp://ada@host", "smtp://host:x")
+    ),
+    *(("EMAIL_FROM", sender, "write it such as Tasktalk <") for sender in ("Tasktalk", "a@b\r\nBcc: c@d", "a@b, c@d")),
+    ("APP_URL", "app.example.com", "write it with its scheme"),
 ]
 
 
@@ -57,6 +64,20 @@ def test_wrong_setting_is_named_in_one_line(
     assert message.startswith(f"{name} is wrong: ")
     assert remedy in message
     assert "\n" not in message
+
+
+def test_production_does_not_start_where_nobody_could_use_the_links() -> None:
+    production = {"environment": Environment.PRODUCTION, "secret_key": KEY}
+    mail = {"email_url": "smtp://ada:hunter2@127.0.0.1", "email_from": "Tasktalk <no-reply@example.com>"}
+    for given, told in (
+        ({"require_verified_email": True}, "REQUIRE_VERIFIED_EMAIL is wrong: nobody could verify an address"),
+        (mail, "EMAIL_URL is wrong: say where the links lead by APP_URL"),
+    ):
+        with pytest.raises(SettingsError, match=told):
+            load_settings(**production, **given)
+    known = load_settings(**production, **mail, public_url="https://api.example.com/", require_verified_email=True)
+    assert (known.sends_email, known.link_url) == (True, "https://api.example.com")
+    assert "hunter2" not in repr(known)
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

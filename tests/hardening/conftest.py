@@ -9,9 +9,10 @@ from core.database import Database
 from core.settings import Settings
 from server.graphql.documents import Documents
 from server.graphql.schema import core_schema, schema
-from tests.databases import PostgresDatabases, make_settings, postgres_server
+from tests.databases import Databases, PostgresDatabases, make_settings, postgres_server
 from tests.factories import SignedIn, make_user, sign_in
 from tests.hardening.breakable import PostgresServer
+from tests.mail import Mailbox, mail_server
 from tests.services.account_services import AccountServices, open_account_services
 
 
@@ -63,3 +64,28 @@ async def services(database: Database, settings: Settings) -> AsyncIterator[Acco
 @pytest.fixture
 async def admin(database: Database, settings: Settings) -> SignedIn:
     return await sign_in(database, settings, await make_user(database, is_admin=True))
+
+
+@pytest.fixture(scope="module")
+async def mail_settings(databases: Databases) -> Settings:
+    """Give the settings of a database whose e-mails no other server sends."""
+    return make_settings(await databases.create())
+
+
+@pytest.fixture(scope="module")
+async def mail_database(mail_settings: Settings) -> AsyncIterator[Database]:
+    database = Database(mail_settings)
+    yield database
+    await database.close()
+
+
+@pytest.fixture(scope="module")
+async def shared_mailbox() -> AsyncIterator[Mailbox]:
+    async with mail_server() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture
+async def own_mailbox() -> AsyncIterator[Mailbox]:
+    async with mail_server() as mailbox:
+        yield mailbox

@@ -19,7 +19,10 @@ from tests.socket_client import signed_in_socket
 from tests.state import state_of
 
 MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT[^\"]+")
-OPEN_TO_ALL: Final = {"viewer", "signUp", "signIn", "refreshSession"}
+OPEN_TO_ALL: Final = {
+    *("viewer", "signUp", "signIn", "refreshSession"),
+    *("verifyEmail", "requestPasswordReset", "resetPassword"),
+}
 # What changes something of a row, or refuses to, where the row is the caller's.
 AGREEABLE: Final = {"title": "Mine", "content": "Mine", "expectedRevision": 1}
 

@@ -41,9 +41,11 @@ class AccountServices:
     accounts: Accounts
 
     async def sign_up(self, email: str | None = None) -> SessionTokens:
-        return await self.accounts.sign_up(
+        signed_up = await self.accounts.sign_up(
             email=email or new_email(), password=PASSWORD, name="Ada", client=Client(HERE)
         )
+        assert signed_up is not None
+        return signed_up
 
     async def sign_in(self, email: str, password: str = PASSWORD, address: str = HERE) -> SessionTokens:
         return await self.accounts.sign_in(email=email, password=password, client=Client(address))

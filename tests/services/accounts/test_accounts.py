@@ -47,6 +47,7 @@ async def test_sign_up_creates_an_account_and_a_session(services: AccountService
     signed_up = await services.accounts.sign_up(
         email=f"  {email.upper()} ", password=PASSWORD, name="  Ada ", client=Client(HERE)
     )
+    assert signed_up is not None
     user = signed_up.user
     assert (user.email, user.name) == (email, "Ada")
     assert (user.is_active, user.is_admin, user.email_verified) == (True, False, False)
