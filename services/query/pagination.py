@@ -237,10 +237,12 @@ def _part(key: _StatementKey, *conditions: ColumnElement[bool], has_value: bool)
     order, first = present if has_value else missing, key.table.c[key.order.columns[0]]
     where = *key.where, first.is_not(None) if has_value else first.is_(None), *conditions
     part = select(*key.selected(key.table)).where(*where, *_bounds(key, order, has_value=has_value))
-    # Those without are read apart, or the index of the second key would be read through where few are.
-    part = part if has_value else select(part.offset(0).subquery("without"))
-    ordered = order.clauses(part.selected_columns, backwards=key.backwards)
-    return part.order_by(*ordered).limit(_limit())
+    source: FromClause = key.table
+    if not has_value:
+        # Read apart, or the index of the second key would be read through where few are without.
+        source = part.offset(0).subquery("without")
+        part = select(*source.c)
+    return part.order_by(*order.clauses(source.c, backwards=key.backwards)).limit(_limit())
 
 
 @cached_statement
