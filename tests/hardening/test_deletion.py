@@ -105,6 +105,8 @@ async def test_large_conversation_is_gone_at_once_and_removed_by_batches(
     assert await count(database, "messages", user.user.id) == COUNT - MAX_AT_ONCE
     await remove_deleted(database)
     assert len(batches) == 2 + 3
+    # Each goes on behind the one before, past nothing that is dead.
+    assert [given["after"].key is None for given in batches] == [True, False, True, False, False]
     assert [await count(database, name, user.user.id) for name in ("messages", "runs", "conversations")] == [0] * 3
     changed, deleted, _ = await read_changes(client, user, cursor)
     assert (changed, deleted) == (set(), known - {user.user.id})
