@@ -69,7 +69,7 @@ class Task(Editable, table=True):
             text("(due_at IS NULL)"),
             "due_at",
             "id",
-            postgresql_include=["completed", "parent_id", "created_at", "updated_at"],
+            postgresql_include=["completed", "created_at", "updated_at"],
         ),
         Index("ix_tasks_tags", "tags", postgresql_using="gin").ddl_if(dialect="postgresql"),
         Index("ix_tasks_words", _WORDS, postgresql_using="gin").ddl_if(dialect="postgresql"),

@@ -15,7 +15,7 @@ ORDER: tuple[Any, ...] = ("user_id", sa.text("priority DESC"), sa.text("(due_at 
 
 
 def upgrade() -> None:
-    _replace(["completed", "parent_id", "created_at", "updated_at"])
+    _replace(["completed", "created_at", "updated_at"])
 
 
 def downgrade() -> None:
