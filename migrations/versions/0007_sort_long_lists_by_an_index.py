@@ -25,5 +25,7 @@ def downgrade() -> None:
 def _replace(included: Sequence[str]) -> None:
     # SQLite's indexes include nothing.
     if op.get_context().dialect.name == "postgresql":
+        # Made before the other is dropped, which readers would wait for.
+        op.create_index("ix_tasks_sorted", "tasks", list(ORDER), postgresql_include=included)
         op.drop_index("ix_tasks_priority_due", "tasks")
-        op.create_index("ix_tasks_priority_due", "tasks", list(ORDER), postgresql_include=included)
+        op.execute("ALTER INDEX ix_tasks_sorted RENAME TO ix_tasks_priority_due")
