@@ -61,7 +61,7 @@ class Task(Editable, table=True):
         CheckConstraint("(completed_at IS NOT NULL) = completed", name="completed_at_when_completed"),
         CheckConstraint("parent_id <> id", name="not_its_own_parent"),
         Index("ix_tasks_parent", "user_id", "parent_id", "created_at", "id"),
-        # What matters most and is due first; how many are open is counted in it too.
+        # What matters most and is due first; lists are counted and sorted by several keys in it too.
         Index(
             "ix_tasks_priority_due",
             "user_id",
@@ -69,7 +69,7 @@ class Task(Editable, table=True):
             text("(due_at IS NULL)"),
             "due_at",
             "id",
-            postgresql_include=["completed"],
+            postgresql_include=["completed", "created_at", "updated_at"],
         ),
         Index("ix_tasks_tags", "tags", postgresql_using="gin").ddl_if(dialect="postgresql"),
         Index("ix_tasks_words", _WORDS, postgresql_using="gin").ddl_if(dialect="postgresql"),

@@ -1,9 +1,10 @@
 """Ids of new rows, and tombstones of deleted ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import CTE, CompoundSelect, delete, insert, literal, or_, select, union_all
+from sqlalchemy import CTE, CompoundSelect, Select, delete, insert, literal, select, true, union, union_all
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.clock import utc_now
@@ -18,7 +19,7 @@ from services.accounts.caller import OWNER, Caller, owned
 from services.entities.values import Path
 from services.query.filters import IsAnyOf, id_list, id_list_param
 from services.query.lookup import kinds_by_id
-from services.query.sql import Writer, fetch_all, read, table_of
+from services.query.sql import Writer, fetch_all, is_sqlite, read, table_of
 
 _DELETIONS: Final = table_of(Deletion)
 _DELETE: Final = PreparedStatement(
@@ -64,7 +65,7 @@ async def insert_tombstones(
     session: AsyncSession, caller: Caller, model: type[Entity], ids: Sequence[str], revision: int
 ) -> dict[str, list[str]]:
     """Insert tombstones for rows and all that is deleted with them; return the ids by kind."""
-    rows = _with_descendants(caller, model, ids).subquery("deleted")
+    rows = _with_descendants(caller, model, ids, on_sqlite=is_sqlite(session)).subquery("deleted")
     columns = [literal(caller.user_id), rows.c.id, rows.c.kind, literal(revision), literal(utc_now(), UtcDateTime())]
     statement = insert(_DELETIONS).from_select(["user_id", "id", "kind", "revision", "deleted_at"], select(*columns))
     by_kind: dict[str, list[str]] = {}
@@ -87,33 +88,45 @@ def references_to(model: type[Entity], *, cascades: bool) -> Mapping[type[Entity
     return {entity: columns for entity, columns in found.items() if columns}
 
 
-def _with_descendants(caller: Caller, model: type[Entity], ids: Sequence[str]) -> CompoundSelect[Any]:
+def _with_descendants(
+    caller: Caller, model: type[Entity], ids: Sequence[str], *, on_sqlite: bool
+) -> CompoundSelect[Any]:
     """Return the statement that names rows, and all that refer to them and are deleted with them, by id and kind."""
-    collected: dict[type[Entity], CTE] = {model: _collect(caller, model, {}, ids)}
+    table = table_of(model)
+    named = select(table.c.id).where(caller.owns(table), IsAnyOf(table.c.id, id_list(ids)))
+    below = partial(_below, caller, on_sqlite=on_sqlite)
+    collected: dict[type[Entity], CTE] = {model: _collect(model, [named], below)}
     waiting = [model]
     while waiting:
         for entity in references_to(waiting.pop(0), cascades=True):
             if entity not in collected:
-                collected[entity] = _collect(caller, entity, collected)
+                parts = [
+                    below(entity, column, rows)
+                    for parent, rows in collected.items()
+                    for column in references_to(parent, cascades=True).get(entity, ())
+                ]
+                collected[entity] = _collect(entity, parts, below)
                 waiting.append(entity)
     return union_all(
         *(select(rows.c.id, literal(entity.entity_kind()).label("kind")) for entity, rows in collected.items())
     )
 
 
-def _collect(
-    caller: Caller, model: type[Entity], parents: Mapping[type[Entity], CTE], ids: Sequence[str] | None = None
-) -> CTE:
-    """Return the ids of a model's rows that are named or refer to rows of the parents, and of rows below those."""
-    table = table_of(model)
-    named = [] if ids is None else [IsAnyOf(table.c.id, id_list(ids))]
-    below = [
-        table.c[column.name].in_(select(rows.c.id))
-        for parent, rows in parents.items()
-        for column in references_to(parent, cascades=True).get(model, ())
-    ]
-    own = references_to(model, cascades=True).get(model, ())
-    rows = select(table.c.id).where(caller.owns(table), or_(*named, *below)).cte(f"gone_{table.name}", recursive=True)
-    for column in own:
-        rows = rows.union(select(table.c.id).where(caller.owns(table), table.c[column.name] == rows.c.id))
+def _collect(model: type[Entity], parts: Sequence[Select[Any]], below: Callable[..., Select[Any]]) -> CTE:
+    """Return the ids of a model's rows that the parts name, and of rows below those."""
+    named = parts[0] if len(parts) == 1 else select(union(*parts).subquery().c.id)
+    rows = named.cte(f"gone_{table_of(model).name}", recursive=True)
+    for column in references_to(model, cascades=True).get(model, ()):
+        rows = rows.union(below(model, column, rows))
     return rows
+
+
+def _below(caller: Caller, model: type[Entity], column: Column, rows: CTE, *, on_sqlite: bool) -> Select[Any]:
+    """Return the statement of the ids of a model's rows that refer to others by a column."""
+    table = table_of(model)
+    found = select(table.c.id).where(caller.owns(table), table.c[column.name] == rows.c.id)
+    if on_sqlite:
+        return found
+    # Each looked up by itself: PostgreSQL would plan to read all rows of an owner, where most owners have few.
+    below = found.offset(0).lateral()
+    return select(below.c.id).select_from(rows.join(below, true()))

@@ -2,10 +2,11 @@
 
 import string
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, cached_property
-from operator import attrgetter
+from itertools import groupby
+from operator import attrgetter, itemgetter
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import ColumnElement, Table, and_, bindparam, func, literal, or_, tuple_
@@ -49,6 +50,7 @@ class Key:
     write: Callable[[Any], Any] = lambda value: value
     expression: Callable[[ColumnElement[Any]], ColumnElement[Any]] = lambda column: column
     nullable: bool = False
+    is_text: bool = False
 
     def read_value(self, value: Any) -> Any:
         """Return the value that a cursor has of the column."""
@@ -90,6 +92,17 @@ class Order:
         """Return the names of the columns that a row needs for its cursor."""
         return tuple(part.key.column for part in self.keys)
 
+    @property
+    def has_several_short_keys(self) -> bool:
+        """Tell whether it has more keys than one, besides the id, and no text among them."""
+        return len(self.keys) > 2 and not any(part.key.is_text for part in self.keys)  # noqa: PLR2004
+
+    def split(self) -> tuple["Order", "Order"]:
+        """Return the order of the rows that have a value of the first key, and that of those that have none."""
+        first, *others = self.keys
+        present = OrderedKey(replace(first.key, nullable=False), first.descending)
+        return Order(self.table, (present, *others)), Order(self.table, tuple(others))
+
     @cached_property
     def _signature(self) -> str:
         keys = ",".join(f"-{part.key.column}" if part.descending else part.key.column for part in self.keys)
@@ -121,40 +134,36 @@ class Order:
             pass
         raise BadUserInputError(_NO_CURSOR.format(name=name), path=(name,))
 
+    def keyset_values(self, position: Position | None, name: str) -> dict[str, Any]:
+        """Return the values of a position by the names of their parameters."""
+        return {} if position is None else {f"{name}_{c}": v for c, v in zip(self.columns, position, strict=True)}
+
     def keyset_condition(self, columns: Columns, mask: NullMask, name: str, *, backwards: bool) -> ColumnElement[bool]:
-        """Return the condition that a row comes after a position, whose values are parameters `{name}_{index}`."""
+        """Return the condition that a row comes after a position, whose values are parameters `{name}_{column}`."""
         comparisons = [
             (*operands, part.descending != backwards)
-            for index, (part, has_value) in enumerate(zip(self.keys, mask, strict=True))
-            for operands in part.operands(columns, f"{name}_{index}", has_value=has_value)
+            for part, has_value in zip(self.keys, mask, strict=True)
+            for operands in part.operands(columns, f"{name}_{part.key.column}", has_value=has_value)
         ]
-        expressions, values, is_less = zip(*comparisons, strict=True)
-        if len(set(is_less)) > 1:
-            return _lexicographic(comparisons)
-        # An index serves the comparison of whole tuples.
-        left, right = tuple_(*expressions), tuple_(*values)
-        condition: ColumnElement[bool] = left < right if is_less[0] else left > right
-        return condition
+        return _comparison([list(group) for _, group in groupby(comparisons, key=itemgetter(2))])
 
 
-def _lexicographic(comparisons: Sequence[tuple[Any, Any, bool]]) -> ColumnElement[bool]:
-    """Return the comparison of tuples whose elements are ordered in different directions."""
-    alternatives: list[ColumnElement[bool]] = []
-    equal: list[ColumnElement[bool]] = []
-    for expression, value, less in comparisons:
-        alternatives.append(and_(*equal, expression < value if less else expression > value))
-        equal.append(expression == value)
-    return or_(*alternatives)
+def _comparison(groups: Sequence[Sequence[tuple[Any, Any, bool]]]) -> ColumnElement[bool]:
+    """Return the comparison of tuples, whose elements are grouped by the direction in which they are ordered."""
+    group, *others = groups
+    expressions, values, (is_less, *_) = zip(*group, strict=True)
+    # An index serves the comparison of whole tuples.
+    left, right = tuple_(*expressions), tuple_(*values)
+    is_beyond: ColumnElement[bool] = left < right if is_less else left > right
+    if not others:
+        return is_beyond
+    is_reached = left <= right if is_less else left >= right
+    return and_(is_reached, or_(is_beyond, _comparison(others)))
 
 
 def null_mask(position: Position) -> NullMask:
     """Return which values of a position are not null."""
     return tuple(value is not None for value in position)
-
-
-def keyset_values(position: Position, name: str) -> dict[str, Any]:
-    """Return the values of a position by the names of their parameters."""
-    return {f"{name}_{index}": value for index, value in enumerate(position)}
 
 
 def _read_moment(value: Any) -> datetime:
@@ -195,7 +204,8 @@ def sort_key(model: type[SQLModel], name: str) -> Key:
         return Key(name, _read_integer, nullable=column.is_nullable)
     if column.kind is Kind.TEXT:
         # Both databases fold the case of ASCII alone here, and so does the cursor.
-        return Key(name, read_text, lambda text: text and text.translate(_LOWER), func.lower, column.is_nullable)
+        is_nullable = column.is_nullable
+        return Key(name, read_text, lambda text: text and text.translate(_LOWER), func.lower, is_nullable, is_text=True)
     raise TypeError(f"{model.__name__}.{name} is Sortable, but there is no order for {column.kind}")
 
 

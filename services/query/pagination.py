@@ -1,16 +1,31 @@
 """Keyset pagination: one statement for a page, and one for the pages of many parents."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, FromClause, Integer, Select, Table, and_, bindparam, column, func, select, true
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    FromClause,
+    Integer,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    column,
+    false,
+    func,
+    select,
+    true,
+    union_all,
+)
 
 from core.errors import BadUserInputError
 from core.prepared_statement import PLAN_EACH_TIME, Rows, cached_statement
 from services.accounts.caller import OWNER, Caller, owned
 from services.query.filters import NO_CONDITIONS, Conditions, FilterTemplate, IsAnyOf, id_list_param, text_list_param
-from services.query.ordering import NullMask, Order, Position, keyset_values, null_mask
+from services.query.ordering import NullMask, Order, Position, null_mask
 from services.query.sql import Source, is_sqlite, read, table_columns
 
 DEFAULT_PAGE_SIZE: Final = 20
@@ -101,8 +116,10 @@ def read_window(order: Order, arguments: PageArguments) -> Window:
 
 async def fetch_page(source: Source, listing: Listing, window: Window) -> Page:
     """Return one page of a list."""
-    statement = _page_statement(_statement_key(listing, window))
-    return _page(listing.order, window, await read(source, statement, _statement_values(listing, window)))
+    must_sort = listing.order.has_several_short_keys and listing.caller is not None and not is_sqlite(source)
+    build = _sorted_page_on_postgresql if must_sort else _page_statement
+    values = _statement_values(listing, window)
+    return _page(listing.order, window, await read(source, build(_statement_key(listing, window)), values))
 
 
 async def count_rows(source: Source, listing: Listing) -> int:
@@ -152,7 +169,8 @@ def _statement_values(listing: Listing, window: Window) -> dict[str, Any]:
     values = {**listing.conditions.values, _LIMIT: window.size + 1}
     if listing.caller is not None:
         values[OWNER] = listing.caller.user_id
-    return values | keyset_values(window.after or (), _AFTER) | keyset_values(window.before or (), _BEFORE)
+    order = listing.order
+    return values | order.keyset_values(window.after, _AFTER) | order.keyset_values(window.before, _BEFORE)
 
 
 def _page(order: Order, window: Window, found: Rows) -> Page:
@@ -189,6 +207,42 @@ class _StatementKey(NamedTuple):
 @cached_statement
 def _page_statement(key: _StatementKey) -> Select[Any]:
     return _planned(_limit_to_window(select(*key.selected(key.table)), key), key)
+
+
+@cached_statement
+def _sorted_page_on_postgresql(key: _StatementKey) -> Select[Any]:
+    """Return the statement of a page in an order by several keys: what to sort is read off an index, then the rows."""
+    found, rows = _sorted(key._replace(columns=frozenset())).subquery("found"), key.table.alias("page")
+    statement = select(*key.selected(rows)).select_from(found.join(rows, and_(owned(rows), rows.c.id == found.c.id)))
+    ordered = statement.order_by(*key.order.clauses(found.c, backwards=key.backwards)).limit(_limit())
+    # How many rows there are of an owner decides how to sort.
+    return ordered.execution_options(**{PLAN_EACH_TIME: True})
+
+
+def _sorted(key: _StatementKey) -> Select[Any] | CompoundSelect[Any]:
+    """Return the statement of what the rows of a page are ordered by.
+
+    Very many may have no value of the first key. They are sorted by themselves, unless the others fill the page.
+    """
+    if not key.order.keys[0].key.nullable:
+        return _limit_to_window(select(*key.selected(key.table)), key)
+    begun = _part(key, has_value=not key.backwards).cte("begun")
+    is_short = select(func.count()).select_from(begun).scalar_subquery() < _limit()
+    return union_all(select(*begun.c), select(*_part(key, is_short, has_value=key.backwards).subquery("others").c))
+
+
+def _part(key: _StatementKey, *conditions: ColumnElement[bool], has_value: bool) -> Select[Any]:
+    """Return that statement of the rows that have a value of the first key, or of those that have none."""
+    present, missing = key.order.split()
+    order, first = present if has_value else missing, key.table.c[key.order.columns[0]]
+    where = *key.where, first.is_not(None) if has_value else first.is_(None), *conditions
+    part = select(*key.selected(key.table)).where(*where, *_bounds(key, order, has_value=has_value))
+    source: FromClause = key.table
+    if not has_value:
+        # Read apart, or the index of the second key would be read through where few are without.
+        source = part.offset(0).subquery("without")
+        part = select(*source.c)
+    return part.order_by(*order.clauses(source.c, backwards=key.backwards)).limit(_limit())
 
 
 @cached_statement
@@ -243,11 +297,20 @@ def _parent_ids(parent: str) -> ColumnElement[Any]:
 
 def _limit_to_window(statement: Select[Any], key: _StatementKey) -> Select[Any]:
     """Limit a statement to a window and one row more, which shows whether the list goes on."""
-    columns, order = key.table.c, key.order
-    statement = statement.where(*key.where)
-    if key.after is not None:
-        statement = statement.where(order.keyset_condition(columns, key.after, _AFTER, backwards=False))
-    if key.before is not None:
-        statement = statement.where(order.keyset_condition(columns, key.before, _BEFORE, backwards=True))
-    limit = bindparam(_LIMIT, type_=Integer())
-    return statement.order_by(*order.clauses(columns, backwards=key.backwards)).limit(limit)
+    statement = statement.where(*key.where, *_bounds(key, key.order))
+    return statement.order_by(*key.order.clauses(key.table.c, backwards=key.backwards)).limit(_limit())
+
+
+def _limit() -> ColumnElement[int]:
+    return bindparam(_LIMIT, type_=Integer())
+
+
+def _bounds(key: _StatementKey, order: Order, *, has_value: bool | None = None) -> Iterator[ColumnElement[bool]]:
+    """Return the conditions of the cursors; `has_value` tells of which rows alone, as in `_part`."""
+    for name, mask, backwards in ((_AFTER, key.after, False), (_BEFORE, key.before, True)):
+        if mask is not None and has_value in (None, mask[0]):
+            shown = mask[-len(order.keys) :]
+            yield order.keyset_condition(key.table.c, shown, name, backwards=backwards)
+        elif mask is not None and has_value != backwards:
+            # Those with a value come before all that have none.
+            yield false()

@@ -1,5 +1,6 @@
 """Deletion of what is very large: gone at once for everybody, then removed by batches, over crashes."""
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -39,17 +40,19 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr("server.lifecycle.remove_deleted", do_nothing)
     for module in ("services.sync.removal", "services.conversations.conversations"):
         monkeypatch.setattr(f"{module}.MAX_AT_ONCE", MAX_AT_ONCE)
+    monkeypatch.setattr("services.sync.removal.SLOW_S", math.inf)
     noted: list[Any] = []
     for name in ("_remove_conversation", "_remove_account"):
         monkeypatch.setattr(removal, name, partial(noting, noted, getattr(removal, name)))
     return noted
 
 
-async def noting(noted: list[Any], remove: Callable[..., Awaitable[None]], session: AsyncSession, gone: Any) -> None:
-    await remove(session, gone)
-    noted.append(gone)
+async def noting(noted: list[Any], remove: Callable[..., Awaitable[Any]], session: AsyncSession, **given: Any) -> Any:
+    position = await remove(session, **given)
+    noted.append(given)
     if len(noted) == 2:
         raise CrashError
+    return position
 
 
 async def store_rows(database: Database, model: type[SQLModel], rows: Sequence[SQLModel]) -> None:
@@ -102,6 +105,8 @@ async def test_large_conversation_is_gone_at_once_and_removed_by_batches(
     assert await count(database, "messages", user.user.id) == COUNT - MAX_AT_ONCE
     await remove_deleted(database)
     assert len(batches) == 2 + 3
+    # Each goes on behind the one before, past nothing that is dead.
+    assert [given["after"].key is None for given in batches] == [True, False, True, False, False]
     assert [await count(database, name, user.user.id) for name in ("messages", "runs", "conversations")] == [0] * 3
     changed, deleted, _ = await read_changes(client, user, cursor)
     assert (changed, deleted) == (set(), known - {user.user.id})

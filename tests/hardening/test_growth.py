@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from itertools import permutations
 from typing import Any, Final
 
 import asyncpg
 import pytest
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from core.database import Database
 from core.prepared_statement import PLAN_EACH_TIME, PreparedStatement, Rows, Values
+from core.transaction import leave_unchanged
 from models import Conversation, HistoryEntry, Message, Task, User
 from services.accounts.caller import Caller
 from services.accounts.users import user_listing
@@ -19,6 +22,7 @@ from services.conversations.conversations import ConversationOrder, conversation
 from services.conversations.messages import MessageCursor, MessageOrder, completed_since, message_listing
 from services.entities.history import history_listing
 from services.entities.lists import StringFilter
+from services.entities.tombstones import insert_tombstones
 from services.query.lookup import rows_by_id
 from services.query.ordering import OrderDirection
 from services.query.pagination import (
@@ -47,6 +51,10 @@ NEIGHBOURS: Final = 500
 # Of a page of 20, and some rows more of the pages of an index that they are on.
 FEW: Final = 100
 ASC, DESC = OrderDirection
+# By this transaction.
+ROWS_READ: Final = (
+    "SELECT sum(pg_stat_get_xact_tuples_returned(oid)) FROM pg_class WHERE relname ~ 'tasks|messages|runs'"
+)
 Work = Callable[[Any], Awaitable[Any]]
 
 
@@ -93,6 +101,12 @@ def rows_read(plan: dict[str, Any]) -> int:
     return sum(round(node.get(name, 0) * node["Actual Loops"]) for node in scans for name in names)
 
 
+def rows_fetched(plan: dict[str, Any]) -> int:
+    """Return how many rows are read from tables, those that an index alone tells of left out."""
+    told = (node for node in nodes_of(plan) if node["Node Type"] == "Index Only Scan")
+    return rows_read(plan) - sum(rows_read({**node, "Plans": []}) for node in told)
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """A large account among many small ones."""
@@ -119,6 +133,8 @@ async def account(databases: Databases) -> AsyncIterator[Account]:
         owner = await sign_in(database, settings, await make_user(database, is_admin=True))
         grown = await grow(database, owner.user.id, tasks=COUNT, messages=COUNT, conversations=100)
         connection = await asyncpg.connect(settings.database_url, statement_cache_size=0)
+        # A commit that is not on disk yet marks no page as visible to all.
+        await connection.execute("CHECKPOINT")
         await connection.execute("VACUUM ANALYZE")
         yield Account(owner.caller, grown, database, connection)
         await connection.close()
@@ -161,6 +177,23 @@ async def test_pages_in_each_order_read_few_rows(account: Account) -> None:
         for work in reads:
             for plan in await account.plans(work):
                 assert rows_read(plan) <= FEW, (name, plan)
+
+
+async def test_orders_by_several_keys_are_sorted_in_an_index(account: Account) -> None:
+    (middle,) = await rows_by_id(
+        account.database.reader, account.caller, Task, [account.grown.task_ids[COUNT // 2]], columns(Task)
+    )
+    # Most rows of this small table are the account's, so that to read it through costs as little.
+    await account.connection.execute("SET enable_seqscan = off")
+    for first, second in permutations(TaskOrder.fields, 2):
+        if second == "TITLE":
+            continue
+        listing = task_listing(account.caller, columns(Task), None, [TaskOrder(first, DESC), TaskOrder(second, ASC)])
+        deep = read_window(listing.order, PageArguments(first=20, after=listing.order.cursor(middle)))
+        for window in (*windows_of(listing), deep):
+            for plan in await account.plans(partial(fetch_page, listing=listing, window=window)):
+                assert rows_fetched(plan) <= FEW, (first, second, plan)
+    await account.connection.execute("RESET enable_seqscan")
 
 
 async def test_filters_read_few_rows_where_they_find_few_or_many(account: Account) -> None:
@@ -210,6 +243,20 @@ async def test_rows_by_id_and_what_follows_a_cursor_are_looked_up(account: Accou
     for work, most in works:
         for plan in await account.plans(work):
             assert rows_read(plan) <= most, plan
+
+
+async def test_deletion_looks_up_what_goes_with_a_row_by_the_plan_for_all_users(account: Account) -> None:
+    caller, grown = account.caller, account.grown
+
+    async def delete(session: AsyncSession) -> int:
+        leave_unchanged(session)
+        await run_sql(session, "SET LOCAL plan_cache_mode = force_generic_plan")
+        before = int(await run_sql(session, ROWS_READ))
+        await insert_tombstones(session, caller, Task, grown.task_ids[:1], COUNT)
+        await insert_tombstones(session, caller, Conversation, grown.conversation_ids[1:2], COUNT)
+        return int(await run_sql(session, ROWS_READ)) - before
+
+    assert await account.database.write(delete) <= FEW
 
 
 async def test_long_histories_are_looked_for_among_those_that_grew_lately(account: Account) -> None:
