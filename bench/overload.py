@@ -26,7 +26,7 @@ from typing import Final
 import orjson
 import uvloop
 
-from bench.processes import cpu_s
+from bench.processes import cpu_s, until_idle
 from bench.servers import SECRET_KEY, running, tasktalk
 from core.database import Database
 from services.tasks.tasks import tasks
@@ -35,7 +35,6 @@ from tests.factories import new_task, sign_in
 
 _PATIENCE_S: Final = 1.0
 _RECONNECT_S: Final = 0.1
-_IDLE_CPU_S: Final = 0.1
 _USERS: Final = 40
 _LISTS: Final = " ".join(
     f"a{n}: tasks(first: 100) {{ nodes {{ id title priority createdAt tags }} }}" for n in range(4)
@@ -241,14 +240,6 @@ class Bench:
     clients: ProcessPoolExecutor
     requests: Sequence[tuple[bytes, bool]]
 
-    async def until_idle(self) -> None:
-        """Return when the server has imported what it needs later."""
-        used_s = math.inf
-        while used_s > _IDLE_CPU_S:
-            before_s = cpu_s(self.pid)
-            await asyncio.sleep(1)
-            used_s = cpu_s(self.pid) - before_s
-
     async def offer(self, title: str, rate: float | None, seconds: float) -> Outcome:
         """Offer requests at a rate, or as many as are answered; print what became of them, and return it."""
         before_s = cpu_s(self.pid)
@@ -295,7 +286,7 @@ async def _measure(url: str, options: argparse.Namespace) -> None:
         async with running(tasktalk("tasktalk", workers=options.workers), url, cores) as server:
             bench = Bench(server.port, server.process.pid, clients, requests)
             await bench.offer("warm-up", 20, 3)
-            await bench.until_idle()
+            await until_idle(bench.pid)
             summaries = [await _overload(bench, database, options) for _ in range(options.rounds)]
     await database.close()
     for name, figures in zip(_FIGURES, zip(*summaries, strict=True), strict=True):
