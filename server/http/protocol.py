@@ -262,6 +262,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
         Behind requests that are in progress, or answers that are not read, it waits as others do.
         """
+        if self._closes:
+            # It has said so; what comes behind is read no more.
+            self._is_dropped = True
+            return True
         refuse: Refuse | None = self.app_state.get(REFUSE)
         if refuse is None or self.parser.should_upgrade() or self.flow.write_paused or self._unanswered():
             return False

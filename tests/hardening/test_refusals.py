@@ -58,12 +58,23 @@ async def test_probes_are_answered_and_refusals_counted(
         (b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", True),
         (b"GET / HTTP/1.0\r\n\r\n", False),
         (CLOSING, False),
+        (CLOSING + REQUEST, False),
         (CHUNKED + b"1\r\na\r\n0\r\nX: trailer\r\n\r\n", False),
         (post(QUERY, "Expect: 100-continue"), False),
         (post(b" " * 60_000), True),
         (post(b" " * 70_000), False),
     ],
-    ids=["post", "head", "http 1.0", "closing", "chunked", "expects 100", "short body", "long body"],
+    ids=[
+        "post",
+        "head",
+        "http 1.0",
+        "closing",
+        "behind a closing one",
+        "chunked",
+        "expects 100",
+        "short body",
+        "long body",
+    ],
 )
 @pytest.mark.usefixtures("busy")
 async def test_connection_stays_open_where_a_short_body_is_all_that_comes(
