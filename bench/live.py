@@ -25,7 +25,7 @@ import orjson
 from sqlmodel.ext.asyncio.session import AsyncSession
 from websockets.asyncio.client import ClientConnection, connect
 
-from bench.processes import cpu_s, memory_mib
+from bench.processes import cpu_s, memory_mib, until_idle
 from core.clock import utc_now
 from core.database import Database
 from core.ids import new_id
@@ -80,7 +80,7 @@ async def _measure(databases: PostgresDatabases, count: int, per_user: int, rate
     settings = make_settings(await databases.create(), environment="production", access_token_expire_minutes=600)
     subscribers = await _subscribers(settings, count // per_user)
     followers = [subscriber for subscriber in subscribers for _ in range(per_user)]
-    async with _serving(settings) as server:
+    async with _serving(settings, per_user) as server:
         before = memory_mib(server.process.pid)
         sockets = await _open_all(server.port, followers)
         await asyncio.sleep(_SETTLE_S)
@@ -127,11 +127,13 @@ def _storing(row: Conversation) -> Any:
 
 
 @asynccontextmanager
-async def _serving(settings: Settings) -> AsyncIterator[Server]:
+async def _serving(settings: Settings, per_user: int) -> AsyncIterator[Server]:
     environment = os.environ | {
         "ENVIRONMENT": "production",
         "DATABASE_URL": settings.database_url,
         "SECRET_KEY": settings.secret_key,
+        "MAX_SOCKETS_PER_USER": str(per_user),
+        "MAX_SUBSCRIPTIONS_PER_USER": str(per_user),
     }
     command = [sys.executable, "-m", "server.cli", "serve", "--port", "0"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: ASYNC220, S603
@@ -143,6 +145,7 @@ async def _serving(settings: Settings) -> AsyncIterator[Server]:
     try:
         await _until_ready(server.port)
         await asyncio.sleep(_SETTLE_S)
+        await until_idle(process.pid)
         yield server
     finally:
         process.terminate()

@@ -1,5 +1,7 @@
 """Processor time and memory of process trees, read from /proc."""
 
+import asyncio
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import Final
 
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _KIB_PER_MIB: Final = 1024
+_IDLE_CPU_S: Final = 0.1
 
 
 def cpu_s(pid: int) -> float:
@@ -15,6 +18,15 @@ def cpu_s(pid: int) -> float:
     Children that ended are counted too: the kernel adds their time to the parent's once it has waited for them.
     """
     return sum(map(_cpu_ticks, _tree(pid))) / _TICKS_PER_S
+
+
+async def until_idle(pid: int) -> None:
+    """Return once a process tree has nothing to do: a server imports what it needs later when it has started."""
+    used_s = math.inf
+    while used_s > _IDLE_CPU_S:
+        before_s = cpu_s(pid)
+        await asyncio.sleep(1)
+        used_s = cpu_s(pid) - before_s
 
 
 def memory_mib(pid: int) -> float:

@@ -21,7 +21,8 @@ from core.settings import Settings
 from graph.context import Runtime
 from server.graphql.streaming import Streaming
 from server.http.connections import ConnectionRegistry
-from server.http.protocol import REFUSES
+from server.http.origins import cross_origin_lines
+from server.http.protocol import REFUSE
 from server.mcp.endpoint import McpEndpoint
 from server.observability.metrics import Metrics
 from server.observability.request_log import refusing
@@ -132,7 +133,7 @@ async def lifespan(
         tasks.append(asyncio.create_task(app.state.readiness.warn()))
     try:
         with graceful_shutdown(streaming.connections):
-            yield {REFUSES: refusing(app.state.overload, metrics.observe)}
+            yield {REFUSE: refusing(app.state.overload, metrics.count_refused, cross_origin_lines(runtime.settings))}
     finally:
         for task in tasks:
             task.cancel()

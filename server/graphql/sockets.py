@@ -19,6 +19,7 @@ from core.workload import start_workload
 from graph.context import Context, Runtime
 from server.graphql.streaming import Streaming
 from server.http.authentication import authenticate, client_address, user_agent
+from server.http.disconnect import TimeLimit
 from server.http.errors import SESSION_OVER, TOKEN_EXPIRED, FormattedError, RefusedError, refuse_for
 from server.http.origins import is_allowed_origin
 from server.http.protocol import get_abort
@@ -241,8 +242,9 @@ class GraphQLWebSocket:
 
     async def _send(self, message: dict[str, Any]) -> None:
         try:
-            async with self._send_lock, asyncio.timeout(self._settings.socket_send_timeout_s):
-                await self._asgi_send(_text_message(message))
+            async with self._send_lock:
+                with TimeLimit(self._settings.socket_send_timeout_s):
+                    await self._asgi_send(_text_message(message))
         except TimeoutError:
             raise CloseSocketError(CloseCode.TRY_AGAIN_LATER, "Read faster; resume by the last cursor.") from None
         except (OSError, RuntimeError):

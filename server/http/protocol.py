@@ -12,6 +12,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from server.http.connection_limits import ConnectionLimits, address_of
+from server.http.overload import BUSY
 from server.http.socket_protocol import CountedWebSocketProtocol
 
 HEAD_TIMEOUT_S: Final = 30.0
@@ -25,9 +26,14 @@ _MAX_TRAILER_BYTES: Final = 8 * 1024
 _AUTHORIZATION: Final = b"authorization:"
 _ABORT: Final = "tasktalk.abort"
 _CLOSE: Final = "tasktalk.close"
+_CONNECTION_CLOSE: Final = b"connection: close\r\n"
 _IS_CLOSING: Final = "tasktalk.is_closing"
-# The key of the lifespan's state of what tells whether the server is too busy for a request.
-REFUSES: Final = "tasktalk.refuses"
+# A longer body of a request that is refused unread is not waited for; its connection closes.
+_MAX_DROPPED_BYTES: Final = 64 * 1024
+# The key of the lifespan's state of what refuses a request, by method, path and origin, while the server is too busy:
+# it returns lines for the head of the answer, or None where the request is to be answered.
+REFUSE: Final = "tasktalk.refuse"
+Refuse = Callable[[str, str, bytes | None], bytes | None]
 
 
 class _Refusal(Exception):  # noqa: N818 - it is raised out of the parser's callbacks and never seen
@@ -37,9 +43,9 @@ class _Refusal(Exception):  # noqa: N818 - it is raised out of the parser's call
         super().__init__(message)
         body = orjson.dumps({"errors": [{"message": message, "extensions": {"code": code}}]}).decode()
         lines = (f"HTTP/1.1 {status}", "content-type: application/json; charset=utf-8", *more)
-        lines = (*lines, f"content-length: {len(body)}")
-        self.response = "\r\n".join((*lines, "connection: close", "", body)).encode()
-        self.kept_alive_response = "\r\n".join((*lines, "", body)).encode()
+        self.head = "\r\n".join((*lines, f"content-length: {len(body)}", "")).encode()
+        self.body = b"\r\n" + body.encode()
+        self.response = self.head + _CONNECTION_CLOSE + self.body
 
 
 _TOO_LARGE: Final = _Refusal("431 Request Header Fields Too Large", "The request line and the headers are too large.")
@@ -57,7 +63,7 @@ _TOO_MANY: Final = _Refusal(
 )
 _BUSY: Final = _Refusal(
     "503 Service Unavailable",
-    "The server is busy. Try again shortly.",
+    BUSY,
     "SERVICE_UNAVAILABLE",
     "retry-after: 1",
     "x-content-type-options: nosniff",
@@ -85,11 +91,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _head_timer: TimerHandle | None = None
     _write_timer: TimerHandle | None = None
     _is_in_head = False
+    # Whether a request was completed by the data that has come last.
+    _has_completed = False
     _line_bytes = 0
     # What has come since the head, or since the last piece of the body.
     _bodiless_bytes = 0
     _line_start = b""
     _refusal: _Refusal | None = None
+    # Whether the request was refused unread, so that its body is dropped, and whether the connection closes behind it.
+    _is_dropped = False
+    _closes = False
     _is_admitted = False
     _cycles: tuple[RequestResponseCycle, ...] = ()
 
@@ -126,26 +137,30 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             # Read and dropped until the client has read why; bounded by the time that it has for that.
             return
         self._bodiless_bytes += len(data)
+        self._has_completed = False
         super().data_received(data)
         if self._bodiless_bytes > MAX_HEAD_BYTES and not self._is_in_head:
             # Trailers, or extensions of a chunk, which come without an end.
             self.transport.abort()
             return
+        if self._is_dropped:
+            return
         cycle = cast("RequestResponseCycle | None", self.cycle)
-        is_within_head = cycle is None or cycle.scope is not self.scope
+        is_within_head = cycle is None or self._is_in_head
         if cycle is not None and not is_within_head and not cycle.response_complete:
             self._stop_head_timer()
         elif self.transport.get_protocol() is self and self._refusal is None:
             # What comes after a response may be the rest of a body that was refused.
-            self._bound_head(len(data) if is_within_head else 0)
+            # What comes in one piece with the end of a request is mostly that request.
+            self._bound_head(len(data) if is_within_head and not self._has_completed else 0)
             self._line_start = (self._line_start + data).rpartition(b"\n")[2][: len(_AUTHORIZATION)]
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse(_TOKEN_TOO_LARGE if self._line_start.lower() == _AUTHORIZATION else _TOO_LARGE)
 
     def on_message_begin(self) -> None:
-        """Begin to count the head."""
-        super().on_message_begin()
-        self._is_in_head, self._line_bytes = True, 0
+        """Begin to read and to count a head; there is no scope before it is whole."""
+        self.url, self.headers, self.expect_100_continue = b"", [], False
+        self._is_in_head, self._line_bytes, self._is_dropped = True, 0, False
 
     def on_url(self, url: bytes) -> None:
         """Bound the request line."""
@@ -174,6 +189,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade() and self._should_upgrade() and self._unanswered():
             # Its protocol would take the connection from the requests that are in progress.
             raise self._note(_MALFORMED)
+        if self._drop_if_busy():
+            return
+        self._make_scope()
         super().on_headers_complete()
         if self.cycle is not previous:
             self._cycles = (*self._unanswered(), self.cycle)
@@ -183,7 +201,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Note that the body goes on."""
         self._bodiless_bytes = 0
-        super().on_body(body)
+        if not self._is_dropped:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Go on with the next request after one that was refused unread."""
+        self._has_completed = True
+        if not self._is_dropped:
+            super().on_message_complete()
+            return
+        self._stop_head_timer()
+        if self._closes:
+            self.transport.close()
+        self.on_response_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text is replaced
         """Refuse what cannot be parsed, or what a callback has refused."""
@@ -210,18 +240,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._stop_write_timer()
         super().resume_writing()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Start to answer a request, or refuse it at a fraction of the cost that a task and the application have."""
-        refuses = self.app_state.get(REFUSES)
-        if refuses is None or not refuses(cycle.scope):
-            super()._start_asgi_task(cycle, app)
-            return
-        self.transport.write(_BUSY.kept_alive_response if cycle.keep_alive else _BUSY.response)
-        cycle.response_complete = True
-        if not cycle.keep_alive:
-            self.transport.close()
-        cycle.on_response()
-
     def on_response_complete(self) -> None:
         """Go on with the next request; where the connection closes, disconnect a client that does not read the rest."""
         super().on_response_complete()
@@ -232,6 +250,39 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Close an idle connection, even if its last answer is not read."""
         super().timeout_keep_alive_handler()
         self._watch_closing()
+
+    def _make_scope(self) -> None:
+        url, headers, is_continued = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, is_continued
+        self.headers += headers
+
+    def _drop_if_busy(self) -> bool:
+        """Refuse a request by its head alone, at a fraction of the cost of one, where the server is too busy for it.
+
+        Behind requests that are in progress, or answers that are not read, it waits as others do.
+        """
+        if self._closes:
+            # It has said so; what comes behind is read no more.
+            self._is_dropped = True
+            return True
+        refuse: Refuse | None = self.app_state.get(REFUSE)
+        if refuse is None or self.parser.should_upgrade() or self.flow.write_paused or self._unanswered():
+            return False
+        method, headers = self.parser.get_method(), dict(self.headers)
+        path = self.url.partition(b"?")[0]
+        more = refuse(method.decode("ascii"), path.decode("ascii"), headers.get(b"origin"))
+        if more is None:
+            return False
+        is_short = b"transfer-encoding" not in headers and int(headers.get(b"content-length", 0)) <= _MAX_DROPPED_BYTES
+        is_kept_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        self._is_dropped = True
+        self._closes = not (is_short and is_kept_alive) or self.expect_100_continue
+        self._stop_head_timer()
+        closing = _CONNECTION_CLOSE if self._closes else b""
+        self.transport.write(_BUSY.head + more + closing + (b"\r\n" if method == b"HEAD" else _BUSY.body))
+        self._head_timer = self.loop.call_later(LINGER_S if self._closes else HEAD_TIMEOUT_S, self.transport.abort)
+        return True
 
     def _note(self, refusal: _Refusal) -> _Refusal:
         """Keep the refusal that a callback raises, for the parser raises an error of its own."""

@@ -96,14 +96,21 @@ class Metrics:
 
     def observe(self, scope: Scope, record: RequestRecord, status: int, duration_s: float) -> None:
         """Count a request that has ended."""
-        method, path = scope["method"], _path_label(scope)
-        self._requests.inc(method if method in _METHODS else _OTHER, path, status)
+        path = _path_label(scope["path"], scope.get("route"))
+        self._count(scope["method"], path, status)
         self._durations.observe(duration_s, path)
         if record.outcome is not None:
             name = self._name_label(record)
             self._operations.inc(name, record.outcome)
             self._operation_durations.observe(duration_s, name)
         self._statements.inc(by=len(record.statements))
+
+    def count_refused(self, method: str, path: str, status: int) -> None:
+        """Count a request that was refused unread: it took no time, which would make durations look shorter."""
+        self._count(method, _path_label(path), status)
+
+    def _count(self, method: str, path_label: str, status: int) -> None:
+        self._requests.inc(method if method in _METHODS else _OTHER, path_label, status)
 
     async def serve(self, request: Request) -> Response:
         """Answer /metrics: to those who have the token, where there is one."""
@@ -192,11 +199,10 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _path_label(scope: Scope) -> str:
-    path: str = scope["path"]
+def _path_label(path: str, route: Any = None) -> str:
     if path in _PATHS:
         return path
-    if path.startswith("/api/") and (route := scope.get("route")) is not None:
+    if path.startswith("/api/") and route is not None:
         # With the names of what stands in it, of which there is no end.
         return str(route.path)
     return next((assets for assets in _ASSETS if path.startswith(f"{assets}/")), _OTHER)

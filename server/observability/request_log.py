@@ -18,8 +18,8 @@ from core.workload import Workload, current_workload
 from server.http.authentication import client_address
 from server.http.errors import Header, masked, refuse_for
 from server.http.headers import get_request_headers
-from server.http.overload import Overload, Progress, current_progress
-from server.http.protocol import get_is_closing
+from server.http.overload import BUSY, Overload, Progress, current_progress
+from server.http.protocol import Refuse, get_is_closing
 from server.http.rate_limit import current_headers
 
 _KEY: Final = "tasktalk.record"
@@ -39,7 +39,7 @@ SECURITY_HEADERS: Final = (
 
 
 _EVENT_STREAM: Final = (b"content-type", b"text/event-stream; charset=utf-8")
-_BUSY: Final = refuse_for(UnavailableError("The server is busy. Try again shortly."))
+_BUSY: Final = refuse_for(UnavailableError(BUSY))
 _TRY_LATER: Final = JSONResponse({"errors": _BUSY.errors}, _BUSY.status, {"retry-after": "1"})
 
 
@@ -80,16 +80,18 @@ Observe = Callable[[Scope, RequestRecord, int, float], None]
 WriteLine = Callable[[dict[str, Any]], None]
 
 
-def refusing(overload: Overload, observe: Observe) -> Callable[[Scope], bool]:
-    """Return what tells whether to refuse a request, and counts it, without a line in the log: they are many."""
+def refusing(
+    overload: Overload, count: Callable[[str, str, int], None], cross_origin: Callable[[bytes | None], bytes]
+) -> Refuse:
+    """Return what refuses a request while there are too many, and counts it; there is no line in the log for each."""
 
-    def refuses(scope: Scope) -> bool:
-        if not overload.refuses or scope["path"] in _PROBES:
-            return False
-        observe(scope, RequestRecord(""), _UNAVAILABLE, 0)
-        return True
+    def refuse(method: str, path: str, origin: bytes | None) -> bytes | None:
+        if path in _PROBES or overload.admit():
+            return None
+        count(method, path, _UNAVAILABLE)
+        return cross_origin(origin)
 
-    return refuses
+    return refuse
 
 
 class RequestLogMiddleware:

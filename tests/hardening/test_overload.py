@@ -1,7 +1,6 @@
 """Overload: what would wait too long is refused at once, and the server is well again when it has time."""
 
 import asyncio
-from types import NoneType
 
 import httpx2
 import pytest
@@ -14,11 +13,12 @@ from server.http.overload import (
     MAX_COUNTED_S,
     MAX_WAIT_S,
     MIN_LIMIT,
+    MIN_WAITING,
+    REFUSING_S,
     TARGET_S,
     Overload,
     Progress,
 )
-from server.http.protocol import BoundedHttpProtocol
 from server.http.request_body import OpenBodies
 from services.query.pagination import count_rows
 from services.tasks.task_lists import task_listing
@@ -45,10 +45,6 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now_s = [100.0]
     monkeypatch.setattr("server.http.overload.time.perf_counter", lambda: now_s[0])
     return now_s
-
-
-def refuses(overload: Overload) -> bool:
-    return overload.refuses
 
 
 async def start(overload: Overload, number: int) -> list[asyncio.Task[None]]:
@@ -97,25 +93,43 @@ async def test_request_that_takes_long_keeps_no_other_from_beginning(overload: O
     assert overload.in_progress == 1
 
 
-async def test_requests_are_refused_where_those_that_wait_take_too_long(overload: Overload, now: list[float]) -> None:
-    overload.limit = 0
-    most = round(MAX_WAIT_S / COST_S)
-    waiting = await start(overload, most)
-    assert not refuses(overload)
-    waiting += await start(overload, 2)
-    assert refuses(overload)
-    overload.limit, overload.cost_s = 100, 0
-    overload.sample(0, 0, [])
-    await asyncio.gather(*waiting)
-    assert not refuses(overload)
-    # One by one, by age.
-    overload.limit = 0
-    waiting += await start(overload, 1)
-    now[0] += 2 * MAX_WAIT_S
+async def test_requests_are_refused_where_they_are_expected_to_wait_too_long(
+    overload: Overload, now: list[float]
+) -> None:
+    overload.limit, most = 0, round(MAX_WAIT_S / COST_S)
+    waiting = await start(overload, most - 1)
+    # Those that come at once are counted before they wait.
+    assert [overload.admit() for _ in range(4)] == [True, True, False, False]
+    await asyncio.sleep(0)
+    # From now on they are to wait for less; whether they were let in as they came or not.
+    assert not overload.admit()
+    (refused,) = await start(overload, 1)
+    assert isinstance(refused.exception(), UnavailableError)
+    # Those that have become too old are refused too.
+    now[0] += MAX_WAIT_S * 1.1
     overload.sample(0, 0, [])
     results = await asyncio.gather(*waiting, return_exceptions=True)
-    assert [*map(type, results[: most + 2])] == [NoneType] * (most + 2)
-    assert {*map(type, results[most + 2 :])} == {UnavailableError}
+    assert {*map(type, results)} == {UnavailableError}
+    assert overload.admit()
+
+
+async def test_few_requests_wait_however_long_it_takes(overload: Overload, now: list[float]) -> None:
+    overload.limit, overload.cost_s = 0, MAX_WAIT_S
+    waiting = await start(overload, MIN_WAITING - 1)
+    now[0] += 2 * MAX_WAIT_S
+    overload.sample(0, 0, [])
+    assert overload.admit()
+    assert overload.waiting == MIN_WAITING
+    assert not overload.admit()
+    overload.limit, overload.cost_s = MIN_WAITING, 0
+    now[0] += REFUSING_S
+    overload.sample(0, 0, [])
+    await asyncio.gather(*waiting)
+
+
+async def test_moment_in_which_the_server_stood_still_raises_the_cost_by_little(overload: Overload) -> None:
+    overload.sample(1, 1, [COST_S])
+    assert overload.cost_s < 1.1 * COST_S
 
 
 async def test_request_that_is_cancelled_while_it_waits_never_begins(overload: Overload) -> None:
@@ -126,24 +140,6 @@ async def test_request_that_is_cancelled_while_it_waits_never_begins(overload: O
     overload.sample(0, 0, [])
     await asyncio.gather(turn, return_exceptions=True)
     assert (turn.cancelled(), overload.in_progress) == (True, 0)
-
-
-async def test_refused_request_is_told_when_to_come_back(
-    server: RunningServer, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Overload, "refuses", True)
-    # No task is made for it.
-    monkeypatch.setattr(BoundedHttpProtocol.__base__, "_start_asgi_task", None)
-    for path in ("/graphql", "/api/tasks", "/nothing"):
-        response = await http.post(path, json={"query": "{ __typename }"})
-        assert (response.status_code, response.headers["retry-after"]) == (503, "1")
-        assert response.json()["errors"][0]["extensions"] == {"code": "SERVICE_UNAVAILABLE"}
-    monkeypatch.undo()
-    monkeypatch.setattr(Overload, "refuses", True)
-    assert (await http.get("/health")).status_code == 200
-    monkeypatch.undo()
-    async with connected(server.url) as wire:
-        assert b"200 OK" in await wire.ask(post(b'{"query": "{ __typename }"}'))
 
 
 async def test_few_requests_are_begun_in_one_turn_of_the_event_loop(overload: Overload) -> None:
