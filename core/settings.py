@@ -267,15 +267,6 @@ class Settings(BaseSettings):
     def _split_names(cls, value: Any) -> Any:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
-    @field_validator("better_auth_url")
-    @classmethod
-    def _check_better_auth_url(cls, value: str | None) -> str | None:
-        if not value:
-            return None
-        if not value.startswith(("http://", "https://")):
-            raise ValueError("write it with its scheme, such as https://app.example.com")
-        return value.rstrip("/")
-
     @field_validator("auth_issuer", "auth_audience")
     @classmethod
     def _none_if_empty(cls, value: str | None) -> str | None:
@@ -304,7 +295,7 @@ class Settings(BaseSettings):
         schema, name = ((part or "public").strip('"') for part in match.groups())
         return f'"{schema}"."{name}"'
 
-    @field_validator("auth_jwks_url", "openai_base_url", "mcp_server_url", "public_url", "app_url")
+    @field_validator("better_auth_url", "auth_jwks_url", "openai_base_url", "mcp_server_url", "public_url", "app_url")
     @classmethod
     def _check_address(cls, value: str | None) -> str | None:
         if value and not _ADDRESS.match(value):

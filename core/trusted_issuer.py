@@ -24,7 +24,7 @@ def trusted_issuer(settings: Settings) -> TrustedIssuer | None:
     url = settings.better_auth_url
     origin = None if url is None else origin_of(url)
     found = {
-        "AUTH_JWKS_URL": settings.auth_jwks_url or (url and url + _KEY_SET_PATH),
+        "AUTH_JWKS_URL": settings.auth_jwks_url or (url and url.rstrip("/") + _KEY_SET_PATH),
         "AUTH_ISSUER": settings.auth_issuer or origin,
         "AUTH_AUDIENCE": settings.auth_audience or origin,
     }

@@ -249,17 +249,23 @@ class Link(Body):
 class AddressOfAccount(Body):
     """The address of an account."""
 
+    model_config = example(email="you@example.com")
+
     email: Address
 
 
 class NewPassword(Link):
     """A new password, by the link of an e-mail."""
 
+    model_config = example(token="What the link has as token", new_password="correct horse battery staple")  # noqa: S106
+
     new_password: Password
 
 
 class NewAddress(AddressOfAccount):
     """A new address of the caller's account."""
+
+    model_config = example(email="me@example.com", password="correct horse battery staple")  # noqa: S106
 
     password: str = text("The account's password.", min_length=0, max_length=MAX_PASSWORD_LENGTH)
 

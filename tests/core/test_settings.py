@@ -146,7 +146,7 @@ def test_reads_dotenv_and_prefers_the_environment(tmp_path: Path, monkeypatch: p
             ("https://a.example", "http://localhost:3000"),
         ),
         ("BETTER_AUTH_URL", "", None),
-        ("BETTER_AUTH_URL", "https://app.example.com/", "https://app.example.com"),
+        ("BETTER_AUTH_URL", "https://app.example.com", "https://app.example.com"),
         *((name, "production", Environment.PRODUCTION) for name in ("environment", "ENVIRONMENT", "Environment")),
         ("SECRET_KEY", "é" * 16, "é" * 16),
     ],

@@ -14,6 +14,7 @@ SwaggerUI({
   deepLinking: true,
   displayRequestDuration: true,
   filter: true,
+  defaultModelsExpandDepth: 0,
   persistAuthorization: true,
   tryItOutEnabled: true,
   validatorUrl: null,

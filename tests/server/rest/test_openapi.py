@@ -114,23 +114,26 @@ async def test_request_that_does_not_fit_is_refused(asking: Asking, method: str,
 
 
 # What they take is known to clients alone.
-WITHOUT_EXAMPLE: Final = {"deleteMe", "login", "refresh", "regenerateReply"}
+KNOWN_TO_CLIENTS: Final = {
+    *("deleteMe", "login", "refresh", "regenerateReply"),
+    *("changeEmail", "resetPassword", "verifyEmail"),
+}
 
 
 async def test_examples_are_accepted_as_they_are(fresh_settings: Settings) -> None:
-    without = set[str]()
     async with serve_with(fresh_settings) as running, running.client() as http:
         database = running.runtime.database
         user = await sign_in(database, fresh_settings, await make_user(database, is_admin=True))
         for path, methods in description()["paths"].items():
             for method, operation in methods.items():
+                if operation["operationId"] in KNOWN_TO_CLIENTS:
+                    continue
                 if (example := example_of(operation)) is not None:
                     sent_to = path.format_map(await make_named(database, user, has_ended=False))
                     response = await http.request(method, sent_to, json=example, headers=user.headers)
                     assert response.is_success, (method, path, response.text)
-                elif "requestBody" in operation:
-                    without.add(operation["operationId"])
-    assert without == WITHOUT_EXAMPLE
+                else:
+                    assert "requestBody" not in operation, path
 
 
 def example_of(operation: dict[str, Any]) -> dict[str, Any] | None:
