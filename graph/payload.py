@@ -165,5 +165,5 @@ class _GuardedResolver(NamedTuple):
             if not self.is_open_to_unverified:
                 require_may_write(info.context.caller)
         except ForbiddenError as error:
-            return self.payload(errors=[as_data(error)])
+            return self.payload(errors=as_data(error))
         return self.resolve(source, info, **arguments)

@@ -23,7 +23,7 @@ CONSTANT: Final = re.compile(r"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:=\S*)?")
 VARIABLE: Final = re.compile(r"^\$? *(?:export )?([A-Z][A-Z0-9_]+)=", re.MULTILINE)
 TARGET: Final = re.compile(r"^\$? *make ([a-z]+) *(?:$|[A-Z]+=|#|&&)", re.MULTILINE)
 # What is built, or what a document proposes as an example.
-NOT_KEPT: Final = re.compile(r"^web/dist|label|persisted-documents|persisted_queries|OpenTasks")
+NOT_KEPT: Final = re.compile(r"^data/|^web/dist|label|persisted-documents|persisted_queries|OpenTasks")
 # Set in the shell alone, or read by uvicorn.
 OTHER_VARIABLES: Final = {"API_URL", "AUTH", "FORWARDED_ALLOW_IPS", "PATH", "TASKTALK_HISTORY_S"}
 

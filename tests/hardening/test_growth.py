@@ -43,6 +43,7 @@ from services.tasks.task_lists import TaskFilter, TaskOrder, task_listing
 from tests.databases import Databases, make_settings, only_postgresql, opened, run_sql
 from tests.factories import make_user, sign_in, store, task_row
 from tests.growth import BEGUN, Grown, grow
+from tests.waiting import until_so
 
 pytestmark = only_postgresql
 
@@ -51,6 +52,7 @@ NEIGHBOURS: Final = 500
 # Of a page of 20, and some rows more of the pages of an index that they are on.
 FEW: Final = 100
 ASC, DESC = OrderDirection
+GROWING: Final = ["tasks", "messages", "history"]
 # By this transaction.
 ROWS_READ: Final = (
     "SELECT sum(pg_stat_get_xact_tuples_returned(oid)) FROM pg_class WHERE relname ~ 'tasks|messages|runs'"
@@ -133,11 +135,22 @@ async def account(databases: Databases) -> AsyncIterator[Account]:
         owner = await sign_in(database, settings, await make_user(database, is_admin=True))
         grown = await grow(database, owner.user.id, tasks=COUNT, messages=COUNT, conversations=100)
         connection = await asyncpg.connect(settings.database_url, statement_cache_size=0)
-        # A commit that is not on disk yet marks no page as visible to all.
-        await connection.execute("CHECKPOINT")
-        await connection.execute("VACUUM ANALYZE")
+        await until_so(partial(make_visible, connection))
         yield Account(owner.caller, grown, database, connection)
         await connection.close()
+
+
+async def make_visible(connection: Any) -> bool:
+    """Let scans of indexes alone be possible; tell whether they are.
+
+    Pages stay unmarked whose last commit is not on disk yet, or that another process is just writing.
+    """
+    await connection.execute("CHECKPOINT")
+    await connection.execute("VACUUM (FREEZE, ANALYZE)")
+    left = await connection.fetchval(
+        "SELECT count(*) FROM pg_class WHERE relname = ANY($1) AND relallvisible < relpages", GROWING
+    )
+    return bool(left == 0)
 
 
 def windows_of(listing: Listing) -> list[Window]:
