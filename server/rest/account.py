@@ -220,7 +220,7 @@ class Tokens(Row):
 class Registration(Body):
     """An account to make."""
 
-    model_config = example(email="you@example.com", password="correct horse battery staple", name="You")  # noqa: S106
+    model_config = example(email="me@example.com", password="correct horse battery staple", name="You")  # noqa: S106
 
     email: Address
     password: Password
@@ -230,7 +230,7 @@ class Registration(Body):
 class PasswordGrant(Body):
     """OAuth 2's password grant: a form."""
 
-    username: str = Field(description="The email address.", examples=["you@example.com"])
+    username: str = Field(description="The email address.", examples=["me@example.com"])
     password: str = text(
         "The password.", min_length=0, max_length=MAX_PASSWORD_LENGTH, examples=["correct horse battery staple"]
     )
@@ -249,7 +249,7 @@ class Link(Body):
 class AddressOfAccount(Body):
     """The address of an account."""
 
-    model_config = example(email="you@example.com")
+    model_config = example(email="me@example.com")
 
     email: Address
 
@@ -265,7 +265,7 @@ class NewPassword(Link):
 class NewAddress(AddressOfAccount):
     """A new address of the caller's account."""
 
-    model_config = example(email="me@example.com", password="correct horse battery staple")  # noqa: S106
+    model_config = example(email="new@example.com", password="correct horse battery staple")  # noqa: S106
 
     password: str = text("The account's password.", min_length=0, max_length=MAX_PASSWORD_LENGTH)
 

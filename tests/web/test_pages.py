@@ -168,7 +168,7 @@ async def test_headers_pane_replaces_the_kept_token(graphiql: GraphiQLPage, user
     await expect(graphiql.response).to_contain_text('"closeCode": 4403')
 
 
-YOU: Final = {"email": "you@example.com", "password": "correct horse battery staple"}
+YOU: Final = {"email": "me@example.com", "password": "correct horse battery staple"}
 
 
 class DocsPage(WatchedPage):

@@ -37,7 +37,7 @@ from tests.waiting import PATIENCE_S
 
 Asking = Callable[[str, str, GenerationMode], Awaitable[None]]
 
-BOUNDS: Final[dict[str, Any]] = {"max_examples": 8, "deadline": None}
+BOUNDS: Final[dict[str, Any]] = {"max_examples": 6, "deadline": None}
 # What is right as far as the description can tell may still be stale, taken, or too much at once.
 TAKEN: Final = ["2xx", "401", "403", "404", "409", "412", "429"]
 REFUSED: Final = ["400", "401", "403", "404", "405", "409", "412", "413", "415", "422", "429"]
