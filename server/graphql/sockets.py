@@ -13,7 +13,7 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from core.clock import call_at, utc_now
-from core.errors import TooManyOperationsError, UnauthenticatedError, UnavailableError
+from core.errors import RateLimitedError, TooManyOperationsError, UnauthenticatedError, UnavailableError
 from core.query_runner import current_statements
 from core.workload import start_workload
 from graph.context import Context, Runtime
@@ -23,7 +23,7 @@ from server.http.disconnect import TimeLimit
 from server.http.errors import SESSION_OVER, TOKEN_EXPIRED, FormattedError, RefusedError, refuse_for
 from server.http.origins import is_allowed_origin
 from server.http.protocol import get_abort
-from server.http.rate_limit import current_headers
+from server.http.rate_limit import charge, current_headers
 from server.http.request_body import GraphQLRequest, read_parameters
 from server.observability.request_log import current_request_id
 from services.accounts.caller import Caller
@@ -193,7 +193,14 @@ class GraphQLWebSocket:
         except UnavailableError as error:
             raise CloseSocketError(CloseCode.TRY_AGAIN_LATER, error.message) from None
         except UnauthenticatedError as error:
+            await self._charge_refusal()
             raise CloseSocketError(CloseCode.FORBIDDEN, error.message) from None
+
+    async def _charge_refusal(self) -> None:
+        try:
+            await charge(self._runtime, None, self._client[0])
+        except RateLimitedError as error:
+            raise CloseSocketError(CloseCode.TRY_AGAIN_LATER, error.message) from None
 
     async def _ping(self, content: dict[str, Any]) -> None:
         """Answer a ping; a fresh token in it replaces the one that is about to expire."""

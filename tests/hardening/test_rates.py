@@ -20,6 +20,7 @@ from server.graphql import documents
 from server.graphql.budget import TokenBudget
 from server.graphql.documents import MAX_TOKENS_AT_ONCE, Documents
 from server.graphql.limits import count_tokens
+from server.graphql.sockets import CloseCode
 from server.http.errors import RefusedError
 from server.http.rate_limit import CHANGE_COST
 from tests.access_tokens import make_access_token
@@ -27,7 +28,7 @@ from tests.factories import SignedIn
 from tests.live.programs import needs_redis, redis
 from tests.server.asking import ask, hash_of, only_code, only_error, persisted
 from tests.servers import RunningServer, serve_with
-from tests.socket_client import signed_in_socket
+from tests.socket_client import open_socket, signed_in_socket
 from tests.waiting import until_so
 
 TASKS: Final = "{ tasks(first: 9) { nodes { id } } }"
@@ -126,6 +127,9 @@ async def test_strangers_pay_by_address_for_what_is_refused_too(settings: Settin
         assert [answer.status_code for answer in answers] == [200, 400, 400, 401, 401, 401, 401, 200, 429, 429]
         lefts = (7, 6, 5, 4, 3, 2, 1, 0, 0, 0)
         assert [limits_in(answer)[1] for answer in answers] == [f'"address";r={left}' for left in lefts]
+        async with open_socket(server) as socket:
+            await socket.send({"type": "connection_init", "payload": {"Authorization": "Bearer x"}})
+            assert (await socket.closing())[0] == CloseCode.TRY_AGAIN_LATER
         http.headers.update(user.headers)
         free = await ask(http, query=TASKS)
         assert (free.status_code, limits_in(free)) == (200, (None, ""))
