@@ -98,6 +98,8 @@ def _serve(options: argparse.Namespace) -> None:
         settings = load_settings()
         host = settings.api_host if options.host is None else options.host
         port = settings.api_port if options.port is None else options.port
+        # Links in e-mails lead here where nothing else is set.
+        settings = settings.model_copy(update={"api_host": host, "api_port": port})
         serve(settings, host=host, port=port, workers=options.workers)
     finally:
         gc.enable()

@@ -29,8 +29,13 @@ def read_session_cookie(scope: Scope, settings: Settings) -> SessionCookie | Non
         return None
     if mode.lower() != b"cookie":
         raise refuse(400, "X-Auth-Mode must be `cookie`, or left out.")
-    is_foreign = b"origin" not in headers and headers.get(b"sec-fetch-site") == b"cross-site"
-    if is_foreign or not is_named_origin(scope, settings):
+    if headers.get(b"sec-fetch-site") == b"cross-site":
+        # The browser would keep no cookie, and send none.
+        message = (
+            "Cookies are for pages of the same site: call the API by the page's own host; localhost is not 127.0.0.1."
+        )
+        raise refuse(403, message, code="FORBIDDEN")
+    if not is_named_origin(scope, settings):
         message = "The cookie is not for pages of this origin; name it in ALLOWED_ORIGINS, where `*` does not count."
         raise refuse(403, message, code="FORBIDDEN")
     found = _TOKEN.search(headers.get(b"cookie", b""))
