@@ -31,9 +31,7 @@ def read_session_cookie(scope: Scope, settings: Settings) -> SessionCookie | Non
         raise refuse(400, "X-Auth-Mode must be `cookie`, or left out.")
     if headers.get(b"sec-fetch-site") == b"cross-site":
         # The browser would keep no cookie, and send none.
-        message = (
-            "Cookies are for pages of the same site: call the API by the page's own host; localhost is not 127.0.0.1."
-        )
+        message = "Cookies are for pages of one site: call the API by the page's own host; localhost is not 127.0.0.1."
         raise refuse(403, message, code="FORBIDDEN")
     if not is_named_origin(scope, settings):
         message = "The cookie is not for pages of this origin; name it in ALLOWED_ORIGINS, where `*` does not count."
