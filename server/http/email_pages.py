@@ -78,7 +78,7 @@ def _form(path: str, token: str, problem: str = "", status: int = 200) -> Respon
     password = _NEW if path == _RESET else ""
     told = f'<p role="alert">{escape(problem)}</p>' if problem else ""
     hidden = f'<input type="hidden" name="token" value="{escape(token)}">'
-    form = f'<form method="post" action="{path}">{hidden}{password}<button>{_TITLES[path]}</button></form>'
+    form = f'<form method="post" action="{path.lstrip("/")}">{hidden}{password}<button>{_TITLES[path]}</button></form>'
     return _page(path, told + form, status)
 
 

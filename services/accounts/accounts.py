@@ -298,7 +298,9 @@ class Accounts:
     async def _check_password(self, account: str, client: Client, password: str, known: User | None) -> PasswordCheck:
         async with self.rate_limits.attempt(account, client.address) as attempt:
             check = await self._passwords.verify(password, known.password_hash if known is not None else None)
-            attempt.is_correct = check.matches
+            # The right one of an account that is not verified is answered, and so counted, as a wrong one.
+            is_open = known is None or known.email_verified or not self._needs_verified
+            attempt.is_correct = check.matches and is_open
         if known is not None and not check.matches:
             self._record_failure(known.id, client)
         return check

@@ -61,6 +61,8 @@ class Emails:
             is_new = email.kind is EmailKind.CHANGE_EMAIL
             if not is_new and email.address != user.email:
                 raise invalid_link()
+            if is_new and user.issuer is not None:
+                raise invalid_link()
             if is_new and await find_account(session, email.address) is not None:
                 raise email_taken(("input", "token"))
             await _verify(session, user.id, email.address)
@@ -109,8 +111,8 @@ class Emails:
                 raise invalid_link()
             if not user.email_verified:
                 await _verify(session, user.id, user.email)
-                # Whoever made the account with somebody else's address keeps no way in.
-                await execute(session, delete(_TOKENS).where(_TOKENS.c.user_id == user.id))
+            # Whoever made the account with somebody else's address keeps no way in.
+            await execute(session, delete(_TOKENS).where(_TOKENS.c.user_id == user.id))
             await execute(session, update(_USERS).where(_USERS.c.id == user.id).values(password_hash=password_hash))
             await sessions.revoke_all(session, user.id)
             await void_links(session, user.id)
@@ -133,6 +135,8 @@ class Emails:
         async def work(session: AsyncSession) -> None:
             await self._accounts.require_unchanged(session, checked)
             other = await find_account(session, address)
+            # Whether an earlier link is still good must not tell which it was.
+            await void_links(session, caller.user_id, EmailKind.CHANGE_EMAIL)
             kind = EmailKind.CHANGE_EMAIL if other is None else EmailKind.ACCOUNT_EXISTS
             await self.outbox.add(session, kind, address, other or caller.user_id)
 

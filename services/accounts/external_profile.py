@@ -46,7 +46,7 @@ def read_profile(said: Mapping[str, Any], subject: str, as_of: datetime) -> Exte
         email=email,
         name=name[:MAX_NAME_LENGTH],
         image=image if is_image_url(image) else None,
-        email_verified=True in (said.get("email_verified"), said.get("emailVerified")),
+        email_verified=any(said.get(name) is True for name in ("email_verified", "emailVerified")),
         as_of=as_of,
     )
 

@@ -19,15 +19,18 @@ from core.settings import Settings
 from core.tokens import invalid_token, verify_token
 from core.transaction import leave_unchanged
 from core.trusted_issuer import TrustedIssuer
-from models import DeletedIdentity, User
+from models import AccessToken, DeletedIdentity, User
 from services.accounts import users
 from services.accounts.caller import Caller
 from services.accounts.external_profile import ExternalProfile, read_profile
+from services.accounts.outbox import void_links
 from services.accounts.session_cache import SessionCache, SessionStatus
+from services.accounts.sessions import revoke_all
 from services.entities.revision import next_revision
 from services.query.sql import execute, fetch_all, table_of
 
 _USERS: Final = table_of(User)
+_TOKENS: Final = table_of(AccessToken)
 _DELETED: Final = table_of(DeletedIdentity)
 # The columns that the issuer tells.
 _TOLD: Final = ("email", "name", "image", "email_verified")
@@ -173,8 +176,12 @@ class IdentityProvider:
             return None
         if empty is not None:
             await execute(session, delete(_USERS).where(_USERS.c.id == empty.id))
-        link = {"issuer": self._issuer.name, "subject": profile.subject}
+        # Somebody else may have made the account, and its owner have verified the address by mistake.
+        link = {"issuer": self._issuer.name, "subject": profile.subject, "password_hash": None}
         await execute(session, update(_USERS).where(_USERS.c.id == user_id).values(link))
+        await execute(session, delete(_TOKENS).where(_TOKENS.c.user_id == user_id))
+        await revoke_all(session, user_id)
+        await void_links(session, user_id)
         return user_id
 
     async def _update(self, session: AsyncSession, profile: ExternalProfile) -> str:
@@ -196,9 +203,6 @@ class IdentityProvider:
             if user_id is not None:
                 return user_id
         values = _values(current) | {"profile_revision": revision}
-        if values["email"] != row.email:
-            # It was the password of the address before; the new one may be that of an account with its own.
-            values["password_hash"] = None
         await execute(session, update(_USERS).where(_USERS.c.id == row.id).values(**values))
         return str(row.id)
 

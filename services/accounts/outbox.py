@@ -113,7 +113,9 @@ class Outbox:
             if email.user_id is not None:
                 await self._mailer.send(self._compose(email))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one does not hold up the others
-            await self._put_off(email, error if isinstance(error, MailError) else MailError(type(error).__name__))
+            # What cannot be written will not be the next time either.
+            unsent = MailError(type(error).__name__, is_final=isinstance(error, ValueError))
+            await self._put_off(email, error if isinstance(error, MailError) else unsent)
         else:
             await self._database.write(lambda session: _finish(session, email))
         return True
@@ -140,9 +142,9 @@ class Outbox:
         asyncio.get_running_loop().call_later(wait_s, self.wake)
 
 
-async def void_links(session: AsyncSession, user_id: str) -> None:
-    """Make the links in all e-mails to a user void, after a change of their password or address."""
-    has_link = [kind for kind in EmailKind if purpose_of(kind) is not None]
+async def void_links(session: AsyncSession, user_id: str, *kinds: EmailKind) -> None:
+    """Make the links in e-mails to a user void, in all of them after a change of their password or address."""
+    has_link = kinds or [kind for kind in EmailKind if purpose_of(kind) is not None]
     await execute(session, delete(_EMAILS).where(_EMAILS.c.user_id == user_id, _EMAILS.c.kind.in_(has_link)))
 
 

@@ -82,8 +82,9 @@ class AccountRateLimits:
         """
         targets = [recipient] if user_id is None else [recipient, user_id]
         windows = [(self._emails_to_recipient, _digest(f"{kind}\0{target}")) for target in targets]
-        windows.append((self._emails_of_address, _digest(network_of(address))))
-        await self._count("Too many e-mails were asked for.", *windows)
+        # First, so that what is refused of one address uses up nobody's window.
+        of_address = (self._emails_of_address, _digest(network_of(address)))
+        await self._count("Too many e-mails were asked for.", of_address, *windows)
 
     @asynccontextmanager
     async def attempt(self, account: str, address: str) -> AsyncIterator[PasswordAttempt]:

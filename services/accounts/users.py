@@ -44,8 +44,8 @@ MAX_IMAGE_LENGTH: Final = columns_of(User)["image"].maximum or 0
 _USERS: Final = table_of(User)
 _DELETED: Final = table_of(DeletedIdentity)
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-# The WHATWG's definition of a valid address, for `input type=email`.
-_EMAIL_FORM: Final = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})*")
+# The WHATWG's definition of a valid address, for `input type=email`, without what mail takes for an encoded word.
+_EMAIL_FORM: Final = re.compile(rf"(?!.*=\?[^?@]+\?[bq]\?)[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})*")
 _IMAGE_FORM: Final = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
 _ID_PATH: Final = ("input", "id")
 _IDS: Final = "ids"

@@ -33,17 +33,16 @@ def verify_webhook(secret: str, headers: Mapping[bytes, bytes], body: bytes) -> 
     is_signed = [hmac.compare_digest(_VERSION + expected, each) for each in signatures.split(b" ")]
     if not (message_id and any(is_signed) and sent.isdigit() and len(sent) <= _MAX_TIMESTAMP_DIGITS):
         raise UnauthenticatedError("The webhook is not signed with AUTH_WEBHOOK_SECRET.")
-    sent_at = datetime.fromtimestamp(int(sent), UTC)
-    if abs(utc_now() - sent_at) > _TOLERANCE:
+    if abs(utc_now().timestamp() - int(sent)) > _TOLERANCE.total_seconds():
         raise UnauthenticatedError("The webhook was signed too long ago, or a clock is wrong.")
-    return sent_at
+    return datetime.fromtimestamp(int(sent), UTC)
 
 
 async def receive_webhook(authenticator: Authenticator, event: Any, sent_at: datetime) -> None:
     """Carry out what an event says; one that says nothing of a user's change or deletion is passed over."""
     provider = authenticator.identity_provider
     kind, user = (event.get("type"), event.get("data")) if isinstance(event, dict) else (None, None)
-    if provider is None or kind not in {_UPDATED, _DELETED}:
+    if provider is None or kind not in (_UPDATED, _DELETED):
         return
     user = user if isinstance(user, dict) else {}
     subject = user.get("id")
@@ -73,8 +72,8 @@ def _read_profile(user: Mapping[str, Any], subject: str, as_of: datetime) -> Ext
 
 def _of_clerk(user: Mapping[str, Any]) -> dict[str, Any]:
     listed = user["email_addresses"] if isinstance(user["email_addresses"], list) else []
-    addresses = {each.get("id"): each for each in listed if isinstance(each, dict)}
-    primary = addresses.get(user.get("primary_email_address_id"), {})
+    addresses = [each for each in listed if isinstance(each, dict) and each.get("id") is not None]
+    primary = next((each for each in addresses if each["id"] == user.get("primary_email_address_id")), {})
     verification = primary.get("verification")
     names = (user.get("first_name"), user.get("last_name"))
     return {

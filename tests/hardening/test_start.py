@@ -124,4 +124,5 @@ async def test_part_that_hangs_or_fails_does_not_keep_others_open(
     async with serve(app):
         pass
     assert closed.is_set()
-    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [TimeoutError, LookupError]
+    told = [record for record in caplog.records if record.name == "server.lifecycle" and record.exc_info]
+    assert [record.exc_info[0] for record in told if record.exc_info] == [TimeoutError, LookupError]

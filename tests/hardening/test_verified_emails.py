@@ -83,6 +83,14 @@ async def test_sign_up_and_sign_in_tell_nobody_who_has_an_account_where_addresse
     assert (await strict.ask("signIn", credentials))["user"]["emailVerified"] is True
 
 
+async def test_right_password_that_is_answered_as_a_wrong_one_is_counted_as_one(strict: Mailing) -> None:
+    account = await strict.sign_up()
+    for address in (account["email"], new_email()):
+        credentials = {"email": address, "password": PASSWORD}
+        answers = [refusal(await strict.ask("signIn", credentials))[0] for _ in range(11)]
+        assert answers == ["UNAUTHENTICATED"] * 10 + ["RATE_LIMITED"]
+
+
 async def test_two_sign_ups_with_one_address_at_once_are_answered_alike(strict: Mailing) -> None:
     email = new_email()
     accounts = await asyncio.gather(*(strict.sign_up(email) for _ in range(2)))

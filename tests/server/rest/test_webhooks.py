@@ -130,10 +130,12 @@ async def test_webhooks_about_others_change_nothing(provider: Provider) -> None:
         ("session.created", {"id": provider.user.id}),
         ("user.updated", {"id": new_id(), "email": "x@example.com"}),
         ("user.updated", {"id": provider.user.id, "email_addresses": []}),
+        ("user.updated", {"id": provider.user.id, "email_addresses": [{"id": {}}], "primary_email_address_id": []}),
         ("user.deleted", {"id": new_id()}),
     )
     for kind, data in others:
         assert await provider.send(kind, data) == 204
+    assert await provider.send("user.updated", {"id": provider.user.id}, type=[]) == 204
     # Another issuer's user, and one who signs in here, are none of the provider's.
     for issuer in (None, "https://other.example.com"):
         await change_user(provider.database, provider.user.id, issuer=issuer)
@@ -157,6 +159,7 @@ async def test_only_what_was_signed_just_now_is_taken(provider: Provider, prefix
         signed(body, prefix=prefix, secret=another),
         signed(body, prefix=prefix, sent_s=now_s - 360),
         signed(body, prefix=prefix, sent_s=now_s + 360),
+        signed(body, prefix=prefix, sent_s=999_999_999_999),
         fine | {f"{prefix}-id": "msg_2"},
         fine | {f"{prefix}-timestamp": str(now_s - 1)},
         fine | {f"{prefix}-timestamp": "9" * 30},
