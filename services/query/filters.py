@@ -189,8 +189,8 @@ class StartsWith(_Condition):
     """The text in the column begins with another, case-sensitively."""
 
     inherit_cache = True
-    # The second of them is served by the index that orders by the column.
-    postgresql = "({column} ^@ {value} AND lower({column}) ^@ lower({value}))"
+    # The second is served by the index that orders by the column, in whose collation ASCII letters alone change.
+    postgresql = '({column} ^@ {value} AND lower({column}) ^@ lower({value} COLLATE "C"))'
     sqlite = "substr({column}, 1, length({value})) = {value}"
 
 

@@ -7,13 +7,14 @@ from enum import StrEnum
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from pydantic.alias_generators import to_camel
 
 from core.database import Database
 from core.ids import new_ids
 from core.settings import Settings
 from models import Conversation, Task
+from services.entities.lists import StringFilter
 from services.tasks.task_lists import TaskFilter, TaskOrder
 from tests.factories import SignedIn, message_row, sign_in, store, task_row
 from tests.graph_client import Answer, GraphClient
@@ -147,6 +148,7 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
+@example(wanted=TaskFilter(title=StringFilter(starts_with="É")), order=[])
 @given(wanted=task_filters, order=orders)
 async def test_filter_and_order_select_the_rows_of_plain_python(
     client: GraphClient, shelf: Shelf, wanted: TaskFilter, order: list[TaskOrder]
