@@ -236,8 +236,7 @@ class RefreshTokens:
     """
 
     def __init__(self, secret_key: str, previous_keys: Sequence[str] = ()) -> None:
-        purpose = b"tasktalk refresh tokens"
-        self._keys = [hmac.digest(key.encode(), purpose, "sha256") for key in (secret_key, *previous_keys)]
+        self._keys = _keys_for(b"tasktalk refresh tokens", secret_key, *previous_keys)
 
     def issue(self, session_id: str, generation: int, seed: str) -> RefreshToken:
         """Return the token for a generation of the session that has this seed."""
@@ -258,6 +257,11 @@ class RefreshTokens:
             raise invalid_refresh_token()
         generation = int.from_bytes(signed[_ID_BYTES : _ID_BYTES + _GENERATION_BYTES])
         return RefreshToken(str(UUID(bytes=signed[:_ID_BYTES])), generation, text)
+
+
+def _keys_for(purpose: bytes, *secret_keys: str) -> list[bytes]:
+    """Return the keys of one purpose, of which the first signs and all verify."""
+    return [hmac.digest(key.encode(), purpose, "sha256") for key in secret_keys]
 
 
 def _make_refresh_token(key: bytes, session_id: str, generation: int, seed: str) -> RefreshToken:
@@ -284,8 +288,7 @@ class LinkTokens:
     """
 
     def __init__(self, secret_key: str, previous_keys: Sequence[str] = ()) -> None:
-        purpose = b"tasktalk links in e-mails"
-        self._keys = [hmac.digest(key.encode(), purpose, "sha256") for key in (secret_key, *previous_keys)]
+        self._keys = _keys_for(b"tasktalk links in e-mails", secret_key, *previous_keys)
 
     def issue(self, purpose: LinkPurpose, email_id: str) -> str:
         """Return the token of an e-mail."""

@@ -110,9 +110,10 @@ class Accounts:
         await self.rate_limits.count_sign_up(client.address)
         if self.outbox.sends_on_sign_up:
             await self.rate_limits.count_email("SIGN_UP", address, client.address)
-        async with self._database.read() as session:
-            if await find_account(session, address) is not None and not self._needs_verified:
-                raise email_taken(_EMAIL_PATH)
+        if not self._needs_verified:
+            async with self._database.read() as session:
+                if await find_account(session, address) is not None:
+                    raise email_taken(_EMAIL_PATH)
         password_hash = await self._passwords.hash_for_sign_up(password)
         user = User(email=address, password_hash=password_hash, **profile)
         store = partial(self._store_account, user=user, client=client)

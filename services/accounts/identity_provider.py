@@ -1,7 +1,6 @@
 """Users of another issuer: their accounts are made, linked and kept up to date from what it says of them."""
 
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, TypeGuard
 
@@ -77,8 +76,14 @@ class IdentityProvider:
             status = await self._session_cache.get(user_id, profile, lambda: self._load_status(profile))
         if status is None or status.user_id != user_id:
             raise UnauthenticatedError("This account is deactivated, or its id belongs to another sign-in.")
-        caller = Caller(user_id, None, status.is_admin, claims.expires_at, may_write=status.may_write)
-        return replace(caller, authenticated_at=claims.authenticated_at)
+        return Caller(
+            user_id,
+            None,
+            status.is_admin,
+            claims.expires_at,
+            authenticated_at=claims.authenticated_at,
+            may_write=status.may_write,
+        )
 
     async def update(self, profile: ExternalProfile) -> None:
         """Bring an account up to date, if there is one, with what its issuer says in a webhook."""
